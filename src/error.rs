@@ -1,0 +1,169 @@
+//! Everything that can go wrong, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::event::{EventId, Position};
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed. Each variant says what the caller can do.
+///
+/// Nothing is half written when one of these comes back: a call that fails leaves the ledger as it was.
+///
+/// ```
+/// use usage_ledger::{Error, ProviderId};
+/// let error = ProviderId::new("Not A Provider").unwrap_err();
+/// assert!(matches!(error, Error::InvalidProvider { .. }));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A provider id is not lower-case `[a-z0-9._-]+`. Correct the spelling.
+    #[error("`{id}` is not a provider id: use lower-case letters, digits, `.`, `_` and `-`{hint}")]
+    InvalidProvider {
+        /// What was given.
+        id: String,
+        /// A suggestion, starting with `; `, or empty.
+        hint: String,
+    },
+    /// A time is not RFC 3339 or lies outside the years 1 to 9999. Correct it.
+    #[error("`{text}` is not a time ({why}): write RFC 3339, such as 2026-11-23T19:58:11Z")]
+    InvalidTime {
+        /// What was given.
+        text: String,
+        /// What the parser said.
+        why: String,
+    },
+    /// A zone is not in the IANA database. Correct the name.
+    #[error("`{name}` is not an IANA time zone: write one such as Europe/Paris or UTC")]
+    UnknownZone {
+        /// What was given.
+        name: String,
+    },
+    /// A record, setting or query makes no sense as given. Correct it as the message says.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong and what would be right.
+        what: String,
+    },
+    /// A sum would not fit into 64 bits. The counts given are not token counts.
+    #[error("the {what} would pass 2^63: check the counts of this record")]
+    Overflow {
+        /// Which sum.
+        what: &'static str,
+    },
+    /// The same id (or key) is already in the ledger with other content. Amend that event, or use another key.
+    #[error(
+        "event {id} is already at position {position} with other content: amend it (`usage-ledger amend {id} …`) or record under another key"
+    )]
+    Conflict {
+        /// The id both share.
+        id: EventId,
+        /// Where the first one is.
+        position: Position,
+    },
+    /// No event has this id or position. List what there is with `log`.
+    #[error("no event {what} in this ledger: `usage-ledger log` lists them")]
+    NotFound {
+        /// The id or position looked for.
+        what: String,
+    },
+    /// The ledger needs what this build does not know. Use a newer build.
+    #[error(
+        "position {position}: {what} is not known to this build: use the version of usage-ledger that wrote it, or a newer one"
+    )]
+    UnknownEvent {
+        /// Where the event is.
+        position: Position,
+        /// Its kind or version.
+        what: String,
+    },
+    /// What is stored contradicts itself. Keep the file, restore a backup, and see `verify`.
+    #[error(
+        "the ledger is damaged{}: {what}; keep the file, run `usage-ledger verify`, and restore a backup",
+        position.map(|p| format!(" at position {p}")).unwrap_or_default()
+    )]
+    Damaged {
+        /// Where, when it is known.
+        position: Option<Position>,
+        /// What does not fit.
+        what: String,
+    },
+    /// The file is a database of another program, or no database. Give another path.
+    #[error("{} is not a usage ledger ({why}): give another path with --ledger", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// The file was written by a newer build. It was not touched; use that build.
+    #[error(
+        "{} has schema {found}, this build knows {known}: use a newer usage-ledger (the file was not touched)", path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema number in the file.
+        found: i64,
+        /// The newest schema number this build knows.
+        known: i64,
+    },
+    /// Another process held the ledger for longer than the busy timeout. Try again.
+    #[error("the ledger is busy: another process has held its write lock for over {seconds} s; try again")]
+    Busy {
+        /// How long this call waited.
+        seconds: u64,
+    },
+    /// The disk or quota is full. Free some space and repeat the call; nothing of it was written.
+    #[error("the disk is full: nothing was written; free some space and repeat the command")]
+    DiskFull,
+    /// The store could not be read or written for another reason.
+    #[error("the store failed: {what}")]
+    Store {
+        /// What was being done.
+        what: String,
+        /// The store's own error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file could not be read or written. Check the path and its permissions.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the store, not the caller, is at fault: damaged, foreign, newer, busy, full or unreachable.
+    ///
+    /// ```
+    /// # use usage_ledger::Error;
+    /// assert!(Error::DiskFull.is_store());
+    /// ```
+    pub fn is_store(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownEvent { .. }
+                | Self::Damaged { .. }
+                | Self::NotALedger { .. }
+                | Self::NewerSchema { .. }
+                | Self::Busy { .. }
+                | Self::DiskFull
+                | Self::Store { .. }
+        )
+    }
+
+    pub(crate) fn invalid(what: impl Into<String>) -> Self {
+        Self::Invalid { what: what.into() }
+    }
+
+    pub(crate) fn damaged(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
+        Self::Damaged { position: position.into(), what: what.into() }
+    }
+}

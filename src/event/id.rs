@@ -1,0 +1,76 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+/// Root of all ids made from keys.
+const NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_9a52_6d0e_5b7a_9c41_37a2_e0d6_b5f3);
+
+/// The identity of an event and its idempotency key, for all time.
+///
+/// ```
+/// use usage_ledger::EventId;
+/// let id = EventId::from_key("anthropic", "msg_01ABC");
+/// assert_eq!(id, EventId::from_key("anthropic", "msg_01ABC"));
+/// assert_ne!(id, EventId::from_key("openai", "msg_01ABC"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// UUIDv5 of `provider ‖ 0 ‖ key`: the id of a record with a natural key.
+    pub fn from_key(provider: &str, key: &str) -> Self {
+        let mut name = Vec::with_capacity(provider.len() + 1 + key.len());
+        name.extend_from_slice(provider.as_bytes());
+        name.push(0);
+        name.extend_from_slice(key.as_bytes());
+        Self(Uuid::new_v5(&NAMESPACE, &name))
+    }
+
+    /// A fresh UUIDv7, whose time part is `now`; later ones of one context sort behind earlier ones.
+    pub(crate) fn fresh(context: &uuid::ContextV7, now: Timestamp) -> Self {
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
+        let nanos = u32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000;
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, millis / 1_000, nanos)))
+    }
+
+    /// The 16 bytes of the UUID.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        Uuid::from_slice(bytes).ok().map(Self)
+    }
+
+    /// The first 64 bits, by which natural keys are indexed.
+    pub(crate) const fn prefix(&self) -> u64 {
+        self.0.as_u64_pair().0
+    }
+}
+
+impl From<Uuid> for EventId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Uuid::parse_str(text).map(Self).map_err(|e| {
+            Error::invalid(format!("`{text}` is not an event id ({e}): ids are UUIDs, as `log` prints them"))
+        })
+    }
+}

@@ -1,0 +1,314 @@
+//! Events: immutable facts, one line of JSON each.
+
+mod facts;
+mod id;
+mod imported;
+mod percent;
+mod position;
+mod record;
+mod weights;
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+pub use facts::{
+    BudgetReleased, BudgetReserved, BudgetSettled, EventShredded, EventVoided, LimitSet, LimitSetting, Paused,
+    ProviderDeclared, ProviderSwitched, QuotaExhausted, QuotaObserved, Resumed, SessionPolicy, TokensAmended,
+    UsageOverridden, WeeklyPolicy, WindowKind,
+};
+pub use id::EventId;
+pub use imported::{Imported, ImportedFile, SkippedLine};
+pub use percent::Percent;
+pub use position::Position;
+pub use record::{Quality, Raw, TokenRecord};
+pub use weights::Weights;
+
+pub(crate) use record::TokenView;
+
+use crate::error::{Error, Result};
+
+use crate::time::Timestamp;
+
+/// The version of the line format this build writes.
+pub const LINE_VERSION: u32 = 1;
+
+macro_rules! payloads {
+    ($($(#[$doc:meta])* $variant:ident($data:ty) = $kind:literal,)*) => {
+        /// What an event says. One variant, and one struct, per kind.
+        ///
+        /// ```
+        /// use usage_ledger::event::{Payload, ProviderSwitched};
+        /// let marker = Payload::from(ProviderSwitched::to("ollama")?.because("rate limited"));
+        /// assert_eq!(marker.kind(), "provider_switched");
+        /// # Ok::<(), usage_ledger::Error>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Payload {
+            $($(#[$doc])* $variant($data),)*
+        }
+
+        impl Payload {
+            /// Every kind this build knows, in the order of the design.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// The kind as it stands in the line.
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)* }
+            }
+
+            fn parse(kind: &str, data: &str) -> Result<Self, ParseFailure> {
+                match kind {
+                    $($kind => parse_data::<$data>(data).map(Self::$variant),)*
+                    _ => Err(ParseFailure::UnknownKind),
+                }
+            }
+
+            fn serialize_data<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+                match self { $(Self::$variant(data) => line.serialize_field("data", data),)* }
+            }
+        }
+
+        $(impl From<$data> for Payload {
+            fn from(data: $data) -> Self { Self::$variant(data) }
+        })*
+    };
+}
+
+payloads! {
+    /// Tokens of one call.
+    TokensRecorded(TokenRecord) = "tokens_recorded",
+    /// Work moved to another provider: a marker, which changes no counter.
+    ProviderSwitched(ProviderSwitched) = "provider_switched",
+    /// Replaces an earlier token record, which stays.
+    TokensAmended(TokensAmended) = "tokens_amended",
+    /// Withdraws an earlier event, which stays.
+    EventVoided(EventVoided) = "event_voided",
+    /// What the provider itself said about a window.
+    QuotaObserved(QuotaObserved) = "quota_observed",
+    /// The provider refused for lack of quota.
+    QuotaExhausted(QuotaExhausted) = "quota_exhausted",
+    /// Work stopped.
+    Paused(Paused) = "paused",
+    /// Work goes on.
+    Resumed(Resumed) = "resumed",
+    /// Limits, weights and window policies of a provider account.
+    LimitSet(LimitSet) = "limit_set",
+    /// Whether a provider is metered.
+    ProviderDeclared(ProviderDeclared) = "provider_declared",
+    /// A person's word on how much of a window is used.
+    UsageOverridden(UsageOverridden) = "usage_overridden",
+    /// Tokens set aside for a call in progress.
+    BudgetReserved(BudgetReserved) = "budget_reserved",
+    /// A reserved call ended and was recorded.
+    BudgetSettled(BudgetSettled) = "budget_settled",
+    /// A reserved call did not happen.
+    BudgetReleased(BudgetReleased) = "budget_released",
+    /// What one run of an importer took in.
+    Imported(Imported) = "imported",
+    /// An event's body was withdrawn for privacy.
+    EventShredded(EventShredded) = "event_shredded",
+}
+
+enum ParseFailure {
+    UnknownKind,
+    Bad(serde_json::Error),
+}
+
+fn parse_data<T: DeserializeOwned>(data: &str) -> Result<T, ParseFailure> {
+    serde_json::from_str(data).map_err(ParseFailure::Bad)
+}
+
+impl Payload {
+    /// Checks what serde cannot: counts in range, texts not absurdly long.
+    pub(crate) fn validate(&self) -> Result<()> {
+        match self {
+            Self::TokensRecorded(record) => record.validate(),
+            Self::TokensAmended(amend) => amend.replacement.validate(),
+            Self::LimitSet(limit) => limit.validate(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The event this one corrects, if it corrects one.
+    pub(crate) const fn corrects(&self) -> Option<EventId> {
+        match self {
+            Self::TokensAmended(amend) => Some(amend.target),
+            Self::EventVoided(void) => Some(void.target),
+            _ => None,
+        }
+    }
+}
+
+/// A stored event.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).output(40), now)?;
+/// let event = ledger.event(1)?;
+/// assert_eq!(event.payload.kind(), "tokens_recorded");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its identity, for all time.
+    pub id: EventId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When this ledger learned it.
+    pub recorded_at: Timestamp,
+    /// Who told: an importer's name, `cli`, or the embedding program's own.
+    pub source: Cow<'static, str>,
+    /// What it says.
+    pub payload: Payload,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_struct("Event", 7)?;
+        line.serialize_field("v", &LINE_VERSION)?;
+        line.serialize_field("id", &self.id)?;
+        line.serialize_field("kind", self.payload.kind())?;
+        line.serialize_field("occurred_at", &self.occurred_at)?;
+        line.serialize_field("recorded_at", &self.recorded_at)?;
+        line.serialize_field("source", &self.source)?;
+        self.payload.serialize_data(&mut line)?;
+        line.end()
+    }
+}
+
+/// The outside of a line, its data left unread.
+#[derive(Deserialize)]
+pub(crate) struct Envelope<'a> {
+    pub v: u32,
+    pub id: EventId,
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    pub occurred_at: Timestamp,
+    pub recorded_at: Timestamp,
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the outside of the line at `position`.
+    pub fn parse(position: Position, line: &'a str) -> Result<Self> {
+        let envelope: Self = serde_json::from_str(line)
+            .map_err(|e| Error::damaged(position, format!("the line is not an event ({e})")))?;
+        if envelope.v == LINE_VERSION {
+            Ok(envelope)
+        } else {
+            Err(Error::UnknownEvent { position, what: format!("line version {}", envelope.v) })
+        }
+    }
+
+    /// Reads the inside too.
+    pub fn open(self, position: Position) -> Result<Event> {
+        let payload = Payload::parse(&self.kind, self.data.get()).map_err(|failure| match failure {
+            ParseFailure::UnknownKind => Error::UnknownEvent { position, what: format!("kind `{}`", self.kind) },
+            ParseFailure::Bad(e) => {
+                Error::damaged(position, format!("the data of this {} is unreadable ({e})", self.kind))
+            }
+        })?;
+        Ok(Event {
+            id: self.id,
+            occurred_at: self.occurred_at,
+            recorded_at: self.recorded_at,
+            source: self.source.into_owned().into(),
+            payload,
+        })
+    }
+}
+
+impl Event {
+    /// The event as it is stored, hashed and exported: one line of JSON, without the newline.
+    pub fn to_line(&self) -> String {
+        // Every field is a string, a number or a list of those: this cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a stored line.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.
+    pub fn from_line(position: Position, line: &str) -> Result<Self> {
+        Envelope::parse(position, line)?.open(position)
+    }
+}
+
+/// An event on its way into a ledger, which adds `recorded_at` and a position.
+///
+/// ```
+/// use usage_ledger::event::{NewEvent, ProviderSwitched};
+/// # let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let switch = NewEvent::new(ProviderSwitched::to("ollama")?, at).source("my-agent");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// The caller's own id; without one a key makes it, or a UUIDv7 is drawn.
+    pub id: Option<EventId>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Who tells.
+    pub source: Cow<'static, str>,
+    /// What it says.
+    pub payload: Payload,
+}
+
+impl NewEvent {
+    /// An event that happened at `occurred_at`, told by `library`.
+    pub fn new(payload: impl Into<Payload>, occurred_at: impl Into<Timestamp>) -> Self {
+        Self { id: None, occurred_at: occurred_at.into(), source: "library".into(), payload: payload.into() }
+    }
+
+    /// Uses the caller's own id, which makes the append idempotent.
+    pub fn id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Names who tells.
+    pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
+        self.source = source.into();
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_order_of_the_design_and_reads_back() {
+        let event = Event {
+            id: EventId::from_key("anthropic", "msg_1"),
+            occurred_at: Timestamp::from_millis(0),
+            recorded_at: Timestamp::from_millis(1),
+            source: "test".into(),
+            payload: TokenRecord::new("anthropic", "m").input(1).output(2).into(),
+        };
+        let line = event.to_line();
+        let order = ["\"v\"", "\"id\"", "\"kind\"", "\"occurred_at\"", "\"recorded_at\"", "\"source\"", "\"data\""];
+        let places: Vec<_> = order.iter().map(|field| line.find(field).unwrap()).collect();
+        assert!(places.is_sorted(), "{line}");
+        assert_eq!(Event::from_line(Position::new(1), &line).unwrap(), event);
+    }
+
+    #[test]
+    fn unknown_kinds_and_versions_name_their_position() {
+        let line = r#"{"v":1,"id":"018c3f6e-0000-7000-8000-000000000000","kind":"telepathy","occurred_at":"2026-01-01T00:00:00Z","recorded_at":"2026-01-01T00:00:00Z","source":"x","data":{}}"#;
+        let error = Event::from_line(Position::new(7), line).unwrap_err().to_string();
+        assert!(error.contains("position 7") && error.contains("telepathy"), "{error}");
+        let newer = line.replace("\"v\":1", "\"v\":2");
+        let error = Event::from_line(Position::new(8), &newer).unwrap_err().to_string();
+        assert!(error.contains("position 8") && error.contains("version 2"), "{error}");
+    }
+}

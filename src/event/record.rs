@@ -1,0 +1,305 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::provider::ProviderId;
+use crate::tokens::{TokenClass, Tokens, Usd};
+
+/// How good a record's numbers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// The provider reported them.
+    #[default]
+    Reported,
+    /// They were worked out from what the provider reported, or its sums do not add up.
+    Derived,
+    /// They are somebody's estimate.
+    Estimated,
+}
+
+/// A provider's own usage object, kept to the letter.
+///
+/// ```
+/// use usage_ledger::event::Raw;
+/// let raw = Raw::parse(r#"{"input_tokens": 3}"#)?;
+/// assert_eq!(raw.get(), r#"{"input_tokens": 3}"#);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Raw(Box<RawValue>);
+
+impl Raw {
+    /// Keeps a JSON text.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not JSON.
+    pub fn parse(json: &str) -> Result<Self> {
+        RawValue::from_string(json.to_owned())
+            .map(Self)
+            .map_err(|e| Error::invalid(format!("the usage object is not JSON ({e})")))
+    }
+
+    /// The JSON text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl From<Box<RawValue>> for Raw {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw)
+    }
+}
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+/// The tokens of one call: who served it, who asked, how much, and what the provider said to the letter.
+///
+/// ```
+/// use usage_ledger::TokenRecord;
+/// let record = TokenRecord::new("anthropic", "claude-opus-4-5")
+///     .input(120)
+///     .output(40)
+///     .project("acme")
+///     .key("msg_01ABC");
+/// assert_eq!(record.tokens.total()?, 160);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRecord {
+    /// Who served and metered the tokens. Checked when the record is appended.
+    #[serde(deserialize_with = "text")]
+    pub provider: Cow<'static, str>,
+    /// Which subscription or key, when there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The program that called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The agent's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The project worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Further names to report by: mission, mode, type, role …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The counts.
+    pub tokens: Tokens,
+    /// What the agent or provider said it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+    /// How long the call took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Name and version of the normaliser that made the counts of the raw object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normaliser: Option<Cow<'static, str>>,
+    /// How good the numbers are.
+    #[serde(default, skip_serializing_if = "is_reported")]
+    pub quality: Quality,
+    /// What did not add up, when something did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<String>,
+    /// The provider's own usage object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Raw>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_reported(quality: &Quality) -> bool {
+    *quality == Quality::Reported
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Cow<'static, str>, D::Error> {
+    String::deserialize(deserializer).map(Cow::Owned)
+}
+
+/// Longest text accepted in one field, in bytes.
+const MAX_TEXT: usize = 4096;
+
+impl TokenRecord {
+    /// A record without counts yet. An alias of the catalogue becomes its provider; a malformed
+    /// provider id is refused when the record is appended.
+    pub fn new(provider: &str, model: impl Into<String>) -> Self {
+        let model = model.into();
+        Self {
+            provider: match ProviderId::resolve(provider) {
+                Ok(id) => id.as_str().to_owned().into(),
+                Err(_) => provider.to_owned().into(),
+            },
+            account: None,
+            model: (!model.is_empty()).then_some(model),
+            agent: None,
+            conversation: None,
+            project: None,
+            labels: BTreeMap::new(),
+            tokens: Tokens::default(),
+            cost: None,
+            duration_ms: None,
+            keys: Vec::new(),
+            normaliser: None,
+            quality: Quality::Reported,
+            residual: None,
+            raw: None,
+        }
+    }
+
+    /// Sets the count of one class.
+    pub const fn count(mut self, class: TokenClass, count: u64) -> Self {
+        self.tokens.set(class, Some(count));
+        self
+    }
+
+    /// Sets uncached input.
+    pub const fn input(self, count: u64) -> Self {
+        self.count(TokenClass::Input, count)
+    }
+
+    /// Sets visible output.
+    pub const fn output(self, count: u64) -> Self {
+        self.count(TokenClass::Output, count)
+    }
+
+    /// Sets input read from a cache.
+    pub const fn cache_read(self, count: u64) -> Self {
+        self.count(TokenClass::CacheRead, count)
+    }
+
+    /// Sets reasoning output.
+    pub const fn reasoning(self, count: u64) -> Self {
+        self.count(TokenClass::Reasoning, count)
+    }
+
+    /// Sets the account.
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// Sets the calling program.
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// Sets the conversation.
+    pub fn conversation(mut self, conversation: impl Into<String>) -> Self {
+        self.conversation = Some(conversation.into());
+        self
+    }
+
+    /// Sets the project.
+    pub fn project(mut self, project: impl Into<String>) -> Self {
+        self.project = Some(project.into());
+        self
+    }
+
+    /// Adds a label.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a natural key; the first one makes the event's id.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Sets the cost that the agent or provider reported.
+    pub const fn cost(mut self, cost: Usd) -> Self {
+        self.cost = Some(cost);
+        self
+    }
+
+    /// Checks the provider, the counts and the lengths of the texts.
+    pub(crate) fn validate(&self) -> Result<()> {
+        ProviderId::new(&self.provider)?;
+        self.tokens.validate()?;
+        self.tokens.total()?;
+        let named = [
+            ("account", self.account.as_deref()),
+            ("model", self.model.as_deref()),
+            ("agent", self.agent.as_deref()),
+            ("conversation", self.conversation.as_deref()),
+            ("project", self.project.as_deref()),
+        ];
+        let labels = self.labels.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+        let keys = self.keys.iter().map(|key| ("key", Some(key.as_str())));
+        for (name, value) in named.into_iter().chain(labels).chain(keys) {
+            let Some(value) = value else { continue };
+            if value.is_empty() {
+                return Err(Error::invalid(format!("`{name}` is empty: leave it out or give it a value")));
+            }
+            if value.len() > MAX_TEXT || name.len() > MAX_TEXT {
+                return Err(Error::invalid(format!(
+                    "`{name}` is longer than {MAX_TEXT} bytes: it is a name, not a text"
+                )));
+            }
+            // Keys of the projections join fields with a zero byte.
+            if value.contains('\0') || name.contains('\0') {
+                return Err(Error::invalid(format!("`{name}` holds a zero byte: remove it")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a fold needs of a stored `tokens_recorded`, borrowed from its line.
+#[derive(Deserialize)]
+pub(crate) struct TokenView<'a> {
+    #[serde(borrow)]
+    pub provider: Cow<'a, str>,
+    #[serde(default, borrow)]
+    pub account: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub model: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub agent: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub conversation: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub project: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    pub tokens: Tokens,
+    #[serde(default)]
+    pub cost: Option<Usd>,
+    #[serde(default)]
+    pub keys: Vec<Cow<'a, str>>,
+}
+
+impl<'a> From<&'a TokenRecord> for TokenView<'a> {
+    fn from(record: &'a TokenRecord) -> Self {
+        Self {
+            provider: Cow::Borrowed(&record.provider),
+            account: record.account.as_deref().map(Cow::Borrowed),
+            model: record.model.as_deref().map(Cow::Borrowed),
+            agent: record.agent.as_deref().map(Cow::Borrowed),
+            conversation: record.conversation.as_deref().map(Cow::Borrowed),
+            project: record.project.as_deref().map(Cow::Borrowed),
+            labels: record.labels.clone(),
+            tokens: record.tokens,
+            cost: record.cost,
+            keys: record.keys.iter().map(|key| Cow::Borrowed(key.as_str())).collect(),
+        }
+    }
+}

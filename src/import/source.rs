@@ -1,0 +1,55 @@
+//! What an importer of one agent's logs has to know.
+
+use std::path::{Path, PathBuf};
+
+use crate::event::TokenRecord;
+use crate::time::Timestamp;
+
+/// A token record found in a log, resolved within its file: of several lines of one call the largest
+/// total counts, at the earliest of their times.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    /// The earliest time the call was seen at.
+    pub at: Timestamp,
+    /// The record; its keys are every natural key the line knows, the one that makes the id first.
+    pub record: TokenRecord,
+}
+
+/// One agent's log format: where its files are and how their lines read.
+pub(crate) trait Source: Sync {
+    /// The importer's name, which is also the agent's: `claude-code`.
+    fn name(&self) -> &'static str;
+
+    /// The directories below `home` that hold this agent's logs, whether they exist or not.
+    fn roots(&self, home: &Path) -> Vec<PathBuf>;
+
+    /// The directories that the environment names besides, when no home is given on the command line.
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf>;
+
+    /// Whether a file below a root is a log.
+    fn wants(&self, path: &Path) -> bool;
+
+    /// A parser for one file, from its beginning or from where an earlier one stopped.
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser>;
+}
+
+/// Reads one file's lines in order.
+pub(crate) trait LineParser: Send {
+    /// Takes a complete line, without its newline. An error says why the line cannot be taken in.
+    fn line(&mut self, line: &[u8]) -> Result<(), String>;
+
+    /// Hands over the records found since the last call.
+    fn take(&mut self) -> Vec<Found>;
+
+    /// How many records `take` would hand over.
+    fn pending(&self) -> usize;
+
+    /// The conversation this file is the log of, once it is known.
+    fn conversation(&self) -> Option<&str>;
+
+    /// The first time that stands in the file: when this log begins.
+    fn began(&self) -> Option<Timestamp>;
+
+    /// What a later parser needs to go on from here.
+    fn resume(&self) -> Option<serde_json::Value>;
+}

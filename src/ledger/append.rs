@@ -1,0 +1,210 @@
+//! Appending: identity, order, hashes, tree and projections, in one transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::audit::{Hash, append_leaves, leaf_hash};
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, NewEvent, Payload, Position, TokenRecord};
+use crate::projection::{Fold, find_record};
+use crate::store::{Row, Transaction};
+use crate::time::Timestamp;
+
+/// What became of an event that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new and stands at this position.
+    Appended(Position),
+    /// The same event stood at this position already.
+    Existing(Position),
+}
+
+impl Outcome {
+    /// Where the event is.
+    ///
+    /// ```
+    /// use usage_ledger::{Outcome, Position};
+    /// assert_eq!(Outcome::Existing(Position::new(3)).position().get(), 3);
+    /// ```
+    pub const fn position(self) -> Position {
+        match self {
+            Self::Appended(position) | Self::Existing(position) => position,
+        }
+    }
+}
+
+/// Rows written to the store at a time.
+const CHUNK: usize = 1_024;
+/// Events whose counters are gathered before they are written.
+const COUNTERS: usize = 50_000;
+
+/// An event on its way into the log.
+struct Pending {
+    event: Event,
+    line: String,
+    leaf: Hash,
+}
+
+/// A transaction that appends.
+pub(crate) struct Appender<'t> {
+    tx: Box<dyn Transaction + 't>,
+    size: u64,
+    recorded_at: Timestamp,
+    fold: Fold,
+    pending: Vec<Pending>,
+    pending_ids: HashMap<EventId, usize>,
+    pending_keys: HashSet<EventId>,
+    unflushed: usize,
+    ids: &'t uuid::ContextV7,
+}
+
+impl<'t> Appender<'t> {
+    pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t uuid::ContextV7) -> Result<Self> {
+        let head = tx.head()?;
+        Ok(Self {
+            fold: Fold::new(&*tx)?,
+            tx,
+            size: head.position.get(),
+            // A clock that jumps back does not take the ledger's order with it.
+            recorded_at: now.max(head.recorded_at),
+            pending: Vec::new(),
+            pending_ids: HashMap::new(),
+            pending_keys: HashSet::new(),
+            unflushed: 0,
+            ids,
+        })
+    }
+
+    /// The transaction with everything pushed so far in it.
+    pub fn view(&mut self) -> Result<&dyn crate::store::View> {
+        self.flush()?;
+        Ok(&*self.tx)
+    }
+
+    /// The transaction as it was before what is pending.
+    pub fn committed_view(&self) -> &dyn crate::store::View {
+        &*self.tx
+    }
+
+    /// Adds an event, or finds that it is there already.
+    pub fn push(&mut self, new: NewEvent) -> Result<Outcome> {
+        new.payload.validate()?;
+        let id = self.identify(&new);
+        if let Some(existing) = self.existing(id, &new.payload)? {
+            return Ok(Outcome::Existing(existing));
+        }
+        self.push_new(id, new)
+    }
+
+    /// Adds an event that is known to be new.
+    pub fn push_new(&mut self, id: EventId, new: NewEvent) -> Result<Outcome> {
+        if let Payload::TokensRecorded(record) = &new.payload
+            && record.keys.len() > 1
+        {
+            self.pending_keys.extend(record.keys.iter().map(|key| EventId::from_key(&record.provider, key)));
+        }
+        let event = Event {
+            id,
+            occurred_at: new.occurred_at,
+            recorded_at: self.recorded_at,
+            source: new.source,
+            payload: new.payload,
+        };
+        let line = event.to_line();
+        let leaf = leaf_hash(line.as_bytes());
+        self.pending_ids.insert(id, self.pending.len());
+        self.pending.push(Pending { event, line, leaf });
+        let position = Position::new(self.size + self.pending.len() as u64);
+        if self.pending.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(Outcome::Appended(position))
+    }
+
+    fn identify(&self, new: &NewEvent) -> EventId {
+        if let Some(id) = new.id {
+            return id;
+        }
+        if let Payload::TokensRecorded(record) = &new.payload
+            && let Some(key) = record.keys.first()
+        {
+            return EventId::from_key(&record.provider, key);
+        }
+        EventId::fresh(self.ids, self.recorded_at)
+    }
+
+    /// Where an event of this identity stands, if its content is the same.
+    fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<Position>> {
+        if let Some(index) = self.pending_ids.get(&id) {
+            let position = Position::new(self.size + *index as u64 + 1);
+            let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload == *payload);
+            return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
+        }
+        if let Some(position) = self.tx.position_of(id)? {
+            let stored = Event::from_line(position, &self.committed_view().expect_line(position)?)?;
+            return if stored.payload == *payload { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
+        }
+        match payload {
+            Payload::TokensRecorded(record) if !record.keys.is_empty() => self.known_call(record),
+            _ => Ok(None),
+        }
+    }
+
+    /// Another feed may have told of the same call under another of its keys.
+    fn known_call(&mut self, record: &TokenRecord) -> Result<Option<Position>> {
+        let keys = record.keys.iter().map(|key| EventId::from_key(&record.provider, key));
+        if keys.into_iter().any(|key| self.pending_keys.contains(&key)) {
+            self.flush()?;
+        }
+        let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };
+        let stored = Event::from_line(position, &self.committed_view().expect_line(position)?)?;
+        match stored.payload {
+            Payload::TokensRecorded(known) if known.tokens == record.tokens => Ok(Some(position)),
+            _ => Err(Error::Conflict { id: stored.id, position }),
+        }
+    }
+
+    /// Writes what is pending to the log, the tree and the projections.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Row<'_>> = self
+            .pending
+            .iter()
+            .map(|pending| Row {
+                id: pending.event.id,
+                kind: crate::projection::kind_code(pending.event.payload.kind()),
+                occurred_at: pending.event.occurred_at,
+                recorded_at: pending.event.recorded_at,
+                body: &pending.line,
+            })
+            .collect();
+        let rows_written = rows.len();
+        self.tx.append(&rows)?;
+        let leaves: Vec<Hash> = self.pending.iter().map(|pending| pending.leaf).collect();
+        append_leaves(&mut *self.tx, self.size, &leaves)?;
+        let mut position = Position::new(self.size);
+        for pending in self.pending.drain(..) {
+            position = position.next();
+            self.fold.event(&mut *self.tx, position, &pending.event)?;
+        }
+        self.size = position.get();
+        self.fold.flush_keys(&mut *self.tx)?;
+        self.unflushed += rows_written;
+        if self.unflushed >= COUNTERS {
+            // A transaction of millions of events keeps its memory flat.
+            self.fold.flush(&mut *self.tx)?;
+            self.unflushed = 0;
+        }
+        self.pending_ids.clear();
+        self.pending_keys.clear();
+        Ok(())
+    }
+
+    /// Makes it all visible and durable.
+    pub fn commit(mut self) -> Result<()> {
+        self.flush()?;
+        self.fold.flush(&mut *self.tx)?;
+        self.tx.commit()
+    }
+}

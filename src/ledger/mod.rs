@@ -1,0 +1,332 @@
+//! The one door to a ledger: open, append, query, replay, verify.
+
+mod append;
+mod past;
+mod sight;
+mod verify;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+pub use append::Outcome;
+pub use past::AsOf;
+pub use sight::Sight;
+pub use verify::{Finding, Verification};
+
+pub(crate) use append::Appender;
+
+use crate::audit::Hash;
+use crate::error::{Error, Result};
+use crate::event::{
+    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, ProviderDeclared, ProviderSwitched,
+    TokenRecord, TokensAmended,
+};
+use crate::store::{EventStore, Head, MemoryStore, SqliteStore};
+use crate::time::Timestamp;
+use crate::usage::{ProviderUsage, active_provider, last_switch};
+
+/// A ledger of token usage.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("usage.db");
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::open(&path)?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).output(40).project("acme"), now)?;
+/// ledger.switch_provider("ollama", "rate limited", now)?;
+///
+/// let usage = ledger.provider("anthropic", now)?;
+/// assert_eq!(usage.session.usage.tokens.total(), 160); // a switch is a marker: nothing was wiped
+/// let table = ledger.report(&Report::by(Day).and(Provider))?;
+/// assert_eq!(table.total.requests, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Ledger {
+    store: Box<dyn EventStore>,
+    source: Cow<'static, str>,
+    ids: uuid::ContextV7,
+}
+
+impl Ledger {
+    /// Opens a ledger file, and makes it when it is missing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::with_store(Box::new(SqliteStore::open(path.as_ref())?)))
+    }
+
+    /// A ledger in memory, gone when it is dropped.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room.
+    pub fn in_memory() -> Result<Self> {
+        Ok(Self::with_store(Box::new(MemoryStore::new())))
+    }
+
+    /// A ledger on a store of the caller's.
+    pub fn with_store(store: Box<dyn EventStore>) -> Self {
+        Self { store, source: "library".into(), ids: uuid::ContextV7::new() }
+    }
+
+    /// Names who tells this ledger things; it stands in every event appended from here on.
+    pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Runs `work` in one write transaction. When it fails nothing is written.
+    pub(crate) fn transact<T>(
+        &mut self,
+        now: Timestamp,
+        work: impl FnOnce(&mut Appender<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut appender = Appender::new(self.store.write()?, now, &self.ids)?;
+        let done = work(&mut appender)?;
+        appender.commit()?;
+        Ok(done)
+    }
+
+    /// Appends events, all or none of them. An event that is there already is found, not added.
+    ///
+    /// `now` is the clock; what is recorded is never earlier than what was recorded before.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::InvalidProvider`] for a malformed event, [`Error::Conflict`] when an id or
+    /// key is taken by another content, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Outcome, TokenRecord, event::NewEvent};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let call = || NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now);
+    /// let outcomes = ledger.append([call(), call()], now)?;
+    /// assert_eq!(outcomes, [Outcome::Appended(1.into()), Outcome::Existing(1.into())]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn append(
+        &mut self,
+        events: impl IntoIterator<Item = NewEvent>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Vec<Outcome>> {
+        self.try_append(events.into_iter().map(Ok), now.into())
+    }
+
+    /// [`append`](Self::append) for a stream of events that may fail on the way: then nothing is written.
+    pub(crate) fn try_append(
+        &mut self,
+        events: impl IntoIterator<Item = Result<NewEvent>>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>> {
+        self.transact(now, |appender| events.into_iter().map(|event| appender.push(event?)).collect())
+    }
+
+    fn append_one(&mut self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
+        let event = NewEvent::new(payload, now).source(self.source.clone());
+        self.transact(now, |appender| appender.push(event))
+    }
+
+    /// Records the tokens of a call that ended now.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn record(&mut self, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(record, now.into())
+    }
+
+    /// Marks that work moves to another provider. No counter changes.
+    ///
+    /// Switching to the provider that the last switch named already adds nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    pub fn switch_provider(&mut self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let mut switch = ProviderSwitched::to(to)?.because(reason);
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let view = appender.view()?;
+            if let Some(last) = last_switch(view, now)?
+                && last.switch.to == switch.to
+            {
+                return Ok(Outcome::Existing(last.position));
+            }
+            let from = active_provider(view, now)?.filter(|from| from != switch.to.as_str());
+            switch.from = from.map(|from| crate::ProviderId::new(&from)).transpose()?;
+            appender.push(NewEvent::new(switch, now).source(source))
+        })
+    }
+
+    /// Replaces what a token record says; the record itself stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] when it is no token record.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
+    /// let wrong = ledger.event(1)?.id;
+    /// ledger.amend(wrong, TokenRecord::new("openai", "gpt-5").input(10), "a typing error", now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 10);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn amend(
+        &mut self,
+        target: EventId,
+        replacement: TokenRecord,
+        reason: &str,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let event = find(appender.view()?, target)?;
+            if !matches!(event.payload, Payload::TokensRecorded(_)) {
+                return Err(Error::invalid(format!(
+                    "event {target} is a {}: only tokens_recorded can be amended; void it and append it anew",
+                    event.payload.kind()
+                )));
+            }
+            let amend = TokensAmended { target, reason: reason.to_owned(), at: None, replacement };
+            appender.push(NewEvent::new(amend, now).source(source))
+        })
+    }
+
+    /// Withdraws an event of any kind; the event itself stays. Withdrawing a withdrawal restores.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no such event is there.
+    pub fn void(&mut self, target: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let event = find(appender.view()?, target)?;
+            // A correction must be later than what it corrects, whatever the clock says.
+            let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
+            let void = EventVoided { target, reason: reason.to_owned() };
+            appender.push(NewEvent::new(void, at).source(source))
+        })
+    }
+
+    /// Sets limits, weights or window policies of a provider account.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a setting makes no sense.
+    pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(limit, now.into())
+    }
+
+    /// Declares whether a provider has a quota.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn declare(&mut self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(declaration, now.into())
+    }
+
+    /// The ledger as it stands: a consistent sight for several questions.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn sight(&mut self) -> Result<Sight<'_>> {
+        Ok(Sight::new(self.store.read()?))
+    }
+
+    /// The ledger as it stood: at a position, or at a time it had learned things up to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a position beyond the head.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// let then = ledger.as_of(AsOf::Position(1.into()))?;
+    /// assert_eq!(then.provider("openai", now)?.all_time.tokens.total(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn as_of(&mut self, when: AsOf) -> Result<Sight<'_>> {
+        past::open(&mut *self.store, when)
+    }
+
+    /// What a provider has used: session, weekly, all time, and since the last switch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    pub fn provider(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+        self.sight()?.provider(provider, now)
+    }
+
+    /// The event at a position.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn event(&mut self, position: impl Into<Position>) -> Result<Event> {
+        self.sight()?.event(position.into())
+    }
+
+    /// The last event's position and time.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn head(&mut self) -> Result<Head> {
+        self.sight()?.head()
+    }
+
+    /// The root of the Merkle tree over all lines.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the tree has holes.
+    pub fn root(&mut self) -> Result<Hash> {
+        self.sight()?.root()
+    }
+
+    /// Recomputes everything: positions, ids, line hashes, the tree, and the projections from the events.
+    ///
+    /// # Errors
+    /// The store's own, when it cannot be read at all; what does not fit is a finding, not an error.
+    ///
+    /// ```
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert!(ledger.verify()?.ok);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify(&mut self) -> Result<Verification> {
+        verify::verify(&*self.store.read()?, verify::Scope::Everything)
+    }
+
+    /// Folds all events again from position 1 and compares with what is stored, every line's hash checked on the way.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn replay(&mut self) -> Result<Verification> {
+        verify::verify(&*self.store.read()?, verify::Scope::Replay)
+    }
+
+    /// Folds all events again from position 1 and writes the projections anew. The log is not touched.
+    ///
+    /// # Errors
+    /// [`Error::UnknownEvent`] or [`Error::Damaged`] at the event that cannot be folded; nothing is changed then.
+    pub fn rebuild(&mut self) -> Result<()> {
+        past::rebuild(&mut *self.store)
+    }
+
+    /// The store below, for edges that need more than this door offers.
+    #[cfg(feature = "import")]
+    pub(crate) fn store(&mut self) -> &mut dyn EventStore {
+        &mut *self.store
+    }
+}
+
+fn find(view: &dyn crate::store::View, id: EventId) -> Result<Event> {
+    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
+    Event::from_line(position, &view.expect_line(position)?)
+}

@@ -1,0 +1,183 @@
+//! The ledger as it was, and the projections made anew.
+
+use super::Sight;
+use crate::error::{Error, Result};
+use crate::event::Position;
+use crate::projection::Fold;
+use crate::store::{EventStore, GO_ON, Order, PrefixView, STOP, Sink, Space, View};
+use crate::time::Timestamp;
+
+/// Events folded before their counters are written.
+const BATCH: u64 = 20_000;
+/// A prefix this much longer than the nearest snapshot earns one of its own.
+const SNAPSHOT_EVERY: u64 = 50_000;
+/// Snapshots kept.
+const SNAPSHOTS: usize = 8;
+/// Changes when the fold does, so that an old snapshot is not taken for a new one.
+const FOLD_VERSION: u8 = 1;
+
+/// A moment of the ledger's own history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// After the event at this position; 0 is the empty ledger.
+    Position(Position),
+    /// After the last event recorded up to this time.
+    Time(Timestamp),
+}
+
+/// The position that a moment names.
+pub(super) fn position(view: &dyn View, when: AsOf) -> Result<Position> {
+    let head = view.head()?.position;
+    match when {
+        AsOf::Position(position) if position > head => {
+            Err(Error::NotFound { what: format!("at position {position} (the last one is {head})") })
+        }
+        AsOf::Position(position) => Ok(position),
+        AsOf::Time(time) => {
+            // recorded_at never falls, so the border is found by halving.
+            let (mut low, mut high) = (0, head.get());
+            while low < high {
+                let middle = high - (high - low) / 2;
+                if recorded_at(view, Position::new(middle))? <= time {
+                    low = middle;
+                } else {
+                    high = middle - 1;
+                }
+            }
+            Ok(Position::new(low))
+        }
+    }
+}
+
+fn recorded_at(view: &dyn View, position: Position) -> Result<Timestamp> {
+    let mut found = None;
+    view.rows(position, &mut |_, row| {
+        found = Some(row.recorded_at);
+        STOP
+    })?;
+    found.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
+}
+
+/// Opens the ledger as it was.
+pub(super) fn open(store: &mut dyn EventStore, when: AsOf) -> Result<Sight<'_>> {
+    let saved = {
+        let view = store.read()?;
+        let at = position(&*view, when)?;
+        let far = at < view.head()?.position && at.get() - nearest(&*view, at)?.0.get() >= SNAPSHOT_EVERY;
+        if far {
+            let mut past = PrefixView::new(view, at)?;
+            let start = load(&mut past)?;
+            refold(&mut past, start)?;
+            Some((at, past.dump()))
+        } else {
+            None
+        }
+    };
+    if let Some((at, state)) = saved {
+        // A cache: where it cannot be kept the answer is as right, only slower next time.
+        let _ = save(store, at, &state);
+    }
+    let view = store.read()?;
+    let at = position(&*view, when)?;
+    let now = match when {
+        AsOf::Time(time) => Some(time),
+        AsOf::Position(at) if at == Position::START => None,
+        AsOf::Position(at) => Some(recorded_at(&*view, at)?),
+    };
+    if at == view.head()?.position {
+        return Ok(Sight::new(view).then(now));
+    }
+    let mut past = PrefixView::new(view, at)?;
+    let start = load(&mut past)?;
+    refold(&mut past, start)?;
+    Ok(Sight::new(Box::new(past)).then(now))
+}
+
+/// Folds the events behind `start` into the projections.
+pub(super) fn refold(past: &mut dyn Sink, start: Position) -> Result<()> {
+    let mut next = start.next();
+    let mut fold = Fold::new(&*past)?;
+    loop {
+        let mut lines = Vec::new();
+        past.rows(next, &mut |at, row| {
+            lines.push((at, row.body.to_owned()));
+            if lines.len() as u64 == BATCH { STOP } else { GO_ON }
+        })?;
+        let Some((last, _)) = lines.last() else { break };
+        next = last.next();
+        for (at, line) in &lines {
+            fold.apply(past, *at, line)?;
+        }
+        fold.flush(past)?;
+    }
+    Ok(())
+}
+
+fn snapshot_key(at: Position) -> Vec<u8> {
+    let mut key = vec![FOLD_VERSION];
+    key.extend_from_slice(&at.get().to_be_bytes());
+    key
+}
+
+/// The last snapshot up to a position: where it ends, and its state.
+fn nearest(view: &dyn View, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
+    let mut found = (Position::START, None);
+    view.scan(Space::Snapshots, &[FOLD_VERSION], &snapshot_key(at.next()), Order::Descending, &mut |key, value| {
+        if let Some(number) = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes) {
+            found = (Position::new(number), Some(value.to_vec()));
+        }
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// Loads the nearest snapshot into a prefix and says where it ends.
+fn load(past: &mut PrefixView<'_>) -> Result<Position> {
+    let at = past.head()?.position;
+    match nearest(past.log(), at)? {
+        (position, Some(state)) if past.load(&state) => Ok(position),
+        _ => Ok(Position::START),
+    }
+}
+
+fn save(store: &mut dyn EventStore, at: Position, state: &[u8]) -> Result<()> {
+    let mut tx = store.write()?;
+    tx.put(Space::Snapshots, &snapshot_key(at), Some(state))?;
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, _| {
+        kept.push(key.to_vec());
+        GO_ON
+    })?;
+    if kept.len() > SNAPSHOTS {
+        // Drop the one whose neighbours are nearest to each other: what is left stays spread.
+        let number = |key: &[u8]| key.get(1..).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let densest = kept
+            .windows(3)
+            .filter_map(|three| match three {
+                [before, this, after] => Some((number(after) - number(before), this.clone())),
+                _ => None,
+            })
+            .min();
+        if let Some((_, key)) = densest {
+            tx.put(Space::Snapshots, &key, None)?;
+        }
+    }
+    tx.commit()
+}
+
+/// Empties the projections and folds the whole log into them, in one transaction.
+pub(super) fn rebuild(store: &mut dyn EventStore) -> Result<()> {
+    let mut tx = store.write()?;
+    for space in Space::FOLDED.into_iter().chain([Space::Snapshots]) {
+        let mut keys = Vec::new();
+        tx.scan(space, &[], &[], Order::Ascending, &mut |key, _| {
+            keys.push(key.to_vec());
+            GO_ON
+        })?;
+        for key in keys {
+            tx.put(space, &key, None)?;
+        }
+    }
+    refold(&mut *tx, Position::START)?;
+    tx.commit()
+}

@@ -1,0 +1,156 @@
+//! Questions asked of one consistent state of a ledger.
+
+use crate::audit::{self, Hash};
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, Position};
+use crate::projection::{AccountRef, Effective, effective, is_void, position_of_key};
+use crate::provider::ProviderId;
+use crate::store::{GO_ON, Head, STOP, View};
+use crate::time::Timestamp;
+use crate::usage::{ProviderUsage, provider_usage, switches};
+
+/// A consistent sight of a ledger, as it stands or as it stood.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let sight = ledger.sight()?;
+/// assert_eq!(sight.head()?.position.get(), 1);
+/// assert_eq!(sight.status(now)?.active_provider.as_deref(), Some("openai"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub struct Sight<'a> {
+    view: Box<dyn View + 'a>,
+    then: Option<Timestamp>,
+}
+
+impl<'a> Sight<'a> {
+    pub(super) fn new(view: Box<dyn View + 'a>) -> Self {
+        Self { view, then: None }
+    }
+
+    pub(super) fn then(mut self, then: Option<Timestamp>) -> Self {
+        self.then = then;
+        self
+    }
+
+    /// The moment that an as-of sight stands for; `None` when it is the present.
+    pub const fn moment(&self) -> Option<Timestamp> {
+        self.then
+    }
+
+    pub(crate) fn view(&self) -> &dyn View {
+        &*self.view
+    }
+
+    /// The last event's position and time.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn head(&self) -> Result<Head> {
+        self.view.head()
+    }
+
+    /// The root of the Merkle tree over all lines up to the head.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the tree has holes.
+    pub fn root(&self) -> Result<Hash> {
+        let size = self.head()?.position.get();
+        match audit::root(&*self.view, size) {
+            // A past sight has the log but not the tree: its root is worked out from the lines.
+            Err(_) if self.then.is_some() => self.root_of_lines(),
+            root => root,
+        }
+    }
+
+    fn root_of_lines(&self) -> Result<Hash> {
+        let mut tree = audit::StreamingTree::default();
+        self.view.rows(Position::START.next(), &mut |_, row| {
+            tree.push(audit::leaf_hash(row.body.as_bytes()), &mut |_, _, _| Ok(()))?;
+            GO_ON
+        })?;
+        Ok(tree.root())
+    }
+
+    /// What a provider has used, under no account name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    pub fn provider(&self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+        self.account(provider, None, now)
+    }
+
+    /// What an account of a provider has used.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    pub fn account(&self, provider: &str, account: Option<&str>, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+        let id = ProviderId::resolve(provider)?;
+        let now = now.into();
+        provider_usage(self.view(), &AccountRef::new(id.as_str(), account), now, &switches(self.view(), now)?)
+    }
+
+    /// The event at a position.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn event(&self, position: Position) -> Result<Event> {
+        let (_, line) =
+            self.view.line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+        Event::from_line(position, &line)
+    }
+
+    /// The position of an event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn position(&self, id: EventId) -> Result<Position> {
+        self.view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })
+    }
+
+    /// The record that any of its natural keys finds.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn find(&self, provider: &str, key: &str) -> Result<Option<Position>> {
+        position_of_key(self.view(), ProviderId::resolve(provider)?.as_str(), key)
+    }
+
+    /// What the token record at a position counts as, its corrections applied; `None` when it is withdrawn or none.
+    pub(crate) fn effective(&self, position: Position) -> Result<Option<Effective>> {
+        effective(self.view(), position, None)
+    }
+
+    /// Whether an event is withdrawn.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn is_void(&self, id: EventId) -> Result<bool> {
+        is_void(self.view(), id)
+    }
+
+    /// Visits stored lines from a position on, until the visitor says stop.
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let mut lines = Vec::new();
+    /// ledger.sight()?.lines(1.into(), &mut |_, line| {
+    ///     lines.push(line.to_owned());
+    ///     Ok(true)
+    /// })?;
+    /// assert_eq!(lines.len(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn lines(&self, from: Position, visit: &mut dyn FnMut(Position, &str) -> Result<bool>) -> Result<()> {
+        self.view.rows(from, &mut |position, row| if visit(position, row.body)? { GO_ON } else { STOP })
+    }
+}

@@ -1,0 +1,269 @@
+//! The pass over the log: positions, columns, hashes and tree, and what the records add up to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+use super::{Finding, Findings, is_record};
+use crate::audit::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
+use crate::error::{Error, Result};
+use crate::event::{Envelope, EventId, Position, TokenView};
+use crate::projection::{AccountRef, Fingerprint, FingerprintWeights, key_entries, kind_code};
+use crate::store::{GO_ON, Space, View};
+use crate::time::Timestamp;
+
+/// Rows handed to a worker at a time.
+const BATCH: usize = 2_048;
+
+struct OwnedRow {
+    id: EventId,
+    kind: u8,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+    start: usize,
+    end: usize,
+}
+
+#[derive(Default)]
+struct Batch {
+    number: u64,
+    first: u64,
+    rows: Vec<OwnedRow>,
+    text: String,
+}
+
+/// What one batch came to.
+struct Done {
+    number: u64,
+    leaves: Vec<Hash>,
+    others: Vec<(Position, String)>,
+    findings: Vec<Finding>,
+}
+
+/// What the log says.
+pub(super) struct Seen {
+    /// The sum of all records, corrections not applied.
+    pub records: Fingerprint,
+    /// Provider accounts that have records.
+    pub accounts: BTreeSet<AccountRef<'static>>,
+    /// Every event that is not a record.
+    pub others: Vec<(Position, String)>,
+}
+
+/// Reads every line, hashes and checks them on all cores, and grows the tree.
+pub(super) fn read(
+    view: &dyn View,
+    weights: FingerprintWeights,
+    tree: &mut StreamingTree,
+    findings: &mut Findings,
+) -> Result<Seen> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (to_workers, batches) = sync_channel::<Batch>(2 * workers);
+    let batches = Mutex::new(batches);
+    let (to_main, done) = channel::<Result<Done>>();
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers)
+            .map(|_| {
+                let (batches, to_main) = (&batches, to_main.clone());
+                scope.spawn(move || work(batches, &to_main, weights))
+            })
+            .collect();
+        drop(to_main);
+        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), others: Vec::new() };
+        let fed = feed(view, to_workers, &done, &mut order, tree, findings);
+        for result in done {
+            order.take(view, result, tree, findings)?;
+        }
+        let mut records = Fingerprint::new(weights);
+        let mut accounts = BTreeSet::new();
+        for handle in handles {
+            let (print, seen) = handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?;
+            records.join(&print);
+            accounts.extend(seen);
+        }
+        fed?;
+        Ok(Seen { records, accounts, others: order.others })
+    })
+}
+
+fn feed(
+    view: &dyn View,
+    to_workers: SyncSender<Batch>,
+    done: &Receiver<Result<Done>>,
+    order: &mut InOrder,
+    tree: &mut StreamingTree,
+    findings: &mut Findings,
+) -> Result<()> {
+    let mut expected = Position::START;
+    let mut recorded = Timestamp::MIN;
+    let mut batch = Batch { first: 1, ..Batch::default() };
+    let closed = || Error::damaged(None, "a verifying thread failed");
+    let read = view.rows(Position::START.next(), &mut |position, row| {
+        expected = expected.next();
+        if position != expected {
+            let gap = Error::damaged(expected, format!("there is no event here; the next one is at {position}"));
+            return Err(gap);
+        }
+        if row.recorded_at < recorded {
+            findings.add(position, "it was recorded before the event in front of it");
+        }
+        recorded = row.recorded_at;
+        let start = batch.text.len();
+        batch.text.push_str(row.body);
+        batch.rows.push(OwnedRow {
+            id: row.id,
+            kind: row.kind,
+            occurred_at: row.occurred_at,
+            recorded_at: row.recorded_at,
+            start,
+            end: batch.text.len(),
+        });
+        if batch.rows.len() == BATCH {
+            let next = Batch { number: batch.number + 1, first: position.get() + 1, ..Batch::default() };
+            to_workers.send(std::mem::replace(&mut batch, next)).map_err(|_| closed())?;
+            while let Ok(result) = done.try_recv() {
+                order.take(view, result, tree, findings)?;
+            }
+        }
+        GO_ON
+    });
+    if !batch.rows.is_empty() {
+        to_workers.send(batch).map_err(|_| closed())?;
+    }
+    read
+}
+
+fn work(
+    batches: &Mutex<Receiver<Batch>>,
+    to_main: &std::sync::mpsc::Sender<Result<Done>>,
+    weights: FingerprintWeights,
+) -> (Fingerprint, BTreeSet<AccountRef<'static>>) {
+    let mut print = Fingerprint::new(weights);
+    let mut accounts = BTreeSet::new();
+    loop {
+        let batch = match batches.lock() {
+            Ok(queue) => queue.recv(),
+            Err(_) => break,
+        };
+        let Ok(batch) = batch else { break };
+        if to_main.send(check(&batch, &mut print, &mut accounts)).is_err() {
+            break;
+        }
+    }
+    (print, accounts)
+}
+
+fn check(batch: &Batch, print: &mut Fingerprint, accounts: &mut BTreeSet<AccountRef<'static>>) -> Result<Done> {
+    let mut done = Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), findings: Vec::new() };
+    let mut last: Option<AccountRef<'static>> = None;
+    for (row, number) in batch.rows.iter().zip(batch.first..) {
+        let position = Position::new(number);
+        let line = batch.text.get(row.start..row.end).unwrap_or_default();
+        done.leaves.push(leaf_hash(line.as_bytes()));
+        let mut found = |what: String| done.findings.push(Finding { position: Some(position), what });
+        let envelope = match Envelope::parse(position, line) {
+            Ok(envelope) => envelope,
+            Err(Error::Damaged { what, .. }) => {
+                found(what);
+                continue;
+            }
+            Err(other) => return Err(other),
+        };
+        let columns = (row.id, row.kind, row.occurred_at, row.recorded_at);
+        if columns != (envelope.id, kind_code(&envelope.kind), envelope.occurred_at, envelope.recorded_at) {
+            found("the columns beside the line do not say what the line says".to_owned());
+        }
+        if !is_record(&envelope.kind) {
+            done.others.push((position, line.to_owned()));
+            continue;
+        }
+        match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
+            Ok(record) => {
+                print.record(envelope.occurred_at, &record, false)?;
+                let keys = record.keys.iter().map(AsRef::as_ref);
+                for entry in key_entries(&record.provider, keys, envelope.id, position) {
+                    print.row(Space::Keys, &entry);
+                }
+                let account = AccountRef::new(&record.provider, record.account.as_deref());
+                if last.as_ref() != Some(&account) {
+                    let account = account.into_owned();
+                    accounts.insert(account.clone());
+                    last = Some(account);
+                }
+            }
+            Err(e) => found(format!("this record is unreadable ({e})")),
+        }
+    }
+    Ok(done)
+}
+
+/// Takes batches in the order of the log, whichever thread was faster.
+struct InOrder {
+    next: u64,
+    waiting: BTreeMap<u64, Done>,
+    others: Vec<(Position, String)>,
+}
+
+impl InOrder {
+    fn take(
+        &mut self,
+        view: &dyn View,
+        done: Result<Done>,
+        tree: &mut StreamingTree,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let done = done?;
+        self.waiting.insert(done.number, done);
+        while let Some(done) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.others.extend(done.others);
+            findings.0.extend(done.findings);
+            for leaf in done.leaves {
+                tree.push(leaf, &mut |level, group, nodes| compare_group(view, level, group, nodes, findings))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Holds a recomputed group against the stored one.
+fn compare_group(view: &dyn View, level: u8, group: u64, nodes: &[Hash], findings: &mut Findings) -> Result<()> {
+    let stored = view.get(Space::Tree, &group_key(level, group))?.unwrap_or_default();
+    let (hashes, rest) = stored.as_chunks::<32>();
+    for (index, node) in nodes.iter().enumerate() {
+        if hashes.get(index).is_none_or(|hash| hash != node.as_bytes()) {
+            let child = group * GROUP + index as u64;
+            let position = Position::new((child << (4 * u32::from(level))) + 1);
+            let what = match level {
+                0 => "the line does not have the hash that the tree keeps of it",
+                _ => "a node of the tree above this event is not the hash of what is below it",
+            };
+            findings.add(position, what);
+        }
+    }
+    if hashes.len() > nodes.len() || !rest.is_empty() {
+        let beyond = Position::new(((group * GROUP + nodes.len() as u64) << (4 * u32::from(level))) + 1);
+        findings.add(beyond, "the tree knows of an event here, the log does not: its end was cut off");
+    }
+    Ok(())
+}
+
+/// Holds the groups at the right edge against the stored ones, and finds groups that nothing belongs to.
+pub(super) fn compare_partial_groups(view: &dyn View, tree: &StreamingTree, findings: &mut Findings) -> Result<()> {
+    for (level, group, nodes) in tree.partial() {
+        compare_group(view, level, group, nodes, findings)?;
+    }
+    let groups_of = |level: u8| (tree.size() >> (4 * u32::from(level))).div_ceil(GROUP);
+    view.scan(Space::Tree, &[], &[], crate::store::Order::Ascending, &mut |key, _| {
+        let number = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        match (key.first(), number) {
+            (Some(level), Some(group)) if group < groups_of(*level) => {}
+            (Some(level), Some(group)) if *level < 16 => {
+                let first = Position::new((group << (4 * (u32::from(*level) + 1))) + 1);
+                findings.add(first, "the tree knows of an event here, the log does not: its end was cut off");
+            }
+            _ => findings.add(None, "the tree has a row that belongs to no event"),
+        }
+        GO_ON
+    })
+}

@@ -1,0 +1,105 @@
+//! Recomputes everything that is stored besides the lines, and says where it differs.
+
+mod exact;
+mod lines;
+mod refold;
+
+use serde::Serialize;
+
+use crate::audit::{Hash, StreamingTree};
+use crate::error::{Error, Result};
+use crate::event::Position;
+use crate::projection::{FingerprintWeights, kind_code};
+use crate::store::View;
+
+/// What an audit found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Whether nothing was found.
+    pub ok: bool,
+    /// Events looked at.
+    pub size: u64,
+    /// Root of the tree over them, recomputed.
+    #[serde(serialize_with = "hex")]
+    pub root: Hash,
+    /// What does not fit.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The event it is about; `None` when it is about no event that is there.
+    pub position: Option<Position>,
+    /// What is wrong.
+    pub what: String,
+}
+
+fn hex<S: serde::Serializer>(hash: &Hash, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(hash)
+}
+
+/// Findings listed; more than these tell nothing new.
+const MOST: usize = 1_000;
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, position: impl Into<Option<Position>>, what: impl Into<String>) {
+        let finding = Finding { position: position.into(), what: what.into() };
+        if self.0.len() < MOST && !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Lines, tree and projections.
+    Replay,
+    /// And that each id finds its own event.
+    Everything,
+}
+
+pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
+    let mut findings = Findings::default();
+    let mut tree = StreamingTree::default();
+    let weights = FingerprintWeights::random();
+    let seen = match lines::read(view, weights, &mut tree, &mut findings) {
+        Ok(seen) => Some(seen),
+        // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.
+        Err(Error::Damaged { position: Some(position), what }) => {
+            findings.add(position, what);
+            None
+        }
+        Err(other) => return Err(other),
+    };
+    lines::compare_partial_groups(view, &tree, &mut findings)?;
+    if let Some(seen) = seen {
+        if scope == Scope::Everything {
+            check_ids(view, &mut findings)?;
+        }
+        refold::compare(view, seen, weights, &mut findings)?;
+    }
+    findings.0.sort_by_key(|finding| finding.position);
+    Ok(Verification { ok: findings.0.is_empty(), size: tree.size(), root: tree.root(), findings: findings.0 })
+}
+
+fn check_ids(view: &dyn View, findings: &mut Findings) -> Result<()> {
+    view.rows(Position::START.next(), &mut |position, row| {
+        match view.position_of(row.id)? {
+            Some(found) if found == position => {}
+            Some(found) => findings.add(position, format!("its id {} finds position {found}", row.id)),
+            None => findings.add(position, format!("its id {} finds nothing", row.id)),
+        }
+        crate::store::GO_ON
+    })
+}
+
+/// The kind codes whose events only add to counters.
+fn is_record(kind: &str) -> bool {
+    kind_code(kind) == 0
+}

@@ -1,0 +1,77 @@
+//! Holds the stored projections against what the log says.
+
+use std::collections::BTreeSet;
+
+use super::lines::Seen;
+use super::{Findings, exact};
+use crate::error::Result;
+use crate::event::{Event, Payload, Position, TokenView};
+use crate::projection::{
+    Fingerprint, FingerprintWeights, add_stored, describe, effective, file_small, key_entries, root,
+};
+use crate::store::{GO_ON, Order, PrefixView, Space, View};
+
+/// Compares; where a sum differs, a second look names the row and an event in it.
+pub(super) fn compare(view: &dyn View, seen: Seen, weights: FingerprintWeights, findings: &mut Findings) -> Result<()> {
+    let mut refolded = PrefixView::new(Box::new(view), view.head()?.position)?;
+    let mut sums = seen.records;
+    let mut accounts = seen.accounts;
+    let mut corrected: BTreeSet<Position> = BTreeSet::new();
+    let mut corrections = Vec::new();
+    for (position, line) in &seen.others {
+        let event = Event::from_line(*position, line)?;
+        file_small(&mut refolded, &event, *position)?;
+        if let Payload::TokensAmended(amend) = &event.payload {
+            let keys = amend.replacement.keys.iter().map(String::as_str);
+            for entry in key_entries(&amend.replacement.provider, keys, amend.target, *position) {
+                sums.row(Space::Keys, &entry);
+            }
+        }
+        if event.payload.corrects().is_some() {
+            corrections.push(event);
+        }
+    }
+    for event in &corrections {
+        corrected.extend(root(&refolded, event, Position::new(u64::MAX))?);
+    }
+    for position in corrected {
+        let event = Event::from_line(position, &view.expect_line(position)?)?;
+        if let Payload::TokensRecorded(record) = &event.payload {
+            sums.record(event.occurred_at, &TokenView::from(record), true)?;
+        }
+        if let Some(now) = effective(&refolded, position, None)? {
+            let record = TokenView::from(&now.record);
+            sums.record(now.at, &record, false)?;
+            accounts
+                .insert(crate::projection::AccountRef::new(&record.provider, record.account.as_deref()).into_owned());
+        }
+    }
+    for account in &accounts {
+        crate::store::Sink::put(&mut refolded, Space::Accounts, &account.key(), Some(&[]))?;
+    }
+
+    let mut stored = Fingerprint::new(weights);
+    let mut differ: BTreeSet<Space> = BTreeSet::new();
+    add_stored(view, &mut stored, &mut |space, key| {
+        differ.insert(space);
+        findings.add(None, format!("{}: the row of {} is unreadable", space.name(), describe(space, key)));
+    })?;
+    let summed = [Space::ByModel, Space::ByProject, Space::ByConversation, Space::Uses, Space::Keys];
+    differ.extend(summed.into_iter().filter(|space| stored.of(*space) != sums.of(*space)));
+    for space in [Space::Facts, Space::Corrections, Space::Files, Space::Conversations, Space::Accounts] {
+        if !same_rows(view, &refolded, space)? {
+            differ.insert(space);
+        }
+    }
+    if differ.is_empty() { Ok(()) } else { exact::name_rows(view, &differ, findings) }
+}
+
+fn same_rows(view: &dyn View, refolded: &PrefixView<'_>, space: Space) -> Result<bool> {
+    let mut expected = refolded.space(space);
+    let mut same = true;
+    view.scan(space, &[], &[], Order::Ascending, &mut |key, value| {
+        same &= expected.next().is_some_and(|(k, v)| k == key && v == value);
+        GO_ON
+    })?;
+    Ok(same && expected.next().is_none())
+}

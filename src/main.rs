@@ -1,0 +1,2 @@
+//! The `usage-ledger` command.
+fn main() {}

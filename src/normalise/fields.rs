@@ -1,0 +1,89 @@
+//! An object taken apart and put together again without touching its values.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The fields of a JSON object in their order, each value to the letter.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    /// Keeps the fields of which `wanted` is true.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|(key, _)| wanted(key));
+    }
+
+    /// Takes over the fields of a later object; its `null`s say nothing new.
+    pub(super) fn merge(&mut self, later: &Self) {
+        for (key, value) in &later.0 {
+            match self.0.iter_mut().find(|(known, _)| known == key) {
+                Some((_, old)) if value.get() != "null" => *old = value,
+                Some(_) => {}
+                None => self.0.push((key.clone(), value)),
+            }
+        }
+    }
+
+    /// Whether every field of the other object stands here too, with the same letters.
+    pub(super) fn says_all_of(&self, other: &Self) -> bool {
+        other.0.iter().all(|(key, value)| self.get(key).is_some_and(|own| own.get() == value.get()))
+    }
+
+    /// The object as JSON.
+    pub(super) fn compose(&self) -> String {
+        let fields: Vec<_> = self
+            .0
+            .iter()
+            .map(|(key, value)| format!("{}:{}", serde_json::Value::from(key.as_str()), value.get()))
+            .collect();
+        format!("{{{}}}", fields.join(","))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_letters() {
+        let mut fields: Fields = serde_json::from_str(r#"{"a": 1.50, "b\n": [ 1 ], "c": 3}"#).unwrap();
+        let later: Fields = serde_json::from_str(r#"{"c":null,"a":2e0,"d":null}"#).unwrap();
+        fields.merge(&later);
+        assert_eq!(fields.compose(), r#"{"a":2e0,"b\n":[ 1 ],"c":3,"d":null}"#);
+        assert!(fields.says_all_of(&Fields::default()) && !later.says_all_of(&fields));
+        fields.retain(|key| key == "c");
+        assert_eq!((fields.compose().as_str(), fields.is_empty()), (r#"{"c":3}"#, false));
+    }
+}

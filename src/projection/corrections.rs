@@ -1,0 +1,182 @@
+//! Amends and voids: which of them holds, whatever order they arrived in.
+
+use super::key::{after_prefix, push_time, take_id, take_position, take_time};
+use crate::error::{Error, Result};
+use crate::event::{Envelope, Event, EventId, Payload, Position, TokenRecord};
+use crate::time::Timestamp;
+use crate::view::{GO_ON, Order, STOP, Sink, Space, View};
+
+/// How many corrections of corrections are followed.
+const DEPTH: u32 = 64;
+
+/// A correction that is in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Correction {
+    at: Timestamp,
+    id: EventId,
+    position: Position,
+    void: bool,
+}
+
+impl Correction {
+    /// Rivals order by time, then id.
+    const fn rank(&self) -> (Timestamp, EventId) {
+        (self.at, self.id)
+    }
+}
+
+/// Files a correction under its target.
+pub(super) fn file(sink: &mut dyn Sink, target: EventId, event: &Event, position: Position) -> Result<()> {
+    let mut key = target.as_bytes().to_vec();
+    push_time(&mut key, event.occurred_at);
+    key.extend_from_slice(event.id.as_bytes());
+    let mut value = vec![u8::from(matches!(event.payload, Payload::EventVoided(_)))];
+    value.extend(super::key::position_value(position));
+    sink.put(Space::Corrections, &key, Some(&value))
+}
+
+/// Whether there is any correction at all.
+pub(super) fn exist(view: &dyn View) -> Result<bool> {
+    let mut found = false;
+    view.scan(Space::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
+        found = true;
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// Whether an event has any correction.
+pub(super) fn any(view: &dyn View, target: EventId) -> Result<bool> {
+    let prefix = target.as_bytes();
+    let mut found = false;
+    view.scan(Space::Corrections, prefix, &after_prefix(prefix), Order::Ascending, &mut |_, _| {
+        found = true;
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The corrections of an event, latest first.
+fn of(view: &dyn View, target: EventId) -> Result<Vec<Correction>> {
+    let prefix = target.as_bytes();
+    let mut found = Vec::new();
+    view.scan(Space::Corrections, prefix, &after_prefix(prefix), Order::Descending, &mut |key, value| {
+        let read = || {
+            let (at, rest) = take_time(key.get(16..)?)?;
+            let (id, _) = take_id(rest)?;
+            let (void, position) = value.split_first()?;
+            Some(Correction { at, id, position: take_position(position)?, void: *void == 1 })
+        };
+        found.push(read().ok_or_else(|| Error::damaged(None, "a row of corrections is unreadable"))?);
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// The correction that holds for an event, leaving one out of account. A correction of a correction counts
+/// only when it is later than what it corrects, so no circle can form.
+fn holding(
+    view: &dyn View,
+    target: EventId,
+    of_correction: Option<(Timestamp, EventId)>,
+    without: Option<EventId>,
+    depth: u32,
+) -> Result<Option<Correction>> {
+    if depth > DEPTH {
+        return Err(Error::invalid(format!(
+            "event {target} is at the end of more than {DEPTH} voids of voids: record it anew"
+        )));
+    }
+    for candidate in of(view, target)? {
+        let counts = of_correction.is_none_or(|rank| candidate.void && candidate.rank() > rank);
+        if counts
+            && Some(candidate.id) != without
+            && holding(view, candidate.id, Some(candidate.rank()), without, depth + 1)?.is_none()
+        {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an event is withdrawn.
+pub(crate) fn is_void(view: &dyn View, id: EventId) -> Result<bool> {
+    Ok(holding(view, id, None, None, 0)?.is_some_and(|correction| correction.void))
+}
+
+/// A token record as it counts now.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Effective {
+    /// When the call happened.
+    pub at: Timestamp,
+    /// What it used.
+    pub record: TokenRecord,
+    /// Who told it: the source of the record or of the amend that holds.
+    pub source: String,
+    /// When the amend that holds was made, if one holds.
+    pub amended_at: Option<Timestamp>,
+    /// The event that it stands on.
+    pub evidence: Position,
+}
+
+/// What the record at `position` counts as; `None` when it is withdrawn.
+pub(crate) fn effective(view: &dyn View, position: Position, without: Option<EventId>) -> Result<Option<Effective>> {
+    let line = view.expect_line(position)?;
+    let envelope = Envelope::parse(position, &line)?;
+    match holding(view, envelope.id, None, without, 0)? {
+        None => {
+            let event = envelope.open(position)?;
+            let Payload::TokensRecorded(record) = event.payload else { return Ok(None) };
+            Ok(Some(Effective {
+                at: event.occurred_at,
+                record,
+                source: event.source.into_owned(),
+                amended_at: None,
+                evidence: position,
+            }))
+        }
+        Some(Correction { void: true, .. }) => Ok(None),
+        Some(amend) => {
+            let correction = Event::from_line(amend.position, &view.expect_line(amend.position)?)?;
+            let Payload::TokensAmended(data) = correction.payload else {
+                return Err(Error::damaged(
+                    amend.position,
+                    "the corrections projection calls this an amend, which it is not",
+                ));
+            };
+            Ok(Some(Effective {
+                at: data.at.unwrap_or(envelope.occurred_at),
+                record: data.replacement,
+                source: correction.source.into_owned(),
+                amended_at: Some(correction.occurred_at),
+                evidence: amend.position,
+            }))
+        }
+    }
+}
+
+/// The token record that a chain of corrections ends at, among the events before `before`.
+pub(crate) fn root(view: &dyn View, correction: &Event, before: Position) -> Result<Option<Position>> {
+    let mut rank = (correction.occurred_at, correction.id);
+    let mut target = correction.payload.corrects();
+    let mut first = true;
+    while let Some(id) = target {
+        let Some(position) = view.position_of(id)?.filter(|position| *position < before) else { return Ok(None) };
+        let line = view.expect_line(position)?;
+        let event = Event::from_line(position, &line)?;
+        match &event.payload {
+            Payload::TokensRecorded(_) => return Ok(Some(position)),
+            Payload::TokensAmended(_) | Payload::EventVoided(_) => {
+                let only_voids = first && !matches!(correction.payload, Payload::EventVoided(_));
+                if only_voids || rank <= (event.occurred_at, event.id) {
+                    return Ok(None);
+                }
+            }
+            _ => return Ok(None),
+        }
+        rank = (event.occurred_at, event.id);
+        target = event.payload.corrects();
+        first = false;
+    }
+    Ok(None)
+}

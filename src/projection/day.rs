@@ -1,0 +1,72 @@
+//! One stored row of a rollup: a UTC day of one series, split by quarter of an hour.
+
+use std::collections::BTreeMap;
+
+use super::totals::Totals;
+use crate::error::Result;
+
+/// Sums by quarter of an hour (0 to 95) of one UTC day.
+pub(crate) type Quarters = BTreeMap<u8, Totals>;
+
+/// Layout: the number of quarters; the day's sum when there are several; then each quarter and its sum.
+/// The sum in front lets a report that needs whole days skip the rest.
+pub(crate) fn encode(quarters: &Quarters) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(16 * quarters.len() + 8);
+    out.push(u8::try_from(quarters.len()).unwrap_or(u8::MAX));
+    if quarters.len() > 1 {
+        let mut sum = Totals::default();
+        for totals in quarters.values() {
+            sum.add(totals)?;
+        }
+        sum.encode(&mut out)?;
+    }
+    for (quarter, totals) in quarters {
+        out.push(*quarter);
+        totals.encode(&mut out)?;
+    }
+    Ok(out)
+}
+
+/// The whole day's sum.
+pub(crate) fn sum(mut bytes: &[u8]) -> Option<Totals> {
+    let (count, rest) = bytes.split_first()?;
+    bytes = rest;
+    if *count == 1 {
+        let (_quarter, rest) = bytes.split_first()?;
+        bytes = rest;
+    }
+    Totals::decode(&mut bytes)
+}
+
+/// Every quarter.
+pub(crate) fn decode(mut bytes: &[u8]) -> Option<Quarters> {
+    let (count, rest) = bytes.split_first()?;
+    bytes = rest;
+    if *count > 1 {
+        Totals::decode(&mut bytes)?;
+    }
+    let mut quarters = Quarters::new();
+    for _ in 0..*count {
+        let (quarter, rest) = bytes.split_first()?;
+        bytes = rest;
+        quarters.insert(*quarter, Totals::decode(&mut bytes)?);
+    }
+    bytes.is_empty().then_some(quarters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_come_back_with_their_sum() {
+        for picks in [vec![5_u8], vec![0, 95], (0..96).collect()] {
+            let quarters: Quarters =
+                picks.iter().map(|q| (*q, Totals { requests: i64::from(*q) + 1, ..Totals::default() })).collect();
+            let bytes = encode(&quarters).unwrap();
+            assert_eq!(decode(&bytes).unwrap(), quarters);
+            let total: i64 = quarters.values().map(|t| t.requests).sum();
+            assert_eq!(sum(&bytes).unwrap().requests, total);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Changes of counters, gathered over a batch so that each row is read and written once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::day::{self, Quarters};
+use super::key::push_text;
+use super::series::Level;
+use super::totals::Totals;
+use super::uses::{self, Instants};
+use crate::error::{Error, Result};
+use crate::event::TokenView;
+use crate::time::Timestamp;
+use crate::view::{Sink, Space};
+
+type Rows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
+
+/// Changes not yet written to the counters.
+#[derive(Default)]
+pub(crate) struct Deltas {
+    rows: [Rows; 3],
+    uses: BTreeMap<Vec<u8>, Instants>,
+    key: Vec<u8>,
+}
+
+impl Deltas {
+    /// Counts a record at an instant, or takes it back.
+    pub fn add(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
+        let mut one = Totals::one(&record.tokens, record.cost)?;
+        if taken_back {
+            one = one.negated();
+        }
+        let mut key = std::mem::take(&mut self.key);
+        let quarter = at.quarter_of_day();
+        let ends = Level::write_key(&mut key, at, record);
+        for (rows, end) in self.rows.iter_mut().zip(ends) {
+            let row = key.get(..end).unwrap_or_default();
+            if let Some(quarters) = rows.get_mut(row) {
+                quarters.entry(quarter).or_default().add(&one)?;
+            } else {
+                rows.insert(row.into(), Quarters::from([(quarter, one)]));
+            }
+        }
+        key.clear();
+        push_text(&mut key, Some(&record.provider));
+        push_text(&mut key, record.account.as_deref());
+        if let Some(instants) = self.uses.get_mut(&key) {
+            instants.entry(at.millis()).or_default().add(&one)?;
+        } else {
+            self.uses.insert(key.clone(), Instants::from([(at.millis(), one)]));
+        }
+        self.key = key;
+        Ok(())
+    }
+
+    /// Writes the changes to the counters, in key order.
+    pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        for (level, rows) in Level::ALL.into_iter().zip(&mut self.rows) {
+            let mut sorted: Vec<_> = rows.drain().collect();
+            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            for (key, changes) in sorted {
+                merge(sink, level.space(), &key, changes)?;
+            }
+        }
+        for (account, mut instants) in std::mem::take(&mut self.uses) {
+            instants.retain(|_, totals| !totals.is_zero());
+            if sink.get(Space::Accounts, &account)?.is_none() {
+                sink.put(Space::Accounts, &account, Some(&[]))?;
+            }
+            uses::apply(sink, &account, &instants)?;
+        }
+        Ok(())
+    }
+}
+
+fn merge(sink: &mut dyn Sink, space: Space, key: &[u8], changes: Quarters) -> Result<()> {
+    let mut quarters = match sink.get(space, key)? {
+        Some(bytes) => day::decode(&bytes)
+            .ok_or_else(|| Error::damaged(None, format!("a row of {} is unreadable", space.name())))?,
+        None => Quarters::new(),
+    };
+    for (quarter, change) in changes {
+        let totals = quarters.entry(quarter).or_default();
+        totals.add(&change)?;
+        if totals.is_zero() {
+            quarters.remove(&quarter);
+        }
+    }
+    let bytes = if quarters.is_empty() { None } else { Some(day::encode(&quarters)?) };
+    sink.put(space, key, bytes.as_deref())
+}

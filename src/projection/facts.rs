@@ -1,0 +1,124 @@
+//! Events that are not counts: switches, limits, observations and the like, by subject and time.
+
+use super::corrections::is_void;
+use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
+use crate::error::{Error, Result};
+use crate::event::{Event, Payload, Position};
+use crate::time::Timestamp;
+use crate::view::{Flow, GO_ON, Order, Row, Sink, Space, View};
+
+/// What a fact is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    /// The ledger as a whole: switches, pauses.
+    Ledger,
+    /// One provider account.
+    Account(AccountRef<'a>),
+}
+
+impl Subject<'_> {
+    fn key(&self) -> Vec<u8> {
+        match self {
+            Self::Ledger => vec![0],
+            Self::Account(account) => account.key(),
+        }
+    }
+}
+
+/// A fact that holds, with its place in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fact {
+    pub position: Position,
+    pub event: Event,
+}
+
+/// What a payload is about, if it is a fact.
+fn subject(payload: &Payload) -> Option<Subject<'_>> {
+    let (provider, account) = match payload {
+        Payload::QuotaObserved(data) => (&data.provider, &data.account),
+        Payload::QuotaExhausted(data) => (&data.provider, &data.account),
+        Payload::LimitSet(data) => (&data.provider, &data.account),
+        Payload::ProviderDeclared(data) => (&data.provider, &data.account),
+        Payload::UsageOverridden(data) => (&data.provider, &data.account),
+        Payload::BudgetReserved(data) => (&data.provider, &data.account),
+        Payload::ProviderSwitched(_)
+        | Payload::Paused(_)
+        | Payload::Resumed(_)
+        | Payload::BudgetSettled(_)
+        | Payload::BudgetReleased(_)
+        | Payload::EventShredded(_) => return Some(Subject::Ledger),
+        Payload::TokensRecorded(_) | Payload::TokensAmended(_) | Payload::EventVoided(_) | Payload::Imported(_) => {
+            return None;
+        }
+    };
+    Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
+}
+
+/// The code of a kind in keys and in the log's column.
+pub(crate) fn kind_code(kind: &str) -> u8 {
+    let index = Payload::KINDS.iter().position(|known| *known == kind);
+    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
+}
+
+/// Files an event that is a fact.
+pub(super) fn file(sink: &mut dyn Sink, event: &Event, position: Position) -> Result<()> {
+    let Some(subject) = subject(&event.payload) else { return Ok(()) };
+    let mut key = vec![kind_code(event.payload.kind())];
+    key.extend(subject.key());
+    push_time(&mut key, event.occurred_at);
+    key.extend_from_slice(event.id.as_bytes());
+    sink.put(Space::Facts, &key, Some(&position_value(position)))?;
+    if let Subject::Account(account) = subject {
+        let key = account.key();
+        if sink.get(Space::Accounts, &key)?.is_none() {
+            sink.put(Space::Accounts, &key, Some(&[]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Visits the facts of a kind about a subject that happened up to `until`, without the withdrawn ones.
+pub(crate) fn facts(
+    view: &dyn View,
+    kind: &str,
+    subject: &Subject<'_>,
+    until: Timestamp,
+    order: Order,
+    visit: &mut dyn FnMut(Fact) -> Flow,
+) -> Result<()> {
+    let mut from = vec![kind_code(kind)];
+    from.extend(subject.key());
+    let mut to = from.clone();
+    push_time(&mut to, until);
+    let prefix = from.len();
+    view.scan(Space::Facts, &from, &after_prefix(&to), order, &mut |key, value| {
+        let read = || {
+            let (_, rest) = take_time(key.get(prefix..)?)?;
+            let (id, _) = take_id(rest)?;
+            Some((id, take_position(value)?))
+        };
+        let (id, position) = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
+        if is_void(view, id)? {
+            return GO_ON;
+        }
+        let event = Event::from_line(position, &view.expect_line(position)?)?;
+        visit(Fact { position, event })
+    })
+}
+
+/// The facts of a kind about a subject, latest first, up to `until`.
+pub(crate) fn latest_facts(view: &dyn View, kind: &str, subject: &Subject<'_>, until: Timestamp) -> Result<Vec<Fact>> {
+    let mut found = Vec::new();
+    facts(view, kind, subject, until, Order::Descending, &mut |fact| {
+        found.push(fact);
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+impl Row<'_> {
+    /// Whether this row is of a kind.
+    pub(crate) fn is_kind(&self, kind: &str) -> bool {
+        self.kind == kind_code(kind)
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether two states hold the same counters, in memory that does not grow with them.
+//!
+//! A counter is a sum, so a linear function of counters can be worked out from the events as well as from the
+//! rows: here, each count times a random weight of its row, modulo a prime. Two different states agree with a
+//! probability of about 2^-60, and nobody can aim at that, because the weights are drawn anew each time.
+
+use std::hash::{BuildHasher, Hasher};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::key::push_text;
+use super::series::Level;
+use super::totals::Totals;
+use crate::error::Result;
+use crate::event::TokenView;
+use crate::time::Timestamp;
+use crate::view::Space;
+
+/// 2^61 - 1.
+const PRIME: u64 = (1 << 61) - 1;
+
+const fn mul(a: u64, b: u64) -> u64 {
+    ((a as u128 * b as u128) % PRIME as u128) as u64
+}
+
+fn residue(value: i128) -> u64 {
+    value.rem_euclid(i128::from(PRIME)) as u64
+}
+
+/// Random weights, the same for both sides of a comparison.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights {
+    seed: u64,
+    classes: [u64; 10],
+}
+
+impl Weights {
+    /// Weights nobody knows beforehand.
+    pub fn random() -> Self {
+        let draw = || std::hash::RandomState::new().build_hasher().finish();
+        let mut classes = [0; 10];
+        for slot in &mut classes {
+            *slot = draw() % PRIME;
+        }
+        Self { seed: draw(), classes }
+    }
+
+    fn weigh(&self, totals: &Totals) -> u64 {
+        let counts = totals.tokens.iter().map(|count| i128::from(*count));
+        let rest = [i128::from(totals.requests), i128::from(totals.priced), totals.reported];
+        self.classes
+            .iter()
+            .zip(counts.chain(rest))
+            .filter(|(_, value)| *value != 0)
+            .fold(0, |sum, (weight, value)| (sum + mul(*weight, residue(value))) % PRIME)
+    }
+
+    fn place(&self, space: Space, key: &[u8], sub: i64) -> u64 {
+        let seed = self.seed ^ ((space as u64) << 56) ^ (sub as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        xxh3_64_with_seed(key, seed) % PRIME
+    }
+}
+
+/// One side of a comparison: a sum for each space.
+#[derive(Clone, Debug)]
+pub(crate) struct Fingerprint {
+    weights: Weights,
+    sums: [u64; Space::ALL.len()],
+    key: Vec<u8>,
+}
+
+impl Fingerprint {
+    pub fn new(weights: Weights) -> Self {
+        Self { weights, sums: [0; Space::ALL.len()], key: Vec::new() }
+    }
+
+    fn add_to(&mut self, space: Space, amount: u64) {
+        if let Some(slot) = self.sums.get_mut(space as usize) {
+            *slot = (*slot + amount) % PRIME;
+        }
+    }
+
+    /// A stored counter.
+    pub fn cell(&mut self, space: Space, key: &[u8], sub: i64, totals: &Totals) {
+        let amount = mul(self.weights.place(space, key, sub), self.weights.weigh(totals));
+        self.add_to(space, amount);
+    }
+
+    /// A row that is there or not.
+    pub fn row(&mut self, space: Space, key: &[u8]) {
+        let amount = self.weights.place(space, key, 0);
+        self.add_to(space, amount);
+    }
+
+    /// A record: what it adds to every counter, or takes from it.
+    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
+        let mut one = Totals::one(&record.tokens, record.cost)?;
+        if taken_back {
+            one = one.negated();
+        }
+        let amount = self.weights.weigh(&one);
+        let mut key = std::mem::take(&mut self.key);
+        let ends = Level::write_key(&mut key, at, record);
+        let quarter = i64::from(at.quarter_of_day());
+        for (level, end) in Level::ALL.into_iter().zip(ends) {
+            let place = self.weights.place(level.space(), key.get(..end).unwrap_or_default(), quarter);
+            self.add_to(level.space(), mul(place, amount));
+        }
+        key.clear();
+        push_text(&mut key, Some(&record.provider));
+        push_text(&mut key, record.account.as_deref());
+        let place = self.weights.place(Space::Uses, &key, at.millis());
+        self.add_to(Space::Uses, mul(place, amount));
+        self.key = key;
+        Ok(())
+    }
+
+    /// Adds what another thread worked out with the same weights.
+    pub fn join(&mut self, other: &Self) {
+        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+            *sum = (*sum + more) % PRIME;
+        }
+    }
+
+    /// The sum of one space.
+    pub fn of(&self, space: Space) -> u64 {
+        self.sums.get(space as usize).copied().unwrap_or(0)
+    }
+}

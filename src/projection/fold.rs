@@ -1,0 +1,214 @@
+//! The fold: one event after the other into the projections.
+
+use super::corrections::{self, effective};
+use super::deltas::Deltas;
+use super::facts;
+use super::key::{after_prefix, push_text, push_time, take_time};
+use crate::error::Result;
+use crate::event::{Envelope, Event, EventId, Imported, ImportedFile, Payload, Position, TokenRecord, TokenView};
+use crate::time::Timestamp;
+use crate::view::{GO_ON, Order, Sink, Space, View};
+
+/// A fold in progress: what is small goes to the projections at once, counters wait for [`flush`](Self::flush).
+pub(crate) struct Fold {
+    /// Counter changes that wait.
+    pub deltas: Deltas,
+    keys: Vec<[u8; 13]>,
+    corrected: bool,
+}
+
+impl Fold {
+    /// A fold that goes on from the state of a view.
+    pub fn new(view: &dyn View) -> Result<Self> {
+        Ok(Self { deltas: Deltas::default(), keys: Vec::new(), corrected: corrections::exist(view)? })
+    }
+
+    /// Folds the event at `position`, which is in the log already, as are all before it.
+    pub fn apply(&mut self, sink: &mut dyn Sink, position: Position, line: &str) -> Result<()> {
+        let envelope = Envelope::parse(position, line)?;
+        if envelope.kind == "tokens_recorded" && !self.corrected {
+            // The common case, without a copy of anything.
+            let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
+                .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
+            self.index_keys(&record.provider, record.keys.iter().map(AsRef::as_ref), envelope.id, position);
+            return self.deltas.add(envelope.occurred_at, &record, false);
+        }
+        let event = envelope.open(position)?;
+        self.event(sink, position, &event)
+    }
+
+    /// Folds an event that is at hand.
+    pub fn event(&mut self, sink: &mut dyn Sink, position: Position, event: &Event) -> Result<()> {
+        match &event.payload {
+            Payload::TokensRecorded(record) => {
+                self.index_record(record, event.id, position);
+                if !self.corrected || !corrections::any(&*sink, event.id)? {
+                    return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
+                }
+                // Corrections were here first.
+                if let Some(now) = effective(&*sink, position, None)? {
+                    self.deltas.add(now.at, &TokenView::from(&now.record), false)?;
+                }
+            }
+            Payload::TokensAmended(_) | Payload::EventVoided(_) => {
+                if let Payload::TokensAmended(amend) = &event.payload {
+                    self.index_record(&amend.replacement, amend.target, position);
+                }
+                self.correct(sink, position, event)?;
+            }
+            _ => file_small(sink, event, position)?,
+        }
+        Ok(())
+    }
+
+    fn correct(&mut self, sink: &mut dyn Sink, position: Position, event: &Event) -> Result<()> {
+        file_small(sink, event, position)?;
+        self.corrected = true;
+        let Some(root) = corrections::root(&*sink, event, position)? else { return Ok(()) };
+        if let Some(before) = effective(&*sink, root, Some(event.id))? {
+            self.deltas.add(before.at, &TokenView::from(&before.record), true)?;
+        }
+        if let Some(after) = effective(&*sink, root, None)? {
+            self.deltas.add(after.at, &TokenView::from(&after.record), false)?;
+        }
+        Ok(())
+    }
+
+    fn index_record(&mut self, record: &TokenRecord, id: EventId, position: Position) {
+        self.index_keys(&record.provider, record.keys.iter().map(String::as_str), id, position);
+    }
+
+    /// Files every natural key that does not make the event's own id.
+    fn index_keys<'k>(&mut self, provider: &str, keys: impl Iterator<Item = &'k str>, id: EventId, position: Position) {
+        self.keys.extend(key_entries(provider, keys, id, position));
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        self.flush_keys(sink)?;
+        self.deltas.flush(sink)
+    }
+
+    /// Writes the natural keys that wait, so that they can be found.
+    pub fn flush_keys(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        self.keys.sort_unstable();
+        for key in self.keys.drain(..) {
+            sink.put(Space::Keys, &key, Some(&[]))?;
+        }
+        Ok(())
+    }
+}
+
+/// Files what is no counter: facts, corrections, how far files were imported.
+pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position) -> Result<()> {
+    match &event.payload {
+        Payload::TokensRecorded(_) => Ok(()),
+        Payload::TokensAmended(_) | Payload::EventVoided(_) => match event.payload.corrects() {
+            Some(target) => corrections::file(sink, target, event, position),
+            None => Ok(()),
+        },
+        Payload::Imported(run) => file_import(sink, run),
+        _ => facts::file(sink, event, position),
+    }
+}
+
+fn file_import(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
+    for file in &run.files {
+        let value = serde_json::to_vec(file).unwrap_or_default();
+        sink.put(Space::Files, &file_key(&run.source, &file.path), Some(&value))?;
+        if let (Some(conversation), Some(began)) = (&file.conversation, file.began) {
+            let key = file_key(&run.source, conversation);
+            let known = sink.get(Space::Conversations, &key)?;
+            let earlier = known.as_deref().and_then(take_time).is_none_or(|(known, _)| began < known);
+            if earlier {
+                let mut value = Vec::new();
+                push_time(&mut value, began);
+                sink.put(Space::Conversations, &key, Some(&value))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The index entries of every natural key that does not make the event's own id.
+pub(crate) fn key_entries<'k>(
+    provider: &str,
+    keys: impl Iterator<Item = &'k str>,
+    id: EventId,
+    position: Position,
+) -> impl Iterator<Item = [u8; 13]> {
+    keys.map(move |key| EventId::from_key(provider, key))
+        .filter(move |alias| *alias != id)
+        .map(move |alias| key_entry(alias, position))
+}
+
+/// 8 bytes of hash, 5 of position: room for 10^12 events.
+fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
+    let mut entry = [0; 13];
+    let tail = position.get().to_be_bytes();
+    for (slot, byte) in entry.iter_mut().zip(alias.prefix().to_be_bytes().into_iter().chain(tail.into_iter().skip(3))) {
+        *slot = byte;
+    }
+    entry
+}
+
+fn file_key(source: &str, path: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(source.len() + path.len() + 1);
+    push_text(&mut key, Some(source));
+    key.extend_from_slice(path.as_bytes());
+    key
+}
+
+/// The record that a natural key of a provider finds: the position of its `tokens_recorded` event.
+pub(crate) fn position_of_key(view: &dyn View, provider: &str, key: &str) -> Result<Option<Position>> {
+    let id = EventId::from_key(provider, key);
+    if let Some(position) = view.position_of(id)? {
+        return Ok(Some(position));
+    }
+    find_alias(view, id, &|record| record.provider == provider && record.keys.iter().any(|k| k == key))
+}
+
+fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+    let prefix = alias.prefix().to_be_bytes();
+    let mut candidates = Vec::new();
+    view.scan(Space::Keys, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |key, _| {
+        if let Some((bytes, _)) = key.get(5..).and_then(|tail| tail.split_first_chunk::<8>()) {
+            candidates.push(Position::new(u64::from_be_bytes(*bytes) & 0xff_ffff_ffff));
+        }
+        GO_ON
+    })?;
+    for candidate in candidates {
+        match Event::from_line(candidate, &view.expect_line(candidate)?)?.payload {
+            Payload::TokensRecorded(record) if matches(&record) => return Ok(Some(candidate)),
+            Payload::TokensAmended(amend) if matches(&amend.replacement) => return view.position_of(amend.target),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The positions of all records that any key of this one finds, in order.
+pub(crate) fn find_record(view: &dyn View, record: &TokenRecord) -> Result<Vec<Position>> {
+    let mut found = Vec::new();
+    for key in &record.keys {
+        if let Some(position) = position_of_key(view, &record.provider, key)?
+            && !found.contains(&position)
+        {
+            found.push(position);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// How far a file was imported.
+pub(crate) fn file_state(view: &dyn View, source: &str, path: &str) -> Result<Option<ImportedFile>> {
+    let value = view.get(Space::Files, &file_key(source, path))?;
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+/// When a conversation's log begins.
+pub(crate) fn began(view: &dyn View, source: &str, conversation: &str) -> Result<Option<Timestamp>> {
+    let value = view.get(Space::Conversations, &file_key(source, conversation))?;
+    Ok(value.as_deref().and_then(take_time).map(|(at, _)| at))
+}

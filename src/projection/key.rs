@@ -1,0 +1,138 @@
+//! Keys of the projections: byte strings that sort the way questions are asked.
+
+use std::borrow::Cow;
+
+use crate::event::{EventId, Position};
+use crate::time::Timestamp;
+
+/// Days from 0001-01-01 to 1970-01-01, so that no day number is negative.
+const DAY_SHIFT: i64 = 719_162;
+
+pub(crate) fn push_day(key: &mut Vec<u8>, day: i64) {
+    let shifted = u32::try_from(day + DAY_SHIFT).unwrap_or(0);
+    key.extend(shifted.to_be_bytes().iter().skip(1)); // 3 bytes hold 45 000 years
+}
+
+pub(crate) fn day_of(key: &[u8]) -> Option<i64> {
+    let (bytes, _) = key.split_first_chunk::<3>()?;
+    let [a, b, c] = *bytes;
+    Some(i64::from(u32::from_be_bytes([0, a, b, c])) - DAY_SHIFT)
+}
+
+pub(crate) fn push_text(key: &mut Vec<u8>, text: Option<&str>) {
+    key.extend_from_slice(text.unwrap_or_default().as_bytes());
+    key.push(0);
+}
+
+/// Splits the texts that [`push_text`] joined.
+pub(crate) fn texts(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    let joined = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    let none = bytes.is_empty();
+    joined.split(|b| *b == 0).filter(move |_| !none).map(|text| std::str::from_utf8(text).unwrap_or_default())
+}
+
+/// Milliseconds whose bytes sort like their value.
+pub(crate) fn push_time(key: &mut Vec<u8>, at: Timestamp) {
+    key.extend_from_slice(&((at.millis() as u64) ^ (1 << 63)).to_be_bytes());
+}
+
+pub(crate) fn take_time(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<8>()?;
+    Some((Timestamp::from_millis((u64::from_be_bytes(*head) ^ (1 << 63)) as i64), rest))
+}
+
+pub(crate) fn take_id(bytes: &[u8]) -> Option<(EventId, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<16>()?;
+    Some((EventId::from_slice(head)?, rest))
+}
+
+pub(crate) fn position_value(position: Position) -> Vec<u8> {
+    let mut out = Vec::new();
+    super::varint::put(&mut out, position.get());
+    out
+}
+
+pub(crate) fn take_position(mut bytes: &[u8]) -> Option<Position> {
+    let position = super::varint::take(&mut bytes).map(Position::new)?;
+    bytes.is_empty().then_some(position)
+}
+
+/// The least key that is greater than every key with this prefix; empty when there is none.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}
+
+/// A provider and, when there are several, an account of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AccountRef<'a> {
+    pub provider: Cow<'a, str>,
+    pub account: Option<Cow<'a, str>>,
+}
+
+impl<'a> AccountRef<'a> {
+    pub fn new(provider: &'a str, account: Option<&'a str>) -> Self {
+        Self { provider: provider.into(), account: account.map(Cow::Borrowed) }
+    }
+
+    pub fn key(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(24);
+        push_text(&mut key, Some(&self.provider));
+        push_text(&mut key, self.account.as_deref());
+        key
+    }
+
+    pub fn from_key(bytes: &[u8]) -> Option<AccountRef<'static>> {
+        let mut texts = texts(bytes);
+        let provider = texts.next()?.to_owned();
+        let account = texts.next().filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(AccountRef { provider: provider.into(), account: account.map(Cow::Owned) })
+    }
+
+    pub fn into_owned(self) -> AccountRef<'static> {
+        AccountRef {
+            provider: Cow::Owned(self.provider.into_owned()),
+            account: self.account.map(|account| Cow::Owned(account.into_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_times_sort_like_their_values() {
+        let key = |day| {
+            let mut key = Vec::new();
+            push_day(&mut key, day);
+            assert_eq!(day_of(&key), Some(day));
+            key
+        };
+        assert!(key(-719_162) < key(-1) && key(-1) < key(0) && key(0) < key(2_932_896));
+        let time = |millis| {
+            let mut key = Vec::new();
+            push_time(&mut key, Timestamp::from_millis(millis));
+            assert_eq!(take_time(&key).unwrap().0.millis(), millis);
+            key
+        };
+        assert!(time(-5) < time(-1) && time(-1) < time(0) && time(0) < time(1));
+    }
+
+    #[test]
+    fn texts_come_back() {
+        let mut key = Vec::new();
+        push_text(&mut key, Some("a"));
+        push_text(&mut key, None);
+        push_text(&mut key, Some("c"));
+        assert_eq!(texts(&key).collect::<Vec<_>>(), ["a", "", "c"]);
+        assert_eq!(texts(b"").count(), 0);
+        assert_eq!(after_prefix(&[1, 255]), vec![2]);
+    }
+}

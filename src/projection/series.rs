@@ -1,0 +1,146 @@
+//! The three rollups and the names their rows go by.
+
+use super::day;
+use super::key::{after_prefix, day_of, push_day, push_text, texts};
+use super::totals::Totals;
+use crate::error::{Error, Result};
+use crate::event::TokenView;
+use crate::time::Timestamp;
+use crate::view::{Flow, Order, Space, View};
+
+/// How finely a rollup tells records apart. A coarser one answers faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// Provider, account, model, agent.
+    Model,
+    /// And project.
+    Project,
+    /// And conversation and labels.
+    Conversation,
+}
+
+impl Level {
+    pub const ALL: [Self; 3] = [Self::Model, Self::Project, Self::Conversation];
+
+    pub const fn space(self) -> Space {
+        match self {
+            Self::Model => Space::ByModel,
+            Self::Project => Space::ByProject,
+            Self::Conversation => Space::ByConversation,
+        }
+    }
+
+    /// Writes the finest key of a record and returns where each level's key ends in it.
+    pub fn write_key(key: &mut Vec<u8>, at: Timestamp, record: &TokenView<'_>) -> [usize; 3] {
+        key.clear();
+        push_day(key, at.utc_day());
+        push_text(key, Some(&record.provider));
+        push_text(key, record.account.as_deref());
+        push_text(key, record.model.as_deref());
+        push_text(key, record.agent.as_deref());
+        let model = key.len();
+        push_text(key, record.project.as_deref());
+        let project = key.len();
+        push_text(key, record.conversation.as_deref());
+        for (name, value) in &record.labels {
+            push_text(key, Some(name));
+            push_text(key, Some(value));
+        }
+        [model, project, key.len()]
+    }
+}
+
+/// The names of one row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Series<'a> {
+    pub provider: &'a str,
+    pub account: Option<&'a str>,
+    pub model: Option<&'a str>,
+    pub agent: Option<&'a str>,
+    pub project: Option<&'a str>,
+    pub conversation: Option<&'a str>,
+    pub labels: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Series<'a> {
+    /// Reads a row's key.
+    pub fn from_key(key: &'a [u8]) -> Option<(i64, Self)> {
+        let day = day_of(key)?;
+        let mut texts = texts(key.get(3..)?);
+        let provider = texts.next()?;
+        let mut name = || texts.next().filter(|text| !text.is_empty());
+        let (account, model, agent, project, conversation) = (name(), name(), name(), name(), name());
+        let mut labels = Vec::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            labels.push((name, value));
+        }
+        Some((day, Self { provider, account, model, agent, project, conversation, labels }))
+    }
+
+    /// The names of a record.
+    pub fn of(record: &'a TokenView<'_>) -> Self {
+        Self {
+            provider: &record.provider,
+            account: record.account.as_deref(),
+            model: record.model.as_deref(),
+            agent: record.agent.as_deref(),
+            project: record.project.as_deref(),
+            conversation: record.conversation.as_deref(),
+            labels: record.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        }
+    }
+
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<&'a str> {
+        self.labels.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
+}
+
+/// A day's row whose quarters are only read when they are asked for.
+pub(crate) struct DayRow<'a> {
+    pub day: i64,
+    pub series: Series<'a>,
+    value: &'a [u8],
+    space: Space,
+}
+
+impl DayRow<'_> {
+    fn damaged(&self) -> Error {
+        Error::damaged(None, format!("a row of {} is unreadable: run `usage-ledger replay --write`", self.space.name()))
+    }
+
+    /// The sum of the whole day.
+    pub fn sum(&self) -> Result<Totals> {
+        day::sum(self.value).ok_or_else(|| self.damaged())
+    }
+
+    /// The sum of each quarter.
+    pub fn quarters(&self) -> Result<day::Quarters> {
+        day::decode(self.value).ok_or_else(|| self.damaged())
+    }
+}
+
+/// Visits the rows of the UTC days `from..=to`.
+pub(crate) fn scan_days(
+    view: &dyn View,
+    level: Level,
+    from: Option<i64>,
+    to: Option<i64>,
+    visit: &mut dyn FnMut(&DayRow<'_>) -> Flow,
+) -> Result<()> {
+    let space = level.space();
+    let mut start = Vec::new();
+    if let Some(day) = from {
+        push_day(&mut start, day);
+    }
+    let mut end = Vec::new();
+    if let Some(day) = to {
+        push_day(&mut end, day);
+        end = after_prefix(&end);
+    }
+    view.scan(space, &start, &end, Order::Ascending, &mut |key, value| {
+        let (day, series) = Series::from_key(key)
+            .ok_or_else(|| Error::damaged(None, format!("a key of {} is unreadable", space.name())))?;
+        visit(&DayRow { day, series, value, space })
+    })
+}

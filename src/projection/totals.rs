@@ -1,0 +1,124 @@
+//! Sums: how many requests, how many tokens of each class, how much reported cost.
+
+use super::varint;
+use crate::error::{Error, Result};
+use crate::tokens::{Tokens, Usd};
+
+/// A sum over records, or the change of one. In a stored sum nothing is negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub requests: i64,
+    /// In the order of [`TokenClass::ALL`](crate::TokenClass::ALL).
+    pub tokens: [i64; 7],
+    /// Reported cost in 10^-12 US dollars.
+    pub reported: i128,
+    /// Requests that reported a cost.
+    pub priced: i64,
+}
+
+impl Totals {
+    /// One request.
+    pub fn one(tokens: &Tokens, cost: Option<Usd>) -> Result<Self> {
+        let mut totals = Self { requests: 1, ..Self::default() };
+        for (slot, count) in totals.tokens.iter_mut().zip(tokens.counts()) {
+            *slot = i64::try_from(count).map_err(|_| Error::Overflow { what: "token count" })?;
+        }
+        if let Some(cost) = cost {
+            totals.reported = cost.picos()?;
+            totals.priced = 1;
+        }
+        Ok(totals)
+    }
+
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn add(&mut self, other: &Self) -> Result<()> {
+        let over = || Error::Overflow { what: "sum of tokens" };
+        self.requests = self.requests.checked_add(other.requests).ok_or_else(over)?;
+        self.priced = self.priced.checked_add(other.priced).ok_or_else(over)?;
+        self.reported = self.reported.checked_add(other.reported).ok_or_else(over)?;
+        for (slot, count) in self.tokens.iter_mut().zip(other.tokens) {
+            *slot = slot.checked_add(count).ok_or_else(over)?;
+        }
+        Ok(())
+    }
+
+    /// The same with all signs turned.
+    pub fn negated(mut self) -> Self {
+        self.requests = -self.requests;
+        self.priced = -self.priced;
+        self.reported = -self.reported;
+        for slot in &mut self.tokens {
+            *slot = -*slot;
+        }
+        self
+    }
+
+    /// The counts as unsigned numbers, for sums whose parts are all present.
+    pub fn counts(&self) -> [u64; 7] {
+        self.tokens.map(|count| u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Writes a stored sum: requests, a bit mask of what is not zero, then those numbers.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        let negative = || Error::damaged(None, "a counter would become negative: a correction was folded twice");
+        let unsigned = |count: i64| u64::try_from(count).map_err(|_| negative());
+        varint::put(out, unsigned(self.requests)?);
+        let mut mask = u8::from(self.priced != 0 || self.reported != 0) << 7;
+        for (bit, count) in self.tokens.iter().enumerate() {
+            mask |= u8::from(*count != 0) << bit;
+        }
+        out.push(mask);
+        for count in self.tokens.iter().filter(|count| **count != 0) {
+            varint::put(out, unsigned(*count)?);
+        }
+        if mask & 0x80 != 0 {
+            varint::put(out, unsigned(self.priced)?);
+            varint::put_wide(out, self.reported);
+        }
+        Ok(())
+    }
+
+    pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let signed = |value: u64| i64::try_from(value).ok();
+        let mut totals = Self { requests: signed(varint::take(bytes)?)?, ..Self::default() };
+        let (mask, rest) = bytes.split_first()?;
+        *bytes = rest;
+        for (bit, slot) in totals.tokens.iter_mut().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *slot = signed(varint::take(bytes)?)?;
+            }
+        }
+        if mask & 0x80 != 0 {
+            totals.priced = signed(varint::take(bytes)?)?;
+            totals.reported = varint::take_wide(bytes)?;
+        }
+        Some(totals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_comes_back_and_takes_few_bytes() {
+        let tokens = Tokens { input: Some(3), output: Some(40), ..Tokens::default() };
+        let mut one = Totals::one(&tokens, Some("0.25".parse().unwrap())).unwrap();
+        let mut out = Vec::new();
+        one.encode(&mut out).unwrap();
+        assert_eq!(Totals::decode(&mut out.as_slice()), Some(one));
+        assert!(out.len() < 16, "{} bytes", out.len());
+        one.add(&one.clone().negated()).unwrap();
+        assert!(one.is_zero());
+    }
+
+    #[test]
+    fn overflow_is_an_error_and_a_negative_sum_is_not_stored() {
+        let mut most = Totals { requests: i64::MAX, ..Totals::default() };
+        assert!(most.add(&Totals { requests: 1, ..Totals::default() }).is_err());
+        assert!(Totals { requests: -1, ..Totals::default() }.encode(&mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,288 @@
+//! Every instant at which a provider account was used, with its counts: what windows are cut from.
+//!
+//! Instants are kept in chunks whose borders depend on the instants alone (an instant starts a chunk when its
+//! hash says so, one in sixteen), so equal sets of uses are equal bytes whatever order they arrived in, and a
+//! burst never makes one row grow without bound.
+
+use std::collections::BTreeMap;
+
+use super::key::{after_prefix, push_time, take_time};
+use super::totals::Totals;
+use super::varint;
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+use crate::view::{GO_ON, Order, STOP, Sink, Space, View};
+
+/// Sums by instant, in milliseconds.
+pub(crate) type Instants = BTreeMap<i64, Totals>;
+
+/// One instant in this many starts a chunk.
+const CHUNK: u64 = 16;
+
+fn starts_chunk(millis: i64) -> bool {
+    // Fibonacci hashing: regular spacing in time does not make regular chunks.
+    (millis as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CHUNK.trailing_zeros()) == 0
+}
+
+fn chunk_key(account: &[u8], start: Timestamp) -> Vec<u8> {
+    let mut key = account.to_vec();
+    push_time(&mut key, start);
+    key
+}
+
+fn encode(start: i64, instants: &Instants) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(12 * instants.len());
+    let mut previous = start;
+    for (millis, totals) in instants {
+        varint::put(&mut out, (millis - previous) as u64);
+        totals.encode(&mut out)?;
+        previous = *millis;
+    }
+    Ok(out)
+}
+
+pub(crate) fn decode(start: Timestamp, mut bytes: &[u8]) -> Option<Instants> {
+    let mut instants = Instants::new();
+    let mut previous = start.millis();
+    while !bytes.is_empty() {
+        previous = previous.checked_add_unsigned(varint::take(&mut bytes)?)?;
+        instants.insert(previous, Totals::decode(&mut bytes)?);
+    }
+    Some(instants)
+}
+
+/// The account, start and instants of a stored chunk.
+pub(crate) fn read<'k>(key: &'k [u8], value: &[u8]) -> Result<(&'k [u8], Timestamp, Instants)> {
+    let unreadable = || Error::damaged(None, "a chunk of the uses projection is unreadable");
+    let (account, start) = key.split_at_checked(key.len().saturating_sub(8)).ok_or_else(unreadable)?;
+    let (start, _) = take_time(start).ok_or_else(unreadable)?;
+    let instants = decode(start, value).ok_or_else(unreadable)?;
+    Ok((account, start, instants))
+}
+
+/// Whether a chunk has just the bytes and borders that its instants give it.
+pub(crate) fn is_canonical(start: Timestamp, instants: &Instants, value: &[u8]) -> Result<bool> {
+    let borders = instants.keys().enumerate().all(|(index, millis)| {
+        let first = index == 0 && start != Timestamp::MIN;
+        starts_chunk(*millis) == first && (!first || *millis == start.millis())
+    });
+    Ok(borders && !instants.is_empty() && encode(start.millis(), instants)? == value)
+}
+
+/// Adds changes of one account. Where a change takes a chunk's border away, its chunk joins the one before.
+pub(crate) fn apply(sink: &mut dyn Sink, account: &[u8], changes: &Instants) -> Result<()> {
+    let takes_border = |millis: i64, change: &Totals| starts_chunk(millis) && change.requests < 0;
+    let mut changes = changes.iter().map(|(millis, change)| (*millis, *change)).peekable();
+    while let Some((first, change)) = changes.peek().copied() {
+        let mut run = Run::default();
+        let at = Timestamp::from_millis(first);
+        if takes_border(first, &change) {
+            run.load(&*sink, account, at.plus(-1))?;
+        }
+        run.load(&*sink, account, at)?;
+        let mut end = next_chunk(&*sink, account, at)?;
+        loop {
+            while let Some((millis, change)) = changes.next_if(|(m, _)| end.is_none_or(|end| *m < end.millis())) {
+                let totals = run.instants.entry(millis).or_default();
+                totals.add(&change)?;
+                if totals.is_zero() {
+                    run.instants.remove(&millis);
+                }
+            }
+            match (changes.peek(), end) {
+                (Some((millis, change)), Some(border))
+                    if *millis == border.millis() && takes_border(*millis, change) =>
+                {
+                    run.load(&*sink, account, border)?;
+                    end = next_chunk(&*sink, account, border)?;
+                }
+                _ => break,
+            }
+        }
+        rewrite(sink, account, &run.keys, run.instants)?;
+    }
+    Ok(())
+}
+
+/// Neighbouring chunks on their way to be cut anew.
+#[derive(Default)]
+struct Run {
+    keys: Vec<Vec<u8>>,
+    instants: Instants,
+}
+
+impl Run {
+    fn load(&mut self, view: &dyn View, account: &[u8], at: Timestamp) -> Result<()> {
+        if let Some((start, instants)) = chunk_at(view, account, at)? {
+            let key = chunk_key(account, start);
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+                self.instants.extend(instants);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rewrite(sink: &mut dyn Sink, account: &[u8], old_keys: &[Vec<u8>], merged: Instants) -> Result<()> {
+    let mut chunks: Vec<(Timestamp, Instants)> = Vec::new();
+    for (millis, totals) in merged {
+        if starts_chunk(millis) || chunks.is_empty() {
+            let start = if starts_chunk(millis) { Timestamp::from_millis(millis) } else { Timestamp::MIN };
+            chunks.push((start, Instants::new()));
+        }
+        if let Some((_, instants)) = chunks.last_mut() {
+            instants.insert(millis, totals);
+        }
+    }
+    let new_keys: Vec<Vec<u8>> = chunks.iter().map(|(start, _)| chunk_key(account, *start)).collect();
+    for key in old_keys.iter().filter(|key| !new_keys.contains(key)) {
+        sink.put(Space::Uses, key, None)?;
+    }
+    for ((start, instants), key) in chunks.iter().zip(&new_keys) {
+        sink.put(Space::Uses, key, Some(&encode(start.millis(), instants)?))?;
+    }
+    Ok(())
+}
+
+/// The chunk that holds, or would hold, an instant.
+fn chunk_at(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<(Timestamp, Instants)>> {
+    let mut found = None;
+    let to = chunk_key(account, at.plus(1));
+    view.scan(Space::Uses, account, &to, Order::Descending, &mut |key, value| {
+        let (_, start, instants) = read(key, value)?;
+        found = Some((start, instants));
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// Where the chunk after the one of an instant starts.
+fn next_chunk(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
+    let mut found = None;
+    let from = chunk_key(account, at.plus(1));
+    view.scan(Space::Uses, &from, &after_prefix(account), Order::Ascending, &mut |key, _| {
+        found = key.get(account.len()..).and_then(take_time).map(|(start, _)| start);
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The first use at or after an instant.
+pub(crate) fn first_from(view: &dyn View, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
+    if let Some((_, instants)) = chunk_at(view, account, from)?
+        && let Some((millis, _)) = instants.range(from.millis()..).next()
+    {
+        return Ok(Some(Timestamp::from_millis(*millis)));
+    }
+    let mut found = None;
+    let start = chunk_key(account, from.plus(1));
+    view.scan(Space::Uses, &start, &after_prefix(account), Order::Ascending, &mut |key, value| {
+        let (_, _, instants) = read(key, value)?;
+        found = instants.keys().next().copied().map(Timestamp::from_millis);
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The last use before an instant.
+pub(crate) fn last_before(view: &dyn View, account: &[u8], before: Timestamp) -> Result<Option<Timestamp>> {
+    let mut found = None;
+    view.scan(Space::Uses, account, &chunk_key(account, before), Order::Descending, &mut |key, value| {
+        let (_, _, instants) = read(key, value)?;
+        found = instants.range(..before.millis()).next_back().map(|(millis, _)| Timestamp::from_millis(*millis));
+        if found.is_some() { STOP } else { GO_ON }
+    })?;
+    Ok(found)
+}
+
+/// The sum over `[from, to)`, read use by use.
+pub(crate) fn sum(view: &dyn View, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Totals> {
+    let mut total = Totals::default();
+    if from >= to {
+        return Ok(total);
+    }
+    let first = chunk_at(view, account, from)?.map_or(from, |(start, _)| start);
+    view.scan(
+        Space::Uses,
+        &chunk_key(account, first),
+        &chunk_key(account, to),
+        Order::Ascending,
+        &mut |key, value| {
+            let (_, _, instants) = read(key, value)?;
+            for totals in instants.range(from.millis()..to.millis()).map(|(_, totals)| totals) {
+                total.add(totals)?;
+            }
+            GO_ON
+        },
+    )?;
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::{EventStore, MemoryStore};
+
+    fn dump(store: &mut MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut rows = Vec::new();
+        let view = store.read().unwrap();
+        view.scan(Space::Uses, &[], &[], Order::Ascending, &mut |k, v| {
+            rows.push((k.to_vec(), v.to_vec()));
+            GO_ON
+        })
+        .unwrap();
+        rows
+    }
+
+    fn write(store: &mut MemoryStore, changes: &Instants) {
+        let mut tx = store.write().unwrap();
+        apply(&mut *tx, b"a\0\0", changes).unwrap();
+        tx.commit().unwrap();
+    }
+
+    fn use_at(requests: i64) -> Totals {
+        Totals { requests, ..Totals::default() }
+    }
+
+    proptest! {
+        /// However uses come and go, the chunks depend on what is left alone, and questions get the model's answers.
+        #[test]
+        fn chunks_depend_on_the_uses_alone(
+            batches in prop::collection::vec(prop::collection::vec((0_i64..400, any::<bool>()), 0..60), 1..8),
+            probe in 0_i64..400,
+        ) {
+            let mut store = MemoryStore::new();
+            let mut model = Instants::new();
+            for batch in &batches {
+                let mut changes = Instants::new();
+                for (at, remove) in batch {
+                    if *remove {
+                        if let Some(old) = model.remove(at) {
+                            changes.entry(*at).or_default().add(&old.negated()).unwrap();
+                        }
+                    } else {
+                        model.entry(*at).or_default().add(&use_at(1)).unwrap();
+                        changes.entry(*at).or_default().add(&use_at(1)).unwrap();
+                    }
+                }
+                changes.retain(|_, totals| !totals.is_zero());
+                write(&mut store, &changes);
+            }
+            let mut fresh = MemoryStore::new();
+            write(&mut fresh, &model);
+            prop_assert_eq!(dump(&mut store), dump(&mut fresh));
+
+            let view = store.read().unwrap();
+            let at = Timestamp::from_millis;
+            let first = model.range(probe..).next().map(|(m, _)| at(*m));
+            prop_assert_eq!(first_from(&*view, b"a\0\0", at(probe)).unwrap(), first);
+            let last = model.range(..probe).next_back().map(|(m, _)| at(*m));
+            prop_assert_eq!(last_before(&*view, b"a\0\0", at(probe)).unwrap(), last);
+            let want: i64 = model.range(probe..probe + 100).map(|(_, t)| t.requests).sum();
+            prop_assert_eq!(sum(&*view, b"a\0\0", at(probe), at(probe + 100)).unwrap().requests, want);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Numbers in as few bytes as they need: LEB128, with zigzag for the signed ones.
+
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            // The tenth byte has room for one bit only; and a number has one spelling.
+            let canonical = *byte != 0 || shift == 0;
+            return (canonical && (shift < 63 || *byte <= 1)).then_some(value);
+        }
+    }
+    None
+}
+
+pub(crate) fn put_wide(out: &mut Vec<u8>, value: i128) {
+    let zigzag = ((value << 1) ^ (value >> 127)) as u128;
+    put(out, zigzag as u64);
+    put(out, (zigzag >> 64) as u64);
+}
+
+pub(crate) fn take_wide(bytes: &mut &[u8]) -> Option<i128> {
+    let low = u128::from(take(bytes)?);
+    let zigzag = low | (u128::from(take(bytes)?) << 64);
+    Some(((zigzag >> 1) as i128) ^ -((zigzag & 1) as i128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        for value in [0, 1, 127, 128, 300, u64::MAX / 2, u64::MAX] {
+            let mut out = Vec::new();
+            put(&mut out, value);
+            let mut bytes = out.as_slice();
+            assert_eq!(take(&mut bytes), Some(value));
+            assert!(bytes.is_empty());
+        }
+        for value in [0, 1, -1, i128::from(i64::MIN), i128::MAX, i128::MIN] {
+            let mut out = Vec::new();
+            put_wide(&mut out, value);
+            assert_eq!(take_wide(&mut out.as_slice()), Some(value));
+        }
+    }
+
+    #[test]
+    fn torn_and_padded_numbers_are_refused() {
+        assert_eq!(take(&mut [0x80_u8].as_slice()), None);
+        assert_eq!(take(&mut [0x80_u8, 0x00].as_slice()), None);
+        assert_eq!(take(&mut [0xff_u8; 11].as_slice()), None);
+    }
+}

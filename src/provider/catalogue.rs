@@ -1,0 +1,62 @@
+//! The providers this build knows by name.
+
+/// One provider of the catalogue.
+///
+/// ```
+/// use usage_ledger::provider::CATALOGUE;
+/// let anthropic = CATALOGUE.iter().find(|known| known.id == "anthropic").unwrap();
+/// assert!(anthropic.metered && anthropic.aliases.contains(&"claude"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Canonical id.
+    pub id: &'static str,
+    /// Name for people.
+    pub name: &'static str,
+    /// Whether it has an API quota unless a `provider_declared` event says otherwise.
+    pub metered: bool,
+    /// Other names it goes by in agents' settings and in telemetry
+    /// (OpenTelemetry `gen_ai.provider.name`, Koan's provider names).
+    pub aliases: &'static [&'static str],
+}
+
+const fn metered(id: &'static str, name: &'static str, aliases: &'static [&'static str]) -> Known {
+    Known { id, name, metered: true, aliases }
+}
+
+const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'static str]) -> Known {
+    Known { id, name, metered: false, aliases }
+}
+
+/// Every known provider, by id.
+pub const CATALOGUE: &[Known] = &[
+    metered("anthropic", "Anthropic", &["claude", "claude-code"]),
+    metered("aws-bedrock", "AWS Bedrock", &["aws.bedrock", "bedrock", "amazon-bedrock"]),
+    metered("azure-openai", "Azure OpenAI", &["azure.ai.openai", "azure", "azure.ai.inference"]),
+    metered("cerebras", "Cerebras", &[]),
+    metered("cohere", "Cohere", &[]),
+    metered("deepseek", "DeepSeek", &[]),
+    metered("fireworks", "Fireworks AI", &["fireworks-ai"]),
+    metered("github-copilot", "GitHub Copilot", &["copilot", "github.copilot"]),
+    metered("google", "Google Gemini", &["gemini", "gcp.gemini", "gcp.gen_ai", "gemini-cli"]),
+    metered("google-vertex", "Google Vertex AI", &["gcp.vertex_ai", "vertex", "vertex-ai"]),
+    metered("groq", "Groq", &[]),
+    unmetered("llama.cpp", "llama.cpp", &["llamacpp"]),
+    unmetered("lmstudio", "LM Studio", &["lm-studio"]),
+    metered("mistral", "Mistral", &["mistral_ai", "mistralai"]),
+    metered("moonshot", "Moonshot", &["moonshot_ai", "moonshotai", "kimi"]),
+    unmetered("ollama", "Ollama", &["ollama-launch", "ollama-local"]),
+    metered("ollama-cloud", "Ollama Cloud", &[]),
+    metered("openai", "OpenAI", &["codex", "openai-chatgpt"]),
+    metered("opencode-zen", "OpenCode Zen", &[]),
+    metered("openrouter", "OpenRouter", &[]),
+    metered("perplexity", "Perplexity", &[]),
+    metered("together", "Together AI", &["togetherai"]),
+    unmetered("vllm", "vLLM", &[]),
+    metered("xai", "xAI", &["grok", "x_ai", "x-ai"]),
+    metered("zai", "Z.ai", &["z.ai", "zhipu"]),
+];
+
+pub(super) fn find(name: &str) -> Option<&'static Known> {
+    CATALOGUE.iter().find(|known| known.id == name || known.aliases.contains(&name))
+}

@@ -1,0 +1,77 @@
+use std::collections::HashMap;
+
+use chrono::{Datelike, Timelike};
+
+use super::ReportKey;
+use crate::time::{QUARTER, Timestamp, Zone};
+
+/// The values of the time keys of a report at an instant.
+pub(super) type TimeKeys = Vec<String>;
+
+/// Names local hours, days, weeks and months.
+pub(super) struct Buckets<'r> {
+    keys: Vec<&'r ReportKey>,
+    zone: Zone,
+    days: HashMap<i64, DayKeys>,
+}
+
+/// The time keys of a UTC day.
+pub(super) enum DayKeys {
+    /// The same for the whole day.
+    One(TimeKeys),
+    /// One for each quarter of an hour.
+    Quarters(Vec<TimeKeys>),
+    /// A border lies within a quarter: only the records can tell.
+    Finer,
+}
+
+impl<'r> Buckets<'r> {
+    pub fn new(by: &'r [ReportKey], zone: Zone) -> Self {
+        Self { keys: by.iter().filter(|key| key.is_time()).collect(), zone, days: HashMap::new() }
+    }
+
+    /// The time keys at an instant.
+    pub fn at(&self, at: Timestamp) -> TimeKeys {
+        if self.keys.is_empty() {
+            return Vec::new();
+        }
+        let local = self.zone.local(at);
+        self.keys
+            .iter()
+            .map(|key| match key {
+                ReportKey::Hour => format!("{}T{:02}", local.date(), local.hour()),
+                ReportKey::Week => {
+                    let week = local.date().iso_week();
+                    format!("{:04}-W{:02}", week.year(), week.week())
+                }
+                ReportKey::Month => format!("{:04}-{:02}", local.year(), local.month()),
+                _ => local.date().to_string(),
+            })
+            .collect()
+    }
+
+    /// The time keys of a UTC day.
+    pub fn of_day(&mut self, day: i64) -> &DayKeys {
+        if !self.days.contains_key(&day) {
+            let keys = self.work_out(day);
+            self.days.insert(day, keys);
+        }
+        self.days.get(&day).unwrap_or(&DayKeys::Finer)
+    }
+
+    fn work_out(&self, day: i64) -> DayKeys {
+        let quarter = |n: i64| Timestamp::from_millis((day * 96 + n) * QUARTER);
+        let mut quarters = Vec::with_capacity(96);
+        for n in 0..96 {
+            let keys = self.at(quarter(n));
+            if !self.keys.is_empty() && keys != self.at(quarter(n + 1).plus(-1)) {
+                return DayKeys::Finer;
+            }
+            quarters.push(keys);
+        }
+        match quarters.first() {
+            Some(first) if quarters.iter().all(|keys| keys == first) => DayKeys::One(quarters.swap_remove(0)),
+            _ => DayKeys::Quarters(quarters),
+        }
+    }
+}

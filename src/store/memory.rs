@@ -1,0 +1,208 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{EventStore, Flow, Head, Order, Row, Sink, Space, Transaction, View};
+use crate::error::{Error, Result};
+use crate::event::{EventId, Position};
+use crate::time::Timestamp;
+
+/// The reference model of a store: everything in memory, each write on a copy of the whole.
+///
+/// Handles made by `clone` share one ledger, as processes share a file. Meant for tests and for short-lived ledgers;
+/// a write costs as much as the ledger is long.
+///
+/// ```
+/// use usage_ledger::{Ledger, store::MemoryStore};
+/// let ledger = Ledger::with_store(Box::new(MemoryStore::new()));
+/// # let _ = ledger;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    committed: Arc<Mutex<Arc<State>>>,
+    writer: Arc<Mutex<()>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    rows: Vec<OwnedRow>,
+    ids: HashMap<EventId, Position>,
+    spaces: BTreeMap<Space, Map>,
+}
+
+pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+struct OwnedRow {
+    id: EventId,
+    kind: u8,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+    body: Arc<str>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere cannot leave this half changed: states are swapped whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryStore {
+    /// An empty ledger.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl EventStore for MemoryStore {
+    fn read(&mut self) -> Result<Box<dyn View + '_>> {
+        Ok(Box::new(Snapshot(Arc::clone(&lock(&self.committed)))))
+    }
+
+    fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+        let guard = lock(&self.writer);
+        let state = State::clone(&lock(&self.committed));
+        Ok(Box::new(Write { state, committed: &self.committed, _guard: guard }))
+    }
+}
+
+impl State {
+    fn head(&self) -> Head {
+        Head {
+            position: Position::new(self.rows.len() as u64),
+            recorded_at: self.rows.last().map(|row| row.recorded_at).unwrap_or_default(),
+        }
+    }
+
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+        let skip = usize::try_from(from.get().max(1) - 1).unwrap_or(usize::MAX);
+        for (index, row) in self.rows.iter().enumerate().skip(skip) {
+            let seen = Row {
+                id: row.id,
+                kind: row.kind,
+                occurred_at: row.occurred_at,
+                recorded_at: row.recorded_at,
+                body: &row.body,
+            };
+            if visit(Position::new(index as u64 + 1), seen)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn scan_map(
+    map: &Map,
+    from: &[u8],
+    to: &[u8],
+    order: Order,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+) -> Result<()> {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    if !to.is_empty() && from >= to {
+        return Ok(());
+    }
+    let end = if to.is_empty() { Unbounded } else { Excluded(to) };
+    let mut range = map.range::<[u8], _>((Included(from), end));
+    loop {
+        let next = match order {
+            Order::Ascending => range.next(),
+            Order::Descending => range.next_back(),
+        };
+        let Some((key, value)) = next else { return Ok(()) };
+        if visit(key, value)?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+macro_rules! view_of_state {
+    ($type:ty) => {
+        impl View for $type {
+            fn head(&self) -> Result<Head> {
+                Ok(self.state().head())
+            }
+            fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+                Ok(self.state().ids.get(&id).copied())
+            }
+            fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+                self.state().rows(from, visit)
+            }
+            fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
+                Ok(self.state().spaces.get(&space).and_then(|map| map.get(key)).cloned())
+            }
+            fn scan(
+                &self,
+                space: Space,
+                from: &[u8],
+                to: &[u8],
+                order: Order,
+                visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+            ) -> Result<()> {
+                match self.state().spaces.get(&space) {
+                    Some(map) => scan_map(map, from, to, order, visit),
+                    None => Ok(()),
+                }
+            }
+        }
+    };
+}
+
+struct Snapshot(Arc<State>);
+
+impl Snapshot {
+    fn state(&self) -> &State {
+        &self.0
+    }
+}
+
+view_of_state!(Snapshot);
+
+struct Write<'a> {
+    state: State,
+    committed: &'a Mutex<Arc<State>>,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Write<'_> {
+    const fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+view_of_state!(Write<'_>);
+
+impl Sink for Write<'_> {
+    fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let map = self.state.spaces.entry(space).or_default();
+        match value {
+            Some(value) => map.insert(key.to_vec(), value.to_vec()),
+            None => map.remove(key),
+        };
+        Ok(())
+    }
+}
+
+impl Transaction for Write<'_> {
+    fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
+        for row in rows {
+            let position = self.state.head().position.next();
+            if let Some(earlier) = self.state.ids.insert(row.id, position) {
+                return Err(Error::Conflict { id: row.id, position: earlier });
+            }
+            self.state.rows.push(OwnedRow {
+                id: row.id,
+                kind: row.kind,
+                occurred_at: row.occurred_at,
+                recorded_at: row.recorded_at,
+                body: row.body.into(),
+            });
+        }
+        Ok(self.state.head().position)
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        let Self { state, committed, _guard } = *self;
+        *lock(committed) = Arc::new(state);
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! What a provider account has used: its windows now, and all time.
+
+mod limits;
+mod windows;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::Result;
+use crate::event::{Payload, Percent, ProviderSwitched};
+use crate::event::{Position, WindowKind};
+use crate::projection::{AccountRef, Level, Subject, Totals, facts, last_before, scan_days};
+use crate::time::Timestamp;
+use crate::tokens::{TokenClass, Usd};
+use crate::view::{GO_ON, Order, STOP, Space, View};
+
+pub(crate) use limits::is_metered;
+pub(crate) use windows::{AccountWindows, sum_between};
+
+/// Tokens of many records, by class.
+///
+/// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenSums {
+    counts: [u64; 7],
+}
+
+impl TokenSums {
+    /// The sum of one class.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenClass, usage::TokenSums};
+    /// assert_eq!(TokenSums::default().get(TokenClass::Input), 0);
+    /// ```
+    pub fn get(&self, class: TokenClass) -> u64 {
+        TokenClass::ALL.iter().zip(self.counts).find(|(c, _)| **c == class).map_or(0, |(_, count)| count)
+    }
+
+    /// The three cache write classes together.
+    pub fn cache_write(&self) -> u64 {
+        [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite]
+            .iter()
+            .fold(0, |sum, class| sum.saturating_add(self.get(*class)))
+    }
+
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+impl Serialize for TokenSums {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut sums = serializer.serialize_struct("TokenSums", 9)?;
+        sums.serialize_field("input", &self.get(TokenClass::Input))?;
+        sums.serialize_field("cache_read", &self.get(TokenClass::CacheRead))?;
+        sums.serialize_field("cache_write", &self.cache_write())?;
+        sums.serialize_field("output", &self.get(TokenClass::Output))?;
+        sums.serialize_field("reasoning", &self.get(TokenClass::Reasoning))?;
+        sums.serialize_field("total", &self.total())?;
+        sums.serialize_field("cache_write_5m", &self.get(TokenClass::CacheWrite5m))?;
+        sums.serialize_field("cache_write_1h", &self.get(TokenClass::CacheWrite1h))?;
+        sums.end()
+    }
+}
+
+/// Cost of many records. An unknown price is never 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Computed from a price table; `None` while no record has a known price.
+    pub usd: Option<Usd>,
+    /// What agents and providers reported; `None` when none reported any.
+    pub reported_usd: Option<Usd>,
+    /// Requests whose price is not known.
+    pub unpriced_requests: u64,
+}
+
+/// Requests, tokens and cost of many records.
+///
+/// ```
+/// use usage_ledger::usage::Usage;
+/// assert_eq!(Usage::default().requests, 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Calls.
+    pub requests: u64,
+    /// Their tokens.
+    pub tokens: TokenSums,
+    /// Their cost.
+    pub cost: Cost,
+}
+
+impl Usage {
+    pub(crate) fn from_totals(totals: &Totals) -> Result<Self> {
+        let requests = u64::try_from(totals.requests).unwrap_or(0);
+        Ok(Self {
+            requests,
+            tokens: TokenSums { counts: totals.counts() },
+            cost: Cost {
+                usd: None,
+                reported_usd: if totals.priced > 0 { Some(Usd::from_picos(totals.reported)?) } else { None },
+                unpriced_requests: requests,
+            },
+        })
+    }
+}
+
+/// What a window's numbers rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Basis {
+    /// The provider said it, and nothing was used since.
+    #[serde(rename = "observed")]
+    Observed,
+    /// The provider said it, and what was recorded since is added.
+    #[serde(rename = "observed + local delta")]
+    ObservedAndDelta,
+    /// Worked out from recorded tokens, a policy and a limit.
+    #[serde(rename = "estimated")]
+    Estimated,
+    /// The provider has no quota.
+    #[serde(rename = "unmetered")]
+    Unmetered,
+    /// Neither a limit nor an observation is known.
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+
+/// One quota window of a provider account, now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowUsage {
+    /// What was used in it.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// The same in limit tokens: each class times its weight.
+    pub weighted: u64,
+    /// Its limit in limit tokens, if one is set.
+    pub limit: Option<u64>,
+    /// How much of it is used, from 0 to 100; `None` when that cannot be known.
+    pub percent: Option<Percent>,
+    /// When it opened; `None` while no window is open.
+    pub started_at: Option<Timestamp>,
+    /// When it resets; `None` while no window is open.
+    pub resets_at: Option<Timestamp>,
+    /// What the numbers rest on.
+    pub basis: Basis,
+    /// Positions of the events that the borders, the limit and the percentage rest on.
+    pub evidence: Vec<Position>,
+}
+
+/// A provider account: its windows now, and all time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProviderUsage {
+    /// The provider.
+    pub provider: String,
+    /// The account, when there are several.
+    pub account: Option<String>,
+    /// Whether it has a quota.
+    pub metered: bool,
+    /// Whether the catalogue or a declaration knows it.
+    pub declared: bool,
+    /// The short window.
+    pub session: WindowUsage,
+    /// The week.
+    pub weekly: WindowUsage,
+    /// Everything up to now.
+    pub all_time: Usage,
+    /// What was used since work last switched to this provider, if it did.
+    pub since_switch: Option<Usage>,
+    /// When work last switched to or from this provider.
+    pub last_switch: Option<Timestamp>,
+}
+
+/// A switch on the time line of providers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Switch {
+    /// Where it is in the log.
+    pub position: Position,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The marker.
+    #[serde(flatten)]
+    pub switch: ProviderSwitched,
+}
+
+/// Every switch up to `now`, earliest first.
+pub(crate) fn switches(view: &dyn View, now: Timestamp) -> Result<Vec<Switch>> {
+    let mut found = Vec::new();
+    facts(view, "provider_switched", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
+        if let Payload::ProviderSwitched(switch) = fact.event.payload {
+            found.push(Switch { position: fact.position, at: fact.event.occurred_at, switch });
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// The last switch up to `now`.
+pub(crate) fn last_switch(view: &dyn View, now: Timestamp) -> Result<Option<Switch>> {
+    let mut found = None;
+    facts(view, "provider_switched", &Subject::Ledger, now, Order::Descending, &mut |fact| {
+        if let Payload::ProviderSwitched(switch) = fact.event.payload {
+            found = Some(Switch { position: fact.position, at: fact.event.occurred_at, switch });
+        }
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The provider worked with at `now`: the last switch says, else the last use.
+pub(crate) fn active_provider(view: &dyn View, now: Timestamp) -> Result<Option<String>> {
+    if let Some(last) = last_switch(view, now)? {
+        return Ok(Some(last.switch.to.as_str().to_owned()));
+    }
+    let mut latest: Option<(Timestamp, String)> = None;
+    for account in accounts(view)? {
+        if let Some(at) = last_before(view, &account.key(), now.plus(1))?
+            && latest.as_ref().is_none_or(|(known, _)| at > *known)
+        {
+            latest = Some((at, account.provider.into_owned()));
+        }
+    }
+    Ok(latest.map(|(_, provider)| provider))
+}
+
+/// Every provider account that the ledger knows.
+pub(crate) fn accounts(view: &dyn View) -> Result<Vec<AccountRef<'static>>> {
+    let mut found = Vec::new();
+    view.scan(Space::Accounts, &[], &[], Order::Ascending, &mut |key, _| {
+        found.extend(AccountRef::from_key(key));
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// Everything about one account at `now`.
+pub(crate) fn provider_usage(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+    timeline: &[Switch],
+) -> Result<ProviderUsage> {
+    let (metered, declared, declaration) = is_metered(view, account, now)?;
+    let windows = AccountWindows::new(view, account, now)?;
+    let window = |kind| -> Result<WindowUsage> {
+        let mut window = windows.now(kind)?;
+        if !metered {
+            window.basis = Basis::Unmetered;
+            window.percent = None;
+        }
+        window.evidence.extend(declaration);
+        Ok(window)
+    };
+    let names = |switch: &&Switch| {
+        switch.switch.to.as_str() == account.provider
+            || switch.switch.from.as_ref().is_some_and(|from| from.as_str() == account.provider)
+    };
+    let last = timeline.iter().rev().find(names);
+    let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
+    let since_switch = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
+    Ok(ProviderUsage {
+        provider: account.provider.clone().into_owned(),
+        account: account.account.clone().map(std::borrow::Cow::into_owned),
+        metered,
+        declared,
+        session: window(WindowKind::Session)?,
+        weekly: window(WindowKind::Weekly)?,
+        all_time: all_time(view, account, now)?,
+        since_switch: since_switch.map(|totals| Usage::from_totals(&totals)).transpose()?,
+        last_switch: last.map(|switch| switch.at),
+    })
+}
+
+fn all_time(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result<Usage> {
+    let mut totals = Totals::default();
+    let today = now.utc_day();
+    scan_days(view, Level::Model, None, Some(today - 1), &mut |row| {
+        if row.series.provider == account.provider && row.series.account == account.account.as_deref() {
+            totals.add(&row.sum()?)?;
+        }
+        GO_ON
+    })?;
+    let midnight = Timestamp::from_millis(today * crate::time::DAY);
+    totals.add(&sum_between(view, account, midnight, now.plus(1))?)?;
+    Usage::from_totals(&totals)
+}

@@ -1,0 +1,86 @@
+//! The settings that hold for a provider account: limits, weights, policies, metering.
+
+use crate::error::Result;
+use crate::event::{LimitSetting, Payload, Position, SessionPolicy, WeeklyPolicy, Weights, WindowKind};
+use crate::projection::{AccountRef, Fact, Subject, latest_facts};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+use crate::view::View;
+
+/// The settings of one account at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub session: Option<(u64, Position)>,
+    pub weekly: Option<(u64, Position)>,
+    pub weights: Weights,
+    pub session_policy: SessionPolicy,
+    pub weekly_policy: WeeklyPolicy,
+}
+
+impl Limits {
+    /// What holds at `now`: for each setting the latest event that names it, the account's own before the provider's.
+    pub fn at(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
+        let mut limits = Self::default();
+        let mut settled: Vec<LimitSetting> = Vec::new();
+        for fact in settings(view, "limit_set", account, now)? {
+            let Payload::LimitSet(set) = fact.event.payload else { continue };
+            let mut take = |setting: LimitSetting, named: bool| {
+                let fresh = (named || set.unset.contains(&setting)) && !settled.contains(&setting);
+                if fresh {
+                    settled.push(setting);
+                }
+                fresh && named
+            };
+            if take(LimitSetting::Session, set.session.is_some()) {
+                limits.session = set.session.map(|tokens| (tokens, fact.position));
+            }
+            if take(LimitSetting::Weekly, set.weekly.is_some()) {
+                limits.weekly = set.weekly.map(|tokens| (tokens, fact.position));
+            }
+            if take(LimitSetting::Weights, set.weights.is_some()) {
+                limits.weights = set.weights.unwrap_or_default();
+            }
+            if take(LimitSetting::SessionPolicy, set.session_policy.is_some()) {
+                limits.session_policy = set.session_policy.unwrap_or_default();
+            }
+            if take(LimitSetting::WeeklyPolicy, set.weekly_policy.is_some()) {
+                limits.weekly_policy = set.weekly_policy.unwrap_or_default();
+            }
+        }
+        Ok(limits)
+    }
+
+    /// The limit of a window and the event that set it.
+    pub const fn of(&self, kind: WindowKind) -> Option<(u64, Position)> {
+        match kind {
+            WindowKind::Session => self.session,
+            WindowKind::Weekly => self.weekly,
+        }
+    }
+}
+
+/// Settings of an account, then those of its provider, each latest first.
+fn settings(view: &dyn View, kind: &str, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
+    let mut found = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
+    if account.account.is_some() {
+        let provider = AccountRef { provider: account.provider.clone(), account: None };
+        found.extend(latest_facts(view, kind, &Subject::Account(provider), now)?);
+    }
+    Ok(found)
+}
+
+/// Whether an account has a quota, whether that is declared anywhere, and the event that declares it.
+/// A provider that nobody declared is taken for metered: being wrong then costs a look, not money.
+pub(crate) fn is_metered(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+) -> Result<(bool, bool, Option<Position>)> {
+    if let Some(fact) = settings(view, "provider_declared", account, now)?.into_iter().next()
+        && let Payload::ProviderDeclared(declared) = fact.event.payload
+    {
+        return Ok((declared.metered, true, Some(fact.position)));
+    }
+    let known = ProviderId::new(&account.provider).ok().and_then(|id| id.known());
+    Ok((known.is_none_or(|known| known.metered), known.is_some(), None))
+}

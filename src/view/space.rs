@@ -1,0 +1,80 @@
+/// A projection's key space. Keys sort as bytes; values are canonical, so equal states are equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Space {
+    /// Merkle tree nodes: (level, group) → child hashes.
+    Tree,
+    /// Counters by (UTC day, provider, account, model, agent), split by quarter of an hour.
+    ByModel,
+    /// The same, by project besides.
+    ByProject,
+    /// The same, by conversation and labels besides.
+    ByConversation,
+    /// Every instant of use of a provider account, with its counts.
+    Uses,
+    /// Events that are not counts, by (kind, subject, time, id) → position.
+    Facts,
+    /// Amends and voids by (target, time, id).
+    Corrections,
+    /// Further natural keys: (hash, position).
+    Keys,
+    /// How far each file was imported.
+    Files,
+    /// When each conversation's log begins.
+    Conversations,
+    /// Provider accounts that have records.
+    Accounts,
+    /// Snapshots for `--as-of`: a cache, no part of the state.
+    Snapshots,
+}
+
+impl Space {
+    /// Every space.
+    pub const ALL: [Self; 12] = [
+        Self::Tree,
+        Self::ByModel,
+        Self::ByProject,
+        Self::ByConversation,
+        Self::Uses,
+        Self::Facts,
+        Self::Corrections,
+        Self::Keys,
+        Self::Files,
+        Self::Conversations,
+        Self::Accounts,
+        Self::Snapshots,
+    ];
+
+    /// The spaces that are a fold of the events and must equal a replay.
+    pub(crate) const FOLDED: [Self; 10] = [
+        Self::ByModel,
+        Self::ByProject,
+        Self::ByConversation,
+        Self::Uses,
+        Self::Facts,
+        Self::Corrections,
+        Self::Keys,
+        Self::Files,
+        Self::Conversations,
+        Self::Accounts,
+    ];
+
+    /// Its table's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::ByModel => "usage_by_model",
+            Self::ByProject => "usage_by_project",
+            Self::ByConversation => "usage_by_conversation",
+            Self::Uses => "uses",
+            Self::Facts => "facts",
+            Self::Corrections => "corrections",
+            Self::Keys => "natural_keys",
+            Self::Files => "imported_files",
+            Self::Conversations => "conversations",
+            Self::Accounts => "accounts",
+            Self::Snapshots => "snapshots",
+        }
+    }
+}
