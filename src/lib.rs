@@ -2,8 +2,13 @@
 
 pub mod audit;
 pub mod budget;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod error;
 pub mod event;
+pub mod export;
+#[cfg(feature = "import")]
+pub mod import;
 mod ledger;
 pub mod normalise;
 mod projection;

@@ -1,2 +1,5 @@
 //! The `usage-ledger` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    usage_ledger::cli::main()
+}

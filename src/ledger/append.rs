@@ -37,6 +37,15 @@ const CHUNK: usize = 1_024;
 /// Events whose counters are gathered before they are written.
 const COUNTERS: usize = 50_000;
 
+/// The caller's own id, or the one that the first natural key makes.
+fn identify(new: &NewEvent) -> Option<EventId> {
+    let key = match &new.payload {
+        Payload::TokensRecorded(record) => record.keys.first().map(|key| EventId::from_key(&record.provider, key)),
+        _ => None,
+    };
+    new.id.or(key)
+}
+
 /// An event on its way into the log.
 struct Pending {
     event: Event,
@@ -88,7 +97,11 @@ impl<'t> Appender<'t> {
     /// Adds an event, or finds that it is there already.
     pub fn push(&mut self, new: NewEvent) -> Result<Outcome> {
         new.payload.validate()?;
-        let id = self.identify(&new);
+        let Some(id) = identify(&new) else {
+            // Nobody can have told this before under an id drawn just now.
+            let id = EventId::fresh(self.ids, self.recorded_at);
+            return self.push_new(id, new);
+        };
         if let Some(existing) = self.existing(id, &new.payload)? {
             return Ok(Outcome::Existing(existing));
         }
@@ -118,18 +131,6 @@ impl<'t> Appender<'t> {
             self.flush()?;
         }
         Ok(Outcome::Appended(position))
-    }
-
-    fn identify(&self, new: &NewEvent) -> EventId {
-        if let Some(id) = new.id {
-            return id;
-        }
-        if let Payload::TokensRecorded(record) = &new.payload
-            && let Some(key) = record.keys.first()
-        {
-            return EventId::from_key(&record.provider, key);
-        }
-        EventId::fresh(self.ids, self.recorded_at)
     }
 
     /// Where an event of this identity stands, if its content is the same.

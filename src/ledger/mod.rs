@@ -2,6 +2,7 @@
 
 mod append;
 mod past;
+mod revise;
 mod sight;
 mod verify;
 
@@ -142,19 +143,34 @@ impl Ledger {
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
     pub fn switch_provider(&mut self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
-        let mut switch = ProviderSwitched::to(to)?.because(reason);
         let now = now.into();
+        self.switch_provider_at(to, reason, now, now)
+    }
+
+    /// Marks that work moved to another provider at a time other than now.
+    ///
+    /// # Errors
+    /// As [`switch_provider`](Self::switch_provider).
+    pub fn switch_provider_at(
+        &mut self,
+        to: &str,
+        reason: &str,
+        at: impl Into<Timestamp>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let mut switch = ProviderSwitched::to(to)?.because(reason);
+        let at = at.into();
         let source = self.source.clone();
-        self.transact(now, |appender| {
+        self.transact(now.into(), |appender| {
             let view = appender.view()?;
-            if let Some(last) = last_switch(view, now)?
+            if let Some(last) = last_switch(view, at)?
                 && last.switch.to == switch.to
             {
                 return Ok(Outcome::Existing(last.position));
             }
-            let from = active_provider(view, now)?.filter(|from| from != switch.to.as_str());
+            let from = active_provider(view, at)?.filter(|from| from != switch.to.as_str());
             switch.from = from.map(|from| crate::ProviderId::new(&from)).transpose()?;
-            appender.push(NewEvent::new(switch, now).source(source))
+            appender.push(NewEvent::new(switch, at).source(source))
         })
     }
 
@@ -317,12 +333,6 @@ impl Ledger {
     /// [`Error::UnknownEvent`] or [`Error::Damaged`] at the event that cannot be folded; nothing is changed then.
     pub fn rebuild(&mut self) -> Result<()> {
         past::rebuild(&mut *self.store)
-    }
-
-    /// The store below, for edges that need more than this door offers.
-    #[cfg(feature = "import")]
-    pub(crate) fn store(&mut self) -> &mut dyn EventStore {
-        &mut *self.store
     }
 }
 

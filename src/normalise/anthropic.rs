@@ -1,8 +1,9 @@
 //! Anthropic Messages (SDK `BetaUsage`): the cache stands beside the input, thinking inside the output.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Quality;
 use crate::normalise::count::{Count, Stated, sum};
 use crate::normalise::statement::{Habit, Statement, Writes};
@@ -12,7 +13,7 @@ use crate::tokens::{TokenClass, Tokens};
 /// A usage object, or one of its iterations, which has the same counts.
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object of token counts")]
-struct Usage {
+struct Usage<'a> {
     #[serde(rename = "type")]
     kind: Option<Kind>,
     #[serde(rename = "input_tokens")]
@@ -27,7 +28,8 @@ struct Usage {
     lifetimes: Option<Lifetimes>,
     #[serde(rename = "output_tokens_details")]
     details: Option<Details>,
-    iterations: Option<Vec<Usage>>,
+    #[serde(borrow)]
+    iterations: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -59,7 +61,7 @@ pub(super) fn usage(format: Format, json: &str) -> Result<Normalised> {
     let usage: Usage = parse(format, json)?;
     let mut normalised = usage.settle(format)?;
     let mut advice = None;
-    for iteration in usage.iterations.iter().flatten() {
+    for iteration in usage.uncounted(format)? {
         match iteration.kind {
             // The totals leave out what it took to shorten the conversation; it was billed all the same.
             Some(Kind::Compaction) => add(&mut normalised.tokens, &iteration.settle(format)?.tokens)?,
@@ -77,7 +79,18 @@ pub(super) fn usage(format: Format, json: &str) -> Result<Normalised> {
     Ok(normalised)
 }
 
-impl Usage {
+impl<'a> Usage<'a> {
+    /// The iterations, when some may stand outside the totals. Most logs repeat the totals here in every object,
+    /// and are not worth reading twice; an escape is, for it may hide a name.
+    fn uncounted(&self, format: Format) -> Result<Vec<Usage<'a>>> {
+        let json = self.iterations.map_or("", RawValue::get);
+        if !["compaction", "advisor_message", "\\"].iter().any(|name| json.contains(name)) {
+            return Ok(Vec::new());
+        }
+        serde_json::from_str(json)
+            .map_err(|e| Error::invalid(format!("`iterations` of the {format} usage object cannot be read: {e}")))
+    }
+
     fn settle(&self, format: Format) -> Result<Normalised> {
         let mut statement = Statement::new(self.input.named("input_tokens")?, self.output.named("output_tokens")?);
         statement.cache = Habit::Beside;
@@ -85,11 +98,19 @@ impl Usage {
         let creation = self.creation.named("cache_creation_input_tokens")?;
         statement.cache_write = match &self.lifetimes {
             None => Writes::whole(creation),
-            Some(split) => Writes::split(
-                creation,
-                split.five_minutes.named("cache_creation.ephemeral_5m_input_tokens")?,
-                split.one_hour.named("cache_creation.ephemeral_1h_input_tokens")?,
-            )?,
+            Some(split) => {
+                let five_minutes = split.five_minutes.named("cache_creation.ephemeral_5m_input_tokens")?;
+                let one_hour = split.one_hour.named("cache_creation.ephemeral_1h_input_tokens")?;
+                let known = sum([five_minutes.count, one_hour.count])?;
+                match (creation.count, known) {
+                    // The finer statement is kept and the contradiction shown: a refused call would count nothing.
+                    (Some(whole), Some(parts)) if parts > whole => {
+                        statement.notes.push(format!("`{}` {whole} but its split sums to {parts}", creation.name));
+                        Writes::split(Stated { count: None, ..creation }, five_minutes, one_hour)?
+                    }
+                    _ => Writes::split(creation, five_minutes, one_hour)?,
+                }
+            }
         };
         statement.reasoning = match &self.details {
             None => Stated::NONE,

@@ -146,7 +146,9 @@ impl Reply {
                 reply.model = reply.model.take().or(model);
                 continue;
             };
-            reply.identify(inside.and_then(Envelope::id).or_else(|| outer.id()))?;
+            let ids = (inside.and_then(Envelope::id), outer.id());
+            // What Groq wraps has the id of the request.
+            reply.identify(if format == Format::OpenaiChat { ids.1.or(ids.0) } else { ids.0.or(ids.1) })?;
             reply.model = model.or_else(|| reply.model.take());
             reply.duration_ms =
                 reply.duration_ms.or_else(|| inside.and_then(Envelope::latency)).or_else(|| outer.latency());

@@ -1,5 +1,7 @@
 //! The fold: one event after the other into the projections.
 
+use std::collections::HashMap;
+
 use super::corrections::{self, effective};
 use super::deltas::Deltas;
 use super::facts;
@@ -205,6 +207,19 @@ pub(crate) fn find_record(view: &dyn View, record: &TokenRecord) -> Result<Vec<P
 pub(crate) fn file_state(view: &dyn View, source: &str, path: &str) -> Result<Option<ImportedFile>> {
     let value = view.get(Space::Files, &file_key(source, path))?;
     Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+/// How far every file of a source was imported, by path.
+pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
+    let prefix = file_key(source, "");
+    let mut states = HashMap::new();
+    view.scan(Space::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
+        if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
+            states.insert(file.path.clone(), file);
+        }
+        GO_ON
+    })?;
+    Ok(states)
 }
 
 /// When a conversation's log begins.

@@ -17,7 +17,7 @@ pub(crate) use check::{add_stored, describe, position_in, record_rows};
 pub(crate) use corrections::{Effective, effective, is_void, root};
 pub(crate) use facts::{Fact, Subject, facts, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
-pub(crate) use fold::{Fold, began, file_small, file_state, find_record, key_entries, position_of_key};
+pub(crate) use fold::{Fold, began, file_small, file_state, file_states, find_record, key_entries, position_of_key};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_days};
 pub(crate) use totals::Totals;

@@ -130,6 +130,7 @@ fn bodies_and_bare_objects_are_taken_too() {
     assert_eq!(record("gemini", assist).keys, ["r"]);
     let groq = r#"{"id":"chatcmpl-1","model":"m","choices":[],"x_groq":{"id":"req_1","usage":{"prompt_tokens":1,"completion_tokens":2}}}"#;
     assert_eq!(record("openai-chat", groq).tokens, tokens("1 - - - - 2 -"));
+    assert_eq!(record("openai-chat", groq).keys, ["chatcmpl-1"]);
     let boto = r#"{"ResponseMetadata":{"RequestId":"b1"},"output":{},"usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":7}}"#;
     assert_eq!((record("bedrock", boto).keys, record("bedrock", boto).duration_ms), (vec!["b1".to_owned()], Some(7)));
     let embedding = r#"{"model":"nomic","embeddings":[[0.5]],"total_duration":14143917,"load_duration":1019500,"prompt_eval_count":8}"#;

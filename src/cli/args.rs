@@ -1,0 +1,92 @@
+//! The command line as a whole.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{audit, correct, export, import, limit, log, provider, record, report, shell, show, status, switch};
+use crate::event::Position;
+use crate::ledger::AsOf;
+use crate::time::{Timestamp, Zone};
+
+/// An event-sourced, tamper-evident ledger of LLM token usage.
+///
+/// Every token record and every provider switch is an event that is appended and never changed; counters are
+/// folds over events. Without a command it shows the status.
+#[derive(Debug, Parser)]
+#[command(
+    name = "usage-ledger",
+    version,
+    max_term_width = 120,
+    after_help = "Exit codes: 0 done; 1 a finding; 2 bad usage or input, nothing written; \
+                  3 the ledger is damaged or unreachable.\n\n\
+                  Example:\n  \
+                  usage-ledger record --provider anthropic --model claude-opus-4-5 --input 120 --output 40\n  \
+                  usage-ledger report --by day,model"
+)]
+pub(super) struct Line {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command understands, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Globals {
+    /// The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub ledger: Option<OsString>,
+    /// The time zone of days, weeks and months [default: the system's, else UTC]
+    #[arg(long, global = true, value_name = "ZONE")]
+    pub tz: Option<Zone>,
+    /// Stands in for the clock [env: USAGE_LEDGER_NOW]
+    #[arg(long, global = true, value_name = "RFC3339")]
+    pub now: Option<Timestamp>,
+    /// Answers as of a position, or as of a time the ledger had learned things up to
+    #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]
+    pub as_of: Option<AsOf>,
+    /// Answers in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Reads a position or a time.
+fn as_of(text: &str) -> Result<AsOf, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: u64 = text.parse().map_err(|_| format!("`{text}` is larger than any position"))?;
+        return Ok(AsOf::Position(Position::new(number)));
+    }
+    text.parse().map(AsOf::Time).map_err(|error: crate::Error| format!("{error}, or a position such as 120"))
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Status(status::StatusArgs),
+    Record(Box<record::RecordArgs>),
+    Switch(switch::SwitchArgs),
+    Import(import::ImportArgs),
+    Report(Box<report::ReportArgs>),
+    Log(log::LogArgs),
+    Show(show::ShowArgs),
+    Amend(Box<correct::AmendArgs>),
+    Void(correct::VoidArgs),
+    Limit(limit::LimitArgs),
+    Provider(provider::ProviderArgs),
+    Replay(audit::ReplayArgs),
+    /// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
+    ///
+    /// Exits 1 when something is found.
+    #[command(after_help = "Example:\n  usage-ledger verify\n  usage-ledger --ledger usage.db --json verify")]
+    Verify,
+    Export(export::ExportArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Status(status::StatusArgs::default())
+    }
+}

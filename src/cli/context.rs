@@ -1,0 +1,161 @@
+//! Where the ledger is, what time it is, and in which form to answer.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use super::args::Globals;
+use super::failure::{Failure, say};
+use crate::error::Error;
+use crate::ledger::{Ledger, Sight};
+use crate::store::Options;
+use crate::time::{Timestamp, Zone};
+
+/// What every command is given.
+pub(super) struct Context {
+    globals: Globals,
+    /// Whether to answer in JSON.
+    pub json: bool,
+}
+
+/// An environment variable that is set to something.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+impl Context {
+    pub fn new(mut globals: Globals) -> Result<Self, Failure> {
+        if globals.now.is_none()
+            && let Some(now) = variable("USAGE_LEDGER_NOW")
+        {
+            let parsed = now.to_string_lossy().parse();
+            globals.now = Some(parsed.map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?);
+        }
+        Ok(Self { json: globals.json, globals })
+    }
+
+    /// The ledger's file.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        let Some(given) = self.globals.ledger.clone().or_else(|| variable("USAGE_LEDGER")) else {
+            let strategy = etcetera::choose_base_strategy().map_err(|error| {
+                Failure::usage(format!("no place for a ledger ({error}): give one with --ledger PATH"))
+            })?;
+            return Ok(strategy.data_dir().join("usage-ledger").join("usage.db"));
+        };
+        if given.is_empty() {
+            return Err(Failure::usage("the path of the ledger is empty: give one with --ledger PATH"));
+        }
+        let text = given.to_string_lossy();
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Err(Failure::usage(
+                "this build cannot open a PostgreSQL ledger: give the path of a file with --ledger PATH",
+            ));
+        }
+        Ok(given.into())
+    }
+
+    /// The ledger to read, which is never made: one that is not there yet is an empty one.
+    pub fn read(&self) -> Result<Ledger, Failure> {
+        let path = self.path()?;
+        Ok(if exists(&path)? { open(&path, false)? } else { Ledger::in_memory()? })
+    }
+
+    /// As [`read`](Self::read), but says so when there is no file: for answers that would be taken as a proof.
+    pub fn read_aloud(&self) -> Result<Ledger, Failure> {
+        let path = self.path()?;
+        if !exists(&path)? {
+            say(&format!("there is no {} yet: answering for an empty ledger", path.display()));
+        }
+        self.read()
+    }
+
+    /// The ledger to write, made with its directory when it is not there.
+    pub fn write(&self) -> Result<Ledger, Failure> {
+        self.refuse_as_of("this command writes")?;
+        let path = self.path()?;
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            make_private(directory)?;
+        }
+        open(&path, true)
+    }
+
+    /// The ledger to write something about what is in it; without a file there is nothing in it.
+    pub fn write_known(&self) -> Result<Ledger, Failure> {
+        self.refuse_as_of("this command writes")?;
+        if exists(&self.path()?)? { self.write() } else { self.read() }
+    }
+
+    pub fn refuse_as_of(&self, why: &str) -> Result<(), Failure> {
+        match self.globals.as_of {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(format!(
+                "{why}, so it cannot be asked --as-of a moment: use that with status, report, log, show, export, \
+                 limit show or provider list"
+            ))),
+        }
+    }
+
+    /// The ledger as it stands, or as it stood.
+    pub fn sight<'l>(&self, ledger: &'l mut Ledger) -> Result<Sight<'l>, Failure> {
+        Ok(match self.globals.as_of {
+            None => ledger.sight()?,
+            Some(moment) => ledger.as_of(moment)?,
+        })
+    }
+
+    /// The clock, or what stands in for it.
+    pub fn now(&self) -> Timestamp {
+        self.globals.now.unwrap_or_else(|| chrono::Utc::now().into())
+    }
+
+    /// The time that a sight is asked at: its own moment when it is of the past.
+    pub fn now_of(&self, sight: &Sight<'_>) -> Timestamp {
+        self.globals.now.or(sight.moment()).unwrap_or_else(|| self.now())
+    }
+
+    /// The zone of days and of the times that are shown.
+    pub fn zone(&self) -> Zone {
+        let named = |name: &str| name.trim_start_matches(':').parse().ok();
+        self.globals
+            .tz
+            .or_else(|| variable("TZ").and_then(|name| named(&name.to_string_lossy())))
+            .or_else(|| iana_time_zone::get_timezone().ok().and_then(|name| named(&name)))
+            .unwrap_or(Zone::UTC)
+    }
+}
+
+fn unreachable(path: &Path, source: std::io::Error) -> Failure {
+    Failure::Unreachable(Error::Io { path: path.to_owned(), source })
+}
+
+/// Whether there is anything at a path; a file that nothing was written to yet is as good as none.
+fn exists(path: &Path) -> Result<bool, Failure> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(unreachable(path, error)),
+    }
+}
+
+fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
+    let store = Options::new().create(create).open(path).map_err(|error| match error {
+        Error::Io { .. } => Failure::Unreachable(error),
+        other => Failure::Ledger(other),
+    })?;
+    Ok(Ledger::with_store(Box::new(store)).source("cli"))
+}
+
+/// Makes a directory that only its owner can look into, if it is missing.
+fn make_private(directory: &Path) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(directory).map_err(|error| unreachable(directory, error))
+}

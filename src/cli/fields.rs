@@ -1,0 +1,142 @@
+//! The fields of a token record as flags, for `record` and `amend`.
+
+use clap::Args;
+
+use crate::event::TokenRecord;
+use crate::provider::ProviderId;
+use crate::tokens::{MAX_COUNT, TokenClass, Usd};
+
+/// The counts.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Counts")]
+pub(super) struct CountArgs {
+    /// Uncached input
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    input: Option<u64>,
+    /// Visible output
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    output: Option<u64>,
+    /// Input read from a cache
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_read: Option<u64>,
+    /// Input written to a cache of unknown lifetime
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_write: Option<u64>,
+    /// Input written to a five-minute cache
+    #[arg(long = "cache-write-5m", value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_write_5m: Option<u64>,
+    /// Input written to a one-hour cache
+    #[arg(long = "cache-write-1h", value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_write_1h: Option<u64>,
+    /// Output spent on reasoning
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    reasoning: Option<u64>,
+}
+
+/// What a record is reported by, and what else is known of the call.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Names")]
+pub(super) struct NameArgs {
+    /// Who served and metered the tokens; aliases such as claude or codex are understood
+    #[arg(long)]
+    pub provider: Option<ProviderId>,
+    /// The subscription or key, when there are several
+    #[arg(long)]
+    account: Option<String>,
+    /// The model that answered
+    #[arg(long)]
+    model: Option<String>,
+    /// The program that called
+    #[arg(long)]
+    agent: Option<String>,
+    /// The project worked on
+    #[arg(long)]
+    project: Option<String>,
+    /// The agent's session
+    #[arg(long)]
+    conversation: Option<String>,
+    /// A further name to report by; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// What the agent or provider said it cost
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    cost: Option<Usd>,
+    /// How long the call took
+    #[arg(long, value_name = "MS", value_parser = count, allow_negative_numbers = true)]
+    duration_ms: Option<u64>,
+}
+
+impl CountArgs {
+    fn given(&self) -> impl Iterator<Item = (TokenClass, u64)> {
+        TokenClass::ALL
+            .into_iter()
+            .zip([
+                self.input,
+                self.cache_read,
+                self.cache_write_5m,
+                self.cache_write_1h,
+                self.cache_write,
+                self.output,
+                self.reasoning,
+            ])
+            .filter_map(|(class, count)| Some((class, count?)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.given().next().is_none()
+    }
+
+    /// Sets the counts that are given; the others stay.
+    pub fn apply(&self, record: &mut TokenRecord) {
+        for (class, count) in self.given() {
+            record.tokens.set(class, Some(count));
+        }
+    }
+}
+
+impl NameArgs {
+    pub fn is_empty(&self) -> bool {
+        let texts = [&self.account, &self.model, &self.agent, &self.project, &self.conversation];
+        texts.iter().all(|text| text.is_none())
+            && self.provider.is_none()
+            && self.label.is_empty()
+            && self.cost.is_none()
+            && self.duration_ms.is_none()
+    }
+
+    /// Sets the fields that are given; the others stay.
+    pub fn apply(&self, record: &mut TokenRecord) {
+        fn set(field: &mut Option<String>, given: Option<&String>) {
+            if let Some(given) = given {
+                *field = Some(given.clone());
+            }
+        }
+        if let Some(provider) = &self.provider {
+            record.provider = provider.as_str().to_owned().into();
+        }
+        set(&mut record.account, self.account.as_ref());
+        set(&mut record.model, self.model.as_ref());
+        set(&mut record.agent, self.agent.as_ref());
+        set(&mut record.project, self.project.as_ref());
+        set(&mut record.conversation, self.conversation.as_ref());
+        record.labels.extend(self.label.iter().cloned());
+        record.cost = self.cost.or(record.cost);
+        record.duration_ms = self.duration_ms.or(record.duration_ms);
+    }
+}
+
+/// Reads a count.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count <= MAX_COUNT)
+        .ok_or_else(|| format!("a count is a whole number from 0 to {MAX_COUNT}"))
+}
+
+/// Reads `NAME=VALUE`.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is NAME=VALUE, such as mission=42".to_owned()),
+    }
+}

@@ -1,0 +1,128 @@
+//! A report as a table, with as much detail as the terminal is wide.
+
+use std::io::Write;
+
+use rust_decimal::Decimal;
+
+use super::failure::Failure;
+use super::output::{self, Plain, grouped, scaled};
+use crate::report::{ReportKey, Table};
+use crate::tokens::{TokenClass, Usd};
+use crate::usage::Usage;
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Every class to the last token.
+    Full,
+    /// Every class, in short numbers.
+    Short,
+    /// Reads and writes of caches together, and output with reasoning, in short numbers.
+    Merged,
+    /// Requests and totals.
+    Least,
+}
+
+/// A column of numbers: its heading, and its value in a row.
+type Column = (&'static str, fn(&Usage) -> u64);
+
+const REQUESTS: Column = ("requests", |usage| usage.requests);
+const TOTAL: Column = ("total", |usage| usage.tokens.total());
+const CLASSES: [Column; 5] = [
+    ("input", |usage| usage.tokens.get(TokenClass::Input)),
+    ("cache\nread", |usage| usage.tokens.get(TokenClass::CacheRead)),
+    ("cache\nwrite", |usage| usage.tokens.cache_write()),
+    ("output", |usage| usage.tokens.get(TokenClass::Output)),
+    ("reasoning", |usage| usage.tokens.get(TokenClass::Reasoning)),
+];
+const MERGED: [Column; 3] = [
+    ("input", |usage| usage.tokens.get(TokenClass::Input)),
+    ("cache\nr + w", |usage| usage.tokens.get(TokenClass::CacheRead).saturating_add(usage.tokens.cache_write())),
+    ("output +\nreasoning", |usage| {
+        usage.tokens.get(TokenClass::Output).saturating_add(usage.tokens.get(TokenClass::Reasoning))
+    }),
+];
+
+impl Detail {
+    /// The columns; a class of tokens that nobody used takes none.
+    fn columns(self, total: &Usage) -> Vec<Column> {
+        let classes: &[Column] = match self {
+            Self::Full | Self::Short => &CLASSES,
+            Self::Merged => &MERGED,
+            Self::Least => &[],
+        };
+        let used = classes.iter().filter(|(_, value)| value(total) > 0).copied();
+        std::iter::once(REQUESTS).chain(used).chain([TOTAL]).collect()
+    }
+
+    fn number(self, number: u64) -> String {
+        if self == Self::Full { grouped(number) } else { scaled(number) }
+    }
+
+    /// Decimals of amounts: all there are, so that they stand below each other, or cents.
+    fn decimals(self, answer: &Table) -> u32 {
+        let amounts = answer.rows.iter().filter_map(|row| row.usage.cost.reported_usd);
+        let scales = amounts.chain(answer.total.cost.reported_usd).map(|usd| decimal(usd).scale());
+        if self == Self::Full { scales.max().unwrap_or(0).max(2) } else { 2 }
+    }
+
+    fn heading(self, name: &str) -> String {
+        if self == Self::Full { name.replace('\n', " ") } else { name.to_owned() }
+    }
+}
+
+fn decimal(usd: Usd) -> Decimal {
+    usd.to_string().parse().unwrap_or_default()
+}
+
+fn money(usd: Option<Usd>, decimals: u32) -> String {
+    let Some(usd) = usd else { return "-".to_owned() };
+    let mut amount = decimal(usd);
+    amount.rescale(decimals);
+    amount.to_string()
+}
+
+/// Prints the table with the most detail that fits.
+pub(super) fn write(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+    let names = answer.keys.len();
+    for detail in [Detail::Full, Detail::Short, Detail::Merged] {
+        let table = table(answer, detail);
+        if output::fits(&table, names) {
+            output::write_table(out, &table)?;
+            return if detail == Detail::Full { Ok(()) } else { shortened(out) };
+        }
+    }
+    output::write_table(out, &table(answer, Detail::Least))?;
+    shortened(out)
+}
+
+fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(writeln!(out, "(shortened to fit: --csv and --json have every digit)")?)
+}
+
+fn table(answer: &Table, detail: Detail) -> comfy_table::Table {
+    let columns = detail.columns(&answer.total);
+    let priced = answer.total.cost.reported_usd.is_some();
+    let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();
+    header.extend(columns.iter().map(|(name, _)| detail.heading(name)));
+    if priced {
+        header.push(detail.heading("reported\nUSD"));
+    }
+    let decimals = detail.decimals(answer);
+    let cells = |mut cells: Vec<String>, usage: &Usage| {
+        cells.extend(columns.iter().map(|(_, value)| detail.number(value(usage))));
+        if priced {
+            cells.push(money(usage.cost.reported_usd, decimals));
+        }
+        cells
+    };
+    let rows = answer.rows.iter().map(|row| {
+        let keys = row.keys.iter().map(|key| key.as_ref().map_or_else(|| "-".to_owned(), |key| Plain(key).to_string()));
+        cells(keys.collect(), &row.usage)
+    });
+    let mut total = vec![String::new(); answer.keys.len()];
+    if let Some(first) = total.first_mut() {
+        "total".clone_into(first);
+    }
+    output::table(header, answer.keys.len(), rows.chain([cells(total, &answer.total)]))
+}

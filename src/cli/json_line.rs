@@ -1,0 +1,223 @@
+//! One line of `record --jsonl`: a flat object, every field checked by name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::event::{EventId, TokenRecord};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+use crate::tokens::{MAX_COUNT, TokenClass};
+
+/// Every field of a line.
+const FIELDS: [&str; 20] = [
+    "provider",
+    "account",
+    "model",
+    "agent",
+    "project",
+    "conversation",
+    "labels",
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_5m",
+    "cache_write_1h",
+    "reasoning",
+    "cost_usd",
+    "duration_ms",
+    "occurred_at",
+    "key",
+    "keys",
+    "id",
+];
+
+/// Longest piece of a wrong value that is shown.
+const SHOWN: usize = 40;
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) struct JsonLine {
+    pub id: Option<EventId>,
+    pub occurred_at: Option<Timestamp>,
+    pub record: TokenRecord,
+}
+
+/// The fields of an object, their values unread.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(FIELDS.len());
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    fields.push((name, value));
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Self)
+    }
+}
+
+/// A text, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl JsonLine {
+    /// Reads and checks a line.
+    pub fn parse(line: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(line).map_err(|error| {
+            Error::invalid(format!("byte {} is not UTF-8: write the file as UTF-8", error.valid_up_to() + 1))
+        })?;
+        let Fields(fields) = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+            Error::invalid(format!(
+                "{} at column {}: write one object a line, such as {{\"provider\":\"anthropic\",\"input\":1}}",
+                reason(&error),
+                error.column()
+            ))
+        })?;
+        let mut parsed = Self { id: None, occurred_at: None, record: TokenRecord::new("", "") };
+        let mut keys = Vec::new();
+        for (index, (name, value)) in fields.iter().enumerate() {
+            if fields.iter().take(index).any(|(earlier, _)| earlier == name) {
+                return Err(Error::invalid(format!("`{name}` stands twice: keep one of them")));
+            }
+            // Null is how many programs write that they do not know.
+            if value.get() == "null" && FIELDS.contains(&&**name) {
+                continue;
+            }
+            parsed.set(name, value, &mut keys)?;
+        }
+        parsed.record.keys.splice(0..0, keys);
+        if parsed.record.provider.is_empty() {
+            return Err(Error::invalid("`provider` is missing: say who served the tokens"));
+        }
+        parsed.record.validate()?;
+        Ok(parsed)
+    }
+
+    fn set(&mut self, name: &str, value: &RawValue, first: &mut Vec<String>) -> Result<()> {
+        let record = &mut self.record;
+        if let Some(class) = TokenClass::ALL.into_iter().find(|class| class.name() == name) {
+            record.tokens.set(class, Some(count(name, value)?));
+            return Ok(());
+        }
+        let text = || read::<String>(name, value, "a text");
+        match name {
+            "provider" => record.provider = ProviderId::resolve(&text()?)?.as_str().to_owned().into(),
+            "account" => record.account = Some(text()?),
+            "model" => record.model = Some(text()?),
+            "agent" => record.agent = Some(text()?),
+            "project" => record.project = Some(text()?),
+            "conversation" => record.conversation = Some(text()?),
+            "labels" => record.labels = read(name, value, "an object of texts, such as {\"mission\":\"42\"}")?,
+            "cost_usd" => record.cost = Some(read(name, value, "an amount of US dollars, such as 0.33")?),
+            "duration_ms" => record.duration_ms = Some(count(name, value)?),
+            "occurred_at" => self.occurred_at = Some(text()?.parse()?),
+            "key" => first.push(text()?),
+            "keys" => record.keys = read(name, value, "a list of texts")?,
+            "id" => self.id = Some(text()?.parse()?),
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(name: &str, value: &'a RawValue, what: &str) -> Result<T> {
+    serde_json::from_str(value.get())
+        .map_err(|_| Error::invalid(format!("`{name}` is {}: it must be {what}", shown(value.get()))))
+}
+
+fn count(name: &str, value: &RawValue) -> Result<u64> {
+    let what = format!("a whole number from 0 to {MAX_COUNT}");
+    let count: u64 = read(name, value, &what)?;
+    if count > MAX_COUNT { Err(Error::invalid(format!("`{name}` is {count}: it must be {what}"))) } else { Ok(count) }
+}
+
+fn shown(value: &str) -> String {
+    let mut text: String = value.chars().take(SHOWN).collect();
+    if text.len() < value.len() {
+        text.push('…');
+    }
+    text
+}
+
+/// What the JSON parser says, without its own idea of lines.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn unknown(name: &str) -> Error {
+    let near = FIELDS
+        .iter()
+        .map(|field| (strsim::damerau_levenshtein(name, field), field))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, field)| format!(" (did you mean `{field}`?)"));
+    let hint = match near {
+        Some(near) => near,
+        None if name.contains("token") || name == "usage" => {
+            " (a provider's own usage object is taken by `record --format`)".to_owned()
+        }
+        None => String::new(),
+    };
+    Error::invalid(format!("unknown field `{}`{hint}: a line takes {}", shown(name), FIELDS.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        JsonLine::parse(line.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_line_makes_a_record() {
+        let line =
+            r#"{"provider":"claude","model":"m","input":1,"cost_usd":0.10,"keys":["b"],"key":"a","account":null}"#;
+        let parsed = JsonLine::parse(line.as_bytes()).unwrap();
+        assert_eq!(parsed.record.provider, "anthropic");
+        assert_eq!(parsed.record.keys, ["a", "b"]);
+        assert_eq!(parsed.record.cost.unwrap().to_string(), "0.1");
+        assert_eq!(parsed.record.account, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, named) in [
+            (r#"{"input":1}"#, "`provider` is missing"),
+            (r#"{"provider":"a"}"#, "at least one token count"),
+            (r#"{"provider":"a","input":-1}"#, "`input` is -1"),
+            (r#"{"provider":"a","input":1.5}"#, "`input` is 1.5"),
+            (r#"{"provider":"a","input":9007199254740992}"#, "`input` is 9007199254740992"),
+            (r#"{"provider":"a","input":1,"input":1}"#, "`input` stands twice"),
+            (r#"{"provider":"a","inputs":1}"#, "did you mean `input`?"),
+            (r#"{"provider":"a","input_tokens":1}"#, "record --format"),
+            (r#"{"provider":"a","input":1,"x":null}"#, "unknown field `x`"),
+            (r#"{"provider":"A B","input":1}"#, "not a provider id"),
+            (r#"{"provider":"a","input":1,"occurred_at":"now"}"#, "`now` is not a time"),
+            (r#"{"provider":"a","input":1,"id":"7"}"#, "not an event id"),
+            (r#"{"provider":"a","input":1"#, "column"),
+            (r#"[1]"#, "one object a line"),
+        ] {
+            let message = refused(line);
+            assert!(message.contains(named), "{line}: {message}");
+        }
+        let bad = JsonLine::parse(b"{\"provider\":\"\xff\"}").unwrap_err().to_string();
+        assert!(bad.contains("byte 14 is not UTF-8"), "{bad}");
+    }
+}

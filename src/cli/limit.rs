@@ -1,0 +1,204 @@
+//! `limit`: token limits, class weights and window policies of a provider account.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::context::Context;
+use super::correct::answer;
+use super::failure::Failure;
+use super::fields::count;
+use super::output::{Answer, Plain, grouped};
+use super::policy::{self, SessionOpens, Setting, WeeklyOpens};
+use super::record::hint;
+use crate::event::{LimitSet, Position, SessionPolicy, WeeklyPolicy, Weights};
+use crate::ledger::Sight;
+use crate::projection::AccountRef;
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+use crate::tokens::TokenClass;
+use crate::usage::{Limits, accounts};
+
+/// Set or show the limits of providers
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger limit set anthropic --session 500000 --weekly 5000000")]
+pub(super) struct LimitArgs {
+    #[command(subcommand)]
+    command: LimitCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LimitCommand {
+    Set(Box<SetArgs>),
+    Show(ShowArgs),
+}
+
+/// Set limits; what is not given stays as it is
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
+    usage-ledger limit set openai --weight cache_read=0.1 --weight output=4\n  \
+    usage-ledger limit set anthropic --unset weekly")]
+struct SetArgs {
+    /// The provider
+    provider: ProviderId,
+    /// The account; without one it holds for every account that has no limit of its own
+    #[arg(long)]
+    account: Option<String>,
+    /// Weighted tokens in a session window
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    session: Option<u64>,
+    /// Weighted tokens in a weekly window
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    weekly: Option<u64>,
+    /// What a token of a class counts; may be repeated, and classes that are not named count as they do by default
+    #[arg(long, value_name = "CLASS=W")]
+    weight: Vec<String>,
+    /// How session windows open when the provider does not say
+    #[arg(long, value_name = "POLICY")]
+    session_policy: Option<SessionOpens>,
+    /// Length of session windows
+    #[arg(long, value_name = "N", default_value_t = 300, requires = "session_policy")]
+    session_minutes: u32,
+    /// When weekly windows open: first-use, or a weekday, time and zone
+    #[arg(long, value_name = "WHEN")]
+    weekly_opens: Option<WeeklyOpens>,
+    /// Goes back to the default; may be repeated
+    #[arg(long, value_name = "SETTING")]
+    unset: Vec<Setting>,
+}
+
+/// Show the limits that hold
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger limit show anthropic")]
+struct ShowArgs {
+    /// Only this provider
+    provider: Option<ProviderId>,
+}
+
+pub(super) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        LimitCommand::Set(args) => set(*args, context, out),
+        LimitCommand::Show(args) => show(&args, context, out),
+    }
+}
+
+fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let weights = (!args.weight.is_empty()).then(|| Weights::parse(args.weight.iter().map(String::as_str)));
+    let provider = args.provider.as_str().to_owned();
+    let limit = LimitSet {
+        provider: args.provider,
+        account: args.account,
+        session: args.session,
+        weekly: args.weekly,
+        weights: weights.transpose()?,
+        session_policy: args.session_policy.map(|opens| opens.policy(args.session_minutes)),
+        weekly_policy: args.weekly_opens.map(|opens| opens.policy(|| context.zone())),
+        unset: args.unset.into_iter().map(Into::into).collect(),
+    };
+    limit.validate()?;
+    let now = context.now();
+    let mut ledger = context.write()?;
+    let outcome = ledger.set_limit(limit, now)?;
+    hint(&provider, &mut ledger, now)?;
+    answer(&mut ledger, outcome, context, out)
+}
+
+/// The limits of one account.
+#[derive(Serialize)]
+struct Shown {
+    provider: String,
+    account: Option<String>,
+    session: Window<SessionPolicy>,
+    weekly: Window<WeeklyPolicy>,
+    weights: Weights,
+}
+
+#[derive(Serialize)]
+struct Window<P> {
+    limit: Option<u64>,
+    /// The event that set the limit.
+    position: Option<Position>,
+    policy: P,
+}
+
+#[derive(Serialize)]
+struct All {
+    limits: Vec<Shown>,
+}
+
+fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let limits = gather(args.provider.as_ref(), &sight, context.now_of(&sight))?;
+    if context.json {
+        return Answer::new(All { limits }).write(out);
+    }
+    if limits.is_empty() {
+        return Ok(writeln!(
+            out,
+            "no provider is known yet: `usage-ledger limit set PROVIDER --session N` sets a limit"
+        )?);
+    }
+    for shown in &limits {
+        human(shown, out)?;
+    }
+    Ok(())
+}
+
+fn gather(provider: Option<&ProviderId>, sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
+    let mut known = accounts(sight.view())?;
+    if let Some(provider) = provider {
+        known.retain(|account| account.provider == provider.as_str());
+        if known.is_empty() {
+            known.push(AccountRef::new(provider.as_str(), None).into_owned());
+        }
+    }
+    let mut all = Vec::new();
+    for account in known {
+        let limits = Limits::at(sight.view(), &account, now)?;
+        all.push(Shown {
+            provider: account.provider.into_owned(),
+            account: account.account.map(std::borrow::Cow::into_owned),
+            session: Window {
+                limit: limits.session.map(|(tokens, _)| tokens),
+                position: limits.session.map(|(_, position)| position),
+                policy: limits.session_policy,
+            },
+            weekly: Window {
+                limit: limits.weekly.map(|(tokens, _)| tokens),
+                position: limits.weekly.map(|(_, position)| position),
+                policy: limits.weekly_policy,
+            },
+            weights: limits.weights,
+        });
+    }
+    Ok(all)
+}
+
+fn human(shown: &Shown, out: &mut dyn Write) -> Result<(), Failure> {
+    let account = shown.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    writeln!(out, "{}{account}", shown.provider)?;
+    let limit = |limit: Option<u64>, position: Option<Position>| match (limit, position) {
+        (Some(tokens), Some(position)) => format!("{} weighted tokens (position {position})", grouped(tokens)),
+        _ => "no limit".to_owned(),
+    };
+    let (session, weekly) = (&shown.session, &shown.weekly);
+    writeln!(
+        out,
+        "  session  {}\n           {}",
+        limit(session.limit, session.position),
+        policy::session(&session.policy)
+    )?;
+    writeln!(
+        out,
+        "  weekly   {}\n           {}",
+        limit(weekly.limit, weekly.position),
+        policy::weekly(&weekly.policy)
+    )?;
+    let weights: Vec<String> =
+        TokenClass::ALL.iter().map(|class| format!("{} {}", class.name(), shown.weights.get(*class))).collect();
+    let (first, second) = weights.split_at(weights.len().div_ceil(2));
+    Ok(writeln!(out, "  weights  {},\n           {}", first.join(", "), second.join(", "))?)
+}

@@ -1,0 +1,86 @@
+//! Lines of an input that is read twice: first to see whether all of it is good, then to take it in.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use tempfile::SpooledTempFile;
+
+use crate::error::{Error, Result};
+
+/// Bytes of an input without a place to go back to that are kept in memory; the rest goes to a temporary file.
+const IN_MEMORY: usize = 16 << 20;
+/// Longest line accepted, in bytes: a record holds names and numbers, no texts.
+const LONGEST: u64 = 1 << 20;
+
+trait Source: Read + Seek {}
+impl<T: Read + Seek> Source for T {}
+
+/// An input, `-` being stdin.
+pub(super) struct Lines {
+    name: PathBuf,
+    reader: BufReader<Box<dyn Source>>,
+    buffer: Vec<u8>,
+    number: u64,
+}
+
+/// Opens a file to read, or stdin for `-`.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(Box::new(file))
+}
+
+impl Lines {
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = if path == Path::new("-") { PathBuf::from("stdin") } else { path.to_owned() };
+        let fail = |source| Error::Io { path: name.clone(), source };
+        let again = path.metadata().is_ok_and(|meta| meta.is_file());
+        let source: Box<dyn Source> = if again {
+            Box::new(File::open(path).map_err(fail)?)
+        } else {
+            let mut spool = SpooledTempFile::new(IN_MEMORY);
+            io::copy(&mut open(path)?, &mut spool).map_err(fail)?;
+            Box::new(spool)
+        };
+        let mut lines = Self { name, reader: BufReader::new(source), buffer: Vec::new(), number: 0 };
+        lines.rewind()?;
+        Ok(lines)
+    }
+
+    fn fail(&self, source: io::Error) -> Error {
+        Error::Io { path: self.name.clone(), source }
+    }
+
+    /// Goes back to the first line.
+    pub fn rewind(&mut self) -> Result<()> {
+        self.number = 0;
+        self.reader.seek(SeekFrom::Start(0)).map(|_| ()).map_err(|error| self.fail(error))
+    }
+
+    /// Number of the line that was read last, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line that is not blank.
+    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+        loop {
+            self.buffer.clear();
+            let mut limited = (&mut self.reader).take(LONGEST + 1);
+            let read = limited.read_until(b'\n', &mut self.buffer).map_err(|source| self.fail(source))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if read as u64 > LONGEST {
+                return Err(Error::invalid(format!("the line is longer than {LONGEST} bytes: it is no record")));
+            }
+            if !self.buffer.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Some(&self.buffer));
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `log`: events, filtered, one a line.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::clock::{self, Moment};
+use super::context::Context;
+use super::failure::Failure;
+use super::summary::summary;
+use crate::error::Result;
+use crate::event::{Envelope, Event, Payload, Position};
+use crate::ledger::Sight;
+use crate::provider::ProviderId;
+use crate::time::{Timestamp, Zone};
+
+/// How long `--follow` waits before it looks again.
+const WAIT: Duration = Duration::from_millis(200);
+/// Positions read at a time on the way back.
+const BACK: u64 = 1_024;
+
+/// List events: position, time, kind, what it says, id
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger log --limit 20\n  \
+    usage-ledger log --kind provider_switched --since 2026-06 --json\n  \
+    usage-ledger log --follow --provider anthropic")]
+pub(super) struct LogArgs {
+    /// Only the last N that fit
+    #[arg(long, short = 'n', value_name = "N")]
+    limit: Option<usize>,
+    /// Only this kind; may be repeated
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Payload::KINDS), hide_possible_values = true)]
+    kind: Vec<String>,
+    /// Only events about this provider; may be repeated
+    #[arg(long)]
+    provider: Vec<ProviderId>,
+    /// Only what happened at or after this time, date or month
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Only what happened before this time, date or month
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// Go on with what is appended from now on, until interrupted
+    #[arg(long, short, conflicts_with = "reverse")]
+    follow: bool,
+    /// Latest first
+    #[arg(long, short)]
+    reverse: bool,
+}
+
+/// What is listed, and how.
+struct Log<'a> {
+    args: &'a LogArgs,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    zone: Zone,
+    json: bool,
+}
+
+pub(super) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.follow {
+        context.refuse_as_of("the past does not go on")?;
+    }
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let zone = context.zone();
+    let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&sight))?;
+    let log = Log { args, since, until, zone, json: context.json };
+    let head = sight.head()?.position;
+    match (args.limit, args.reverse) {
+        (None, false) => log.forward(&sight, Position::START.next(), out)?,
+        (limit, true) => {
+            log.back(&sight, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?
+        }
+        (Some(limit), false) => {
+            let mut last = Vec::new();
+            log.back(&sight, head, limit, &mut |line| {
+                last.push(line.to_owned());
+                Ok(())
+            })?;
+            last.iter().rev().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+    }
+    drop(sight);
+    if args.follow { log.follow(context, head, out) } else { Ok(()) }
+}
+
+impl Log<'_> {
+    /// The line for an event, if it is listed.
+    fn show(&self, position: Position, line: &str) -> Result<Option<String>> {
+        let envelope = Envelope::parse(position, line)?;
+        let at = envelope.occurred_at;
+        let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
+            && self.since.is_none_or(|since| since <= at)
+            && self.until.is_none_or(|until| at < until);
+        if !listed {
+            return Ok(None);
+        }
+        if self.json && self.args.provider.is_empty() {
+            return Ok(Some(verbatim(position, line)));
+        }
+        let event = envelope.open(position)?;
+        if !self.args.provider.is_empty() && !self.args.provider.iter().any(|id| is_about(&event.payload, id.as_str()))
+        {
+            return Ok(None);
+        }
+        Ok(Some(if self.json { verbatim(position, line) } else { self.human(position, &event) }))
+    }
+
+    fn human(&self, position: Position, event: &Event) -> String {
+        let time = clock::full(event.occurred_at, self.zone);
+        format!("{position:>6}  {time}  {:<17}  {}  {}", event.payload.kind(), summary(&event.payload), event.id)
+    }
+
+    fn forward(&self, sight: &Sight<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut failed = Ok(());
+        sight.lines(from, &mut |position, line| {
+            if let Some(shown) = self.show(position, line)? {
+                failed = writeln!(out, "{shown}");
+            }
+            Ok(failed.is_ok())
+        })?;
+        Ok(failed?)
+    }
+
+    /// Visits what is listed from a position back, at most so many.
+    fn back(
+        &self,
+        sight: &Sight<'_>,
+        head: Position,
+        limit: usize,
+        visit: &mut dyn FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (mut end, mut left) = (head.get(), limit);
+        while end > 0 && left > 0 {
+            let start = end.saturating_sub(BACK).saturating_add(1).max(1);
+            let mut found = Vec::new();
+            sight.lines(Position::new(start), &mut |position, line| {
+                if position.get() <= end {
+                    found.extend(self.show(position, line)?);
+                }
+                Ok(position.get() < end)
+            })?;
+            for line in found.iter().rev().take(left) {
+                visit(line)?;
+            }
+            left = left.saturating_sub(found.len());
+            end = start - 1;
+        }
+        Ok(())
+    }
+
+    /// Looks for what came since, again and again, until nobody listens any more.
+    fn follow(&self, context: &Context, mut head: Position, out: &mut dyn Write) -> Result<(), Failure> {
+        loop {
+            out.flush()?;
+            std::thread::sleep(WAIT);
+            // A ledger that was not there may be there now.
+            let mut ledger = context.read()?;
+            loop {
+                let sight = ledger.sight()?;
+                let now = sight.head()?.position;
+                if now > head {
+                    self.forward(&sight, head.next(), out)?;
+                    head = now;
+                } else if now == Position::START {
+                    break;
+                }
+                drop(sight);
+                out.flush()?;
+                std::thread::sleep(WAIT);
+            }
+        }
+    }
+}
+
+/// The stored line to the letter, with its position.
+fn verbatim(position: Position, line: &str) -> String {
+    format!("{{\"position\":{position},\"event\":{line}}}")
+}
+
+/// Whether an event names a provider.
+fn is_about(payload: &Payload, provider: &str) -> bool {
+    match payload {
+        Payload::TokensRecorded(data) => data.provider == provider,
+        Payload::TokensAmended(data) => data.replacement.provider == provider,
+        Payload::ProviderSwitched(data) => {
+            data.to.as_str() == provider || data.from.as_ref().is_some_and(|from| from.as_str() == provider)
+        }
+        Payload::QuotaObserved(data) => data.provider.as_str() == provider,
+        Payload::QuotaExhausted(data) => data.provider.as_str() == provider,
+        Payload::LimitSet(data) => data.provider.as_str() == provider,
+        Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
+        Payload::UsageOverridden(data) => data.provider.as_str() == provider,
+        Payload::BudgetReserved(data) => data.provider.as_str() == provider,
+        Payload::EventVoided(_)
+        | Payload::Paused(_)
+        | Payload::Resumed(_)
+        | Payload::BudgetSettled(_)
+        | Payload::BudgetReleased(_)
+        | Payload::Imported(_)
+        | Payload::EventShredded(_) => false,
+    }
+}

@@ -1,0 +1,101 @@
+//! The `usage-ledger` command: parse, validate, act.
+//!
+//! What the command line means is decided below this floor; here answers are given a form.
+
+mod args;
+mod audit;
+mod bars;
+mod clock;
+mod context;
+mod correct;
+mod csv;
+mod export;
+mod failure;
+mod fields;
+mod grid;
+mod import;
+mod json_line;
+mod limit;
+mod lines;
+mod log;
+mod output;
+mod policy;
+mod pretty;
+mod provider;
+mod record;
+mod report;
+mod shell;
+mod show;
+mod status;
+mod summary;
+mod switch;
+mod target;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Command, Line};
+use context::Context;
+use failure::Failure;
+
+/// Runs the command with the arguments of this process and says how it ended.
+///
+/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable.
+pub fn main() -> ExitCode {
+    match Line::try_parse() {
+        Ok(line) => finish(run(line)),
+        Err(error) => explain(&error),
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let text = error.render().to_string();
+        failure::say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+    } else {
+        // Help for a pipe that was closed early is nobody's loss.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn finish(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn run(line: Line) -> Result<(), Failure> {
+    let context = Context::new(line.globals)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = dispatch(line.command.unwrap_or_default(), &context, &mut out);
+    // What was said before a failure is said; of two failures the first counts.
+    let flushed = out.flush();
+    done?;
+    Ok(flushed?)
+}
+
+fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        Command::Status(args) => status::run(&args, context, out),
+        Command::Record(args) => record::run(*args, context, out),
+        Command::Switch(args) => switch::run(&args, context, out),
+        Command::Import(args) => import::run(args, context, out),
+        Command::Report(args) => report::run(*args, context, out),
+        Command::Log(args) => log::run(&args, context, out),
+        Command::Show(args) => show::run(&args, context, out),
+        Command::Amend(args) => correct::amend(&args, context, out),
+        Command::Void(args) => correct::void(&args, context, out),
+        Command::Limit(args) => limit::run(args, context, out),
+        Command::Provider(args) => provider::run(args, context, out),
+        Command::Replay(args) => audit::replay(&args, context, out),
+        Command::Verify => audit::verify(context, out),
+        Command::Export(args) => export::run(&args, context, out),
+        Command::Completions(args) => shell::completions(&args, out),
+        Command::Man(args) => shell::man(&args, out),
+    }
+}

@@ -1,0 +1,140 @@
+//! `provider`: who is known, and who has a quota.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use clap::{ArgGroup, Args, Subcommand};
+use serde::Serialize;
+
+use super::context::Context;
+use super::correct::answer;
+use super::failure::Failure;
+use super::output::{self, Answer, Plain};
+use crate::event::ProviderDeclared;
+use crate::ledger::Sight;
+use crate::projection::AccountRef;
+use crate::provider::{CATALOGUE, ProviderId};
+use crate::time::Timestamp;
+use crate::usage::{accounts, is_metered};
+
+/// List the providers that are known, or declare one
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger provider list")]
+pub(super) struct ProviderArgs {
+    #[command(subcommand)]
+    command: ProviderCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProviderCommand {
+    /// List the catalogue, and what this ledger knows besides
+    #[command(after_help = "Example:\n  usage-ledger provider list --json")]
+    List,
+    Declare(DeclareArgs),
+}
+
+/// Declare whether a provider has an API quota; one without is never gated
+#[derive(Args, Debug)]
+#[command(
+    group = ArgGroup::new("quota").required(true).args(["metered", "unmetered"]),
+    after_help = "Example:\n  usage-ledger provider declare my-gateway --unmetered"
+)]
+struct DeclareArgs {
+    /// The provider
+    #[arg(value_name = "NAME")]
+    provider: ProviderId,
+    /// It has a quota
+    #[arg(long)]
+    metered: bool,
+    /// It has none
+    #[arg(long)]
+    unmetered: bool,
+    /// The account; without one it holds for every account that is not declared itself
+    #[arg(long)]
+    account: Option<String>,
+}
+
+pub(super) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        ProviderCommand::List => list(context, out),
+        ProviderCommand::Declare(args) => {
+            let mut ledger = context.write()?;
+            let declaration =
+                ProviderDeclared { provider: args.provider, account: args.account, metered: args.metered };
+            let outcome = ledger.declare(declaration, context.now())?;
+            answer(&mut ledger, outcome, context, out)
+        }
+    }
+}
+
+/// A provider account.
+#[derive(Serialize)]
+struct Shown {
+    provider: String,
+    account: Option<String>,
+    name: Option<&'static str>,
+    metered: bool,
+    catalogue: bool,
+    /// Whether the catalogue or this ledger says if it has a quota.
+    declared: bool,
+    /// Whether this ledger has records or settings of it.
+    used: bool,
+    aliases: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct All {
+    providers: Vec<Shown>,
+}
+
+fn gather(sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
+    let view = sight.view();
+    let mut known: BTreeMap<AccountRef<'static>, bool> = BTreeMap::new();
+    for listed in CATALOGUE {
+        known.insert(AccountRef::new(listed.id, None), false);
+    }
+    for account in accounts(view)? {
+        known.insert(account, true);
+    }
+    let mut all = Vec::new();
+    for (account, used) in known {
+        let (metered, declared, _) = is_metered(view, &account, now)?;
+        let listed = CATALOGUE.iter().find(|listed| listed.id == account.provider);
+        all.push(Shown {
+            provider: account.provider.into_owned(),
+            account: account.account.map(std::borrow::Cow::into_owned),
+            name: listed.map(|listed| listed.name),
+            metered,
+            catalogue: listed.is_some(),
+            declared,
+            used,
+            aliases: listed.map(|listed| listed.aliases).unwrap_or_default(),
+        });
+    }
+    Ok(all)
+}
+
+fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let providers = gather(&sight, context.now_of(&sight))?;
+    if context.json {
+        return Answer::new(All { providers }).write(out);
+    }
+    let header = ["provider", "account", "quota", "in this ledger", "also called"];
+    let rows = providers.into_iter().map(|shown| {
+        let quota = match (shown.metered, shown.declared) {
+            (true, true) => "metered",
+            (false, _) => "unmetered",
+            (true, false) => "undeclared",
+        };
+        vec![
+            shown.provider,
+            shown.account.map(|account| Plain(&account).to_string()).unwrap_or_default(),
+            quota.to_owned(),
+            if shown.used { "yes" } else { "" }.to_owned(),
+            shown.aliases.join(", "),
+        ]
+    });
+    output::write_table(out, &output::table(header.map(str::to_owned).to_vec(), header.len(), rows))
+}

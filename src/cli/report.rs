@@ -1,0 +1,103 @@
+//! `report`: who used how much, by any keys.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::clock::{Moment, range};
+use super::context::Context;
+use super::failure::Failure;
+use super::fields::label;
+use super::{csv, grid, output};
+use crate::provider::ProviderId;
+use crate::report::{Report, ReportKey};
+
+/// Sum requests, tokens and reported cost by any keys
+///
+/// Keys: provider, account, model, agent, project, conversation, label:NAME, hour, day, week, month, window.
+/// Filters hold for rows and total alike; several values of one filter are alternatives.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger report --by day,model --provider openai --since 2026-06-01\n  \
+    usage-ledger report --by label:mission --until 2026-07 --csv\n  \
+    usage-ledger --tz Europe/Paris report --by week --json")]
+pub(super) struct ReportArgs {
+    /// What rows are told apart by
+    #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "provider,day")]
+    by: Vec<ReportKey>,
+    /// Only what happened at or after this time, date or month
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Only what happened before this time, date or month
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// Only this provider; may be repeated, as all filters may
+    #[arg(long)]
+    provider: Vec<ProviderId>,
+    /// Only this account
+    #[arg(long)]
+    account: Vec<String>,
+    /// Only this model
+    #[arg(long)]
+    model: Vec<String>,
+    /// Only this agent
+    #[arg(long)]
+    agent: Vec<String>,
+    /// Only this project
+    #[arg(long)]
+    project: Vec<String>,
+    /// Only this conversation
+    #[arg(long)]
+    conversation: Vec<String>,
+    /// Only records with this label
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Answer in CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+impl ReportArgs {
+    fn filters(self) -> impl Iterator<Item = (ReportKey, String)> {
+        let named = |key: ReportKey, values: Vec<String>| values.into_iter().map(move |value| (key.clone(), value));
+        let providers = self.provider.into_iter().map(|provider| provider.as_str().to_owned()).collect();
+        named(ReportKey::Provider, providers)
+            .chain(named(ReportKey::Account, self.account))
+            .chain(named(ReportKey::Model, self.model))
+            .chain(named(ReportKey::Agent, self.agent))
+            .chain(named(ReportKey::Project, self.project))
+            .chain(named(ReportKey::Conversation, self.conversation))
+            .chain(self.label.into_iter().map(|(name, value)| (ReportKey::Label(name), value)))
+    }
+}
+
+pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.csv && context.json {
+        return Err(Failure::usage("--csv and --json are two answers: give one of them"));
+    }
+    if let Some((_, twice)) =
+        args.by.iter().enumerate().find(|(index, key)| args.by.iter().take(*index).any(|k| k == *key))
+    {
+        return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
+    }
+    let csv = args.csv;
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let zone = context.zone();
+    let (since, until) = range(args.since, args.until, zone, context.now_of(&sight))?;
+    let mut report = Report::by_all(args.by.clone()).tz(zone);
+    if let Some(since) = since {
+        report = report.since(since);
+    }
+    if let Some(until) = until {
+        report = report.until(until);
+    }
+    for (key, value) in args.filters() {
+        report = report.only(key, value)?;
+    }
+    let answer = sight.report(&report)?;
+    if context.json {
+        return output::json(out, &answer);
+    }
+    if csv { csv::write(&answer, out) } else { grid::write(&answer, out) }
+}

@@ -1,0 +1,121 @@
+//! `show`: one event, where it stands, and what it counts as now.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::clock::full;
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Answer;
+use super::pretty::pretty;
+use super::summary::record;
+use super::target::Target;
+use crate::audit::leaf_hash;
+use crate::error::Error;
+use crate::event::{Event, Payload, Position, TokenRecord};
+use crate::ledger::Sight;
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+/// Show an event: its line, its leaf hash, and what it counts as now
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger show 120\n  \
+    usage-ledger show --provider anthropic msg_01ABC")]
+pub(super) struct ShowArgs {
+    /// A position or an event id; with --provider, a key
+    #[arg(value_name = "POSITION|ID|KEY")]
+    event: String,
+    /// Finds the record by this provider's own key: a message, response or request id
+    #[arg(long)]
+    provider: Option<ProviderId>,
+}
+
+/// What a token record counts as now.
+#[derive(Serialize)]
+struct CountsAs {
+    at: Timestamp,
+    position: Position,
+    record: TokenRecord,
+}
+
+/// One event.
+#[derive(Serialize)]
+struct Shown<'a> {
+    position: Position,
+    leaf: String,
+    void: bool,
+    /// Whether it has its effect.
+    holds: bool,
+    amended: bool,
+    counts_as: Option<CountsAs>,
+    event: &'a RawValue,
+}
+
+pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let position = match &args.provider {
+        Some(provider) => sight
+            .find(provider.as_str(), &args.event)?
+            .ok_or_else(|| Error::NotFound { what: format!("of {provider} with the key `{}`", args.event) })?,
+        None => args.event.parse::<Target>()?.position(&sight)?,
+    };
+    let (_, line) =
+        sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+    let event = Event::from_line(position, &line)?;
+    let void = sight.is_void(event.id)?;
+    let shown = Shown {
+        position,
+        leaf: leaf_hash(line.as_bytes()).to_string(),
+        void,
+        holds: !void,
+        amended: false,
+        counts_as: None,
+        event: serde_json::from_str(&line)?,
+    };
+    let shown = weigh(shown, &event, &sight)?;
+    if context.json {
+        return Answer::new(shown).write(out);
+    }
+    let zone = context.zone();
+    writeln!(out, "position {position}")?;
+    writeln!(out, "leaf     {}", shown.leaf)?;
+    writeln!(out, "happened {}", full(event.occurred_at, zone))?;
+    writeln!(out, "recorded {}", full(event.recorded_at, zone))?;
+    writeln!(out, "holds    {}", state(&shown))?;
+    if let Some(now) = shown.counts_as.as_ref().filter(|_| shown.amended) {
+        writeln!(out, "as       {}", super::output::Plain(&record(&now.record)))?;
+    }
+    Ok(writeln!(out, "{}", pretty(&line))?)
+}
+
+/// Whether the event has its effect, and what a token record counts as.
+fn weigh<'a>(mut shown: Shown<'a>, event: &Event, sight: &Sight<'_>) -> Result<Shown<'a>, Failure> {
+    match &event.payload {
+        Payload::TokensRecorded(_) => {
+            let effective = sight.effective(shown.position)?;
+            shown.amended = effective.as_ref().is_some_and(|effective| effective.amended_at.is_some());
+            shown.counts_as = effective.map(|now| CountsAs { at: now.at, position: now.evidence, record: now.record });
+        }
+        Payload::TokensAmended(amend) => {
+            let target = sight.view().position_of(amend.target)?;
+            let standing = target.map(|target| sight.effective(target)).transpose()?.flatten();
+            shown.holds = standing.is_some_and(|standing| standing.evidence == shown.position);
+        }
+        _ => {}
+    }
+    Ok(shown)
+}
+
+fn state(shown: &Shown<'_>) -> String {
+    match &shown.counts_as {
+        _ if shown.void => "no: it is withdrawn".to_owned(),
+        Some(now) if shown.amended => format!("as amended at position {}", now.position),
+        _ if shown.holds => "yes".to_owned(),
+        _ => "no: its record is not there, is withdrawn, or stands on a later amend".to_owned(),
+    }
+}

@@ -1,0 +1,124 @@
+//! `status`: everything at a glance.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::bars;
+use super::clock::short;
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Answer, Plain, used};
+use crate::budget::{ProviderStatus, Status};
+use crate::event::Position;
+use crate::time::{Timestamp, Zone};
+
+/// Show the active provider and each provider's quota windows
+///
+/// A switch changes no counter: --since-switch shows what a counter that starts anew at every switch would show.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger status\n  \
+    usage-ledger --as-of 2026-06-01T12:00:00Z status --json")]
+pub(super) struct StatusArgs {
+    /// Show what each provider used since work last switched to it
+    #[arg(long)]
+    since_switch: bool,
+}
+
+/// The status and the moment it is of.
+#[derive(Serialize)]
+struct Dated {
+    now: Timestamp,
+    position: Position,
+    #[serde(flatten)]
+    status: Status,
+}
+
+pub(super) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let now = context.now_of(&sight);
+    let status = sight.status(now)?;
+    if context.json {
+        return Answer::new(Dated { now, position: sight.head()?.position, status }).write(out);
+    }
+    let zone = context.zone();
+    if status.providers.is_empty() {
+        return Ok(writeln!(
+            out,
+            "nothing recorded yet: `usage-ledger import` reads agents' logs, `usage-ledger record` takes one call"
+        )?);
+    }
+    if args.since_switch {
+        return since_switch(&status, zone, out);
+    }
+    for provider in &status.providers {
+        one(provider, &status, now, zone, out)?;
+    }
+    switches(&status, zone, out)
+}
+
+/// `* anthropic (work)  undeclared`
+fn title(provider: &ProviderStatus, status: &Status) -> String {
+    let usage = &provider.usage;
+    let active = status.active_provider.as_deref() == Some(&usage.provider);
+    let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    let undeclared = if usage.declared { "" } else { ", undeclared" };
+    let active = if active { ", active" } else { "" };
+    format!("{}{account}{active}{undeclared}", usage.provider)
+}
+
+fn one(
+    provider: &ProviderStatus,
+    status: &Status,
+    now: Timestamp,
+    zone: Zone,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (usage, verdict) = (&provider.usage, &provider.budget);
+    writeln!(out, "{}", title(provider, status))?;
+    for (name, window) in [("session", &usage.session), ("weekly", &usage.weekly)] {
+        let [first, second] = bars::lines(name, window, now, zone);
+        writeln!(out, "{first}\n{second}")?;
+    }
+    writeln!(out, "  all time {}", used(&usage.all_time))?;
+    let gate = if verdict.gated { " (gated)" } else { "" };
+    writeln!(out, "  mode     {}{gate}\n           {}\n", verdict.mode.name(), Plain(&verdict.reason))?;
+    Ok(())
+}
+
+fn switches(status: &Status, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(last) = status.timeline.last() else { return Ok(writeln!(out, "no switch yet")?) };
+    let from = last.switch.from.as_ref().map(|from| format!("{from} -> ")).unwrap_or_default();
+    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
+    let count = u64::try_from(status.switches).unwrap_or(u64::MAX);
+    Ok(writeln!(
+        out,
+        "{}; the last {}, {from}{}{why}",
+        match count {
+            1 => "1 switch".to_owned(),
+            _ => format!("{count} switches"),
+        },
+        short(last.at, zone),
+        last.switch.to
+    )?)
+}
+
+fn since_switch(status: &Status, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "used since work last switched to each provider")?;
+    for provider in &status.providers {
+        let since = match &provider.usage.since_switch {
+            None => format!("never switched to; all time {}", used(&provider.usage.all_time)),
+            Some(usage) => {
+                let arrived =
+                    status.timeline.iter().rev().find(|switch| switch.switch.to.as_str() == provider.usage.provider);
+                let since = arrived.map(|switch| format!(" since {}", short(switch.at, zone))).unwrap_or_default();
+                format!("{}{since}", used(usage))
+            }
+        };
+        writeln!(out, "  {}\n    {since}", title(provider, status))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What an event says, in a line.
+
+use super::output::{Plain, counted, grouped};
+use crate::event::{LimitSet, Payload, TokenRecord};
+use crate::tokens::TokenClass;
+
+/// A summary of an event's data, on one line and without control characters.
+pub(super) fn summary(payload: &Payload) -> String {
+    Plain(&raw(payload)).to_string()
+}
+
+fn raw(payload: &Payload) -> String {
+    match payload {
+        Payload::TokensRecorded(data) => record(data),
+        Payload::ProviderSwitched(data) => {
+            let from = data.from.as_ref().map(|from| format!("{from} -> ")).unwrap_or_default();
+            format!("{from}{}{}", data.to, because(data.reason.as_deref()))
+        }
+        Payload::TokensAmended(data) => {
+            format!("{} is {}{}", data.target, record(&data.replacement), because(Some(&data.reason)))
+        }
+        Payload::EventVoided(data) => format!("{}{}", data.target, because(Some(&data.reason))),
+        Payload::QuotaObserved(data) => format!(
+            "{} {} min window{}{} ({})",
+            account(data.provider.as_str(), data.account.as_deref()),
+            data.window_minutes,
+            data.used_percent.map(|used| format!(" {used} % used")).unwrap_or_default(),
+            data.resets_at.map(|at| format!(", resets at {at}")).unwrap_or_default(),
+            data.feed
+        ),
+        Payload::QuotaExhausted(data) => format!(
+            "{}{} ({})",
+            account(data.provider.as_str(), data.account.as_deref()),
+            data.resets_at.map(|at| format!(" until {at}")).unwrap_or_default(),
+            data.rule
+        ),
+        Payload::Paused(data) => {
+            format!("{}{}", data.reason, data.until.map(|at| format!(" until {at}")).unwrap_or_default())
+        }
+        Payload::Resumed(data) => data.reason.clone(),
+        Payload::LimitSet(data) => limits(data),
+        Payload::ProviderDeclared(data) => format!(
+            "{} is {}",
+            account(data.provider.as_str(), data.account.as_deref()),
+            if data.metered { "metered" } else { "unmetered" }
+        ),
+        Payload::UsageOverridden(data) => format!(
+            "{} {} window is at {} %, says {}{}",
+            account(data.provider.as_str(), data.account.as_deref()),
+            data.window.name(),
+            data.used_percent,
+            data.author,
+            because(Some(&data.reason))
+        ),
+        Payload::BudgetReserved(data) => format!(
+            "{} {} until {}",
+            account(data.provider.as_str(), data.account.as_deref()),
+            counted(data.tokens, "token"),
+            data.expires_at
+        ),
+        Payload::BudgetSettled(data) => data.reservation.to_string(),
+        Payload::BudgetReleased(data) => format!("{}{}", data.reservation, because(Some(&data.reason))),
+        Payload::Imported(data) => format!(
+            "{}: {}, {} recorded, {} known, {} amended, {} skipped",
+            data.source,
+            counted(data.files.len() as u64, "file"),
+            grouped(data.recorded),
+            grouped(data.duplicates),
+            grouped(data.amended),
+            grouped(data.skipped.len() as u64)
+        ),
+        Payload::EventShredded(data) => format!("position {}{}", data.position, because(Some(&data.reason))),
+    }
+}
+
+/// `anthropic (work) claude-opus-4-5: input 120, output 40`
+pub(super) fn record(record: &TokenRecord) -> String {
+    let model = record.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
+    let counts: Vec<String> = TokenClass::ALL
+        .into_iter()
+        .filter_map(|class| Some(format!("{} {}", class.name(), grouped(record.tokens.get(class)?))))
+        .collect();
+    format!("{}{model}: {}", account(&record.provider, record.account.as_deref()), counts.join(", "))
+}
+
+fn limits(data: &LimitSet) -> String {
+    let mut parts = Vec::new();
+    parts.extend(data.session.map(|tokens| format!("session {}", grouped(tokens))));
+    parts.extend(data.weekly.map(|tokens| format!("weekly {}", grouped(tokens))));
+    parts.extend(data.weights.map(|_| "weights".to_owned()));
+    parts.extend(data.session_policy.map(|policy| super::policy::session(&policy)));
+    parts.extend(data.weekly_policy.map(|policy| super::policy::weekly(&policy)));
+    parts.extend(data.unset.iter().map(|setting| format!("unset {}", super::policy::setting(*setting))));
+    format!("{}: {}", account(data.provider.as_str(), data.account.as_deref()), parts.join(", "))
+}
+
+fn account(provider: &str, account: Option<&str>) -> String {
+    match account {
+        Some(account) => format!("{provider} ({account})"),
+        None => provider.to_owned(),
+    }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.filter(|reason| !reason.is_empty()).map(|reason| format!("; {reason}")).unwrap_or_default()
+}

@@ -1,0 +1,47 @@
+//! `switch`: a marker that work moves to another provider.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{self, Answer, Plain, Recorded};
+use super::record::hint;
+use crate::event::Payload;
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+/// Mark that work moves to another provider; no counter changes
+///
+/// Switching to the provider that the last switch named already adds nothing.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger switch ollama --reason \"rate limited\"")]
+pub(super) struct SwitchArgs {
+    /// The provider worked with from now on
+    provider: ProviderId,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// When it happened [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    occurred_at: Option<Timestamp>,
+}
+
+pub(super) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let mut ledger = context.write()?;
+    let to = args.provider.as_str();
+    let outcome = ledger.switch_provider_at(to, &args.reason, args.occurred_at.unwrap_or(now), now)?;
+    let event = ledger.event(outcome.position())?;
+    hint(to, &mut ledger, now)?;
+    if context.json {
+        return Answer::new(Recorded::one(outcome, event.id)).write(out);
+    }
+    let Payload::ProviderSwitched(switch) = event.payload else {
+        return output::outcome(out, outcome, &format!("switched to {to}"));
+    };
+    let from = switch.from.map(|from| format!(" from {from}")).unwrap_or_default();
+    let why = switch.reason.map(|reason| format!(": {}", Plain(&reason))).unwrap_or_default();
+    output::outcome(out, outcome, &format!("switched{from} to {to}{why}"))
+}

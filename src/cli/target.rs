@@ -1,0 +1,48 @@
+//! The event that a command is about.
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::event::{EventId, Position};
+use crate::ledger::Sight;
+
+/// An event by its position, its id, or a provider's own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Position(Position),
+    Id(EventId),
+    Other(String),
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Position(Position::new(number)));
+        }
+        Ok(text.parse().map_or_else(|_| Self::Other(text.to_owned()), Self::Id))
+    }
+}
+
+impl Target {
+    /// Its position.
+    pub fn position(&self, sight: &Sight<'_>) -> Result<Position> {
+        match self {
+            Self::Position(position) => Ok(*position),
+            Self::Id(id) => sight.position(*id),
+            Self::Other(text) => Err(Error::invalid(format!(
+                "`{text}` is neither a position nor an event id: `usage-ledger log` prints both, and \
+                 `usage-ledger show --provider NAME KEY` finds a record by its provider's own key"
+            ))),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self, sight: &Sight<'_>) -> Result<EventId> {
+        match self {
+            Self::Id(id) => Ok(*id),
+            _ => Ok(sight.event(self.position(sight)?)?.id),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`.
+//!
+//! Known: the logs of clients 1.0 to 2.1, and the `costUSD` of those before 1.0.9. A call is a line whose top level
+//! says `"type":"assistant"` (or, in older exports, says no type at all) and whose `message` has an `id` and a
+//! `usage`. The client writes one line per content block, all with the same `message.id` and the later ones with the
+//! larger output, so of the lines of one message the largest counts, whole. `usage` elsewhere is a copy: in
+//! `toolUseResult` it repeats a subagent's own log, in `progress` lines it repeats the record it wraps. Lines of the
+//! model `<synthetic>` are the client's own error messages and cost nothing.
+//!
+//! A line of type `assistant` that lacks the message, its id or its usage is of a shape this build does not know: it
+//! is refused by name, never counted as nothing.
+
+mod line;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::jsonl;
+use super::source::{Found, LineParser, Source};
+use crate::event::{Raw, TokenRecord};
+use crate::normalise::{self, Format, Normalised};
+use crate::time::Timestamp;
+use crate::tokens::Usd;
+use line::{Line, Message};
+
+/// The importer of Claude Code's logs.
+pub(crate) struct ClaudeCode;
+
+const AGENT: &str = "claude-code";
+const PROVIDER: &str = "anthropic";
+
+/// Stands near the front of every answer, and nowhere in other lines but for copies of answers. Inside of a text its
+/// quotes would be escaped.
+static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+
+impl Source for ClaudeCode {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        vec![home.join(".claude/projects"), home.join(".config/claude/projects")]
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let listed = variable("CLAUDE_CONFIG_DIR").unwrap_or_default();
+        listed
+            .split(',')
+            .map(str::trim)
+            .filter(|dir| !dir.is_empty())
+            .map(|dir| Path::new(dir).join("projects"))
+            .collect()
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "jsonl")
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        let origin = match resume {
+            Some(resume) => Origin::deserialize(resume).unwrap_or_default(),
+            None => Origin { parent: main_log(path).and_then(|log| first_time(&log)), ..Origin::default() },
+        };
+        Box::new(Parser { origin, ..Parser::default() })
+    }
+}
+
+/// The main log of the session whose subagent wrote `path`.
+fn main_log(path: &Path) -> Option<PathBuf> {
+    let session = path.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "subagents"))?.parent()?;
+    let mut log = session.file_name()?.to_owned();
+    log.push(".jsonl");
+    Some(session.with_file_name(log))
+}
+
+/// The first time that stands in a log; only its beginning is read.
+fn first_time(log: &Path) -> Option<Timestamp> {
+    const BEGINNING: u64 = 4 << 20;
+    let mut reader = BufReader::new(File::open(log).ok()?.take(BEGINNING));
+    let (mut origin, mut line) = (Origin::default(), Vec::new());
+    while origin.began.is_none() {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).ok()? == 0 {
+            break;
+        }
+        if let Ok(Some(line)) = jsonl::whole(&line) {
+            origin.learn(line);
+        }
+    }
+    origin.began
+}
+
+/// Where a log begins and whose it is.
+#[derive(Default, Serialize, Deserialize)]
+struct Origin {
+    /// The first time in the file.
+    began: Option<Timestamp>,
+    /// The first session named in the file.
+    conversation: Option<String>,
+    /// When the session began whose subagent wrote the file.
+    parent: Option<Timestamp>,
+}
+
+impl Origin {
+    fn is_known(&self) -> bool {
+        self.began.is_some() && self.conversation.is_some()
+    }
+
+    /// Takes from any line what is not known yet.
+    fn learn(&mut self, line: &[u8]) {
+        if let Ok(line) = Line::parse(line) {
+            self.learn_from(&line);
+        }
+    }
+
+    fn learn_from(&mut self, line: &Line<'_>) {
+        if self.began.is_none() {
+            self.began = line.timestamp.as_deref().and_then(|time| time.parse().ok());
+        }
+        if self.conversation.is_none() {
+            self.conversation = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
+        }
+    }
+}
+
+/// A call found, with what is needed to weigh a further line of it against this one.
+struct Call {
+    found: Found,
+    total: u64,
+    usage: String,
+}
+
+#[derive(Default)]
+struct Parser {
+    origin: Origin,
+    /// In the order in which they were first seen.
+    calls: Vec<Call>,
+    /// Where in `calls` a message is, by the hash of its id. Should two ever share one, the second is handed over in
+    /// pieces, which is not wrong either.
+    places: HashMap<u64, usize>,
+}
+
+impl LineParser for Parser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        if !may_matter(line) {
+            if !self.origin.is_known() {
+                self.origin.learn(line);
+            }
+            return Ok(());
+        }
+        let read = Line::parse(line)?;
+        if !self.origin.is_known() {
+            self.origin.learn_from(&read);
+        }
+        match answer(&read)? {
+            Some(message) => {
+                jsonl::utf8(line)?;
+                self.call(&read, message)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        self.places.clear();
+        let calls = std::mem::take(&mut self.calls);
+        calls
+            .into_iter()
+            .map(|Call { mut found, usage, .. }| {
+                found.record.raw = RawValue::from_string(usage).ok().map(Raw::from);
+                found
+            })
+            .collect()
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.origin.conversation.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began.into_iter().chain(self.origin.parent).min()
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+}
+
+/// Whether a line may be an answer. Lines that say early what else they are need no second look.
+fn may_matter(line: &[u8]) -> bool {
+    ANSWER.find(line).is_some() || (jsonl::kind(line).is_none() && USAGE.find(line).is_some())
+}
+
+/// The message of a line that is an answer of the API.
+fn answer<'l, 'a>(line: &'l Line<'a>) -> Result<Option<&'l Message<'a>>, String> {
+    let unknown = |what: &str| Err(format!("unknown shape: {what}"));
+    let Some(message) = &line.message else {
+        return if line.kind.as_deref() == Some("assistant") {
+            unknown("an assistant line without a message")
+        } else {
+            Ok(None)
+        };
+    };
+    match line.kind.as_deref() {
+        Some("assistant") => {}
+        None if message.usage.is_some() && message.role.as_deref().is_none_or(|role| role == "assistant") => {}
+        _ => return Ok(None),
+    }
+    if message.model.as_deref() == Some("<synthetic>") {
+        return Ok(None);
+    }
+    if message.usage.is_none() {
+        return unknown("an assistant message without usage");
+    }
+    Ok(Some(message))
+}
+
+impl Parser {
+    fn call(&mut self, line: &Line<'_>, message: &Message<'_>) -> Result<(), String> {
+        let ids = [&message.id, &line.request].map(|id| id.as_deref().and_then(jsonl::name));
+        let Some(id) = ids.into_iter().flatten().next() else {
+            return Err("unknown shape: an assistant message without an id".to_owned());
+        };
+        let usage = message.usage.unwrap_or_default();
+        let at = jsonl::time(line.timestamp.as_deref())?;
+        let hash = xxh3_64(id.as_bytes());
+        let place = self.places.get(&hash).copied().filter(|place| {
+            self.calls.get(*place).and_then(|call| call.found.record.keys.first()).is_some_and(|key| key == id)
+        });
+        let Some(place) = place else {
+            let counted = Counted::new(usage)?;
+            let keys = ids.into_iter().flatten().map(str::to_owned).collect();
+            self.places.insert(hash, self.calls.len());
+            let call = self.made(at, keys, line, message, counted);
+            self.calls.push(call);
+            return Ok(());
+        };
+        let Some(call) = self.calls.get_mut(place) else { return Ok(()) };
+        call.found.at = call.found.at.min(at);
+        for id in ids.into_iter().flatten() {
+            if !call.found.record.keys.iter().any(|key| key == id) {
+                call.found.record.keys.push(id.to_owned());
+            }
+        }
+        if call.usage == usage {
+            return Ok(());
+        }
+        let counted = Counted::new(usage)?;
+        if counted.total > call.total {
+            let (at, keys) = (call.found.at, std::mem::take(&mut call.found.record.keys));
+            let made = self.made(at, keys, line, message, counted);
+            if let Some(call) = self.calls.get_mut(place) {
+                *call = made;
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&self, at: Timestamp, keys: Vec<String>, line: &Line<'_>, message: &Message<'_>, counted: Counted) -> Call {
+        let Counted { counts, total } = counted;
+        let text = |text: &Option<Cow<'_, str>>| text.as_deref().and_then(jsonl::name).map(str::to_owned);
+        let mut record = TokenRecord {
+            provider: PROVIDER.into(),
+            account: None,
+            model: text(&message.model),
+            agent: Some(AGENT.to_owned()),
+            conversation: text(&line.session).or_else(|| self.origin.conversation.clone()),
+            project: text(&line.cwd),
+            labels: BTreeMap::new(),
+            tokens: counts.tokens,
+            cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
+            duration_ms: None,
+            keys,
+            normaliser: Some(counts.normaliser.into()),
+            quality: counts.quality,
+            residual: counts.residual,
+            raw: None,
+        };
+        if line.sidechain == Some(true) {
+            record.labels.insert("sidechain".to_owned(), "true".to_owned());
+        }
+        Call { found: Found { at, record }, total, usage: message.usage.unwrap_or_default().to_owned() }
+    }
+}
+
+/// What a usage object says.
+struct Counted {
+    counts: Normalised,
+    total: u64,
+}
+
+impl Counted {
+    fn new(usage: &str) -> Result<Self, String> {
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counts = normalise::usage(Format::Anthropic, usage).map_err(unknown)?;
+        counts.tokens.validate().map_err(unknown)?;
+        let total = counts.tokens.total().map_err(unknown)?;
+        Ok(Self { counts, total })
+    }
+}

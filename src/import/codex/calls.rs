@@ -1,0 +1,146 @@
+//! The calls of one rollout. Newer clients write each twice, as a record and as a movement of the counter.
+//!
+//! The two share the thread's total only until the client compacts the context: that call is recorded, but does not
+//! move the counter. So they are also matched, in their order, by what the call itself used.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::vector::Vector;
+use crate::import::source::Found;
+use crate::time::Timestamp;
+
+/// Calls recorded and not yet seen in the counter that are kept in mind.
+const MAX_OPEN: usize = 16;
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Calls {
+    /// Calls recorded, but not seen in the counter yet.
+    recorded: Vec<Open>,
+    /// The last call seen in the counter, unless it was recorded too.
+    counted: Option<Open>,
+    #[serde(skip)]
+    found: Vec<Found>,
+    /// Where in `found` a key is.
+    #[serde(skip)]
+    places: HashMap<String, usize>,
+}
+
+/// A call of which one side has been seen.
+#[derive(Serialize, Deserialize)]
+struct Open {
+    used: Vector,
+    at: Timestamp,
+    keys: Vec<String>,
+    /// Where in `found` it is, until it is handed over.
+    #[serde(skip)]
+    place: Option<usize>,
+}
+
+impl Calls {
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn take(&mut self) -> Vec<Found> {
+        self.places.clear();
+        for open in self.recorded.iter_mut().chain(&mut self.counted) {
+            open.place = None;
+        }
+        std::mem::take(&mut self.found)
+    }
+
+    /// Adds a call that was recorded.
+    pub fn recorded(&mut self, used: Vector, found: Found) {
+        if let Some(place) = self.place(&found) {
+            self.counted.take_if(|open| open.place == Some(place));
+            self.unite(place, found, true);
+        } else if let Some(open) = self.counted.take_if(|open| open.used == used) {
+            self.join(open, found, true);
+        } else {
+            let open = self.push(used, found);
+            if self.recorded.len() == MAX_OPEN {
+                self.recorded.remove(0);
+            }
+            self.recorded.push(open);
+        }
+    }
+
+    /// Adds a call that the counter moved by.
+    pub fn counted(&mut self, used: Vector, found: Found) {
+        self.counted = None;
+        if let Some(place) = self.place(&found) {
+            self.recorded.retain(|open| open.place != Some(place));
+            self.unite(place, found, false);
+        } else if let Some(nth) = self.recorded.iter().position(|open| open.used == used) {
+            // Those before it never moved the counter.
+            let open = self.recorded.drain(..=nth).next_back();
+            if let Some(open) = open {
+                self.join(open, found, false);
+            }
+        } else {
+            self.counted = Some(self.push(used, found));
+        }
+    }
+
+    /// Where a call is that shares a key with this one.
+    fn place(&self, found: &Found) -> Option<usize> {
+        found.record.keys.iter().find_map(|key| self.places.get(key).copied())
+    }
+
+    fn push(&mut self, used: Vector, found: Found) -> Open {
+        let place = self.found.len();
+        let (at, keys) = (found.at, found.record.keys.clone());
+        self.places.extend(keys.iter().map(|key| (key.clone(), place)));
+        self.found.push(found);
+        Open { used, at, keys, place: Some(place) }
+    }
+
+    /// Brings the two sides of one call together.
+    fn join(&mut self, open: Open, mut found: Found, is_record: bool) {
+        if let Some(place) = open.place {
+            self.unite(place, found, is_record);
+            return;
+        }
+        // The other side was handed over already. What it did not know yet is told under its name.
+        let mut keys = open.keys;
+        let known = keys.len();
+        add(&mut keys, std::mem::take(&mut found.record.keys));
+        if keys.len() > known {
+            found.record.keys = keys;
+            found.at = found.at.min(open.at);
+            self.push(open.used, found);
+        }
+    }
+
+    /// Makes one call of two. The larger counts; when they are equal, the side that was recorded.
+    fn unite(&mut self, place: usize, mut found: Found, is_record: bool) {
+        let Some(other) = self.found.get_mut(place) else { return };
+        other.at = other.at.min(found.at);
+        let mut keys = std::mem::take(&mut other.record.keys);
+        let more = std::mem::take(&mut found.record.keys);
+        self.places.extend(more.iter().map(|key| (key.clone(), place)));
+        if is_record {
+            let known = std::mem::replace(&mut keys, more);
+            add(&mut keys, known);
+        } else {
+            add(&mut keys, more);
+        }
+        let [before, now] = [&*other, &found].map(|call| call.record.tokens.total().unwrap_or_default());
+        if now > before || (now == before && is_record) {
+            other.record = found.record;
+        }
+        other.record.keys = keys;
+    }
+}
+
+/// Adds the keys that are not there yet.
+fn add(keys: &mut Vec<String>, more: Vec<String>) {
+    for key in more {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Codex: `~/.codex/sessions/**/rollout-*.jsonl` and `~/.codex/archived_sessions/**`.
+//!
+//! Known: the rollouts of clients 0.3x to 0.169. A `token_count` event shows the thread's counter: the total so far and
+//! what the last call used. It is shown again whenever the rate limits change, so a call is behind it only when the
+//! total moved. Since about 0.151 a `token_usage_record` also records each call, under the id of its response; it says
+//! what calls the counter leaves out. A forked or spawned thread may repeat its parent's history, with new times or
+//! the old ones: its calls carry the parent's name for them besides, and so they are the parent's own calls again.
+//!
+//! Counts beside `info` instead of in it, an `info` without a total and a record without usage are shapes this build
+//! does not know: such a line is refused by name, never counted as nothing. An `info` of `null` holds only rate limits.
+
+mod calls;
+mod line;
+mod thread;
+mod vector;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::jsonl;
+use super::source::{Found, LineParser, Source};
+use crate::time::Timestamp;
+use line::{Context, Count, Kind, Line, Meta, Record, read};
+use thread::Thread;
+
+/// The importer of Codex' rollouts.
+pub(crate) struct Codex;
+
+const AGENT: &str = "codex";
+
+/// Begins the types of the lines that count. Inside of a text a backslash stands before its quote.
+static COUNTING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"token_"));
+
+/// The directories of a Codex home that hold rollouts. Archiving moves a rollout from one to the other.
+fn rollouts(home: &Path) -> Vec<PathBuf> {
+    vec![home.join("sessions"), home.join("archived_sessions")]
+}
+
+impl Source for Codex {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        rollouts(&home.join(".codex"))
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let home = variable("CODEX_HOME").unwrap_or_default();
+        if home.trim().is_empty() { Vec::new() } else { rollouts(Path::new(home.trim())) }
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "jsonl")
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
+        Box::new(Parser { thread: known.unwrap_or_else(|| Thread::new(name_of(path))) })
+    }
+}
+
+/// The thread's id as the file name has it, `rollout-<time>-<id>.jsonl`; of a file named otherwise, its name.
+fn name_of(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let id = name.len().checked_sub(36).and_then(|at| name.get(at..)).filter(|id| uuid::Uuid::parse_str(id).is_ok());
+    id.unwrap_or(&name).to_owned()
+}
+
+struct Parser {
+    thread: Thread,
+}
+
+impl LineParser for Parser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        if self.thread.began.is_none() {
+            self.thread.began = first_time(line);
+        }
+        let kind = match Kind::of(line) {
+            Kind::Unclear => Kind::by_the_book(line)?,
+            kind => kind,
+        };
+        if kind != Kind::Other {
+            jsonl::utf8(line)?;
+        }
+        match kind {
+            Kind::Meta => match read::<Line<'_, Meta<'_>>>(line)?.payload {
+                Some(meta) => self.thread.meta(&meta),
+                None => self.thread.meta(&read(line)?),
+            },
+            Kind::Context => self.thread.context(&read::<Line<'_, Context<'_>>>(line)?.payload.unwrap_or_default()),
+            Kind::Count => {
+                let line: Line<'_, Count<'_>> = read(line)?;
+                match line.payload.as_ref().map(|count| (&count.info, count.input_tokens)) {
+                    Some((Some(info), _)) => self.thread.count(time(&line)?, info)?,
+                    Some((None, Some(_))) => {
+                        return Err("unknown shape: a token_count with its counts beside `info`".to_owned());
+                    }
+                    _ => {}
+                }
+            }
+            Kind::Record => {
+                let line: Line<'_, Record<'_>> = read(line)?;
+                let record = line.payload.as_ref().ok_or("unknown shape: a token_usage_record without a payload")?;
+                self.thread.record(time(&line)?, record)?;
+            }
+            // A line that was cut may have swallowed the one behind it.
+            Kind::Other | Kind::Unclear => {
+                if counts(line) {
+                    read::<IgnoredAny>(line)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        self.thread.calls.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.thread.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(self.thread.id()).filter(|id| !id.is_empty())
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.thread.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.thread).ok()
+    }
+}
+
+/// The time a line of any kind says it was written at.
+fn first_time(line: &[u8]) -> Option<Timestamp> {
+    let mut cursor = jsonl::Cursor::new(line)?;
+    while let Some(key) = cursor.key()? {
+        if key == b"timestamp" {
+            return cursor.string()??.parse().ok();
+        }
+        cursor.skip()?;
+    }
+    None
+}
+
+/// Whether a type that counts stands in the line, rather than in a text that quotes one.
+fn counts(line: &[u8]) -> bool {
+    COUNTING.find_iter(line).any(|at| at.checked_sub(1).and_then(|before| line.get(before)) != Some(&b'\\'))
+}
+
+fn time<P>(line: &Line<'_, P>) -> Result<Timestamp, String> {
+    jsonl::time(line.timestamp.as_deref())
+}

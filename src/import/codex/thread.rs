@@ -1,0 +1,226 @@
+//! What is known of a thread after the lines so far, and what its counter's movements mean.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::calls::Calls;
+use super::line::{Context, Info, Meta, Record};
+use super::vector::Vector;
+use crate::event::{Quality, Raw, TokenRecord};
+use crate::import::jsonl;
+use crate::import::source::Found;
+use crate::normalise::{self, Format};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+/// Threads further up than this are not looked for.
+const MAX_PARENTS: usize = 8;
+
+/// The state of one rollout; a later run goes on from it.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Thread {
+    /// Of the first `session_meta`: a fork repeats those of its parents behind its own.
+    id: Option<String>,
+    /// The file's name for it, until then.
+    file: String,
+    /// The threads whose history may be repeated here.
+    parents: Vec<String>,
+    provider: Option<String>,
+    model: Option<String>,
+    project: Option<String>,
+    pub began: Option<Timestamp>,
+    /// The counter when it was last shown.
+    total: Option<Vector>,
+    /// A call of this thread's own was recorded: what it repeats of its parents is over.
+    own: bool,
+    pub calls: Calls,
+}
+
+/// What a call used, and how that is known.
+struct Used<'a> {
+    vector: Vector,
+    /// The object to count.
+    usage: &'a str,
+    /// The client's object: the same one, unless the counts had to be worked out of it.
+    raw: &'a RawValue,
+    /// Why the counts are not simply what the client reported.
+    derived: Option<String>,
+}
+
+impl<'a> Used<'a> {
+    fn reported(raw: &'a RawValue, vector: Vector) -> Self {
+        Self { vector, usage: raw.get(), raw, derived: None }
+    }
+}
+
+impl Thread {
+    pub fn new(file: String) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    pub fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.file)
+    }
+
+    pub fn meta(&mut self, meta: &Meta<'_>) {
+        let id = meta.id.as_deref().and_then(jsonl::name);
+        if self.id.is_none() {
+            self.id = id.map(str::to_owned);
+            self.provider = meta.model_provider.as_deref().and_then(provider);
+            self.project = meta.cwd.as_deref().and_then(jsonl::name).map(str::to_owned);
+        } else if let Some(other) = id {
+            self.parent(other);
+        }
+        for parent in meta.parents() {
+            self.parent(&parent);
+        }
+    }
+
+    fn parent(&mut self, id: &str) {
+        let known = self.id() == id || self.parents.iter().any(|parent| parent == id);
+        if !known && self.parents.len() < MAX_PARENTS && jsonl::name(id).is_some() {
+            self.parents.push(id.to_owned());
+        }
+    }
+
+    pub fn context(&mut self, context: &Context<'_>) {
+        if let Some(model) = context.model.as_deref().and_then(jsonl::name) {
+            model.clone_into(self.model.get_or_insert_default());
+        }
+        if let Some(project) = context.cwd.as_deref().and_then(jsonl::name) {
+            project.clone_into(self.project.get_or_insert_default());
+        }
+    }
+
+    /// Takes a line that shows the counter. It is shown again and again: a call is behind it only when it moved.
+    pub fn count(&mut self, at: Timestamp, info: &Info<'_>) -> Result<(), String> {
+        let Some(shown) = info.total_token_usage else {
+            return Err("unknown shape: a token_count without total_token_usage".to_owned());
+        };
+        let total = Vector::parse(shown)?;
+        let last = info.last_token_usage.map(|usage| Ok::<_, String>((usage, Vector::parse(usage)?))).transpose()?;
+        let before = self.total.replace(total);
+        if before == Some(total) || total.is_synthetic() {
+            return Ok(());
+        }
+        // `None` for the first total, and for a counter that went back: it began anew.
+        let moved = before.and_then(|before| total.since(&before));
+        let written;
+        let used = match (last, moved) {
+            (Some((_, last)), None) if last.is_synthetic() => return Ok(()),
+            (Some((usage, last)), moved) if !last.is_synthetic() => {
+                let mut used = Used::reported(usage, last);
+                if let (Some(moved), Some(before)) = (moved.filter(|moved| *moved != last), before) {
+                    let what = format!("the total went from {before} to {total}, by {moved}; the call says {last}");
+                    used.derived = Some(what);
+                }
+                used
+            }
+            (_, Some(moved)) if moved.is_synthetic() => return Ok(()),
+            (_, Some(moved)) => {
+                written = moved.to_json();
+                let derived = before.map(|before| format!("the total went from {before} to {total}"));
+                Used { vector: moved, usage: &written, raw: shown, derived }
+            }
+            (_, None) => {
+                let mut used = Used::reported(shown, total);
+                if before.is_none() && !self.parents.is_empty() {
+                    used.derived = Some("a fork's first total: its parent's calls may be in it".to_owned());
+                }
+                used
+            }
+        };
+        let mut keys = vec![key(self.id(), &total)];
+        // What a fork repeats of its parent stands at its head, at the parent's times or in the moment of the fork.
+        // A later call may move two forks' counters alike: it is no call of the parent's.
+        let repeated = self.began.is_none_or(|began| at <= began.plus(REPLAY));
+        if !self.own && repeated {
+            keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
+        }
+        let found = self.found(at, keys, &used)?;
+        self.calls.counted(used.vector, found);
+        Ok(())
+    }
+
+    /// Takes a line that records one call.
+    pub fn record(&mut self, at: Timestamp, record: &Record<'_>) -> Result<(), String> {
+        let Some(usage) = record.usage else {
+            return Err("unknown shape: a token_usage_record without usage".to_owned());
+        };
+        let vector = Vector::parse(usage)?;
+        let thread = record.thread_id.as_deref().and_then(jsonl::name).unwrap_or_else(|| self.id());
+        let own = thread == self.id();
+        let total = record.thread_token_usage.map(Vector::parse).transpose()?.map(|total| key(thread, &total));
+        let response = record.response_id.as_deref().and_then(jsonl::name).map(str::to_owned);
+        let keys: Vec<String> = response.into_iter().chain(total).collect();
+        if keys.is_empty() {
+            return Err("unknown shape: a token_usage_record without response_id and thread_token_usage".to_owned());
+        }
+        // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
+        self.own |= own;
+        let found = self.found(at, keys, &Used::reported(usage, vector))?;
+        self.calls.recorded(vector, found);
+        Ok(())
+    }
+
+    fn found(&self, at: Timestamp, keys: Vec<String>, used: &Used<'_>) -> Result<Found, String> {
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counted = normalise::usage(Format::Codex, used.usage).map_err(unknown)?;
+        counted.tokens.validate().map_err(unknown)?;
+        counted.tokens.total().map_err(unknown)?;
+        let quality = if used.derived.is_some() { Quality::Derived } else { counted.quality };
+        let residual = match (&used.derived, counted.residual) {
+            (Some(derived), Some(residual)) => Some(format!("{derived}; {residual}")),
+            (derived, residual) => derived.clone().or(residual),
+        };
+        let record = TokenRecord {
+            provider: self.provider.clone().map_or("openai".into(), Into::into),
+            account: None,
+            model: self.model.clone(),
+            agent: Some(super::AGENT.to_owned()),
+            conversation: Some(self.id().to_owned()),
+            project: self.project.clone(),
+            labels: std::collections::BTreeMap::new(),
+            tokens: counted.tokens,
+            cost: counted.cost,
+            duration_ms: None,
+            keys,
+            normaliser: Some(counted.normaliser.into()),
+            quality,
+            residual,
+            raw: Some(Raw::from(used.raw.to_owned())),
+        };
+        Ok(Found { at, record })
+    }
+}
+
+/// How long after a fork began the repetition of its parent's calls may last, in milliseconds.
+const REPLAY: i64 = 2_000;
+
+/// The name of a call that has none: nothing else moves a thread's counter to the same total.
+fn key(thread: &str, total: &Vector) -> String {
+    format!("{thread}/{total}")
+}
+
+/// The provider that a setting names. People name their own; what cannot be an id is made one.
+fn provider(name: &str) -> Option<String> {
+    let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let id: String = name.trim().to_lowercase().chars().map(fine).take(ProviderId::MAX_LEN).collect();
+    ProviderId::resolve(&id).ok().map(|id| id.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_of_a_provider_becomes_an_id() {
+        assert_eq!(provider("openai").as_deref(), Some("openai"));
+        assert_eq!(provider("azure").as_deref(), Some("azure-openai"));
+        assert_eq!(provider("My Provider (é)").as_deref(), Some("my-provider----"));
+        assert_eq!(provider("mock").as_deref(), Some("mock"));
+        assert_eq!(provider(" ").as_deref(), None);
+        assert_eq!(provider(&"x".repeat(100)).map(|id| id.len()), Some(ProviderId::MAX_LEN));
+    }
+}

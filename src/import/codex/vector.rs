@@ -1,0 +1,80 @@
+//! A usage object as numbers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::import::jsonl;
+
+/// A usage object's counts: input, cached input, output, reasoning output and their total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Vector([u64; 5]);
+
+impl Vector {
+    pub fn parse(usage: &RawValue) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Usage {
+            input_tokens: Option<u64>,
+            cached_input_tokens: Option<u64>,
+            output_tokens: Option<u64>,
+            reasoning_output_tokens: Option<u64>,
+            total_tokens: Option<u64>,
+        }
+        let usage: Usage = serde_json::from_str(usage.get()).map_err(|error| jsonl::refusal(&error))?;
+        let counts = [
+            usage.input_tokens,
+            usage.cached_input_tokens,
+            usage.output_tokens,
+            usage.reasoning_output_tokens,
+            usage.total_tokens,
+        ];
+        Ok(Self(counts.map(Option::unwrap_or_default)))
+    }
+
+    /// Whether nothing but the total is set. The client writes such counts itself: an estimate of the context after a
+    /// compaction, or the whole window when the context has outgrown it. No call stands behind them.
+    pub const fn is_synthetic(&self) -> bool {
+        matches!(self.0, [0, 0, 0, 0, _])
+    }
+
+    /// How far the counter went on from `before`, or `None` when a part of it went back: it began anew.
+    pub fn since(&self, before: &Self) -> Option<Self> {
+        let mut moved = self.0;
+        for (count, before) in moved.iter_mut().zip(before.0) {
+            *count = count.checked_sub(before)?;
+        }
+        Some(Self(moved))
+    }
+
+    /// A usage object with these counts, as the client would have written it.
+    pub fn to_json(self) -> String {
+        let [input, cached, output, reasoning, total] = self.0;
+        format!(
+            r#"{{"input_tokens":{input},"cached_input_tokens":{cached},"output_tokens":{output},"reasoning_output_tokens":{reasoning},"total_tokens":{total}}}"#
+        )
+    }
+}
+
+impl fmt::Display for Vector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [input, cached, output, reasoning, total] = self.0;
+        write!(f, "{input}/{cached}/{output}/{reasoning}/{total}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_went_back_began_anew() {
+        let [before, after] = [Vector([10, 4, 5, 1, 15]), Vector([12, 4, 6, 1, 18])];
+        assert_eq!(after.since(&before), Some(Vector([2, 0, 1, 0, 3])));
+        assert_eq!(before.since(&after), None);
+        assert!(Vector([0, 0, 0, 0, 258_400]).is_synthetic());
+        assert_eq!(serde_json::to_string(&after).unwrap(), "[12,4,6,1,18]");
+        let raw = RawValue::from_string(after.to_json()).unwrap();
+        assert_eq!(Vector::parse(&raw), Ok(after));
+    }
+}

@@ -1,0 +1,87 @@
+//! Finds log files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::source::Source;
+use crate::error::{Error, Result};
+
+/// A log file as the file system shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LogFile {
+    pub path: PathBuf,
+    pub size: u64,
+    /// Nanoseconds since the epoch.
+    pub modified: i64,
+    /// Device and inode.
+    pub identity: Option<String>,
+}
+
+/// Every log of an agent below the given home, in the order of their paths.
+pub(super) fn logs(source: &dyn Source, home: Option<&Path>) -> Result<Vec<LogFile>> {
+    let mut roots = Vec::new();
+    match home {
+        Some(home) => {
+            fs::metadata(home).map_err(|e| Error::Io { path: home.to_owned(), source: e })?;
+            roots.extend(source.roots(home));
+        }
+        None => {
+            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            roots.extend(source.configured(&variable));
+            if let Some(home) = std::env::home_dir() {
+                roots.extend(source.roots(&home));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for root in roots {
+        // Two names for one directory are one directory.
+        let Ok(real) = fs::canonicalize(&root) else { continue };
+        if seen.insert(real) {
+            walk(source, &root, &mut found)?;
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
+}
+
+fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Result<()> {
+    let io = |e| Error::Io { path: directory.to_owned(), source: e };
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(io)?;
+        if kind.is_dir() {
+            walk(source, &path, found)?;
+        } else if source.wants(&path) {
+            // A link to a directory is not followed: it may lead in a circle.
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_file() => found.push(LogFile::new(path, &meta)),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+impl LogFile {
+    fn new(path: PathBuf, meta: &fs::Metadata) -> Self {
+        let modified = meta
+            .modified()
+            .ok()
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+            .and_then(|age| i64::try_from(age.as_nanos()).ok())
+            .unwrap_or(0);
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            Some(format!("{}:{}", meta.dev(), meta.ino()))
+        };
+        #[cfg(not(unix))]
+        let identity = None;
+        Self { path, size: meta.len(), modified, identity }
+    }
+}

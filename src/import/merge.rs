@@ -1,0 +1,221 @@
+//! Many sightings of one call become one record, whatever order they come in.
+
+use std::collections::HashMap;
+
+use super::source::Found;
+use crate::event::{EventId, TokenRecord};
+use crate::time::Timestamp;
+
+/// When each conversation's log begins.
+pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
+
+/// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
+/// begins first. Every choice is by a total order of the contents, so the result does not depend on who came first.
+pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
+    match (is_origin(&a, &b), is_origin(&b, &a)) {
+        (true, false) => told_by(a, b),
+        (false, true) => told_by(b, a),
+        _ => join_equals(a, b, began),
+    }
+}
+
+/// Whether `b` names `a` as what it repeats: a fork gives its own name and its parent's to each call it repeats,
+/// the parent only its own.
+fn is_origin(a: &Found, b: &Found) -> bool {
+    match (a.record.keys.first(), b.record.keys.first()) {
+        (Some(first), Some(other)) => b.record.keys.contains(first) && !a.record.keys.contains(other),
+        _ => false,
+    }
+}
+
+/// A repetition adds its keys and, should it tell of more tokens, those. All else the origin knows better.
+fn told_by(mut origin: Found, mut repeated: Found) -> Found {
+    let mut keys = std::mem::take(&mut origin.record.keys);
+    let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
+    keys.extend(new);
+    let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+    if total(&repeated) > total(&origin) {
+        let home = std::mem::replace(&mut origin.record, repeated.record);
+        set_home(&mut origin.record, home);
+    }
+    origin.record.keys = keys;
+    origin
+}
+
+fn join_equals(mut a: Found, b: Found, began: Began<'_>) -> Found {
+    let at = a.at.min(b.at);
+    let mut keys = std::mem::take(&mut a.record.keys);
+    keys.extend(b.record.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
+    let a_is_home = home(&a.record, began) <= home(&b.record, began);
+    let a_is_fuller = fullness(&a.record) >= fullness(&b.record);
+    let (mut record, other) = if a_is_fuller { (a.record, b.record) } else { (b.record, a.record) };
+    if a_is_home != a_is_fuller {
+        set_home(&mut record, other);
+    }
+    record.keys = keys;
+    Found { at, record }
+}
+
+fn set_home(record: &mut TokenRecord, home: TokenRecord) {
+    record.account = home.account;
+    record.agent = home.agent;
+    record.conversation = home.conversation;
+    record.project = home.project;
+    record.labels = home.labels;
+}
+
+/// What makes one sighting tell more than another.
+fn fullness(record: &TokenRecord) -> (u64, [u64; 7], Option<&str>, Option<&str>) {
+    let raw = record.raw.as_ref().map(crate::event::Raw::get);
+    (record.tokens.total().unwrap_or(u64::MAX), record.tokens.counts(), record.model.as_deref(), raw)
+}
+
+/// What makes one sighting's conversation the call's own.
+fn home<'r>(
+    record: &'r TokenRecord,
+    began: Began<'_>,
+) -> (Timestamp, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>) {
+    let conversation = record.conversation.as_deref();
+    let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
+    let labels: Vec<_> = record.labels.iter().collect();
+    (start, conversation, labels.len(), record.project.as_deref(), labels)
+}
+
+/// Sightings not yet written, joined by their keys.
+#[derive(Default)]
+pub(super) struct Pending {
+    found: Vec<Option<Found>>,
+    index: HashMap<EventId, usize>,
+    /// Copies that met a sighting already pending.
+    pub copies: u64,
+}
+
+impl Pending {
+    pub const fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn add(&mut self, found: Found, began: Began<'_>) {
+        let ids: Vec<EventId> =
+            found.record.keys.iter().map(|key| EventId::from_key(&found.record.provider, key)).collect();
+        let mut places: Vec<usize> = ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut joined = found;
+        for place in &places {
+            if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
+                self.copies += 1;
+                joined = join(known, joined, began);
+            }
+        }
+        let place = places.first().copied().unwrap_or(self.found.len());
+        for key in &joined.record.keys {
+            self.index.insert(EventId::from_key(&joined.record.provider, key), place);
+        }
+        match self.found.get_mut(place) {
+            Some(slot) => *slot = Some(joined),
+            None => self.found.push(Some(joined)),
+        }
+    }
+
+    /// Takes all sightings, in the order in which they came.
+    pub fn drain(&mut self) -> Vec<Found> {
+        self.index.clear();
+        self.found.drain(..).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sighting() -> impl Strategy<Value = Found> {
+        (0_i64..5, 0_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>()).prop_map(
+            |(at, input, output, conversation, key, side)| {
+                let mut record = TokenRecord::new("anthropic", format!("m{input}"))
+                    .input(input)
+                    .output(output)
+                    .conversation(["a", "b", "c"][conversation])
+                    .key("msg");
+                record.keys.push(format!("req{key}"));
+                if side {
+                    record = record.label("sidechain", "true");
+                }
+                Found { at: Timestamp::from_millis(at), record }
+            },
+        )
+    }
+
+    fn joined(found: &[Found]) -> Found {
+        let began = |conversation: &str| match conversation {
+            "a" => Some(Timestamp::from_millis(9)),
+            "b" => Some(Timestamp::from_millis(3)),
+            _ => None,
+        };
+        let mut pending = Pending::default();
+        for one in found {
+            pending.add(one.clone(), &began);
+        }
+        let mut all = pending.drain();
+        assert_eq!(all.len(), 1);
+        let mut one = all.remove(0);
+        one.record.keys.sort();
+        one
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_sightings_does_not_matter(found in prop::collection::vec(sighting(), 1..7), seed in any::<u64>()) {
+            let mut shuffled = found.clone();
+            shuffled.sort_by_key(|one| {
+                use std::hash::{Hash, Hasher};
+                let mut hasher = std::collections::hash_map::DefaultHasher::new();
+                (seed, one.at, &one.record.keys, one.record.tokens.counts()).hash(&mut hasher);
+                hasher.finish()
+            });
+            prop_assert_eq!(joined(&found), joined(&shuffled));
+        }
+    }
+
+    #[test]
+    fn a_fork_that_repeats_a_call_does_not_take_it_whatever_the_clocks_say() {
+        let call = |at, conversation: &str, keys: &[&str]| {
+            let mut record = TokenRecord::new("openai", "m").input(1).conversation(conversation);
+            record.keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            Found { at: Timestamp::from_millis(at), record }
+        };
+        let origin = || call(9, "parent", &["parent/7"]);
+        let forks = || [call(1, "a", &["a/7", "parent/7"]), call(2, "b", &["b/7", "parent/7"])];
+        let [a, b] = forks();
+        for order in [[origin(), a.clone(), b.clone()], [a.clone(), origin(), b.clone()], [b, a, origin()]] {
+            let mut pending = Pending::default();
+            for one in order {
+                pending.add(one, &|_| None);
+            }
+            let all = pending.drain();
+            assert_eq!(all.len(), 1);
+            assert_eq!(all[0].at.millis(), 9);
+            assert_eq!(all[0].record.conversation.as_deref(), Some("parent"));
+            assert_eq!(all[0].record.keys[0], "parent/7");
+        }
+    }
+
+    #[test]
+    fn sightings_that_a_third_one_links_become_one() {
+        let call = |keys: &[&str]| {
+            let mut record = TokenRecord::new("openai", "m").input(1);
+            record.keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            Found { at: Timestamp::from_millis(0), record }
+        };
+        let mut pending = Pending::default();
+        for keys in [["a", "b"], ["c", "d"], ["b", "c"]] {
+            pending.add(call(&keys), &|_| None);
+        }
+        assert_eq!(pending.copies, 2);
+        let all = pending.drain();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].record.keys.len(), 4);
+    }
+}

@@ -1,0 +1,63 @@
+//! Corrections that start from what a record counts as now.
+
+use super::{Ledger, Outcome};
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, NewEvent, Payload, TokenRecord, TokensAmended};
+use crate::projection::effective;
+use crate::time::Timestamp;
+
+impl Ledger {
+    /// Amends a token record by changing what it counts as now: earlier amends included, in one transaction.
+    ///
+    /// `change` is given the time of the call and the record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] when it is no token record, when it is
+    /// withdrawn, or when nothing changes.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).output(7), now)?;
+    /// let wrong = ledger.event(1)?.id;
+    /// ledger.revise(wrong, "a typing error", now, |_, record| record.tokens.input = Some(10))?;
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 17);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn revise(
+        &mut self,
+        target: EventId,
+        reason: &str,
+        now: impl Into<Timestamp>,
+        change: impl FnOnce(&mut Timestamp, &mut TokenRecord),
+    ) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let view = appender.view()?;
+            let position =
+                view.position_of(target)?.ok_or_else(|| Error::NotFound { what: format!("with id {target}") })?;
+            let original = Event::from_line(position, &view.expect_line(position)?)?;
+            if !matches!(original.payload, Payload::TokensRecorded(_)) {
+                return Err(Error::invalid(format!(
+                    "event {target} is a {}: only tokens_recorded can be amended; void it and append it anew",
+                    original.payload.kind()
+                )));
+            }
+            let standing = effective(view, position, None)?.ok_or_else(|| {
+                Error::invalid(format!("event {target} is withdrawn: void the event that withdrew it, then amend"))
+            })?;
+            let (mut at, mut replacement) = (standing.at, standing.record.clone());
+            change(&mut at, &mut replacement);
+            if at == standing.at && replacement == standing.record {
+                return Err(Error::invalid(format!("event {target} says that already: nothing would change")));
+            }
+            let at = (at != original.occurred_at).then_some(at);
+            // The latest correction holds, so this one is later than the one it builds upon, whatever the clock says.
+            let made = standing.amended_at.map_or(now, |earlier| now.max(earlier.plus(1)));
+            let amend = TokensAmended { target, reason: reason.to_owned(), at, replacement };
+            appender.push(NewEvent::new(amend, made).source(source))
+        })
+    }
+}
