@@ -35,14 +35,17 @@ pub(super) struct Line {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Globals {
-    /// The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
+    )]
     pub ledger: Option<OsString>,
     /// The time zone of days, weeks and months [default: the system's, else UTC]
     #[arg(long, global = true, value_name = "ZONE")]
     pub tz: Option<Zone>,
-    /// Stands in for the clock [env: USAGE_LEDGER_NOW]
-    #[arg(long, global = true, value_name = "RFC3339")]
+    #[arg(long, global = true, value_name = "RFC3339", help = "Stands in for the clock [env: USAGE_LEDGER_NOW]")]
     pub now: Option<Timestamp>,
     /// Answers as of a position, or as of a time the ledger had learned things up to
     #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]

@@ -25,7 +25,7 @@ pub(super) struct ReplayArgs {
 
 /// What `replay --write` did.
 #[derive(Serialize)]
-struct Rebuilt {
+struct Replayed {
     rebuilt: bool,
     size: u64,
     root: String,
@@ -44,11 +44,11 @@ pub(super) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) 
         return answer(&ledger.replay()?, "replayed", context, out);
     }
     ledger.rebuild()?;
-    let rebuilt = Rebuilt { rebuilt: true, size: ledger.head()?.position.get(), root: ledger.root()?.to_string() };
+    let replayed = Replayed { rebuilt: true, size: ledger.head()?.position.get(), root: ledger.root()?.to_string() };
     if context.json {
-        return Answer::new(rebuilt).write(out);
+        return Answer::new(replayed).write(out);
     }
-    Ok(writeln!(out, "rebuilt from {}, root {}", counted(rebuilt.size, "event"), rebuilt.root)?)
+    Ok(writeln!(out, "rebuilt from {}, root {}", counted(replayed.size, "event"), replayed.root)?)
 }
 
 fn answer(verification: &Verification, done: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

@@ -17,6 +17,8 @@ use crate::time::{Timestamp, Zone};
 /// What every command is given.
 pub(super) struct Context {
     globals: Globals,
+    /// What stands in for the system's clock.
+    clock: Option<Timestamp>,
     /// Whether to answer in JSON.
     pub json: bool,
 }
@@ -27,14 +29,10 @@ fn variable(name: &str) -> Option<OsString> {
 }
 
 impl Context {
-    pub fn new(mut globals: Globals) -> Result<Self, Failure> {
-        if globals.now.is_none()
-            && let Some(now) = variable("USAGE_LEDGER_NOW")
-        {
-            let parsed = now.to_string_lossy().parse();
-            globals.now = Some(parsed.map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?);
-        }
-        Ok(Self { json: globals.json, globals })
+    pub fn new(globals: Globals) -> Result<Self, Failure> {
+        let clock = variable("USAGE_LEDGER_NOW").map(|now| now.to_string_lossy().parse());
+        let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
+        Ok(Self { json: globals.json, globals, clock })
     }
 
     /// The ledger's file.
@@ -108,10 +106,10 @@ impl Context {
 
     /// The clock, or what stands in for it.
     pub fn now(&self) -> Timestamp {
-        self.globals.now.unwrap_or_else(|| chrono::Utc::now().into())
+        self.globals.now.or(self.clock).unwrap_or_else(|| chrono::Utc::now().into())
     }
 
-    /// The time that a sight is asked at: its own moment when it is of the past.
+    /// The time that a sight is asked at: its own moment when it is of the past, unless the command line names one.
     pub fn now_of(&self, sight: &Sight<'_>) -> Timestamp {
         self.globals.now.or(sight.moment()).unwrap_or_else(|| self.now())
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::failure::Failure;
 use super::fields::{CountArgs, NameArgs};
-use super::output::{self, Answer, Recorded};
+use super::output::{self, Answer, Receipt};
 use super::summary::summary;
 use super::target::Target;
 use crate::time::Timestamp;
@@ -77,7 +77,7 @@ pub(super) fn answer(
 ) -> Result<(), Failure> {
     let event = ledger.event(outcome.position())?;
     if context.json {
-        return Answer::new(Recorded::one(outcome, event.id)).write(out);
+        return Answer::new(Receipt::one(outcome, event.id)).write(out);
     }
     output::outcome(out, outcome, &format!("{} {}", event.payload.kind(), summary(&event.payload)))
 }

@@ -212,7 +212,7 @@ mod tests {
             (r#"{"provider":"a","input":1,"occurred_at":"now"}"#, "`now` is not a time"),
             (r#"{"provider":"a","input":1,"id":"7"}"#, "not an event id"),
             (r#"{"provider":"a","input":1"#, "column"),
-            (r#"[1]"#, "one object a line"),
+            ("[1]", "one object a line"),
         ] {
             let message = refused(line);
             assert!(message.contains(named), "{line}: {message}");

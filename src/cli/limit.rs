@@ -189,14 +189,9 @@ fn human(shown: &Shown, out: &mut dyn Write) -> Result<(), Failure> {
         out,
         "  session  {}\n           {}",
         limit(session.limit, session.position),
-        policy::session(&session.policy)
+        policy::session(session.policy)
     )?;
-    writeln!(
-        out,
-        "  weekly   {}\n           {}",
-        limit(weekly.limit, weekly.position),
-        policy::weekly(&weekly.policy)
-    )?;
+    writeln!(out, "  weekly   {}\n           {}", limit(weekly.limit, weekly.position), policy::weekly(weekly.policy))?;
     let weights: Vec<String> =
         TokenClass::ALL.iter().map(|class| format!("{} {}", class.name(), shown.weights.get(*class))).collect();
     let (first, second) = weights.split_at(weights.len().div_ceil(2));

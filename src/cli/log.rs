@@ -73,7 +73,7 @@ pub(super) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
     match (args.limit, args.reverse) {
         (None, false) => log.forward(&sight, Position::START.next(), out)?,
         (limit, true) => {
-            log.back(&sight, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?
+            log.back(&sight, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?;
         }
         (Some(limit), false) => {
             let mut last = Vec::new();

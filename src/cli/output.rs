@@ -78,17 +78,33 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
+/// A text on lines of at most so many characters, as far as its words allow.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Says what became of an event, `what` being what it says.
 pub(super) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Result<(), Failure> {
-    Ok(match outcome {
+    match outcome {
         Outcome::Appended(position) => writeln!(out, "position {position}: {what}")?,
         Outcome::Existing(position) => writeln!(out, "already at position {position}: {what}; nothing was added")?,
-    })
+    }
+    Ok(())
 }
 
 /// The same in JSON, under the names that `record` uses.
 #[derive(Serialize)]
-pub(super) struct Recorded {
+pub(super) struct Receipt {
     pub recorded: u64,
     pub duplicates: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -97,7 +113,7 @@ pub(super) struct Recorded {
     pub id: Option<String>,
 }
 
-impl Recorded {
+impl Receipt {
     pub fn one(outcome: Outcome, id: impl fmt::Display) -> Self {
         let appended = matches!(outcome, Outcome::Appended(_));
         Self {
@@ -181,6 +197,13 @@ mod tests {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn words_are_never_broken() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable it is", 5), ["unbreakable", "it is"]);
+        assert!(wrapped("", 5).is_empty());
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub(super) const fn setting(setting: LimitSetting) -> &'static str {
 }
 
 /// How session windows open, in words.
-pub(super) fn session(policy: &SessionPolicy) -> String {
+pub(super) fn session(policy: SessionPolicy) -> String {
     let (opens, minutes) = match policy {
         SessionPolicy::FirstUse { minutes } => ("at the first use", minutes),
         SessionPolicy::HourFloor { minutes } => ("at the UTC hour of the first use", minutes),
@@ -129,11 +129,11 @@ pub(super) fn session(policy: &SessionPolicy) -> String {
 }
 
 /// How weekly windows open, in words.
-pub(super) fn weekly(policy: &WeeklyPolicy) -> String {
+pub(super) fn weekly(policy: WeeklyPolicy) -> String {
     match policy {
         WeeklyPolicy::FirstUse => "weeks open at the first use".to_owned(),
         WeeklyPolicy::Calendar { weekday, minute, zone } => {
-            let day = Weekday::try_from(*weekday).map_or_else(|_| "day ?".to_owned(), |day| day.to_string());
+            let day = Weekday::try_from(weekday).map_or_else(|_| "day ?".to_owned(), |day| day.to_string());
             format!("weeks open {day} {:02}:{:02} {zone}", minute / 60, minute % 60)
         }
     }
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_week_opens_as_written() {
         let policy = |text: &str| text.parse::<WeeklyOpens>().unwrap().policy(|| Zone::UTC);
-        assert_eq!(weekly(&policy("mon 09:00 Europe/Paris")), "weeks open Mon 09:00 Europe/Paris");
-        assert_eq!(weekly(&policy("Sunday")), "weeks open Sun 00:00 UTC");
+        assert_eq!(weekly(policy("mon 09:00 Europe/Paris")), "weeks open Mon 09:00 Europe/Paris");
+        assert_eq!(weekly(policy("Sunday")), "weeks open Sun 00:00 UTC");
         assert_eq!(policy("first-use"), WeeklyPolicy::FirstUse);
         for bad in ["", "someday", "mon 25:00", "mon 09:00 Mars/Olympus", "mon 09:00 UTC now"] {
             assert!(bad.parse::<WeeklyOpens>().is_err(), "{bad}");

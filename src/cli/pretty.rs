@@ -19,7 +19,7 @@ pub(super) fn pretty(json: &str) -> String {
             }
             '{' | '[' => {
                 out.push(char);
-                while chars.next_if(|char| char.is_ascii_whitespace()).is_some() {}
+                while chars.next_if(char::is_ascii_whitespace).is_some() {}
                 if let Some(close) = chars.next_if(|char| matches!(char, '}' | ']')) {
                     out.push(close);
                 } else {

@@ -69,6 +69,7 @@ pub(super) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) ->
 
 /// A provider account.
 #[derive(Serialize)]
+#[allow(clippy::struct_excessive_bools)] // facts that do not depend on each other, as JSON shows them
 struct Shown {
     provider: String,
     account: Option<String>,

@@ -13,7 +13,7 @@ use super::failure::{Failure, say};
 use super::fields::{CountArgs, NameArgs};
 use super::json_line::JsonLine;
 use super::lines::{self, Lines};
-use super::output::{self, Answer, Plain, Recorded, counted};
+use super::output::{self, Answer, Plain, Receipt, counted};
 use crate::error::Error;
 use crate::event::{NewEvent, TokenRecord};
 use crate::ledger::{Ledger, Outcome};
@@ -43,11 +43,15 @@ pub(super) struct RecordArgs {
     #[arg(value_name = "FILE", default_value = "-", requires = "format")]
     response: PathBuf,
     /// Records from lines of JSON, all or none; - is stdin
-    ///
-    /// A line takes provider, account, model, agent, project, conversation, labels, input, output, cache_read,
-    /// cache_write, cache_write_5m, cache_write_1h, reasoning, cost_usd, duration_ms, occurred_at, key, keys and id;
-    /// only provider and one count are required.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "key", "occurred_at", "CountArgs", "NameArgs"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["format", "key", "occurred_at", "CountArgs", "NameArgs"],
+        long_help = "Records from lines of JSON, all or none; - is stdin\n\n\
+            A line takes provider, account, model, agent, project, conversation, labels, input, output, cache_read, \
+            cache_write, cache_write_5m, cache_write_1h, reasoning, cost_usd, duration_ms, occurred_at, key, keys \
+            and id; only provider and one count are required."
+    )]
     jsonl: Option<PathBuf>,
     /// A name for this call that no other call of the provider has, such as its message id
     #[arg(long)]
@@ -72,14 +76,13 @@ pub(super) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> R
 }
 
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut record = match args.format.as_deref() {
-        Some(format) => normalise::response(format.parse()?, &response(&args.response)?)?,
-        None => {
-            let provider = args.names.provider.as_ref().ok_or_else(|| {
-                Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
-            })?;
-            TokenRecord::new(provider.as_str(), "")
-        }
+    let mut record = if let Some(format) = &args.format {
+        normalise::response(format.parse()?, &response(&args.response)?)?
+    } else {
+        let provider = args.names.provider.as_ref().ok_or_else(|| {
+            Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
+        })?;
+        TokenRecord::new(provider.as_str(), "")
     };
     args.counts.apply(&mut record);
     args.names.apply(&mut record);
@@ -106,7 +109,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
     hint(&provider, &mut ledger, now)?;
     if context.json {
         let id = ledger.event(outcome.position())?.id;
-        return Answer::new(Recorded::one(outcome, id)).write(out);
+        return Answer::new(Receipt::one(outcome, id)).write(out);
     }
     output::outcome(out, outcome, &what)
 }

@@ -9,7 +9,7 @@ use super::bars;
 use super::clock::short;
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Answer, Plain, used};
+use super::output::{Answer, Plain, used, wrapped};
 use crate::budget::{ProviderStatus, Status};
 use crate::event::Position;
 use crate::time::{Timestamp, Zone};
@@ -85,8 +85,11 @@ fn one(
     }
     writeln!(out, "  all time {}", used(&usage.all_time))?;
     let gate = if verdict.gated { " (gated)" } else { "" };
-    writeln!(out, "  mode     {}{gate}\n           {}\n", verdict.mode.name(), Plain(&verdict.reason))?;
-    Ok(())
+    writeln!(out, "  mode     {}{gate}", verdict.mode.name())?;
+    for line in wrapped(&Plain(&verdict.reason).to_string(), 69) {
+        writeln!(out, "           {line}")?;
+    }
+    Ok(writeln!(out)?)
 }
 
 fn switches(status: &Status, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {

@@ -88,8 +88,8 @@ fn limits(data: &LimitSet) -> String {
     parts.extend(data.session.map(|tokens| format!("session {}", grouped(tokens))));
     parts.extend(data.weekly.map(|tokens| format!("weekly {}", grouped(tokens))));
     parts.extend(data.weights.map(|_| "weights".to_owned()));
-    parts.extend(data.session_policy.map(|policy| super::policy::session(&policy)));
-    parts.extend(data.weekly_policy.map(|policy| super::policy::weekly(&policy)));
+    parts.extend(data.session_policy.map(super::policy::session));
+    parts.extend(data.weekly_policy.map(super::policy::weekly));
     parts.extend(data.unset.iter().map(|setting| format!("unset {}", super::policy::setting(*setting))));
     format!("{}: {}", account(data.provider.as_str(), data.account.as_deref()), parts.join(", "))
 }

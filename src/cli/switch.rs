@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{self, Answer, Plain, Recorded};
+use super::output::{self, Answer, Plain, Receipt};
 use super::record::hint;
 use crate::event::Payload;
 use crate::provider::ProviderId;
@@ -36,7 +36,7 @@ pub(super) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> 
     let event = ledger.event(outcome.position())?;
     hint(to, &mut ledger, now)?;
     if context.json {
-        return Answer::new(Recorded::one(outcome, event.id)).write(out);
+        return Answer::new(Receipt::one(outcome, event.id)).write(out);
     }
     let Payload::ProviderSwitched(switch) = event.payload else {
         return output::outcome(out, outcome, &format!("switched to {to}"));

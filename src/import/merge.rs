@@ -81,10 +81,24 @@ fn home<'r>(
     (start, conversation, labels.len(), record.project.as_deref(), labels)
 }
 
+/// A sighting with the ids that its keys make; working them out is dear enough to do it once, where it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    pub found: Found,
+    pub ids: Vec<EventId>,
+}
+
+impl From<Found> for Sighting {
+    fn from(found: Found) -> Self {
+        let ids = found.record.keys.iter().map(|key| EventId::from_key(&found.record.provider, key)).collect();
+        Self { found, ids }
+    }
+}
+
 /// Sightings not yet written, joined by their keys.
 #[derive(Default)]
 pub(super) struct Pending {
-    found: Vec<Option<Found>>,
+    found: Vec<Option<Sighting>>,
     index: HashMap<EventId, usize>,
     /// Copies that met a sighting already pending.
     pub copies: u64,
@@ -95,22 +109,20 @@ impl Pending {
         self.found.len()
     }
 
-    pub fn add(&mut self, found: Found, began: Began<'_>) {
-        let ids: Vec<EventId> =
-            found.record.keys.iter().map(|key| EventId::from_key(&found.record.provider, key)).collect();
-        let mut places: Vec<usize> = ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
+    pub fn add(&mut self, sighting: Sighting, began: Began<'_>) {
+        let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
         places.sort_unstable();
         places.dedup();
-        let mut joined = found;
+        let mut joined = sighting;
         for place in &places {
             if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
                 self.copies += 1;
-                joined = join(known, joined, began);
+                joined = Sighting::from(join(known.found, joined.found, began));
             }
         }
         let place = places.first().copied().unwrap_or(self.found.len());
-        for key in &joined.record.keys {
-            self.index.insert(EventId::from_key(&joined.record.provider, key), place);
+        for id in &joined.ids {
+            self.index.insert(*id, place);
         }
         match self.found.get_mut(place) {
             Some(slot) => *slot = Some(joined),
@@ -119,7 +131,7 @@ impl Pending {
     }
 
     /// Takes all sightings, in the order in which they came.
-    pub fn drain(&mut self) -> Vec<Found> {
+    pub fn drain(&mut self) -> Vec<Sighting> {
         self.index.clear();
         self.found.drain(..).flatten().collect()
     }
@@ -156,11 +168,11 @@ mod tests {
         };
         let mut pending = Pending::default();
         for one in found {
-            pending.add(one.clone(), &began);
+            pending.add(one.clone().into(), &began);
         }
         let mut all = pending.drain();
         assert_eq!(all.len(), 1);
-        let mut one = all.remove(0);
+        let mut one = all.remove(0).found;
         one.record.keys.sort();
         one
     }
@@ -192,13 +204,13 @@ mod tests {
         for order in [[origin(), a.clone(), b.clone()], [a.clone(), origin(), b.clone()], [b, a, origin()]] {
             let mut pending = Pending::default();
             for one in order {
-                pending.add(one, &|_| None);
+                pending.add(one.into(), &|_| None);
             }
             let all = pending.drain();
             assert_eq!(all.len(), 1);
-            assert_eq!(all[0].at.millis(), 9);
-            assert_eq!(all[0].record.conversation.as_deref(), Some("parent"));
-            assert_eq!(all[0].record.keys[0], "parent/7");
+            assert_eq!(all[0].found.at.millis(), 9);
+            assert_eq!(all[0].found.record.conversation.as_deref(), Some("parent"));
+            assert_eq!(all[0].found.record.keys[0], "parent/7");
         }
     }
 
@@ -211,11 +223,11 @@ mod tests {
         };
         let mut pending = Pending::default();
         for keys in [["a", "b"], ["c", "d"], ["b", "c"]] {
-            pending.add(call(&keys), &|_| None);
+            pending.add(call(&keys).into(), &|_| None);
         }
         assert_eq!(pending.copies, 2);
         let all = pending.drain();
         assert_eq!(all.len(), 1);
-        assert_eq!(all[0].record.keys.len(), 4);
+        assert_eq!(all[0].found.record.keys.len(), 4);
     }
 }

@@ -8,7 +8,8 @@ use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::discover::LogFile;
-use super::source::{Found, LineParser, Source};
+use super::merge::Sighting;
+use super::source::{LineParser, Source};
 use crate::event::{ImportedFile, SkippedLine};
 
 /// Bytes read at a time.
@@ -21,7 +22,7 @@ const CHUNK: usize = 2_048;
 /// A part of a file that was read, up to the end of a line.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    pub found: Vec<Found>,
+    pub found: Vec<Sighting>,
     pub skipped: Vec<SkippedLine>,
     /// How far the file is read with this part; `None` when there is nothing to remember.
     pub state: Option<ImportedFile>,
@@ -226,7 +227,7 @@ impl<'a> Reading<'a> {
     /// What was read since the last cut.
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
-        chunk.found = self.parser.take();
+        chunk.found = self.parser.take().into_iter().map(Sighting::from).collect();
         chunk.bytes = self.offset - self.emitted;
         chunk.progress += chunk.bytes;
         self.emitted = self.offset;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use super::discover::{LogFile, logs};
-use super::merge::{Pending, join};
+use super::merge::{Pending, Sighting, join};
 use super::reader::{Chunk, read};
 use super::source::{Found, Source};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
@@ -214,17 +214,18 @@ impl Writer {
     }
 
     /// Whether no record in the ledger can have one of these keys; remembers them.
-    fn is_new(&mut self, found: &Found) -> bool {
+    fn is_new(&mut self, ids: &[EventId]) -> bool {
         let Some((keys, _)) = &mut self.written else { return false };
         let mut new = true;
-        for key in &found.record.keys {
-            new &= keys.insert(EventId::from_key(&found.record.provider, key).prefix());
+        for id in ids {
+            new &= keys.insert(id.prefix());
         }
         new
     }
 
-    fn write(&mut self, appender: &mut Appender<'_>, found: Found, run: &mut Imported) -> Result<()> {
-        let new = self.is_new(&found);
+    fn write(&mut self, appender: &mut Appender<'_>, sighting: Sighting, run: &mut Imported) -> Result<()> {
+        let Sighting { found, ids } = sighting;
+        let new = self.is_new(&ids);
         let known = if new { Vec::new() } else { find_record(appender.committed_view(), &found.record)? };
         let mut counting = Vec::new();
         for position in &known {
@@ -235,10 +236,9 @@ impl Writer {
         let mut counting = counting.into_iter();
         match counting.next() {
             None if known.is_empty() => {
-                let id = found.record.keys.first().map(|key| EventId::from_key(&found.record.provider, key));
                 let event = NewEvent::new(found.record, found.at).source(run.source.clone());
-                match id {
-                    Some(id) => appender.push_new(id, NewEvent { id: Some(id), ..event })?,
+                match ids.first() {
+                    Some(id) => appender.push_new(*id, event, Some(ids))?,
                     None => appender.push(event)?,
                 };
                 run.recorded += 1;

@@ -46,11 +46,18 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
+/// The ids that a record's keys make.
+fn key_ids(record: &TokenRecord) -> Vec<EventId> {
+    record.keys.iter().map(|key| EventId::from_key(&record.provider, key)).collect()
+}
+
 /// An event on its way into the log.
 struct Pending {
     event: Event,
     line: String,
     leaf: Hash,
+    /// What the keys of a record make, where that is known.
+    ids: Option<Vec<EventId>>,
 }
 
 /// A transaction that appends.
@@ -100,21 +107,21 @@ impl<'t> Appender<'t> {
         let Some(id) = identify(&new) else {
             // Nobody can have told this before under an id drawn just now.
             let id = EventId::fresh(self.ids, self.recorded_at);
-            return self.push_new(id, new);
+            return self.push_new(id, new, None);
         };
         if let Some(existing) = self.existing(id, &new.payload)? {
             return Ok(Outcome::Existing(existing));
         }
-        self.push_new(id, new)
+        self.push_new(id, new, None)
     }
 
-    /// Adds an event that is known to be new.
-    pub fn push_new(&mut self, id: EventId, new: NewEvent) -> Result<Outcome> {
-        if let Payload::TokensRecorded(record) = &new.payload
-            && record.keys.len() > 1
-        {
-            self.pending_keys.extend(record.keys.iter().map(|key| EventId::from_key(&record.provider, key)));
-        }
+    /// Adds an event that is known to be new. Who has worked out the ids of a record's keys already hands them over.
+    pub fn push_new(&mut self, id: EventId, new: NewEvent, ids: Option<Vec<EventId>>) -> Result<Outcome> {
+        let ids = ids.or_else(|| match &new.payload {
+            Payload::TokensRecorded(record) if record.keys.len() > 1 => Some(key_ids(record)),
+            _ => None,
+        });
+        self.pending_keys.extend(ids.iter().flatten());
         let event = Event {
             id,
             occurred_at: new.occurred_at,
@@ -125,7 +132,7 @@ impl<'t> Appender<'t> {
         let line = event.to_line();
         let leaf = leaf_hash(line.as_bytes());
         self.pending_ids.insert(id, self.pending.len());
-        self.pending.push(Pending { event, line, leaf });
+        self.pending.push(Pending { event, line, leaf, ids });
         let position = Position::new(self.size + self.pending.len() as u64);
         if self.pending.len() >= CHUNK {
             self.flush()?;
@@ -152,8 +159,7 @@ impl<'t> Appender<'t> {
 
     /// Another feed may have told of the same call under another of its keys.
     fn known_call(&mut self, record: &TokenRecord) -> Result<Option<Position>> {
-        let keys = record.keys.iter().map(|key| EventId::from_key(&record.provider, key));
-        if keys.into_iter().any(|key| self.pending_keys.contains(&key)) {
+        if key_ids(record).iter().any(|id| self.pending_keys.contains(id)) {
             self.flush()?;
         }
         let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };
@@ -187,7 +193,7 @@ impl<'t> Appender<'t> {
         let mut position = Position::new(self.size);
         for pending in self.pending.drain(..) {
             position = position.next();
-            self.fold.event(&mut *self.tx, position, &pending.event)?;
+            self.fold.event(&mut *self.tx, position, &pending.event, pending.ids.as_deref())?;
         }
         self.size = position.get();
         self.fold.flush_keys(&mut *self.tx)?;

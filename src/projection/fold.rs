@@ -36,14 +36,23 @@ impl Fold {
             return self.deltas.add(envelope.occurred_at, &record, false);
         }
         let event = envelope.open(position)?;
-        self.event(sink, position, &event)
+        self.event(sink, position, &event, None)
     }
 
-    /// Folds an event that is at hand.
-    pub fn event(&mut self, sink: &mut dyn Sink, position: Position, event: &Event) -> Result<()> {
+    /// Folds an event that is at hand; `ids` are what a record's keys make, where that is known.
+    pub fn event(
+        &mut self,
+        sink: &mut dyn Sink,
+        position: Position,
+        event: &Event,
+        ids: Option<&[EventId]>,
+    ) -> Result<()> {
         match &event.payload {
             Payload::TokensRecorded(record) => {
-                self.index_record(record, event.id, position);
+                match ids {
+                    Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
+                    None => self.index_record(record, event.id, position),
+                }
                 if !self.corrected || !corrections::any(&*sink, event.id)? {
                     return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
                 }
@@ -139,9 +148,15 @@ pub(crate) fn key_entries<'k>(
     id: EventId,
     position: Position,
 ) -> impl Iterator<Item = [u8; 13]> {
-    keys.map(move |key| EventId::from_key(provider, key))
-        .filter(move |alias| *alias != id)
-        .map(move |alias| key_entry(alias, position))
+    alias_entries(keys.map(move |key| EventId::from_key(provider, key)), id, position)
+}
+
+fn alias_entries(
+    aliases: impl Iterator<Item = EventId>,
+    id: EventId,
+    position: Position,
+) -> impl Iterator<Item = [u8; 13]> {
+    aliases.filter(move |alias| *alias != id).map(move |alias| key_entry(alias, position))
 }
 
 /// 8 bytes of hash, 5 of position: room for 10^12 events.

@@ -196,7 +196,7 @@ impl SqliteStore {
         let about = &self.about;
         let fail = |e| about.error(e, "opening the ledger");
         self.connection
-            .execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;")
+            .execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000;")
             .map_err(fail)
     }
 
