@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use crate::tokens::{TokenClass, Usd};
 use crate::view::{GO_ON, Order, STOP, Space, View};
 
-pub(crate) use limits::{Limits, is_metered};
+pub(crate) use limits::is_metered;
 pub(crate) use windows::{AccountWindows, sum_between};
 
 /// Tokens of many records, by class.

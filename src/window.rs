@@ -110,7 +110,9 @@ impl Policy {
                 through(at, self.length())
             }
             Self::Session(SessionPolicy::HourFloor { .. }) => {
-                through(Timestamp::from_millis(at.millis().div_euclid(HOUR) * HOUR), self.length())
+                // A window shorter than an hour could end before the use that opens it.
+                let grain = HOUR.min(self.length());
+                through(Timestamp::from_millis(at.millis().div_euclid(grain) * grain), self.length())
             }
             Self::Session(SessionPolicy::Epoch { .. }) => {
                 let length = self.length();
@@ -164,9 +166,9 @@ impl Timeline<'_> {
         window
     }
 
-    /// Visits the windows with uses from `anchor` on, where `anchor` lies in no window that began before it.
+    /// Visits the windows with uses from `anchor` on, where no window of earlier uses reaches the first of them.
     pub fn each(&self, anchor: Timestamp, visit: &mut dyn FnMut(Window) -> bool) -> Result<()> {
-        let mut floor = anchor;
+        let mut floor = Timestamp::MIN;
         let mut next = (self.next_use)(anchor)?;
         while let Some(at) = next {
             let window = match self.observed_at(at) {
@@ -177,7 +179,8 @@ impl Timeline<'_> {
                     self.opened(at, observed_end.map_or(floor, |end| end.max(floor)))
                 }
             };
-            if !visit(window) {
+            // At the end of time a window cannot end behind its uses.
+            if !visit(window) || window.end <= at {
                 break;
             }
             floor = window.end;

@@ -88,7 +88,11 @@ impl JsonLine {
                 error.column()
             ))
         })?;
-        let mut parsed = Self { id: None, occurred_at: None, record: TokenRecord::new("", "") };
+        if !fields.iter().any(|(name, value)| name == "provider" && value.get() != "null") {
+            return Err(Error::invalid("`provider` is missing: say who served the tokens"));
+        }
+        // The provider is set below; a name that is no provider's would cost a search for what was meant.
+        let mut parsed = Self { id: None, occurred_at: None, record: TokenRecord::new("anthropic", "") };
         let mut keys = Vec::new();
         for (index, (name, value)) in fields.iter().enumerate() {
             if fields.iter().take(index).any(|(earlier, _)| earlier == name) {
@@ -101,9 +105,6 @@ impl JsonLine {
             parsed.set(name, value, &mut keys)?;
         }
         parsed.record.keys.splice(0..0, keys);
-        if parsed.record.provider.is_empty() {
-            return Err(Error::invalid("`provider` is missing: say who served the tokens"));
-        }
         parsed.record.validate()?;
         Ok(parsed)
     }

@@ -18,13 +18,13 @@ use crate::error::Error;
 use crate::event::{NewEvent, TokenRecord};
 use crate::ledger::{Ledger, Outcome};
 use crate::normalise::{self, Format};
-use crate::provider::ProviderId;
+use crate::provider::{CATALOGUE, ProviderId};
 use crate::time::Timestamp;
 
 /// Longest response accepted, in bytes.
 const LONGEST_RESPONSE: u64 = 64 << 20;
-/// Providers that look misspelt and are hinted at in one run.
-const HINTS: usize = 20;
+/// Providers outside the catalogue that are looked at in one run.
+const ODD: usize = 100;
 
 /// Record the tokens of a call, of a provider's response, or of many calls
 ///
@@ -156,7 +156,7 @@ fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> 
         };
         let provider = provider.map_err(|error| Failure::at_line(lines.number(), error))?;
         records += 1;
-        if odd.len() < HINTS && !odd.contains(&*provider) && near_miss(&provider).is_some() {
+        if odd.len() < ODD && !odd.contains(&*provider) && CATALOGUE.iter().all(|known| known.id != provider) {
             odd.insert(provider.into_owned());
         }
     }
@@ -186,13 +186,9 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
     Ok(tally)
 }
 
-fn near_miss(provider: &str) -> Option<String> {
-    ProviderId::new(provider).ok().and_then(|id| id.near_miss())
-}
-
 /// A provider outside the catalogue is taken as it is, but one that looks misspelt is worth a word, until it is declared.
 pub(super) fn hint(provider: &str, ledger: &mut Ledger, now: Timestamp) -> Result<(), Failure> {
-    if let Some(near) = near_miss(provider)
+    if let Some(near) = ProviderId::new(provider)?.near_miss()
         && !ledger.provider(provider, now)?.declared
     {
         say(&format!(

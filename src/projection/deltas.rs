@@ -6,12 +6,12 @@ use std::hash::BuildHasherDefault;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::day::{self, Quarters};
-use super::key::push_text;
+use super::key::{AccountRef, push_text};
 use super::series::Level;
 use super::totals::Totals;
 use super::uses::{self, Instants};
 use crate::error::{Error, Result};
-use crate::event::TokenView;
+use crate::event::{TokenRecord, TokenView};
 use crate::time::Timestamp;
 use crate::view::{Sink, Space};
 
@@ -53,6 +53,11 @@ impl Deltas {
         }
         self.key = key;
         Ok(())
+    }
+
+    /// Makes an account known, whether or not anything counts for it.
+    pub fn name(&mut self, record: &TokenRecord) {
+        self.uses.entry(AccountRef::new(&record.provider, record.account.as_deref()).key()).or_default();
     }
 
     /// Writes the changes to the counters, in key order.

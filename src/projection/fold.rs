@@ -56,7 +56,8 @@ impl Fold {
                 if !self.corrected || !corrections::any(&*sink, event.id)? {
                     return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
                 }
-                // Corrections were here first.
+                // Corrections were here first; the accounts known are the same as if they had come later.
+                self.deltas.name(record);
                 if let Some(now) = effective(&*sink, position, None)? {
                     self.deltas.add(now.at, &TokenView::from(&now.record), false)?;
                 }
@@ -64,6 +65,7 @@ impl Fold {
             Payload::TokensAmended(_) | Payload::EventVoided(_) => {
                 if let Payload::TokensAmended(amend) = &event.payload {
                     self.index_record(&amend.replacement, amend.target, position);
+                    self.deltas.name(&amend.replacement);
                 }
                 self.correct(sink, position, event)?;
             }

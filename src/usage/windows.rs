@@ -5,7 +5,7 @@ use super::{Basis, Usage, WindowUsage};
 use crate::error::Result;
 use crate::event::{Payload, Percent, Position, WindowKind};
 use crate::projection::{AccountRef, Level, Subject, Totals, facts, first_from, scan_days, sum_uses};
-use crate::time::{DAY, QUARTER, Timestamp};
+use crate::time::{DAY, HOUR, QUARTER, Timestamp};
 use crate::view::{GO_ON, Order, View};
 use crate::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
 
@@ -144,13 +144,15 @@ impl<'a> AccountWindows<'a> {
         let days = LOOK_BACK_DAYS + length / DAY;
         scan_days(self.view, Level::Model, Some(today - days), Some(today), &mut |row| {
             if row.series.provider == self.account.provider && row.series.account == self.account.account.as_deref() {
-                active.extend(row.quarters()?.keys().map(|quarter| row.day * 96 + i64::from(*quarter)));
+                let quarters = row.quarters()?.into_keys().map(|quarter| row.day * 96 + i64::from(quarter));
+                active.extend(quarters.filter(|quarter| *quarter <= self.now.millis().div_euclid(QUARTER)));
             }
             GO_ON
         })?;
         active.sort_unstable();
         active.dedup();
-        let wide = length / QUARTER + 2;
+        // A window may begin up to an hour before the use that opens it.
+        let wide = (length + HOUR) / QUARTER + 2;
         let mut pairs = active.windows(2).rev();
         let after_pause = pairs.find_map(|pair| match pair {
             [before, after] if after - before >= wide => Some(*after),

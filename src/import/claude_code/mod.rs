@@ -104,10 +104,13 @@ fn first_time(log: &Path) -> Option<Timestamp> {
 #[derive(Default, Serialize, Deserialize)]
 struct Origin {
     /// The first time in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
     /// The first session named in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     conversation: Option<String>,
     /// When the session began whose subagent wrote the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Timestamp>,
 }
 
@@ -203,7 +206,7 @@ impl LineParser for Parser {
 
 /// Whether a line may be an answer. Lines that say early what else they are need no second look.
 fn may_matter(line: &[u8]) -> bool {
-    ANSWER.find(line).is_some() || (jsonl::kind(line).is_none() && USAGE.find(line).is_some())
+    ANSWER.find(line).is_some() || (!matches!(jsonl::kind(line), Ok(Some(_))) && USAGE.find(line).is_some())
 }
 
 /// The message of a line that is an answer of the API.
@@ -307,9 +310,12 @@ struct Counted {
 impl Counted {
     fn new(usage: &str) -> Result<Self, String> {
         let unknown = |error: crate::Error| format!("unknown shape: {error}");
-        let counts = normalise::usage(Format::Anthropic, usage).map_err(unknown)?;
+        let counts = normalise::usage(Format::ClaudeCode, usage).map_err(unknown)?;
         counts.tokens.validate().map_err(unknown)?;
         let total = counts.tokens.total().map_err(unknown)?;
         Ok(Self { counts, total })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,14 +12,16 @@ use crate::import::source::Found;
 use crate::time::Timestamp;
 
 /// Calls recorded and not yet seen in the counter that are kept in mind.
-const MAX_OPEN: usize = 16;
+const MAX_OPEN: usize = 4;
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Calls {
     /// Calls recorded, but not seen in the counter yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     recorded: Vec<Open>,
     /// The last call seen in the counter, unless it was recorded too.
+    #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<Open>,
     #[serde(skip)]
     found: Vec<Found>,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::import::jsonl::{self, Cursor};
+use crate::import::jsonl::{self, Cursor, Declined};
 
 /// What a line is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Kind {
         Self::quick(line).unwrap_or(Self::Unclear)
     }
 
-    fn quick(line: &[u8]) -> Option<Self> {
+    fn quick(line: &[u8]) -> Result<Self, Declined> {
         let mut cursor = Cursor::new(line)?;
         while let Some(key) = cursor.key()? {
             match (key, cursor.skip_scalar()?) {
                 (b"type", b"\"event_msg\"") => break,
-                (b"type", kind) => return Some(Self::named(kind)),
+                (b"type", kind) => return Ok(Self::named(kind)),
                 _ => {}
             }
         }
@@ -44,12 +44,12 @@ impl Kind {
                 cursor.skip_scalar()?;
             } else if cursor.enter()? && cursor.key()? == Some(b"type") {
                 let count = cursor.skip()? == b"\"token_count\"";
-                return Some(if count { Self::Count } else { Self::Other });
+                return Ok(if count { Self::Count } else { Self::Other });
             } else {
-                return None;
+                break;
             }
         }
-        None
+        Err(Declined)
     }
 
     fn named(quoted: &[u8]) -> Self {

@@ -142,12 +142,12 @@ impl LineParser for Parser {
 
 /// The time a line of any kind says it was written at.
 fn first_time(line: &[u8]) -> Option<Timestamp> {
-    let mut cursor = jsonl::Cursor::new(line)?;
-    while let Some(key) = cursor.key()? {
+    let mut cursor = jsonl::Cursor::new(line).ok()?;
+    while let Some(key) = cursor.key().ok()? {
         if key == b"timestamp" {
-            return cursor.string()??.parse().ok();
+            return cursor.string().ok()??.parse().ok();
         }
-        cursor.skip()?;
+        cursor.skip().ok()?;
     }
     None
 }
@@ -160,3 +160,6 @@ fn counts(line: &[u8]) -> bool {
 fn time<P>(line: &Line<'_, P>) -> Result<Timestamp, String> {
     jsonl::time(line.timestamp.as_deref())
 }
+
+#[cfg(test)]
+mod tests;

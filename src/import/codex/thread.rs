@@ -16,6 +16,9 @@ use crate::time::Timestamp;
 /// Threads further up than this are not looked for.
 const MAX_PARENTS: usize = 8;
 
+/// How long after a fork began the repetition of its parents' calls may last, in milliseconds.
+const REPLAY: i64 = 2_000;
+
 /// The state of one rollout; a later run goes on from it.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,12 +28,17 @@ pub(super) struct Thread {
     /// The file's name for it, until then.
     file: String,
     /// The threads whose history may be repeated here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     parents: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
     pub began: Option<Timestamp>,
     /// The counter when it was last shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<Vector>,
     /// A call of this thread's own was recorded: what it repeats of its parents is over.
     own: bool,
@@ -132,10 +140,10 @@ impl Thread {
             }
         };
         let mut keys = vec![key(self.id(), &total)];
-        // What a fork repeats of its parent stands at its head, at the parent's times or in the moment of the fork.
-        // A later call may move two forks' counters alike: it is no call of the parent's.
-        let repeated = self.began.is_none_or(|began| at <= began.plus(REPLAY));
-        if !self.own && repeated {
+        // What a fork repeats of its parents stands at its head, at their times or in the moment of the fork. A later
+        // call may move two forks' counters alike: it is no call of their parent's.
+        let at_its_head = self.began.is_none_or(|began| at <= began.plus(REPLAY));
+        if !self.own && at_its_head {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
         let found = self.found(at, keys, &used)?;
@@ -194,9 +202,6 @@ impl Thread {
         Ok(Found { at, record })
     }
 }
-
-/// How long after a fork began the repetition of its parent's calls may last, in milliseconds.
-const REPLAY: i64 = 2_000;
 
 /// The name of a call that has none: nothing else moves a thread's counter to the same total.
 fn key(thread: &str, total: &Vector) -> String {

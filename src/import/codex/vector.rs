@@ -15,20 +15,19 @@ impl Vector {
     pub fn parse(usage: &RawValue) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Usage {
-            input_tokens: Option<u64>,
-            cached_input_tokens: Option<u64>,
-            output_tokens: Option<u64>,
-            reasoning_output_tokens: Option<u64>,
-            total_tokens: Option<u64>,
+            #[serde(rename = "input_tokens")]
+            input: Option<u64>,
+            #[serde(rename = "cached_input_tokens")]
+            cached: Option<u64>,
+            #[serde(rename = "output_tokens")]
+            output: Option<u64>,
+            #[serde(rename = "reasoning_output_tokens")]
+            reasoning: Option<u64>,
+            #[serde(rename = "total_tokens")]
+            total: Option<u64>,
         }
         let usage: Usage = serde_json::from_str(usage.get()).map_err(|error| jsonl::refusal(&error))?;
-        let counts = [
-            usage.input_tokens,
-            usage.cached_input_tokens,
-            usage.output_tokens,
-            usage.reasoning_output_tokens,
-            usage.total_tokens,
-        ];
+        let counts = [usage.input, usage.cached, usage.output, usage.reasoning, usage.total];
         Ok(Self(counts.map(Option::unwrap_or_default)))
     }
 

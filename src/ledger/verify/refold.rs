@@ -7,7 +7,7 @@ use super::{Findings, exact};
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
-    Fingerprint, FingerprintWeights, add_stored, describe, effective, file_small, key_entries, root,
+    AccountRef, Fingerprint, FingerprintWeights, add_stored, describe, effective, file_small, key_entries, root,
 };
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
@@ -22,6 +22,8 @@ pub(super) fn compare(view: &dyn View, seen: Seen, weights: FingerprintWeights, 
         let event = Event::from_line(*position, line)?;
         file_small(&mut refolded, &event, *position)?;
         if let Payload::TokensAmended(amend) = &event.payload {
+            let account = AccountRef::new(&amend.replacement.provider, amend.replacement.account.as_deref());
+            accounts.insert(account.into_owned());
             let keys = amend.replacement.keys.iter().map(String::as_str);
             for entry in key_entries(&amend.replacement.provider, keys, amend.target, *position) {
                 sums.row(Space::Keys, &entry);
@@ -40,10 +42,7 @@ pub(super) fn compare(view: &dyn View, seen: Seen, weights: FingerprintWeights, 
             sums.record(event.occurred_at, &TokenView::from(record), true)?;
         }
         if let Some(now) = effective(&refolded, position, None)? {
-            let record = TokenView::from(&now.record);
-            sums.record(now.at, &record, false)?;
-            accounts
-                .insert(crate::projection::AccountRef::new(&record.provider, record.account.as_deref()).into_owned());
+            sums.record(now.at, &TokenView::from(&now.record), false)?;
         }
     }
     for account in &accounts {
