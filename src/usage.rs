@@ -13,6 +13,10 @@ use crate::time::Timestamp;
 use crate::tokens::{TokenClass, Usd};
 use crate::view::{GO_ON, Order, STOP, Space, View};
 
+#[cfg(feature = "cli")]
+pub(crate) use limits::Limits;
+#[cfg(feature = "cli")]
+pub(crate) use limits::Limits;
 pub(crate) use limits::is_metered;
 pub(crate) use windows::{AccountWindows, sum_between};
 

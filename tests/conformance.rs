@@ -94,7 +94,7 @@ fn each_broken_store_fails_the_rules_it_breaks_and_no_others() {
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         // More threads than cores: most of the time is spent waiting for what must not happen.
-        for _ in 0..6 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(breakage) = stores.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let failed = failed_by(breakage);

@@ -1,5 +1,6 @@
 //! `show`: one event, where it stands, and what it counts as now.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::Args;
@@ -19,17 +20,18 @@ use crate::event::{Event, Payload, Position, TokenRecord};
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
+use crate::usage::accounts;
 
 /// Show an event: its line, its leaf hash, and what it counts as now
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger show 120\n  \
-    usage-ledger show --provider anthropic msg_01ABC")]
+    usage-ledger show msg_01ABC")]
 pub(super) struct ShowArgs {
-    /// A position or an event id; with --provider, a key
+    /// A position, an event id, or the provider's own key: a message, response or request id
     #[arg(value_name = "POSITION|ID|KEY")]
     event: String,
-    /// Finds the record by this provider's own key: a message, response or request id
+    /// The provider whose key it is
     #[arg(long)]
     provider: Option<ProviderId>,
 }
@@ -62,7 +64,10 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         Some(provider) => sight
             .find(provider.as_str(), &args.event)?
             .ok_or_else(|| Error::NotFound { what: format!("of {provider} with the key `{}`", args.event) })?,
-        None => args.event.parse::<Target>()?.position(&sight)?,
+        None => match args.event.parse()? {
+            Target::Other(key) => by_key(&key, &sight)?,
+            target => target.position(&sight)?,
+        },
     };
     let (_, line) =
         sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
@@ -91,6 +96,27 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         writeln!(out, "as       {}", super::output::Plain(&record(&now.record)))?;
     }
     Ok(writeln!(out, "{}", pretty(&line))?)
+}
+
+/// The record that a key finds, whichever of this ledger's providers made it.
+fn by_key(key: &str, sight: &Sight<'_>) -> Result<Position, Failure> {
+    let mut found = BTreeMap::new();
+    for account in accounts(sight.view())? {
+        if let Some(position) = sight.find(&account.provider, key)? {
+            found.insert(position, account.provider);
+        }
+    }
+    match found.first_key_value() {
+        None => Err(Error::NotFound { what: format!("with the position, id or key `{key}`") }.into()),
+        Some((position, _)) if found.len() == 1 => Ok(*position),
+        Some(_) => {
+            let providers: Vec<_> = found.into_values().collect();
+            Err(Failure::usage(format!(
+                "several providers have a record with the key `{key}`: say --provider with one of {}",
+                providers.join(", ")
+            )))
+        }
+    }
 }
 
 /// Whether the event has its effect, and what a token record counts as.

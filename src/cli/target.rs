@@ -33,7 +33,7 @@ impl Target {
             Self::Id(id) => sight.position(*id),
             Self::Other(text) => Err(Error::invalid(format!(
                 "`{text}` is neither a position nor an event id: `usage-ledger log` prints both, and \
-                 `usage-ledger show --provider NAME KEY` finds a record by its provider's own key"
+                 `usage-ledger show KEY` finds a record by its provider's own key"
             ))),
         }
     }

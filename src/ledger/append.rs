@@ -118,10 +118,14 @@ impl<'t> Appender<'t> {
     /// Adds an event that is known to be new. Who has worked out the ids of a record's keys already hands them over.
     pub fn push_new(&mut self, id: EventId, new: NewEvent, ids: Option<Vec<EventId>>) -> Result<Outcome> {
         let ids = ids.or_else(|| match &new.payload {
-            Payload::TokensRecorded(record) if record.keys.len() > 1 => Some(key_ids(record)),
+            // A single key makes the event's id, unless the caller gave one.
+            Payload::TokensRecorded(record) if record.keys.len() > 1 || new.id.is_some() => Some(key_ids(record)),
             _ => None,
         });
         self.pending_keys.extend(ids.iter().flatten());
+        if let Payload::TokensAmended(amend) = &new.payload {
+            self.pending_keys.extend(key_ids(&amend.replacement));
+        }
         let event = Event {
             id,
             occurred_at: new.occurred_at,
@@ -159,7 +163,7 @@ impl<'t> Appender<'t> {
 
     /// Another feed may have told of the same call under another of its keys.
     fn known_call(&mut self, record: &TokenRecord) -> Result<Option<Position>> {
-        if key_ids(record).iter().any(|id| self.pending_keys.contains(id)) {
+        if key_ids(record).iter().any(|id| self.pending_keys.contains(id) || self.pending_ids.contains_key(id)) {
             self.flush()?;
         }
         let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };

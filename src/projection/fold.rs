@@ -199,7 +199,14 @@ fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) ->
     for candidate in candidates {
         match Event::from_line(candidate, &view.expect_line(candidate)?)?.payload {
             Payload::TokensRecorded(record) if matches(&record) => return Ok(Some(candidate)),
-            Payload::TokensAmended(amend) if matches(&amend.replacement) => return view.position_of(amend.target),
+            Payload::TokensAmended(amend) if matches(&amend.replacement) => {
+                // Its record may not have arrived, and nobody can amend what is no record.
+                if let Some(target) = view.position_of(amend.target)?
+                    && Event::from_line(target, &view.expect_line(target)?)?.payload.kind() == "tokens_recorded"
+                {
+                    return Ok(Some(target));
+                }
+            }
             _ => {}
         }
     }

@@ -284,7 +284,8 @@ macro_rules! changes_rows {
 }
 
 fn cut(line: &mut Line, bytes: usize) {
-    line.body.truncate(line.body.floor_char_boundary(bytes));
+    let end = line.body.char_indices().map(|(at, _)| at).find(|at| *at >= bytes);
+    line.body.truncate(end.unwrap_or(line.body.len()));
 }
 
 changes_rows! {

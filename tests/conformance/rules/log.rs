@@ -100,7 +100,7 @@ pub fn the_bytes_of_a_body_come_back(factory: &dyn Factory) {
 
 pub fn a_large_body_comes_back(factory: &dyn Factory) {
     let mut store = factory.open();
-    let large = "Voil\u{e0}: 3.2 megabytes of this. ".repeat(100_000);
+    let large = "Voil\u{e0}: 3.2 megabytes of this;".repeat(100_000);
     commit(&mut *store, &[Line::new(1), Line::with_body(2, large.clone()), Line::new(3)]);
     let view = store.read().unwrap();
     let found = rows_from(&*view, 2);
