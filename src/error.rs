@@ -5,6 +5,15 @@ use std::path::PathBuf;
 use crate::event::{EventId, Position};
 
 /// `Result` with this crate's [`Error`].
+///
+/// ```
+/// use usage_ledger::{ProviderId, Result};
+/// fn canonical(name: &str) -> Result<String> {
+///     Ok(ProviderId::resolve(name)?.to_string())
+/// }
+/// assert_eq!(canonical("claude")?, "anthropic");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed. Each variant says what the caller can do.

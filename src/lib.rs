@@ -1,4 +1,73 @@
 //! An event-sourced, tamper-evident ledger of LLM token usage.
+//!
+//! Every token record and every provider switch is an event: one line of JSON, stored once and never changed. Counters
+//! (a provider's session window, its week, all time) are folds over those events, kept up to date in the transaction
+//! that appends them. A switch is a marker in the fold, never a reset. Corrections are events too, and an RFC 6962
+//! Merkle tree over all lines shows whether anything was altered.
+//!
+//! ```
+//! use usage_ledger::event::LimitSet;
+//! use usage_ledger::{AsOf, Ledger, Report, ReportKey::{Day, Provider}, Timestamp, TokenRecord};
+//!
+//! let now: Timestamp = "2026-11-23T20:00:00Z".parse()?; // or chrono::Utc::now()
+//! let mut ledger = Ledger::in_memory()?; // or Ledger::open("usage.db")
+//! ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
+//! let call = TokenRecord::new("anthropic", "claude-opus-4-5").input(620).output(140).project("acme").key("msg_1");
+//! ledger.record(call.clone(), now)?;
+//! ledger.record(call, now)?; // a retry: the same key is the same call, counted once
+//!
+//! let verdict = ledger.budget("anthropic", now)?; // may I run?
+//! assert!(verdict.gated, "{}", verdict.reason); // 76 % used, 10 % are kept as a margin
+//! ledger.switch_provider("ollama", &verdict.reason, now)?;
+//! ledger.record(TokenRecord::new("ollama", "qwen3").input(50), now)?;
+//!
+//! let usage = ledger.provider("anthropic", now)?;
+//! assert_eq!(usage.session.usage.tokens.total(), 760); // the switch wiped nothing
+//! let table = ledger.report(&Report::by(Day).and(Provider))?;
+//! assert_eq!((table.rows.len(), table.total.tokens.total()), (2, 810));
+//! let then = ledger.as_of(AsOf::Position(2.into()))?; // what was known before the switch?
+//! assert_eq!(then.status(now)?.switches, 0);
+//! assert!(ledger.verify()?.ok); // every hash, the tree and all counters, worked out again
+//! # Ok::<(), usage_ledger::Error>(())
+//! ```
+//!
+//! # Where to start
+//!
+//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Sight`] answers several questions about one state.
+//! * [`TokenRecord`] is what one call used; [`normalise`] makes it of a provider's own response.
+//! * [`Report`] asks who used how much; [`budget`] decides whether a run may start; [`usage`] says what windows hold.
+//! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other programs.
+//! * [`Error`] lists all that can go wrong, and what to do about it.
+//!
+//! The library never reads the clock: every call that depends on the time takes it as `now`.
+//!
+//! # What it is not
+//!
+//! * Not a proxy: it knows what agents log and what you record, not your traffic. It makes no network call.
+//! * Not a price list: there is no price table, so a computed cost is `None`; cost that was reported is summed exactly.
+//! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
+//! * Not proof against the owner of the file: who rewrites lines, tree and counters together is found only against a
+//!   root noted elsewhere ([`Ledger::root`]).
+//! * Not a store of prompts or completions: a record has counts, names and the provider's usage object.
+//!
+//! # Limits
+//!
+//! * A count is at most [`MAX_COUNT`] tokens (2^53 − 1); sums are checked, never wrapped.
+//! * Times are whole milliseconds in UTC, years 1 to 9999; rollups are by quarter of an hour, a report that cuts finer
+//!   reads the records instead.
+//! * A text field is at most 4096 bytes, a provider id at most 64 ([`ProviderId::MAX_LEN`]).
+//! * Money is US dollars, exact to 12 decimals.
+//! * One writer at a time: others wait, up to 60 s by default ([`store::Options::busy_timeout_seconds`]). Readers do not.
+//! * [`store::MemoryStore`] copies the whole ledger on each write: it is for tests and short-lived ledgers.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `cli` | yes | the command `usage-ledger`, with `import` |
+//! | `import` | by `cli` | `import`: the logs of Claude Code and Codex into a ledger |
+//!
+//! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export.
 
 pub mod audit;
 pub mod budget;

@@ -13,6 +13,14 @@ use crate::time::{QUARTER, Timestamp, Zone};
 pub use table::{Table, TableRow};
 
 /// What rows of a report are told apart by.
+///
+/// ```
+/// use usage_ledger::ReportKey;
+/// assert_eq!("day".parse::<ReportKey>()?, ReportKey::Day);
+/// assert_eq!("label:team".parse::<ReportKey>()?, ReportKey::Label("team".to_owned()));
+/// assert!("colour".parse::<ReportKey>().is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReportKey {
@@ -44,6 +52,11 @@ pub enum ReportKey {
 
 impl ReportKey {
     /// Its name in flags, JSON and column heads.
+    ///
+    /// ```
+    /// # use usage_ledger::ReportKey;
+    /// assert_eq!(ReportKey::Label("team".to_owned()).name(), "label:team");
+    /// ```
     pub fn name(&self) -> String {
         match self {
             Self::Provider => "provider".into(),
@@ -83,6 +96,10 @@ impl ReportKey {
 impl std::str::FromStr for ReportKey {
     type Err = Error;
 
+    /// Reads a [`name`](ReportKey::name).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is no key; the message lists those there are.
     fn from_str(name: &str) -> Result<Self> {
         Ok(match name {
             "provider" => Self::Provider,
@@ -130,34 +147,94 @@ pub struct Report {
 
 impl Report {
     /// Rows by one key.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
+    /// assert_eq!(ledger.report(&Report::by(ReportKey::Provider))?.rows.len(), 2);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn by(key: ReportKey) -> Self {
         Self::by_all([key])
     }
 
     /// Rows by several keys; by none there is only the total.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let table = ledger.report(&Report::by_all([]))?;
+    /// assert!(table.rows.is_empty());
+    /// assert_eq!(table.total.tokens.total(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn by_all(keys: impl IntoIterator<Item = ReportKey>) -> Self {
         Self { by: keys.into_iter().collect(), since: None, until: None, zone: Zone::UTC, filters: Vec::new() }
     }
 
     /// And by another key.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey::{Model, Provider}};
+    /// let table = Ledger::in_memory()?.report(&Report::by(Provider).and(Model))?;
+    /// assert_eq!(table.keys, [Provider, Model]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn and(mut self, key: ReportKey) -> Self {
         self.by.push(key);
         self
     }
 
     /// Only what happened at or after this instant.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let by_day = || Report::by(ReportKey::Day);
+    /// assert_eq!(ledger.report(&by_day().since(now))?.total.requests, 1); // the instant itself is in
+    /// assert_eq!(ledger.report(&by_day().since(now.plus(1)))?.total.requests, 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn since(mut self, since: impl Into<Timestamp>) -> Self {
         self.since = Some(since.into());
         self
     }
 
     /// Only what happened before this instant.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let by_day = || Report::by(ReportKey::Day);
+    /// assert_eq!(ledger.report(&by_day().until(now))?.total.requests, 0); // the instant itself is out
+    /// assert_eq!(ledger.report(&by_day().until(now.plus(1)))?.total.requests, 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn until(mut self, until: impl Into<Timestamp>) -> Self {
         self.until = Some(until.into());
         self
     }
 
     /// Days, weeks and months of this zone. Default UTC.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let evening: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), evening)?;
+    /// let table = ledger.report(&Report::by(ReportKey::Day).tz("Asia/Tokyo".parse()?))?;
+    /// assert_eq!(table.rows[0].keys, [Some("2026-11-24".to_owned())]); // it is tomorrow there
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn tz(mut self, zone: Zone) -> Self {
         self.zone = zone;
         self
@@ -167,6 +244,18 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a key of time: use [`since`](Self::since) and [`until`](Self::until).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Model, Provider}, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
+    /// let table = ledger.report(&Report::by(Model).only(Provider, "ollama")?)?;
+    /// assert_eq!(table.total.tokens.total(), 2);
+    /// assert!(Report::by(Model).only(Day, "2026-11-23").is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn only(mut self, key: ReportKey, value: impl Into<String>) -> Result<Self> {
         if key.is_time() || key == ReportKey::Window {
             return Err(Error::invalid(format!("a report cannot be filtered by {}: use since and until", key.name())));
@@ -218,6 +307,16 @@ impl Sight<'_> {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let before = ledger.as_of(AsOf::Position(0.into()))?;
+    /// assert!(before.report(&Report::by(ReportKey::Model))?.rows.is_empty());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn report(&self, report: &Report) -> Result<Table> {
         run(self, report)
     }
@@ -228,6 +327,16 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
+    /// let table = ledger.report(&Report::by(ReportKey::Model))?;
+    /// assert_eq!(table.rows[0].usage.tokens.total(), 42);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn report(&mut self, report: &Report) -> Result<Table> {
         self.sight()?.report(report)
     }

@@ -10,14 +10,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Result};
 
 /// Milliseconds in one second.
+///
+/// ```
+/// assert_eq!(usage_ledger::time::SECOND, 1_000);
+/// ```
 pub const SECOND: i64 = 1_000;
 /// Milliseconds in one minute.
+///
+/// ```
+/// assert_eq!(usage_ledger::time::MINUTE, 60_000);
+/// ```
 pub const MINUTE: i64 = 60 * SECOND;
 /// Milliseconds in one hour.
+///
+/// ```
+/// assert_eq!(usage_ledger::time::HOUR, 3_600_000);
+/// ```
 pub const HOUR: i64 = 60 * MINUTE;
 /// Milliseconds in one UTC day.
+///
+/// ```
+/// # use usage_ledger::{Timestamp, time::DAY};
+/// assert_eq!(Timestamp::from_millis(DAY).to_string(), "1970-01-02T00:00:00.000Z");
+/// ```
 pub const DAY: i64 = 24 * HOUR;
 /// Milliseconds in a quarter of an hour, the grain of the rollups.
+///
+/// ```
+/// # use usage_ledger::time::{DAY, QUARTER};
+/// assert_eq!(DAY / QUARTER, 96);
+/// ```
 pub const QUARTER: i64 = 15 * MINUTE;
 
 /// An instant in UTC, in milliseconds since 1970-01-01T00:00:00Z.
@@ -35,8 +57,18 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The first instant that RFC 3339 can print, `0001-01-01T00:00:00.000Z`.
+    ///
+    /// ```
+    /// # use usage_ledger::Timestamp;
+    /// assert_eq!(Timestamp::MIN.to_string(), "0001-01-01T00:00:00.000Z");
+    /// ```
     pub const MIN: Self = Self(-62_135_596_800_000);
     /// The last instant that RFC 3339 can print, `9999-12-31T23:59:59.999Z`.
+    ///
+    /// ```
+    /// # use usage_ledger::Timestamp;
+    /// assert_eq!(Timestamp::MAX.plus(1), Timestamp::MAX); // clamped
+    /// ```
     pub const MAX: Self = Self(253_402_300_799_999);
 
     /// An instant from milliseconds since the Unix epoch, clamped to [`MIN`](Self::MIN)..=[`MAX`](Self::MAX).
@@ -189,6 +221,9 @@ impl FromStr for Timestamp {
     type Err = Error;
 
     /// Reads RFC 3339 with any offset; finer than a millisecond is cut off.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTime`] for another shape or a year outside 1 to 9999.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(fast) = Self::parse_fast(text) {
             return Ok(fast);
@@ -241,6 +276,12 @@ pub struct Zone(chrono_tz::Tz);
 
 impl Zone {
     /// Coordinated universal time.
+    ///
+    /// ```
+    /// # use usage_ledger::Zone;
+    /// assert_eq!("UTC".parse::<Zone>()?, Zone::UTC);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const UTC: Self = Self(chrono_tz::Tz::UTC);
 
     /// The wall clock of this zone at an instant.
@@ -263,6 +304,15 @@ impl Zone {
     }
 
     /// The instant at which a local day begins, in a zone where clocks may jump over midnight.
+    ///
+    /// ```
+    /// # use usage_ledger::Zone;
+    /// let zone: Zone = "America/Sao_Paulo".parse()?;
+    /// // Here clocks went from midnight to one in the morning.
+    /// let start = zone.start_of_day("2018-11-04".parse()?);
+    /// assert_eq!(start.to_string(), "2018-11-04T03:00:00.000Z");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start_of_day(self, day: NaiveDate) -> Timestamp {
         self.instant(day.and_time(chrono::NaiveTime::MIN))
     }
@@ -289,6 +339,10 @@ impl Zone {
 impl FromStr for Zone {
     type Err = Error;
 
+    /// Reads a name of the IANA database.
+    ///
+    /// # Errors
+    /// [`Error::UnknownZone`] when the name is not in it.
     fn from_str(name: &str) -> Result<Self> {
         name.parse().map(Self).map_err(|_| Error::UnknownZone { name: name.to_owned() })
     }

@@ -9,6 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Result};
 
 /// The largest count one record may carry, 2^53 − 1: every JSON reader keeps it exact.
+///
+/// Source: RFC 8259 §6, on numbers that all readers agree on.
+///
+/// ```
+/// use usage_ledger::{Ledger, MAX_COUNT, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT), now).is_ok());
+/// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT + 1), now).is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// One of the disjoint classes a token is counted in.
@@ -38,6 +49,12 @@ pub enum TokenClass {
 
 impl TokenClass {
     /// Every class, in the order in which they are stored and printed.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenClass;
+    /// let names = TokenClass::ALL.map(TokenClass::name);
+    /// assert_eq!((names[0], names[6]), ("input", "reasoning"));
+    /// ```
     pub const ALL: [Self; 7] = [
         Self::Input,
         Self::CacheRead,
@@ -49,6 +66,11 @@ impl TokenClass {
     ];
 
     /// The name used in events, flags and JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenClass;
+    /// assert_eq!(TokenClass::CacheRead.name(), "cache_read");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -98,7 +120,14 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The count of one class, if it was reported.
+    /// The count of one class in tokens, if it was reported.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, Tokens};
+    /// let tokens = Tokens { output: Some(0), ..Tokens::default() };
+    /// assert_eq!(tokens.get(TokenClass::Output), Some(0)); // reported as zero
+    /// assert_eq!(tokens.get(TokenClass::Input), None); // not reported
+    /// ```
     pub const fn get(&self, class: TokenClass) -> Option<u64> {
         match class {
             TokenClass::Input => self.input,
@@ -112,6 +141,13 @@ impl Tokens {
     }
 
     /// Sets the count of one class.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, Tokens};
+    /// let mut tokens = Tokens::default();
+    /// tokens.set(TokenClass::CacheRead, Some(80));
+    /// assert_eq!(tokens.cache_read, Some(80));
+    /// ```
     pub const fn set(&mut self, class: TokenClass, count: Option<u64>) {
         match class {
             TokenClass::Input => self.input = count,
@@ -143,10 +179,17 @@ impl Tokens {
         ]
     }
 
-    /// The sum of all classes.
+    /// The sum of all classes, in tokens.
     ///
     /// # Errors
     /// [`Error::Overflow`] when the sum does not fit into 64 bits.
+    ///
+    /// ```
+    /// # use usage_ledger::Tokens;
+    /// let tokens = Tokens { input: Some(20), cache_read: Some(80), output: Some(5), ..Tokens::default() };
+    /// assert_eq!(tokens.total()?, 105);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn total(&self) -> Result<u64> {
         self.counts().iter().try_fold(0_u64, |sum, n| sum.checked_add(*n)).ok_or(Error::Overflow { what: "token sum" })
     }
@@ -196,6 +239,13 @@ impl Usd {
     ///
     /// # Errors
     /// [`Error::Overflow`] when it has more than 28 digits.
+    ///
+    /// ```
+    /// # use usage_ledger::Usd;
+    /// let cent: Usd = "0.01".parse()?;
+    /// assert_eq!(cent.checked_add("0.00000001".parse()?)?.to_string(), "0.01000001"); // exact
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn checked_add(self, other: Self) -> Result<Self> {
         self.0.checked_add(other.0).map(Self).ok_or(Error::Overflow { what: "cost" })
     }
@@ -224,7 +274,10 @@ impl fmt::Display for Usd {
 impl FromStr for Usd {
     type Err = Error;
 
-    /// Reads plain (`0.33`) and scientific (`3.3e-1`) decimals.
+    /// Reads plain (`0.33`) and scientific (`3.3e-1`) decimals, in US dollars.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything else, [`Error::Overflow`] for more digits than fit.
     fn from_str(text: &str) -> Result<Self> {
         let parsed = if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str(text) };
         let value = parsed.map_err(|e| {

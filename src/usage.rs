@@ -15,21 +15,30 @@ use crate::view::{GO_ON, Order, STOP, Space, View};
 
 #[cfg(feature = "cli")]
 pub(crate) use limits::Limits;
-#[cfg(feature = "cli")]
-pub(crate) use limits::Limits;
 pub(crate) use limits::is_metered;
 pub(crate) use windows::{AccountWindows, sum_between};
 
 /// Tokens of many records, by class.
 ///
 /// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(30), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(10).output(2), now)?;
+/// let sums = ledger.provider("openai", now)?.all_time.tokens;
+/// assert_eq!(sums.total(), 42);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenSums {
     counts: [u64; 7],
 }
 
 impl TokenSums {
-    /// The sum of one class.
+    /// The sum of one class, in tokens.
     ///
     /// ```
     /// use usage_ledger::{TokenClass, usage::TokenSums};
@@ -39,14 +48,29 @@ impl TokenSums {
         TokenClass::ALL.iter().zip(self.counts).find(|(c, _)| **c == class).map_or(0, |(_, count)| count)
     }
 
-    /// The three cache write classes together.
+    /// The three cache write classes together, in tokens; what would pass 64 bits stays at the largest number.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenClass, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let call = TokenRecord::new("anthropic", "claude-opus-4-5");
+    /// ledger.record(call.count(TokenClass::CacheWrite5m, 7).count(TokenClass::CacheWrite1h, 3), now)?;
+    /// assert_eq!(ledger.provider("anthropic", now)?.all_time.tokens.cache_write(), 10);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn cache_write(&self) -> u64 {
         [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite]
             .iter()
             .fold(0, |sum, class| sum.saturating_add(self.get(*class)))
     }
 
-    /// All classes together.
+    /// All classes together, in tokens; what would pass 64 bits stays at the largest number.
+    ///
+    /// ```
+    /// # use usage_ledger::usage::TokenSums;
+    /// assert_eq!(TokenSums::default().total(), 0);
+    /// ```
     pub fn total(&self) -> u64 {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
@@ -69,6 +93,17 @@ impl Serialize for TokenSums {
 }
 
 /// Cost of many records. An unknown price is never 0.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1).cost("0.25".parse()?), now)?;
+/// let cost = ledger.provider("anthropic", now)?.all_time.cost;
+/// assert_eq!(cost.reported_usd, Some("0.25".parse()?));
+/// assert_eq!(cost.usd, None); // no price table: unknown, not zero
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Computed from a price table; `None` while no record has a known price.
@@ -111,6 +146,15 @@ impl Usage {
 }
 
 /// What a window's numbers rest on.
+///
+/// ```
+/// use usage_ledger::{Ledger, usage::Basis};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// assert_eq!(ledger.provider("ollama", now)?.session.basis, Basis::Unmetered);
+/// assert_eq!(ledger.provider("openai", now)?.session.basis, Basis::Unknown); // no limit, no observation
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Basis {
     /// The provider said it, and nothing was used since.
@@ -131,6 +175,18 @@ pub enum Basis {
 }
 
 /// One quota window of a provider account, now.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::LimitSet};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(250), now)?;
+/// let window = ledger.provider("openai", now)?.session;
+/// assert_eq!(window.percent, Some("25".parse()?));
+/// assert_eq!(window.resets_at, Some("2026-11-24T01:00:00Z".parse()?)); // five hours after the first use
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowUsage {
     /// What was used in it.
@@ -153,6 +209,19 @@ pub struct WindowUsage {
 }
 
 /// A provider account: its windows now, and all time.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
+/// ledger.switch_provider("openai", "", now.plus(1))?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(7), now.plus(2))?;
+/// let usage = ledger.provider("openai", now.plus(2))?;
+/// assert_eq!(usage.all_time.tokens.total(), 107);
+/// assert_eq!(usage.since_switch.unwrap().tokens.total(), 7);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProviderUsage {
     /// The provider.
@@ -176,6 +245,16 @@ pub struct ProviderUsage {
 }
 
 /// A switch on the time line of providers.
+///
+/// ```
+/// use usage_ledger::Ledger;
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.switch_provider("ollama", "rate limited", now)?;
+/// let switch = &ledger.status(now)?.timeline[0];
+/// assert_eq!((switch.position.get(), switch.switch.to.as_str()), (1, "ollama"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switch {
     /// Where it is in the log.

@@ -11,6 +11,12 @@ use crate::event::{EventId, Position};
 use crate::time::Timestamp;
 
 /// The last event of a ledger.
+///
+/// ```
+/// use usage_ledger::{Ledger, store::Head};
+/// assert_eq!(Ledger::in_memory()?.head()?, Head::default()); // position 0, the epoch
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// Its position, which is also the number of events; 0 when there is none.
@@ -20,6 +26,21 @@ pub struct Head {
 }
 
 /// One row of the log: a line and the columns it can be found by.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, STOP};
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut store = MemoryStore::new();
+/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// store.read()?.rows(1.into(), &mut |_, row| {
+///     assert_eq!((row.occurred_at, row.kind), (now, 0));
+///     assert!(row.body.contains("tokens_recorded"));
+///     STOP
+/// })?;
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
     /// The event's id.
@@ -35,6 +56,21 @@ pub struct Row<'a> {
 }
 
 /// Which way a scan goes.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, Order, STOP, Space};
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// tx.put(Space::Facts, b"a", Some(b""))?;
+/// tx.put(Space::Facts, b"b", Some(b""))?;
+/// let mut last = Vec::new();
+/// tx.scan(Space::Facts, b"", b"", Order::Descending, &mut |key, _| {
+///     last = key.to_vec();
+///     STOP
+/// })?;
+/// assert_eq!(last, b"b");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// From the least key up.
@@ -44,28 +80,126 @@ pub enum Order {
 }
 
 /// What a visitor tells a scan: go on, or stop.
+///
+/// ```
+/// use usage_ledger::store::{Flow, GO_ON, STOP};
+/// let up_to = |most: u64| move |seen: u64| -> Flow { if seen < most { GO_ON } else { STOP } };
+/// assert!(up_to(3)(2)?.is_continue());
+/// assert!(up_to(3)(3)?.is_break());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub type Flow = Result<ControlFlow<()>>;
 
 /// Goes on with a scan.
+///
+/// ```
+/// # use usage_ledger::store::GO_ON;
+/// assert!(GO_ON?.is_continue());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub const GO_ON: Flow = Ok(ControlFlow::Continue(()));
 /// Ends a scan.
+///
+/// ```
+/// # use usage_ledger::store::STOP;
+/// assert!(STOP?.is_break());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub const STOP: Flow = Ok(ControlFlow::Break(()));
 
 /// A consistent sight of a store.
+///
+/// What it promises is said at [`EventStore`](crate::store::EventStore).
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, View};
+/// fn events(view: &dyn View) -> usage_ledger::Result<u64> {
+///     Ok(view.head()?.position.get())
+/// }
+/// assert_eq!(events(&*MemoryStore::new().read()?)?, 0);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub trait View {
     /// The last event.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert_eq!(MemoryStore::new().read()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn head(&self) -> Result<Head>;
 
     /// Where an id stands in the log.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::{EventId, store::{EventStore, MemoryStore}};
+    /// let id = EventId::from_key("openai", "resp_1");
+    /// assert_eq!(MemoryStore::new().read()?.position_of(id)?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn position_of(&self, id: EventId) -> Result<Option<Position>>;
 
     /// Visits the rows from a position on, in order.
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore};
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut store = MemoryStore::new();
+    /// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// let mut seen = Vec::new();
+    /// store.read()?.rows(2.into(), &mut |position, _| {
+    ///     seen.push(position.get());
+    ///     GO_ON
+    /// })?;
+    /// assert_eq!(seen, [2]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()>;
 
     /// The value of a projection's key.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// assert_eq!(MemoryStore::new().read()?.get(Space::Facts, b"nothing")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Visits the keys of a projection from `from` (inclusive) to `to` (exclusive; empty means to the end).
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Space};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// for key in [b"a", b"b", b"c"] {
+    ///     tx.put(Space::Facts, key, Some(b""))?;
+    /// }
+    /// let mut keys = Vec::new();
+    /// tx.scan(Space::Facts, b"a", b"c", Order::Ascending, &mut |key, _| {
+    ///     keys.push(key.to_vec());
+    ///     GO_ON
+    /// })?;
+    /// assert_eq!(keys, [b"a", b"b"]); // the end is exclusive
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn scan(
         &self,
         space: Space,
@@ -77,8 +211,33 @@ pub trait View {
 }
 
 /// A view whose projections can be changed.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, Sink, Space};
+/// fn mark(sink: &mut dyn Sink) -> usage_ledger::Result<()> {
+///     sink.put(Space::Facts, b"seen", Some(b"1"))
+/// }
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// mark(&mut *tx)?;
+/// assert_eq!(tx.get(Space::Facts, b"seen")?.as_deref(), Some(&b"1"[..])); // its own writes are seen
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub trait Sink: View {
     /// Sets the value of a projection's key; `None` removes it.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put(Space::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Space::Facts, b"key", None)?;
+    /// assert_eq!(tx.get(Space::Facts, b"key")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()>;
 }
 

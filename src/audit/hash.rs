@@ -20,20 +20,41 @@ pub struct Hash([u8; 32]);
 
 impl Hash {
     /// Bytes of a hash.
+    ///
+    /// ```
+    /// # use usage_ledger::audit::Hash;
+    /// assert_eq!(Hash::EMPTY.to_string().len(), 2 * Hash::LEN); // two hexadecimal digits a byte
+    /// ```
     pub const LEN: usize = 32;
 
     /// The root of a tree without leaves: SHA-256 of nothing (RFC 6962 §2.1).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, audit::Hash};
+    /// assert_eq!(Ledger::in_memory()?.root()?, Hash::EMPTY);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const EMPTY: Self = Self([
         0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
         0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
     ]);
 
     /// A hash from its bytes.
+    ///
+    /// ```
+    /// # use usage_ledger::audit::Hash;
+    /// assert_eq!(Hash::from_bytes([0xab; 32]).to_string(), "ab".repeat(32));
+    /// ```
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
     /// Its bytes.
+    ///
+    /// ```
+    /// # use usage_ledger::audit::Hash;
+    /// assert_eq!(Hash::from_bytes(*Hash::EMPTY.as_bytes()), Hash::EMPTY);
+    /// ```
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -71,6 +92,10 @@ impl fmt::Debug for Hash {
 
 impl FromStr for Hash {
     type Err = Error;
+    /// Reads 64 hexadecimal digits, in either case.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything else.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{text}` is not a hash: write 64 hexadecimal digits"));
         if text.len() != 64 || !text.is_ascii() {

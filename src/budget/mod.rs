@@ -10,6 +10,11 @@ use crate::event::{Percent, Position};
 use crate::usage::{Basis, ProviderUsage, WindowUsage};
 
 /// How much a run may take on.
+///
+/// ```
+/// use usage_ledger::budget::Mode;
+/// assert!(Mode::Wait < Mode::Review && Mode::Implement < Mode::Deep); // `mode >= Mode::Review` reads well
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -25,6 +30,11 @@ pub enum Mode {
 
 impl Mode {
     /// `wait`, `review`, `implement` or `deep`.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Mode;
+    /// assert_eq!(Mode::Implement.name(), "implement");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wait => "wait",

@@ -8,6 +8,16 @@ use crate::time::Timestamp;
 use crate::usage::{ProviderUsage, Switch, accounts, active_provider, provider_usage, switches};
 
 /// A provider account with the decision for it.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("ollama", "qwen3").input(9), now)?;
+/// let ollama = &ledger.status(now)?.providers[0];
+/// assert_eq!((ollama.usage.all_time.requests, ollama.budget.gated), (1, false));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProviderStatus {
     /// What it has used.
@@ -18,6 +28,17 @@ pub struct ProviderStatus {
 }
 
 /// Everything at a glance.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1), now)?;
+/// ledger.switch_provider("ollama", "rate limited", now)?;
+/// let status = ledger.status(now)?;
+/// assert_eq!((status.active_provider.as_deref(), status.switches), (Some("ollama"), 1));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The provider worked with.
@@ -35,6 +56,17 @@ impl Sight<'_> {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.switch_provider("ollama", "", now)?;
+    /// let before = ledger.as_of(AsOf::Position(1.into()))?;
+    /// assert_eq!(before.status(now)?.active_provider.as_deref(), Some("openai"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn status(&self, now: impl Into<Timestamp>) -> Result<Status> {
         let (view, now) = (self.view(), now.into());
         let timeline = switches(view, now)?;
@@ -64,6 +96,15 @@ impl Sight<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::Ledger;
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let verdict = ledger.sight()?.budget("openai", now)?;
+    /// assert_eq!((verdict.gated, verdict.available_percent), (false, None)); // nothing is known yet
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn budget(&self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
         Ok(decide(&self.provider(provider, now)?))
     }
@@ -74,6 +115,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, budget::Mode, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900), now)?;
+    /// let verdict = ledger.budget("openai", now)?;
+    /// assert_eq!((verdict.mode, verdict.gated), (Mode::Wait, true)); // 90 % used, 10 % are the margin
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn budget(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
         self.sight()?.budget(provider, now)
     }
@@ -82,6 +134,16 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let status = ledger.status(now)?;
+    /// assert_eq!((status.providers.len(), status.switches), (1, 0));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn status(&mut self, now: impl Into<Timestamp>) -> Result<Status> {
         self.sight()?.status(now)
     }

@@ -7,6 +7,13 @@ use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, Timestamp, Zone};
 
 /// Work moved to another provider.
+///
+/// ```
+/// use usage_ledger::event::ProviderSwitched;
+/// let marker = ProviderSwitched::to("ollama")?.because("rate limited");
+/// assert_eq!((marker.from, marker.to.as_str()), (None, "ollama"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderSwitched {
     /// The provider worked with before, if there was one.
@@ -24,11 +31,24 @@ impl ProviderSwitched {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] when the id is malformed.
+    ///
+    /// ```
+    /// # use usage_ledger::event::ProviderSwitched;
+    /// assert_eq!(ProviderSwitched::to("claude")?.to.as_str(), "anthropic"); // an alias
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn to(provider: &str) -> Result<Self> {
         Ok(Self { from: None, to: ProviderId::resolve(provider)?, reason: None })
     }
 
     /// Adds the reason.
+    ///
+    /// ```
+    /// # use usage_ledger::event::ProviderSwitched;
+    /// let marker = ProviderSwitched::to("ollama")?.because("rate limited");
+    /// assert_eq!(marker.reason.as_deref(), Some("rate limited"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         self.reason = (!reason.is_empty()).then_some(reason);
@@ -37,6 +57,22 @@ impl ProviderSwitched {
 }
 
 /// Replaces an earlier token record.
+///
+/// ```
+/// use usage_ledger::{EventId, Ledger, TokenRecord, event::{NewEvent, TokensAmended}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
+/// let amend = TokensAmended {
+///     target: EventId::from_key("openai", "resp_1"),
+///     reason: "a typing error".to_owned(),
+///     at: None,
+///     replacement: TokenRecord::new("openai", "gpt-5").input(10).key("resp_1"),
+/// };
+/// ledger.append([NewEvent::new(amend, now.plus(1))], now.plus(1))?;
+/// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.tokens.total(), 10);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokensAmended {
     /// The event it replaces.
@@ -51,6 +87,17 @@ pub struct TokensAmended {
 }
 
 /// Withdraws an earlier event of any kind.
+///
+/// ```
+/// use usage_ledger::{EventId, Ledger, TokenRecord, event::{EventVoided, NewEvent}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
+/// let target = EventId::from_key("openai", "resp_1");
+/// ledger.append([NewEvent::new(EventVoided { target, reason: "a test call".to_owned() }, now)], now)?;
+/// assert_eq!(ledger.provider("openai", now)?.all_time.requests, 0);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventVoided {
     /// The event it withdraws.
@@ -60,6 +107,25 @@ pub struct EventVoided {
 }
 
 /// What the provider itself said about a quota window.
+///
+/// ```
+/// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, usage::Basis};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let seen = QuotaObserved {
+///     provider: ProviderId::new("anthropic")?,
+///     account: None,
+///     window_minutes: 300,
+///     used_percent: Some("42".parse()?),
+///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
+///     status: None,
+///     feed: "statusline".to_owned(),
+/// };
+/// ledger.append([NewEvent::new(seen, now)], now)?;
+/// let session = ledger.provider("anthropic", now)?.session;
+/// assert_eq!((session.percent, session.basis), (Some("42".parse()?), Basis::Observed));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaObserved {
     /// The provider.
@@ -83,6 +149,19 @@ pub struct QuotaObserved {
 }
 
 /// The provider refused for lack of quota.
+///
+/// ```
+/// use usage_ledger::{ProviderId, event::{Payload, QuotaExhausted}};
+/// let refused = QuotaExhausted {
+///     provider: ProviderId::new("anthropic")?,
+///     account: None,
+///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
+///     rule: "http-429".to_owned(),
+///     excerpt: "usage limit reached".to_owned(),
+/// };
+/// assert_eq!(Payload::from(refused).kind(), "quota_exhausted");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaExhausted {
     /// The provider.
@@ -100,6 +179,13 @@ pub struct QuotaExhausted {
 }
 
 /// Work stopped.
+///
+/// ```
+/// use usage_ledger::event::{Paused, Payload};
+/// let paused = Paused { reason: "quota".to_owned(), until: Some("2026-11-23T22:00:00Z".parse()?) };
+/// assert_eq!(Payload::from(paused).kind(), "paused");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
     /// Why; only `quota` may end by itself.
@@ -110,6 +196,11 @@ pub struct Paused {
 }
 
 /// Work goes on.
+///
+/// ```
+/// use usage_ledger::event::{Payload, Resumed};
+/// assert_eq!(Payload::from(Resumed { reason: "the window reset".to_owned() }).kind(), "resumed");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
     /// Why.
@@ -117,6 +208,11 @@ pub struct Resumed {
 }
 
 /// One of the two quota windows of a provider account.
+///
+/// ```
+/// use usage_ledger::event::WindowKind;
+/// assert_eq!(serde_json::to_string(&WindowKind::Weekly).unwrap(), r#""weekly""#);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
@@ -128,6 +224,11 @@ pub enum WindowKind {
 
 impl WindowKind {
     /// `session` or `weekly`.
+    ///
+    /// ```
+    /// # use usage_ledger::event::WindowKind;
+    /// assert_eq!(WindowKind::Session.name(), "session");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -137,6 +238,19 @@ impl WindowKind {
 }
 
 /// How session windows open when the provider does not say.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, SessionPolicy}};
+/// let mut ledger = Ledger::in_memory()?;
+/// let mut limits = LimitSet::new("openai")?;
+/// limits.session_policy = Some(SessionPolicy::HourFloor { minutes: 300 });
+/// ledger.set_limit(limits, "2026-11-23T19:00:00Z".parse::<usage_ledger::Timestamp>()?)?;
+/// let at: usage_ledger::Timestamp = "2026-11-23T20:17:00Z".parse()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), at)?;
+/// let opened = ledger.provider("openai", at)?.session.started_at.unwrap();
+/// assert_eq!(opened.to_string(), "2026-11-23T20:00:00.000Z");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "opens", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SessionPolicy {
@@ -172,6 +286,12 @@ impl SessionPolicy {
 }
 
 /// How weekly windows open when the provider does not say.
+///
+/// ```
+/// use usage_ledger::{Zone, event::WeeklyPolicy};
+/// let default = WeeklyPolicy::Calendar { weekday: 0, minute: 0, zone: Zone::UTC };
+/// assert_eq!(WeeklyPolicy::default(), default); // Monday 00:00 UTC
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "opens", rename_all = "snake_case", deny_unknown_fields)]
 pub enum WeeklyPolicy {
@@ -195,6 +315,18 @@ impl Default for WeeklyPolicy {
 }
 
 /// A setting of a limit event that can be taken back.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::{LimitSet, LimitSetting}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+/// let mut back = LimitSet::new("openai")?;
+/// back.unset.push(LimitSetting::Session);
+/// ledger.set_limit(back, now.plus(1))?;
+/// assert_eq!(ledger.provider("openai", now.plus(1))?.session.limit, None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitSetting {
@@ -251,6 +383,13 @@ impl LimitSet {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] when the id is malformed.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// let limits = LimitSet::new("claude")?;
+    /// assert_eq!((limits.provider.as_str(), limits.session), ("anthropic", None));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn new(provider: &str) -> Result<Self> {
         Ok(Self {
             provider: ProviderId::resolve(provider)?,
@@ -265,12 +404,24 @@ impl LimitSet {
     }
 
     /// Sets the session limit, in weighted tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.session(500_000).session, Some(500_000));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn session(mut self, tokens: u64) -> Self {
         self.session = Some(tokens);
         self
     }
 
     /// Sets the weekly limit, in weighted tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.weekly(5_000_000).weekly, Some(5_000_000));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn weekly(mut self, tokens: u64) -> Self {
         self.weekly = Some(tokens);
         self
@@ -310,6 +461,16 @@ impl LimitSet {
 }
 
 /// Whether a provider has an API quota.
+///
+/// ```
+/// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let provider = ProviderId::new("my-gateway")?;
+/// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+/// assert!(!ledger.provider("my-gateway", now)?.metered);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderDeclared {
@@ -323,6 +484,20 @@ pub struct ProviderDeclared {
 }
 
 /// A person's word on how much of a window is used.
+///
+/// ```
+/// use usage_ledger::{ProviderId, event::{Payload, UsageOverridden, WindowKind}};
+/// let word = UsageOverridden {
+///     provider: ProviderId::new("anthropic")?,
+///     account: None,
+///     window: WindowKind::Session,
+///     used_percent: "12.5".parse()?,
+///     author: "me".to_owned(),
+///     reason: "read from the dashboard".to_owned(),
+/// };
+/// assert_eq!(Payload::from(word).kind(), "usage_overridden");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageOverridden {
     /// The provider.
@@ -341,6 +516,15 @@ pub struct UsageOverridden {
 }
 
 /// Tokens set aside for a call in progress.
+///
+/// ```
+/// use usage_ledger::{ProviderId, event::{BudgetReserved, Payload}, time::MINUTE};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let provider = ProviderId::new("anthropic")?;
+/// let reserved = BudgetReserved { provider, account: None, tokens: 20_000, expires_at: now.plus(10 * MINUTE) };
+/// assert_eq!(Payload::from(reserved).kind(), "budget_reserved");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetReserved {
     /// The provider.
@@ -355,6 +539,14 @@ pub struct BudgetReserved {
 }
 
 /// A reserved call ended and was recorded.
+///
+/// ```
+/// use usage_ledger::{EventId, event::{BudgetSettled, Payload}};
+/// let reservation: EventId = "018c3f6e-0000-7000-8000-000000000000".parse()?;
+/// let settled = BudgetSettled { reservation, record: Some(EventId::from_key("anthropic", "msg_1")) };
+/// assert_eq!(Payload::from(settled).kind(), "budget_settled");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetSettled {
     /// The reservation.
@@ -365,6 +557,14 @@ pub struct BudgetSettled {
 }
 
 /// A reserved call did not happen.
+///
+/// ```
+/// use usage_ledger::event::{BudgetReleased, Payload};
+/// let reservation = "018c3f6e-0000-7000-8000-000000000000".parse()?;
+/// let released = BudgetReleased { reservation, reason: "the call timed out".to_owned() };
+/// assert_eq!(Payload::from(released).kind(), "budget_released");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetReleased {
     /// The reservation.
@@ -374,6 +574,17 @@ pub struct BudgetReleased {
 }
 
 /// An event's body was withdrawn for privacy: its position, leaf hash and numbers stay.
+///
+/// ```
+/// use usage_ledger::{EventId, audit::Hash, event::{EventShredded, Payload}};
+/// let shredded = EventShredded {
+///     target: EventId::from_key("anthropic", "msg_1"),
+///     position: 7.into(),
+///     leaf: Hash::from_bytes([0xab; 32]).to_string(),
+///     reason: "a name in a label".to_owned(),
+/// };
+/// assert_eq!(Payload::from(shredded).kind(), "event_shredded");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventShredded {
     /// The event.

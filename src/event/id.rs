@@ -24,6 +24,16 @@ pub struct EventId(Uuid);
 
 impl EventId {
     /// UUIDv5 of `provider ‖ 0 ‖ key`: the id of a record with a natural key.
+    ///
+    /// Source: RFC 9562 §5.5.
+    ///
+    /// ```
+    /// # use usage_ledger::EventId;
+    /// let (a, b) = (EventId::from_key("openai", "resp_1"), EventId::from_key("openai", "resp_2"));
+    /// assert_ne!(a, b);
+    /// assert_eq!(a.to_string().parse::<EventId>()?, a);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn from_key(provider: &str, key: &str) -> Self {
         let mut name = Vec::with_capacity(provider.len() + 1 + key.len());
         name.extend_from_slice(provider.as_bytes());
@@ -40,6 +50,11 @@ impl EventId {
     }
 
     /// The 16 bytes of the UUID.
+    ///
+    /// ```
+    /// # use usage_ledger::EventId;
+    /// assert_eq!(EventId::from_key("openai", "resp_1").as_bytes()[6] >> 4, 5); // the UUID's version
+    /// ```
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -68,6 +83,10 @@ impl fmt::Display for EventId {
 
 impl FromStr for EventId {
     type Err = Error;
+    /// Reads a UUID.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the text is not one.
     fn from_str(text: &str) -> Result<Self> {
         Uuid::parse_str(text).map(Self).map_err(|e| {
             Error::invalid(format!("`{text}` is not an event id ({e}): ids are UUIDs, as `log` prints them"))

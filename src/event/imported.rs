@@ -28,12 +28,23 @@ pub struct Imported {
 
 impl Imported {
     /// An empty run of an importer.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Imported;
+    /// assert_eq!(Imported::new("codex").source, "codex");
+    /// ```
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), ..Self::default() }
     }
 }
 
 /// How far one file was read.
+///
+/// ```
+/// use usage_ledger::event::ImportedFile;
+/// let file = ImportedFile { path: "a.jsonl".to_owned(), size: 120, offset: 100, ..ImportedFile::default() };
+/// assert!(file.offset < file.size); // the last 20 bytes are a line still being written
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedFile {
     /// Its path.
@@ -63,6 +74,13 @@ pub struct ImportedFile {
 }
 
 /// A line that an importer could not take in.
+///
+/// ```
+/// use usage_ledger::event::{Imported, SkippedLine};
+/// let mut run = Imported::new("claude-code");
+/// run.skipped.push(SkippedLine { file: "a.jsonl".to_owned(), line: 3, why: "not JSON".to_owned() });
+/// assert!(serde_json::to_string(&run).unwrap().contains(r#""line":3"#));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedLine {
     /// Path of the file.

@@ -33,6 +33,15 @@ use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
 /// The version of the line format this build writes.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::LINE_VERSION};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// assert!(ledger.event(1)?.to_line().starts_with(&format!(r#"{{"v":{LINE_VERSION},"#)));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub const LINE_VERSION: u32 = 1;
 
 macro_rules! payloads {
@@ -53,9 +62,19 @@ macro_rules! payloads {
 
         impl Payload {
             /// Every kind this build knows, in the order of the design.
+            ///
+            /// ```
+            /// # use usage_ledger::event::Payload;
+            /// assert_eq!(Payload::KINDS[0], "tokens_recorded");
+            /// ```
             pub const KINDS: &'static [&'static str] = &[$($kind),*];
 
             /// The kind as it stands in the line.
+            ///
+            /// ```
+            /// # use usage_ledger::{TokenRecord, event::Payload};
+            /// assert_eq!(Payload::from(TokenRecord::new("openai", "gpt-5")).kind(), "tokens_recorded");
+            /// ```
             pub const fn kind(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $kind,)* }
             }
@@ -229,6 +248,16 @@ impl<'a> Envelope<'a> {
 
 impl Event {
     /// The event as it is stored, hashed and exported: one line of JSON, without the newline.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let line = ledger.event(1)?.to_line();
+    /// assert!(line.contains(r#""kind":"tokens_recorded""#) && !line.contains('\n'));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn to_line(&self) -> String {
         // Every field is a string, a number or a list of those: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
@@ -238,6 +267,17 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, event::Event};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let event = ledger.event(1)?;
+    /// assert_eq!(Event::from_line(1.into(), &event.to_line())?, event);
+    /// assert!(Event::from_line(1.into(), "not an event").is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn from_line(position: Position, line: &str) -> Result<Self> {
         Envelope::parse(position, line)?.open(position)
     }
@@ -265,17 +305,44 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event that happened at `occurred_at`, told by `library`.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenRecord, event::NewEvent};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let event = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1), now);
+    /// assert_eq!((event.occurred_at, event.source.as_ref()), (now, "library"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn new(payload: impl Into<Payload>, occurred_at: impl Into<Timestamp>) -> Self {
         Self { id: None, occurred_at: occurred_at.into(), source: "library".into(), payload: payload.into() }
     }
 
     /// Uses the caller's own id, which makes the append idempotent.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, Outcome, event::{NewEvent, ProviderSwitched}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let id = EventId::from_key("my-agent", "switch 1");
+    /// let switch = || Ok::<_, usage_ledger::Error>(NewEvent::new(ProviderSwitched::to("ollama")?, now).id(id));
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.append([switch()?], now)?;
+    /// assert_eq!(ledger.append([switch()?], now)?, [Outcome::Existing(1.into())]); // told twice, counted once
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
     }
 
     /// Names who tells.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenRecord, event::NewEvent};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let event = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1), now).source("my-agent");
+    /// assert_eq!(event.source, "my-agent");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
         self.source = source.into();
         self

@@ -20,16 +20,32 @@ pub struct Percent(u32);
 
 impl Percent {
     /// From hundredths of a percent.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Percent;
+    /// assert_eq!(Percent::from_hundredths(1250).to_string(), "12.5");
+    /// ```
     pub const fn from_hundredths(hundredths: u32) -> Self {
         Self(hundredths)
     }
 
     /// In hundredths of a percent.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Percent;
+    /// assert_eq!("12.5".parse::<Percent>()?.hundredths(), 1250);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn hundredths(self) -> u32 {
         self.0
     }
 
     /// Whole percent, truncated.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Percent;
+    /// assert_eq!(Percent::from_hundredths(9999).whole(), 99);
+    /// ```
     pub const fn whole(self) -> u32 {
         self.0 / 100
     }
@@ -43,6 +59,10 @@ impl fmt::Display for Percent {
 
 impl FromStr for Percent {
     type Err = Error;
+    /// Reads a decimal number from 0 up; what is finer than a hundredth of a percent is rounded half to even.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative number or none at all.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{text}` is not a percentage: write a number from 0 up, such as 23.5"));
         let value = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| bad())?;

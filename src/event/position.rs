@@ -15,19 +15,40 @@ pub struct Position(u64);
 
 impl Position {
     /// The place before the first event.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Position};
+    /// assert_eq!(Ledger::in_memory()?.head()?.position, Position::START);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const START: Self = Self(0);
 
     /// A place by its number.
+    ///
+    /// ```
+    /// # use usage_ledger::Position;
+    /// assert_eq!(Position::new(7), Position::from(7));
+    /// ```
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use usage_ledger::Position;
+    /// assert_eq!(Position::new(7).get(), 7);
+    /// ```
     pub const fn get(self) -> u64 {
         self.0
     }
 
     /// The place after this one.
+    ///
+    /// ```
+    /// # use usage_ledger::Position;
+    /// assert_eq!(Position::new(7).next().get(), 8);
+    /// ```
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

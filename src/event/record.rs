@@ -9,6 +9,11 @@ use crate::provider::ProviderId;
 use crate::tokens::{TokenClass, Tokens, Usd};
 
 /// How good a record's numbers are.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, event::Quality};
+/// assert_eq!(TokenRecord::new("openai", "gpt-5").quality, Quality::Reported);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
@@ -38,6 +43,12 @@ impl Raw {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Raw;
+    /// assert!(Raw::parse("{}").is_ok());
+    /// assert!(Raw::parse("{").is_err());
+    /// ```
     pub fn parse(json: &str) -> Result<Self> {
         RawValue::from_string(json.to_owned())
             .map(Self)
@@ -45,6 +56,12 @@ impl Raw {
     }
 
     /// The JSON text.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Raw;
+    /// assert_eq!(Raw::parse(r#"{"cost": 0.10}"#)?.get(), r#"{"cost": 0.10}"#); // to the letter
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn get(&self) -> &str {
         self.0.get()
     }
@@ -138,6 +155,13 @@ const MAX_TEXT: usize = 4096;
 impl TokenRecord {
     /// A record without counts yet. An alias of the catalogue becomes its provider; a malformed
     /// provider id is refused when the record is appended.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("claude", "claude-opus-4-5");
+    /// assert_eq!((&*record.provider, record.model.as_deref()), ("anthropic", Some("claude-opus-4-5")));
+    /// assert_eq!(TokenRecord::new("openai", "").model, None); // an empty model is an unknown one
+    /// ```
     pub fn new(provider: &str, model: impl Into<String>) -> Self {
         let model = model.into();
         Self {
@@ -162,69 +186,137 @@ impl TokenRecord {
         }
     }
 
-    /// Sets the count of one class.
+    /// Sets the count of one class, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, TokenRecord};
+    /// let record = TokenRecord::new("anthropic", "claude-opus-4-5").count(TokenClass::CacheWrite1h, 7);
+    /// assert_eq!(record.tokens.cache_write_1h, Some(7));
+    /// ```
     pub const fn count(mut self, class: TokenClass, count: u64) -> Self {
         self.tokens.set(class, Some(count));
         self
     }
 
-    /// Sets uncached input.
+    /// Sets uncached input, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").input(30).tokens.input, Some(30));
+    /// ```
     pub const fn input(self, count: u64) -> Self {
         self.count(TokenClass::Input, count)
     }
 
-    /// Sets visible output.
+    /// Sets visible output, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").output(12).tokens.output, Some(12));
+    /// ```
     pub const fn output(self, count: u64) -> Self {
         self.count(TokenClass::Output, count)
     }
 
-    /// Sets input read from a cache.
+    /// Sets input read from a cache, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").cache_read(80).tokens.cache_read, Some(80));
+    /// ```
     pub const fn cache_read(self, count: u64) -> Self {
         self.count(TokenClass::CacheRead, count)
     }
 
-    /// Sets reasoning output.
+    /// Sets reasoning output, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").reasoning(5).tokens.reasoning, Some(5));
+    /// ```
     pub const fn reasoning(self, count: u64) -> Self {
         self.count(TokenClass::Reasoning, count)
     }
 
     /// Sets the account.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").account("team").account.as_deref(), Some("team"));
+    /// ```
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
         self
     }
 
     /// Sets the calling program.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").agent("codex").agent.as_deref(), Some("codex"));
+    /// ```
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = Some(agent.into());
         self
     }
 
     /// Sets the conversation.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").conversation("c-1").conversation.as_deref(), Some("c-1"));
+    /// ```
     pub fn conversation(mut self, conversation: impl Into<String>) -> Self {
         self.conversation = Some(conversation.into());
         self
     }
 
     /// Sets the project.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").project("acme").project.as_deref(), Some("acme"));
+    /// ```
     pub fn project(mut self, project: impl Into<String>) -> Self {
         self.project = Some(project.into());
         self
     }
 
     /// Adds a label.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").label("team", "blue").label("team", "red");
+    /// assert_eq!(record.labels["team"], "red"); // the last value of a name holds
+    /// ```
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
         self
     }
 
     /// Adds a natural key; the first one makes the event's id.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
+    /// assert_eq!(ledger.event(1)?.id, EventId::from_key("openai", "resp_1"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.keys.push(key.into());
         self
     }
 
-    /// Sets the cost that the agent or provider reported.
+    /// Sets the cost in US dollars that the agent or provider reported.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").cost("0.25".parse()?);
+    /// assert_eq!(record.cost.unwrap().to_string(), "0.25");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn cost(mut self, cost: Usd) -> Self {
         self.cost = Some(cost);
         self

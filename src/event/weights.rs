@@ -50,6 +50,11 @@ impl Default for Weights {
 
 impl Weights {
     /// The weight of a class.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenClass, event::Weights};
+    /// assert_eq!(Weights::default().get(TokenClass::CacheRead).to_string(), "0");
+    /// ```
     pub const fn get(&self, class: TokenClass) -> Decimal {
         match class {
             TokenClass::Input => self.input,

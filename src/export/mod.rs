@@ -21,16 +21,39 @@ use crate::ledger::Sight;
 /// ```
 pub trait Exporter: Sync {
     /// Its name on the command line.
+    ///
+    /// ```
+    /// # use usage_ledger::export;
+    /// assert_eq!(export::find("events")?.name(), "events");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn name(&self) -> &'static str;
 
     /// Writes what a sight sees.
     ///
     /// # Errors
     /// [`ExportError::Output`] when `out` fails, [`ExportError::Ledger`] when the ledger does.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, export};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let mut out = Vec::new();
+    /// export::find("events")?.export(&ledger.sight()?, &mut out)?;
+    /// assert_eq!(String::from_utf8(out)?, format!("{}\n", ledger.event(1)?.to_line())); // to the letter
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError>;
 }
 
 /// Why an export stopped.
+///
+/// ```
+/// use usage_ledger::export::ExportError;
+/// let full = ExportError::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
+/// assert!(matches!(full, ExportError::Output(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -58,6 +81,13 @@ pub fn names() -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a format this build does not know.
+///
+/// ```
+/// use usage_ledger::export;
+/// assert_eq!(export::find("events")?.name(), "events");
+/// assert!(export::find("pdf").is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub fn find(name: &str) -> Result<&'static dyn Exporter> {
     ALL.into_iter()
         .find(|exporter| exporter.name() == name)

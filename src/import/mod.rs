@@ -35,12 +35,14 @@ pub fn names() -> Vec<&'static str> {
 
 /// What to import.
 ///
-/// ```no_run
+/// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// let mut ledger = Ledger::open("usage.db")?;
-/// let report = import::run(&mut ledger, &ImportOptions::default(), chrono::Utc::now(), &mut |_| {})?;
-/// println!("{} new records", report.sources.iter().map(|source| source.recorded).sum::<u64>());
-/// # Ok::<(), usage_ledger::Error>(())
+/// # let home = tempfile::tempdir()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let report = import::run(&mut ledger, &options, chrono::Utc::now(), &mut |_| {})?;
+/// assert_eq!(report.sources.len(), import::names().len()); // all of them ran
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
@@ -68,6 +70,18 @@ impl ImportOptions {
 }
 
 /// What an import did.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let options = ImportOptions { sources: vec!["codex".to_owned()], home: Some(home.path().to_owned()) };
+/// let report = import::run(&mut ledger, &options, now, &mut |_| {})?;
+/// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
+/// assert_eq!(report.sources[0].files, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// One entry for each importer that ran.
@@ -75,6 +89,12 @@ pub struct ImportReport {
 }
 
 /// What one importer did.
+///
+/// ```
+/// use usage_ledger::import::SourceReport;
+/// let report = SourceReport { source: "codex".to_owned(), files: 2, recorded: 5, ..SourceReport::default() };
+/// assert!(report.skipped.is_empty()); // every line was taken in
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SourceReport {
     /// The importer.
@@ -94,6 +114,12 @@ pub struct SourceReport {
 }
 
 /// How far an import has come.
+///
+/// ```
+/// use usage_ledger::import::Progress;
+/// let progress = Progress { total: 2_000, done: 500, records: 3 };
+/// assert_eq!(100 * progress.done / progress.total, 25); // percent
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes to look at.

@@ -34,6 +34,23 @@ const REMEMBERED: usize = 1 << 20;
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source, [`Error::Io`](crate::Error::Io) for a home or
 /// directory that cannot be read (nothing is imported then), and the store's own.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// # let logs = home.path().join(".claude/projects/acme");
+/// # std::fs::create_dir_all(&logs)?;
+/// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
+///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"output_tokens":12}}}"#;
+/// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
+/// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let mut ledger = Ledger::in_memory()?;
+/// import::run(&mut ledger, &options, now, &mut |_| {})?;
+/// import::run(&mut ledger, &options, now, &mut |_| {})?; // nothing is new
+/// assert_eq!(ledger.provider("anthropic", now)?.all_time.tokens.total(), 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run(
     ledger: &mut Ledger,
     options: &ImportOptions,

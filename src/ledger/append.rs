@@ -10,6 +10,16 @@ use crate::store::{Row, Transaction};
 use crate::time::Timestamp;
 
 /// What became of an event that was appended.
+///
+/// ```
+/// use usage_ledger::{Ledger, Outcome, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let call = TokenRecord::new("openai", "gpt-5").input(1).key("resp_1");
+/// assert_eq!(ledger.record(call.clone(), now)?, Outcome::Appended(1.into()));
+/// assert_eq!(ledger.record(call, now)?, Outcome::Existing(1.into())); // the same call, told again
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is new and stands at this position.

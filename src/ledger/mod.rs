@@ -54,6 +54,16 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("usage.db");
+    /// Ledger::open(&path)?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(Ledger::open(&path)?.head()?.position.get(), 1); // it is still there
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::with_store(Box::new(SqliteStore::open(path.as_ref())?)))
     }
@@ -62,16 +72,42 @@ impl Ledger {
     ///
     /// # Errors
     /// None today; the signature leaves room.
+    ///
+    /// ```
+    /// # use usage_ledger::Ledger;
+    /// assert_eq!(Ledger::in_memory()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn in_memory() -> Result<Self> {
         Ok(Self::with_store(Box::new(MemoryStore::new())))
     }
 
     /// A ledger on a store of the caller's.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, store::MemoryStore};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let store = MemoryStore::new();
+    /// let mut one = Ledger::with_store(Box::new(store.clone()));
+    /// let mut other = Ledger::with_store(Box::new(store));
+    /// one.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(other.head()?.position.get(), 1); // two doors to one store
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
         Self { store, source: "library".into(), ids: uuid::ContextV7::new() }
     }
 
     /// Names who tells this ledger things; it stands in every event appended from here on.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?.source("my-agent");
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.event(1)?.source, "my-agent");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
         self.source = source.into();
         self
@@ -132,6 +168,16 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`append`](Self::append).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Outcome, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let outcome = ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
+    /// assert_eq!(outcome, Outcome::Appended(1.into()));
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 42);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn record(&mut self, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(record, now.into())
     }
@@ -142,6 +188,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(100), now)?;
+    /// ledger.switch_provider("ollama", "rate limited", now)?;
+    /// assert_eq!(ledger.status(now)?.active_provider.as_deref(), Some("ollama"));
+    /// assert_eq!(ledger.provider("anthropic", now)?.session.usage.tokens.total(), 100); // not reset
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn switch_provider(&mut self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         self.switch_provider_at(to, reason, now, now)
@@ -151,6 +208,16 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`switch_provider`](Self::switch_provider).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, time::HOUR};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.switch_provider_at("ollama", "rate limited", now.plus(-HOUR), now)?;
+    /// let event = ledger.event(1)?;
+    /// assert_eq!((event.occurred_at, event.recorded_at), (now.plus(-HOUR), now));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn switch_provider_at(
         &mut self,
         to: &str,
@@ -215,6 +282,20 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::NotFound`] when no such event is there.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let call = ledger.event(1)?.id;
+    /// ledger.void(call, "a test call", now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.requests, 0);
+    /// let withdrawal = ledger.event(2)?.id;
+    /// ledger.void(withdrawal, "it was real after all", now)?;
+    /// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.requests, 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn void(&mut self, target: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         let source = self.source.clone();
@@ -231,6 +312,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Invalid`] when a setting makes no sense.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.session.limit, Some(1_000));
+    /// assert!(ledger.set_limit(LimitSet::new("openai")?.session(0), now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(limit, now.into())
     }
@@ -239,6 +330,16 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let provider = ProviderId::new("my-gateway")?;
+    /// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+    /// assert!(!ledger.budget("my-gateway", now)?.metered);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn declare(&mut self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(declaration, now.into())
     }
@@ -247,6 +348,16 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let sight = ledger.sight()?; // both answers are about the same state
+    /// assert_eq!(sight.head()?.position.get(), sight.provider("openai", now)?.all_time.requests);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn sight(&mut self) -> Result<Sight<'_>> {
         Ok(Sight::new(self.store.read()?))
     }
@@ -274,6 +385,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
+    /// let usage = ledger.provider("openai", now)?;
+    /// assert_eq!((usage.metered, usage.weekly.usage.tokens.total()), (true, 42));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn provider(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
         self.sight()?.provider(provider, now)
     }
@@ -281,7 +402,18 @@ impl Ledger {
     /// The event at a position.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none.
+    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be
+    /// read, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.event(1)?.occurred_at, now);
+    /// assert!(matches!(ledger.event(2), Err(Error::NotFound { .. })));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn event(&mut self, position: impl Into<Position>) -> Result<Event> {
         self.sight()?.event(position.into())
     }
@@ -290,14 +422,36 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!((ledger.head()?.position.get(), ledger.head()?.recorded_at), (1, now));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn head(&mut self) -> Result<Head> {
         self.sight()?.head()
     }
 
-    /// The root of the Merkle tree over all lines.
+    /// The root of the Merkle tree over all lines (RFC 6962 §2.1). Note it elsewhere: it stands for every line up to
+    /// the head.
     ///
     /// # Errors
     /// [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let noted = ledger.root()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// assert_ne!(ledger.root()?, noted);
+    /// assert_eq!(ledger.as_of(AsOf::Position(1.into()))?.root()?, noted); // the first line is as it was
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn root(&mut self) -> Result<Hash> {
         self.sight()?.root()
     }
@@ -323,6 +477,16 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let replay = ledger.replay()?;
+    /// assert_eq!((replay.ok, replay.size), (true, 1));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn replay(&mut self) -> Result<Verification> {
         verify::verify(&*self.store.read()?, verify::Scope::Replay)
     }
@@ -331,6 +495,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::UnknownEvent`] or [`Error::Damaged`] at the event that cannot be folded; nothing is changed then.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let (usage, root) = (ledger.provider("openai", now)?, ledger.root()?);
+    /// ledger.rebuild()?;
+    /// assert_eq!((ledger.provider("openai", now)?, ledger.root()?), (usage, root)); // folds forget nothing
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn rebuild(&mut self) -> Result<()> {
         past::rebuild(&mut *self.store)
     }

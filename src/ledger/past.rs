@@ -17,6 +17,17 @@ const SNAPSHOTS: usize = 8;
 const FOLD_VERSION: u8 = 1;
 
 /// A moment of the ledger's own history.
+///
+/// ```
+/// use usage_ledger::{AsOf, Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now.plus(1))?;
+/// assert_eq!(ledger.as_of(AsOf::Time(now))?.head()?.position.get(), 1);
+/// assert_eq!(ledger.as_of(AsOf::Position(2.into()))?.head()?.position.get(), 2);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {
     /// After the event at this position; 0 is the empty ledger.

@@ -37,6 +37,15 @@ impl<'a> Sight<'a> {
     }
 
     /// The moment that an as-of sight stands for; `None` when it is the present.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert_eq!(ledger.sight()?.moment(), None);
+    /// assert_eq!(ledger.as_of(AsOf::Time(now))?.moment(), Some(now));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub const fn moment(&self) -> Option<Timestamp> {
         self.then
     }
@@ -49,6 +58,12 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::Ledger;
+    /// assert_eq!(Ledger::in_memory()?.sight()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn head(&self) -> Result<Head> {
         self.view.head()
     }
@@ -57,6 +72,12 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, audit::Hash};
+    /// assert_eq!(Ledger::in_memory()?.sight()?.root()?, Hash::EMPTY);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn root(&self) -> Result<Hash> {
         let size = self.head()?.position.get();
         match audit::root(&*self.view, size) {
@@ -79,6 +100,15 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1), now)?;
+    /// assert_eq!(ledger.sight()?.provider("claude", now)?.all_time.requests, 1); // aliases do as well
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn provider(&self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
         self.account(provider, None, now)
     }
@@ -87,6 +117,17 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).account("team"), now)?;
+    /// let sight = ledger.sight()?;
+    /// assert_eq!(sight.account("openai", Some("team"), now)?.all_time.requests, 1);
+    /// assert_eq!(sight.account("openai", None, now)?.all_time.requests, 0); // another account
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn account(&self, provider: &str, account: Option<&str>, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
         let id = ProviderId::resolve(provider)?;
         let now = now.into();
@@ -96,7 +137,17 @@ impl<'a> Sight<'a> {
     /// The event at a position.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none.
+    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be
+    /// read, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.sight()?.event(1.into())?.payload.kind(), "tokens_recorded");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn event(&self, position: Position) -> Result<Event> {
         let (_, line) =
             self.view.line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
@@ -107,6 +158,15 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now)?;
+    /// assert_eq!(ledger.sight()?.position(EventId::from_key("openai", "resp_1"))?.get(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn position(&self, id: EventId) -> Result<Position> {
         self.view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })
     }
@@ -114,7 +174,18 @@ impl<'a> Sight<'a> {
     /// The record that any of its natural keys finds.
     ///
     /// # Errors
-    /// The store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
+    /// let sight = ledger.sight()?;
+    /// assert_eq!(sight.find("openai", "req_1")?, Some(1.into()));
+    /// assert_eq!(sight.find("openai", "req_2")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn find(&self, provider: &str, key: &str) -> Result<Option<Position>> {
         position_of_key(self.view(), ProviderId::resolve(provider)?.as_str(), key)
     }
@@ -128,8 +199,22 @@ impl<'a> Sight<'a> {
     ///
     /// # Errors
     /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let id = ledger.event(1)?.id;
+    /// ledger.void(id, "a test call", now)?;
+    /// assert!(ledger.sight()?.is_void(id)?);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn is_void(&self, id: EventId) -> Result<bool> {
-        is_void(self.view(), id)
+        match self.view.position_of(id)? {
+            Some(position) => is_void(self.view(), &self.event(position)?),
+            None => Ok(false),
+        }
     }
 
     /// Visits stored lines from a position on, until the visitor says stop.

@@ -100,8 +100,14 @@ fn holding(
 }
 
 /// Whether an event is withdrawn.
-pub(crate) fn is_void(view: &dyn View, id: EventId) -> Result<bool> {
-    Ok(holding(view, id, None, None, 0)?.is_some_and(|correction| correction.void))
+pub(crate) fn is_void(view: &dyn View, event: &Event) -> Result<bool> {
+    let of_correction = match event.payload {
+        Payload::TokensRecorded(_) => None,
+        Payload::TokensAmended(_) | Payload::EventVoided(_) => Some((event.occurred_at, event.id)),
+        // What is no record cannot be amended: its voids have no rivals.
+        _ => Some((Timestamp::MIN, EventId::from(uuid::Uuid::nil()))),
+    };
+    Ok(holding(view, event.id, of_correction, None, 0)?.is_some_and(|correction| correction.void))
 }
 
 /// A token record as it counts now.

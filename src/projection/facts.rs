@@ -94,15 +94,12 @@ pub(crate) fn facts(
     view.scan(Space::Facts, &from, &after_prefix(&to), order, &mut |key, value| {
         let read = || {
             let (_, rest) = take_time(key.get(prefix..)?)?;
-            let (id, _) = take_id(rest)?;
-            Some((id, take_position(value)?))
+            take_id(rest)?;
+            take_position(value)
         };
-        let (id, position) = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
-        if is_void(view, id)? {
-            return GO_ON;
-        }
+        let position = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
         let event = Event::from_line(position, &view.expect_line(position)?)?;
-        visit(Fact { position, event })
+        if is_void(view, &event)? { GO_ON } else { visit(Fact { position, event }) }
     })
 }
 

@@ -29,6 +29,11 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
 }
 
 /// Every known provider, by id.
+///
+/// ```
+/// use usage_ledger::provider::CATALOGUE;
+/// assert!(CATALOGUE.iter().any(|known| known.id == "ollama" && !known.metered));
+/// ```
 pub const CATALOGUE: &[Known] = &[
     metered("anthropic", "Anthropic", &["claude", "claude-code"]),
     metered("aws-bedrock", "AWS Bedrock", &["aws.bedrock", "bedrock", "amazon-bedrock"]),

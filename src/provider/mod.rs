@@ -26,12 +26,25 @@ pub struct ProviderId(Box<str>);
 
 impl ProviderId {
     /// Longest id accepted, in bytes.
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// assert!(ProviderId::new(&"x".repeat(ProviderId::MAX_LEN)).is_ok());
+    /// assert!(ProviderId::new(&"x".repeat(ProviderId::MAX_LEN + 1)).is_err());
+    /// ```
     pub const MAX_LEN: usize = 64;
 
     /// An id exactly as given.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] when it is empty, too long or has other characters.
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// assert_eq!(ProviderId::new("claude")?.as_str(), "claude"); // aliases stay
+    /// assert!(ProviderId::new("Anthropic").unwrap_err().to_string().contains("did you mean `anthropic`?"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn new(id: &str) -> Result<Self> {
         let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
         if !id.is_empty() && id.len() <= Self::MAX_LEN && id.bytes().all(fine) {
@@ -50,6 +63,12 @@ impl ProviderId {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] as for [`new`](Self::new).
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// assert_eq!(ProviderId::resolve("kimi")?.as_str(), "moonshot");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn resolve(name: &str) -> Result<Self> {
         let id = Self::new(name)?;
         Ok(match catalogue::find(&id.0) {
@@ -59,6 +78,12 @@ impl ProviderId {
     }
 
     /// The id as text.
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// assert_eq!(ProviderId::new("ollama")?.as_str(), "ollama");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -105,6 +130,10 @@ impl fmt::Display for ProviderId {
 
 impl FromStr for ProviderId {
     type Err = Error;
+    /// As [`resolve`](Self::resolve): an alias of the catalogue becomes its provider.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] as for [`new`](Self::new).
     fn from_str(text: &str) -> Result<Self> {
         Self::resolve(text)
     }

@@ -10,6 +10,16 @@ use crate::projection::Totals;
 use crate::usage::Usage;
 
 /// The answer to a report.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let table = ledger.report(&Report::by(ReportKey::Provider))?;
+/// assert_eq!((table.position.get(), table.root), (1, ledger.root()?)); // what it rests on
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The keys that tell rows apart, in order.
@@ -25,6 +35,16 @@ pub struct Table {
 }
 
 /// One row.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Project))?;
+/// assert_eq!(table.rows[0].keys, [Some("openai".to_owned()), None]); // no project was named
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRow {
     /// The value of each key; `None` where a record has none.

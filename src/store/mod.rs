@@ -23,22 +23,92 @@ use crate::event::Position;
 /// * a [`Transaction`] sees the newest committed state and its own writes, and no other writer runs beside it;
 /// * commit makes the rows and the projections of a transaction visible at once, and durable; dropping it leaves no trace;
 /// * a [`View`] sees one committed state for as long as it lives.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, Space};
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// tx.put(Space::Facts, b"key", Some(b"value"))?;
+/// drop(tx); // not committed: no trace
+/// assert_eq!(store.read()?.get(Space::Facts, b"key")?, None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub trait EventStore: Send {
     /// Opens a snapshot.
+    ///
+    /// # Errors
+    /// The store's own, such as [`Error::Store`](crate::Error::Store).
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert_eq!(MemoryStore::new().read()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn read(&mut self) -> Result<Box<dyn View + '_>>;
 
     /// Waits for the write lock and opens a transaction, which rolls back when it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::Error::Busy) when another writer holds the lock for too long, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put(Space::Facts, b"key", Some(b"value"))?;
+    /// tx.commit()?;
+    /// assert!(store.read()?.get(Space::Facts, b"key")?.is_some());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>>;
 }
 
-/// A write in progress.
+/// A write in progress; dropping it without [`commit`](Self::commit) leaves no trace.
+///
+/// ```
+/// use usage_ledger::EventId;
+/// use usage_ledger::store::{EventStore, MemoryStore, Row};
+/// let (id, at) = (EventId::from_key("openai", "resp_1"), usage_ledger::Timestamp::default());
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// tx.append(&[Row { id, kind: 0, occurred_at: at, recorded_at: at, body: "{}" }])?;
+/// assert_eq!(tx.position_of(id)?, Some(1.into())); // it sees its own writes
+/// tx.commit()?;
+/// assert_eq!(store.read()?.position_of(id)?, Some(1.into()));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 pub trait Transaction: Sink {
     /// Adds rows to the log behind the head and returns the position of the last one.
     ///
     /// # Errors
     /// [`Error::Conflict`] when an id is in the log already; the transaction can then only be dropped.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Timestamp};
+    /// use usage_ledger::store::{EventStore, MemoryStore, Row};
+    /// let at = Timestamp::default();
+    /// let row = |key| Row { id: EventId::from_key("p", key), kind: 0, occurred_at: at, recorded_at: at, body: "{}" };
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// assert_eq!(tx.append(&[row("a"), row("b")])?.get(), 2);
+    /// assert!(tx.append(&[row("a")]).is_err()); // an id stands in the log once
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position>;
 
     /// Makes everything visible and durable.
+    ///
+    /// # Errors
+    /// The store's own, such as [`Error::DiskFull`](crate::Error::DiskFull); nothing is written then.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// # let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put(Space::Facts, b"key", Some(b"value"))?;
+    /// tx.commit()?;
+    /// assert_eq!(store.read()?.get(Space::Facts, b"key")?.as_deref(), Some(&b"value"[..]));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
     fn commit(self: Box<Self>) -> Result<()>;
 }

@@ -45,17 +45,44 @@ impl Default for Options {
 
 impl Options {
     /// The defaults: create the file when it is missing, wait up to 60 s for other writers.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// assert!(Options::new().open(&dir.path().join("usage.db")).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// How long a write waits for another process, in seconds. Default 60.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, store::{EventStore, Options}};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("usage.db");
+    /// let (mut one, mut other) = (Options::new().open(&path)?, Options::new().busy_timeout_seconds(0).open(&path)?);
+    /// let writing = one.write()?;
+    /// assert!(matches!(other.write(), Err(Error::Busy { seconds: 0 }))); // it did not wait
+    /// # drop(writing);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn busy_timeout_seconds(mut self, seconds: u64) -> Self {
         self.busy_seconds = seconds;
         self
     }
 
     /// Whether a missing file is created. Default true.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("usage.db");
+    /// assert!(Options::new().create(false).open(&path).is_err());
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
@@ -66,6 +93,16 @@ impl Options {
     /// # Errors
     /// [`Error::NotALedger`] for another program's file, [`Error::NewerSchema`] for a newer build's, both untouched;
     /// [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as they say.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, store::Options};
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("notes.txt");
+    /// std::fs::write(&path, "not a database")?;
+    /// assert!(matches!(Options::new().open(&path), Err(Error::NotALedger { .. })));
+    /// assert_eq!(std::fs::read_to_string(&path)?, "not a database"); // untouched
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(self, path: &Path) -> Result<SqliteStore> {
         refuse_foreign(path)?;
         if self.create {
@@ -180,6 +217,14 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`Options::open`].
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, SqliteStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut store = SqliteStore::open(&dir.path().join("usage.db"))?;
+    /// assert_eq!(store.read()?.head()?.position.get(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: &Path) -> Result<Self> {
         Options::new().open(path)
     }

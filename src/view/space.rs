@@ -1,4 +1,20 @@
 /// A projection's key space. Keys sort as bytes; values are canonical, so equal states are equal bytes.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Space};
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut store = MemoryStore::new();
+/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let mut accounts = 0;
+/// store.read()?.scan(Space::Accounts, b"", b"", Order::Ascending, &mut |_, _| {
+///     accounts += 1;
+///     GO_ON
+/// })?;
+/// assert_eq!(accounts, 1);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -31,6 +47,12 @@ pub enum Space {
 
 impl Space {
     /// Every space.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Space;
+    /// let names: std::collections::BTreeSet<_> = Space::ALL.map(Space::name).into();
+    /// assert_eq!(names.len(), Space::ALL.len()); // no two share a table
+    /// ```
     pub const ALL: [Self; 12] = [
         Self::Tree,
         Self::ByModel,
@@ -61,6 +83,11 @@ impl Space {
     ];
 
     /// Its table's name.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Space;
+    /// assert_eq!(Space::ByModel.name(), "usage_by_model");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tree => "tree",

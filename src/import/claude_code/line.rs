@@ -144,4 +144,17 @@ mod tests {
         let cut = LINE.replace(r#""usage":{"a":1}"#, r#""usage":{"a":1"#);
         assert!(Line::parse(cut.as_bytes()).unwrap_err().starts_with("not valid JSON"));
     }
+
+    #[test]
+    fn two_lines_that_ran_together_are_never_read_as_one() {
+        for cut in 1..LINE.len() {
+            let merged = format!("{}{LINE}", LINE.get(..cut).unwrap());
+            assert!(Line::parse(merged.as_bytes()).is_err(), "{cut}");
+            let lost = format!("{}{}", LINE.get(..cut).unwrap(), LINE.get(cut + 1..).unwrap());
+            let book = serde_json::from_str::<Line<'_>>(&lost);
+            if let (Ok(quick), Ok(book)) = (Line::quick(lost.as_bytes()), book) {
+                assert_eq!(quick, book, "{lost}");
+            }
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`.
 //!
-//! Known: the logs of clients 1.0 to 2.1, and the `costUSD` of those before 1.0.9. A call is a line whose top level
-//! says `"type":"assistant"` (or, in older exports, says no type at all) and whose `message` has an `id` and a
-//! `usage`. The client writes one line per content block, all with the same `message.id` and the later ones with the
-//! larger output, so of the lines of one message the largest counts, whole. `usage` elsewhere is a copy: in
-//! `toolUseResult` it repeats a subagent's own log, in `progress` lines it repeats the record it wraps. Lines of the
-//! model `<synthetic>` are the client's own error messages and cost nothing.
+//! Known: the logs of clients 1.0 to 2.1 (checked against a real 2.1.197 and what its server answered), and the
+//! `costUSD` of those before 1.0.9. A call is a line whose top level says `"type":"assistant"` (or, in older exports,
+//! says no type at all) and whose `message` has an `id` and a `usage`. The client writes one line per content block,
+//! all with the same `message.id` and the later ones with the larger output, so of the lines of one message the
+//! largest counts, whole. `usage` elsewhere is a copy: in `toolUseResult` it repeats a subagent's own log, in
+//! `progress` lines it repeats the record it wraps. Lines of the model `<synthetic>` are the client's own error
+//! messages and cost nothing.
 //!
 //! A line of type `assistant` that lacks the message, its id or its usage is of a shape this build does not know: it
 //! is refused by name, never counted as nothing.

@@ -1,10 +1,11 @@
 //! Codex: `~/.codex/sessions/**/rollout-*.jsonl` and `~/.codex/archived_sessions/**`.
 //!
-//! Known: the rollouts of clients 0.3x to 0.169. A `token_count` event shows the thread's counter: the total so far and
-//! what the last call used. It is shown again whenever the rate limits change, so a call is behind it only when the
-//! total moved. Since about 0.151 a `token_usage_record` also records each call, under the id of its response; it says
-//! what calls the counter leaves out. A forked or spawned thread may repeat its parent's history, with new times or
-//! the old ones: its calls carry the parent's name for them besides, and so they are the parent's own calls again.
+//! Known: the rollouts of clients 0.3x to 0.169 (checked against a real 0.169.0 and what its server answered). A
+//! `token_count` event shows the thread's counter: the total so far and what the last call used. It is shown again
+//! whenever the rate limits change, so a call is behind it only when the total moved. Since about 0.151 a
+//! `token_usage_record` also records each call, under the id of its response; it says what calls the counter leaves
+//! out. A forked or spawned thread may repeat its parent's history, with new times or the old ones: its calls carry
+//! the parent's name for them besides, and so they are the parent's own calls again.
 //!
 //! Counts beside `info` instead of in it, an `info` without a total and a record without usage are shapes this build
 //! does not know: such a line is refused by name, never counted as nothing. An `info` of `null` holds only rate limits.

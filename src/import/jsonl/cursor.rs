@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
         let length = match first {
             b'"' => self.literal()?.0.len() + 2,
             b'{' | b'[' => container(value).ok_or(Declined)?,
-            _ => value.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t')).ok_or(Declined)?,
+            _ => value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count(),
         };
         let (value, rest) = value.split_at_checked(length).ok_or(Declined)?;
         self.rest = rest;

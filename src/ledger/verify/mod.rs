@@ -13,6 +13,16 @@ use crate::projection::{FingerprintWeights, kind_code};
 use crate::store::View;
 
 /// What an audit found.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let audit = ledger.verify()?;
+/// assert_eq!((audit.ok, audit.size, audit.root), (true, 1, ledger.root()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Whether nothing was found.
@@ -27,6 +37,21 @@ pub struct Verification {
 }
 
 /// Something that does not fit.
+///
+/// ```
+/// use usage_ledger::{EventId, Ledger};
+/// use usage_ledger::store::{EventStore, MemoryStore, Row};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut store = MemoryStore::new();
+/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// let id = EventId::from_key("openai", "resp_1");
+/// let mut behind_its_back = store.write()?;
+/// behind_its_back.append(&[Row { id, kind: 0, occurred_at: now, recorded_at: now, body: "no event" }])?;
+/// behind_its_back.commit()?;
+/// let audit = ledger.verify()?;
+/// assert!(!audit.ok && audit.findings.iter().any(|finding| finding.position == Some(1.into())));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The event it is about; `None` when it is about no event that is there.
