@@ -25,18 +25,20 @@
 //! assert_eq!(usage.session.usage.tokens.total(), 760); // the switch wiped nothing
 //! let table = ledger.report(&Report::by(Day).and(Provider))?;
 //! assert_eq!((table.rows.len(), table.total.tokens.total()), (2, 810));
-//! let then = ledger.as_of(AsOf::Position(2.into()))?; // what was known before the switch?
-//! assert_eq!(then.status(now)?.switches, 0);
+//! let before = ledger.as_of(AsOf::Position(2.into()))?.status(now)?; // what was known then?
+//! assert_eq!(before.active_provider.as_deref(), Some("anthropic"));
 //! assert!(ledger.verify()?.ok); // every hash, the tree and all counters, worked out again
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
 //!
 //! # Where to start
 //!
-//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Sight`] answers several questions about one state.
+//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Sight`] answers several questions about one
+//!   state.
 //! * [`TokenRecord`] is what one call used; [`normalise`] makes it of a provider's own response.
 //! * [`Report`] asks who used how much; [`budget`] decides whether a run may start; [`usage`] says what windows hold.
-//! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other programs.
+//! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other
+//!   programs.
 //! * [`Error`] lists all that can go wrong, and what to do about it.
 //!
 //! The library never reads the clock: every call that depends on the time takes it as `now`.
@@ -57,7 +59,8 @@
 //!   reads the records instead.
 //! * A text field is at most 4096 bytes, a provider id at most 64 ([`ProviderId::MAX_LEN`]).
 //! * Money is US dollars, exact to 12 decimals.
-//! * One writer at a time: others wait, up to 60 s by default ([`store::Options::busy_timeout_seconds`]). Readers do not.
+//! * One writer at a time: others wait, up to 60 s by default ([`store::Options::busy_timeout_seconds`]). Readers do
+//!   not.
 //! * [`store::MemoryStore`] copies the whole ledger on each write: it is for tests and short-lived ledgers.
 //!
 //! # Features

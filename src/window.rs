@@ -171,13 +171,12 @@ impl Timeline<'_> {
         let mut floor = Timestamp::MIN;
         let mut next = (self.next_use)(anchor)?;
         while let Some(at) = next {
-            let window = match self.observed_at(at) {
-                Some(observed) => observed,
-                None => {
-                    let ended = self.observed.partition_point(|observed| observed.end <= at);
-                    let observed_end = ended.checked_sub(1).and_then(|last| self.observed.get(last)).map(|w| w.end);
-                    self.opened(at, observed_end.map_or(floor, |end| end.max(floor)))
-                }
+            let window = if let Some(observed) = self.observed_at(at) {
+                observed
+            } else {
+                let ended = self.observed.partition_point(|observed| observed.end <= at);
+                let observed_end = ended.checked_sub(1).and_then(|last| self.observed.get(last)).map(|w| w.end);
+                self.opened(at, observed_end.map_or(floor, |end| end.max(floor)))
             };
             // At the end of time a window cannot end behind its uses.
             if !visit(window) || window.end <= at {

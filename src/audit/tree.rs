@@ -117,6 +117,9 @@ pub(crate) fn root(view: &dyn View, size: u64) -> Result<Hash> {
     Ok(join_peaks(&peaks))
 }
 
+/// Called with the level, number and children of a group that is full.
+pub(crate) type FullGroup<'a> = dyn FnMut(u8, u64, &[Hash]) -> Result<()> + 'a;
+
 /// The same tree built in one pass with memory of a few groups, to check the stored one or a prefix of the log.
 #[derive(Default)]
 pub(crate) struct StreamingTree {
@@ -126,7 +129,7 @@ pub(crate) struct StreamingTree {
 
 impl StreamingTree {
     /// Adds a leaf. Calls `full` with the level, number and children of each group that it fills.
-    pub fn push(&mut self, leaf: Hash, full: &mut dyn FnMut(u8, u64, &[Hash]) -> Result<()>) -> Result<()> {
+    pub fn push(&mut self, leaf: Hash, full: &mut FullGroup<'_>) -> Result<()> {
         self.size += 1;
         let mut carried = Some(leaf);
         let mut level = 0_u8;

@@ -21,17 +21,14 @@ pub(super) struct LogFile {
 /// Every log of an agent below the given home, in the order of their paths.
 pub(super) fn logs(source: &dyn Source, home: Option<&Path>) -> Result<Vec<LogFile>> {
     let mut roots = Vec::new();
-    match home {
-        Some(home) => {
-            fs::metadata(home).map_err(|e| Error::Io { path: home.to_owned(), source: e })?;
-            roots.extend(source.roots(home));
-        }
-        None => {
-            let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            roots.extend(source.configured(&variable));
-            if let Some(home) = std::env::home_dir() {
-                roots.extend(source.roots(&home));
-            }
+    if let Some(home) = home {
+        fs::metadata(home).map_err(|e| Error::Io { path: home.to_owned(), source: e })?;
+        roots.extend(source.roots(home));
+    } else {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        roots.extend(source.configured(&variable));
+        if let Some(home) = std::env::home_dir() {
+            roots.extend(source.roots(&home));
         }
     }
     let mut found = Vec::new();

@@ -70,11 +70,10 @@ fn fullness(record: &TokenRecord) -> (u64, [u64; 7], Option<&str>, Option<&str>)
     (record.tokens.total().unwrap_or(u64::MAX), record.tokens.counts(), record.model.as_deref(), raw)
 }
 
-/// What makes one sighting's conversation the call's own.
-fn home<'r>(
-    record: &'r TokenRecord,
-    began: Began<'_>,
-) -> (Timestamp, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>) {
+/// What makes one sighting's conversation the call's own: the least of these wins.
+type Home<'r> = (Timestamp, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
+
+fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Home<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();

@@ -266,7 +266,7 @@ impl Writer {
                 run.duplicates += 1;
                 Ok(())
             }
-            Some(keeper) => self.meet(appender, found, keeper, counting.collect(), run),
+            Some(keeper) => self.meet(appender, found, keeper, &counting.collect::<Vec<_>>(), run),
         }
     }
 
@@ -276,7 +276,7 @@ impl Writer {
         appender: &mut Appender<'_>,
         found: Found,
         (position, keeper): (Position, Effective),
-        others: Vec<(Position, Effective)>,
+        others: &[(Position, Effective)],
         run: &mut Imported,
     ) -> Result<()> {
         // What a person or another feed said last about a call is not overruled by a log.

@@ -22,6 +22,7 @@ use crate::event::{
     Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, ProviderDeclared, ProviderSwitched,
     TokenRecord, TokensAmended,
 };
+use crate::projection::void_of;
 use crate::store::{EventStore, Head, MemoryStore, SqliteStore};
 use crate::time::Timestamp;
 use crate::usage::{ProviderUsage, active_provider, last_switch};
@@ -278,7 +279,8 @@ impl Ledger {
         })
     }
 
-    /// Withdraws an event of any kind; the event itself stays. Withdrawing a withdrawal restores.
+    /// Withdraws an event of any kind; the event itself stays. Withdrawing a withdrawal restores;
+    /// what is withdrawn already stays so without another event.
     ///
     /// # Errors
     /// [`Error::NotFound`] when no such event is there.
@@ -301,6 +303,9 @@ impl Ledger {
         let source = self.source.clone();
         self.transact(now, |appender| {
             let event = find(appender.view()?, target)?;
+            if let Some(position) = void_of(appender.view()?, target)? {
+                return Ok(Outcome::Existing(position));
+            }
             // A correction must be later than what it corrects, whatever the clock says.
             let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
             let void = EventVoided { target, reason: reason.to_owned() };

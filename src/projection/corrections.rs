@@ -110,6 +110,11 @@ pub(crate) fn is_void(view: &dyn View, event: &Event) -> Result<bool> {
     Ok(holding(view, event.id, of_correction, None, 0)?.is_some_and(|correction| correction.void))
 }
 
+/// Where the void is that withdraws an event, if one does.
+pub(crate) fn void_of(view: &dyn View, id: EventId) -> Result<Option<Position>> {
+    Ok(holding(view, id, None, None, 0)?.filter(|correction| correction.void).map(|correction| correction.position))
+}
+
 /// A token record as it counts now.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Effective {

@@ -1,14 +1,11 @@
 //! The fold: one event after the other into the projections.
 
-use std::collections::HashMap;
-
 use super::corrections::{self, effective};
 use super::deltas::Deltas;
-use super::facts;
-use super::key::{after_prefix, push_text, push_time, take_time};
+use super::key::after_prefix;
+use super::{facts, imports};
 use crate::error::Result;
-use crate::event::{Envelope, Event, EventId, Imported, ImportedFile, Payload, Position, TokenRecord, TokenView};
-use crate::time::Timestamp;
+use crate::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
 use crate::view::{GO_ON, Order, Sink, Space, View};
 
 /// A fold in progress: what is small goes to the projections at once, counters wait for [`flush`](Self::flush).
@@ -120,27 +117,9 @@ pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position)
             Some(target) => corrections::file(sink, target, event, position),
             None => Ok(()),
         },
-        Payload::Imported(run) => file_import(sink, run),
+        Payload::Imported(run) => imports::file(sink, run),
         _ => facts::file(sink, event, position),
     }
-}
-
-fn file_import(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
-    for file in &run.files {
-        let value = serde_json::to_vec(file).unwrap_or_default();
-        sink.put(Space::Files, &file_key(&run.source, &file.path), Some(&value))?;
-        if let (Some(conversation), Some(began)) = (&file.conversation, file.began) {
-            let key = file_key(&run.source, conversation);
-            let known = sink.get(Space::Conversations, &key)?;
-            let earlier = known.as_deref().and_then(take_time).is_none_or(|(known, _)| began < known);
-            if earlier {
-                let mut value = Vec::new();
-                push_time(&mut value, began);
-                sink.put(Space::Conversations, &key, Some(&value))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The index entries of every natural key that does not make the event's own id.
@@ -169,13 +148,6 @@ fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
         *slot = byte;
     }
     entry
-}
-
-fn file_key(source: &str, path: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(source.len() + path.len() + 1);
-    push_text(&mut key, Some(source));
-    key.extend_from_slice(path.as_bytes());
-    key
 }
 
 /// The record that a natural key of a provider finds: the position of its `tokens_recorded` event.
@@ -225,29 +197,4 @@ pub(crate) fn find_record(view: &dyn View, record: &TokenRecord) -> Result<Vec<P
     }
     found.sort_unstable();
     Ok(found)
-}
-
-/// How far a file was imported.
-pub(crate) fn file_state(view: &dyn View, source: &str, path: &str) -> Result<Option<ImportedFile>> {
-    let value = view.get(Space::Files, &file_key(source, path))?;
-    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-}
-
-/// How far every file of a source was imported, by path.
-pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
-    let prefix = file_key(source, "");
-    let mut states = HashMap::new();
-    view.scan(Space::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
-        if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
-            states.insert(file.path.clone(), file);
-        }
-        GO_ON
-    })?;
-    Ok(states)
-}
-
-/// When a conversation's log begins.
-pub(crate) fn began(view: &dyn View, source: &str, conversation: &str) -> Result<Option<Timestamp>> {
-    let value = view.get(Space::Conversations, &file_key(source, conversation))?;
-    Ok(value.as_deref().and_then(take_time).map(|(at, _)| at))
 }

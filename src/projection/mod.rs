@@ -7,6 +7,7 @@ mod deltas;
 mod facts;
 mod fingerprint;
 mod fold;
+mod imports;
 mod key;
 mod series;
 mod totals;
@@ -14,10 +15,12 @@ mod uses;
 mod varint;
 
 pub(crate) use check::{add_stored, describe, position_in, record_rows};
-pub(crate) use corrections::{Effective, effective, is_void, root};
+pub(crate) use corrections::{Effective, effective, is_void, root, void_of};
 pub(crate) use facts::{Fact, Subject, facts, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
-pub(crate) use fold::{Fold, began, file_small, file_state, file_states, find_record, key_entries, position_of_key};
+pub(crate) use fold::{Fold, file_small, find_record, key_entries, position_of_key};
+#[cfg(feature = "import")]
+pub(crate) use imports::{began, file_state, file_states};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_days};
 pub(crate) use totals::Totals;

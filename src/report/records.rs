@@ -48,9 +48,9 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder<'_>) ->
                     let all = AccountWindows::new(sight.view(), &account, Timestamp::MAX)?.all(WindowKind::Session)?;
                     windows.insert(account.clone(), all);
                 }
-                let list = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
-                let after = list.partition_point(|window| window.start <= effective.at);
-                let holder = after.checked_sub(1).and_then(|index| list.get(index));
+                let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
+                let after = of_account.partition_point(|window| window.start <= effective.at);
+                let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
                 for (key, name) in report.by.iter().zip(&mut names) {
                     if *key == ReportKey::Window {
                         *name = holder.map(|window| window_name(&account, window));

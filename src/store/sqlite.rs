@@ -15,7 +15,8 @@ pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
 /// Every migration in order; the schema number of a file is how many it has seen.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
 /// The newest schema this build knows.
-const SCHEMA: i64 = MIGRATIONS.len() as i64;
+const SCHEMA: i64 = 1;
+const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 /// Bytes of a page in a new file.
 const PAGE: u32 = 8_192;
 /// Bytes of an SQLite header.

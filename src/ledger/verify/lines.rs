@@ -70,7 +70,8 @@ pub(super) fn read(
             .collect();
         drop(to_main);
         let mut order = InOrder { next: 0, waiting: BTreeMap::new(), others: Vec::new() };
-        let fed = feed(view, to_workers, &done, &mut order, tree, findings);
+        let fed = feed(view, &to_workers, &done, &mut order, tree, findings);
+        drop(to_workers);
         for result in done {
             order.take(view, result, tree, findings)?;
         }
@@ -88,7 +89,7 @@ pub(super) fn read(
 
 fn feed(
     view: &dyn View,
-    to_workers: SyncSender<Batch>,
+    to_workers: &SyncSender<Batch>,
     done: &Receiver<Result<Done>>,
     order: &mut InOrder,
     tree: &mut StreamingTree,

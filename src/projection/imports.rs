@@ -1,0 +1,72 @@
+//! What importers have read, as their `imported` events tell it.
+
+use super::key::{push_text, push_time, take_time};
+use crate::error::Result;
+use crate::event::Imported;
+use crate::view::{Sink, Space};
+
+/// Files how far a run read each file, and when conversations begin.
+pub(super) fn file(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
+    for file in &run.files {
+        let value = serde_json::to_vec(file).unwrap_or_default();
+        sink.put(Space::Files, &file_key(&run.source, &file.path), Some(&value))?;
+        if let (Some(conversation), Some(began)) = (&file.conversation, file.began) {
+            let key = file_key(&run.source, conversation);
+            let known = sink.get(Space::Conversations, &key)?;
+            let earlier = known.as_deref().and_then(take_time).is_none_or(|(known, _)| began < known);
+            if earlier {
+                let mut value = Vec::new();
+                push_time(&mut value, began);
+                sink.put(Space::Conversations, &key, Some(&value))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn file_key(source: &str, path: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(source.len() + path.len() + 1);
+    push_text(&mut key, Some(source));
+    key.extend_from_slice(path.as_bytes());
+    key
+}
+
+#[cfg(feature = "import")]
+pub(crate) use reading::{began, file_state, file_states};
+
+#[cfg(feature = "import")]
+mod reading {
+    use std::collections::HashMap;
+
+    use super::super::key::{after_prefix, take_time};
+    use super::file_key;
+    use crate::error::Result;
+    use crate::event::ImportedFile;
+    use crate::time::Timestamp;
+    use crate::view::{GO_ON, Order, Space, View};
+
+    /// How far a file was imported.
+    pub(crate) fn file_state(view: &dyn View, source: &str, path: &str) -> Result<Option<ImportedFile>> {
+        let value = view.get(Space::Files, &file_key(source, path))?;
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    /// How far every file of a source was imported, by path.
+    pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
+        let prefix = file_key(source, "");
+        let mut states = HashMap::new();
+        view.scan(Space::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
+            if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
+                states.insert(file.path.clone(), file);
+            }
+            GO_ON
+        })?;
+        Ok(states)
+    }
+
+    /// When a conversation's log begins.
+    pub(crate) fn began(view: &dyn View, source: &str, conversation: &str) -> Result<Option<Timestamp>> {
+        let value = view.get(Space::Conversations, &file_key(source, conversation))?;
+        Ok(value.as_deref().and_then(take_time).map(|(at, _)| at))
+    }
+}

@@ -1,0 +1,81 @@
+//! A ledger in a directory of its own, and the command to ask it.
+
+#![allow(dead_code)] // each test file uses the part it needs
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A place with a ledger that is not there yet.
+pub struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.dir().join("usage.db")
+    }
+
+    /// The bytes of the ledger's file.
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.ledger()).unwrap()
+    }
+
+    /// The command in an environment that nothing leaks into.
+    pub fn command(&self) -> Command {
+        let mut command = Command::cargo_bin("usage-ledger").unwrap();
+        command.env_clear().env("HOME", self.dir()).env("TZ", "UTC").env("USAGE_LEDGER", self.ledger());
+        command
+    }
+
+    /// What a command that succeeds prints.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let done = self.command().args(args).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    }
+
+    /// The same at a time.
+    pub fn at(&self, now: &str, args: &[&str]) -> String {
+        self.ok(&[&["--now", now], args].concat())
+    }
+
+    /// What a command answers in JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[&["--json"], args].concat())).unwrap()
+    }
+
+    /// What a command that is fed on stdin prints.
+    pub fn fed(&self, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
+        let done = self.command().args(args).write_stdin(input).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    }
+
+    /// What a command that fails with a code says on stderr; on stdout it says nothing.
+    pub fn fails(&self, code: i32, args: &[&str]) -> String {
+        self.fails_fed(code, "", args)
+    }
+
+    pub fn fails_fed(&self, code: i32, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
+        let done = self.command().args(args).write_stdin(input).assert().code(code);
+        let output = done.get_output();
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert!(output.stdout.is_empty(), "{args:?} answered {:?}", output.stdout);
+        assert!(said.starts_with("usage-ledger: "), "{args:?} said {said:?}");
+        said
+    }
+}
+
+/// Finds the provider in a status.
+pub fn provider<'v>(status: &'v Value, name: &str) -> &'v Value {
+    status["providers"].as_array().unwrap().iter().find(|one| one["provider"] == name).unwrap()
+}
