@@ -41,7 +41,7 @@
 //!   programs.
 //! * [`Error`] lists all that can go wrong, and what to do about it.
 //!
-//! The library never reads the clock: every call that depends on the time takes it as `now`.
+//! The library never asks for the time of day: every call that depends on it takes it as `now`.
 //!
 //! # What it is not
 //!

@@ -81,7 +81,8 @@ pub trait Transaction: Sink {
     /// Adds rows to the log behind the head and returns the position of the last one.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when an id is in the log already; the transaction can then only be dropped.
+    /// [`Error::Conflict`](crate::Error::Conflict) when an id is in the log already; the transaction can then only be
+    /// dropped.
     ///
     /// ```
     /// use usage_ledger::{EventId, Timestamp};
