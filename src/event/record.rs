@@ -360,15 +360,15 @@ impl TokenRecord {
 pub(crate) struct TokenView<'a> {
     #[serde(borrow)]
     pub provider: Cow<'a, str>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "borrowed")]
     pub account: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "borrowed")]
     pub model: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "borrowed")]
     pub agent: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "borrowed")]
     pub conversation: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "borrowed")]
     pub project: Option<Cow<'a, str>>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -377,6 +377,13 @@ pub(crate) struct TokenView<'a> {
     pub cost: Option<Usd>,
     #[serde(default)]
     pub keys: Vec<Cow<'a, str>>,
+}
+
+/// Borrows where it can: serde copies the text of an `Option<Cow<str>>` that it is left alone with.
+fn borrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Cow<'de, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(Option::<Text<'de>>::deserialize(deserializer)?.map(|text| text.0))
 }
 
 impl<'a> From<&'a TokenRecord> for TokenView<'a> {

@@ -14,7 +14,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
     for space in [Space::ByModel, Space::ByProject, Space::ByConversation] {
         view.scan(space, &[], &[], Order::Ascending, &mut |key, value| {
             match day::decode(value) {
-                Some(quarters) if !quarters.is_empty() && day::encode(&quarters)? == value => {
+                Some(quarters) if !quarters.is_empty() && day::encode(&quarters).is_ok_and(|bytes| bytes == value) => {
                     for (quarter, totals) in &quarters {
                         print.cell(space, key, i64::from(*quarter), totals);
                     }

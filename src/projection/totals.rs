@@ -111,7 +111,7 @@ mod tests {
         one.encode(&mut out).unwrap();
         assert_eq!(Totals::decode(&mut out.as_slice()), Some(one));
         assert!(out.len() < 16, "{} bytes", out.len());
-        one.add(&one.clone().negated()).unwrap();
+        one.add(&one.negated()).unwrap();
         assert!(one.is_zero());
     }
 

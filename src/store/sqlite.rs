@@ -249,7 +249,9 @@ impl SqliteStore {
     /// The schema number of the file; 0 for an empty one.
     fn schema(&self) -> Result<i64> {
         let fail = |e| self.about.error(e, "reading the schema");
-        let number = |pragma: &str| self.connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(fail);
+        // One snapshot for all three answers: another process may be making the tables just now.
+        let tx = self.connection.unchecked_transaction().map_err(fail)?;
+        let number = |pragma: &str| tx.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(fail);
         let (application, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
         if application == i64::from(APPLICATION_ID) {
             newer(&self.about.path, version)?;
@@ -366,7 +368,9 @@ impl View for SqliteView<'_> {
                 "SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position",
             )
             .map_err(|e| self.fail(e))?;
-        let mut rows = statement.query([number(from)]).map_err(|e| self.fail(e))?;
+        // From the start means from the very first row, so that an audit sees what nobody else would.
+        let from = if from == Position::START { i64::MIN } else { number(from) };
+        let mut rows = statement.query([from]).map_err(|e| self.fail(e))?;
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
             let at = position(row.get(0).map_err(|e| self.fail(e))?);
             let read = || -> rusqlite::Result<Option<Row<'_>>> {

@@ -99,7 +99,11 @@ fn feed(
     let mut recorded = Timestamp::MIN;
     let mut batch = Batch { first: 1, ..Batch::default() };
     let closed = || Error::damaged(None, "a verifying thread failed");
-    let read = view.rows(Position::START.next(), &mut |position, row| {
+    let read = view.rows(Position::START, &mut |position, row| {
+        if position == Position::START {
+            findings.add(None, "a row stands in front of position 1: no append put it there");
+            return GO_ON;
+        }
         expected = expected.next();
         if position != expected {
             let gap = Error::damaged(expected, format!("there is no event here; the next one is at {position}"));
@@ -254,14 +258,16 @@ pub(super) fn compare_partial_groups(view: &dyn View, tree: &StreamingTree, find
     for (level, group, nodes) in tree.partial() {
         compare_group(view, level, group, nodes, findings)?;
     }
-    let groups_of = |level: u8| (tree.size() >> (4 * u32::from(level))).div_ceil(GROUP);
+    let groups_of = |level: u8| tree.size().checked_shr(4 * u32::from(level)).unwrap_or(0).div_ceil(GROUP);
+    let first_of = |level: u8, group: u64| group.checked_mul(1_u64.checked_shl(4 * (u32::from(level) + 1))?);
     view.scan(Space::Tree, &[], &[], crate::store::Order::Ascending, &mut |key, _| {
         let number = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        match (key.first(), number) {
-            (Some(level), Some(group)) if group < groups_of(*level) => {}
-            (Some(level), Some(group)) if *level < 16 => {
-                let first = Position::new((group << (4 * (u32::from(*level) + 1))) + 1);
-                findings.add(first, "the tree knows of an event here, the log does not: its end was cut off");
+        let place = key.first().copied().zip(number);
+        match place.map(|(level, group)| (group < groups_of(level), first_of(level, group))) {
+            Some((true, _)) => {}
+            Some((false, Some(first))) => {
+                let what = "the tree knows of an event here, the log does not: its end was cut off";
+                findings.add(Position::new(first).next(), what);
             }
             _ => findings.add(None, "the tree has a row that belongs to no event"),
         }

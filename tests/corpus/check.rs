@@ -1,0 +1,83 @@
+//! What a ledger says, in the form in which the truth is told.
+
+use std::path::Path;
+
+use usage_ledger::import::{self, ImportOptions, SourceReport};
+use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenClass};
+
+use super::truth::{Counts, Rows, Truth};
+
+/// Every name and the day: what all other groups are sums of.
+pub const FINEST: &[ReportKey] = &[
+    ReportKey::Agent,
+    ReportKey::Provider,
+    ReportKey::Day,
+    ReportKey::Model,
+    ReportKey::Conversation,
+    ReportKey::Project,
+];
+
+/// The clock of imports. It is later than all logs.
+pub fn now() -> Timestamp {
+    "2026-11-23T20:00:00Z".parse().unwrap()
+}
+
+/// Imports everything below a home.
+pub fn import(ledger: &mut Ledger, home: &Path) -> Vec<SourceReport> {
+    let options = ImportOptions { home: Some(home.to_owned()), ..ImportOptions::default() };
+    import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources
+}
+
+/// A report as the truth tells it.
+pub fn rows(ledger: &mut Ledger, keys: &[ReportKey]) -> Rows {
+    let table = ledger.report(&Report::by_all(keys.to_vec()).and(ReportKey::Label("sidechain".to_owned()))).unwrap();
+    let mut rows = Rows::new();
+    for row in table.rows {
+        let usage = row.usage;
+        let classes = [
+            TokenClass::Input,
+            TokenClass::CacheRead,
+            TokenClass::CacheWrite5m,
+            TokenClass::CacheWrite1h,
+            TokenClass::Output,
+            TokenClass::Reasoning,
+        ];
+        let tokens = classes.map(|class| usage.tokens.get(class));
+        assert_eq!(tokens.iter().sum::<u64>(), usage.tokens.total(), "a class that no log holds");
+        let micros = usage.cost.reported_usd.map_or(0, |usd| {
+            let (whole, part) =
+                usd.to_string().split_once('.').map_or((usd.to_string(), String::new()), |(a, b)| (a.into(), b.into()));
+            format!("{whole}{part:0<6}").parse().unwrap()
+        });
+        rows.entry(row.keys[..keys.len()].to_vec()).or_default().add(&Counts {
+            requests: usage.requests,
+            tokens,
+            micros,
+        });
+    }
+    rows
+}
+
+/// Fails, naming the rows, when a ledger says anything but the truth.
+pub fn assert_rows(what: &str, said: &Rows, truth: &Rows) {
+    let wrong: Vec<String> = truth
+        .keys()
+        .chain(said.keys().filter(|key| !truth.contains_key(*key)))
+        .filter(|key| truth.get(*key) != said.get(*key))
+        .map(|key| format!("{key:?}\n  truth {:?}\n  said  {:?}", truth.get(key), said.get(key)))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{what}: {} of {} rows differ\n{}",
+        wrong.len(),
+        truth.len(),
+        wrong[..wrong.len().min(8)].join("\n")
+    );
+}
+
+/// Fails when the ledger differs from the truth in any row of the finest table.
+pub fn assert_truth(what: &str, ledger: &mut Ledger, truth: &Truth) {
+    let mut keys = FINEST.to_vec();
+    keys.push(ReportKey::Label("sidechain".to_owned()));
+    assert_rows(what, &rows(ledger, &keys), &truth.by(&keys));
+}

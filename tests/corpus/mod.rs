@@ -1,0 +1,99 @@
+//! Logs as Claude Code and Codex write them, made from a seed, and the truth about them.
+//!
+//! The proportions are those of real logs: most bytes are texts and tool output, a call is a line of some kilobytes
+//! of which its counts are a hundredth. The traps are what real logs are known to hold: repeated, nested, copied,
+//! cut and empty counts.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::similar_names, clippy::assigning_clones)]
+
+pub mod check;
+mod claude;
+mod codex;
+pub mod live;
+mod log;
+pub mod rng;
+mod text;
+pub mod truth;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rng::Rng;
+use text::Pool;
+use truth::Truth;
+
+/// Which corpus to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub seed: u64,
+    /// Log files, of which one in four is Codex'.
+    pub files: usize,
+    /// All files together, roughly.
+    pub bytes: u64,
+    /// Length of texts in percent of what is usual; with less there are more calls in as many bytes.
+    pub text: u64,
+    /// How many times as often as in real logs traps are laid; 0 for never.
+    pub traps: u64,
+}
+
+impl Options {
+    /// A small corpus that is full of traps.
+    pub const fn small(seed: u64) -> Self {
+        Self { seed, files: 28, bytes: 1_000_000, text: 25, traps: 10 }
+    }
+
+    /// A corpus of this many megabytes with as many traps as real logs have.
+    pub const fn usual(seed: u64, megabytes: u64) -> Self {
+        Self { seed, files: 2 * megabytes as usize, bytes: megabytes * 1_000_000, text: 100, traps: 1 }
+    }
+
+    /// Writes the logs below `home`.
+    pub fn write(self, home: &Path) -> Truth {
+        let mut rng = Rng::new(self.seed);
+        let pool = Pool::new(&mut rng, 1 << 18);
+        let (text, traps) = (self.text, self.traps);
+        let began = HashMap::new();
+        let mut home = Home { root: home.to_owned(), rng, pool, text, traps, truth: Truth::default(), began };
+        let codex = self.files / 4;
+        claude::write(&mut home, self.files - codex, self.bytes * 5 / 6);
+        codex::write(&mut home, codex, self.bytes / 6);
+        home.truth
+    }
+}
+
+/// The home directory that the logs are written to.
+struct Home {
+    root: PathBuf,
+    rng: Rng,
+    pool: Pool,
+    text: u64,
+    traps: u64,
+    truth: Truth,
+    /// When each conversation's log begins.
+    began: HashMap<String, i64>,
+}
+
+impl Home {
+    /// Whether to lay a trap that stands in so many of a thousand places.
+    const fn trap(&mut self, per_mille: u64) -> bool {
+        self.rng.chance(per_mille * self.traps)
+    }
+
+    /// A text whose length is about `mean` in a corpus of usual texts.
+    fn text(&mut self, mean: u64) -> String {
+        let length = self.rng.tailed(mean * self.text / 100);
+        self.pool.piece(&mut self.rng, usize::try_from(length).unwrap()).to_owned()
+    }
+
+    /// Some moment of the hundred days that the corpus is about.
+    fn moment(&mut self) -> i64 {
+        const FIRST: i64 = 1_780_272_000_000; // 2026-06-01
+        FIRST + self.rng.millis(0, 100 * 86_400_000)
+    }
+
+    /// How many bytes the next of `left` files gets, of those that `bytes` leaves.
+    fn share(&mut self, bytes: u64, written: u64, left: usize) -> usize {
+        let mean = bytes.saturating_sub(written) / u64::try_from(left.max(1)).unwrap();
+        usize::try_from(self.rng.tailed(mean).max(2_000)).unwrap()
+    }
+}

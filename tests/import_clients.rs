@@ -1,0 +1,261 @@
+//! Logs of real clients, and what the servers they talked to answered: each answer counts once, with its numbers.
+
+#![cfg(feature = "import")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod corpus;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use corpus::check::import;
+use serde_json::Value;
+use usage_ledger::event::{Event, Payload};
+use usage_ledger::{Ledger, Position, TokenRecord, Tokens};
+
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients")
+}
+
+fn imported() -> Ledger {
+    let mut ledger = Ledger::in_memory().unwrap();
+    import(&mut ledger, &home());
+    ledger
+}
+
+fn stored(ledger: &mut Ledger) -> Vec<(Position, String)> {
+    let mut lines = Vec::new();
+    let sight = ledger.sight().unwrap();
+    let mut visit = |position, line: &str| {
+        lines.push((position, line.to_owned()));
+        Ok(true)
+    };
+    sight.lines(1.into(), &mut visit).unwrap();
+    lines
+}
+
+fn records(ledger: &mut Ledger) -> BTreeMap<Position, TokenRecord> {
+    let record = |(position, line): (Position, String)| match Event::from_line(position, &line).unwrap().payload {
+        Payload::TokensRecorded(record) => Some((position, record)),
+        Payload::Imported(_) => None,
+        other => panic!("nothing of this is corrected: {}", other.kind()),
+    };
+    stored(ledger).into_iter().filter_map(record).collect()
+}
+
+/// What a server answered, as far as these importers see it: provider, response, model, tokens.
+fn answers() -> Vec<(&'static str, String, String, Tokens)> {
+    let text = fs::read_to_string(home().join("truth.jsonl")).unwrap();
+    let answer = |line: &str| {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        let count = |path: &str| Some(answer.pointer(path).unwrap().as_u64().unwrap());
+        let less = |path: &str, part: Option<u64>| Some(count(path)? - part?);
+        let (provider, tokens) = match answer["api"].as_str().unwrap() {
+            "anthropic" => (
+                "anthropic",
+                Tokens {
+                    input: count("/usage/input_tokens"),
+                    cache_read: count("/usage/cache_read_input_tokens"),
+                    cache_write_5m: count("/usage/cache_creation/ephemeral_5m_input_tokens"),
+                    cache_write_1h: count("/usage/cache_creation/ephemeral_1h_input_tokens"),
+                    output: count("/usage/output_tokens"),
+                    ..Tokens::default()
+                },
+            ),
+            "openai-responses" => {
+                let cache_read = count("/usage/input_tokens_details/cached_tokens");
+                let reasoning = count("/usage/output_tokens_details/reasoning_tokens");
+                let input = less("/usage/input_tokens", cache_read);
+                let output = less("/usage/output_tokens", reasoning);
+                ("mock", Tokens { input, cache_read, output, reasoning, ..Tokens::default() })
+            }
+            _ => return None,
+        };
+        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        Some((provider, text("id"), text("model"), tokens))
+    };
+    text.lines().filter_map(answer).collect()
+}
+
+#[test]
+fn every_answer_is_there_once_and_nothing_else_is() {
+    let mut ledger = imported();
+    let records = records(&mut ledger);
+    let answers = answers();
+    let mut found = BTreeSet::new();
+    for (provider, id, model, tokens) in &answers {
+        let position = ledger.sight().unwrap().find(provider, id).unwrap().unwrap_or_else(|| panic!("{id} is missing"));
+        let record = &records[&position];
+        // The client says that nothing was written to a cache; the server said nothing about it.
+        let written = record.tokens.cache_write.filter(|count| *count > 0);
+        assert_eq!(Tokens { cache_write: written, ..record.tokens }, *tokens, "{id}");
+        assert_eq!((&*record.provider, record.model.as_ref()), (*provider, Some(model)), "{id}");
+        assert!(found.insert(position), "{id} is a record of its own");
+    }
+    assert_eq!(found.len(), 20);
+    assert_eq!(records.keys().copied().collect::<BTreeSet<_>>(), found);
+    assert!(ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn a_session_takes_no_call_of_the_one_it_was_forked_from() {
+    let mut ledger = imported();
+    let mut calls: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for record in records(&mut ledger).into_values() {
+        calls.entry(record.conversation.unwrap()).or_default().insert(record.keys[0].clone());
+    }
+    // The fork's log holds the four calls of `b89c79fd…` besides its own two.
+    let forked = &calls["b89c79fd-c776-4800-9343-543a3651c16a"];
+    let fork = &calls["2d58a6a3-52d9-41f0-b2af-cd74467b9579"];
+    let named = |numbers: &[u32]| numbers.iter().map(|n| format!("msg_0113b1c5290000{n:02}")).collect::<BTreeSet<_>>();
+    assert_eq!(*forked, named(&[1, 3, 5, 7]));
+    assert_eq!(*fork, named(&[9, 11]));
+    // A subagent's calls are its session's.
+    assert_eq!(calls["0554f516-48d6-46c3-8a68-c01797633cb8"], named(&[13, 15, 17, 19, 21]));
+    assert_eq!(calls.len(), 7);
+}
+
+#[test]
+fn subagents_and_projects_can_be_told_apart() {
+    let mut ledger = imported();
+    for record in records(&mut ledger).into_values() {
+        let of_subagent = ["msg_0113b1c529000015", "msg_0113b1c529000017", "msg_0113b1c529000019"];
+        let labelled = record.labels.get("sidechain").is_some_and(|value| value == "true");
+        assert_eq!(labelled, of_subagent.contains(&&*record.keys[0]), "{:?}", record.keys);
+        assert!(matches!(record.project.as_deref(), Some("/home/dev/a" | "/home/dev/b")));
+        assert!(matches!(record.agent.as_deref(), Some("claude-code" | "codex")));
+    }
+}
+
+#[test]
+fn the_usage_object_is_kept_to_the_letter() {
+    let mut logs = String::new();
+    for directory in [".claude", ".codex"] {
+        gather(&home().join(directory), &mut logs);
+    }
+    for record in records(&mut imported()).into_values() {
+        let raw = record.raw.unwrap();
+        let usage = format!(r#""usage":{}"#, raw.get());
+        let line = logs.lines().find(|line| line.contains(&record.keys[0]) && line.contains(&usage));
+        assert!(line.is_some(), "{:?} has {usage}", record.keys);
+    }
+}
+
+fn gather(path: &Path, into: &mut String) {
+    if path.is_dir() {
+        fs::read_dir(path).unwrap().for_each(|entry| gather(&entry.unwrap().path(), into));
+    } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+        into.push_str(&fs::read_to_string(path).unwrap());
+    }
+}
+
+/// Every string below the keys that hold what was said and done.
+fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
+    const SPOKEN: &[&str] = &[
+        "content",
+        "text",
+        "input",
+        "command",
+        "cmd",
+        "arguments",
+        "output",
+        "stdout",
+        "aggregated_output",
+        "last_agent_message",
+        "lastPrompt",
+        "prompt",
+        "base_instructions",
+        "toolUseResult",
+        "attachment",
+        "state",
+    ];
+    match value {
+        Value::String(text) if said => {
+            into.insert(text.clone());
+        }
+        Value::Array(values) => values.iter().for_each(|value| texts(value, said, into)),
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+            texts(value, key != "usage" && (said || SPOKEN.contains(&&**key)), into);
+        }),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_that_was_said_is_stored() {
+    let (mut logs, mut said) = (String::new(), BTreeSet::new());
+    gather(&home(), &mut logs);
+    logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut said));
+    assert!(said.contains("please SUBAGENT") && said.contains("Working on it.") && said.contains("say hi"));
+    // Names that stand in texts too: models, directories, kinds of content.
+    let names = ["/home/dev/a", "/home/dev/b", "gpt-5.1", "gpt-5.2-codex", "text", "model", "user", ""];
+    said.retain(|text| !names.contains(&&**text));
+    for (position, line) in stored(&mut imported()) {
+        let mut kept = BTreeSet::new();
+        texts(&serde_json::from_str(&line).unwrap(), true, &mut kept);
+        let both: Vec<_> = kept.intersection(&said).collect();
+        assert!(both.is_empty(), "position {position} keeps {both:?}");
+        for text in said.iter().filter(|text| text.len() >= 12) {
+            assert!(!line.contains(&**text), "position {position} keeps {text:?}");
+        }
+    }
+}
+
+/// A credential that stands wherever an agent may have been told one, and in lines that cannot be read.
+#[test]
+fn no_credential_is_stored() {
+    const KEY: &str = "sk-ant-api03-hunter2";
+    let dir = tempfile::tempdir().unwrap();
+    let claude = dir.path().join(".claude/projects/-p/0554f516-48d6-46c3-8a68-c01797633cb8.jsonl");
+    let codex =
+        dir.path().join(".codex/sessions/rollout-2026-11-23T20-03-04-01a20a01-4170-7580-93ce-bb2245f125b9.jsonl");
+    let usage = r#"{"input_tokens":1,"output_tokens":2}"#;
+    let whole = format!(
+        r#"{{"type":"assistant","timestamp":"2026-11-23T20:00:00Z","cwd":"/p","sessionId":"s","apiKey":"{KEY}","message":{{"id":"msg_1","role":"assistant","model":"m","content":[{{"type":"tool_use","input":{{"env":"KEY={KEY}"}}}}],"usage":{usage}}}}}"#
+    );
+    let lines = [
+        format!(
+            r#"{{"type":"user","message":{{"role":"user","content":"my key is {KEY}"}},"timestamp":"2026-11-23T20:00:00Z"}}"#
+        ),
+        whole.clone(),
+        whole.replace("msg_1", "msg_2").replace(r#""usage":{"#, &format!(r#""{KEY}":{{"#)),
+        whole.replace("msg_1", "msg_3").replace(r#":1,"#, &format!(r#":"{KEY}","#)),
+        whole.replace("msg_1", "msg_4").replace(r#""env":"#, &format!(r#""env":{KEY}"#)),
+        format!(r#"{{"assistant" "{KEY}"}}"#),
+        format!("{KEY} torn"),
+        format!(r#"{{"type":"assistant","message":{{"content":"{KEY}"#),
+    ];
+    fs::create_dir_all(claude.parent().unwrap()).unwrap();
+    fs::write(&claude, lines.join("\n")).unwrap();
+    let count = format!(r#"{{"total_token_usage":{usage},"last_token_usage":{usage}}}"#);
+    let lines = [
+        format!(
+            r#"{{"timestamp":"2026-11-23T20:00:00Z","type":"session_meta","payload":{{"id":"t","instructions":"{KEY}","git":{{"repository_url":"https://x:{KEY}@example.com"}}}}}}"#
+        ),
+        format!(
+            r#"{{"timestamp":"2026-11-23T20:00:01Z","type":"event_msg","payload":{{"type":"token_count","info":{count},"rate_limits":{{"plan_type":"{KEY}"}}}}}}"#
+        ),
+        format!(
+            r#"{{"timestamp":"2026-11-23T20:00:01Z","type":"event_msg","payload":{{"type":"token_count","info":"{KEY}"}}}}"#
+        ),
+        format!(
+            r#"{{"timestamp":"2026-11-23T20:00:02Z","type":"event_msg","payload":{{"type":"token_count","info":{{"{KEY}":1}}}}}}"#
+        ),
+    ];
+    fs::create_dir_all(codex.parent().unwrap()).unwrap();
+    fs::write(&codex, lines.join("\n")).unwrap();
+    let file = dir.path().join("usage.db");
+    let mut ledger = Ledger::open(&file).unwrap();
+    let sources = import(&mut ledger, dir.path());
+    let skipped: Vec<u64> = sources.iter().flat_map(|source| &source.skipped).map(|skipped| skipped.line).collect();
+    assert_eq!(skipped, [3, 4, 5, 6, 7, 8, 3, 4]);
+    assert_eq!(sources.iter().map(|source| source.recorded).collect::<Vec<_>>(), [1, 1]);
+    for (position, line) in stored(&mut ledger) {
+        assert!(!line.contains("hunter2"), "position {position}: {line}");
+    }
+    for name in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let bytes = fs::read(&name).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "{}", name.display());
+    }
+}

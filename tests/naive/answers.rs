@@ -1,0 +1,124 @@
+//! Answers in one shape, whoever gave them.
+
+use usage_ledger::usage::{ProviderUsage, Usage, WindowUsage};
+use usage_ledger::{Sight, Table, Timestamp, TokenClass};
+
+use super::{Question, Rows, Sum};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowAnswer {
+    pub sum: Sum,
+    pub weighted: u64,
+    pub limit: Option<u64>,
+    /// In hundredths of a percent.
+    pub percent: Option<u64>,
+    pub started_at: Option<i64>,
+    pub resets_at: Option<i64>,
+    pub basis: String,
+    pub evidence: Vec<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountAnswer {
+    pub provider: String,
+    pub account: Option<String>,
+    pub metered: bool,
+    pub declared: bool,
+    pub session: WindowAnswer,
+    pub weekly: WindowAnswer,
+    pub all_time: Sum,
+    pub since_switch: Option<Sum>,
+    pub last_switch: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusAnswer {
+    pub active: Option<String>,
+    pub accounts: Vec<AccountAnswer>,
+    pub switches: usize,
+    pub timeline: Vec<(i64, String)>,
+}
+
+impl StatusAnswer {
+    /// Without the positions, which another order of arrival changes.
+    pub fn without_positions(mut self) -> Self {
+        for account in &mut self.accounts {
+            account.session.evidence.clear();
+            account.weekly.evidence.clear();
+        }
+        self
+    }
+}
+
+impl From<&Usage> for Sum {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            requests: usage.requests,
+            tokens: TokenClass::ALL.map(|class| usage.tokens.get(class)),
+            reported: usage.cost.reported_usd,
+        }
+    }
+}
+
+impl From<&WindowUsage> for WindowAnswer {
+    fn from(window: &WindowUsage) -> Self {
+        Self {
+            sum: Sum::from(&window.usage),
+            weighted: window.weighted,
+            limit: window.limit,
+            percent: window.percent.map(|percent| u64::from(percent.hundredths())),
+            started_at: window.started_at.map(Timestamp::millis),
+            resets_at: window.resets_at.map(Timestamp::millis),
+            basis: serde_json::to_value(window.basis).unwrap().as_str().unwrap().to_owned(),
+            evidence: window.evidence.iter().map(|position| position.get()).collect(),
+        }
+    }
+}
+
+impl From<&ProviderUsage> for AccountAnswer {
+    fn from(usage: &ProviderUsage) -> Self {
+        Self {
+            provider: usage.provider.clone(),
+            account: usage.account.clone(),
+            metered: usage.metered,
+            declared: usage.declared,
+            session: WindowAnswer::from(&usage.session),
+            weekly: WindowAnswer::from(&usage.weekly),
+            all_time: Sum::from(&usage.all_time),
+            since_switch: usage.since_switch.as_ref().map(Sum::from),
+            last_switch: usage.last_switch.map(Timestamp::millis),
+        }
+    }
+}
+
+fn rows_of(table: &Table) -> (Rows, Sum) {
+    let rows: Rows = table.rows.iter().map(|row| (row.keys.clone(), Sum::from(&row.usage))).collect();
+    assert_eq!(rows.len(), table.rows.len(), "a row stands twice");
+    assert!(table.rows.is_sorted_by(|a, b| a.keys < b.keys), "rows are sorted by their keys");
+    (rows, Sum::from(&table.total))
+}
+
+/// The ledger's own answer to a report.
+pub fn report(sight: &Sight<'_>, question: &Question) -> (Rows, Sum) {
+    rows_of(&sight.report(&question.report()).unwrap())
+}
+
+/// The ledger's own status.
+pub fn status(sight: &Sight<'_>, now: i64) -> StatusAnswer {
+    let status = sight.status(Timestamp::from_millis(now)).unwrap();
+    StatusAnswer {
+        active: status.active_provider,
+        accounts: status.providers.iter().map(|provider| AccountAnswer::from(&provider.usage)).collect(),
+        switches: status.switches,
+        timeline: status
+            .timeline
+            .iter()
+            .map(|switch| (switch.at.millis(), switch.switch.to.as_str().to_owned()))
+            .collect(),
+    }
+}
+
+/// The ledger's own answer about one account.
+pub fn account(sight: &Sight<'_>, (provider, account): (&str, Option<&str>), now: i64) -> AccountAnswer {
+    AccountAnswer::from(&sight.account(provider, account, Timestamp::from_millis(now)).unwrap())
+}

@@ -1,0 +1,75 @@
+//! Which amends and voids hold.
+
+use usage_ledger::EventId;
+use usage_ledger::event::Payload;
+
+use super::{Counted, Known, Naive};
+
+fn target(event: &Known) -> Option<EventId> {
+    match &event.payload {
+        Payload::TokensAmended(amend) => Some(amend.target),
+        Payload::EventVoided(void) => Some(void.target),
+        _ => None,
+    }
+}
+
+const fn is_void(event: &Known) -> bool {
+    matches!(event.payload, Payload::EventVoided(_))
+}
+
+impl Naive {
+    fn corrections_of(&self, id: EventId) -> impl Iterator<Item = &Known> {
+        self.events.iter().filter(move |event| target(event) == Some(id))
+    }
+
+    /// A correction is withdrawn by a void that is later than it and is not withdrawn itself.
+    fn is_withdrawn(&self, correction: &Known) -> bool {
+        self.corrections_of(correction.id)
+            .any(|void| is_void(void) && void.rank() > correction.rank() && !self.is_withdrawn(void))
+    }
+
+    /// Of the corrections that are not withdrawn the latest holds.
+    fn holding(&self, id: EventId) -> Option<&Known> {
+        self.corrections_of(id).filter(|rival| !self.is_withdrawn(rival)).max_by_key(|rival| rival.rank())
+    }
+
+    /// Whether the event at a position is withdrawn, whatever it says.
+    pub fn is_void_at(&self, position: u64) -> bool {
+        let event = self.events.iter().find(|event| event.position == position).unwrap();
+        match &event.payload {
+            Payload::TokensRecorded(_) => self.holding(event.id).is_some_and(is_void),
+            Payload::TokensAmended(_) | Payload::EventVoided(_) => self.is_withdrawn(event),
+            _ => self.is_void(event),
+        }
+    }
+
+    /// Whether an event that is neither record nor correction is withdrawn: nothing can amend it.
+    pub(super) fn is_void(&self, event: &Known) -> bool {
+        self.corrections_of(event.id).any(|correction| is_void(correction) && !self.is_withdrawn(correction))
+    }
+
+    /// Every token record that counts, as it counts.
+    pub(super) fn counted(&self) -> Vec<Counted> {
+        let mut counted = Vec::new();
+        for event in &self.events {
+            let Payload::TokensRecorded(record) = &event.payload else { continue };
+            match self.holding(event.id).map(|correction| &correction.payload) {
+                None => counted.push(Counted { at: event.at.millis(), record: record.clone() }),
+                Some(Payload::TokensAmended(amend)) => {
+                    let at = amend.at.unwrap_or(event.at).millis();
+                    counted.push(Counted { at, record: amend.replacement.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+        counted
+    }
+
+    /// The records of one account, by time.
+    pub(super) fn counted_of(&self, account: (&str, Option<&str>)) -> Vec<Counted> {
+        let mut counted = self.counted();
+        counted.retain(|record| record.account() == account);
+        counted.sort_by_key(|record| record.at);
+        counted
+    }
+}

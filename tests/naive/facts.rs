@@ -1,0 +1,149 @@
+//! Settings, switches and what providers said.
+
+use std::collections::BTreeSet;
+
+use usage_ledger::event::{LimitSet, LimitSetting, Payload, SessionPolicy, WeeklyPolicy, Weights};
+use usage_ledger::provider::CATALOGUE;
+
+use super::windows::Observed;
+use super::{Known, Naive};
+
+/// A provider, and an account of it when it has several.
+pub type Account<'a> = (&'a str, Option<&'a str>);
+
+/// What holds for one account at one time.
+pub struct Limits {
+    /// Tokens, and the event that says so.
+    pub session: Option<(u64, u64)>,
+    pub weekly: Option<(u64, u64)>,
+    pub weights: Weights,
+    pub session_policy: SessionPolicy,
+    pub weekly_policy: WeeklyPolicy,
+}
+
+impl Naive {
+    /// The events up to a time that are not withdrawn, latest first.
+    fn holding_facts(&self, now: i64) -> Vec<&Known> {
+        let mut facts: Vec<&Known> =
+            self.events.iter().filter(|event| event.at.millis() <= now && !self.is_void(event)).collect();
+        facts.sort_by_key(|event| std::cmp::Reverse(event.rank()));
+        facts
+    }
+
+    /// The limit events that an account goes by: its own, latest first, then those of its provider.
+    fn limit_events(&self, (provider, account): Account<'_>, now: i64) -> Vec<(u64, &LimitSet)> {
+        let of = |wanted: Option<&str>| -> Vec<(u64, &LimitSet)> {
+            let facts = self.holding_facts(now).into_iter();
+            facts
+                .filter_map(|fact| match &fact.payload {
+                    Payload::LimitSet(set) => Some((fact.position, set)),
+                    _ => None,
+                })
+                .filter(|(_, set)| set.provider.as_str() == provider && set.account.as_deref() == wanted)
+                .collect()
+        };
+        let mut events = of(account);
+        if account.is_some() {
+            events.extend(of(None));
+        }
+        events
+    }
+
+    pub(super) fn limits(&self, account: Account<'_>, now: i64) -> Limits {
+        let events = self.limit_events(account, now);
+        /// The first event that sets or unsets something decides it.
+        fn first<T>(
+            events: &[(u64, &LimitSet)],
+            setting: LimitSetting,
+            value: impl Fn(&LimitSet) -> Option<T>,
+        ) -> Option<(T, u64)> {
+            let (position, set) =
+                events.iter().find(|(_, set)| value(set).is_some() || set.unset.contains(&setting))?;
+            value(set).map(|value| (value, *position))
+        }
+        Limits {
+            session: first(&events, LimitSetting::Session, |set| set.session),
+            weekly: first(&events, LimitSetting::Weekly, |set| set.weekly),
+            weights: first(&events, LimitSetting::Weights, |set| set.weights).map(|(w, _)| w).unwrap_or_default(),
+            session_policy: first(&events, LimitSetting::SessionPolicy, |set| set.session_policy)
+                .map(|(policy, _)| policy)
+                .unwrap_or_default(),
+            weekly_policy: first(&events, LimitSetting::WeeklyPolicy, |set| set.weekly_policy)
+                .map(|(policy, _)| policy)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether a provider is metered, whether anybody said so, and which event did.
+    pub(super) fn metered(&self, (provider, account): Account<'_>, now: i64) -> (bool, bool, Option<u64>) {
+        let declared = |wanted: Option<&str>| {
+            self.holding_facts(now).into_iter().find_map(|fact| match &fact.payload {
+                Payload::ProviderDeclared(data)
+                    if data.provider.as_str() == provider && data.account.as_deref() == wanted =>
+                {
+                    Some((data.metered, true, Some(fact.position)))
+                }
+                _ => None,
+            })
+        };
+        let known = CATALOGUE.iter().find(|known| known.id == provider);
+        declared(account).or_else(|| declared(None)).unwrap_or((
+            known.is_none_or(|known| known.metered),
+            known.is_some(),
+            None,
+        ))
+    }
+
+    pub(super) fn observed(&self, (provider, account): Account<'_>, now: i64) -> Vec<Observed> {
+        let facts = self.holding_facts(now).into_iter();
+        facts
+            .filter_map(|fact| match &fact.payload {
+                Payload::QuotaObserved(seen)
+                    if seen.provider.as_str() == provider && seen.account.as_deref() == account =>
+                {
+                    Some(Observed {
+                        rank: fact.rank(),
+                        position: fact.position,
+                        minutes: i64::from(seen.window_minutes),
+                        resets_at: seen.resets_at?.millis(),
+                        used: seen.used_percent,
+                    })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Every switch up to a time, earliest first: when, from, to.
+    pub(super) fn switches(&self, now: i64) -> Vec<(i64, Option<&str>, &str)> {
+        let mut switches: Vec<_> = self
+            .holding_facts(now)
+            .into_iter()
+            .filter_map(|fact| match &fact.payload {
+                Payload::ProviderSwitched(data) => {
+                    Some((fact.at.millis(), data.from.as_ref().map(|from| from.as_str()), data.to.as_str()))
+                }
+                _ => None,
+            })
+            .collect();
+        switches.reverse();
+        switches
+    }
+
+    /// Every provider account that a record, a replacement or a setting names, withdrawn or not.
+    pub(super) fn accounts(&self) -> BTreeSet<Account<'_>> {
+        self.events.iter().filter_map(named_by).collect()
+    }
+}
+
+fn named_by(event: &Known) -> Option<Account<'_>> {
+    let (provider, account) = match &event.payload {
+        Payload::TokensRecorded(data) => (&*data.provider, &data.account),
+        Payload::TokensAmended(data) => (&*data.replacement.provider, &data.replacement.account),
+        Payload::QuotaObserved(data) => (data.provider.as_str(), &data.account),
+        Payload::LimitSet(data) => (data.provider.as_str(), &data.account),
+        Payload::ProviderDeclared(data) => (data.provider.as_str(), &data.account),
+        _ => return None,
+    };
+    Some((provider, account.as_deref()))
+}

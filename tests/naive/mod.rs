@@ -1,0 +1,89 @@
+//! A ledger that is nothing but a list of events: every answer is worked out from the first one, in the most
+//! obvious way, and shares no code with the folds that it is held against.
+
+pub mod answers;
+mod corrections;
+mod facts;
+mod report;
+pub mod script;
+mod status;
+mod windows;
+
+pub use report::{Question, Rows};
+
+use usage_ledger::event::{NewEvent, Payload};
+use usage_ledger::{EventId, Timestamp, TokenClass, TokenRecord, Usd};
+
+/// Time and id: what orders rivals.
+type Rank = (Timestamp, EventId);
+
+/// An event and where it is in the log.
+#[derive(Clone, Debug)]
+struct Known {
+    position: u64,
+    id: EventId,
+    at: Timestamp,
+    payload: Payload,
+}
+
+impl Known {
+    const fn rank(&self) -> Rank {
+        (self.at, self.id)
+    }
+}
+
+/// The list.
+#[derive(Clone, Debug)]
+pub struct Naive {
+    events: Vec<Known>,
+}
+
+impl Naive {
+    /// The events of a log, in its order.
+    pub fn new(log: &[NewEvent]) -> Self {
+        let known = |(position, event): (u64, &NewEvent)| Known {
+            position,
+            id: event.id.unwrap(),
+            at: event.occurred_at,
+            payload: event.payload.clone(),
+        };
+        Self { events: (1..).zip(log).map(known).collect() }
+    }
+}
+
+/// A token record as it counts.
+#[derive(Clone, Debug)]
+struct Counted {
+    at: i64,
+    record: TokenRecord,
+}
+
+impl Counted {
+    fn account(&self) -> (&str, Option<&str>) {
+        (&self.record.provider, self.record.account.as_deref())
+    }
+}
+
+/// Requests, tokens and reported cost of some records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub requests: u64,
+    pub tokens: [u64; 7],
+    pub reported: Option<Usd>,
+}
+
+impl Sum {
+    fn of<'a>(records: impl IntoIterator<Item = &'a Counted>) -> Self {
+        let mut sum = Self::default();
+        for Counted { record, .. } in records {
+            sum.requests += 1;
+            for (slot, class) in sum.tokens.iter_mut().zip(TokenClass::ALL) {
+                *slot += record.tokens.get(class).unwrap_or(0);
+            }
+            if let Some(cost) = record.cost {
+                sum.reported = Some(sum.reported.unwrap_or_default().checked_add(cost).unwrap());
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,168 @@
+//! Quota windows, cut one after the other from the uses.
+
+use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
+use chrono_tz::Tz;
+use usage_ledger::event::{Percent, SessionPolicy, WeeklyPolicy};
+
+use super::Rank;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// What a provider said about a window.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub rank: Rank,
+    pub position: u64,
+    pub minutes: i64,
+    pub resets_at: i64,
+    pub used: Option<Percent>,
+}
+
+/// A window: `start..end`, and the reset that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub start: i64,
+    pub resets_at: i64,
+    pub end: i64,
+    pub observed: bool,
+}
+
+impl Window {
+    const fn holds(&self, at: i64) -> bool {
+        self.start <= at && at < self.end
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Policy {
+    Session(SessionPolicy),
+    Weekly(WeeklyPolicy),
+}
+
+/// Up to a day is a session, six to eight days are a week, whatever the provider calls them.
+pub const fn is_session(minutes: i64) -> bool {
+    minutes > 0 && minutes <= 24 * 60
+}
+
+pub const fn is_weekly(minutes: i64) -> bool {
+    minutes >= 6 * 24 * 60 && minutes <= 8 * 24 * 60
+}
+
+/// The observed windows on the time line. The latest word comes first; an earlier one gets what is left of its
+/// window, up to the first taken stretch, and counts when that is more than half of it.
+pub fn lay(mut observations: Vec<Observed>) -> Vec<Window> {
+    observations.sort_by_key(|seen| std::cmp::Reverse(seen.rank));
+    let mut laid: Vec<Window> = Vec::new();
+    for seen in observations {
+        let length = seen.minutes * MINUTE;
+        let mut free = vec![(seen.resets_at - length, seen.resets_at)];
+        for taken in &laid {
+            free = free
+                .into_iter()
+                .flat_map(|(from, to)| [(from, to.min(taken.start)), (from.max(taken.end), to)])
+                .filter(|(from, to)| from < to)
+                .collect();
+        }
+        if let Some((start, end)) = free.into_iter().min()
+            && (end - start) * 2 > length
+        {
+            laid.push(Window { start, resets_at: end, end, observed: true });
+        }
+    }
+    laid.sort_by_key(|window| window.start);
+    laid
+}
+
+fn utc(local: NaiveDateTime, zone: Tz) -> i64 {
+    let mut local = local;
+    loop {
+        match zone.from_local_datetime(&local) {
+            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => return at.timestamp_millis(),
+            // The clock jumps over it: the week opens where the clock goes on.
+            LocalResult::None => local += TimeDelta::minutes(1),
+        }
+    }
+}
+
+/// The weekly borders around an instant.
+fn calendar(at: i64, weekday: u8, minute: u16, zone: Tz) -> (i64, i64) {
+    let today: NaiveDate = DateTime::from_timestamp_millis(at).unwrap().with_timezone(&zone).date_naive();
+    let borders: Vec<i64> = (0..30)
+        .map(|days| today - Days::new(15) + Days::new(days))
+        .filter(|day| day.weekday().num_days_from_monday() == u32::from(weekday))
+        .map(|day| utc(day.and_hms_opt(0, 0, 0).unwrap() + TimeDelta::minutes(i64::from(minute)), zone))
+        .collect();
+    let start = borders.iter().copied().filter(|border| *border <= at).max().unwrap();
+    let end = borders.iter().copied().filter(|border| *border > at).min().unwrap();
+    (start, end)
+}
+
+impl Policy {
+    const fn is_calendar(self) -> bool {
+        matches!(self, Self::Session(SessionPolicy::Epoch { .. }) | Self::Weekly(WeeklyPolicy::Calendar { .. }))
+    }
+
+    /// The window that a use opens.
+    fn open(self, at: i64) -> Window {
+        // Through its reset: the last millisecond is that of the reset itself.
+        let through = |start: i64, length: i64| (start, start + length, start + length + 1);
+        let (start, resets_at, end) = match self {
+            Self::Session(SessionPolicy::FirstUse { minutes }) => through(at, i64::from(minutes) * MINUTE),
+            Self::Session(SessionPolicy::HourFloor { minutes }) => {
+                // Of a window shorter than an hour, at a multiple of its length.
+                let length = i64::from(minutes) * MINUTE;
+                through(at - at.rem_euclid(HOUR.min(length)), length)
+            }
+            Self::Session(SessionPolicy::Epoch { minutes }) => {
+                let length = i64::from(minutes) * MINUTE;
+                let start = at - at.rem_euclid(length);
+                (start, start + length, start + length)
+            }
+            Self::Weekly(WeeklyPolicy::FirstUse) => through(at, 7 * DAY),
+            Self::Weekly(WeeklyPolicy::Calendar { weekday, minute, zone }) => {
+                let (start, end) = calendar(at, weekday, minute, zone.to_string().parse().unwrap());
+                (start, end, end)
+            }
+        };
+        Window { start, resets_at, end, observed: false }
+    }
+
+    /// The same between its observed neighbours.
+    fn open_between(self, at: i64, observed: &[Window], floor: i64) -> Window {
+        let mut window = self.open(at);
+        let floor = observed.iter().map(|seen| seen.end).filter(|end| *end <= at).fold(floor, i64::max);
+        window.start = window.start.max(floor);
+        if let Some(next) = observed.iter().map(|seen| seen.start).filter(|start| *start > at).min() {
+            window.end = window.end.min(next);
+            window.resets_at = window.resets_at.min(next);
+        }
+        window
+    }
+
+    /// Every window with uses in it; the uses are in order.
+    pub fn windows(self, uses: &[i64], observed: &[Window]) -> Vec<Window> {
+        let mut windows: Vec<Window> = Vec::new();
+        for at in uses {
+            if windows.last().is_some_and(|last| last.holds(*at)) {
+                continue;
+            }
+            let floor = windows.last().map_or(i64::MIN, |last| last.end);
+            let seen = observed.iter().find(|seen| seen.holds(*at)).copied();
+            windows.push(seen.unwrap_or_else(|| self.open_between(*at, observed, floor)));
+        }
+        windows
+    }
+
+    /// The window that is open at a time.
+    pub fn current(self, now: i64, uses: &[i64], observed: &[Window]) -> Option<Window> {
+        if let Some(seen) = observed.iter().find(|seen| seen.holds(now)) {
+            return Some(*seen);
+        }
+        if self.is_calendar() {
+            return Some(self.open_between(now, observed, i64::MIN));
+        }
+        self.windows(uses, observed).into_iter().find(|window| window.holds(now))
+    }
+}
