@@ -14,7 +14,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
     for space in [Space::ByModel, Space::ByProject, Space::ByConversation] {
         view.scan(space, &[], &[], Order::Ascending, &mut |key, value| {
             match day::decode(value) {
-                Some(quarters) if !quarters.is_empty() && day::encode(&quarters).is_ok_and(|bytes| bytes == value) => {
+                Some(quarters) if day::is_canonical(&quarters, value) => {
                     for (quarter, totals) in &quarters {
                         print.cell(space, key, i64::from(*quarter), totals);
                     }
@@ -24,12 +24,18 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
             GO_ON
         })?;
     }
+    // Where the chunk in front ended: no chunk holds uses that belong to the next.
+    let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
     view.scan(Space::Uses, &[], &[], Order::Ascending, &mut |key, value| {
         match uses::read(key, value) {
-            Ok((account, start, instants)) if uses::is_canonical(start, &instants, value)? => {
+            Ok((account, start, instants))
+                if uses::is_canonical(key, start, &instants, value) && (before != account || end < start) =>
+            {
                 for (millis, totals) in &instants {
                     print.cell(Space::Uses, account, *millis, totals);
+                    end = Timestamp::from_millis(*millis);
                 }
+                before = account.to_vec();
             }
             _ => bad(Space::Uses, key),
         }

@@ -54,6 +54,12 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Option<Quarters> {
     bytes.is_empty().then_some(quarters)
 }
 
+/// Whether a row has just the bytes that its quarters give it.
+pub(crate) fn is_canonical(quarters: &Quarters, value: &[u8]) -> bool {
+    let counts = !quarters.is_empty() && !quarters.values().any(Totals::is_zero);
+    counts && encode(quarters).is_ok_and(|bytes| bytes == value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,13 +60,16 @@ pub(crate) fn read<'k>(key: &'k [u8], value: &[u8]) -> Result<(&'k [u8], Timesta
     Ok((account, start, instants))
 }
 
-/// Whether a chunk has just the bytes and borders that its instants give it.
-pub(crate) fn is_canonical(start: Timestamp, instants: &Instants, value: &[u8]) -> Result<bool> {
+/// Whether a chunk has just the key, bytes and borders that its instants give it.
+pub(crate) fn is_canonical(key: &[u8], start: Timestamp, instants: &Instants, value: &[u8]) -> bool {
     let borders = instants.keys().enumerate().all(|(index, millis)| {
         let first = index == 0 && start != Timestamp::MIN;
         starts_chunk(*millis) == first && (!first || *millis == start.millis())
     });
-    Ok(borders && !instants.is_empty() && encode(start.millis(), instants)? == value)
+    let counts = !instants.is_empty() && !instants.values().any(Totals::is_zero);
+    let mut place = Vec::new();
+    push_time(&mut place, start);
+    borders && counts && key.ends_with(&place) && encode(start.millis(), instants).is_ok_and(|bytes| bytes == value)
 }
 
 /// Adds changes of one account. Where a change takes a chunk's border away, its chunk joins the one before.

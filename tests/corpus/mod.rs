@@ -26,8 +26,10 @@ use truth::Truth;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub seed: u64,
-    /// Log files, of which one in four is Codex'.
+    /// Log files.
     pub files: usize,
+    /// How many of them are Codex'.
+    pub codex: usize,
     /// All files together, roughly.
     pub bytes: u64,
     /// Length of texts in percent of what is usual; with less there are more calls in as many bytes.
@@ -39,12 +41,13 @@ pub struct Options {
 impl Options {
     /// A small corpus that is full of traps.
     pub const fn small(seed: u64) -> Self {
-        Self { seed, files: 28, bytes: 1_000_000, text: 25, traps: 10 }
+        Self { seed, files: 32, codex: 10, bytes: 1_000_000, text: 25, traps: 10 }
     }
 
     /// A corpus of this many megabytes with as many traps as real logs have.
     pub const fn usual(seed: u64, megabytes: u64) -> Self {
-        Self { seed, files: 2 * megabytes as usize, bytes: megabytes * 1_000_000, text: 100, traps: 1 }
+        let files = 2 * megabytes as usize;
+        Self { seed, files, codex: files / 6, bytes: megabytes * 1_000_000, text: 100, traps: 1 }
     }
 
     /// Writes the logs below `home`.
@@ -54,9 +57,9 @@ impl Options {
         let (text, traps) = (self.text, self.traps);
         let began = HashMap::new();
         let mut home = Home { root: home.to_owned(), rng, pool, text, traps, truth: Truth::default(), began };
-        let codex = self.files / 4;
-        claude::write(&mut home, self.files - codex, self.bytes * 5 / 6);
-        codex::write(&mut home, codex, self.bytes / 6);
+        let codex = self.bytes * self.codex as u64 / self.files as u64;
+        claude::write(&mut home, self.files - self.codex, self.bytes - codex);
+        codex::write(&mut home, self.codex, codex);
         home.truth
     }
 }

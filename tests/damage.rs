@@ -1,0 +1,29 @@
+//! Whatever is changed in a ledger's file behind the ledger's back, `verify` finds it and names the event.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "damage/mod.rs"]
+mod bench;
+#[path = "damage/flips.rs"]
+mod flips;
+#[path = "damage/log.rs"]
+mod log;
+#[path = "damage/projections.rs"]
+mod projections;
+#[path = "damage/tree.rs"]
+mod tree;
+
+use bench::{Bench, FOLDED, rows, sound};
+use usage_ledger::store::SqliteStore;
+
+#[test]
+fn an_untouched_copy_is_clean() {
+    let bench = Bench::new();
+    let verified = bench.verify().unwrap();
+    assert!(verified.ok, "{:?}", verified.findings);
+    assert_eq!(verified.size, sound().size.unsigned_abs());
+    assert_eq!(rows(&mut SqliteStore::open(&bench.path).unwrap()), sound().rows);
+    for space in FOLDED {
+        assert!(sound().rows.keys().any(|(s, _)| *s == space), "nothing in {}: this test is no test", space.name());
+    }
+}
