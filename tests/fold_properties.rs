@@ -17,7 +17,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
-use usage_ledger::event::{EventVoided, LimitSet, NewEvent, SessionPolicy, TokensAmended};
+use usage_ledger::event::{EventVoided, LimitSet, NewEvent, SessionPolicy, TokensAmended, WeeklyPolicy};
 use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Space, SqliteStore};
 use usage_ledger::{AsOf, EventId, Ledger, Outcome, Position, Report, ReportKey, Sight, Timestamp, TokenRecord};
 use uuid::Uuid;
@@ -364,6 +364,20 @@ fn no_policy_and_no_time_holds_up_an_answer() {
         ledger.report(&Report::by(ReportKey::Window)).unwrap();
         assert_eq!(ledger.report(&Report::by(ReportKey::Provider)).unwrap().total.requests, 1, "{last}");
     }
+}
+
+#[test]
+#[ignore = "a time that a clock change jumps over is looked for in steps of a quarter of an hour"]
+fn a_week_that_opens_in_a_skipped_minute_opens_where_the_clock_goes_on() {
+    // Clocks of Lord Howe go from 02:00 to 02:30 on Sunday 4 October 2026, at 15:30 UTC of the day before.
+    let now: Timestamp = "2026-10-05T00:00:00Z".parse().unwrap();
+    let mut ledger = Ledger::in_memory().unwrap();
+    let mut limit = LimitSet::new("openai").unwrap();
+    let zone = "Australia/Lord_Howe".parse().unwrap();
+    limit.weekly_policy = Some(WeeklyPolicy::Calendar { weekday: 6, minute: 2 * 60 + 10, zone });
+    ledger.set_limit(limit, now).unwrap();
+    let weekly = ledger.provider("openai", now).unwrap().weekly;
+    assert_eq!(weekly.started_at.unwrap().to_string(), "2026-10-03T15:30:00.000Z");
 }
 
 #[test]

@@ -11,12 +11,23 @@ pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 
 /// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
 /// begins first. Every choice is by a total order of the contents, so the result does not depend on who came first.
+///
+/// `a` is what is known so far, `b` comes to it.
 pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
-    match (is_origin(&a, &b), is_origin(&b, &a)) {
-        (true, false) => told_by(a, b),
-        (false, true) => told_by(b, a),
-        _ => join_equals(a, b, began),
+    if is_known_repetition(&a, &b) || is_origin(&a, &b) {
+        told_by(a, b)
+    } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
+        // What a fork repeats has its parent's key besides, so what has one key only is the call itself.
+        told_by(b, a)
+    } else {
+        join_equals(a, b, began)
     }
+}
+
+/// Whether `a` knows all keys of `b` already, which is a fork's repetition.
+fn is_known_repetition(a: &Found, b: &Found) -> bool {
+    let (known, new) = (&a.record.keys, &b.record.keys);
+    new.len() > 1 && new.first() != known.first() && new.iter().all(|key| known.contains(key))
 }
 
 /// Whether `b` names `a` as what it repeats: a fork gives its own name and its parent's to each call it repeats,

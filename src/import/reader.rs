@@ -19,6 +19,17 @@ const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// Records handed on at a time.
 const CHUNK: usize = 2_048;
 
+/// A reason without what it quotes of the line: nothing that was said or typed is stored.
+fn unquoted(why: &str) -> String {
+    let mut parts = why.split('"');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    while parts.next().is_some() {
+        kept.push('…');
+        kept.push_str(parts.next().unwrap_or_default());
+    }
+    kept
+}
+
 /// A part of a file that was read, up to the end of a line.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -151,7 +162,7 @@ impl<'a> Reading<'a> {
             let line = self.buffer.get(start..end).unwrap_or_default();
             self.lines += 1;
             if let Err(why) = self.parser.line(line) {
-                let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why };
+                let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
                 self.chunk.skipped.push(skipped);
             }
             start = end + 1;
@@ -216,7 +227,7 @@ impl<'a> Reading<'a> {
         }
         self.lines += 1;
         if let Err(why) = self.parser.line(line) {
-            let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why };
+            let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
             self.chunk.skipped.push(skipped);
         }
         self.hash.update(line);
