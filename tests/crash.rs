@@ -1,6 +1,6 @@
 //! Whatever moment a process dies at, what is left is a whole prefix of what it committed.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -178,7 +178,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_half_there() {
         let mut told = String::new();
         child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
         let acknowledged =
-            told.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok()).last();
+            told.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok()).next_back();
 
         let (_, mut ledger) = survey(&path);
         let table = ledger.report(&Report::by(ReportKey::Label("batch".into()))).unwrap();

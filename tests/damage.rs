@@ -1,6 +1,6 @@
 //! Whatever is changed in a ledger's file behind the ledger's back, `verify` finds it and names the event.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "damage/mod.rs"]
 mod bench;

@@ -3,7 +3,7 @@
 //! `USAGE_LEDGER_SEED` replays a run, `PROPTEST_CASES` makes runs longer; what failed once is kept by proptest in
 //! `fold_properties.proptest-regressions` and tried again first.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod naive;
 

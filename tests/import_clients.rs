@@ -1,7 +1,7 @@
 //! Logs of real clients, and what the servers they talked to answered: each answer counts once, with its numbers.
 
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "import")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod corpus;
 

@@ -1,7 +1,7 @@
 //! What an import says about logs full of traps is, to the token, what the logs' author knows.
 
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "import")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod corpus;
 

@@ -1,5 +1,7 @@
 //! Every API's usage objects become disjoint classes, and what cannot be so read is refused or flagged.
 
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 #[path = "normalise/responses.rs"]
 mod responses;
 #[path = "normalise/round_trip.rs"]
