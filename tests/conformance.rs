@@ -1,6 +1,6 @@
 //! What every store promises, held against every store; and every rule held against stores that break it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "conformance/mod.rs"]
 mod conformance;
