@@ -181,7 +181,7 @@ mod processes {
     #[test]
     fn eight_processes_lose_nothing() {
         const BATCHES: u64 = 5;
-        const LINES: u64 = 50;
+        const LINES: u64 = 200;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
         // The first eight find no file at all.
