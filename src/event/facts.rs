@@ -116,6 +116,7 @@ pub struct EventVoided {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,
 ///     window_minutes: 300,
+///     scope: None,
 ///     used_percent: Some("42".parse()?),
 ///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
 ///     status: None,
@@ -135,6 +136,9 @@ pub struct QuotaObserved {
     pub account: Option<String>,
     /// Length of the window in minutes: 300 is the session window, 10080 the weekly one, wherever it was found.
     pub window_minutes: u32,
+    /// What the window is about when it is not the account's whole use: a model, a kind of request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// How much of it is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_percent: Option<Percent>,
@@ -182,17 +186,21 @@ pub struct QuotaExhausted {
 ///
 /// ```
 /// use usage_ledger::event::{Paused, Payload};
-/// let paused = Paused { reason: "quota".to_owned(), until: Some("2026-11-23T22:00:00Z".parse()?) };
+/// let until = Some("2026-11-23T22:00:00Z".parse()?);
+/// let paused = Paused { reason: "quota".to_owned(), until, note: None };
 /// assert_eq!(Payload::from(paused).kind(), "paused");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
-    /// Why; only `quota` may end by itself.
+    /// Why: `quota`, `timed`, `manual` … Only a quota pause, or one whose end was set with it, ends by itself.
     pub reason: String,
     /// Until when, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// More words about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Work goes on.
@@ -492,6 +500,7 @@ pub struct ProviderDeclared {
 ///     account: None,
 ///     window: WindowKind::Session,
 ///     used_percent: "12.5".parse()?,
+///     resets_at: None,
 ///     author: "me".to_owned(),
 ///     reason: "read from the dashboard".to_owned(),
 /// };
@@ -509,6 +518,9 @@ pub struct UsageOverridden {
     pub window: WindowKind,
     /// How much of it is used; 0 is a reset.
     pub used_percent: Percent,
+    /// When the window ends, if that is known; without it a session window opens at the override.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
     /// Who says so.
     pub author: String,
     /// Why.

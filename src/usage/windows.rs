@@ -29,6 +29,7 @@ impl<'a> AccountWindows<'a> {
         facts(view, "quota_observed", &subject, now, Order::Ascending, &mut |fact| {
             if let Payload::QuotaObserved(seen) = &fact.event.payload
                 && let Some(resets_at) = seen.resets_at
+                && seen.scope.is_none()
             {
                 let observation = Observation {
                     at: fact.event.occurred_at,

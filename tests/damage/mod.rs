@@ -66,6 +66,7 @@ pub fn events() -> Vec<NewEvent> {
                     provider: ProviderId::new("anthropic").unwrap(),
                     account: Some("other".into()),
                     window_minutes: 300,
+                    scope: None,
                     used_percent: Some("23.5".parse().unwrap()),
                     resets_at: Some(at.plus(60 * MINUTE)),
                     status: None,

@@ -287,6 +287,7 @@ impl Script {
                 provider: provider(*of),
                 account: account(*of),
                 window_minutes: *minutes,
+                scope: None,
                 used_percent: used.map(Percent::from_hundredths),
                 resets_at: resets_in.map(|(quarters, ms)| at(self.resolve(step.at) + quarters * QUARTER + ms)),
                 status: None,

@@ -1,0 +1,5 @@
+use super::{Case, Checked, unknown};
+
+pub fn check(case: &Case, _all: &[Case]) -> Checked {
+    unknown(case)
+}

@@ -1,0 +1,5 @@
+use super::{Case, Checked, unknown};
+
+pub fn check(case: &Case) -> Checked {
+    unknown(case)
+}
