@@ -72,6 +72,23 @@ pub enum Error {
         /// Where the first one is.
         position: Position,
     },
+    /// A reservation does not fit. Ask for less, or wait for the reset.
+    #[error(
+        "{asked} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",
+        resets_at.map(|at| format!(" until {at}")).unwrap_or_default()
+    )]
+    OverBudget {
+        /// The provider.
+        provider: String,
+        /// Which window.
+        window: &'static str,
+        /// Limit tokens asked for.
+        asked: u64,
+        /// Limit tokens left.
+        left: u64,
+        /// When the window resets, if that is known.
+        resets_at: Option<crate::time::Timestamp>,
+    },
     /// No event has this id or position. List what there is with `log`.
     #[error("no event {what} in this ledger: `usage-ledger log` lists them")]
     NotFound {

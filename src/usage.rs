@@ -1,6 +1,10 @@
 //! What a provider account has used: its windows now, and all time.
 
+mod exhausted;
 mod limits;
+mod pause;
+mod pools;
+mod reserved;
 mod windows;
 
 use serde::{Serialize, Serializer};
@@ -13,9 +17,15 @@ use crate::time::Timestamp;
 use crate::tokens::{TokenClass, Usd};
 use crate::view::{GO_ON, Order, STOP, Space, View};
 
-#[cfg(feature = "cli")]
-pub(crate) use limits::Limits;
-pub(crate) use limits::is_metered;
+pub use exhausted::Exhausted;
+pub use pause::{Pause, resume_at};
+pub use pools::Pool;
+pub use reserved::Reservation;
+
+pub(crate) use exhausted::exhausted;
+pub(crate) use limits::{Limits, is_metered};
+pub(crate) use pause::{last_resume, paused, unresumed};
+pub(crate) use reserved::{LONGEST, is_closed, reservations};
 pub(crate) use windows::{AccountWindows, sum_between};
 
 /// Tokens of many records, by class.
@@ -169,9 +179,73 @@ pub enum Basis {
     /// The provider has no quota.
     #[serde(rename = "unmetered")]
     Unmetered,
+    /// A person said it, and what was recorded since is added.
+    #[serde(rename = "overridden")]
+    Overridden,
     /// Neither a limit nor an observation is known.
     #[serde(rename = "unknown")]
     Unknown,
+}
+
+impl Basis {
+    /// As it stands in JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::usage::Basis;
+    /// assert_eq!(Basis::ObservedAndDelta.name(), "observed + local delta");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::ObservedAndDelta => "observed + local delta",
+            Self::Estimated => "estimated",
+            Self::Unmetered => "unmetered",
+            Self::Overridden => "overridden",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Who said how much of a window is used.
+///
+/// ```
+/// use usage_ledger::usage::Speaker;
+/// assert_eq!(serde_json::to_string(&Speaker::Person).unwrap(), r#""person""#);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// The provider itself.
+    Provider,
+    /// A person: an override.
+    Person,
+}
+
+/// What was said last about a window.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::WindowKind};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.override_usage("anthropic", WindowKind::Session, "32".parse()?, "me", "read it on the web page", now)?;
+/// let said = ledger.provider("anthropic", now)?.session.overridden.unwrap();
+/// assert_eq!((said.percent, said.source.as_str(), said.stale), (Some("32".parse()?), "me", false));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// How much of the window was used then.
+    pub percent: Option<Percent>,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Speaker,
+    /// The feed, or the author.
+    pub source: String,
+    /// Whether it is too old to be relied on. A person's word holds until the window ends or is spoken of again.
+    pub stale: bool,
+    /// The event that says so.
+    pub position: Position,
 }
 
 /// One quota window of a provider account, now.
@@ -196,12 +270,20 @@ pub struct WindowUsage {
     pub weighted: u64,
     /// Its limit in limit tokens, if one is set.
     pub limit: Option<u64>,
-    /// How much of it is used, from 0 to 100; `None` when that cannot be known.
+    /// How much of it is used, from 0 to 100 (the provider may say more); `None` when that cannot be known.
     pub percent: Option<Percent>,
     /// When it opened; `None` while no window is open.
     pub started_at: Option<Timestamp>,
     /// When it resets; `None` while no window is open.
     pub resets_at: Option<Timestamp>,
+    /// How much of it recorded tokens alone make, whatever else is known.
+    pub estimate: Option<Percent>,
+    /// What the provider said last about a window that has not ended.
+    pub observed: Option<Said>,
+    /// What a person said last about this window.
+    pub overridden: Option<Said>,
+    /// Limit tokens used since the percentage was said; all of them when nothing was.
+    pub since: u64,
     /// What the numbers rest on.
     pub basis: Basis,
     /// Positions of the events that the borders, the limit and the percentage rest on.
@@ -236,6 +318,12 @@ pub struct ProviderUsage {
     pub session: WindowUsage,
     /// The week.
     pub weekly: WindowUsage,
+    /// Windows of other lengths, and of single models, that the provider spoke of.
+    pub pools: Vec<Pool>,
+    /// The provider's own refusal, while it holds.
+    pub exhausted: Option<Exhausted>,
+    /// Limit tokens set aside for calls in progress.
+    pub reserved: u64,
     /// Everything up to now.
     pub all_time: Usage,
     /// What was used since work last switched to this provider, if it did.
@@ -338,6 +426,8 @@ pub(crate) fn provider_usage(
         switch.switch.to.as_str() == account.provider
             || switch.switch.from.as_ref().is_some_and(|from| from.as_str() == account.provider)
     };
+    let trusts = |feed: &str| windows.limits().trusts(feed);
+    let reserved = reservations(view, account, now)?;
     let last = timeline.iter().rev().find(names);
     let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
     let since_switch = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
@@ -348,6 +438,9 @@ pub(crate) fn provider_usage(
         declared,
         session: window(WindowKind::Session)?,
         weekly: window(WindowKind::Weekly)?,
+        pools: pools::pools(view, account, windows.limits(), now)?,
+        exhausted: if metered { exhausted(view, account, now, &trusts)? } else { None },
+        reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),
         all_time: all_time(view, account, now)?,
         since_switch: since_switch.map(|totals| Usage::from_totals(&totals)).transpose()?,
         last_switch: last.map(|switch| switch.at),

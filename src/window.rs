@@ -1,7 +1,7 @@
 //! Quota windows as pure functions of uses, observations, policy and time.
 
 use crate::error::Result;
-use crate::event::{EventId, Percent, SessionPolicy, WeeklyPolicy, WindowKind};
+use crate::event::{EventId, SessionPolicy, WeeklyPolicy, WindowKind};
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 
 /// Where a window's borders come from.
@@ -31,14 +31,15 @@ impl Window {
     }
 }
 
-/// What a provider said about a window, as far as windows are concerned.
+/// What a provider or a person said about a window, as far as its borders are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub at: Timestamp,
     pub id: EventId,
     pub minutes: u32,
     pub resets_at: Timestamp,
-    pub used: Option<Percent>,
+    /// A person's word stands however little of its window a later word leaves.
+    pub firm: bool,
 }
 
 /// The kind of window a length belongs to: by its length, never by the slot it was found in.
@@ -68,7 +69,7 @@ pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
                 }
             }
         }
-        if start < end && 2 * (end.millis() - start.millis()) > length {
+        if start < end && (seen.firm || 2 * (end.millis() - start.millis()) > length) {
             let at = laid.partition_point(|other| other.start < start);
             laid.insert(at, Window { start, resets_at: end, end, border: Border::Observed });
         }
@@ -236,7 +237,7 @@ mod tests {
 
     fn seen(at: &str, resets_at: &str, n: u128) -> Observation {
         let id = EventId::from(uuid::Uuid::from_u128(n));
-        Observation { at: t(at), id, minutes: 300, resets_at: t(resets_at), used: None }
+        Observation { at: t(at), id, minutes: 300, resets_at: t(resets_at), firm: false }
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {

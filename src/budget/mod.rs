@@ -1,49 +1,31 @@
 //! May I run? One function decides, and every surface asks it.
+//!
+//! A decision goes through these steps, and says so in its trail: the effective budget mode; the provider's own refusal
+//! and pauses; the windows that count; the ladder; what a run costs; how fast the session is being used up.
 
+mod afford;
+mod ask;
+mod burn;
+mod decide;
+mod evidence;
+mod ladder;
+mod preflight;
+mod settings;
 mod status;
 
 use serde::Serialize;
 
+pub use afford::{Tier, affordable, highest_affordable, run_cost};
+pub use ask::Ask;
+pub use burn::{Burn, burn_rate, minutes_left, runs_out, slowed};
+pub use ladder::{Mode, Rung, ladder, left, safety_margin};
+pub use preflight::{Preflight, Probe};
+pub use settings::{Settings, effective_mode};
 pub use status::{ProviderStatus, Status};
 
-use crate::event::{Percent, Position};
-use crate::usage::{Basis, ProviderUsage, WindowUsage};
-
-/// How much a run may take on.
-///
-/// ```
-/// use usage_ledger::budget::Mode;
-/// assert!(Mode::Wait < Mode::Review && Mode::Implement < Mode::Deep); // `mode >= Mode::Review` reads well
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Nothing: wait for a reset.
-    Wait,
-    /// Reading and small answers.
-    Review,
-    /// Ordinary work.
-    Implement,
-    /// Anything.
-    Deep,
-}
-
-impl Mode {
-    /// `wait`, `review`, `implement` or `deep`.
-    ///
-    /// ```
-    /// # use usage_ledger::budget::Mode;
-    /// assert_eq!(Mode::Implement.name(), "implement");
-    /// ```
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wait => "wait",
-            Self::Review => "review",
-            Self::Implement => "implement",
-            Self::Deep => "deep",
-        }
-    }
-}
+use crate::event::{BudgetMode, Percent, Position};
+use crate::time::Timestamp;
+use crate::usage::Basis;
 
 /// A decision and what it rests on.
 ///
@@ -67,7 +49,7 @@ pub struct Verdict {
     pub metered: bool,
     /// What a run may take on.
     pub mode: Mode,
-    /// What is left of the tighter window, less the margin; `None` when no window's use is known.
+    /// What is left of the tightest window that counts, less the margin; `None` when no window's use is known.
     pub available_percent: Option<Percent>,
     /// Whether the gate is closed. Never for an unmetered provider.
     pub gated: bool,
@@ -77,92 +59,16 @@ pub struct Verdict {
     pub basis: Basis,
     /// Positions of the events it rests on.
     pub evidence: Vec<Position>,
-}
-
-/// Where the rungs of the ladder are, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Thresholds {
-    warn: u32,
-    stop: u32,
-    margin: u32,
-}
-
-/// The seed system's defaults: warn at 70 %, stop at 85 %, a margin of 10 points.
-const DEFAULT: Thresholds = Thresholds { warn: 70, stop: 85, margin: 10 };
-/// Below this much left, nothing deep is begun.
-const DEEP_LEFT: u32 = 40;
-
-/// Decides from what an account has used.
-pub(crate) fn decide(usage: &ProviderUsage) -> Verdict {
-    let verdict = |mode: Mode, available, reason: String, basis, evidence| Verdict {
-        provider: usage.provider.clone(),
-        account: usage.account.clone(),
-        metered: usage.metered,
-        mode,
-        available_percent: available,
-        gated: usage.metered && mode == Mode::Wait,
-        reason,
-        basis,
-        evidence,
-    };
-    if !usage.metered {
-        let evidence = usage.session.evidence.clone();
-        return verdict(Mode::Deep, None, "no API quota".to_owned(), Basis::Unmetered, evidence);
-    }
-    let windows = [("session", &usage.session), ("weekly", &usage.weekly)];
-    let tighter: Option<(&str, &WindowUsage, Percent)> = windows
-        .into_iter()
-        .filter_map(|(name, window)| window.percent.map(|percent| (name, window, percent)))
-        .max_by_key(|(_, _, percent)| *percent);
-    let Some((name, window, used)) = tighter else {
-        let reason = "no limit is set and the provider said nothing: not gated".to_owned();
-        return verdict(Mode::Deep, None, reason, Basis::Unknown, Vec::new());
-    };
-    let left = (100 * 100_u32).saturating_sub(used.hundredths() + DEFAULT.margin * 100);
-    let mode = ladder(left, DEFAULT);
-    let word = match mode {
-        Mode::Wait => "budget exhausted",
-        Mode::Review => "low budget",
-        Mode::Implement => "normal budget",
-        Mode::Deep => "ample budget",
-    };
-    let available = Percent::from_hundredths(left);
-    let reason =
-        format!("{word}: {name} window at {used} %, {available} % left after a margin of {} %", DEFAULT.margin);
-    verdict(mode, Some(available), reason, window.basis, window.evidence.clone())
-}
-
-fn ladder(left: u32, at: Thresholds) -> Mode {
-    let (stop, warn) = (100 * (100 - at.stop), 100 * (100 - at.warn));
-    if left < stop {
-        Mode::Wait
-    } else if left < warn {
-        Mode::Review
-    } else if left < warn.max(100 * DEEP_LEFT) {
-        Mode::Implement
-    } else {
-        Mode::Deep
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ladder_of_the_seed_system() {
-        for (used, mode) in [
-            (0, Mode::Deep),
-            (50, Mode::Deep),
-            (51, Mode::Implement),
-            (60, Mode::Implement),
-            (61, Mode::Review),
-            (75, Mode::Review),
-            (76, Mode::Wait),
-            (100, Mode::Wait),
-        ] {
-            let left = (90_u32).saturating_sub(used) * 100;
-            assert_eq!(ladder(left, DEFAULT), mode, "{used} % used");
-        }
-    }
+    /// Which windows gate.
+    pub budget_mode: BudgetMode,
+    /// When it is worth asking again; `None` unless it is to wait.
+    pub resumes_at: Option<Timestamp>,
+    /// How fast the session is being used, where that can be told.
+    pub burn: Option<Burn>,
+    /// What an ordinary run costs, in percent of a session window, where that can be told.
+    pub run_cost: Option<Percent>,
+    /// How the decision was come to, step by step.
+    pub trail: Vec<String>,
+    /// What is not known, or does not look right.
+    pub warnings: Vec<String>,
 }

@@ -1,11 +1,13 @@
 use serde::Serialize;
 
-use super::{Verdict, decide};
+use super::decide::decide;
+use super::evidence::{self, Evidence};
+use super::{Ask, Verdict};
 use crate::error::Result;
 use crate::ledger::{Ledger, Sight};
 use crate::projection::AccountRef;
 use crate::time::Timestamp;
-use crate::usage::{ProviderUsage, Switch, accounts, active_provider, provider_usage, switches};
+use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, switches};
 
 /// A provider account with the decision for it.
 ///
@@ -41,6 +43,8 @@ pub struct ProviderStatus {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
+    /// The pause that holds.
+    pub paused: Option<Pause>,
     /// The provider worked with.
     pub active_provider: Option<String>,
     /// Every provider account that has records, settings or is active.
@@ -80,11 +84,14 @@ impl Sight<'_> {
         }
         let mut providers = Vec::new();
         for account in &known {
-            let usage = provider_usage(view, account, now, &timeline)?;
-            let budget = decide(&usage);
-            providers.push(ProviderStatus { usage, budget });
+            let evidence = Evidence::gather(view, account, &timeline, now)?;
+            let mut ask = Ask::new(&account.provider)?;
+            ask.account = account.account.as_deref().map(str::to_owned);
+            let budget = decide(&evidence, &ask);
+            providers.push(ProviderStatus { usage: evidence.usage, budget });
         }
         Ok(Status {
+            paused: paused(view, now)?,
             active_provider,
             providers,
             switches: timeline.iter().filter(|switch| switch.switch.from.is_some()).count(),
@@ -106,7 +113,41 @@ impl Sight<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn budget(&self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
-        Ok(decide(&self.provider(provider, now)?))
+        self.gate(&Ask::new(provider)?, now)
+    }
+
+    /// May this run start? What is not known is told through `tracing` besides.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::{Ask, Mode, Tier}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let verdict = ledger.sight()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
+    /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is known, and it says so
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
+        let (view, now) = (self.view(), now.into());
+        let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+        let evidence = Evidence::gather(view, &account, &switches(view, now)?, now)?;
+        let mut verdict = decide(&evidence, ask);
+        for (window, counts) in [
+            (&evidence.usage.session, true),
+            (&evidence.usage.weekly, verdict.budget_mode == crate::event::BudgetMode::Full),
+        ] {
+            if verdict.metered && counts && window.basis != Basis::Observed {
+                verdict.evidence.extend(evidence::records(view, ask, window, now)?);
+            }
+        }
+        verdict.evidence.sort_unstable();
+        verdict.evidence.dedup();
+        for warning in &verdict.warnings {
+            tracing::warn!(provider = verdict.provider, basis = verdict.basis.name(), "{warning}");
+        }
+        Ok(verdict)
     }
 }
 
@@ -128,6 +169,22 @@ impl Ledger {
     /// ```
     pub fn budget(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
         self.sight()?.budget(provider, now)
+    }
+
+    /// May this run start? As [`Sight::gate`].
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::Ask};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert!(!ledger.gate(&Ask::new("anthropic")?.account("work"), now)?.gated);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn gate(&mut self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
+        self.sight()?.gate(ask, now)
     }
 
     /// Everything at a glance.

@@ -25,17 +25,6 @@ fn reset(window: &WindowUsage, now: Timestamp, zone: Zone) -> String {
     }
 }
 
-/// What a window's percentage rests on, in a word that fits into a sentence.
-const fn basis(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Observed => "observed",
-        Basis::ObservedAndDelta => "observed + local delta",
-        Basis::Estimated => "estimated",
-        Basis::Unmetered => "unmetered",
-        Basis::Unknown => "unknown",
-    }
-}
-
 /// The lines that show a window: how full it is, and what that is made of.
 pub(super) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone) -> [String; 2] {
     let reset = reset(window, now, zone);
@@ -51,7 +40,7 @@ pub(super) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone
             "{} of {} ({}), {} in {}",
             grouped(window.weighted),
             grouped(limit),
-            basis(window.basis),
+            window.basis.name(),
             counted(usage.tokens.total(), "token"),
             counted(usage.requests, "request")
         ),

@@ -12,11 +12,11 @@ use super::fields::count;
 use super::output::{Answer, Plain, grouped};
 use super::policy::{self, SessionOpens, Setting, WeeklyOpens};
 use super::record::hint;
-use crate::event::{LimitSet, Position, SessionPolicy, WeeklyPolicy, Weights};
+use crate::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
 use crate::ledger::Sight;
 use crate::projection::AccountRef;
 use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::time::{SECOND, Timestamp};
 use crate::tokens::TokenClass;
 use crate::usage::{Limits, accounts};
 
@@ -64,6 +64,24 @@ struct SetArgs {
     /// When weekly windows open: first-use, or a weekday, time and zone
     #[arg(long, value_name = "WHEN")]
     weekly_opens: Option<WeeklyOpens>,
+    /// Which windows gate this provider: full (session and week), session_only or disabled
+    #[arg(long, value_name = "MODE")]
+    budget_mode: Option<BudgetMode>,
+    /// Only reviews from this percentage used on
+    #[arg(long, value_name = "PERCENT")]
+    warn: Option<u8>,
+    /// Nothing from this percentage used on
+    #[arg(long, value_name = "PERCENT")]
+    stop: Option<u8>,
+    /// Percentage points that are kept back
+    #[arg(long, value_name = "POINTS")]
+    margin: Option<u8>,
+    /// How long what the provider said about a window is fresh
+    #[arg(long, value_name = "SECONDS")]
+    stale_after: Option<u32>,
+    /// Whose observations count: any, none, or the name of one feed
+    #[arg(long, value_name = "FEED")]
+    feeds: Option<String>,
     /// Goes back to the default; may be repeated
     #[arg(long, value_name = "SETTING")]
     unset: Vec<Setting>,
@@ -87,7 +105,7 @@ pub(super) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Re
 fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let weights = (!args.weight.is_empty()).then(|| Weights::parse(args.weight.iter().map(String::as_str)));
     let provider = args.provider.as_str().to_owned();
-    let limit = LimitSet {
+    let mut limit = LimitSet {
         provider: args.provider,
         account: args.account,
         session: args.session,
@@ -95,11 +113,27 @@ fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Fail
         weights: weights.transpose()?,
         session_policy: args.session_policy.map(|opens| opens.policy(args.session_minutes)),
         weekly_policy: args.weekly_opens.map(|opens| opens.policy(|| context.zone())),
+        budget_mode: args.budget_mode,
+        thresholds: None,
+        stale_after_seconds: args.stale_after,
+        feeds: args.feeds,
         unset: args.unset.into_iter().map(Into::into).collect(),
     };
-    limit.validate()?;
+    let rungs = [args.warn, args.stop, args.margin];
+    if rungs == [None; 3] {
+        limit.validate()?;
+    } else if let [Some(warn), Some(stop), margin] = rungs {
+        Thresholds::new(warn, stop, margin.unwrap_or(Thresholds::default().margin))?;
+    }
     let now = context.now();
     let mut ledger = context.write()?;
+    if rungs != [None; 3] {
+        let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
+        let held = Limits::at(ledger.sight()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
+        let [warn, stop, margin] = rungs;
+        let at = Thresholds::new(warn.unwrap_or(held.warn), stop.unwrap_or(held.stop), margin.unwrap_or(held.margin))?;
+        limit.thresholds = Some(at);
+    }
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &mut ledger, now)?;
     answer(&mut ledger, outcome, context, out)
@@ -113,6 +147,10 @@ struct Shown {
     session: Window<SessionPolicy>,
     weekly: Window<WeeklyPolicy>,
     weights: Weights,
+    budget_mode: BudgetMode,
+    thresholds: Thresholds,
+    stale_after_seconds: i64,
+    feeds: String,
 }
 
 #[derive(Serialize)]
@@ -171,6 +209,10 @@ fn gather(provider: Option<&ProviderId>, sight: &Sight<'_>, now: Timestamp) -> R
                 position: limits.weekly.map(|(_, position)| position),
                 policy: limits.weekly_policy,
             },
+            budget_mode: limits.budget_mode.map(|(mode, _)| mode).unwrap_or_default(),
+            thresholds: limits.thresholds.map(|(at, _)| at).unwrap_or_default(),
+            stale_after_seconds: limits.stale_after() / SECOND,
+            feeds: limits.feeds.unwrap_or_else(|| "any".to_owned()),
             weights: limits.weights,
         });
     }
@@ -195,5 +237,8 @@ fn human(shown: &Shown, out: &mut dyn Write) -> Result<(), Failure> {
     let weights: Vec<String> =
         TokenClass::ALL.iter().map(|class| format!("{} {}", class.name(), shown.weights.get(*class))).collect();
     let (first, second) = weights.split_at(weights.len().div_ceil(2));
-    Ok(writeln!(out, "  weights  {},\n           {}", first.join(", "), second.join(", "))?)
+    writeln!(out, "  weights  {},\n           {}", first.join(", "), second.join(", "))?;
+    let Thresholds { warn, stop, margin } = shown.thresholds;
+    writeln!(out, "  gate     {}: warn at {warn} %, stop at {stop} %, margin {margin} %", shown.budget_mode.name())?;
+    Ok(writeln!(out, "  feeds    {}, fresh for {} s", Plain(&shown.feeds), shown.stale_after_seconds)?)
 }

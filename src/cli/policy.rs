@@ -88,6 +88,14 @@ pub(super) enum Setting {
     SessionPolicy,
     /// How weekly windows open
     WeeklyPolicy,
+    /// Which windows gate
+    BudgetMode,
+    /// Where the rungs of the ladder are
+    Thresholds,
+    /// How long an observation is fresh
+    StaleAfter,
+    /// Whose observations count
+    Feeds,
 }
 
 impl From<Setting> for LimitSetting {
@@ -98,6 +106,10 @@ impl From<Setting> for LimitSetting {
             Setting::Weights => Self::Weights,
             Setting::SessionPolicy => Self::SessionPolicy,
             Setting::WeeklyPolicy => Self::WeeklyPolicy,
+            Setting::BudgetMode => Self::BudgetMode,
+            Setting::Thresholds => Self::Thresholds,
+            Setting::StaleAfter => Self::StaleAfter,
+            Setting::Feeds => Self::Feeds,
         }
     }
 }
@@ -110,6 +122,10 @@ pub(super) const fn setting(setting: LimitSetting) -> &'static str {
         LimitSetting::Weights => "weights",
         LimitSetting::SessionPolicy => "session-policy",
         LimitSetting::WeeklyPolicy => "weekly-policy",
+        LimitSetting::BudgetMode => "budget-mode",
+        LimitSetting::Thresholds => "thresholds",
+        LimitSetting::StaleAfter => "stale-after",
+        LimitSetting::Feeds => "feeds",
     }
 }
 

@@ -5,7 +5,9 @@ mod id;
 mod imported;
 mod percent;
 mod position;
+mod quota;
 mod record;
+mod settings;
 mod weights;
 
 use std::borrow::Cow;
@@ -14,16 +16,18 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use facts::{
-    BudgetReleased, BudgetReserved, BudgetSettled, EventShredded, EventVoided, LimitSet, LimitSetting, Paused,
-    ProviderDeclared, ProviderSwitched, QuotaExhausted, QuotaObserved, Resumed, SessionPolicy, TokensAmended,
-    UsageOverridden, WeeklyPolicy, WindowKind,
-};
+pub use facts::{EventShredded, EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use percent::Percent;
 pub use position::Position;
+pub use quota::{
+    BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
+};
 pub use record::{Quality, Raw, TokenRecord};
+pub use settings::{
+    BudgetMode, LimitSet, LimitSetting, ProviderDeclared, SessionPolicy, Thresholds, WeeklyPolicy, WindowKind,
+};
 pub use weights::Weights;
 
 pub(crate) use record::TokenView;

@@ -106,6 +106,11 @@ impl<'t> Appender<'t> {
         Ok(&*self.tx)
     }
 
+    /// The time that what is pushed is recorded at.
+    pub const fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
     /// The transaction as it was before what is pending.
     pub fn committed_view(&self) -> &dyn crate::store::View {
         &*self.tx

@@ -2,6 +2,8 @@
 
 mod append;
 mod past;
+mod pause;
+mod reserve;
 mod revise;
 mod sight;
 mod verify;

@@ -86,11 +86,24 @@ pub(crate) fn facts(
     order: Order,
     visit: &mut dyn FnMut(Fact) -> Flow,
 ) -> Result<()> {
+    facts_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
+}
+
+/// As [`facts`], for those that happened from the first time through the second.
+pub(crate) fn facts_between(
+    view: &dyn View,
+    kind: &str,
+    subject: &Subject<'_>,
+    (since, until): (Timestamp, Timestamp),
+    order: Order,
+    visit: &mut dyn FnMut(Fact) -> Flow,
+) -> Result<()> {
     let mut from = vec![kind_code(kind)];
     from.extend(subject.key());
-    let mut to = from.clone();
-    push_time(&mut to, until);
     let prefix = from.len();
+    let mut to = from.clone();
+    push_time(&mut from, since);
+    push_time(&mut to, until);
     view.scan(Space::Facts, &from, &after_prefix(&to), order, &mut |key, value| {
         let read = || {
             let (_, rest) = take_time(key.get(prefix..)?)?;

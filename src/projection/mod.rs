@@ -16,7 +16,7 @@ mod varint;
 
 pub(crate) use check::{add_stored, describe, position_in, record_rows};
 pub(crate) use corrections::{Effective, effective, is_void, root, void_of};
-pub(crate) use facts::{Fact, Subject, facts, kind_code, latest_facts};
+pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 pub(crate) use fold::{Fold, file_small, find_record, key_entries, position_of_key};
 #[cfg(feature = "import")]

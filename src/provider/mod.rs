@@ -88,6 +88,37 @@ impl ProviderId {
         &self.0
     }
 
+    /// Who serves a model that this provider's program runs: Ollama hands models tagged `cloud` to its paid cloud.
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// let ollama = ProviderId::new("ollama")?;
+    /// assert_eq!(ollama.serving("qwen3.5:cloud").as_str(), "ollama-cloud");
+    /// assert_eq!(ollama.serving("gpt-oss:120b-cloud").as_str(), "ollama-cloud");
+    /// assert_eq!(ollama.serving("qwen3:8b").as_str(), "ollama");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn serving(&self, model: &str) -> Self {
+        let tag = model.rsplit_once(':').map(|(_, tag)| tag);
+        let cloud = tag.is_some_and(|tag| tag == "cloud" || tag.ends_with("-cloud"));
+        if cloud && &*self.0 == "ollama" { Self("ollama-cloud".into()) } else { self.clone() }
+    }
+
+    /// The first of several names, each perhaps from a setting, that the catalogue lists; blanks and case do not matter.
+    ///
+    /// ```
+    /// # use usage_ledger::ProviderId;
+    /// let named = ProviderId::first_known([Some(" CODEX "), Some("claude")]);
+    /// assert_eq!(named.unwrap().as_str(), "openai");
+    /// assert_eq!(ProviderId::first_known([None, Some("nonsense")]), None);
+    /// ```
+    pub fn first_known<'a>(names: impl IntoIterator<Item = Option<&'a str>>) -> Option<Self> {
+        names.into_iter().flatten().find_map(|name| {
+            let known = catalogue::find(&name.trim().to_ascii_lowercase())?;
+            Some(Self(known.id.into()))
+        })
+    }
+
     /// What the catalogue says about it, if it is listed.
     ///
     /// ```

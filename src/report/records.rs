@@ -11,7 +11,6 @@ use crate::event::{Position, TokenView, WindowKind};
 use crate::ledger::Sight;
 use crate::projection::{AccountRef, Series, Totals};
 use crate::store::{GO_ON, STOP};
-use crate::time::Timestamp;
 use crate::usage::AccountWindows;
 use crate::window::Window;
 
@@ -45,7 +44,7 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder<'_>) ->
             if by_window {
                 let account = AccountRef::new(series.provider, series.account).into_owned();
                 if !windows.contains_key(&account) {
-                    let all = AccountWindows::new(sight.view(), &account, Timestamp::MAX)?.all(WindowKind::Session)?;
+                    let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
                     windows.insert(account.clone(), all);
                 }
                 let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();

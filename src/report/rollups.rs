@@ -95,7 +95,7 @@ pub(super) fn windows(view: &dyn View, report: &Report, rows: &mut Builder<'_>) 
         if !report.admits(&series) {
             continue;
         }
-        for window in AccountWindows::new(view, &account, Timestamp::MAX)?.all(WindowKind::Session)? {
+        for window in AccountWindows::ever(view, &account)?.all(WindowKind::Session)? {
             let from = report.since.map_or(window.start, |since| since.max(window.start));
             let to = report.until.map_or(window.end, |until| until.min(window.end));
             let sum = sum_between(view, &account, from, to)?;

@@ -1,15 +1,24 @@
 //! The settings that hold for a provider account: limits, weights, policies, metering.
 
 use crate::error::Result;
-use crate::event::{LimitSetting, Payload, Position, SessionPolicy, WeeklyPolicy, Weights, WindowKind};
+use crate::event::{
+    BudgetMode, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights, WindowKind,
+};
 use crate::projection::{AccountRef, Fact, Subject, latest_facts};
 use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::time::{SECOND, Timestamp};
 use crate::view::View;
+
+/// The seed system's: what a provider said is good for a quarter of an hour.
+const STALE_AFTER_SECONDS: u32 = 900;
 
 /// The settings of one account at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
+    pub budget_mode: Option<(BudgetMode, Position)>,
+    pub thresholds: Option<(Thresholds, Position)>,
+    pub stale_after_seconds: Option<u32>,
+    pub feeds: Option<String>,
     pub session: Option<(u64, Position)>,
     pub weekly: Option<(u64, Position)>,
     pub weights: Weights,
@@ -46,8 +55,33 @@ impl Limits {
             if take(LimitSetting::WeeklyPolicy, set.weekly_policy.is_some()) {
                 limits.weekly_policy = set.weekly_policy.unwrap_or_default();
             }
+            if take(LimitSetting::BudgetMode, set.budget_mode.is_some()) {
+                limits.budget_mode = set.budget_mode.map(|mode| (mode, fact.position));
+            }
+            if take(LimitSetting::Thresholds, set.thresholds.is_some()) {
+                limits.thresholds = set.thresholds.map(|at| (at, fact.position));
+            }
+            if take(LimitSetting::StaleAfter, set.stale_after_seconds.is_some()) {
+                limits.stale_after_seconds = set.stale_after_seconds;
+            }
+            if take(LimitSetting::Feeds, set.feeds.is_some()) {
+                limits.feeds.clone_from(&set.feeds);
+            }
         }
         Ok(limits)
+    }
+
+    /// How long an observation is fresh, in milliseconds.
+    pub fn stale_after(&self) -> i64 {
+        i64::from(self.stale_after_seconds.unwrap_or(STALE_AFTER_SECONDS)) * SECOND
+    }
+
+    /// Whether what a feed says counts.
+    pub fn trusts(&self, feed: &str) -> bool {
+        match self.feeds.as_deref() {
+            None | Some("any") => true,
+            Some(one) => one == feed,
+        }
     }
 
     /// The limit of a window and the event that set it.

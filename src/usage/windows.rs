@@ -1,16 +1,49 @@
 //! The windows of one account, cut from its uses.
 
 use super::limits::Limits;
-use super::{Basis, Usage, WindowUsage};
+use super::{Basis, Said, Speaker, Usage, WindowUsage};
 use crate::error::Result;
-use crate::event::{Payload, Percent, Position, WindowKind};
-use crate::projection::{AccountRef, Level, Subject, Totals, facts, first_from, scan_days, sum_uses};
-use crate::time::{DAY, HOUR, QUARTER, Timestamp};
+use crate::event::{EventId, Payload, Percent, WindowKind};
+use crate::projection::{AccountRef, Level, Subject, Totals, facts_between, first_from, scan_days, sum_uses};
+use crate::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::view::{GO_ON, Order, View};
 use crate::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
 
 /// How many days back a pause is looked for before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
+
+/// What was said longer ago than two weeks says nothing about the windows of now.
+const HEARD: i64 = 16 * DAY;
+
+/// What was said about a window: its end, how much of it is used, or both.
+#[derive(Clone, Debug)]
+struct Word {
+    at: Timestamp,
+    id: EventId,
+    kind: WindowKind,
+    minutes: u32,
+    resets_at: Option<Timestamp>,
+    used: Option<Percent>,
+    said: Said,
+}
+
+impl Word {
+    /// The window it lays on the time line, if it lays one.
+    fn observation(&self, session_minutes: u32) -> Option<Observation> {
+        let (minutes, resets_at) = match self.said.by {
+            Speaker::Provider => (self.minutes, self.resets_at?),
+            // A person who names no end starts the session anew; the week has its own calendar.
+            Speaker::Person => match (self.kind, self.resets_at) {
+                (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
+                (WindowKind::Session, Some(end)) => (session_minutes, end),
+                (WindowKind::Weekly, Some(end)) => (7 * 24 * 60, end),
+                (WindowKind::Weekly, None) => return None,
+            },
+        };
+        let firm = self.said.by == Speaker::Person;
+        Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm })
+    }
+}
 
 /// The windows of a provider account, known up to a time.
 pub(crate) struct AccountWindows<'a> {
@@ -19,41 +52,86 @@ pub(crate) struct AccountWindows<'a> {
     key: Vec<u8>,
     now: Timestamp,
     limits: Limits,
-    observations: Vec<(Observation, Position)>,
+    words: Vec<Word>,
 }
 
 impl<'a> AccountWindows<'a> {
+    /// The windows as they stand at `now`.
     pub fn new(view: &'a dyn View, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
-        let mut observations = Vec::new();
+        Self::heard(view, account, (now.plus(-HEARD), now))
+    }
+
+    /// The windows of all time.
+    pub fn ever(view: &'a dyn View, account: &AccountRef<'a>) -> Result<Self> {
+        Self::heard(view, account, (Timestamp::MIN, Timestamp::MAX))
+    }
+
+    fn heard(view: &'a dyn View, account: &AccountRef<'a>, span: (Timestamp, Timestamp)) -> Result<Self> {
+        let now = span.1;
+        let limits = Limits::at(view, account, now)?;
+        let mut words = Vec::new();
         let subject = Subject::Account(account.clone());
-        facts(view, "quota_observed", &subject, now, Order::Ascending, &mut |fact| {
-            if let Payload::QuotaObserved(seen) = &fact.event.payload
-                && let Some(resets_at) = seen.resets_at
+        facts_between(view, "quota_observed", &subject, span, Order::Ascending, &mut |fact| {
+            if let Payload::QuotaObserved(seen) = fact.event.payload
+                && let Some(kind) = kind_of(seen.window_minutes)
                 && seen.scope.is_none()
+                && limits.trusts(&seen.feed)
             {
-                let observation = Observation {
+                words.push(Word {
                     at: fact.event.occurred_at,
                     id: fact.event.id,
+                    kind,
                     minutes: seen.window_minutes,
-                    resets_at,
+                    resets_at: seen.resets_at,
                     used: seen.used_percent,
-                };
-                observations.push((observation, fact.position));
+                    said: Said {
+                        percent: seen.used_percent,
+                        at: fact.event.occurred_at,
+                        by: Speaker::Provider,
+                        source: seen.feed,
+                        stale: now.millis() - fact.event.occurred_at.millis() > limits.stale_after(),
+                        position: fact.position,
+                    },
+                });
             }
             GO_ON
         })?;
-        Ok(Self {
-            view,
-            account: account.clone(),
-            key: account.key(),
-            now,
-            limits: Limits::at(view, account, now)?,
-            observations,
-        })
+        facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
+            if let Payload::UsageOverridden(word) = fact.event.payload {
+                words.push(Word {
+                    at: fact.event.occurred_at,
+                    id: fact.event.id,
+                    kind: word.window,
+                    minutes: 0,
+                    resets_at: word.resets_at,
+                    used: Some(word.used_percent),
+                    said: Said {
+                        percent: Some(word.used_percent),
+                        at: fact.event.occurred_at,
+                        by: Speaker::Person,
+                        source: word.author,
+                        stale: false,
+                        position: fact.position,
+                    },
+                });
+            }
+            GO_ON
+        })?;
+        Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words })
     }
 
-    fn of_kind(&self, kind: WindowKind) -> impl Iterator<Item = &(Observation, Position)> {
-        self.observations.iter().filter(move |(seen, _)| kind_of(seen.minutes) == Some(kind))
+    /// The settings that hold.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn of_kind(&self, kind: WindowKind) -> impl Iterator<Item = &Word> {
+        self.words.iter().filter(move |word| word.kind == kind)
+    }
+
+    fn laid(&self, kind: WindowKind) -> Vec<Window> {
+        let minutes = u32::try_from(self.limits.session_policy.length() / MINUTE).unwrap_or(300);
+        lay(self.of_kind(kind).filter_map(|word| word.observation(minutes)).collect())
     }
 
     const fn policy(&self, kind: WindowKind) -> Policy {
@@ -65,7 +143,7 @@ impl<'a> AccountWindows<'a> {
 
     /// Every window of a kind in which something was used, earliest first.
     pub fn all(&self, kind: WindowKind) -> Result<Vec<Window>> {
-        let observed = lay(self.of_kind(kind).map(|(seen, _)| *seen).collect());
+        let observed = self.laid(kind);
         let mut found = Vec::new();
         self.timeline(kind, &observed, &mut |timeline| {
             timeline.each(Timestamp::MIN, &mut |window| {
@@ -88,7 +166,7 @@ impl<'a> AccountWindows<'a> {
 
     /// The window of a kind as it stands now.
     pub fn now(&self, kind: WindowKind) -> Result<WindowUsage> {
-        let observed = lay(self.of_kind(kind).map(|(seen, _)| *seen).collect());
+        let observed = self.laid(kind);
         let policy = self.policy(kind);
         let anchor = if policy.is_calendar() { Timestamp::MIN } else { self.anchor(policy.length())? };
         let window = self.timeline(kind, &observed, &mut |timeline| timeline.current(self.now, anchor))?;
@@ -102,37 +180,61 @@ impl<'a> AccountWindows<'a> {
             usage: Usage::from_totals(&totals)?,
             weighted,
             limit: limit.map(|(tokens, _)| tokens),
+            since: weighted,
             percent: limit.map(|(limit, _)| share(weighted, limit)),
             started_at: window.map(|window| window.start),
             resets_at: window.map(|window| window.resets_at),
+            estimate: limit.map(|(limit, _)| share(weighted, limit)),
+            observed: None,
+            overridden: None,
             basis: if limit.is_some() { Basis::Estimated } else { Basis::Unknown },
             evidence: limit.map(|(_, position)| position).into_iter().collect(),
         };
-        if let Some(window) = window.filter(|window| window.border == Border::Observed) {
-            self.anchor_percent(kind, window, &mut usage)?;
-        }
+        self.anchor_percent(kind, window, &mut usage)?;
         Ok(usage)
     }
 
-    /// Percent = what the provider said last in this window + what was used since.
-    fn anchor_percent(&self, kind: WindowKind, window: Window, usage: &mut WindowUsage) -> Result<()> {
-        let latest = self
-            .of_kind(kind)
-            .filter(|(seen, _)| seen.resets_at > window.start && seen.at >= window.start)
-            .max_by_key(|(seen, _)| (seen.at, seen.id));
-        let Some((seen, position)) = latest else { return Ok(()) };
-        usage.evidence.push(*position);
-        let Some(used) = seen.used else { return Ok(()) };
-        let since = sum_between(self.view, &self.account, seen.at.plus(1), window.end.min(self.now.plus(1)))?;
+    /// Percent = what was said last about this window + what was used since.
+    fn anchor_percent(&self, kind: WindowKind, window: Option<Window>, usage: &mut WindowUsage) -> Result<()> {
+        let start = window.map_or_else(|| self.now.plus(-self.policy(kind).length()), |window| window.start);
+        let in_it = || {
+            self.of_kind(kind).filter(|word| word.at >= start && word.resets_at.is_none_or(|end| end > start)).filter(
+                // A word that lays a window of its own speaks of that window alone.
+                |word| word.resets_at.is_none() || window.is_some_and(|window| window.border == Border::Observed),
+            )
+        };
+        let open = |word: &&Word| word.at >= self.now.plus(-self.policy(kind).length());
+        let last = |by| move |word: &&Word| word.said.by == by && word.used.is_some();
+        let order = |word: &&Word| (word.at, word.id);
+        let observed = self.of_kind(kind).filter(last(Speaker::Provider)).filter(open);
+        let observed = observed.filter(|word| word.resets_at.is_none_or(|end| end > self.now)).max_by_key(order);
+        usage.observed = observed.map(|word| word.said.clone());
+        usage.overridden = in_it().filter(last(Speaker::Person)).max_by_key(order).map(|word| word.said.clone());
+        let latest = in_it().max_by_key(order);
+        let anchor = in_it().filter(|word| word.used.is_some()).max_by_key(order);
+        usage.evidence.extend(latest.map(|word| word.said.position));
+        let Some(word) = anchor else { return Ok(()) };
+        if latest.is_some_and(|latest| latest.id != word.id) {
+            usage.evidence.push(word.said.position);
+        }
+        let Some(used) = word.used.filter(|_| !word.said.stale || usage.limit.is_none()) else { return Ok(()) };
+        let end = window.map_or(self.now.plus(1), |window| window.end.min(self.now.plus(1)));
+        let since = sum_between(self.view, &self.account, word.at.plus(1), end)?;
         let weighted = self.limits.weights.weigh(since.counts());
         usage.percent = Some(used);
-        usage.basis = Basis::Observed;
+        usage.since = weighted;
+        usage.basis = match word.said.by {
+            Speaker::Provider => Basis::Observed,
+            Speaker::Person => Basis::Overridden,
+        };
         if weighted > 0
             && let Some(limit) = usage.limit
         {
             let sum = used.hundredths().saturating_add(hundredths(weighted, limit));
-            usage.percent = Some(Percent::from_hundredths(sum.min(100 * 100)));
-            usage.basis = Basis::ObservedAndDelta;
+            usage.percent = Some(Percent::from_hundredths(sum.min(100 * 100).max(used.hundredths())));
+            if word.said.by == Speaker::Provider {
+                usage.basis = Basis::ObservedAndDelta;
+            }
         }
         Ok(())
     }

@@ -105,7 +105,7 @@ impl Naive {
                         rank: fact.rank(),
                         position: fact.position,
                         minutes: i64::from(seen.window_minutes),
-                        resets_at: seen.resets_at?.millis(),
+                        resets_at: seen.resets_at.map(usage_ledger::Timestamp::millis),
                         used: seen.used_percent,
                     })
                 }

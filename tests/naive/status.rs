@@ -28,6 +28,10 @@ fn between(counted: &[Counted], from: i64, to: i64) -> Sum {
     Sum::of(counted.iter().filter(|record| from <= record.at && record.at < to))
 }
 
+/// What a provider said is fresh for a quarter of an hour, and forgotten after sixteen days.
+const FRESH: i64 = 900_000;
+const HEARD: i64 = 16 * 24 * 3_600_000;
+
 impl Naive {
     fn window(
         &self,
@@ -38,6 +42,7 @@ impl Naive {
         limit: Option<(u64, u64)>,
     ) -> WindowAnswer {
         let mut observations = self.observed(account, now);
+        observations.retain(|seen| seen.rank.0.millis() >= now - HEARD);
         observations.retain(|seen| match policy {
             Policy::Session(_) => is_session(seen.minutes),
             Policy::Weekly(_) => is_weekly(seen.minutes),
@@ -57,22 +62,30 @@ impl Naive {
             basis: if limit.is_some() { "estimated" } else { "unknown" }.to_owned(),
             evidence: limit.map(|(_, position)| position).into_iter().collect(),
         };
-        // What the provider said last in a window that it spoke of goes before any estimate.
-        if let Some(window) = window.filter(|window| window.observed)
-            && let Some(seen) = observations
-                .iter()
-                .filter(|seen| seen.resets_at > window.start && seen.rank.0.millis() >= window.start)
-                .max_by_key(|seen| seen.rank)
-        {
-            answer.evidence.push(seen.position);
-            if let Some(used) = seen.used {
-                let since = between(&counted, seen.rank.0.millis() + 1, window.end.min(now + 1));
+        // What the provider said last about the window goes before any estimate while it is fresh.
+        let start = window.map_or(now - policy.length(), |window| window.start);
+        let spoken: Vec<_> = observations
+            .iter()
+            .filter(|seen| seen.rank.0.millis() >= start)
+            .filter(|seen| seen.resets_at.is_none_or(|end| end > start && window.is_some_and(|window| window.observed)))
+            .collect();
+        let latest = spoken.iter().max_by_key(|seen| seen.rank);
+        let anchor = spoken.iter().filter(|seen| seen.used.is_some()).max_by_key(|seen| seen.rank);
+        answer.evidence.extend(latest.map(|seen| seen.position));
+        if let Some(seen) = anchor {
+            if latest.is_some_and(|latest| latest.rank != seen.rank) {
+                answer.evidence.push(seen.position);
+            }
+            let fresh = now - seen.rank.0.millis() <= FRESH;
+            if let Some(used) = seen.used.filter(|_| fresh || limit.is_none()) {
+                let end = window.map_or(now + 1, |window| window.end.min(now + 1));
+                let since = between(&counted, seen.rank.0.millis() + 1, end);
                 let since = weigh(&since, &limits.weights);
                 answer.percent = Some(u64::from(used.hundredths()));
                 answer.basis = "observed".to_owned();
                 if let Some((tokens, _)) = limit.filter(|_| since > 0) {
-                    let sum = u64::from(used.hundredths()) + hundredths(since, tokens);
-                    answer.percent = Some(sum.min(10_000));
+                    let said = u64::from(used.hundredths());
+                    answer.percent = Some((said + hundredths(since, tokens)).min(10_000).max(said));
                     answer.basis = "observed + local delta".to_owned();
                 }
             }

@@ -16,7 +16,7 @@ pub struct Observed {
     pub rank: Rank,
     pub position: u64,
     pub minutes: i64,
-    pub resets_at: i64,
+    pub resets_at: Option<i64>,
     pub used: Option<Percent>,
 }
 
@@ -56,8 +56,9 @@ pub fn lay(mut observations: Vec<Observed>) -> Vec<Window> {
     observations.sort_by_key(|seen| std::cmp::Reverse(seen.rank));
     let mut laid: Vec<Window> = Vec::new();
     for seen in observations {
+        let Some(resets_at) = seen.resets_at else { continue };
         let length = seen.minutes * MINUTE;
-        let mut free = vec![(seen.resets_at - length, seen.resets_at)];
+        let mut free = vec![(resets_at - length, resets_at)];
         for taken in &laid {
             free = free
                 .into_iter()
@@ -100,6 +101,18 @@ fn calendar(at: i64, weekday: u8, minute: u16, zone: Tz) -> (i64, i64) {
 }
 
 impl Policy {
+    /// At most so long, in milliseconds.
+    pub fn length(self) -> i64 {
+        match self {
+            Self::Session(
+                SessionPolicy::FirstUse { minutes }
+                | SessionPolicy::HourFloor { minutes }
+                | SessionPolicy::Epoch { minutes },
+            ) => i64::from(minutes) * MINUTE,
+            Self::Weekly(_) => 7 * DAY,
+        }
+    }
+
     const fn is_calendar(self) -> bool {
         matches!(self, Self::Session(SessionPolicy::Epoch { .. }) | Self::Weekly(WeeklyPolicy::Calendar { .. }))
     }

@@ -1,0 +1,135 @@
+//! Whether what is left pays for a run.
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::Mode;
+use crate::error::{Error, Result};
+use crate::event::Percent;
+
+/// What a run costs when nothing is known, in percent of a session window.
+const UNKNOWN: Percent = Percent::from_hundredths(5 * 100);
+
+/// How hard a task is.
+///
+/// ```
+/// use usage_ledger::budget::Tier;
+/// assert_eq!("complex".parse::<Tier>()?.cost_percent(), 150);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Half an ordinary run.
+    Trivial,
+    /// Three quarters.
+    Simple,
+    /// An ordinary run.
+    #[default]
+    Medium,
+    /// One and a half.
+    Complex,
+    /// Two.
+    Critical,
+}
+
+impl Tier {
+    /// Every tier, the easiest first.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Tier;
+    /// assert!(Tier::ALL.is_sorted());
+    /// ```
+    pub const ALL: [Self; 5] = [Self::Trivial, Self::Simple, Self::Medium, Self::Complex, Self::Critical];
+
+    /// `trivial`, `simple`, `medium`, `complex` or `critical`.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Tier;
+    /// assert_eq!(Tier::Simple.name(), "simple");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trivial => "trivial",
+            Self::Simple => "simple",
+            Self::Medium => "medium",
+            Self::Complex => "complex",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// What a run of this tier costs beside an ordinary one, in percent.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Tier;
+    /// assert_eq!(Tier::ALL.map(Tier::cost_percent), [50, 75, 100, 150, 200]);
+    /// ```
+    pub const fn cost_percent(self) -> u32 {
+        match self {
+            Self::Trivial => 50,
+            Self::Simple => 75,
+            Self::Medium => 100,
+            Self::Complex => 150,
+            Self::Critical => 200,
+        }
+    }
+}
+
+impl FromStr for Tier {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|tier| tier.name() == text);
+        found.ok_or_else(|| {
+            Error::invalid(format!("`{text}` is not a tier: write trivial, simple, medium, complex or critical"))
+        })
+    }
+}
+
+/// What an ordinary run costs, in percent of a session window: what is used over the runs that used it, or 5 % when
+/// one of the two is zero.
+///
+/// ```
+/// use usage_ledger::budget::run_cost;
+/// assert_eq!(run_cost("80".parse()?, 10), "8".parse()?);
+/// assert_eq!(run_cost("0".parse()?, 4), "5".parse()?);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn run_cost(used: Percent, runs: u64) -> Percent {
+    let runs = u32::try_from(runs).unwrap_or(u32::MAX);
+    match used.hundredths().checked_div(runs) {
+        Some(cost) if used > Percent::default() => Percent::from_hundredths(cost),
+        _ => UNKNOWN,
+    }
+}
+
+/// Whether a run of this mode and tier, where an ordinary one costs `cost`, fits into what is left.
+///
+/// ```
+/// use usage_ledger::budget::{Mode, Tier, affordable};
+/// assert!(affordable("30".parse()?, Mode::Deep, Tier::Medium, "60".parse()?)); // exactly
+/// assert!(!affordable("30".parse()?, Mode::Deep, Tier::Complex, "60".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool {
+    let wanted =
+        u64::from(cost.hundredths()) * u64::from(mode.cost_percent()) * u64::from(tier.cost_percent()) / (100 * 100);
+    wanted <= u64::from(left.hundredths())
+}
+
+/// The highest mode up to `mode` that fits into what is left; `wait` when none does.
+///
+/// ```
+/// use usage_ledger::budget::{Mode, Tier, highest_affordable};
+/// let (cost, left) = ("40".parse()?, "50".parse()?);
+/// assert_eq!(highest_affordable(Mode::Deep, cost, Tier::Medium, left), Mode::Implement);
+/// assert_eq!(highest_affordable(Mode::Deep, cost, Tier::Complex, left), Mode::Review);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn highest_affordable(mut mode: Mode, cost: Percent, tier: Tier, left: Percent) -> Mode {
+    while mode > Mode::Wait && !affordable(cost, mode, tier, left) {
+        mode = mode.lower();
+    }
+    mode
+}

@@ -1,0 +1,133 @@
+//! How fast a window is used up, and how long it lasts.
+//!
+//! The rate is taken over time, idle time included: who stops working slows down.
+
+use serde::Serialize;
+
+use super::Mode;
+use crate::event::Percent;
+use crate::time::{HOUR, MINUTE, Timestamp};
+
+/// Uses older than a session window say nothing about this one.
+pub(super) const LOOK_BACK: i64 = 5 * HOUR;
+/// Fewer uses make no rate.
+const FEWEST: u64 = 5;
+/// Uses closer together make no rate: eleven busy minutes are not an hour.
+const SHORTEST: i64 = 15 * MINUTE;
+/// A mode that would use the window up sooner is lowered, in minutes.
+const TOO_SOON: f64 = 30.0;
+/// A window that lasts no longer is worth a warning, in minutes …
+const WARN_LEFT: f64 = 60.0;
+/// … unless it resets this soon, in minutes.
+const WARN_RESET: f64 = 120.0;
+
+/// The rate in percentage points a minute, from what each use cost in percentage points. `None` without at least five
+/// uses of the last five hours that lie a quarter of an hour apart. A cost that is negative or no number is left out.
+///
+/// ```
+/// use usage_ledger::{budget::burn_rate, time::MINUTE};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let uses = [20, 15, 10, 5, 0].map(|ago| (now.plus(-ago * MINUTE), 1.0));
+/// assert_eq!(burn_rate(&uses, now), Some(0.25));
+/// assert_eq!(burn_rate(&uses, now.plus(80 * MINUTE)), Some(0.05)); // idle since
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn burn_rate(uses: &[(Timestamp, f64)], now: Timestamp) -> Option<f64> {
+    let mut count = 0;
+    let mut span: Option<(Timestamp, Timestamp)> = None;
+    let mut sum = 0.0;
+    for (at, cost) in uses {
+        if !cost.is_finite() || *cost < 0.0 {
+            tracing::warn!(%at, cost, "a cost that is negative or no number is left out of the burn rate");
+        } else if *at <= now && now.millis() - at.millis() < LOOK_BACK {
+            count += 1;
+            sum += cost;
+            span = Some(span.map_or((*at, *at), |(first, last)| (first.min(*at), last.max(*at))));
+        }
+    }
+    rate(count, sum, span?, now)
+}
+
+/// The rate of so many uses between two instants.
+pub(super) fn rate(count: u64, sum: f64, (first, last): (Timestamp, Timestamp), now: Timestamp) -> Option<f64> {
+    let minutes = |from: Timestamp, to: Timestamp| (to.millis() - from.millis()) as f64 / MINUTE as f64;
+    let enough = count >= FEWEST && last.millis() - first.millis() >= SHORTEST;
+    enough.then(|| sum / minutes(first, now))
+}
+
+/// How many minutes a window lasts at a rate, if work goes on as observed (`None`) or in a mode. 0 when it is used up;
+/// `None` when nothing is used.
+///
+/// ```
+/// use usage_ledger::budget::{Mode, minutes_left};
+/// assert_eq!(minutes_left(40.0, 0.25, None), Some(240.0));
+/// assert_eq!(minutes_left(40.0, 0.25, Some(Mode::Deep)), Some(120.0));
+/// assert_eq!(minutes_left(40.0, 0.0, None), None);
+/// ```
+pub fn minutes_left(used: f64, rate: f64, mode: Option<Mode>) -> Option<f64> {
+    let rate = rate * mode.map_or(1.0, |mode| f64::from(mode.cost_percent()) / 100.0);
+    (rate > 0.0).then(|| (100.0 - used).max(0.0) / rate)
+}
+
+/// One mode lower when this one would use the window up within half an hour. Never down to `wait`: that is for what
+/// is used, not for a guess of what will be.
+///
+/// ```
+/// use usage_ledger::budget::{Mode, slowed};
+/// assert_eq!(slowed(Mode::Deep, 50.0, Some(5.0)), Mode::Implement);
+/// assert_eq!(slowed(Mode::Review, 50.0, Some(5.0)), Mode::Review);
+/// assert_eq!(slowed(Mode::Deep, 50.0, None), Mode::Deep);
+/// ```
+pub fn slowed(mode: Mode, used: f64, rate: Option<f64>) -> Mode {
+    let left = rate.and_then(|rate| minutes_left(used, rate, Some(mode)));
+    if mode > Mode::Review && left.is_some_and(|left| left < TOO_SOON) { mode.lower() } else { mode }
+}
+
+/// Whether running out is worth a warning: within the hour, and the reset is over two hours away.
+///
+/// ```
+/// use usage_ledger::budget::runs_out;
+/// assert!(runs_out(59.0, 121.0));
+/// assert!(!runs_out(10.0, 120.0)); // the reset comes soon enough
+/// ```
+pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
+    minutes_left < WARN_LEFT && minutes_to_reset > WARN_RESET
+}
+
+/// How fast a session window is being used.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::LimitSet, time::MINUTE};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+/// for minute in [0, 5, 10, 15, 20] {
+///     ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now.plus(minute * MINUTE))?;
+/// }
+/// let burn = ledger.budget("openai", now.plus(20 * MINUTE))?.burn.unwrap();
+/// assert_eq!((burn.percent_per_hour, burn.minutes_left), ("15".parse()?, Some(380)));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Burn {
+    /// Percentage points an hour, over the uses of the last five hours and the idle time between and since.
+    pub percent_per_hour: Percent,
+    /// How long the session lasts at that rate; `None` when nothing is used.
+    pub minutes_left: Option<u64>,
+}
+
+impl Burn {
+    pub(super) fn new(used: Percent, rate: f64) -> Self {
+        let whole = |value: f64| value.clamp(0.0, f64::from(u32::MAX)) as u32;
+        let left = minutes_left(f64::from(used.hundredths()) / 100.0, rate, None);
+        Self {
+            percent_per_hour: Percent::from_hundredths(whole((rate * 60.0 * 100.0).round())),
+            minutes_left: left.map(|left| u64::from(whole(left))),
+        }
+    }
+
+    /// The rate in percentage points a minute.
+    pub(super) fn per_minute(self) -> f64 {
+        f64::from(self.percent_per_hour.hundredths()) / 100.0 / 60.0
+    }
+}

@@ -1,0 +1,246 @@
+//! Settings as agents write them: read with patience, never obeyed in silence.
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::event::{BudgetMode, LimitSet, Thresholds};
+
+/// The budget mode that holds, and why.
+///
+/// ```
+/// use usage_ledger::{budget::effective_mode, event::BudgetMode};
+/// let (mode, trail) = effective_mode(Some("full"), false, false);
+/// assert_eq!(mode, BudgetMode::Disabled); // no quota: whatever the setting says
+/// assert_eq!(trail.last().unwrap(), "the provider has no API quota: disabled");
+/// ```
+pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> (BudgetMode, Vec<String>) {
+    let mut trail = Vec::new();
+    let mut mode = match setting.map(str::trim) {
+        None => {
+            trail.push("no budget mode is set: session_only".to_owned());
+            BudgetMode::default()
+        }
+        Some(text) => match text.parse::<BudgetMode>() {
+            Ok(mode) => {
+                trail.push(format!("the budget mode is set: {}", mode.name()));
+                mode
+            }
+            Err(_) => {
+                trail.push(format!("`{text}` is no budget mode: session_only"));
+                BudgetMode::default()
+            }
+        },
+    };
+    if unlimited {
+        trail.push("the quota is declared unlimited: disabled".to_owned());
+        mode = BudgetMode::Disabled;
+    }
+    if !metered {
+        trail.push("the provider has no API quota: disabled".to_owned());
+        mode = BudgetMode::Disabled;
+    }
+    (mode, trail)
+}
+
+/// An agent's settings for quota and budget, as far as they make sense. What does not is left at its default, and told.
+///
+/// Understood are the seed system's sections: `usage` with `budget_mode`, `unlimited_quota` (once at the top level),
+/// `session_token_limit`, `weekly_token_limit`, `authoritative_source`, `authoritative_max_staleness_seconds`, and
+/// `budget` with `warn_at_percent`, `stop_at_percent`; `preflight_cache_minutes`.
+///
+/// ```
+/// use usage_ledger::budget::Settings;
+/// let settings = Settings::from_json(&serde_json::json!({"usage": {"budget_mode": "ful", "session_token_limit": 9000}}));
+/// assert_eq!((settings.budget_mode.as_deref(), settings.session_limit), (Some("ful"), Some(9_000)));
+/// assert!(settings.warnings[0].contains("`ful` is no budget mode"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The budget mode as it was written, also when it is none.
+    pub budget_mode: Option<String>,
+    /// Whether the quota is declared unlimited.
+    pub unlimited: bool,
+    /// Tokens in a session window.
+    pub session_limit: Option<u64>,
+    /// Tokens in a week.
+    pub weekly_limit: Option<u64>,
+    /// The thresholds; percentages outside 0 to 100 are brought to the nearer end.
+    pub thresholds: Thresholds,
+    /// Whose word on the account is taken: `auto`, `oauth_usage` or `off`.
+    pub authoritative_source: String,
+    /// How long that word is fresh, in seconds.
+    pub stale_after_seconds: Option<u32>,
+    /// How long a successful probe holds, in minutes; 0 is not at all.
+    pub preflight_minutes: u32,
+    /// What was not understood.
+    pub warnings: Vec<String>,
+}
+
+/// How long a successful probe holds when nothing is set, in minutes.
+const PREFLIGHT_MINUTES: u32 = 10;
+
+/// A number that was written as one, or as text.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().trim_end_matches('%').trim().parse().ok(),
+        _ => None,
+    }
+    .filter(|number: &f64| number.is_finite())
+}
+
+impl Settings {
+    /// Reads settings. It never fails.
+    ///
+    /// ```
+    /// use usage_ledger::budget::Settings;
+    /// let odd = Settings::from_json(&serde_json::json!({"usage": "x", "budget": null}));
+    /// assert_eq!(odd.thresholds, Default::default());
+    /// assert!(odd.warnings[0].contains("`usage` is no mapping"));
+    /// ```
+    pub fn from_json(settings: &Value) -> Self {
+        let mut found = Self { preflight_minutes: PREFLIGHT_MINUTES, ..Self::default() };
+        let usage = found.section(settings, "usage");
+        let budget = found.section(settings, "budget");
+        found.mode(&usage["budget_mode"]);
+        found.unlimited = found.flag("unlimited_quota", &usage["unlimited_quota"], &settings["unlimited_quota"]);
+        found.session_limit = found.count("usage.session_token_limit", &usage["session_token_limit"]);
+        found.weekly_limit = found.count("usage.weekly_token_limit", &usage["weekly_token_limit"]);
+        found.rungs(&budget["warn_at_percent"], &budget["stop_at_percent"]);
+        found.source(&usage["authoritative_source"]);
+        let stale = &usage["authoritative_max_staleness_seconds"];
+        if !stale.is_null() {
+            let seconds = number(stale).map_or(900.0, |seconds| seconds.clamp(1.0, f64::from(u32::MAX)));
+            found.stale_after_seconds = Some(seconds as u32);
+        }
+        let minutes = &settings["preflight_cache_minutes"];
+        if !minutes.is_null() {
+            match number(minutes) {
+                Some(minutes) => found.preflight_minutes = minutes.clamp(0.0, f64::from(u32::MAX)) as u32,
+                None => found.warn(format!("`preflight_cache_minutes` is {minutes}: {PREFLIGHT_MINUTES} is used")),
+            }
+        }
+        found
+    }
+
+    fn warn(&mut self, what: String) {
+        tracing::warn!("{what}");
+        self.warnings.push(what);
+    }
+
+    fn section(&mut self, settings: &Value, name: &str) -> Value {
+        match &settings[name] {
+            section @ Value::Object(_) => section.clone(),
+            Value::Null => Value::Null,
+            other => {
+                self.warn(format!("`{name}` is no mapping but {other}: its defaults are used"));
+                Value::Null
+            }
+        }
+    }
+
+    fn mode(&mut self, value: &Value) {
+        let text = match value {
+            Value::Null => return,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if text.trim().parse::<BudgetMode>().is_err() {
+            self.warn(format!("`{text}` is no budget mode: write full, session_only or disabled"));
+        }
+        self.budget_mode = Some(text.trim().to_owned());
+    }
+
+    /// A switch; text counts only as the words true and false, so that "false" does not mean yes.
+    fn flag(&mut self, name: &str, nested: &Value, legacy: &Value) -> bool {
+        let value = if nested.is_null() { legacy } else { nested };
+        match value {
+            Value::Null => false,
+            Value::Bool(flag) => *flag,
+            Value::String(text) if text.eq_ignore_ascii_case("true") => true,
+            Value::String(text) if text.eq_ignore_ascii_case("false") => false,
+            other => {
+                self.warn(format!("`{name}` is {other}: write true or false; it counts as false"));
+                false
+            }
+        }
+    }
+
+    fn count(&mut self, name: &str, value: &Value) -> Option<u64> {
+        if value.is_null() {
+            return None;
+        }
+        match number(value) {
+            Some(tokens) if (1.0..=9e15).contains(&tokens) => Some(tokens as u64),
+            _ => {
+                self.warn(format!("`{name}` is {value}: a limit is at least 1 token, so none is set"));
+                None
+            }
+        }
+    }
+
+    fn rungs(&mut self, warn: &Value, stop: &Value) {
+        let Thresholds { warn: default_warn, stop: default_stop, margin } = Thresholds::default();
+        let read = |value: &Value, default: u8| match value {
+            Value::Null => Some(default),
+            value => number(value).map(|percent| percent.clamp(0.0, 100.0) as u8),
+        };
+        match (read(warn, default_warn), read(stop, default_stop)) {
+            (Some(warn), Some(stop)) => self.thresholds = Thresholds { warn, stop, margin },
+            _ => self.warn(format!("warn at {warn}, stop at {stop} are no percentages: both defaults are used")),
+        }
+        if let Err(error) = Thresholds::new(self.thresholds.warn, self.thresholds.stop, margin) {
+            self.warn(error.to_string());
+        }
+    }
+
+    fn source(&mut self, value: &Value) {
+        let text = value.as_str().map(|text| text.trim().to_ascii_lowercase());
+        self.authoritative_source = match text.as_deref() {
+            Some(known @ ("auto" | "oauth_usage" | "off")) => known.to_owned(),
+            _ => {
+                if !value.is_null() {
+                    self.warn(format!("`usage.authoritative_source` is {value}: auto is used"));
+                }
+                "auto".to_owned()
+            }
+        };
+    }
+
+    /// The budget mode that holds for a provider, and why.
+    ///
+    /// ```
+    /// use usage_ledger::{budget::Settings, event::BudgetMode};
+    /// let settings = Settings::from_json(&serde_json::json!({"usage": {"unlimited_quota": true}}));
+    /// assert_eq!(settings.effective_mode(true).0, BudgetMode::Disabled);
+    /// ```
+    pub fn effective_mode(&self, metered: bool) -> (BudgetMode, Vec<String>) {
+        effective_mode(self.budget_mode.as_deref(), self.unlimited, metered)
+    }
+
+    /// The same as an event for a provider, for a ledger to keep.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id.
+    ///
+    /// ```
+    /// use usage_ledger::{budget::Settings, event::BudgetMode};
+    /// let settings = Settings::from_json(&serde_json::json!({"usage": {"budget_mode": "full"}}));
+    /// assert_eq!(settings.limit_set("anthropic")?.budget_mode, Some(BudgetMode::Full));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn limit_set(&self, provider: &str) -> Result<LimitSet> {
+        let mut limit = LimitSet::new(provider)?;
+        limit.session = self.session_limit;
+        limit.weekly = self.weekly_limit;
+        limit.budget_mode = Some(self.effective_mode(true).0);
+        limit.thresholds = Some(self.thresholds);
+        limit.stale_after_seconds = self.stale_after_seconds;
+        limit.feeds = match self.authoritative_source.as_str() {
+            "off" => Some("none".to_owned()),
+            "oauth_usage" => Some("anthropic-oauth".to_owned()),
+            _ => None,
+        };
+        Ok(limit)
+    }
+}

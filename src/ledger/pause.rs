@@ -1,0 +1,151 @@
+//! Pauses, resumes, and a person's word on a window.
+
+use super::{Ledger, Outcome};
+use crate::error::{Error, Result};
+use crate::event::{NewEvent, Paused, Percent, Resumed, UsageOverridden, WindowKind};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+use crate::usage::{last_resume, resume_at, unresumed};
+
+impl Ledger {
+    /// Marks that work stops. A quota pause without an end is given one: five hours from now.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the reason is empty or the end is not in the future, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::Paused, time::HOUR};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.pause(Paused { reason: "quota".to_owned(), until: None, note: None }, now)?;
+    /// assert_eq!(ledger.status(now)?.paused.unwrap().until, Some(now.plus(5 * HOUR)));
+    /// assert!(ledger.status(now.plus(5 * HOUR))?.paused.is_none()); // a quota pause ends by itself
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn pause(&mut self, mut pause: Paused, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        if pause.reason.trim().is_empty() {
+            return Err(Error::invalid("a pause has a reason: quota, timed, manual or a word of your own"));
+        }
+        if pause.until.is_some_and(|until| until <= now) {
+            return Err(Error::invalid("a pause ends in the future: give a later time, or none"));
+        }
+        if pause.reason == "quota" && pause.until.is_none() {
+            pause.until = Some(resume_at(None, now));
+        }
+        self.append_one(pause, now)
+    }
+
+    /// Marks that work goes on; no counter changes. Of several callers one resumes, the others find it done.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when nothing was paused, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Outcome, event::Paused};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
+    /// assert_eq!(ledger.resume("back from lunch", now.plus(1))?, Outcome::Appended(2.into()));
+    /// assert_eq!(ledger.resume("me too", now.plus(2))?, Outcome::Existing(2.into()));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn resume(&mut self, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let view = appender.view()?;
+            if unresumed(view, now)?.is_empty() {
+                let last = last_resume(view, None, now)?.map(|(_, position)| Outcome::Existing(position));
+                return last.ok_or_else(|| Error::invalid("nothing is paused: there is nothing to resume"));
+            }
+            let resumed = Resumed { reason: reason.to_owned(), only: None };
+            appender.push(NewEvent::new(resumed, now).source(source))
+        })
+    }
+
+    /// A person's word on how much of a window is used, in percent; 0 is a reset. It holds until the provider, or a
+    /// person, speaks of the window again, and what is recorded later is added. A session window opens at it.
+    ///
+    /// A quota pause is lifted with it; any other is not.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, [`Error::Invalid`] for more than 100 %, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, WindowKind}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(900), now)?;
+    /// ledger.override_usage("anthropic", WindowKind::Session, "5".parse()?, "me", "the page says so", now.plus(1))?;
+    /// let session = ledger.provider("anthropic", now.plus(1))?.session;
+    /// assert_eq!(session.percent, Some("5".parse()?));
+    /// ledger.void(ledger.event(3)?.id, "misread", now.plus(2))?; // undone
+    /// assert_eq!(ledger.provider("anthropic", now.plus(2))?.session.percent, Some("90".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn override_usage(
+        &mut self,
+        provider: &str,
+        window: WindowKind,
+        used: Percent,
+        author: &str,
+        reason: &str,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let word = UsageOverridden {
+            provider: ProviderId::resolve(provider)?,
+            account: None,
+            window,
+            used_percent: used,
+            resets_at: None,
+            author: author.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.override_with(word, now)
+    }
+
+    /// As [`override_usage`](Self::override_usage), for an account, or with the window's end.
+    ///
+    /// # Errors
+    /// As there, and [`Error::Invalid`] when the window ends in the past.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, ProviderId, event::{UsageOverridden, WindowKind}, time::HOUR};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let word = UsageOverridden {
+    ///     provider: ProviderId::new("anthropic")?,
+    ///     account: Some("work".to_owned()),
+    ///     window: WindowKind::Session,
+    ///     used_percent: "50".parse()?,
+    ///     resets_at: Some(now.plus(HOUR)),
+    ///     author: "me".to_owned(),
+    ///     reason: "read it on the web page".to_owned(),
+    /// };
+    /// ledger.override_with(word, now)?;
+    /// let session = ledger.sight()?.account("anthropic", Some("work"), now)?.session;
+    /// assert_eq!(session.resets_at, Some(now.plus(HOUR)));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn override_with(&mut self, word: UsageOverridden, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        if word.used_percent > Percent::from_hundredths(100 * 100) {
+            return Err(Error::invalid("a window is used from 0 to 100 %"));
+        }
+        if word.resets_at.is_some_and(|end| end <= now) {
+            return Err(Error::invalid("the window ends in the past: give the end of the one that is open"));
+        }
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let paused = unresumed(appender.view()?, now)?;
+            let outcome = appender.push(NewEvent::new(word, now).source(source.clone()))?;
+            if paused.iter().any(crate::usage::Pause::is_quota) {
+                let resumed = Resumed { reason: "usage overridden".to_owned(), only: Some("quota".to_owned()) };
+                appender.push(NewEvent::new(resumed, now).source(source))?;
+            }
+            Ok(outcome)
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether work is paused.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::event::{Payload, Position};
+use crate::projection::{Subject, facts, facts_between};
+use crate::time::{HOUR, MINUTE, Timestamp};
+use crate::view::{GO_ON, Order, View};
+
+/// After a known reset a provider is given ten minutes, as its clock is not ours.
+const AFTER_RESET: i64 = 10 * MINUTE;
+/// When no reset is known, a session window.
+const RESET_UNKNOWN: i64 = 5 * HOUR;
+
+/// When to go on after a refusal: ten minutes after the reset that was named, five hours from now without one.
+///
+/// ```
+/// use usage_ledger::{time::{HOUR, MINUTE}, usage::resume_at};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// assert_eq!(resume_at(Some(now.plus(HOUR)), now), now.plus(HOUR + 10 * MINUTE));
+/// assert_eq!(resume_at(None, now), now.plus(5 * HOUR));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    resets_at.map_or_else(|| now.plus(RESET_UNKNOWN), |reset| reset.plus(AFTER_RESET))
+}
+
+/// A pause that holds.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::Paused};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
+/// let pause = ledger.status(now)?.paused.unwrap();
+/// assert_eq!((pause.reason.as_str(), pause.until), ("manual", None));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself; `None` when it waits for a resume.
+    pub until: Option<Timestamp>,
+    /// More words about it.
+    pub note: Option<String>,
+    /// The event.
+    pub position: Position,
+}
+
+impl Pause {
+    /// Whether it is for lack of quota.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, event::Paused};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// # let mut ledger = Ledger::in_memory()?;
+    /// ledger.pause(Paused { reason: "quota".to_owned(), until: Some(now.plus(60_000)), note: None }, now)?;
+    /// assert!(ledger.status(now)?.paused.unwrap().is_quota());
+    /// assert!(ledger.status(now.plus(60_000))?.paused.is_none()); // it ended by itself
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn is_quota(&self) -> bool {
+        self.reason == QUOTA
+    }
+}
+
+/// The reason of a pause that the provider's quota made.
+const QUOTA: &str = "quota";
+/// The reason of a pause whose end was set with it.
+const TIMED: &str = "timed";
+
+/// When a pause ends by itself: only one for quota, or one whose end was set with it, ever does.
+fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
+    until.filter(|_| reason == QUOTA || reason == TIMED)
+}
+
+/// The resumes up to `now`: when, and for which reason only.
+fn resumes(view: &dyn View, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
+    let mut found = Vec::new();
+    facts(view, "resumed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
+        if let Payload::Resumed(resumed) = fact.event.payload {
+            found.push((fact.event.occurred_at, resumed.only, fact.position));
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// The last resume that lifts pauses for a reason.
+pub(crate) fn last_resume(
+    view: &dyn View,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<(Timestamp, Position)>> {
+    let lifts = |only: &Option<String>| only.is_none() || only.as_deref() == reason;
+    Ok(resumes(view, now)?.into_iter().rev().find(|(_, only, _)| lifts(only)).map(|(at, _, position)| (at, position)))
+}
+
+/// Pauses that no resume followed, whether or not they ended by themselves, earliest first.
+pub(crate) fn unresumed(view: &dyn View, now: Timestamp) -> Result<Vec<Pause>> {
+    let resumes = resumes(view, now)?;
+    let lifted = |pause: &Pause| {
+        let lifts = |only: &Option<String>| only.as_ref().is_none_or(|only| *only == pause.reason);
+        resumes.iter().any(|(at, only, _)| *at >= pause.since && lifts(only))
+    };
+    let since = resumes.iter().filter(|(_, only, _)| only.is_none()).map(|(at, ..)| *at).max();
+    let mut found = Vec::new();
+    let span = (since.unwrap_or(Timestamp::MIN), now);
+    facts_between(view, "paused", &Subject::Ledger, span, Order::Ascending, &mut |fact| {
+        if let Payload::Paused(paused) = fact.event.payload {
+            let until = ends_at(&paused.reason, paused.until);
+            let since = fact.event.occurred_at;
+            let pause = Pause { reason: paused.reason, since, until, note: paused.note, position: fact.position };
+            if !lifted(&pause) {
+                found.push(pause);
+            }
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// The pause that holds at `now`: of several the one that lasts longest.
+pub(crate) fn paused(view: &dyn View, now: Timestamp) -> Result<Option<Pause>> {
+    let holding = unresumed(view, now)?.into_iter().filter(|pause| pause.until.is_none_or(|end| end > now));
+    Ok(holding.max_by_key(|pause| (pause.until.is_none(), pause.until, pause.position)))
+}
