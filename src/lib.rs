@@ -76,8 +76,10 @@ pub mod audit;
 pub mod budget;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod duration_text;
 mod error;
 pub mod event;
+pub mod exhaustion;
 pub mod export;
 #[cfg(feature = "import")]
 pub mod import;

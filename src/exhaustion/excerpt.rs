@@ -1,0 +1,70 @@
+//! The text around a hit.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::scan::line_range;
+
+/// Longest excerpt, in characters.
+const EXCERPT: usize = 300;
+/// How far around its line a reset is looked for, and how much of a long line, in bytes.
+const VICINITY: usize = 4 << 10;
+
+/// Colours and cursor movements of terminals.
+static ESCAPES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)").ok());
+
+/// A part of the hit's line, the hit in its middle.
+pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
+    let line = line_range(text, place);
+    let middle = place.start.max(line.start).midpoint(place.end.min(line.end)).clamp(line.start, line.end);
+    let middle = floor(text, middle);
+    let head = text.get(line.start..middle).unwrap_or_default();
+    let tail = text.get(middle..line.end).unwrap_or_default();
+    // Escapes may be long, but are not words: they are taken out of a wider cut.
+    let wide = |part: &str| -> String { part.chars().take(4 * EXCERPT).collect() };
+    let head: String = wide(&head.chars().rev().take(4 * EXCERPT).collect::<String>()).chars().rev().collect();
+    let (head, tail) = (plain(&head), plain(&wide(tail)));
+    let (before, after) = (head.chars().count(), tail.chars().count());
+    // What one side does not need the other may have.
+    let half = EXCERPT / 2;
+    let keep_before = before.min(half.max(EXCERPT.saturating_sub(after)));
+    let keep_after = after.min(EXCERPT - keep_before);
+    let excerpt: String = head.chars().skip(before - keep_before).chain(tail.chars().take(keep_after)).collect();
+    excerpt.trim().to_owned()
+}
+
+fn plain(text: &str) -> String {
+    let clean = ESCAPES.as_ref().map_or(text.into(), |escapes| escapes.replace_all(text, ""));
+    clean
+        .chars()
+        .filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) })
+        .collect()
+}
+
+/// The hit's line, as much of it as is near.
+pub(super) fn around_line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
+    let line = line_range(text, place);
+    cut(text, line.start.max(place.start.saturating_sub(VICINITY)), line.end.min(place.end.saturating_add(VICINITY)))
+}
+
+/// The text around the hit.
+pub(super) fn vicinity<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
+    cut(text, place.start.saturating_sub(VICINITY), place.end.saturating_add(VICINITY))
+}
+
+fn cut(text: &str, from: usize, to: usize) -> &str {
+    let (from, to) = (floor(text, from), floor(text, to));
+    text.get(from..to).unwrap_or_default()
+}
+
+/// The last border of characters up to a byte.
+pub(super) fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
