@@ -14,12 +14,32 @@ pub(super) const LOOK_BACK: i64 = 5 * HOUR;
 const FEWEST: u64 = 5;
 /// Uses closer together make no rate: eleven busy minutes are not an hour.
 const SHORTEST: i64 = 15 * MINUTE;
+/// Without a use for this long, nobody is working.
+const IDLE: i64 = 30 * MINUTE;
 /// A mode that would use the window up sooner is lowered, in minutes.
 const TOO_SOON: f64 = 30.0;
 /// A window that lasts no longer is worth a warning, in minutes …
 const WARN_LEFT: f64 = 60.0;
 /// … unless it resets this soon, in minutes.
 const WARN_RESET: f64 = 120.0;
+
+/// How fast a window is being used.
+///
+/// ```
+/// use usage_ledger::budget::{Mode, Rate, minutes_left};
+/// let busy = Rate { per_minute: 0.25, idle: false };
+/// assert_eq!(minutes_left(40.0, busy, Some(Mode::Deep)), Some(120.0));
+/// let idle = Rate { per_minute: 0.25, idle: true };
+/// assert_eq!(minutes_left(40.0, idle, Some(Mode::Deep)), Some(240.0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// Percentage points a minute.
+    pub per_minute: f64,
+    /// Whether nothing was used for half an hour: then the rate is mostly of rest, and says nothing about what a mode
+    /// would cost.
+    pub idle: bool,
+}
 
 /// The rate in percentage points a minute, from what each use cost in percentage points. `None` without at least five
 /// uses of the last five hours that lie a quarter of an hour apart. A cost that is negative or no number is left out.
@@ -28,11 +48,11 @@ const WARN_RESET: f64 = 120.0;
 /// use usage_ledger::{budget::burn_rate, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let uses = [20, 15, 10, 5, 0].map(|ago| (now.plus(-ago * MINUTE), 1.0));
-/// assert_eq!(burn_rate(&uses, now), Some(0.25));
-/// assert_eq!(burn_rate(&uses, now.plus(80 * MINUTE)), Some(0.05)); // idle since
+/// assert_eq!(burn_rate(&uses, now).unwrap().per_minute, 0.25);
+/// assert_eq!(burn_rate(&uses, now.plus(80 * MINUTE)).unwrap().per_minute, 0.05); // idle since
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn burn_rate(uses: &[(Timestamp, f64)], now: Timestamp) -> Option<f64> {
+pub fn burn_rate(uses: &[(Timestamp, f64)], now: Timestamp) -> Option<Rate> {
     let mut count = 0;
     let mut span: Option<(Timestamp, Timestamp)> = None;
     let mut sum = 0.0;
@@ -49,23 +69,25 @@ pub fn burn_rate(uses: &[(Timestamp, f64)], now: Timestamp) -> Option<f64> {
 }
 
 /// The rate of so many uses between two instants.
-pub(super) fn rate(count: u64, sum: f64, (first, last): (Timestamp, Timestamp), now: Timestamp) -> Option<f64> {
+pub(super) fn rate(count: u64, sum: f64, (first, last): (Timestamp, Timestamp), now: Timestamp) -> Option<Rate> {
     let minutes = |from: Timestamp, to: Timestamp| (to.millis() - from.millis()) as f64 / MINUTE as f64;
     let enough = count >= FEWEST && last.millis() - first.millis() >= SHORTEST;
-    enough.then(|| sum / minutes(first, now))
+    enough.then(|| Rate { per_minute: sum / minutes(first, now), idle: now.millis() - last.millis() > IDLE })
 }
 
 /// How many minutes a window lasts at a rate, if work goes on as observed (`None`) or in a mode. 0 when it is used up;
 /// `None` when nothing is used.
 ///
 /// ```
-/// use usage_ledger::budget::{Mode, minutes_left};
-/// assert_eq!(minutes_left(40.0, 0.25, None), Some(240.0));
-/// assert_eq!(minutes_left(40.0, 0.25, Some(Mode::Deep)), Some(120.0));
-/// assert_eq!(minutes_left(40.0, 0.0, None), None);
+/// use usage_ledger::budget::{Mode, Rate, minutes_left};
+/// let rate = |per_minute| Rate { per_minute, idle: false };
+/// assert_eq!(minutes_left(40.0, rate(0.25), None), Some(240.0));
+/// assert_eq!(minutes_left(40.0, rate(0.25), Some(Mode::Review)), Some(480.0));
+/// assert_eq!(minutes_left(40.0, rate(0.0), None), None);
 /// ```
-pub fn minutes_left(used: f64, rate: f64, mode: Option<Mode>) -> Option<f64> {
-    let rate = rate * mode.map_or(1.0, |mode| f64::from(mode.cost_percent()) / 100.0);
+pub fn minutes_left(used: f64, rate: Rate, mode: Option<Mode>) -> Option<f64> {
+    let mode = mode.filter(|_| !rate.idle);
+    let rate = rate.per_minute * mode.map_or(1.0, |mode| f64::from(mode.cost_percent()) / 100.0);
     (rate > 0.0).then(|| (100.0 - used).max(0.0) / rate)
 }
 
@@ -73,12 +95,13 @@ pub fn minutes_left(used: f64, rate: f64, mode: Option<Mode>) -> Option<f64> {
 /// is used, not for a guess of what will be.
 ///
 /// ```
-/// use usage_ledger::budget::{Mode, slowed};
-/// assert_eq!(slowed(Mode::Deep, 50.0, Some(5.0)), Mode::Implement);
-/// assert_eq!(slowed(Mode::Review, 50.0, Some(5.0)), Mode::Review);
+/// use usage_ledger::budget::{Mode, Rate, slowed};
+/// let fast = Some(Rate { per_minute: 5.0, idle: false });
+/// assert_eq!(slowed(Mode::Deep, 50.0, fast), Mode::Implement);
+/// assert_eq!(slowed(Mode::Review, 50.0, fast), Mode::Review);
 /// assert_eq!(slowed(Mode::Deep, 50.0, None), Mode::Deep);
 /// ```
-pub fn slowed(mode: Mode, used: f64, rate: Option<f64>) -> Mode {
+pub fn slowed(mode: Mode, used: f64, rate: Option<Rate>) -> Mode {
     let left = rate.and_then(|rate| minutes_left(used, rate, Some(mode)));
     if mode > Mode::Review && left.is_some_and(|left| left < TOO_SOON) { mode.lower() } else { mode }
 }
@@ -117,17 +140,12 @@ pub struct Burn {
 }
 
 impl Burn {
-    pub(super) fn new(used: Percent, rate: f64) -> Self {
+    pub(super) fn new(used: Percent, rate: Rate) -> Self {
         let whole = |value: f64| value.clamp(0.0, f64::from(u32::MAX)) as u32;
         let left = minutes_left(f64::from(used.hundredths()) / 100.0, rate, None);
         Self {
-            percent_per_hour: Percent::from_hundredths(whole((rate * 60.0 * 100.0).round())),
+            percent_per_hour: Percent::from_hundredths(whole((rate.per_minute * 60.0 * 100.0).round())),
             minutes_left: left.map(|left| u64::from(whole(left))),
         }
-    }
-
-    /// The rate in percentage points a minute.
-    pub(super) fn per_minute(self) -> f64 {
-        f64::from(self.percent_per_hour.hundredths()) / 100.0 / 60.0
     }
 }

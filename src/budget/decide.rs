@@ -231,7 +231,7 @@ impl Decision<'_> {
         let Some(burn) = self.burn() else { return (mode, why) };
         let used = self.evidence.usage.session.percent.unwrap_or_default();
         let used = f64::from(used.hundredths()) / 100.0;
-        let slower = slowed(mode, used, Some(burn.per_minute()));
+        let slower = slowed(mode, used, self.evidence.rate);
         if let (Some(minutes), Some(reset)) = (burn.minutes_left, self.evidence.usage.session.resets_at) {
             let to_reset = (reset.millis() - self.evidence.now.millis()) / MINUTE;
             if burn::runs_out(minutes as f64, to_reset as f64) {

@@ -1,6 +1,6 @@
 //! What a decision rests on, gathered from the projections.
 
-use super::{Ask, Mode, burn};
+use super::{Ask, Mode, Rate, burn};
 use crate::error::Result;
 use crate::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
 use crate::projection::{AccountRef, Level, first_from, last_before, scan_days};
@@ -41,8 +41,8 @@ pub(super) struct Evidence {
     pub budget_mode: Option<(BudgetMode, Position)>,
     pub thresholds: Option<(Thresholds, Position)>,
     pub paused: Option<Pause>,
-    /// Percentage points of the session a minute.
-    pub rate: Option<f64>,
+    /// How fast the session is being used.
+    pub rate: Option<Rate>,
     pub costs: Option<RunCosts>,
     pub now: Timestamp,
 }
@@ -77,7 +77,7 @@ fn burn_rate(
     session: &WindowUsage,
     limit: u64,
     now: Timestamp,
-) -> Result<Option<f64>> {
+) -> Result<Option<Rate>> {
     let Some(opened) = session.started_at else { return Ok(None) };
     let key = account.key();
     let from = opened.max(now.plus(-burn::LOOK_BACK));

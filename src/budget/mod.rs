@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use afford::{Tier, affordable, highest_affordable, run_cost};
 pub use ask::Ask;
-pub use burn::{Burn, burn_rate, minutes_left, runs_out, slowed};
+pub use burn::{Burn, Rate, burn_rate, minutes_left, runs_out, slowed};
 pub use ladder::{Mode, Rung, ladder, left, safety_margin};
 pub use preflight::{Preflight, Probe};
 pub use settings::{Settings, effective_mode};

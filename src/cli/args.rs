@@ -4,7 +4,10 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{audit, correct, export, import, limit, log, provider, record, report, shell, show, status, switch};
+use super::{
+    audit, correct, export, gate, import, limit, log, override_usage, pause, provider, record, report, reserve, shell,
+    show, status, switch,
+};
 use crate::event::Position;
 use crate::ledger::AsOf;
 use crate::time::{Timestamp, Zone};
@@ -19,7 +22,7 @@ use crate::time::{Timestamp, Zone};
     version,
     max_term_width = 120,
     after_help = "Exit codes: 0 done; 1 a finding; 2 bad usage or input, nothing written; \
-                  3 the ledger is damaged or unreachable.\n\n\
+                  3 the ledger is damaged or unreachable; 75 wait.\n\n\
                   Example:\n  \
                   usage-ledger record --provider anthropic --model claude-opus-4-5 --input 120 --output 40\n  \
                   usage-ledger report --by day,model"
@@ -84,6 +87,13 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  usage-ledger verify\n  usage-ledger --ledger usage.db --json verify")]
     Verify,
     Export(export::ExportArgs),
+    Gate(gate::GateArgs),
+    Override(override_usage::OverrideArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Reserve(reserve::ReserveArgs),
+    Settle(reserve::SettleArgs),
+    Release(reserve::ReleaseArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }

@@ -12,6 +12,7 @@ mod csv;
 mod export;
 mod failure;
 mod fields;
+mod gate;
 mod grid;
 mod import;
 mod json_line;
@@ -19,11 +20,14 @@ mod limit;
 mod lines;
 mod log;
 mod output;
+mod override_usage;
+mod pause;
 mod policy;
 mod pretty;
 mod provider;
 mod record;
 mod report;
+mod reserve;
 mod shell;
 mod show;
 mod status;
@@ -42,7 +46,7 @@ use failure::Failure;
 
 /// Runs the command with the arguments of this process and says how it ended.
 ///
-/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable.
+/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
     match Line::try_parse() {
         Ok(line) => finish(run(line)),
@@ -69,10 +73,21 @@ fn finish(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// Shows what the library warns of where a decision is asked for; elsewhere the answer itself says it.
+fn listen(command: &Command) {
+    if matches!(command, Command::Gate(_)) {
+        let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
+        // Somebody who listens already hears it too.
+        let _ = warnings.without_time().with_target(false).with_ansi(false).try_init();
+    }
+}
+
 fn run(line: Line) -> Result<(), Failure> {
     let context = Context::new(line.globals)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = dispatch(line.command.unwrap_or_default(), &context, &mut out);
+    let command = line.command.unwrap_or_default();
+    listen(&command);
+    let done = dispatch(command, &context, &mut out);
     // What was said before a failure is said; of two failures the first counts.
     let flushed = out.flush();
     done?;
@@ -95,6 +110,13 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Replay(args) => audit::replay(&args, context, out),
         Command::Verify => audit::verify(context, out),
         Command::Export(args) => export::run(&args, context, out),
+        Command::Gate(args) => gate::run(&args, context, out),
+        Command::Override(args) => override_usage::run(args, context, out),
+        Command::Pause(args) => pause::pause(args, context, out),
+        Command::Resume(args) => pause::resume(&args, context, out),
+        Command::Reserve(args) => reserve::reserve(&args, context, out),
+        Command::Settle(args) => reserve::settle(&args, context, out),
+        Command::Release(args) => reserve::release(&args, context, out),
         Command::Completions(args) => shell::completions(&args, out),
         Command::Man(args) => shell::man(&args, out),
     }

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 mod feeds;
 mod gate;
+mod instance;
 mod koan;
+mod screen;
 mod text;
 mod windows;
 
@@ -38,6 +40,11 @@ pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Checked {
 /// Passed when something holds.
 pub fn holds(holds: bool, what: impl Into<String>) -> Checked {
     if holds { Checked::Passed } else { Checked::Failed(what.into()) }
+}
+
+/// Something no rule is written for.
+pub fn unknown_value(given: &Value) -> Checked {
+    Checked::Failed(format!("no rule for {given}"))
 }
 
 /// A case no rule is written for.

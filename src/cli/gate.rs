@@ -1,0 +1,140 @@
+//! `gate`: may I run?
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use super::clock::{duration, short};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Answer, Plain, wrapped};
+use super::summary::summary;
+use crate::budget::{Ask, Mode, Tier, Verdict};
+use crate::ledger::Sight;
+use crate::provider::ProviderId;
+use crate::usage::active_provider;
+
+/// Ask whether a run may start, and how much it may take on
+///
+/// Exits 75 when the answer is to wait. A provider without a quota is never told to.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger gate anthropic || sleep 600\n  \
+    usage-ledger gate --explain\n  \
+    usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
+    usage-ledger gate ollama --model qwen3.5:cloud --json")]
+pub(super) struct GateArgs {
+    /// The provider the run would use [default: the active one]
+    provider: Option<ProviderId>,
+    /// Its account
+    #[arg(long)]
+    account: Option<String>,
+    /// The model the run would use
+    #[arg(long)]
+    model: Option<String>,
+    /// How hard the task is: trivial, simple, medium, complex or critical
+    #[arg(long, default_value = "medium", hide_default_value = true)]
+    tier: Tier,
+    /// Wait also when less than this may be taken on
+    #[arg(long, value_name = "MODE", default_value = "review", hide_default_value = true)]
+    need: Need,
+    /// Tell how the decision was come to
+    #[arg(long)]
+    explain: bool,
+}
+
+/// What a run needs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Need {
+    /// Reading and small answers
+    Review,
+    /// Ordinary work
+    Implement,
+    /// Anything
+    Deep,
+}
+
+impl Need {
+    const fn mode(self) -> Mode {
+        match self {
+            Self::Review => Mode::Review,
+            Self::Implement => Mode::Implement,
+            Self::Deep => Mode::Deep,
+        }
+    }
+}
+
+pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let now = context.now_of(&sight);
+    let provider = match &args.provider {
+        Some(provider) => provider.as_str().to_owned(),
+        None => active_provider(sight.view(), now)?.ok_or_else(|| {
+            Failure::usage("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
+        })?,
+    };
+    let mut ask = Ask::new(&provider)?.tier(args.tier);
+    if let Some(account) = &args.account {
+        ask = ask.account(account);
+    }
+    if let Some(model) = &args.model {
+        ask = ask.model(model);
+    }
+    let verdict = sight.gate(&ask, now)?;
+    if context.json {
+        Answer::new(&verdict).write(out)?;
+    } else {
+        tell(&verdict, args, &sight, context, out)?;
+    }
+    let short_of = verdict.metered && verdict.mode < args.need.mode();
+    if verdict.gated || short_of { Err(Failure::Wait) } else { Ok(()) }
+}
+
+fn tell(
+    verdict: &Verdict,
+    args: &GateArgs,
+    sight: &Sight<'_>,
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (now, zone) = (context.now_of(sight), context.zone());
+    let account = verdict.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    writeln!(out, "{}{account}: {}", verdict.provider, verdict.mode)?;
+    for line in wrapped(&Plain(&verdict.reason).to_string(), 77) {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "  basis: {}; budget mode: {}", verdict.basis.name(), verdict.budget_mode.name())?;
+    if let Some(at) = verdict.resumes_at {
+        writeln!(out, "  ask again in {} ({})", duration(now, at), short(at, zone))?;
+    }
+    if !args.explain {
+        return Ok(());
+    }
+    writeln!(out, "\nhow it was decided")?;
+    for (number, step) in verdict.trail.iter().enumerate() {
+        story(&format!("  {}. ", number + 1), step, out)?;
+    }
+    for warning in &verdict.warnings {
+        story("  !  ", warning, out)?;
+    }
+    writeln!(out, "\nwhat it rests on")?;
+    if verdict.evidence.is_empty() {
+        writeln!(out, "  no event: this ledger knows nothing about it")?;
+    }
+    for position in &verdict.evidence {
+        let event = sight.event(*position)?;
+        let told = format!("{}  {}  {}", short(event.occurred_at, zone), event.payload.kind(), summary(&event.payload));
+        story(&format!("  {:>6}  ", position.get()), &told, out)?;
+    }
+    Ok(())
+}
+
+/// Prints a text behind a mark, its further lines under the first.
+fn story(mark: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    for (number, line) in wrapped(&Plain(text).to_string(), 79 - mark.len()).into_iter().enumerate() {
+        let mark = if number == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };
+        writeln!(out, "{mark}{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `override`: a person's word on how much of a window is used.
+
+use std::io::Write;
+
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::context::Context;
+use super::correct::answer;
+use super::failure::Failure;
+use super::record::hint;
+use crate::event::{Percent, UsageOverridden, WindowKind};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+/// Say how much of a provider's window is used, in percent, or that it was reset
+///
+/// What is recorded later is added to it, and it holds until the provider or a person speaks of the window again.
+/// Both numbers stay visible. It is undone by `void`.
+#[derive(Args, Debug)]
+#[command(
+    group = ArgGroup::new("word").required(true).args(["used", "reset"]),
+    after_help = "Examples:\n  \
+    usage-ledger override anthropic --used 32 --reason \"read it on the usage page\"\n  \
+    usage-ledger override anthropic --reset --window weekly"
+)]
+pub(super) struct OverrideArgs {
+    /// The provider
+    provider: ProviderId,
+    /// How much is used, from 0 to 100
+    #[arg(long, value_name = "PERCENT")]
+    used: Option<Percent>,
+    /// Nothing is: the window was reset
+    #[arg(long)]
+    reset: bool,
+    /// Which window
+    #[arg(long, default_value = "session")]
+    window: Window,
+    /// When the window ends [default: a session opens now]
+    #[arg(long, value_name = "RFC3339")]
+    resets_at: Option<Timestamp>,
+    /// The account
+    #[arg(long)]
+    account: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Window {
+    /// The short one
+    Session,
+    /// The week
+    Weekly,
+}
+
+/// The user's name, as far as the environment tells it.
+pub(super) fn author() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| "someone".to_owned())
+}
+
+pub(super) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let provider = args.provider.as_str().to_owned();
+    let word = UsageOverridden {
+        provider: args.provider,
+        account: args.account,
+        window: match args.window {
+            Window::Session => WindowKind::Session,
+            Window::Weekly => WindowKind::Weekly,
+        },
+        used_percent: args.used.unwrap_or_default(),
+        resets_at: args.resets_at,
+        author: args.author.unwrap_or_else(author),
+        reason: args.reason,
+    };
+    let mut ledger = context.write()?;
+    let outcome = ledger.override_with(word, now)?;
+    hint(&provider, &mut ledger, now)?;
+    answer(&mut ledger, outcome, context, out)
+}

@@ -1,0 +1,77 @@
+//! `pause` and `resume`: work stops and goes on. No counter changes.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::context::Context;
+use super::correct::answer;
+use super::failure::Failure;
+use crate::duration_text::parse_duration;
+use crate::event::{Paused, Percent, WindowKind};
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+/// Mark that work stops
+///
+/// A quota pause ends by itself, as does one that is given an end; any other waits for `resume`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger pause\n  \
+    usage-ledger pause --for 1h30m --note lunch\n  \
+    usage-ledger pause --reason quota --until 2026-06-01T17:00:00Z")]
+pub(super) struct PauseArgs {
+    /// Why: quota, timed, manual or a word of your own [default: manual, with an end timed]
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// When it ends
+    #[arg(long, value_name = "RFC3339", conflicts_with = "for_")]
+    until: Option<Timestamp>,
+    /// How long it lasts: 30m, 2h, 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+    for_: Option<i64>,
+    /// More words about it
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+fn length(text: &str) -> Result<i64, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
+}
+
+pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let until = args.until.or_else(|| args.for_.map(|length| now.plus(length)));
+    let reason = args.reason.unwrap_or_else(|| if until.is_some() { "timed" } else { "manual" }.to_owned());
+    let mut ledger = context.write()?;
+    let outcome = ledger.pause(Paused { reason, until, note: args.note }, now)?;
+    answer(&mut ledger, outcome, context, out)
+}
+
+/// Mark that work goes on
+///
+/// It never touches a counter. When the provider's quota was looked at and is open again, say so with
+/// --quota-verified: that is an override of the session window to 0 %, an event of its own.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  usage-ledger resume --reason \"back from lunch\"\n  \
+    usage-ledger resume --quota-verified anthropic")]
+pub(super) struct ResumeArgs {
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "resumed by hand", hide_default_value = true)]
+    reason: String,
+    /// The provider whose session window was seen to be open again
+    #[arg(long, value_name = "PROVIDER")]
+    quota_verified: Option<ProviderId>,
+}
+
+pub(super) fn resume(args: &ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let mut ledger = context.write_known()?;
+    let outcome = ledger.resume(&args.reason, now)?;
+    if let Some(provider) = &args.quota_verified {
+        let author = super::override_usage::author();
+        let none = Percent::default();
+        ledger.override_usage(provider.as_str(), WindowKind::Session, none, &author, &args.reason, now)?;
+    }
+    answer(&mut ledger, outcome, context, out)
+}

@@ -1,0 +1,145 @@
+//! `reserve`, `settle`, `release`: tokens set aside before a call.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::clock::short;
+use super::context::Context;
+use super::correct::answer;
+use super::failure::{Failure, say};
+use super::fields::count;
+use super::output::{Answer, counted};
+use crate::duration_text::parse_duration;
+use crate::error::Error;
+use crate::event::EventId;
+use crate::provider::ProviderId;
+use crate::tokens::TokenClass;
+use crate::usage::Reservation;
+use crate::{TokenRecord, event::Payload};
+
+/// Set tokens aside for a call, if the provider's windows can bear it
+///
+/// Exits 75 when they cannot. Callers that ask at once never pass a limit together; one that dies keeps its tokens
+/// until they lapse.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  \
+    id=$(usage-ledger reserve anthropic 20000 --for 10m --json | jq -r .id) &&\n  \
+    my-agent && usage-ledger settle \"$id\" --input 12000 --output 900 || usage-ledger release \"$id\"")]
+pub(super) struct ReserveArgs {
+    /// The provider
+    provider: ProviderId,
+    /// Limit tokens
+    #[arg(value_parser = count, allow_negative_numbers = true)]
+    tokens: u64,
+    /// How long at most: 30m, 2h, 1h30m
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = length)]
+    ttl: i64,
+    /// The account
+    #[arg(long)]
+    account: Option<String>,
+}
+
+fn length(text: &str) -> Result<i64, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
+}
+
+#[derive(Serialize)]
+struct Reserved {
+    provider: String,
+    #[serde(flatten)]
+    reservation: Reservation,
+}
+
+pub(super) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let mut ledger = context.write()?;
+    let provider = args.provider.as_str();
+    let reservation = match ledger.reserve_for(provider, args.account.as_deref(), args.tokens, args.ttl, now) {
+        Err(error @ Error::OverBudget { .. }) => {
+            say(&error.to_string());
+            return Err(Failure::Wait);
+        }
+        done => done?,
+    };
+    if context.json {
+        return Answer::new(Reserved { provider: provider.to_owned(), reservation }).write(out);
+    }
+    let until = short(reservation.expires_at, context.zone());
+    Ok(writeln!(out, "{}\n{} reserved on {provider} until {until}", reservation.id, counted(args.tokens, "token"))?)
+}
+
+/// End a reservation with the tokens its call used
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  \
+    usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --model gpt-5 --input 1200 --output 300")]
+pub(super) struct SettleArgs {
+    /// Id of the reservation
+    reservation: EventId,
+    /// The model that was used
+    #[arg(long, default_value = "", hide_default_value = true)]
+    model: String,
+    /// Input tokens that no cache held
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    input: Option<u64>,
+    /// Output tokens without reasoning
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    output: Option<u64>,
+    /// Input tokens read from a cache
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_read: Option<u64>,
+    /// Input tokens written to a cache
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    cache_write: Option<u64>,
+    /// Reasoning tokens
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    reasoning: Option<u64>,
+    /// A natural key of the call, such as its request id
+    #[arg(long)]
+    key: Option<String>,
+}
+
+pub(super) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let mut ledger = context.write_known()?;
+    let position = ledger.sight()?.position(args.reservation)?;
+    let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
+        return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
+    };
+    let mut record = TokenRecord::new(reserved.provider.as_str(), args.model.as_str());
+    record.account = reserved.account;
+    for (class, tokens) in [
+        (TokenClass::Input, args.input),
+        (TokenClass::Output, args.output),
+        (TokenClass::CacheRead, args.cache_read),
+        (TokenClass::CacheWrite, args.cache_write),
+        (TokenClass::Reasoning, args.reasoning),
+    ] {
+        if let Some(tokens) = tokens {
+            record = record.count(class, tokens);
+        }
+    }
+    if let Some(key) = &args.key {
+        record = record.key(key.as_str());
+    }
+    let outcome = ledger.settle(args.reservation, record, now)?;
+    answer(&mut ledger, outcome, context, out)
+}
+
+/// Give a reservation back
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger release 018c3f6e-0000-7000-8000-000000000000 --reason \"timed out\"")]
+pub(super) struct ReleaseArgs {
+    /// Id of the reservation
+    reservation: EventId,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "the call did not happen", hide_default_value = true)]
+    reason: String,
+}
+
+pub(super) fn release(args: &ReleaseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.write_known()?;
+    let outcome = ledger.release(args.reservation, &args.reason, context.now())?;
+    answer(&mut ledger, outcome, context, out)
+}
