@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{audit, correct, export, import, limit, log, provider, record, report, shell, show, status, switch};
+use super::{audit, correct, export, import, limit, log, provider, quota, record, report, shell, show, status, switch};
 use crate::event::Position;
 use crate::ledger::AsOf;
 use crate::time::{Timestamp, Zone};
@@ -77,6 +77,7 @@ pub(super) enum Command {
     Void(correct::VoidArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
+    Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
     /// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
     ///
