@@ -17,6 +17,8 @@ use crate::error::Result;
 use crate::time::Timestamp;
 
 const PREFIX: &str = "anthropic-ratelimit-";
+/// What is paid for beyond the subscription, by the month or by something else.
+const OVERAGE: &str = "overage";
 const UNIFIED: &str = "anthropic-ratelimit-unified-";
 
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<()> {
@@ -67,10 +69,18 @@ fn unified(headers: &Headers, draft: &mut Draft) {
         // A verdict that lets the request pass holds for all windows; one that does not is the claimed window's.
         let general = verdict.filter(|verdict| claims || *verdict == "allowed");
         let status = headers.get(&header("status")).or(general).cloned();
-        if window == "overage" {
-            if used.is_some() || resets_at.is_some() {
-                let minutes = resets_at.map_or_else(|| length::month_of(draft.at), length::month_before);
-                draft.see(Window { minutes, scope: Some(name), used, resets_at, status });
+        if let Some(rest) = name.strip_prefix(OVERAGE) {
+            // Whether it may be used at all is told without a window too.
+            if used.is_none() && resets_at.is_none() {
+                continue;
+            }
+            match month(rest, resets_at, draft.at) {
+                Some(minutes) => draft.see(Window { minutes, scope: Some(name), used, resets_at, status }),
+                // It resets with some other window then, and which one is not told.
+                None if used.is_some_and(|used| used.hundredths() > 0) => {
+                    draft.warn(format!("{} does not tell how long its window is: left out", quoted(window)));
+                }
+                None => {}
             }
         } else if let Some((minutes, scope)) = window_of(&name, draft) {
             draft.see(Window { minutes, scope, used, resets_at, status });
@@ -93,9 +103,20 @@ fn unified(headers: &Headers, draft: &mut Draft) {
     }
 }
 
+/// Minutes of the month that an overage is counted in, if it is a month.
+fn month(rest: &str, resets_at: Option<Timestamp>, at: Timestamp) -> Option<u32> {
+    match resets_at {
+        Some(end) => length::is_month_border(end).then(|| length::month_before(end)),
+        None => (rest.is_empty() || rest == "_period_monthly").then(|| length::month_of(at)),
+    }
+}
+
 /// A window's name as claims and other documents of Anthropic spell it: `7d_opus` is `seven_day_opus`.
 fn spelled_out(window: &str) -> String {
     let name = window.trim().to_ascii_lowercase().replace('-', "_");
+    if name == "7d_oi" {
+        return "seven_day_overage_included".to_owned();
+    }
     for (short, long) in [("5h", "five_hour"), ("7d", "seven_day")] {
         if let Some(rest) = name.strip_prefix(short)
             && (rest.is_empty() || rest.starts_with('_'))

@@ -100,7 +100,7 @@ impl Format {
             }
             Self::GeminiBuckets => "the JSON body of retrieveUserQuota, with its `buckets`",
             Self::Copilot => "the JSON body of copilot_internal/user, with its `quota_snapshots`",
-            Self::OllamaCloud => "the JSON body of the usage response, with `session` and `weekly`",
+            Self::OllamaCloud => "the JSON body of the usage response, with its `limits`",
         }
     }
 }

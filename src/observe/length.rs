@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Months, Utc};
 
-use crate::time::{MINUTE, Timestamp};
+use crate::time::{DAY, MINUTE, Timestamp};
 
 /// Minutes of the session window of most subscriptions.
 pub(super) const FIVE_HOURS: u32 = 5 * 60;
@@ -69,6 +69,11 @@ fn unit(name: &str) -> Option<u32> {
 pub(super) fn month_before(end: Timestamp) -> u32 {
     let last = end.to_chrono();
     between(last.checked_sub_months(Months::new(1)).unwrap_or(last), last)
+}
+
+/// Whether a month of UTC begins at an instant.
+pub(super) fn is_month_border(at: Timestamp) -> bool {
+    at.millis().rem_euclid(DAY) == 0 && at.to_chrono().day() == 1
 }
 
 /// Minutes of the calendar month, in UTC, that an instant lies in.

@@ -1,11 +1,12 @@
-//! Ollama Cloud: the fraction used of a session and of a week; `null` is a window without a cap.
+//! Ollama Cloud: the fraction used of a session and of a week, or of a month; `null` is a window without a cap.
 //!
-//! No reset is told. Sessions begin at each multiple of five hours since the epoch, weeks on Monday 00:00 UTC.
+//! No reset is told. Sessions begin at each multiple of five hours since the epoch, weeks on Monday 00:00 UTC; when an
+//! account's month begins is not known.
 
 use serde_json::Value;
 
 use super::draft::{Draft, RESETS, USED, Window, first, quoted};
-use super::length::{FIVE_HOURS, SEVEN_DAYS};
+use super::length::{self, FIVE_HOURS, SEVEN_DAYS};
 use crate::error::Result;
 use crate::time::{DAY, MINUTE, Timestamp};
 
@@ -14,13 +15,14 @@ const MONDAY: i64 = 4 * DAY;
 
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<()> {
     let document = draft.object(text)?;
-    let document = match document.get("usage") {
-        Some(Value::Object(usage)) => usage,
-        _ => &document,
-    };
-    let windows = [("session", FIVE_HOURS, 0), ("weekly", SEVEN_DAYS, MONDAY)];
+    let document = ["limits", "usage"].iter().find_map(|key| document.get(*key)?.as_object()).unwrap_or(&document);
+    let windows = [
+        ("session", FIVE_HOURS, Some(0)),
+        ("weekly", SEVEN_DAYS, Some(MONDAY)),
+        ("monthly", length::month_of(draft.at), None),
+    ];
     if !windows.iter().any(|(key, ..)| document.contains_key(*key)) {
-        return Err(draft.refuse("has neither `session` nor `weekly`"));
+        return Err(draft.refuse("has none of `session`, `weekly` and `monthly`"));
     }
     for (key, minutes, origin) in windows {
         let Some(value) = document.get(key).filter(|value| !value.is_null()) else { continue };
@@ -40,7 +42,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<()> {
         };
         let used = draft.fraction(key, number);
         if used.is_some() {
-            let resets_at = Some(told.unwrap_or_else(|| next(draft.at, minutes, origin)));
+            let resets_at = told.or_else(|| Some(next(draft.at, minutes, origin?)));
             draft.see(Window { minutes, scope: None, used, resets_at, status: None });
         }
     }
