@@ -37,6 +37,7 @@
 //!   state.
 //! * [`TokenRecord`] is what one call used; [`normalise`] makes it of a provider's own response.
 //! * [`Report`] asks who used how much; [`budget`] decides whether a run may start; [`usage`] says what windows hold.
+//! * [`observe`] reads what providers say about their windows.
 //! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other
 //!   programs.
 //! * [`Error`] lists all that can go wrong, and what to do about it.
@@ -85,6 +86,7 @@ pub mod export;
 pub mod import;
 mod ledger;
 pub mod normalise;
+pub mod observe;
 mod projection;
 pub mod provider;
 mod report;

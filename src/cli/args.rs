@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit, correct, export, gate, import, limit, log, override_usage, pause, provider, record, report, reserve, shell,
-    show, status, switch,
+    audit, correct, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report, reserve,
+    shell, show, status, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -80,6 +80,7 @@ pub(super) enum Command {
     Void(correct::VoidArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
+    Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
     /// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
     ///

@@ -70,9 +70,13 @@ fn progress_bar(context: &Context) -> ProgressBar {
 
 fn human(report: &ImportReport, out: &mut dyn Write) -> Result<(), Failure> {
     for source in &report.sources {
+        let observed = match source.observed {
+            0 => String::new(),
+            number => format!(", {}", counted(number, "quota observation")),
+        };
         writeln!(
             out,
-            "{}: {}, {}, {} recorded, {} known, {} amended",
+            "{}: {}, {}, {} recorded, {} known, {} amended{observed}",
             source.source,
             counted(source.files, "file"),
             counted(source.bytes, "new byte"),

@@ -25,6 +25,7 @@ mod pause;
 mod policy;
 mod pretty;
 mod provider;
+mod quota;
 mod record;
 mod report;
 mod reserve;
@@ -107,6 +108,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Void(args) => correct::void(&args, context, out),
         Command::Limit(args) => limit::run(args, context, out),
         Command::Provider(args) => provider::run(args, context, out),
+        Command::Quota(args) => quota::run(args, context, out),
         Command::Replay(args) => audit::replay(&args, context, out),
         Command::Verify => audit::verify(context, out),
         Command::Export(args) => export::run(&args, context, out),

@@ -66,7 +66,8 @@ impl FromStr for Percent {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{text}` is not a percentage: write a number from 0 up, such as 23.5"));
         let value = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| bad())?;
-        (value * Decimal::ONE_HUNDRED).round().to_u32().map(Self).ok_or_else(bad)
+        // A number of 28 digits has no room for two more.
+        value.checked_mul(Decimal::ONE_HUNDRED).and_then(|it| it.round().to_u32()).map(Self).ok_or_else(bad)
     }
 }
 

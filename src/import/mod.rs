@@ -111,6 +111,8 @@ pub struct SourceReport {
     pub amended: u64,
     /// Lines that could not be read, each with its reason.
     pub skipped: Vec<SkippedLine>,
+    /// What the logs tell of quotas and was new.
+    pub observed: u64,
 }
 
 /// How far an import has come.

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::discover::LogFile;
 use super::merge::Sighting;
 use super::source::{LineParser, Source};
-use crate::event::{ImportedFile, SkippedLine};
+use crate::event::{ImportedFile, NewEvent, SkippedLine};
 
 /// Bytes read at a time.
 const BLOCK: usize = 256 * 1024;
@@ -34,6 +34,8 @@ fn unquoted(why: &str) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub found: Vec<Sighting>,
+    /// What the file tells of quotas.
+    pub observed: Vec<NewEvent>,
     pub skipped: Vec<SkippedLine>,
     /// How far the file is read with this part; `None` when there is nothing to remember.
     pub state: Option<ImportedFile>,
@@ -239,6 +241,7 @@ impl<'a> Reading<'a> {
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.found = self.parser.take().into_iter().map(Sighting::from).collect();
+        chunk.observed = self.parser.take_observed();
         chunk.bytes = self.offset - self.emitted;
         chunk.progress += chunk.bytes;
         self.emitted = self.offset;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::event::{
     EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokensAmended,
 };
-use crate::ledger::{Appender, Ledger};
+use crate::ledger::{Appender, Ledger, Outcome};
 use crate::projection::{Effective, began, effective, file_states, find_record};
 use crate::time::Timestamp;
 
@@ -150,6 +150,7 @@ struct Writer {
     now: Timestamp,
     report: SourceReport,
     pending: Pending,
+    observed: Vec<NewEvent>,
     states: HashMap<String, ImportedFile>,
     skipped: Vec<SkippedLine>,
     /// When conversations begin, as far as this run has seen.
@@ -165,6 +166,7 @@ impl Writer {
             now,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
             pending: Pending::default(),
+            observed: Vec::new(),
             states: HashMap::new(),
             skipped: Vec::new(),
             began: HashMap::new(),
@@ -186,7 +188,8 @@ impl Writer {
         for found in chunk.found {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
-        if self.pending.len() >= BATCH { self.flush(ledger) } else { Ok(()) }
+        self.observed.extend(chunk.observed);
+        if self.pending.len() + self.observed.len() >= BATCH { self.flush(ledger) } else { Ok(()) }
     }
 
     /// Writes what is pending in one transaction.
@@ -194,12 +197,20 @@ impl Writer {
         let mut run = Imported::new(self.report.source.clone());
         run.duplicates = std::mem::take(&mut self.pending.copies);
         let found = self.pending.drain();
+        let seen = std::mem::take(&mut self.observed);
+        let mut observed = 0;
         let states = std::mem::take(&mut self.states);
         let skipped = std::mem::take(&mut self.skipped);
         ledger.transact(self.now, |appender| {
             self.check_alone(appender)?;
             for one in found {
                 self.write(appender, one, &mut run)?;
+            }
+            for event in seen {
+                // Forks and moved logs tell it again: the same words at the same time are one observation.
+                if let Outcome::Appended(_) = appender.push(event.source(run.source.clone()))? {
+                    observed += 1;
+                }
             }
             run.files = new_states(appender, &run.source, states)?;
             let news = run.recorded + run.amended > 0 || !run.files.is_empty();
@@ -218,6 +229,7 @@ impl Writer {
         self.report.duplicates += run.duplicates;
         self.report.amended += run.amended;
         self.report.skipped.extend(skipped);
+        self.report.observed += observed;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::event::TokenRecord;
+use crate::event::{NewEvent, TokenRecord};
 use crate::time::Timestamp;
 
 /// A token record found in a log, resolved within its file: of several lines of one call the largest
@@ -41,7 +41,12 @@ pub(crate) trait LineParser: Send {
     /// Hands over the records found since the last call.
     fn take(&mut self) -> Vec<Found>;
 
-    /// How many records `take` would hand over.
+    /// Hands over what the log tells of quotas, found since the last call.
+    fn take_observed(&mut self) -> Vec<NewEvent> {
+        Vec::new()
+    }
+
+    /// How many records and observations would be handed over.
     fn pending(&self) -> usize;
 
     /// The conversation this file is the log of, once it is known.

@@ -266,7 +266,10 @@ impl Thread {
             let [total, last] = [usage(total), usage(last)];
             format!(r#"{{"total_token_usage":{total},"last_token_usage":{last},"model_context_window":258400}}"#)
         });
-        let (percent, resets) = (home.rng.between(0, 90), self.at / 1_000 + 9_000);
+        // The account's window goes on at the same pace for all threads; each answer works its reset out anew.
+        let length = 5 * 3_600_000;
+        let percent = self.at.rem_euclid(length) * 90 / length;
+        let resets = (self.at.div_euclid(length) + 1) * length / 1_000 + i64::from(home.rng.between(0, 1) == 1);
         let limits = format!(
             r#"{{"primary":{{"used_percent":{percent}.5,"window_minutes":300,"resets_at":{resets}}},"secondary":null,"credits":null,"plan_type":"plus"}}"#
         );

@@ -1,5 +1,249 @@
-use super::{Case, Checked, unknown};
+//! What a provider says about its own windows: documents that are read, and percentages that rest on them.
+
+use serde_json::{Map, Value};
+use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
+use usage_ledger::observe::{self, Format, Observed};
+use usage_ledger::usage::{Basis, WindowUsage};
+use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
+
+use super::{Case, Checked, holds, unknown};
+
+const NO_NETWORK: &str = "no network, no credentials: observations are handed in";
+const NO_POLLING: &str = "nothing is polled: observations are handed in, and the caller decides how often";
+const NO_COUNTER: &str = "counters are folds of events: there is none that could be damaged alone";
 
 pub fn check(case: &Case) -> Checked {
+    let given = &case.given;
+    match (case.area.as_str(), case.when.as_str()) {
+        ("oauth", when) if when.starts_with("fetch") || given.get("http").is_some() => {
+            Checked::NotApplicable(NO_NETWORK)
+        }
+        ("oauth", _) if given.get("response").is_some() => response(case),
+        ("authoritative", when) if when.starts_with("poll") => Checked::NotApplicable(NO_POLLING),
+        ("authoritative", "configured source") => configured_source(case),
+        ("authoritative", _) if given.get("now").is_some() => percentages(case),
+        _ => unknown(case),
+    }
+}
+
+/// Names of a setting; they are read with the other settings.
+fn configured_source(case: &Case) -> Checked {
     unknown(case)
+}
+
+fn at(seconds: &Value) -> Option<Timestamp> {
+    match seconds {
+        Value::String(text) => text.parse().ok(),
+        #[allow(clippy::cast_possible_truncation)]
+        seconds => seconds.as_f64().map(|seconds| Timestamp::from_millis((seconds * 1_000.0).round() as i64)),
+    }
+}
+
+fn percent(value: &Value) -> Option<Percent> {
+    if value.is_number() { value.to_string().parse().ok() } else { None }
+}
+
+/// Fails with everything that differs.
+fn all(differences: Vec<String>) -> Checked {
+    holds(differences.is_empty(), differences.join("; "))
+}
+
+/// Comments of the cases' author.
+fn is_remark(key: &str) -> bool {
+    matches!(key, "why" | "note" | "comment")
+}
+
+/// Splits `session_resets_at` into `session` and `resets_at`.
+fn split(key: &str) -> Option<(&str, &str)> {
+    ["session", "weekly"].into_iter().find_map(|window| {
+        let rest = key.strip_prefix(window)?;
+        if rest.is_empty() { Some((window, "")) } else { Some((window, rest.strip_prefix('_')?)) }
+    })
+}
+
+/// A usage response is handed in as a text, as it came.
+fn response(case: &Case) -> Checked {
+    let response = match &case.given["response"] {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let seen = observe::observe(Format::AnthropicOauth, &response, Timestamp::from_millis(0)).unwrap_or_default();
+    let wanted = match &case.expect {
+        Value::Null | Value::Bool(false) => return holds(seen.observations.is_empty(), format!("{seen:?}")),
+        Value::Object(wanted) => wanted,
+        _ => return unknown(case),
+    };
+    let mut wrong = Vec::new();
+    for (key, value) in wanted.iter().filter(|(key, _)| !is_remark(key)) {
+        let fits = match (key.as_str(), split(key)) {
+            ("result", _) if value.is_null() => seen.observations.is_empty(),
+            ("extra", _) => extra(&seen, value),
+            (_, Some((window, field))) => window_says(&seen, window, field, value),
+            _ => return unknown(case),
+        };
+        if !fits {
+            wrong.push(format!("{key} is not {value} in {seen:?}"));
+        }
+    }
+    all(wrong)
+}
+
+/// The windows besides the two that hold for all use: their names, or what is used of each.
+fn extra(seen: &Observed, wanted: &Value) -> bool {
+    let found: Map<String, Value> = seen
+        .observations
+        .iter()
+        .filter_map(|one| Some((one.scope.clone()?, serde_json::to_value(one.used_percent).ok()?)))
+        .collect();
+    match wanted {
+        Value::Array(names) => {
+            let mut names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+            names.sort_unstable();
+            found.keys().collect::<Vec<_>>() == names
+        }
+        Value::Object(wanted) => {
+            wanted.len() == found.len()
+                && wanted.iter().all(|(name, value)| found.get(name).and_then(percent) == percent(value))
+        }
+        wanted => wanted.is_null() && found.is_empty(),
+    }
+}
+
+fn window_says(seen: &Observed, window: &str, field: &str, wanted: &Value) -> bool {
+    let minutes = if window == "session" { 300 } else { 10_080 };
+    let one = seen.observations.iter().find(|one| one.window_minutes == minutes && one.scope.is_none());
+    match (field, wanted) {
+        // A reading that the case wants to be pointed at, rather than taken for granted.
+        ("" | "pct" | "percent", Value::String(word)) => {
+            word.contains("ambiguous") && seen.warnings.iter().any(|warning| warning.contains("ambiguous"))
+        }
+        // Beyond its end a window is full, for those who are shown it.
+        ("" | "pct" | "percent", wanted) => {
+            let full = Percent::from_hundredths(10_000);
+            one.and_then(|one| one.used_percent).map(|used| used.min(full)) == percent(wanted)
+        }
+        (field, wanted) if field.contains("reset") => one.and_then(|one| one.resets_at) == at(wanted),
+        _ => false,
+    }
+}
+
+/// One window of a case.
+struct Window<'c> {
+    name: &'static str,
+    minutes: u32,
+    given: &'c Value,
+    /// What the local count says by itself, in per cent.
+    heuristic: Option<u64>,
+}
+
+impl Window<'_> {
+    fn field(&self, name: &str) -> &Value {
+        &self.given[format!("{}_{name}", self.name)]
+    }
+
+    fn tokens(&self, name: &str) -> u64 {
+        self.field(name).as_u64().unwrap_or(0)
+    }
+
+    fn limit(&self) -> u64 {
+        self.tokens("token_limit")
+    }
+
+    /// A ledger that was told of this window's tokens, and of both windows' observations.
+    fn ledger(&self, observations: &[QuotaObserved], now: Timestamp) -> usage_ledger::Result<WindowUsage> {
+        let polled = at(&self.given["polled_at"]);
+        let mut ledger = Ledger::in_memory()?;
+        let mut limits = LimitSet::new("anthropic")?;
+        limits = if self.minutes == 300 { limits.session(self.limit()) } else { limits.weekly(self.limit()) };
+        ledger.set_limit(limits, Timestamp::from_millis(0))?;
+        let (counted, at_poll) = (self.tokens("tokens"), self.tokens("tokens_at_poll"));
+        // A counter that is lower than it was began anew: all it shows came since.
+        let since = if counted < at_poll { counted } else { counted - at_poll };
+        let before = self.heuristic.map_or(at_poll, |percent| (self.limit() * percent / 100).saturating_sub(since));
+        // What counts now was used in the window that is open now: before the poll, unless it has reset since.
+        let has_reset = at(self.field("resets_at")).is_some_and(|reset| reset <= now);
+        let earlier = polled.filter(|_| !(has_reset && self.heuristic.is_some())).map_or(now, |polled| polled.plus(-1));
+        for (when, tokens) in [(earlier, before), (now, since)] {
+            if tokens > 0 {
+                let record = TokenRecord::new("anthropic", "m").input(tokens);
+                ledger.append([NewEvent::new(record, when)], now)?;
+            }
+        }
+        if let Some(polled) = polled {
+            ledger.append(observations.iter().map(|seen| observe::event(seen.clone(), polled)), now)?;
+        }
+        let usage = ledger.provider("anthropic", now)?;
+        Ok(if self.minutes == 300 { usage.session } else { usage.weekly })
+    }
+
+    fn observation(&self) -> QuotaObserved {
+        QuotaObserved {
+            provider: ProviderId::new("anthropic").expect("a known provider"),
+            account: None,
+            window_minutes: self.minutes,
+            scope: None,
+            used_percent: percent(self.field("pct")),
+            resets_at: at(self.field("resets_at")),
+            status: None,
+            feed: Format::AnthropicOauth.name().to_owned(),
+        }
+    }
+}
+
+/// Percentages with an observation behind them, or none.
+///
+/// A case gives the tokens of the two windows apart, so each is asked of a ledger of its own: in one, what counts in
+/// the session counts in the week too.
+fn percentages(case: &Case) -> Checked {
+    let given = &case.given;
+    let Some(now) = at(&given["now"]) else { return unknown(case) };
+    let heuristic = |index: usize| given["heuristic"].get(index).and_then(Value::as_u64);
+    let windows = [
+        Window { name: "session", minutes: 300, given, heuristic: heuristic(0) },
+        Window { name: "weekly", minutes: 10_080, given, heuristic: heuristic(1) },
+    ];
+    if windows.iter().any(|window| matches!(window.field("tokens"), Value::String(_) | Value::Bool(_))) {
+        return Checked::NotApplicable(NO_COUNTER);
+    }
+    let said: Vec<QuotaObserved> = windows.iter().map(Window::observation).collect();
+    let said: Vec<QuotaObserved> =
+        said.into_iter().filter(|one| one.used_percent.is_some() || one.resets_at.is_some()).collect();
+    let mut found = Vec::new();
+    for window in &windows {
+        match window.ledger(&said, now) {
+            Ok(usage) => found.push((window.name, usage)),
+            Err(error) => return Checked::Failed(error.to_string()),
+        }
+    }
+    let is_observed = found.iter().any(|(_, one)| matches!(one.basis, Basis::Observed | Basis::ObservedAndDelta));
+    let Value::Object(wanted) = &case.expect else {
+        return if case.expect.is_null() { holds(!is_observed, format!("{found:?}")) } else { unknown(case) };
+    };
+    let mut wrong = Vec::new();
+    for (key, value) in wanted.iter().filter(|(key, _)| !is_remark(key)) {
+        let window = split(key).and_then(|(name, field)| Some((found.iter().find(|one| one.0 == name)?, field)));
+        let fits = match (key.as_str(), window) {
+            ("source", _) => is_observed == (value == "oauth_usage"),
+            (_, Some(((_, usage), "" | "pct"))) => usage.percent == percent(value),
+            (_, Some(((_, usage), "reset"))) => {
+                usage.resets_at.map(|reset| countdown(now, reset)) == value.as_str().map(str::to_owned)
+            }
+            (_, Some(((_, usage), "resets_at"))) => usage.resets_at == at(value),
+            _ => return unknown(case),
+        };
+        if !fits {
+            wrong.push(format!("{key} is not {value} in {found:?}"));
+        }
+    }
+    all(wrong)
+}
+
+/// `1d3h`, `1h15m`, `10m`.
+fn countdown(now: Timestamp, reset: Timestamp) -> String {
+    let minutes = (reset.millis() - now.millis()).max(0) / 60_000;
+    match (minutes / 1_440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h{minutes}m"),
+        (days, hours, _) => format!("{days}d{hours}h"),
+    }
 }

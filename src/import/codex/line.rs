@@ -156,6 +156,9 @@ pub(super) struct Count<'a> {
     /// Counts beside `info` instead of in it: how clients wrote them before rollouts kept events.
     #[serde(borrow)]
     pub input_tokens: Option<&'a RawValue>,
+    /// What is used of the account's windows.
+    #[serde(borrow)]
+    pub rate_limits: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -7,10 +7,13 @@
 //! out. A forked or spawned thread may repeat its parent's history, with new times or the old ones: its calls carry
 //! the parent's name for them besides, and so they are the parent's own calls again.
 //!
+//! The same lines tell what is used of the account's quota windows. That is kept where it changes, as observations.
+//!
 //! Counts beside `info` instead of in it, an `info` without a total and a record without usage are shapes this build
 //! does not know: such a line is refused by name, never counted as nothing. An `info` of `null` holds only rate limits.
 
 mod calls;
+mod limits;
 mod line;
 mod thread;
 mod vector;
@@ -24,6 +27,7 @@ use serde::de::IgnoredAny;
 
 use super::jsonl;
 use super::source::{Found, LineParser, Source};
+use crate::event::NewEvent;
 use crate::time::Timestamp;
 use line::{Context, Count, Kind, Line, Meta, Record, read};
 use thread::Thread;
@@ -104,6 +108,12 @@ impl LineParser for Parser {
                     }
                     _ => {}
                 }
+                // A line without a time may hold nothing but limits: it is no reason to refuse it.
+                if let Some(limits) = line.payload.as_ref().and_then(|count| count.rate_limits)
+                    && let Ok(at) = time(&line)
+                {
+                    self.thread.limits(at, limits);
+                }
             }
             Kind::Record => {
                 let line: Line<'_, Record<'_>> = read(line)?;
@@ -124,8 +134,12 @@ impl LineParser for Parser {
         self.thread.calls.take()
     }
 
+    fn take_observed(&mut self) -> Vec<NewEvent> {
+        self.thread.limits.take()
+    }
+
     fn pending(&self) -> usize {
-        self.thread.calls.len()
+        self.thread.calls.len() + self.thread.limits.len()
     }
 
     fn conversation(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::calls::Calls;
+use super::limits::Limits;
 use super::line::{Context, Info, Meta, Record};
 use super::vector::Vector;
 use crate::event::{Quality, Raw, TokenRecord};
@@ -15,6 +16,9 @@ use crate::time::Timestamp;
 
 /// Threads further up than this are not looked for.
 const MAX_PARENTS: usize = 8;
+
+/// Who serves a thread that does not say so.
+const DEFAULT_PROVIDER: &str = "openai";
 
 /// How long after a fork began the repetition of its parents' calls may last, in milliseconds.
 const REPLAY: i64 = 2_000;
@@ -43,6 +47,8 @@ pub(super) struct Thread {
     /// A call of this thread's own was recorded: what it repeats of its parents is over.
     own: bool,
     pub calls: Calls,
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// What a call used, and how that is known.
@@ -151,6 +157,17 @@ impl Thread {
         Ok(())
     }
 
+    /// Takes what a line tells of the account's windows.
+    pub fn limits(&mut self, at: Timestamp, limits: &RawValue) {
+        // A fork may repeat its parents' lines with the time of the fork: what they tell held earlier than that.
+        let is_repeated = !self.own
+            && !self.parents.is_empty()
+            && self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at));
+        if !is_repeated {
+            self.limits.tell(limits, at, self.provider.as_deref().unwrap_or(DEFAULT_PROVIDER));
+        }
+    }
+
     /// Takes a line that records one call.
     pub fn record(&mut self, at: Timestamp, record: &Record<'_>) -> Result<(), String> {
         let Some(usage) = record.usage else {
@@ -183,7 +200,7 @@ impl Thread {
             (derived, residual) => derived.clone().or(residual),
         };
         let record = TokenRecord {
-            provider: self.provider.clone().map_or("openai".into(), Into::into),
+            provider: self.provider.clone().map_or(DEFAULT_PROVIDER.into(), Into::into),
             account: None,
             model: self.model.clone(),
             agent: Some(super::AGENT.to_owned()),

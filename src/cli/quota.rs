@@ -1,0 +1,205 @@
+//! `quota`: what providers say about their windows.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::clock;
+use super::context::Context;
+use super::failure::{Failure, say};
+use super::lines;
+use super::output::{self, Answer, Plain};
+use super::record::hint;
+use crate::error::Error;
+use crate::event::{EventId, Percent, Position, QuotaObserved};
+use crate::ledger::{Ledger, Outcome};
+use crate::observe::{self, Format, Observed};
+use crate::provider::ProviderId;
+use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::window::kind_of;
+
+/// Longest document accepted, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// Take in what providers say about their quota windows
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger quota observe --format anthropic-oauth usage.json")]
+pub(super) struct QuotaArgs {
+    #[command(subcommand)]
+    command: QuotaCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuotaCommand {
+    Observe(ObserveArgs),
+}
+
+/// Record the windows that a provider's document tells of
+///
+/// The document is handed in: nothing is asked of any provider, and no credential is needed. The same document at the
+/// same time is found, not added again.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger quota observe --format claude-statusline < statusline.json\n  \
+    curl -sD - -o answer.json … | usage-ledger quota observe --format anthropic-headers\n  \
+    grep token_count rollout.jsonl | tail -1 | usage-ledger quota observe --format codex-rate-limits")]
+struct ObserveArgs {
+    /// What kind of document it is
+    #[arg(long, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)))]
+    format: String,
+    /// Whose windows they are [default: the format's provider]
+    #[arg(long)]
+    provider: Option<ProviderId>,
+    /// The account, when there are several
+    #[arg(long)]
+    account: Option<String>,
+    /// When the document was received [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    occurred_at: Option<Timestamp>,
+    /// The file that holds the document; - is stdin
+    #[arg(value_name = "FILE", default_value = "-")]
+    document: PathBuf,
+}
+
+pub(super) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        QuotaCommand::Observe(args) => observe(&args, context, out),
+    }
+}
+
+/// A window as it was recorded.
+#[derive(Serialize)]
+struct Seen<'a> {
+    position: Position,
+    id: EventId,
+    provider: &'a str,
+    account: Option<&'a str>,
+    window_minutes: u32,
+    scope: Option<&'a str>,
+    used_percent: Option<Percent>,
+    resets_at: Option<Timestamp>,
+    status: Option<&'a str>,
+    feed: &'a str,
+}
+
+#[derive(Serialize)]
+struct Taken<'a> {
+    observed: Vec<Seen<'a>>,
+    warnings: &'a [String],
+}
+
+fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.refuse_as_of("this command writes")?;
+    if args.account.as_ref().is_some_and(|account| account.trim().is_empty()) {
+        return Err(Failure::usage("the account is empty: leave it out or give it a name"));
+    }
+    let (format, now): (Format, _) = (args.format.parse()?, context.now());
+    let at = args.occurred_at.unwrap_or(now);
+    let observed = observe::observe(format, &document(&args.document)?, at)?;
+    let observed = observed.of(args.provider.as_ref(), args.account.as_deref());
+    if !context.json || observed.observations.is_empty() {
+        for warning in &observed.warnings {
+            say(&Plain(warning).to_string());
+        }
+    }
+    if observed.observations.is_empty() {
+        let why = if observed.warnings.is_empty() { ": it states no limit" } else { "" };
+        return Err(Failure::usage(format!(
+            "the {format} document tells of no window{why}; nothing was written. Hand in {}",
+            format.wants()
+        )));
+    }
+    let mut ledger = context.write()?;
+    let outcomes = ledger.append(observed.events(at), now)?;
+    for provider in args.provider.iter() {
+        hint(provider.as_str(), &mut ledger, now)?;
+    }
+    if context.json {
+        return json(&observed, &outcomes, &mut ledger, out);
+    }
+    for (seen, outcome) in observed.observations.iter().zip(outcomes) {
+        output::outcome(out, outcome, &line(seen, context.zone()))?;
+    }
+    Ok(())
+}
+
+fn document(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let mut limited = lines::open(path)?.take(LONGEST + 1);
+    limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    if text.len() as u64 > LONGEST {
+        return Err(Failure::usage(format!("the document is longer than {LONGEST} bytes: it is another one")));
+    }
+    Ok(text)
+}
+
+fn json(observed: &Observed, outcomes: &[Outcome], ledger: &mut Ledger, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut taken = Taken { observed: Vec::new(), warnings: &observed.warnings };
+    for (seen, outcome) in observed.observations.iter().zip(outcomes) {
+        let position = outcome.position();
+        taken.observed.push(Seen {
+            position,
+            id: ledger.event(position)?.id,
+            provider: seen.provider.as_str(),
+            account: seen.account.as_deref(),
+            window_minutes: seen.window_minutes,
+            scope: seen.scope.as_deref(),
+            used_percent: seen.used_percent,
+            resets_at: seen.resets_at,
+            status: seen.status.as_deref(),
+            feed: &seen.feed,
+        });
+    }
+    Answer::new(taken).write(out)
+}
+
+/// An observation on one line: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
+fn line(seen: &QuotaObserved, zone: Zone) -> String {
+    let mut line = seen.provider.to_string();
+    if let Some(account) = &seen.account {
+        line += &format!(" ({})", Plain(account));
+    }
+    match (kind_of(seen.window_minutes), &seen.scope) {
+        (Some(kind), None) => line += &format!(" {}", kind.name()),
+        (_, scope) => {
+            line += &format!(" {}", length(seen.window_minutes));
+            line.extend(scope.iter().map(|scope| format!(" {}", Plain(scope))));
+        }
+    }
+    line.extend(seen.used_percent.map(|used| format!(" {used} %")));
+    line.extend(seen.resets_at.map(|at| format!(" resets {}", clock::full(at, zone))));
+    line.extend(seen.status.iter().map(|status| format!(", {}", Plain(status))));
+    line
+}
+
+/// A length in its largest whole unit: `7d`, `5h`, `1m`.
+fn length(minutes: u32) -> String {
+    let millis = i64::from(minutes) * MINUTE;
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m")];
+    let unit = units.into_iter().find(|(unit, _)| millis % unit == 0);
+    unit.map(|(unit, name)| format!("{}{name}", millis / unit)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_is_one_line() {
+        let at = "2026-11-23T20:00:00Z".parse().unwrap();
+        let json = r#"{"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":1795474800},
+            "seven_day_opus":{"used_percentage":7.25}}}"#;
+        let seen = observe::observe(Format::ClaudeStatusline, json, at).unwrap().of(None, Some("work"));
+        let lines: Vec<_> = seen.observations.iter().map(|seen| line(seen, Zone::UTC)).collect();
+        assert_eq!(
+            lines,
+            [
+                "anthropic (work) session 42 % resets 2026-11-23T23:00:00+00:00",
+                "anthropic (work) 7d seven_day_opus 7.25 %"
+            ]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! What a rollout tells of the account's quota windows, each time anew with every counter.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::event::{NewEvent, QuotaObserved};
+use crate::observe;
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+
+const FEED: &str = "codex-rollout";
+
+/// Windows of one log whose last observation is kept in mind.
+const MAX_WINDOWS: usize = 32;
+
+/// The windows of one rollout: only what changes is an observation.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    /// The last observation of each window.
+    latest: Vec<QuotaObserved>,
+    #[serde(skip)]
+    found: Vec<NewEvent>,
+    /// The limits as they were told last; most lines only repeat them.
+    #[serde(skip)]
+    told: String,
+}
+
+impl Limits {
+    pub const fn is_empty(&self) -> bool {
+        self.latest.is_empty()
+    }
+
+    pub const fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn take(&mut self) -> Vec<NewEvent> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// Takes what a line tells. What cannot be read of it is left out: the line is there for its counts.
+    pub fn tell(&mut self, limits: &RawValue, at: Timestamp, provider: &str) {
+        if limits.get() == self.told {
+            return;
+        }
+        let Ok(provider) = ProviderId::new(provider) else { return };
+        for seen in observe::rollout(limits.get(), at, provider, FEED) {
+            let room = self.latest.len() < MAX_WINDOWS;
+            match self.latest.iter_mut().find(|known| observe::is_same_window(known, &seen)) {
+                Some(known) if observe::changed(Some(known), &seen) => *known = seen.clone(),
+                None if room => self.latest.push(seen.clone()),
+                _ => continue,
+            }
+            self.found.push(observe::event(seen, at));
+        }
+        self.told.clear();
+        // In so many seconds is another instant in each line.
+        if !limits.get().contains("econds") {
+            self.told.push_str(limits.get());
+        }
+    }
+}
