@@ -1,5 +1,6 @@
 //! What a provider account has used: its windows now, and all time.
 
+mod calibration;
 mod exhausted;
 mod limits;
 mod pause;
@@ -17,11 +18,13 @@ use crate::time::Timestamp;
 use crate::tokens::{TokenClass, Usd};
 use crate::view::{GO_ON, Order, STOP, Space, View};
 
+pub use calibration::{Calibration, ClassWeight};
 pub use exhausted::Exhausted;
 pub use pause::{Pause, resume_at};
 pub use pools::Pool;
 pub use reserved::Reservation;
 
+pub(crate) use calibration::calibration;
 pub(crate) use exhausted::exhausted;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};

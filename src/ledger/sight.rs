@@ -2,12 +2,12 @@
 
 use crate::audit::{self, Hash};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, Position};
+use crate::event::{Event, EventId, Position, WindowKind};
 use crate::projection::{AccountRef, Effective, effective, is_void, position_of_key};
 use crate::provider::ProviderId;
 use crate::store::{GO_ON, Head, STOP, View};
 use crate::time::Timestamp;
-use crate::usage::{ProviderUsage, provider_usage, switches};
+use crate::usage::{Calibration, ProviderUsage, calibration, provider_usage, switches};
 
 /// A consistent sight of a ledger, as it stands or as it stood.
 ///
@@ -132,6 +132,33 @@ impl<'a> Sight<'a> {
         let id = ProviderId::resolve(provider)?;
         let now = now.into();
         provider_usage(self.view(), &AccountRef::new(id.as_str(), account), now, &switches(self.view(), now)?)
+    }
+
+    /// The limit that a provider's own percentages of the last 30 days speak for, with an error bar.
+    ///
+    /// It is a fit, and only as good as the records are complete: what was used on other machines makes the limit look
+    /// smaller than it is while it is used, not otherwise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let fit = ledger.sight()?.calibration("anthropic", None, WindowKind::Weekly, now)?;
+    /// assert_eq!(fit, None); // nothing was observed
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn calibration(
+        &self,
+        provider: &str,
+        account: Option<&str>,
+        window: WindowKind,
+        now: impl Into<Timestamp>,
+    ) -> Result<Option<Calibration>> {
+        let id = ProviderId::resolve(provider)?;
+        calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
     /// The event at a position.

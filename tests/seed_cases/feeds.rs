@@ -1,6 +1,7 @@
 //! What a provider says about its own windows: documents that are read, and percentages that rest on them.
 
 use serde_json::{Map, Value};
+use usage_ledger::budget::Settings;
 use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
 use usage_ledger::observe::{self, Format, Observed};
 use usage_ledger::usage::{Basis, WindowUsage};
@@ -28,7 +29,9 @@ pub fn check(case: &Case) -> Checked {
 
 /// Names of a setting; they are read with the other settings.
 fn configured_source(case: &Case) -> Checked {
-    unknown(case)
+    let source = case.given.as_object().and_then(|given| given.values().next()).cloned().unwrap_or_default();
+    let settings = Settings::from_json(&serde_json::json!({"usage": {"authoritative_source": source}}));
+    super::same(Value::from(settings.authoritative_source), case.expect.clone())
 }
 
 fn at(seconds: &Value) -> Option<Timestamp> {

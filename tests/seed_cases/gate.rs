@@ -7,6 +7,7 @@ use usage_ledger::budget::{
 };
 use usage_ledger::duration_text::parse_duration;
 use usage_ledger::event::{BudgetMode, LimitSet, Paused, Percent, ProviderDeclared, Thresholds, WindowKind};
+use usage_ledger::exhaustion;
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
 use usage_ledger::{Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
@@ -308,7 +309,23 @@ fn pause(case: &Case) -> Checked {
             });
             same(json!(winners), expect["winners"].clone())
         }
-        "quota check" => super::text::check(case),
+        "quota check" => {
+            let stream = |name: &str| given[name].as_str().filter(|text| *text != "unreadable");
+            let provider = given["provider"].as_str().unwrap_or("claude");
+            let exit = given["exit"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(1);
+            let found = exhaustion::judge(provider, stream("stdout"), stream("stderr"), exit);
+            let result = match found {
+                exhaustion::Verdict::Exhausted(_) => "exhausted",
+                exhaustion::Verdict::NotExhausted => "ok",
+                exhaustion::Verdict::Unreliable => "unreliable",
+            };
+            // Only an exhaustion is an event, so nothing else can shut a gate; what is unreliable says so.
+            let wanted = expect["result"].as_str().unwrap_or(match expect["exhausted"].as_bool() {
+                Some(true) => "exhausted",
+                _ => "ok",
+            });
+            same(result.to_owned(), wanted.to_owned())
+        }
         "quota exhausted" => Checked::NotApplicable("missions and their queue are the agent's, not the ledger's"),
         _ => unknown(case),
     }
