@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{audit, correct, export, import, limit, log, provider, record, report, shell, show, status, switch};
+use super::{
+    audit, correct, export, import, limit, log, provider, record, report, scan_output, shell, show, status, switch,
+};
 use crate::event::Position;
 use crate::ledger::AsOf;
 use crate::time::{Timestamp, Zone};
@@ -19,7 +21,7 @@ use crate::time::{Timestamp, Zone};
     version,
     max_term_width = 120,
     after_help = "Exit codes: 0 done; 1 a finding; 2 bad usage or input, nothing written; \
-                  3 the ledger is damaged or unreachable.\n\n\
+                  3 the ledger is damaged or unreachable; 75 wait: a quota is used up.\n\n\
                   Example:\n  \
                   usage-ledger record --provider anthropic --model claude-opus-4-5 --input 120 --output 40\n  \
                   usage-ledger report --by day,model"
@@ -69,6 +71,7 @@ pub(super) enum Command {
     Status(status::StatusArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),
+    ScanOutput(scan_output::ScanOutputArgs),
     Import(import::ImportArgs),
     Report(Box<report::ReportArgs>),
     Log(log::LogArgs),

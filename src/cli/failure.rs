@@ -13,6 +13,8 @@ const FINDING: u8 = 1;
 const USAGE: u8 = 2;
 /// The ledger is damaged or unreachable.
 const STORE: u8 = 3;
+/// A quota is used up: `EX_TEMPFAIL` of sysexits.h.
+const WAIT: u8 = 75;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) enum Failure {
     Output(io::Error),
     /// Something was found, and told.
     Finding,
+    /// Work has to wait, and was told so.
+    Wait,
 }
 
 impl Failure {
@@ -51,6 +55,7 @@ impl Failure {
             Self::Ledger(_) | Self::Line { .. } | Self::Output(_) => USAGE,
             Self::Unreachable(_) => STORE,
             Self::Finding => FINDING,
+            Self::Wait => WAIT,
         }
     }
 
@@ -60,7 +65,7 @@ impl Failure {
             Self::Line { number, error } => Some(format!("line {number}: {error}; nothing was written")),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Output(error) => Some(format!("the answer could not be written: {error}")),
-            Self::Finding => None,
+            Self::Finding | Self::Wait => None,
         }
     }
 

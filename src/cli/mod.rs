@@ -24,6 +24,7 @@ mod pretty;
 mod provider;
 mod record;
 mod report;
+mod scan_output;
 mod shell;
 mod show;
 mod status;
@@ -42,7 +43,7 @@ use failure::Failure;
 
 /// Runs the command with the arguments of this process and says how it ended.
 ///
-/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable.
+/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
     match Line::try_parse() {
         Ok(line) => finish(run(line)),
@@ -84,6 +85,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Status(args) => status::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),
         Command::Switch(args) => switch::run(&args, context, out),
+        Command::ScanOutput(args) => scan_output::run(&args, context, out),
         Command::Import(args) => import::run(args, context, out),
         Command::Report(args) => report::run(*args, context, out),
         Command::Log(args) => log::run(&args, context, out),
