@@ -42,7 +42,7 @@ impl Grammar {
         Ok(Self {
             leads: [
                 Regex::new(
-                    r#"(?i)(?:\b|_)reset(?:s|ting)?(?:_?(?:at|time|on))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
+                    r#"(?i)(?:\b|_|\\n)reset(?:s|ting)?(?:_?(?:at|time|on))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
                 )?,
                 Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?,
             ],
@@ -88,7 +88,8 @@ pub(super) fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
             let lengths = index == 0;
             let Some(read) = read(grammar, bounded(text, found.end()), lengths, now, host) else { continue };
             let Some(at) = read.at else { continue };
-            let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default().trim_start_matches('_');
+            let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default();
+            let raw = raw.strip_prefix("\\n").unwrap_or(raw).trim_start_matches('_');
             let phrase = if raw.contains(['"', '\'']) { &read.display } else { raw }.trim().to_owned();
             return Some(Reset { phrase, display: read.display, at: Some(at), relative: read.relative });
         }

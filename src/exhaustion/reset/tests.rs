@@ -115,6 +115,7 @@ fn displays() {
         ("resets Xyz 5 at 10am", "resets Xyz 5 at 10am"),
         ("Retry-After: 86401", "resets in 24h"),
         ("Retry-After: 45", "resets in 45s"),
+        (r"sorry.\nresets 3pm (UTC)\nbye", "resets 3pm (UTC)"),
     ] {
         assert_eq!(parse(text, NOW.parse().unwrap(), Zone::UTC).display, wanted, "{text}");
     }
