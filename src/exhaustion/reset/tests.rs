@@ -50,6 +50,8 @@ fn forms() {
         ("Retry-After: Wed, 04 Feb 2026 13:00:00 GMT", "2026-02-04T13:00Z"),
         ("please retry after 120 seconds", "2026-02-04T12:02Z"),
         ("try again in 99999 hours", "2026-02-05T12:00Z"),
+        ("try again in 90000 milliseconds", "2026-02-04T12:01:30.000Z"),
+        ("try again in 1.5 hours", "2026-02-04T13:30Z"),
         ("try again in 3 days", "2026-02-07T12:00Z"),
         (r#""retryDelay": "60s""#, "2026-02-04T12:01Z"),
         ("try again at 3:05 PM", "2026-02-04T15:05Z"),
