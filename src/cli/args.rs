@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     audit, correct, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report, reserve,
-    shell, show, status, switch,
+    scan_output, shell, show, status, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -72,6 +72,7 @@ pub(super) enum Command {
     Status(status::StatusArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),
+    ScanOutput(scan_output::ScanOutputArgs),
     Import(import::ImportArgs),
     Report(Box<report::ReportArgs>),
     Log(log::LogArgs),

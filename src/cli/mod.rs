@@ -29,6 +29,7 @@ mod quota;
 mod record;
 mod report;
 mod reserve;
+mod scan_output;
 mod shell;
 mod show;
 mod status;
@@ -100,6 +101,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Status(args) => status::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),
         Command::Switch(args) => switch::run(&args, context, out),
+        Command::ScanOutput(args) => scan_output::run(&args, context, out),
         Command::Import(args) => import::run(args, context, out),
         Command::Report(args) => report::run(*args, context, out),
         Command::Log(args) => log::run(&args, context, out),

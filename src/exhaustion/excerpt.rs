@@ -1,5 +1,6 @@
 //! The text around a hit.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -16,6 +17,14 @@ const VICINITY: usize = 4 << 10;
 static ESCAPES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)").ok());
 
+/// The text without what only a terminal understands: `ESC[31merror` has no word that begins with `e`.
+pub(super) fn printed(text: &str) -> Cow<'_, str> {
+    match ESCAPES.as_ref() {
+        Some(escapes) if text.contains('\x1b') => escapes.replace_all(text, ""),
+        _ => Cow::Borrowed(text),
+    }
+}
+
 /// A part of the hit's line, the hit in its middle.
 pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     let line = line_range(text, place);
@@ -23,10 +32,8 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     let middle = floor(text, middle);
     let head = text.get(line.start..middle).unwrap_or_default();
     let tail = text.get(middle..line.end).unwrap_or_default();
-    // Escapes may be long, but are not words: they are taken out of a wider cut.
-    let wide = |part: &str| -> String { part.chars().take(4 * EXCERPT).collect() };
-    let head: String = wide(&head.chars().rev().take(4 * EXCERPT).collect::<String>()).chars().rev().collect();
-    let (head, tail) = (plain(&head), plain(&wide(tail)));
+    let head: String = head.chars().rev().take(EXCERPT).collect();
+    let (head, tail) = (plain(head.chars().rev()), plain(tail.chars().take(EXCERPT)));
     let (before, after) = (head.chars().count(), tail.chars().count());
     // What one side does not need the other may have.
     let half = EXCERPT / 2;
@@ -36,12 +43,9 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     excerpt.trim().to_owned()
 }
 
-fn plain(text: &str) -> String {
-    let clean = ESCAPES.as_ref().map_or(text.into(), |escapes| escapes.replace_all(text, ""));
-    clean
-        .chars()
-        .filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) })
-        .collect()
+/// Without control characters.
+fn plain(chars: impl Iterator<Item = char>) -> String {
+    chars.filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) }).collect()
 }
 
 /// The hit's line, as much of it as is near.

@@ -96,6 +96,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
     }
     let named = table::RULES.iter().any(|rule| rule.trust(id).is_some());
     let id = if named { id } else { table::OTHERS };
+    let text = &*excerpt::printed(text);
     scan::COMPILED.iter().find_map(|compiled| {
         let place = compiled.find(id, stream, text)?;
         Some(Exhaustion {

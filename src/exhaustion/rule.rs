@@ -29,6 +29,7 @@ pub enum Stream {
 /// assert_eq!(rate_limit.trust("fake"), None); // not a rule for it
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trust {
     /// On its error stream alone.
     Stderr,
@@ -49,6 +50,7 @@ pub enum Trust {
 /// assert!(rules().iter().any(|rule| rule.pattern == Pattern::RefusedEvent));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pattern {
     /// A regular expression, whatever the case of its letters; `^` and `$` are the ends of a line.
     Words(&'static str),

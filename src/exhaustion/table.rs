@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
     // Quotas.
     rule("quota-flag", Words(r#"\bquota_exhausted\b["']?\s*[:=]\s*true\b"#), STRICT),
     rule("quota-reached", Words(r#"\bquota\b[^"\n]{0,40}\b(?:reached|exhausted)\b"#), STRICT),
-    rule("resource-exhausted", Words(r"\bRESOURCE_EXHAUSTED\b|\bresource has been exhausted\b"), API),
+    rule("resource-exhausted", Words(r"\bRESOURCE_EXHAUSTED\b|\bresource has been exhausted\b|\bexhausted your (?:capacity|daily quota)\b"), API),
     rule("throttling-exception", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
     rule("insufficient-quota", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
     rule("quota-exceeded", Words(

@@ -1,5 +1,7 @@
 //! What texts say: quota used up, until when, how long that is.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use serde_json::Value;
 use usage_ledger::duration_text::{countdown, retry_after, until_reset};
 use usage_ledger::exhaustion::{Stream, Verdict, detect, judge, reset};

@@ -51,7 +51,7 @@ impl Hints {
 }
 
 /// The first hint of the strongest kind.
-pub(super) fn find(text: &str, now: Timestamp, _host: Zone) -> Option<Reset> {
+pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
     let hints = HINTS.as_ref()?;
     if let Some(found) = hints.unix.captures(text) {
         let digits = found.get(1)?.as_str();
@@ -63,14 +63,14 @@ pub(super) fn find(text: &str, now: Timestamp, _host: Zone) -> Option<Reset> {
     }
     if let Some(found) = hints.left.captures(text) {
         let seconds: i64 = found.get(1)?.as_str().parse().ok()?;
-        return wait(Length { millis: seconds.saturating_mul(SECOND), days: true }, now);
+        return Some(wait(Length { millis: seconds.saturating_mul(SECOND), days: true }, now));
     }
     // A date is looked for first: its day of the month would pass for seconds.
     if let Some(found) = hints.date.captures(text)
         && let Ok(date) = DateTime::parse_from_rfc2822(found.get(1)?.as_str())
     {
         let left = date.timestamp_millis().saturating_sub(now.millis());
-        return wait(Length { millis: left, days: false }, now).map(|reset| Reset { relative: false, ..reset });
+        return Some(Reset { relative: false, ..wait(Length { millis: left, days: false }, now) });
     }
     if let Some(found) = hints.header.captures(text) {
         let length = if let Some(length) = found.name("length") {
@@ -80,19 +80,20 @@ pub(super) fn find(text: &str, now: Timestamp, _host: Zone) -> Option<Reset> {
             let number: i64 = found.name("number")?.as_str().parse().ok()?;
             Length { millis: number.saturating_mul(unit), days: false }
         };
-        return wait(length, now);
+        return Some(wait(length, now));
     }
-    wait(Length::read(hints.again.captures(text)?.name("length")?.as_str())?, now)
+    let asked = Length::read(hints.again.captures(text)?.name("length")?.as_str())?;
+    Some(wait(asked, now))
 }
 
-fn wait(asked: Length, now: Timestamp) -> Option<Reset> {
+fn wait(asked: Length, now: Timestamp) -> Reset {
     let longest = if asked.days { LONGEST_IN_DAYS } else { LONGEST };
     let millis = if asked.millis <= 0 { UNSAID } else { asked.millis.min(longest) };
     let length = Length { millis, ..asked };
     let text = if asked.days && millis >= DAY { length.text() } else { retry_after(millis) };
     let phrase = format!("resets in {text}");
     let at = Some(now.plus(millis)).filter(|at| *at > now);
-    Some(Reset { display: phrase.clone(), phrase, at, relative: true })
+    Reset { display: phrase.clone(), phrase, at, relative: true }
 }
 
 /// `resets at 2026-05-28 03:00 UTC`.

@@ -18,7 +18,7 @@ pub(super) fn pattern() -> String {
 }
 
 static PARTS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)(\d{1,9})(?:\.(\d{1,6}))?\s*(ms|mi|[a-z])|\ban?\s+([a-z])").ok());
+    LazyLock::new(|| Regex::new(r"(?i)(\d{1,9})(?:\.(\d{1,6}))?\s*(ms|milli|[a-z])|\ban?\s+([a-z])").ok());
 
 /// A length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,12 @@ impl Length {
         let mut length = Self { millis: 0, days: false };
         for part in PARTS.as_ref()?.captures_iter(text) {
             let group = |index| part.get(index).map_or("", |found: regex::Match<'_>| found.as_str());
-            let (unit, whole) = if group(1).is_empty() { (group(4), 1) } else { (group(3), group(1).parse().ok()?) };
-            // `mi` begins both minutes and milliseconds.
+            let (unit, whole): (&str, i64) =
+                if group(1).is_empty() { (group(4), 1) } else { (group(3), group(1).parse().ok()?) };
             let unit = match unit.to_ascii_lowercase().as_str() {
-                "ms" => 1,
-                "mi" if part.get(0)?.end() <= text.len() && text.get(part.get(0)?.end()..)?.starts_with("lli") => 1,
+                "ms" | "milli" => 1,
                 "s" => SECOND,
-                "m" | "mi" => MINUTE,
+                "m" => MINUTE,
                 "h" => HOUR,
                 "d" => DAY,
                 "w" => 7 * DAY,
@@ -52,7 +51,6 @@ impl Length {
             let fraction: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
             // Who is asked for part of a millisecond waits the whole of it.
             let fraction = fraction.checked_mul(unit)?.checked_add(scale - 1)? / scale;
-            let whole: i64 = whole;
             length.millis = length.millis.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction)?;
         }
         Some(length)

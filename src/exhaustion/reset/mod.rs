@@ -56,9 +56,7 @@ impl Reset {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
-    phrase::find(text, now, host)
-        .or_else(|| hint::find(text, now, host))
-        .or_else(|| phrase::unread(text).map(Reset::wordy))
+    phrase::find(text, now, host).or_else(|| hint::find(text, now)).or_else(|| phrase::unread(text).map(Reset::wordy))
 }
 
 /// Reads a text that ought to be about a reset; one that is not understood is kept as it is.
@@ -75,7 +73,7 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
-    phrase::find(text, now, host).or_else(|| hint::find(text, now, host)).unwrap_or_else(|| Reset::wordy(text.trim()))
+    phrase::find(text, now, host).or_else(|| hint::find(text, now)).unwrap_or_else(|| Reset::wordy(text.trim()))
 }
 
 /// Until when to pause for a session whose window ends at `reset`: always later than `now`, which is five hours from now

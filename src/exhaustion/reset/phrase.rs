@@ -42,7 +42,7 @@ impl Grammar {
         Ok(Self {
             leads: [
                 Regex::new(
-                    r#"(?i)(?:\b|_)reset(?:s|ting)?(?:_?(?:at|time|on))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
+                    r#"(?i)(?:\b|_|\\n)reset(?:s|ting)?(?:_?(?:at|time|on))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
                 )?,
                 Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?,
             ],
@@ -82,26 +82,19 @@ struct Read {
 /// The first phrase that makes an instant.
 pub(super) fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
     let grammar = GRAMMAR.as_ref()?;
-    let mut dateless = None;
     for (index, lead) in grammar.leads.iter().enumerate() {
         for found in lead.find_iter(text) {
-            let rest = bounded(text, found.end());
             // What servers ask for as a length has limits of its own.
             let lengths = index == 0;
-            let Some(read) = read(grammar, rest, lengths, now, host) else { continue };
-            let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default().trim_start_matches('_');
+            let Some(read) = read(grammar, bounded(text, found.end()), lengths, now, host) else { continue };
+            let Some(at) = read.at else { continue };
+            let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default();
+            let raw = raw.strip_prefix("\\n").unwrap_or(raw).trim_start_matches('_');
             let phrase = if raw.contains(['"', '\'']) { &read.display } else { raw }.trim().to_owned();
-            let reset = Reset { phrase, display: read.display, at: read.at, relative: read.relative };
-            if reset.at.is_some() {
-                return Some(reset);
-            }
-            dateless.get_or_insert(reset);
+            return Some(Reset { phrase, display: read.display, at: Some(at), relative: read.relative });
         }
     }
-    // A date that does not exist is still what the text says, as it says it.
-    dateless
-        .filter(|_| super::hint::find(text, now, host).is_none())
-        .map(|reset| Reset { display: reset.phrase.clone(), ..reset })
+    None
 }
 
 /// A phrase with `resets` that no grammar reads.

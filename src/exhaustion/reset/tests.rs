@@ -1,4 +1,124 @@
 use super::*;
 
+const NOW: &str = "2026-02-04T12:00:00Z"; // a Wednesday
+
+fn at(text: &str, now: &str, zone: &str) -> Option<String> {
+    let found = find(text, now.parse().unwrap(), zone.parse().unwrap())?;
+    found.at.map(|at| at.to_string().replace(":00.000Z", "Z"))
+}
+
 #[test]
-fn placeholder() {}
+fn forms() {
+    for (text, wanted) in [
+        ("resets 10am", "2026-02-05T10:00Z"),
+        ("resets at 10 PM", "2026-02-04T22:00Z"),
+        ("resets 8:40 a.m.", "2026-02-05T08:40Z"),
+        ("resets 18:00 (UTC)", "2026-02-04T18:00Z"),
+        ("resets 12pm", "2026-02-05T12:00Z"),
+        ("resets 12am", "2026-02-05T00:00Z"),
+        ("resets 10am UTC", "2026-02-05T10:00Z"),
+        ("resets 10am (utc)", "2026-02-05T10:00Z"),
+        ("resets Feb 5, 10am", "2026-02-05T10:00Z"),
+        ("resets February 5th at 10:30am", "2026-02-05T10:30Z"),
+        ("resets on 5 Feb at 10:30", "2026-02-05T10:30Z"),
+        ("resets Jan 1 at 10am", "2027-01-01T10:00Z"),
+        ("resets Jan 1, 2028 at 10am", "2028-01-01T10:00Z"),
+        ("resets Feb 29 at 10am", "2028-02-29T10:00Z"),
+        ("resets Mon, Feb 9 at 10am", "2026-02-09T10:00Z"),
+        ("resets tomorrow at 10am", "2026-02-05T10:00Z"),
+        ("resets today at 5pm", "2026-02-04T17:00Z"),
+        ("resets Wed 1pm", "2026-02-04T13:00Z"),
+        ("resets Wednesday at 11am", "2026-02-11T11:00Z"),
+        ("resets in 3h", "2026-02-04T15:00Z"),
+        ("resets in 1h30m", "2026-02-04T13:30Z"),
+        ("resets in 2 days, 3 hours and 5 minutes", "2026-02-06T15:05Z"),
+        ("resets in an hour", "2026-02-04T13:00Z"),
+        ("limit will reset at 7pm (Asia/Tokyo).", "2026-02-05T10:00Z"),
+        ("resets 2026-02-05T10:00:00+01:00", "2026-02-05T09:00Z"),
+        ("resets_at: 2026-02-05 10:00 (Europe/Paris)", "2026-02-05T09:00Z"),
+        (r#"{"resets_at":"2026-02-05T10:00:00Z"}"#, "2026-02-05T10:00Z"),
+        (r#"{"resets_at":1770300000}"#, "2026-02-05T14:00Z"),
+        ("resetsAt 1770300000000", "2026-02-05T14:00Z"),
+        ("resetsAt 1000000000", "2001-09-09T01:46:40.000Z"),
+        ("Claude AI usage limit reached|1770300000", "2026-02-05T14:00Z"),
+        ("anthropic-ratelimit-unified-reset: 1770300000", "2026-02-05T14:00Z"),
+        (r#""resets_in_seconds": 90000"#, "2026-02-05T13:00Z"),
+        ("Retry-After: 300", "2026-02-04T12:05Z"),
+        ("Retry-After: 0", "2026-02-04T17:00Z"),
+        ("Retry-After: -3", "2026-02-04T17:00Z"),
+        ("retry-after-ms: 60000", "2026-02-04T12:01Z"),
+        ("Retry-After: Wed, 04 Feb 2026 13:00:00 GMT", "2026-02-04T13:00Z"),
+        ("please retry after 120 seconds", "2026-02-04T12:02Z"),
+        ("try again in 99999 hours", "2026-02-05T12:00Z"),
+        ("try again in 90000 milliseconds", "2026-02-04T12:01:30.000Z"),
+        ("try again in 1.5 hours", "2026-02-04T13:30Z"),
+        ("try again in 3 days", "2026-02-07T12:00Z"),
+        (r#""retryDelay": "60s""#, "2026-02-04T12:01Z"),
+        ("try again at 3:05 PM", "2026-02-04T15:05Z"),
+        ("he resets the counter; it resets 3pm", "2026-02-04T15:00Z"),
+        ("resets Feb 30 at 10am. Retry-After: 60", "2026-02-04T12:01Z"),
+    ] {
+        assert_eq!(at(text, NOW, "UTC").as_deref(), Some(wanted), "{text}");
+    }
+}
+
+#[test]
+fn what_makes_no_instant() {
+    for text in [
+        "resets 13pm",
+        "resets 0am",
+        "resets 25:00",
+        "resets 12:60pm",
+        "resets 10",
+        "resets 10 minutes",
+        "resets 10amber",
+        "resets Feb 30 at 10am",
+        "resets Feb 3, 2026 at 10am",
+        "resets today at 11am",
+        "resets 2026-02-04T10:00:00Z",
+        "resets in 0m",
+        "resets in 999999999 days",
+        "resets soon",
+        "nothing at all",
+    ] {
+        assert_eq!(at(text, NOW, "UTC"), None, "{text}");
+    }
+}
+
+#[test]
+fn clocks_that_jump() {
+    let (paris, york) = ("Europe/Paris", "America/New_York");
+    for (text, now, zone, wanted) in [
+        ("resets 10am", "2026-03-28T14:00:00Z", paris, "2026-03-29T08:00Z"),
+        // Half past two does not come that night: by the offset of the evening before it is half past three.
+        ("resets 2:30am", "2026-03-08T05:30:00Z", york, "2026-03-08T07:30Z"),
+        // Half past one comes twice.
+        ("resets 1:30am", "2026-11-01T04:00:00Z", york, "2026-11-01T05:30Z"),
+        ("resets 1:30am", "2026-11-01T05:45:00Z", york, "2026-11-01T06:30Z"),
+        ("resets 1:30am", "2026-11-01T06:30:00Z", york, "2026-11-02T06:30Z"),
+        // A zone nobody knows is the host's.
+        ("resets 10am (Mars/Base)", NOW, paris, "2026-02-05T09:00Z"),
+    ] {
+        assert_eq!(at(text, now, zone).as_deref(), Some(wanted), "{text} after {now}");
+    }
+}
+
+#[test]
+fn displays() {
+    for (text, wanted) in [
+        ("resets 10 AM", "resets 10am (UTC)"),
+        ("resets February 5th, 10:30am (Europe/Paris)", "resets Feb 5 at 10:30am (Europe/Paris)"),
+        ("your limit will reset at 7pm (Europe/Paris).", "resets 7pm (Europe/Paris)"),
+        ("resets in 90 minutes", "resets in 1h 30m"),
+        ("resets in 48h", "resets in 48h"),
+        ("resets in 2 days 3h", "resets in 2d 3h"),
+        ("resetsAt 1779937200", "resets at 2026-05-28 03:00 UTC"),
+        ("resets Mon 9am (Nowhere)", "resets Mon 9am (Nowhere)"),
+        ("resets Xyz 5 at 10am", "resets Xyz 5 at 10am"),
+        ("Retry-After: 86401", "resets in 24h"),
+        ("Retry-After: 45", "resets in 45s"),
+        (r"sorry.\nresets 3pm (UTC)\nbye", "resets 3pm (UTC)"),
+    ] {
+        assert_eq!(parse(text, NOW.parse().unwrap(), Zone::UTC).display, wanted, "{text}");
+    }
+}

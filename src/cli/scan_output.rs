@@ -1,0 +1,198 @@
+//! `scan-output`: whether an agent's output says that a quota is used up.
+
+use std::io::{self, Read, Write};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::clock::{duration, short};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Answer, Plain};
+use super::record::hint;
+use crate::error::Error;
+use crate::event::{EventId, NewEvent, QuotaExhausted};
+use crate::exhaustion::reset::Reset;
+use crate::exhaustion::{Exhaustion, Stream, detect};
+use crate::ledger::Outcome;
+use crate::provider::ProviderId;
+use crate::time::{HOUR, Timestamp};
+
+/// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
+const TAIL: usize = 16 << 20;
+
+/// Say whether an agent's output, on stdin, tells that a quota is used up
+///
+/// If it does, that is recorded, once however often the same output is scanned, and the exit code is 75.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr < errors.txt\n  \
+    codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt")]
+pub(super) struct ScanOutputArgs {
+    /// Whose quota it is; aliases such as claude or codex are understood
+    provider: ProviderId,
+    /// Which of the agent's streams this is; a transcript is trusted least
+    #[arg(long, value_enum, default_value_t)]
+    stream: Captured,
+    /// How the agent's run ended: the output of a run that failed is trusted more
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    exit_code: i32,
+    /// The subscription or key, when there are several
+    #[arg(long)]
+    account: Option<String>,
+    /// When the run ended, from which a reset is worked out [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    occurred_at: Option<Timestamp>,
+    /// Record nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A stream as it is named on the command line.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Captured {
+    Stderr,
+    #[default]
+    Stdout,
+    Transcript,
+}
+
+impl ScanOutputArgs {
+    fn stream(&self) -> Stream {
+        match self.stream {
+            Captured::Stderr => Stream::Stderr,
+            Captured::Stdout if self.exit_code == 0 => Stream::StdoutOk,
+            Captured::Stdout => Stream::StdoutFailed,
+            Captured::Transcript => Stream::Transcript,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Scanned<'a> {
+    provider: &'a str,
+    exhausted: bool,
+    rule: Option<&'a str>,
+    excerpt: Option<&'a str>,
+    resets_at: Option<Timestamp>,
+    position: Option<u64>,
+}
+
+pub(super) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.refuse_as_of("this command writes")?;
+    let text = tail(&mut io::stdin().lock(), TAIL)
+        .map_err(|source| Failure::Ledger(Error::Io { path: "stdin".into(), source }))?;
+    let provider = args.provider.as_str();
+    let Some(found) = detect(provider, args.stream(), &text) else {
+        if context.json {
+            let (rule, excerpt, resets_at, position) = (None, None, None, None);
+            return Answer::new(Scanned { provider, exhausted: false, rule, excerpt, resets_at, position }).write(out);
+        }
+        return Ok(writeln!(out, "{provider}: nothing says that the quota is used up")?);
+    };
+    let occurred_at = args.occurred_at.unwrap_or_else(|| context.now());
+    let reset = found.reset(occurred_at, context.zone());
+    let outcome = if args.dry_run { None } else { Some(append(args, context, &found, reset.as_ref(), occurred_at)?) };
+    let resets_at = reset.as_ref().and_then(|reset| reset.at);
+    if context.json {
+        let position = outcome.map(|outcome| outcome.position().get());
+        let (rule, excerpt) = (Some(found.rule), Some(found.excerpt.as_str()));
+        Answer::new(Scanned { provider, exhausted: true, rule, excerpt, resets_at, position }).write(out)?;
+    } else {
+        tell(provider, &found, reset.as_ref(), outcome, context, out)?;
+    }
+    Err(Failure::Wait)
+}
+
+fn tell(
+    provider: &str,
+    found: &Exhaustion,
+    reset: Option<&Reset>,
+    outcome: Option<Outcome>,
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let until = match reset {
+        Some(Reset { at: Some(at), .. }) => {
+            format!(" until {}, in {}", short(*at, context.zone()), duration(context.now(), *at))
+        }
+        Some(reset) => format!(" ({})", Plain(&reset.display)),
+        None => String::new(),
+    };
+    writeln!(out, "{provider}: the quota is used up{until}")?;
+    writeln!(out, "  {}: {}", found.rule, Plain(&found.excerpt))?;
+    match outcome {
+        Some(Outcome::Appended(position)) => writeln!(out, "  recorded at position {position}")?,
+        Some(Outcome::Existing(position)) => writeln!(out, "  already at position {position}; nothing was added")?,
+        None => writeln!(out, "  nothing was recorded")?,
+    }
+    Ok(())
+}
+
+fn append(
+    args: &ScanOutputArgs,
+    context: &Context,
+    found: &Exhaustion,
+    reset: Option<&Reset>,
+    occurred_at: Timestamp,
+) -> Result<Outcome, Failure> {
+    let resets_at = reset.and_then(|reset| reset.at);
+    let account = args.account.clone().filter(|account| !account.is_empty());
+    // A text that names no fixed moment says something new when it is met an hour later.
+    let moment = match resets_at {
+        Some(at) if reset.is_some_and(|reset| !reset.relative) => format!("until {at}"),
+        _ => format!("hour {}", occurred_at.millis().div_euclid(HOUR)),
+    };
+    let named = account.as_deref().unwrap_or_default();
+    let key = ["quota-exhausted", named, found.rule, &found.excerpt, &moment].join("\0");
+    let fact = QuotaExhausted {
+        provider: args.provider.clone(),
+        account,
+        resets_at,
+        rule: found.rule.to_owned(),
+        excerpt: found.excerpt.clone(),
+    };
+    let now = context.now();
+    let event = NewEvent::new(fact, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
+    let mut ledger = context.write()?;
+    let outcome = match ledger.append([event], now) {
+        Ok(outcomes) => {
+            *outcomes.first().ok_or_else(|| Failure::usage("one event was given, and none answered for"))?
+        }
+        // The same words within the hour, counted from a moment later: what was noted first holds.
+        Err(Error::Conflict { position, .. }) => Outcome::Existing(position),
+        Err(error) => return Err(error.into()),
+    };
+    hint(args.provider.as_str(), &mut ledger, now)?;
+    Ok(outcome)
+}
+
+/// The end of an input, at most so many bytes of it. What is not UTF-8 is replaced.
+fn tail(input: &mut dyn Read, most: usize) -> io::Result<String> {
+    let mut kept = Vec::new();
+    loop {
+        // Twice the tail is gathered before its first half is let go, so that each byte moves once.
+        let read = input.take(2 * most as u64 - kept.len() as u64).read_to_end(&mut kept)?;
+        if kept.len() > most {
+            kept.drain(..kept.len() - most);
+        }
+        if read == 0 {
+            return Ok(String::from_utf8_lossy(&kept).into_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tail;
+
+    #[test]
+    fn the_end_is_kept() {
+        for length in [0, 1, 7, 8, 9, 15, 16, 17, 40] {
+            let text: String = ('a'..='z').cycle().take(length).collect();
+            let end = &text[length.saturating_sub(8)..];
+            assert_eq!(tail(&mut text.as_bytes(), 8).unwrap(), end, "{length}");
+        }
+        assert_eq!(tail(&mut &b"a\xff"[..], 8).unwrap(), "a\u{fffd}");
+    }
+}
