@@ -1,6 +1,8 @@
 //! The seed system's behaviour, case by case: `tests/fixtures/seed_cases.json`, or the file that the environment
 //! variable `SEED_CASES` names. A case says whether the seed does it (`conformance: seed`) or ought to (`better`).
 
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 #[path = "seed_cases/mod.rs"]
 mod seed_cases_by_area;
 

@@ -11,14 +11,16 @@ use super::clock;
 use super::context::Context;
 use super::failure::{Failure, say};
 use super::lines;
-use super::output::{self, Answer, Plain};
+use super::output::{self, Answer, Plain, counted};
 use super::record::hint;
 use crate::error::Error;
-use crate::event::{EventId, Percent, Position, QuotaObserved};
+use crate::event::{EventId, Payload, Percent, Position, QuotaObserved};
 use crate::ledger::{Ledger, Outcome};
 use crate::observe::{self, Format, Observed};
+use crate::projection::{AccountRef, Subject, facts};
 use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::view::{GO_ON, Order, STOP};
 use crate::window::kind_of;
 
 /// Longest document accepted, in bytes.
@@ -43,7 +45,7 @@ enum QuotaCommand {
 /// same time is found, not added again.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
-    usage-ledger quota observe --format claude-statusline < statusline.json\n  \
+    usage-ledger quota observe --format claude-statusline --changes < statusline.json\n  \
     curl -sD - -o answer.json … | usage-ledger quota observe --format anthropic-headers\n  \
     grep token_count rollout.jsonl | tail -1 | usage-ledger quota observe --format codex-rate-limits")]
 struct ObserveArgs {
@@ -59,6 +61,9 @@ struct ObserveArgs {
     /// When the document was received [default: now]
     #[arg(long, value_name = "RFC3339")]
     occurred_at: Option<Timestamp>,
+    /// Only what is news: another percentage, reset or status than was recorded last of the window
+    #[arg(long)]
+    changes: bool,
     /// The file that holds the document; - is stdin
     #[arg(value_name = "FILE", default_value = "-")]
     document: PathBuf,
@@ -88,6 +93,8 @@ struct Seen<'a> {
 #[derive(Serialize)]
 struct Taken<'a> {
     observed: Vec<Seen<'a>>,
+    /// Windows of which nothing new was said.
+    unchanged: usize,
     warnings: &'a [String],
 }
 
@@ -99,7 +106,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     let (format, now): (Format, _) = (args.format.parse()?, context.now());
     let at = args.occurred_at.unwrap_or(now);
     let observed = observe::observe(format, &document(&args.document)?, at)?;
-    let observed = observed.of(args.provider.as_ref(), args.account.as_deref());
+    let mut observed = observed.of(args.provider.as_ref(), args.account.as_deref());
     if !context.json || observed.observations.is_empty() {
         for warning in &observed.warnings {
             say(&Plain(warning).to_string());
@@ -113,17 +120,53 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
         )));
     }
     let mut ledger = context.write()?;
-    let outcomes = ledger.append(observed.events(at), now)?;
-    for provider in args.provider.iter() {
+    let told = observed.observations.len();
+    if args.changes {
+        observed.observations = changes(observed.observations, &mut ledger, at)?;
+    }
+    let unchanged = told - observed.observations.len();
+    let outcomes = ledger.append(observed.events(at).map(|event| event.source("cli")), now)?;
+    if let Some(provider) = &args.provider {
         hint(provider.as_str(), &mut ledger, now)?;
     }
     if context.json {
-        return json(&observed, &outcomes, &mut ledger, out);
+        return json(&observed, unchanged, &outcomes, &mut ledger, out);
+    }
+    if unchanged == told {
+        return Ok(writeln!(out, "{} unchanged; nothing was added", counted(told as u64, "window"))?);
     }
     for (seen, outcome) in observed.observations.iter().zip(outcomes) {
         output::outcome(out, outcome, &line(seen, context.zone()))?;
     }
     Ok(())
+}
+
+/// Leaves out what says nothing new since the last observation of its window.
+fn changes(told: Vec<QuotaObserved>, ledger: &mut Ledger, at: Timestamp) -> Result<Vec<QuotaObserved>, Failure> {
+    let sight = ledger.sight()?;
+    let mut news = Vec::new();
+    for seen in told {
+        let account = AccountRef::new(seen.provider.as_str(), seen.account.as_deref()).into_owned();
+        let mut latest = None;
+        facts(
+            sight.view(),
+            "quota_observed",
+            &Subject::Account(account),
+            at,
+            Order::Descending,
+            &mut |fact| match fact.event.payload {
+                Payload::QuotaObserved(known) if observe::is_same_window(&known, &seen) => {
+                    latest = Some(known);
+                    STOP
+                }
+                _ => GO_ON,
+            },
+        )?;
+        if observe::changed(latest.as_ref(), &seen) {
+            news.push(seen);
+        }
+    }
+    Ok(news)
 }
 
 fn document(path: &Path) -> Result<String, Failure> {
@@ -136,8 +179,14 @@ fn document(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn json(observed: &Observed, outcomes: &[Outcome], ledger: &mut Ledger, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut taken = Taken { observed: Vec::new(), warnings: &observed.warnings };
+fn json(
+    observed: &Observed,
+    unchanged: usize,
+    outcomes: &[Outcome],
+    ledger: &mut Ledger,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut taken = Taken { observed: Vec::new(), unchanged, warnings: &observed.warnings };
     for (seen, outcome) in observed.observations.iter().zip(outcomes) {
         let position = outcome.position();
         taken.observed.push(Seen {
@@ -158,21 +207,23 @@ fn json(observed: &Observed, outcomes: &[Outcome], ledger: &mut Ledger, out: &mu
 
 /// An observation on one line: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
 fn line(seen: &QuotaObserved, zone: Zone) -> String {
-    let mut line = seen.provider.to_string();
-    if let Some(account) = &seen.account {
-        line += &format!(" ({})", Plain(account));
-    }
-    match (kind_of(seen.window_minutes), &seen.scope) {
-        (Some(kind), None) => line += &format!(" {}", kind.name()),
-        (_, scope) => {
-            line += &format!(" {}", length(seen.window_minutes));
-            line.extend(scope.iter().map(|scope| format!(" {}", Plain(scope))));
-        }
-    }
-    line.extend(seen.used_percent.map(|used| format!(" {used} %")));
-    line.extend(seen.resets_at.map(|at| format!(" resets {}", clock::full(at, zone))));
-    line.extend(seen.status.iter().map(|status| format!(", {}", Plain(status))));
-    line
+    let account = seen.account.iter().map(|account| format!("({})", Plain(account)));
+    let window = match (kind_of(seen.window_minutes), &seen.scope) {
+        (Some(kind), None) => kind.name().to_owned(),
+        _ => length(seen.window_minutes),
+    };
+    let scope = seen.scope.iter().map(|scope| Plain(scope).to_string());
+    let used = seen.used_percent.map(|used| format!("{used} %"));
+    let resets = seen.resets_at.map(|at| format!("resets {}", clock::full(at, zone)));
+    let words: Vec<String> = std::iter::once(seen.provider.to_string())
+        .chain(account)
+        .chain([window])
+        .chain(scope)
+        .chain(used)
+        .chain(resets)
+        .chain(seen.status.iter().map(|status| Plain(status).to_string()))
+        .collect();
+    words.join(" ")
 }
 
 /// A length in its largest whole unit: `7d`, `5h`, `1m`.

@@ -15,7 +15,7 @@ const JITTER: i64 = 2 * SECOND;
 ///
 /// ```
 /// use usage_ledger::observe::{self, Format};
-/// let at = |seconds| usage_ledger::Timestamp::from_millis(1_795_464_000_000 + 1_000 * seconds);
+/// let at = |seconds: i64| usage_ledger::Timestamp::from_millis(1_795_464_000_000 + 1_000 * seconds);
 /// let seen = |percent, reset, at| {
 ///     let json = format!(r#"{{"rate_limits":{{"five_hour":{{"used_percentage":{percent},"resets_at":{reset}}}}}}}"#);
 ///     observe::observe(Format::ClaudeStatusline, &json, at).unwrap().observations.remove(0)

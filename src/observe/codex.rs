@@ -55,7 +55,7 @@ fn nested(document: &Fields, draft: &mut Draft) -> bool {
     if let Some(written) = text(document, &["timestamp"]).and_then(|at| at.parse::<Timestamp>().ok())
         && (draft.at.millis() - written.millis()).abs() > FRESH
     {
-        draft.warn(format!("the line was written at {written}: say so, or it is taken for what holds at {}", draft.at));
+        draft.warn(format!("the line was written at {written} and is taken for what held at {}: hand it in with --occurred-at {written} unless that is meant", draft.at));
     }
     for wrapper in ["payload", "params", "result", "msg"] {
         if let Some(Value::Object(inner)) = document.get(wrapper) {

@@ -41,9 +41,8 @@ fn object(text: &str, draft: &Draft) -> Result<Headers> {
 
 fn lines(text: &str) -> Headers {
     let mut headers = Headers::new();
-    let mut lines = text.lines().map(|line| line.trim_start_matches("< ").trim());
     let mut body = false;
-    while let Some(line) = lines.next() {
+    for line in text.lines().map(|line| line.trim_start_matches("< ").trim()) {
         if line.starts_with("HTTP/") {
             // The headers of the answer behind a redirection or a proxy's own.
             body = false;

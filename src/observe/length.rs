@@ -18,7 +18,7 @@ pub(super) fn minutes(name: &str) -> Option<u32> {
     let mut tens = 0;
     for (index, word) in words.iter().enumerate() {
         let next = words.get(index + 1).copied();
-        if let Some(minutes) = short(word).or_else(|| Some((tens + count(word)?).checked_mul(unit(next?)?)?)) {
+        if let Some(minutes) = short(word).or_else(|| (tens + count(word)?).checked_mul(unit(next?)?)) {
             return Some(minutes).filter(|minutes| *minutes > 0);
         }
         tens = match *word {

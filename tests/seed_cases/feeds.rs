@@ -158,7 +158,10 @@ impl Window<'_> {
         let mut ledger = Ledger::in_memory()?;
         let mut limits = LimitSet::new("anthropic")?;
         limits = if self.minutes == 300 { limits.session(self.limit()) } else { limits.weekly(self.limit()) };
-        ledger.set_limit(limits, Timestamp::from_millis(0))?;
+        // No limit is none to be set, not one of 0.
+        if self.limit() > 0 {
+            ledger.set_limit(limits, Timestamp::from_millis(0))?;
+        }
         let (counted, at_poll) = (self.tokens("tokens"), self.tokens("tokens_at_poll"));
         // A counter that is lower than it was began anew: all it shows came since.
         let since = if counted < at_poll { counted } else { counted - at_poll };
@@ -205,7 +208,10 @@ fn percentages(case: &Case) -> Checked {
         Window { name: "session", minutes: 300, given, heuristic: heuristic(0) },
         Window { name: "weekly", minutes: 10_080, given, heuristic: heuristic(1) },
     ];
-    if windows.iter().any(|window| matches!(window.field("tokens"), Value::String(_) | Value::Bool(_))) {
+    let is_damaged = |window: &Window<'_>, name: &str| {
+        given.get(format!("{}_{name}", window.name)).is_some_and(|count| !count.is_u64())
+    };
+    if windows.iter().any(|window| is_damaged(window, "tokens") || is_damaged(window, "tokens_at_poll")) {
         return Checked::NotApplicable(NO_COUNTER);
     }
     let said: Vec<QuotaObserved> = windows.iter().map(Window::observation).collect();
@@ -227,7 +233,7 @@ fn percentages(case: &Case) -> Checked {
         let window = split(key).and_then(|(name, field)| Some((found.iter().find(|one| one.0 == name)?, field)));
         let fits = match (key.as_str(), window) {
             ("source", _) => is_observed == (value == "oauth_usage"),
-            (_, Some(((_, usage), "" | "pct"))) => usage.percent == percent(value),
+            (_, Some(((_, usage), "" | "pct"))) => is_near(usage.percent, percent(value)),
             (_, Some(((_, usage), "reset"))) => {
                 usage.resets_at.map(|reset| countdown(now, reset)) == value.as_str().map(str::to_owned)
             }
@@ -239,6 +245,14 @@ fn percentages(case: &Case) -> Checked {
         }
     }
     all(wrong)
+}
+
+/// Equal but for the rounding of the last hundredth.
+fn is_near(found: Option<Percent>, wanted: Option<Percent>) -> bool {
+    match (found, wanted) {
+        (Some(found), Some(wanted)) => found.hundredths().abs_diff(wanted.hundredths()) <= 1,
+        (found, wanted) => found == wanted,
+    }
 }
 
 /// `1d3h`, `1h15m`, `10m`.
