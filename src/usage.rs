@@ -1,6 +1,7 @@
 //! What a provider account has used: its windows now, and all time.
 
 mod calibration;
+mod drift;
 mod exhausted;
 mod limits;
 mod pause;
@@ -19,12 +20,14 @@ use crate::tokens::{TokenClass, Usd};
 use crate::view::{GO_ON, Order, STOP, Space, View};
 
 pub use calibration::{Calibration, ClassWeight};
+pub use drift::Drift;
 pub use exhausted::Exhausted;
 pub use pause::{Pause, resume_at};
 pub use pools::Pool;
 pub use reserved::Reservation;
 
 pub(crate) use calibration::calibration;
+pub(crate) use drift::drift;
 pub(crate) use exhausted::exhausted;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};

@@ -15,6 +15,9 @@ struct Counted {
     evidence: Vec<Position>,
     /// How old what it rests on is, where that is a word grown old.
     age: i64,
+    /// What is to be told of it if it counts.
+    trail: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// A decision in the making.
@@ -105,6 +108,10 @@ impl Decision<'_> {
             }
         }
         counted.sort_by_key(|window| std::cmp::Reverse(window.used));
+        for window in &mut counted {
+            self.trail.append(&mut window.trail);
+            self.warnings.append(&mut window.warnings);
+        }
         counted
     }
 
@@ -117,14 +124,14 @@ impl Decision<'_> {
         }
     }
 
-    fn window(&mut self, name: &str, window: &WindowUsage) -> Option<Counted> {
+    fn window(&self, name: &str, window: &WindowUsage) -> Option<Counted> {
         let mut used = window.percent?;
-        let mut age = 0;
+        let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
         let stale = |said: &&Said| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
         let grown_old = window.observed.as_ref().filter(stale);
         if let Some(said) = grown_old {
             age = self.evidence.now.millis() - said.at.millis();
-            self.warnings.push(format!(
+            warnings.push(format!(
                 "what {} said about the {name} window is {} min old: {}",
                 self.evidence.usage.provider,
                 age / MINUTE,
@@ -132,16 +139,16 @@ impl Decision<'_> {
             ));
             // Use does not shrink within a window: what was said is the least that is used.
             if let Some(least) = said.percent.filter(|least| *least > used) {
-                self.trail.push(format!("the {name} window was at {least} % already: at least that is used"));
+                trail.push(format!("the {name} window was at {least} % already: at least that is used"));
                 used = least;
             }
         } else if window.basis == Basis::Estimated {
-            self.warnings.push(format!(
+            warnings.push(format!(
                 "{} has said nothing about the {name} window: it is estimated from {} recorded limit tokens",
                 self.evidence.usage.provider, window.weighted
             ));
         } else if window.basis == Basis::Observed && window.since > 0 && window.limit.is_none() {
-            self.warnings.push(format!(
+            warnings.push(format!(
                 "{} limit tokens were recorded since the {name} window was observed, and no limit is set to weigh them \
                  by: `usage-ledger doctor` estimates one",
                 window.since
@@ -150,11 +157,11 @@ impl Decision<'_> {
         if let Some(limit) = window.limit.filter(|_| self.evidence.usage.reserved > 0) {
             let reserved = u128::from(self.evidence.usage.reserved) * 10_000 / u128::from(limit.max(1));
             let reserved = Percent::from_hundredths(u32::try_from(reserved).unwrap_or(u32::MAX));
-            self.trail.push(format!("{reserved} % of the {name} window are reserved"));
+            trail.push(format!("{reserved} % of the {name} window are reserved"));
             used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
         }
         let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
-        Some(Counted { name, used, resets_at, basis, evidence: window.evidence.clone(), age })
+        Some(Counted { name, used, resets_at, basis, evidence: window.evidence.clone(), age, trail, warnings })
     }
 
     fn thresholds(&mut self) -> Thresholds {
@@ -300,5 +307,7 @@ fn pool(pool: &Pool) -> Option<Counted> {
         basis: Basis::Observed,
         evidence: vec![pool.position],
         age: 0,
+        trail: Vec::new(),
+        warnings: Vec::new(),
     })
 }

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit, correct, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report, reserve,
-    scan_output, shell, show, status, switch,
+    audit, correct, doctor, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report,
+    reserve, scan_output, shell, show, status, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -96,6 +96,7 @@ pub(super) enum Command {
     Reserve(reserve::ReserveArgs),
     Settle(reserve::SettleArgs),
     Release(reserve::ReleaseArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }

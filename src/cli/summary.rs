@@ -21,9 +21,10 @@ fn raw(payload: &Payload) -> String {
         }
         Payload::EventVoided(data) => format!("{}{}", data.target, because(Some(&data.reason))),
         Payload::QuotaObserved(data) => format!(
-            "{} {} min window{}{} ({})",
+            "{} {} min window{}{}{} ({})",
             account(data.provider.as_str(), data.account.as_deref()),
             data.window_minutes,
+            data.scope.as_ref().map(|scope| format!(" of {scope}")).unwrap_or_default(),
             data.used_percent.map(|used| format!(" {used} % used")).unwrap_or_default(),
             data.resets_at.map(|at| format!(", resets at {at}")).unwrap_or_default(),
             data.feed
@@ -34,9 +35,12 @@ fn raw(payload: &Payload) -> String {
             data.resets_at.map(|at| format!(" until {at}")).unwrap_or_default(),
             data.rule
         ),
-        Payload::Paused(data) => {
-            format!("{}{}", data.reason, data.until.map(|at| format!(" until {at}")).unwrap_or_default())
-        }
+        Payload::Paused(data) => format!(
+            "{}{}{}",
+            data.reason,
+            data.until.map(|at| format!(" until {at}")).unwrap_or_default(),
+            because(data.note.as_deref())
+        ),
         Payload::Resumed(data) => data.reason.clone(),
         Payload::LimitSet(data) => limits(data),
         Payload::ProviderDeclared(data) => format!(
@@ -90,6 +94,10 @@ fn limits(data: &LimitSet) -> String {
     parts.extend(data.weights.map(|_| "weights".to_owned()));
     parts.extend(data.session_policy.map(super::policy::session));
     parts.extend(data.weekly_policy.map(super::policy::weekly));
+    parts.extend(data.budget_mode.map(|mode| format!("budget mode {}", mode.name())));
+    parts.extend(data.thresholds.map(|at| format!("warn {} %, stop {} %, margin {} %", at.warn, at.stop, at.margin)));
+    parts.extend(data.stale_after_seconds.map(|seconds| format!("observations fresh for {seconds} s")));
+    parts.extend(data.feeds.as_ref().map(|feeds| format!("feeds {feeds}")));
     parts.extend(data.unset.iter().map(|setting| format!("unset {}", super::policy::setting(*setting))));
     format!("{}: {}", account(data.provider.as_str(), data.account.as_deref()), parts.join(", "))
 }

@@ -7,7 +7,7 @@ use crate::projection::{AccountRef, Effective, effective, is_void, position_of_k
 use crate::provider::ProviderId;
 use crate::store::{GO_ON, Head, STOP, View};
 use crate::time::Timestamp;
-use crate::usage::{Calibration, ProviderUsage, calibration, provider_usage, switches};
+use crate::usage::{Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 
 /// A consistent sight of a ledger, as it stands or as it stood.
 ///
@@ -159,6 +159,29 @@ impl<'a> Sight<'a> {
     ) -> Result<Option<Calibration>> {
         let id = ProviderId::resolve(provider)?;
         calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
+    }
+
+    /// How far the estimate of a window is from what the provider said last; `None` when it said nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert_eq!(ledger.sight()?.drift("anthropic", None, WindowKind::Session, now)?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn drift(
+        &self,
+        provider: &str,
+        account: Option<&str>,
+        window: WindowKind,
+        now: impl Into<Timestamp>,
+    ) -> Result<Option<Drift>> {
+        let id = ProviderId::resolve(provider)?;
+        drift(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
     /// The event at a position.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::pause::{last_resume, resume_at};
+use super::pause::resume_at;
 use crate::error::Result;
 use crate::event::{Payload, Percent, Position, QuotaObserved};
 use crate::projection::{AccountRef, Subject, facts, facts_between};
@@ -77,7 +77,8 @@ fn refuses(seen: &QuotaObserved) -> bool {
     refused || (seen.used_percent.is_some_and(|used| used >= full) && seen.status.is_none())
 }
 
-/// What a provider refuses at `now`, if it does. An override, or a resume, is a person's word that it no longer does.
+/// What a provider refuses at `now`, if it does. An override is a person's word that it no
+/// longer does; a resume says nothing about the provider.
 pub(crate) fn exhausted(
     view: &dyn View,
     account: &AccountRef<'_>,
@@ -85,7 +86,7 @@ pub(crate) fn exhausted(
     trusts: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Exhausted>> {
     let subject = Subject::Account(account.clone());
-    let mut lifted = last_resume(view, Some("quota"), now)?.map_or(Timestamp::MIN, |(at, _)| at);
+    let mut lifted = Timestamp::MIN;
     facts(view, "usage_overridden", &subject, now, Order::Descending, &mut |fact| {
         lifted = lifted.max(fact.event.occurred_at);
         STOP

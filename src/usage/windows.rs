@@ -272,7 +272,7 @@ fn hundredths(weighted: u64, limit: u64) -> u32 {
 }
 
 /// Whole percent of a limit, truncated and at most 100: an estimate has no more digits than that.
-fn share(weighted: u64, limit: u64) -> Percent {
+pub(super) fn share(weighted: u64, limit: u64) -> Percent {
     Percent::from_hundredths((hundredths(weighted, limit) / 100 * 100).min(100 * 100))
 }
 

@@ -1,0 +1,175 @@
+//! `doctor`: whether what this ledger believes fits what providers say.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::clock::{duration, short};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Answer, Plain, grouped, wrapped};
+use crate::event::{Position, WindowKind};
+use crate::ledger::Sight;
+use crate::time::{DAY, Timestamp, Zone};
+use crate::usage::{Drift, accounts, is_metered};
+
+/// Look for what does not fit: limits that the providers' own percentages contradict, accounts nobody observes
+///
+/// Exits 1 when something is found.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger doctor")]
+pub(super) struct DoctorArgs {}
+
+/// One metered provider account.
+#[derive(Serialize)]
+struct Account {
+    provider: String,
+    account: Option<String>,
+    windows: Vec<Drift>,
+}
+
+/// Something to look at, and what to do about it.
+#[derive(Serialize)]
+struct Finding {
+    provider: String,
+    what: String,
+    remedy: String,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ledger: String,
+    position: Position,
+    accounts: Vec<Account>,
+    findings: Vec<Finding>,
+}
+
+pub(super) fn run(_args: &DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read_aloud()?;
+    let sight = context.sight(&mut ledger)?;
+    let now = context.now_of(&sight);
+    let mut report = Report {
+        ledger: context.path()?.display().to_string(),
+        position: sight.head()?.position,
+        accounts: Vec::new(),
+        findings: Vec::new(),
+    };
+    gather(&sight, now, &mut report)?;
+    if context.json {
+        Answer::new(&report).write(out)?;
+    } else {
+        tell(&report, now, context.zone(), out)?;
+    }
+    if report.findings.is_empty() { Ok(()) } else { Err(Failure::Finding) }
+}
+
+fn gather(sight: &Sight<'_>, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
+    for known in accounts(sight.view())? {
+        if !is_metered(sight.view(), &known, now)?.0 {
+            continue;
+        }
+        let (provider, account) = (known.provider.as_ref(), known.account.as_deref());
+        let mut windows = Vec::new();
+        for kind in [WindowKind::Session, WindowKind::Weekly] {
+            windows.extend(sight.drift(provider, account, kind, now)?);
+        }
+        find(provider, account, &windows, sight, now, &mut report.findings)?;
+        report.accounts.push(Account { provider: provider.to_owned(), account: account.map(str::to_owned), windows });
+    }
+    Ok(())
+}
+
+fn find(
+    provider: &str,
+    account: Option<&str>,
+    windows: &[Drift],
+    sight: &Sight<'_>,
+    now: Timestamp,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    let of = account.map(|account| format!(" --account {account}")).unwrap_or_default();
+    let mut add = |what: String, remedy: String| findings.push(Finding { provider: provider.to_owned(), what, remedy });
+    for drift in windows {
+        let name = drift.window.name();
+        let fitted = drift.calibration.as_ref().map(|fit| fit.limit);
+        let Some(better) = fitted.or(drift.implied) else { continue };
+        let set = format!("usage-ledger limit set {provider}{of} --{name} {better}");
+        match drift.limit {
+            None if fitted.is_some() => {
+                add(format!("no {name} limit is set, though the observations speak for one"), set);
+            }
+            Some(limit) if drift.is_off() => {
+                add(format!("the {name} limit of {} does not fit what the provider says", grouped(limit)), set);
+            }
+            _ => {}
+        }
+    }
+    let usage = sight.account(provider, account, now)?;
+    let limitless = usage.session.limit.is_none() && usage.weekly.limit.is_none();
+    let recent = usage.session.usage.requests > 0 || usage.weekly.usage.requests > 0;
+    if windows.is_empty() && limitless && recent {
+        add(
+            "it is used, but nothing says how much is left".to_owned(),
+            format!("usage-ledger limit set {provider}{of} --session N, or usage-ledger quota observe --format …"),
+        );
+    }
+    Ok(())
+}
+
+fn tell(report: &Report, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{} at position {}", Plain(&report.ledger), report.position)?;
+    for account in &report.accounts {
+        let of = account.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        writeln!(out, "\n{}{of}", account.provider)?;
+        if account.windows.is_empty() {
+            writeln!(out, "  nothing was observed of an open window")?;
+        }
+        for drift in &account.windows {
+            window(drift, now, zone, out)?;
+        }
+    }
+    if report.findings.is_empty() {
+        return Ok(writeln!(out, "\nnothing to be found")?);
+    }
+    writeln!(out)?;
+    for finding in &report.findings {
+        for line in wrapped(&format!("! {}: {}", finding.provider, finding.what), 79) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "  {}", finding.remedy)?;
+    }
+    Ok(())
+}
+
+fn window(drift: &Drift, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    let said = &drift.observed;
+    let age = if now.millis() - said.at.millis() < DAY { duration(said.at, now) } else { short(said.at, zone) };
+    let percent = said.percent.map(|percent| format!("{percent} %")).unwrap_or_default();
+    let against = match (drift.estimated, drift.points) {
+        (Some(estimated), Some(points)) => format!(", estimated {estimated} % ({points:+.1} points)"),
+        _ => String::new(),
+    };
+    writeln!(out, "  {:<8} {} said {percent} {age} ago{against}", drift.window.name(), Plain(&said.source))?;
+    if let Some(fit) = &drift.calibration {
+        writeln!(
+            out,
+            "           {} observations in {} windows speak for a limit of {} ({} to {})",
+            fit.observations,
+            fit.windows,
+            grouped(fit.limit),
+            grouped(fit.low),
+            if fit.high == u64::MAX { "any".to_owned() } else { grouped(fit.high) }
+        )?;
+        for weight in &fit.weights {
+            writeln!(
+                out,
+                "           a {} token counts {:.2} input tokens (+-{:.2})",
+                weight.class.name(),
+                weight.weight,
+                weight.error
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! How far an estimate is from what the provider says.
+
+use serde::Serialize;
+
+use super::windows::{AccountWindows, share, sum_between};
+use super::{Calibration, Limits, Said, calibration};
+use crate::error::Result;
+use crate::event::{Percent, WindowKind};
+use crate::projection::AccountRef;
+use crate::time::Timestamp;
+use crate::view::View;
+
+/// An estimate this far off is worth a look, in percentage points.
+const FAR: f64 = 10.0;
+
+/// An estimate beside the provider's word at the same moment.
+///
+/// ```
+/// use usage_ledger::{Ledger, ProviderId, TokenRecord, event::{LimitSet, NewEvent, QuotaObserved, WindowKind}, time::HOUR};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(300), now)?;
+/// let seen = QuotaObserved {
+///     provider: ProviderId::new("anthropic")?,
+///     account: None,
+///     window_minutes: 300,
+///     scope: None,
+///     used_percent: Some("42".parse()?),
+///     resets_at: Some(now.plus(4 * HOUR)),
+///     status: None,
+///     feed: "statusline".to_owned(),
+/// };
+/// ledger.append([NewEvent::new(seen, now)], now)?;
+/// let drift = ledger.sight()?.drift("anthropic", None, WindowKind::Session, now)?.unwrap();
+/// assert_eq!((drift.estimated, drift.points), (Some("30".parse()?), Some(-12.0))); // 12 points too low
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drift {
+    /// Which window.
+    pub window: WindowKind,
+    /// What the provider said last.
+    pub observed: Said,
+    /// What recorded tokens and the limit made of it at that moment; `None` without a limit.
+    pub estimated: Option<Percent>,
+    /// The estimate less the observation, in percentage points.
+    pub points: Option<f64>,
+    /// The limit at which the estimate would have said the same, in limit tokens.
+    pub implied: Option<u64>,
+    /// The limit that is set, in limit tokens.
+    pub limit: Option<u64>,
+    /// The limit that the provider's own percentages speak for.
+    pub calibration: Option<Calibration>,
+}
+
+impl Drift {
+    /// Whether the set limit is outside of what the observations allow; where they are too few to tell, whether the
+    /// estimate is ten points off.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let drift = ledger.sight()?.drift("anthropic", None, WindowKind::Session, now)?;
+    /// assert!(!drift.is_some_and(|drift| drift.is_off())); // nothing was observed
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn is_off(&self) -> bool {
+        match (self.limit, &self.calibration) {
+            (Some(limit), Some(fit)) => limit < fit.low || limit > fit.high,
+            _ => self.points.is_some_and(|points| points.abs() >= FAR),
+        }
+    }
+}
+
+/// The drift of a window at the last word on it; `None` when there is none.
+pub(crate) fn drift(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    kind: WindowKind,
+    now: Timestamp,
+) -> Result<Option<Drift>> {
+    let Some(observed) = AccountWindows::new(view, account, now)?.now(kind)?.observed else { return Ok(None) };
+    let limits = Limits::at(view, account, observed.at)?;
+    let limit = limits.of(kind).map(|(tokens, _)| tokens);
+    let then = AccountWindows::new(view, account, observed.at)?.now(kind)?;
+    let used = match then.started_at {
+        Some(start) => limits.weights.weigh(sum_between(view, account, start, observed.at.plus(1))?.counts()),
+        None => 0,
+    };
+    let estimated = limit.map(|limit| share(used, limit));
+    let points = estimated
+        .zip(observed.percent)
+        .map(|(estimated, observed)| (f64::from(estimated.hundredths()) - f64::from(observed.hundredths())) / 100.0);
+    let implied = observed
+        .percent
+        .filter(|percent| percent.hundredths() > 0 && used > 0)
+        .map(|percent| u64::try_from(u128::from(used) * 10_000 / u128::from(percent.hundredths())).unwrap_or(u64::MAX));
+    let limit = Limits::at(view, account, now)?.of(kind).map(|(tokens, _)| tokens);
+    let calibration = calibration(view, account, kind, now)?;
+    Ok(Some(Drift { window: kind, observed, estimated, points, implied, limit, calibration }))
+}
