@@ -49,6 +49,27 @@ impl EventId {
         Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, millis / 1_000, nanos)))
     }
 
+    /// The same, later than another of the same millisecond: processes draw at random, and their order is to be kept.
+    pub(crate) fn fresh_after(context: &uuid::ContextV7, now: Timestamp, last: Option<Self>) -> Self {
+        let fresh = Self::fresh(context, now);
+        match last {
+            Some(last) if fresh <= last && last.prefix() >> 16 == fresh.prefix() >> 16 => last.next(),
+            _ => fresh,
+        }
+    }
+
+    /// The id behind this one; only the 62 random bits behind the variant change.
+    fn next(self) -> Self {
+        let (high, low) = self.0.as_u64_pair();
+        let variant = low & (0b11 << 62);
+        Self(Uuid::from_u64_pair(high, variant | (low.wrapping_add(1) & !(0b11 << 62))))
+    }
+
+    /// Whether it was drawn at a time, not made of a key or given.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.0.get_version_num() == 7
+    }
+
     /// The 16 bytes of the UUID.
     ///
     /// ```

@@ -81,15 +81,36 @@ pub(crate) struct Appender<'t> {
     pending_keys: HashSet<EventId>,
     unflushed: usize,
     ids: &'t uuid::ContextV7,
+    /// The last id drawn for the present millisecond.
+    last: Option<EventId>,
+}
+
+/// As many events of one millisecond are looked at to keep their order.
+const SAME_MOMENT: u64 = 64;
+
+/// The greatest id that was drawn for a millisecond.
+fn last_drawn(tx: &dyn crate::store::View, size: u64, at: Timestamp) -> Result<Option<EventId>> {
+    let mut last = None;
+    tx.rows(Position::new(size.saturating_sub(SAME_MOMENT) + 1), &mut |_, row| {
+        if row.recorded_at == at && row.id.is_drawn() {
+            last = last.max(Some(row.id));
+        }
+        crate::store::GO_ON
+    })?;
+    Ok(last)
 }
 
 impl<'t> Appender<'t> {
     pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t uuid::ContextV7) -> Result<Self> {
         let head = tx.head()?;
+        let size = head.position.get();
+        let same = size > 0 && head.recorded_at >= now;
+        let last = if same { last_drawn(&*tx, size, head.recorded_at)? } else { None };
         Ok(Self {
+            last,
             fold: Fold::new(&*tx)?,
             tx,
-            size: head.position.get(),
+            size,
             // A clock that jumps back does not take the ledger's order with it.
             recorded_at: now.max(head.recorded_at),
             pending: Vec::new(),
@@ -121,7 +142,8 @@ impl<'t> Appender<'t> {
         new.payload.validate()?;
         let Some(id) = identify(&new) else {
             // Nobody can have told this before under an id drawn just now.
-            let id = EventId::fresh(self.ids, self.recorded_at);
+            let id = EventId::fresh_after(self.ids, self.recorded_at, self.last);
+            self.last = Some(id);
             return self.push_new(id, new, None);
         };
         if let Some(existing) = self.existing(id, &new.payload)? {
