@@ -14,13 +14,11 @@ use super::lines;
 use super::output::{self, Answer, Plain, counted};
 use super::record::hint;
 use crate::error::Error;
-use crate::event::{EventId, Payload, Percent, Position, QuotaObserved};
+use crate::event::{EventId, Percent, Position, QuotaObserved};
 use crate::ledger::{Ledger, Outcome};
 use crate::observe::{self, Format, Observed};
-use crate::projection::{AccountRef, Subject, facts};
 use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
-use crate::view::{GO_ON, Order, STOP};
 use crate::window::kind_of;
 
 /// Longest document accepted, in bytes.
@@ -61,7 +59,7 @@ struct ObserveArgs {
     /// When the document was received [default: now]
     #[arg(long, value_name = "RFC3339")]
     occurred_at: Option<Timestamp>,
-    /// Only what is news: another percentage, reset or status than was recorded last of the window
+    /// Only what is news: another percentage, reset or status than was said last of the window, or the same after 5 min
     #[arg(long)]
     changes: bool,
     /// The file that holds the document; - is stdin
@@ -121,11 +119,14 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     }
     let mut ledger = context.write()?;
     let told = observed.observations.len();
-    if args.changes {
-        observed.observations = changes(observed.observations, &mut ledger, at)?;
-    }
+    let outcomes = if args.changes {
+        let (news, outcomes) = ledger.observe(observed.observations, at, now)?.into_iter().unzip();
+        observed.observations = news;
+        outcomes
+    } else {
+        ledger.append(observed.events(at).map(|event| event.source("cli")), now)?
+    };
     let unchanged = told - observed.observations.len();
-    let outcomes = ledger.append(observed.events(at).map(|event| event.source("cli")), now)?;
     if let Some(provider) = &args.provider {
         hint(provider.as_str(), &mut ledger, now)?;
     }
@@ -139,34 +140,6 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
         output::outcome(out, outcome, &line(seen, context.zone()))?;
     }
     Ok(())
-}
-
-/// Leaves out what says nothing new since the last observation of its window.
-fn changes(told: Vec<QuotaObserved>, ledger: &mut Ledger, at: Timestamp) -> Result<Vec<QuotaObserved>, Failure> {
-    let sight = ledger.sight()?;
-    let mut news = Vec::new();
-    for seen in told {
-        let account = AccountRef::new(seen.provider.as_str(), seen.account.as_deref()).into_owned();
-        let mut latest = None;
-        facts(
-            sight.view(),
-            "quota_observed",
-            &Subject::Account(account),
-            at,
-            Order::Descending,
-            &mut |fact| match fact.event.payload {
-                Payload::QuotaObserved(known) if observe::is_same_window(&known, &seen) => {
-                    latest = Some(known);
-                    STOP
-                }
-                _ => GO_ON,
-            },
-        )?;
-        if observe::changed(latest.as_ref(), &seen) {
-            news.push(seen);
-        }
-    }
-    Ok(news)
 }
 
 fn document(path: &Path) -> Result<String, Failure> {

@@ -1,6 +1,7 @@
 //! The one door to a ledger: open, append, query, replay, verify.
 
 mod append;
+mod observe;
 mod past;
 mod pause;
 mod reserve;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::event::{EventId, NewEvent, QuotaObserved};
-use crate::time::{SECOND, Timestamp};
+use crate::time::{MINUTE, SECOND, Timestamp};
 
 /// How far a reset may move without being another one: providers work it out anew for each answer.
 const JITTER: i64 = 2 * SECOND;
@@ -32,6 +32,14 @@ pub fn changed(latest: Option<&QuotaObserved>, seen: &QuotaObserved) -> bool {
         (before, now) => before != now,
     };
     moved || latest.used_percent != seen.used_percent || latest.status != seen.status || !is_same_window(latest, seen)
+}
+
+/// What is said again after this long is news: it still holds.
+pub(crate) const CONFIRMED: i64 = 5 * MINUTE;
+
+/// Whether an observation is worth keeping beside what was said last of its window, and when.
+pub(crate) fn is_news(latest: Option<(&QuotaObserved, Timestamp)>, seen: &QuotaObserved, at: Timestamp) -> bool {
+    latest.is_none_or(|(known, then)| changed(Some(known), seen) || at.millis() - then.millis() >= CONFIRMED)
 }
 
 /// Whether two observations are about the same window.

@@ -17,8 +17,8 @@ const MAX_WINDOWS: usize = 32;
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Limits {
-    /// The last observation of each window.
-    latest: Vec<QuotaObserved>,
+    /// The last observation of each window, and when it was made.
+    latest: Vec<(QuotaObserved, Timestamp)>,
     #[serde(skip)]
     found: Vec<NewEvent>,
     /// The limits as they were told last; most lines only repeat them.
@@ -41,15 +41,18 @@ impl Limits {
 
     /// Takes what a line tells. What cannot be read of it is left out: the line is there for its counts.
     pub fn tell(&mut self, limits: &RawValue, at: Timestamp, provider: &str) {
-        if limits.get() == self.told {
+        let recent = self.latest.iter().all(|(_, then)| at.millis() - then.millis() < observe::CONFIRMED);
+        if limits.get() == self.told && recent {
             return;
         }
         let Ok(provider) = ProviderId::new(provider) else { return };
         for seen in observe::rollout(limits.get(), at, provider, FEED) {
             let room = self.latest.len() < MAX_WINDOWS;
-            match self.latest.iter_mut().find(|known| observe::is_same_window(known, &seen)) {
-                Some(known) if observe::changed(Some(known), &seen) => *known = seen.clone(),
-                None if room => self.latest.push(seen.clone()),
+            match self.latest.iter_mut().find(|(known, _)| observe::is_same_window(known, &seen)) {
+                Some((known, then)) if observe::is_news(Some((known, *then)), &seen, at) => {
+                    (*known, *then) = (seen.clone(), at);
+                }
+                None if room => self.latest.push((seen.clone(), at)),
                 _ => continue,
             }
             self.found.push(observe::event(seen, at));
