@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, say};
 use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
+use crate::import::koan::{self, Backfill};
 use crate::import::{self, ImportOptions, ImportReport};
 
 /// Skipped lines that are listed for people; JSON has all of them.
@@ -18,11 +20,14 @@ const SKIPPED: usize = 20;
 
 /// Import what is new in agents' logs
 ///
-/// Importing again repeats nothing. Lines that cannot be read are skipped and told.
+/// Importing again repeats nothing. Lines that cannot be read are skipped and told. Times without an offset, which
+/// Koan's rows have, are of --tz.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger import\n  \
-    usage-ledger import claude-code --home /mnt/backup/home")]
+    usage-ledger import claude-code --home /mnt/backup/home\n  \
+    usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
+    usage-ledger import koan --backfill")]
 pub(super) struct ImportArgs {
     /// The agents [default: all that are found]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
@@ -30,6 +35,21 @@ pub(super) struct ImportArgs {
     /// The home directory to look in [default: the user's own, and where the agents' environment variables point]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// Also tell which sessions of Koan left no row, as its session_outcomes.json has them: activity without tokens
+    #[arg(long)]
+    backfill: bool,
+    /// Write what --backfill tells of
+    #[arg(long, requires = "backfill")]
+    apply: bool,
+}
+
+/// What an import and a backfill did.
+#[derive(Serialize)]
+struct Both {
+    #[serde(flatten)]
+    imported: ImportReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<Backfill>,
 }
 
 pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -39,7 +59,7 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         // Before a ledger is made for nothing.
         return Err(Error::Io { path: home.clone(), source }.into());
     }
-    let options = ImportOptions { sources: args.sources, home: args.home };
+    let options = ImportOptions { sources: args.sources, home: args.home, zone: Some(context.zone()) };
     let mut ledger = context.write()?;
     let bar = progress_bar(context);
     let report = import::run(&mut ledger, &options, context.now(), &mut |progress| {
@@ -48,11 +68,37 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         bar.set_message(counted(progress.records, "record"));
     });
     bar.finish_and_clear();
-    let report = report?;
+    let imported = report?;
+    // Rows first: a session whose row is not in the ledger would seem to have none.
+    let backfill =
+        args.backfill.then(|| koan::backfill(&mut ledger, &options, args.apply, context.now())).transpose()?;
     if context.json {
-        return Answer::new(report).write(out);
+        return Answer::new(Both { imported, backfill }).write(out);
     }
-    human(&report, out)
+    human(&imported, out)?;
+    backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+}
+
+fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    for day in done.days.iter().filter(|day| day.planned > 0) {
+        writeln!(
+            out,
+            "{}: {}, {} with a row, {} backfilled before, {} to write",
+            day.day,
+            counted(day.outcomes, "session"),
+            grouped(day.real),
+            grouped(day.synthetic),
+            grouped(day.planned)
+        )?;
+    }
+    for day in done.days.iter().filter(|day| day.surplus > 0) {
+        say(&format!("{}: {} backfilled beyond its sessions, left alone", day.day, counted(day.surplus, "row")));
+    }
+    for skipped in done.skipped.iter().take(SKIPPED) {
+        say(&format!("skipped {} line {}: {}", Plain(&skipped.file), skipped.line, Plain(&skipped.why)));
+    }
+    let dry = if apply || done.planned == 0 { "" } else { "; --apply writes them" };
+    Ok(writeln!(out, "backfill: {} to write, {} written{dry}", counted(done.planned, "record"), grouped(done.written))?)
 }
 
 /// A bar on stderr; where that is no terminal it draws nothing.
@@ -80,6 +126,9 @@ fn human(report: &ImportReport, out: &mut dyn Write) -> Result<(), Failure> {
             grouped(source.duplicates),
             grouped(source.amended)
         )?;
+        if source.facts > 0 {
+            writeln!(out, "{}: {} about a quota", source.source, counted(source.facts, "fact"))?;
+        }
         for skipped in source.skipped.iter().take(SKIPPED) {
             say(&format!("skipped {} line {}: {}", Plain(&skipped.file), skipped.line, Plain(&skipped.why)));
         }
