@@ -1,6 +1,7 @@
 //! `report`: who used how much, by any keys.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,8 +10,10 @@ use super::context::Context;
 use super::failure::Failure;
 use super::fields::label;
 use super::{csv, grid, output};
+use crate::error::Error;
+use crate::price::Prices;
 use crate::provider::ProviderId;
-use crate::report::{Report, ReportKey};
+use crate::report::{DateWindow, Granularity, Report, ReportKey};
 
 /// Sum requests, tokens and reported cost by any keys
 ///
@@ -20,6 +23,8 @@ use crate::report::{Report, ReportKey};
 #[command(after_help = "Examples:\n  \
     usage-ledger report --by day,model --provider openai --since 2026-06-01\n  \
     usage-ledger report --by label:mission --until 2026-07 --csv\n  \
+    usage-ledger report --by day --days 30 --fill\n  \
+    usage-ledger report --by model --prices prices.json\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 pub(super) struct ReportArgs {
     /// What rows are told apart by
@@ -52,6 +57,19 @@ pub(super) struct ReportArgs {
     /// Only records with this label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// Only the last so many days, 1 to 100, today included [with --back: 7]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DateWindow::MOST_DAYS)), conflicts_with_all = ["since", "until"])]
+    days: Option<u32>,
+    /// End so many days back instead of today; weeks back in a report by week, months in one by month
+    #[arg(long, value_name = "N", conflicts_with_all = ["since", "until"])]
+    back: Option<u32>,
+    /// Also days on which nothing happened, in a report by day alone
+    #[arg(long)]
+    fill: bool,
+    /// Work out costs by these prices, in US dollars for a million tokens:
+    /// {"opus":{"input":15,"output":75,"cache_read":1.5}}; cached tokens without a price count 0
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Answer in CSV
     #[arg(long)]
     csv: bool,
@@ -81,6 +99,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
     let csv = args.csv;
+    let prices = args.prices.as_deref().map(prices).transpose()?;
     let mut ledger = context.read()?;
     let sight = context.sight(&mut ledger)?;
     let zone = context.zone();
@@ -92,6 +111,18 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if let Some(until) = until {
         report = report.until(until);
     }
+    if args.days.is_some() || args.back.is_some() {
+        let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
+        let (today, back) = (zone.day(context.now_of(&sight)), args.back.unwrap_or(0).into());
+        report = report.days(DateWindow::ending(today, days, back, granularity(&args.by)));
+    }
+    if args.fill {
+        report = report.fill()?;
+    }
+    let priced = prices.is_some();
+    if let Some(prices) = prices {
+        report = report.prices(prices);
+    }
     for (key, value) in args.filters() {
         report = report.only(key, value)?;
     }
@@ -99,5 +130,21 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if context.json {
         return output::json(out, &answer);
     }
-    if csv { csv::write(&answer, out) } else { grid::write(&answer, out) }
+    if csv { csv::write(&answer, priced, out) } else { grid::write(&answer, out) }
+}
+
+/// What a window is moved back by: the coarsest time that rows are told apart by.
+fn granularity(by: &[ReportKey]) -> Granularity {
+    if by.contains(&ReportKey::Month) {
+        Granularity::Month
+    } else if by.contains(&ReportKey::Week) {
+        Granularity::Week
+    } else {
+        Granularity::Day
+    }
+}
+
+fn prices(path: &Path) -> Result<Prices, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(Prices::from_json(&text)?)
 }
