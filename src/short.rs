@@ -80,3 +80,20 @@ pub fn bar(percent: u32) -> String {
     let filled = usize::try_from(percent / 10).unwrap_or(10).min(10);
     "●".repeat(filled) + &"○".repeat(10 - filled)
 }
+
+/// A number with its thousands apart.
+///
+/// ```
+/// assert_eq!(usage_ledger::short::grouped(1_234_567), "1,234,567");
+/// ```
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -26,6 +26,7 @@ const BACK: u64 = 1_024;
 #[command(after_help = "Examples:\n  \
     usage-ledger log --limit 20\n  \
     usage-ledger log --kind provider_switched --since 2026-06 --json\n  \
+    usage-ledger log --activity --since today\n  \
     usage-ledger log --follow --provider anthropic")]
 pub(super) struct LogArgs {
     /// Only the last N that fit
@@ -46,6 +47,9 @@ pub(super) struct LogArgs {
     /// Go on with what is appended from now on, until interrupted
     #[arg(long, short, conflicts_with = "reverse")]
     follow: bool,
+    /// Only calls, each in a line for people: project, type, duration, tokens, cache, cost, model, mission
+    #[arg(long)]
+    activity: bool,
     /// Latest first
     #[arg(long, short)]
     reverse: bool,
@@ -96,7 +100,7 @@ impl Log<'_> {
         let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
             && self.since.is_none_or(|since| since <= at)
             && self.until.is_none_or(|until| at < until);
-        if !listed {
+        if !listed || (self.args.activity && envelope.kind != "tokens_recorded") {
             return Ok(None);
         }
         if self.json && self.args.provider.is_empty() {
@@ -112,6 +116,9 @@ impl Log<'_> {
 
     fn human(&self, position: Position, event: &Event) -> String {
         let time = clock::full(event.occurred_at, self.zone);
+        if let (true, Payload::TokensRecorded(record)) = (self.args.activity, &event.payload) {
+            return crate::export::activity(record, event.occurred_at, self.zone);
+        }
         format!("{position:>6}  {time}  {:<17}  {}  {}", event.payload.kind(), summary(&event.payload), event.id)
     }
 
