@@ -153,7 +153,9 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
     let inner = nested.flat_map(|outer| [Some(outer), outer.get("usage").and_then(Value::as_object)]).flatten();
     let camel = own.filter(|usage| has(usage, &CAMEL));
     for usage in camel.into_iter().chain([document]).chain(own).chain(inner) {
-        if let Some(found) = found(document, Some(usage), usage, None)? {
+        let found = found(document, Some(usage), usage, None)?;
+        // A part without a token leaves it to the next to say more.
+        if let Some(found) = found.filter(|found| found.tokens.total().is_ok_and(|total| total > 0)) {
             return Ok(Some((found, is_total)));
         }
     }
@@ -161,7 +163,7 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
 }
 
 const CAMEL: [&str; 4] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens"];
-const SNAKE: [&str; 9] = [
+const SNAKE: [&str; 8] = [
     "input_tokens",
     "output_tokens",
     "cached_input_tokens",
@@ -170,7 +172,6 @@ const SNAKE: [&str; 9] = [
     "reasoning_output_tokens",
     "prompt_tokens",
     "completion_tokens",
-    "total_tokens",
 ];
 
 fn has(usage: &Map<String, Value>, names: &[&str]) -> bool {
