@@ -35,7 +35,7 @@ pub(super) struct ImportArgs {
     /// The home directory to look in [default: the user's own, and where the agents' environment variables point]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Also tell which sessions of Koan left no row, as its session_outcomes.json has them: activity without tokens
+    /// Also tell which sessions of Koan left no row, as its list of outcomes has them: activity without tokens
     #[arg(long)]
     backfill: bool,
     /// Write what --backfill tells of

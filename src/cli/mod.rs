@@ -22,6 +22,8 @@ mod output;
 mod policy;
 mod pretty;
 mod provider;
+#[allow(dead_code)] // asked for by `quota show`
+mod quota_page;
 mod record;
 mod report;
 mod shell;

@@ -66,9 +66,15 @@ pub(super) struct ReportArgs {
     /// Also days on which nothing happened, in a report by day alone
     #[arg(long)]
     fill: bool,
-    /// Work out costs by these prices, in US dollars for a million tokens:
-    /// {"opus":{"input":15,"output":75,"cache_read":1.5}}; cached tokens without a price count 0
-    #[arg(long, value_name = "FILE")]
+    /// Work out costs by the prices in this file, in US dollars for a million tokens
+    #[arg(
+        long,
+        value_name = "FILE",
+        long_help = "Work out costs by the prices in this file, in US dollars for a million tokens\n\n\
+            {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
+            every model whose name contains its fragment, the longest of several. Cached tokens without a price of \
+            their own count 0; a model without one is unpriced."
+    )]
     prices: Option<PathBuf>,
     /// Answer in CSV
     #[arg(long)]
@@ -99,7 +105,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
     let csv = args.csv;
-    let prices = args.prices.as_deref().map(prices).transpose()?;
+    let prices = args.prices.as_deref().map(price_list).transpose()?;
     let mut ledger = context.read()?;
     let sight = context.sight(&mut ledger)?;
     let zone = context.zone();
@@ -119,7 +125,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if args.fill {
         report = report.fill()?;
     }
-    let priced = prices.is_some();
+    let with_prices = prices.is_some();
     if let Some(prices) = prices {
         report = report.prices(prices);
     }
@@ -130,7 +136,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if context.json {
         return output::json(out, &answer);
     }
-    if csv { csv::write(&answer, priced, out) } else { grid::write(&answer, out) }
+    if csv { csv::write(&answer, with_prices, out) } else { grid::write(&answer, out) }
 }
 
 /// What a window is moved back by: the coarsest time that rows are told apart by.
@@ -144,7 +150,7 @@ fn granularity(by: &[ReportKey]) -> Granularity {
     }
 }
 
-fn prices(path: &Path) -> Result<Prices, Failure> {
+fn price_list(path: &Path) -> Result<Prices, Failure> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     Ok(Prices::from_json(&text)?)
 }

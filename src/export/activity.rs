@@ -27,7 +27,7 @@ pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
     let (input, output) = (count(&[TokenClass::Input]), count(&[TokenClass::Output, TokenClass::Reasoning]));
     let read = count(&[TokenClass::CacheRead]);
     let created = count(&[TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite]);
-    let mut line = format!(
+    let mut parts = vec![format!(
         "[{}] {:<15} {:<14} {:<8} {} tokens ({} in / {} out)",
         zone.local(at).format("%Y-%m-%d %H:%M:%S"),
         cut(&plain(record.project.as_deref().unwrap_or("-")), 40),
@@ -36,21 +36,21 @@ pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
         short::tokens(input.saturating_add(output)),
         short::tokens(input),
         short::tokens(output),
-    );
+    )];
     if read > 0 || created > 0 {
-        line += &format!(" | cache: {} read, {} created", short::tokens(read), short::tokens(created));
+        parts.push(format!(" | cache: {} read, {} created", short::tokens(read), short::tokens(created)));
     }
     if let Some(cost) = record.cost {
         let cost: rust_decimal::Decimal = cost.to_string().parse().unwrap_or_default();
-        line += &format!(" | ${:.4}", cost.round_dp(4));
+        parts.push(format!(" | ${:.4}", cost.round_dp(4)));
     }
     if let Some(model) = record.model.as_deref().filter(|model| *model != "unknown") {
-        line += &format!(" | {}", plain(short::model(model)));
+        parts.push(format!(" | {}", plain(short::model(model))));
     }
     if let Some(mission) = label("mission").or_else(|| label("mission_id")) {
-        line += &format!("  {}", cut(&mission, 80));
+        parts.push(format!("  {}", cut(&mission, 80)));
     }
-    line
+    parts.concat()
 }
 
 /// At most so many characters.

@@ -1,5 +1,7 @@
 //! Rows, reports, pages and lines of the seed system: imported, asked, and written again.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -211,7 +211,7 @@ fn event(outcome: Outcome) -> NewEvent {
     let mut record = TokenRecord::new("unknown", "unknown").input(0).output(0).agent(AGENT).project(outcome.project);
     record = record.label("mode", outcome.mode.as_deref().unwrap_or("unknown")).label("type", kind);
     record = record.label("backfill", "true");
-    if let Some(how) = &outcome.outcome {
+    if let Some(how) = &outcome.end {
         record = record.label("outcome", how);
     }
     if let Some(id) = &outcome.id {

@@ -30,6 +30,8 @@ pub use mission::mission_type;
 pub(crate) struct Koan;
 
 const AGENT: &str = "koan";
+/// How a row begins.
+const HEAD: &[u8] = b"{\"ts\":";
 /// Where an instance may be below a home or a checkout.
 const INSTANCES: [&str; 4] = ["", "instance", "koan/instance", ".koan/instance"];
 
@@ -101,7 +103,6 @@ impl LineParser for Parser {
         jsonl::utf8(line)?;
         let Err(why) = self.row(line.trim_ascii()) else { return Ok(()) };
         // A row that was cut while it was written lacks its newline too: the next one stands behind it.
-        const HEAD: &[u8] = b"{\"ts\":";
         let next = line.windows(HEAD.len()).rposition(|part| part == HEAD).filter(|at| *at > 0);
         if let Some(row) = next.and_then(|at| line.get(at..))
             && self.row(row.trim_ascii()).is_ok()

@@ -14,7 +14,8 @@ pub(super) struct Outcome {
     pub id: Option<String>,
     pub project: String,
     pub mission: String,
-    pub outcome: Option<String>,
+    /// How it ended.
+    pub end: Option<String>,
     pub mode: Option<String>,
     pub duration_ms: Option<u64>,
     /// A hash of what is told about it.
@@ -28,14 +29,13 @@ pub(super) fn read(text: &str, file: &str, zone: Zone) -> (Vec<Outcome>, Vec<Ski
         Ok(outcome) => outcomes.push(outcome),
         Err(why) => skipped.push(SkippedLine { file: file.to_owned(), line: number, why }),
     };
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Array(list)) => list.into_iter().zip(1..).for_each(|(value, number)| take(number, Ok(value))),
-        _ => {
-            let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-            lines.for_each(|(line, number)| {
-                take(number, serde_json::from_str(line).map_err(|error| super::jsonl::refusal(&error)));
-            });
-        }
+    if let Ok(Value::Array(list)) = serde_json::from_str(text) {
+        list.into_iter().zip(1..).for_each(|(value, number)| take(number, Ok(value)));
+    } else {
+        let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+        lines.for_each(|(line, number)| {
+            take(number, serde_json::from_str(line).map_err(|error| super::jsonl::refusal(&error)));
+        });
     }
     (outcomes, skipped)
 }
@@ -53,7 +53,7 @@ fn one(value: &Value, zone: Zone) -> Result<Outcome, String> {
         id: text(&["mission_id", "id"]),
         project: text(&["project"]).unwrap_or_else(|| "_global".to_owned()),
         mission: text(&["mission", "title", "mission_title"]).unwrap_or_default(),
-        outcome: text(&["outcome"]),
+        end: text(&["outcome"]),
         mode: text(&["mode"]),
         duration_ms: seconds.filter(|time| (0.0..1e12).contains(time)).map(|time| (time * 1_000.0).round() as u64),
         content: xxh3_64(value.to_string().as_bytes()),
