@@ -88,11 +88,14 @@ fn cost(told: Option<&Value>) -> Result<Option<Usd>, String> {
     }
 }
 
-/// The slash command of a title. The title's own words are not kept: they may say anything.
+/// The slash command of a title. The title's other words are not kept: they may say anything.
 fn command(title: &str) -> Option<&str> {
+    /// A longer title is a text that begins with a slash.
     const LONGEST: usize = 200;
-    let word = title.split_whitespace().next().filter(|word| word.len() > 1 && word.starts_with('/'))?;
-    (title.len() <= LONGEST && !word.contains('\0')).then_some(word)
+    let word = title.split_whitespace().next().filter(|_| title.len() <= LONGEST)?;
+    let name = word.strip_prefix('/')?;
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+    (!name.is_empty() && name.bytes().all(fine)).then_some(word)
 }
 
 /// A time as Koan writes it, without an offset: the wall clock of its zone. One with an offset is taken as it is.
