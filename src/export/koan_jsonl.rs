@@ -11,7 +11,7 @@ use crate::store::GO_ON;
 use crate::time::{Timestamp, Zone};
 use crate::tokens::{TokenClass, Usd};
 
-/// Every record as it counts now, as Koan writes its rows of usage: compact JSON, one a line, in the ledger's order.
+/// Every record as it counts now, as Koan writes its rows of usage: compact JSON, one a line, in the order of time.
 ///
 /// Times are the zone's wall clock, and the day whose file a row belongs into is that of its `ts`. Koan knows two
 /// counts of output and one of cache writes, so reasoning is in the output and writes are summed.
@@ -68,11 +68,17 @@ impl Exporter for KoanJsonl {
             }
             GO_ON
         })?;
+        let mut ordered = Vec::new();
         for position in records {
             let Some(told) = sight.effective(position)? else { continue };
-            if options.provider.as_ref().is_some_and(|provider| *provider != told.record.provider) {
-                continue;
+            if options.provider.as_ref().is_none_or(|provider| *provider == told.record.provider) {
+                ordered.push((told.at, position));
             }
+        }
+        // Several importers fill a ledger; a day's file is in the order of its times.
+        ordered.sort_unstable();
+        for (_, position) in ordered {
+            let Some(told) = sight.effective(position)? else { continue };
             serde_json::to_writer(&mut *out, &row(&told.record, told.at, options.zone))
                 .map_err(std::io::Error::from)?;
             writeln!(out)?;
