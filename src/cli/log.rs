@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::summary::summary;
 use crate::error::Result;
 use crate::event::{Envelope, Event, Payload, Position};
+use crate::export;
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
 use crate::time::{Timestamp, Zone};
@@ -94,7 +95,7 @@ pub(super) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
 
 impl Log<'_> {
     /// The line for an event, if it is listed.
-    fn show(&self, position: Position, line: &str) -> Result<Option<String>> {
+    fn show(&self, sight: &Sight<'_>, position: Position, line: &str) -> Result<Option<String>> {
         let envelope = Envelope::parse(position, line)?;
         let at = envelope.occurred_at;
         let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
@@ -111,21 +112,23 @@ impl Log<'_> {
         {
             return Ok(None);
         }
+        if self.args.activity && !self.json {
+            // As it counts now: a withdrawn call is no activity.
+            let told = sight.effective(position)?;
+            return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
+        }
         Ok(Some(if self.json { verbatim(position, line) } else { self.human(position, &event) }))
     }
 
     fn human(&self, position: Position, event: &Event) -> String {
         let time = clock::full(event.occurred_at, self.zone);
-        if let (true, Payload::TokensRecorded(record)) = (self.args.activity, &event.payload) {
-            return crate::export::activity(record, event.occurred_at, self.zone);
-        }
         format!("{position:>6}  {time}  {:<17}  {}  {}", event.payload.kind(), summary(&event.payload), event.id)
     }
 
     fn forward(&self, sight: &Sight<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
         let mut failed = Ok(());
         sight.lines(from, &mut |position, line| {
-            if let Some(shown) = self.show(position, line)? {
+            if let Some(shown) = self.show(sight, position, line)? {
                 failed = writeln!(out, "{shown}");
             }
             Ok(failed.is_ok())
@@ -147,7 +150,7 @@ impl Log<'_> {
             let mut found = Vec::new();
             sight.lines(Position::new(start), &mut |position, line| {
                 if position.get() <= end {
-                    found.extend(self.show(position, line)?);
+                    found.extend(self.show(sight, position, line)?);
                 }
                 Ok(position.get() < end)
             })?;

@@ -17,7 +17,8 @@ use super::output::{self, Answer, Plain, Receipt, counted};
 use crate::error::Error;
 use crate::event::{NewEvent, Quality, TokenRecord};
 use crate::ledger::{Ledger, Outcome};
-use crate::normalise::{self, Format, agent};
+use crate::normalise::agent::{self, Turns};
+use crate::normalise::{self, Format};
 use crate::provider::{CATALOGUE, ProviderId};
 use crate::time::Timestamp;
 
@@ -130,7 +131,8 @@ fn formats() -> Vec<&'static str> {
 }
 
 fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
-    let run = agent::extract(text)?.ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
+    let run = agent::extract_as(text, Turns::Told, provider)?
+        .ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
     let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
     let provider = match (provider, run.format) {
         (Some(provider), _) => provider.as_str(),

@@ -28,7 +28,7 @@ pub enum Checked {
     NotApplicable(&'static str),
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::needless_pass_by_value)] // cases read better with values
 /// Passed when two values are equal.
 pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Checked {
     if found == wanted { Checked::Passed } else { Checked::Failed(format!("found {found:?}, wanted {wanted:?}")) }
