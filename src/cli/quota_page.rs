@@ -130,3 +130,39 @@ fn shares(
     let named = |share: &Share| format!("{} {}", name(&share.name), short::tokens(share.usage.tokens.total()));
     Ok(writeln!(out, "{title}: {}", shares.iter().map(named).collect::<Vec<_>>().join(", "))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::LimitSet;
+    use crate::event::TokenRecord;
+    use crate::ledger::Ledger;
+    use crate::tokens::TokenClass;
+
+    #[test]
+    fn the_page_names_the_largest_shares() {
+        let now: Timestamp = "2026-06-10T12:00:00Z".parse().unwrap();
+        let mut ledger = Ledger::in_memory().unwrap();
+        ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now.plus(-2)).unwrap();
+        for (n, model) in
+            ["claude-opus-4-5", "claude-haiku-4-5", "claude-sonnet-4", "claude-opus-4-5"].iter().enumerate()
+        {
+            let call = TokenRecord::new("anthropic", *model).project(format!("p{n}"));
+            let call = call.input(100 + n as u64).count(TokenClass::CacheRead, 100 + n as u64);
+            ledger.record(call, now.plus(-1)).unwrap();
+        }
+        let sight = ledger.sight().unwrap();
+        let page = gather(&sight, None, now, Zone::UTC).unwrap().unwrap();
+        assert_eq!((page.top_projects.len(), page.top_models.len()), (PROJECTS, MODELS));
+        let mut out = Vec::new();
+        assert!(human(&page, now, &mut out).is_ok());
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("anthropic\n  session  ●●●●○○○○○○ 40 %  406 of 1.0k, 4 runs, 4h 59m left\n"),
+            "{text}"
+        );
+        assert!(text.contains("projects, 7 days: p3 206, p2 204, p1 202\n"), "{text}");
+        assert!(text.contains("models, 7 days: Opus 406, Sonnet 204\n"), "{text}");
+        assert!(text.contains("today: 812 tokens, 50 % of the input from a cache\n"), "{text}");
+    }
+}
