@@ -2,6 +2,7 @@
 
 mod bucket;
 mod dates;
+mod efficiency;
 mod hit_rate;
 mod key;
 mod outcomes;
@@ -16,6 +17,7 @@ use crate::projection::Series;
 use crate::time::{QUARTER, Timestamp, Zone};
 
 pub use dates::{DateWindow, Granularity};
+pub use efficiency::Efficiency;
 pub use key::ReportKey;
 pub use outcomes::{Outcomes, Trend};
 pub use table::{Table, TableRow};

@@ -139,6 +139,25 @@ fn sessions_without_a_row_are_told_and_written_when_asked() {
 }
 
 #[test]
+fn sessions_are_held_against_their_tokens() {
+    let desk = Desk::new();
+    for (n, outcome) in ["empty", "empty", "blocked", "productive", "productive", "productive"].iter().enumerate() {
+        let (at, label) = (format!("2026-06-10T0{n}:00:00Z"), format!("outcome={outcome}"));
+        desk.at(&at, &["record", "--provider", "openai", "--input", "100", "--label", &label]);
+    }
+    let report = desk.json(&["report", "--by", "provider", "--outcomes"]);
+    assert_eq!(report["total"]["requests"], 6);
+    let found = &report["outcomes"];
+    assert_eq!(
+        (&found["productive"], &found["tokens_per_productive"], &found["waste"]),
+        (&json!(3), &json!(200.0), &json!(0.5))
+    );
+    assert_eq!(found["trend"], "improving");
+    assert!(desk.ok(&["report", "--outcomes"]).ends_with("wasted: 50 % of the sessions, improving\n"));
+    assert!(desk.json(&["report"])["outcomes"].is_null());
+}
+
+#[test]
 fn pages_and_lines_for_people() {
     let desk = Desk::new();
     let now = "2026-06-10T12:00:00Z";

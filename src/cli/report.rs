@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::clock::{Moment, range};
 use super::context::Context;
@@ -13,7 +14,7 @@ use super::{csv, grid, output};
 use crate::error::Error;
 use crate::price::Prices;
 use crate::provider::ProviderId;
-use crate::report::{DateWindow, Granularity, Report, ReportKey};
+use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Table};
 
 /// Sum requests, tokens and reported cost by any keys
 ///
@@ -76,6 +77,9 @@ pub(super) struct ReportArgs {
             their own count 0; a model without one is unpriced."
     )]
     prices: Option<PathBuf>,
+    /// Also what sessions achieved: a record with the label outcome is one that ended productive, empty or blocked
+    #[arg(long, conflicts_with = "csv")]
+    outcomes: bool,
     /// Answer in CSV
     #[arg(long)]
     csv: bool,
@@ -129,14 +133,40 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if let Some(prices) = prices {
         report = report.prices(prices);
     }
+    let with_outcomes = args.outcomes;
     for (key, value) in args.filters() {
         report = report.only(key, value)?;
     }
     let answer = sight.report(&report)?;
+    let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
     if context.json {
-        return output::json(out, &answer);
+        return match efficiency {
+            None => output::json(out, &answer),
+            Some(outcomes) => output::json(out, &WithOutcomes { answer, outcomes }),
+        };
     }
-    if csv { csv::write(&answer, with_prices, out) } else { grid::write(&answer, out) }
+    if csv {
+        return csv::write(&answer, with_prices, out);
+    }
+    grid::write(&answer, out)?;
+    efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// A report and what its sessions achieved.
+#[derive(Serialize)]
+struct WithOutcomes {
+    #[serde(flatten)]
+    answer: Table,
+    outcomes: Efficiency,
+}
+
+fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "sessions: {} productive, {} empty, {} blocked", found.productive, found.empty, found.blocked)?;
+    if let Some(tokens) = found.tokens_per_productive {
+        writeln!(out, "tokens for each productive session: {tokens:.0}")?;
+    }
+    let trend = found.trend.map(|trend| format!(", {}", trend.name())).unwrap_or_default();
+    Ok(writeln!(out, "wasted: {:.0} % of the sessions{trend}", found.waste * 100.0)?)
 }
 
 /// What a window is moved back by: the coarsest time that rows are told apart by.

@@ -1,5 +1,7 @@
 //! What sessions achieved for their tokens.
 
+use serde::Serialize;
+
 /// How sessions ended.
 ///
 /// ```
@@ -56,7 +58,8 @@ impl Outcomes {
 /// use usage_ledger::report::Trend;
 /// assert_eq!(Trend::between(0.0, 1.0).name(), "improving");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trend {
     /// Up by more than 0.15.
     Improving,
