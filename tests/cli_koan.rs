@@ -70,6 +70,22 @@ fn an_instance_is_taken_in_once_and_answers_by_every_key() {
 }
 
 #[test]
+fn who_may_be_counted_twice_is_said() {
+    let desk = instance();
+    let said = |args: &[&str]| {
+        let done = desk.command().args(args).assert().success();
+        String::from_utf8(done.get_output().stderr.clone()).unwrap()
+    };
+    let logs = desk.dir().join(".claude/projects/p");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("s.jsonl"), "").unwrap();
+    assert_eq!(said(&["import", "koan", "--home", &home(&desk)]), "");
+    let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-06-10T12:00:00Z","requestId":"r","message":{"id":"m","model":"claude-opus-4-5","usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    fs::write(logs.join("s.jsonl"), format!("{line}\n")).unwrap();
+    assert!(said(&["import", "--home", &home(&desk)]).contains("hint: Koan's rows"));
+}
+
+#[test]
 fn times_without_an_offset_are_of_the_zone() {
     let desk = instance();
     desk.ok(&["--tz", "Asia/Tokyo", "import", "koan", "--home", &home(&desk)]);

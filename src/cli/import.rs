@@ -21,7 +21,8 @@ const SKIPPED: usize = 20;
 /// Import what is new in agents' logs
 ///
 /// Importing again repeats nothing. Lines that cannot be read are skipped and told. Times without an offset, which
-/// Koan's rows have, are of --tz.
+/// Koan's rows have, are of --tz. A call that both Koan's rows and the log of the agent it ran tell of counts twice:
+/// import either of them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger import\n  \
@@ -76,7 +77,20 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         return Answer::new(Both { imported, backfill }).write(out);
     }
     human(&imported, out)?;
+    told_twice(&imported);
     backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+}
+
+/// Koan runs other agents, whose own logs tell of the same calls under names that its rows lack.
+fn told_twice(report: &ImportReport) {
+    let (own, others): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| source.source == "koan");
+    let new = report.sources.iter().any(|source| source.recorded > 0);
+    if new && own.iter().any(|source| source.files > 0) && others.iter().any(|source| source.files > 0) {
+        say(
+            "hint: Koan's rows may tell of calls that the logs of the agents it runs tell of too, and nothing in a row \
+             says which: to count them once, import either of them, or tell them apart with --agent",
+        );
+    }
 }
 
 fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), Failure> {
