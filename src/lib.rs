@@ -47,7 +47,8 @@
 //! # What it is not
 //!
 //! * Not a proxy: it knows what agents log and what you record, not your traffic. It makes no network call.
-//! * Not a price list: there is no price table, so a computed cost is `None`; cost that was reported is summed exactly.
+//! * Not a price list: without your own [`price::Prices`] a computed cost is `None`; cost that was reported is summed
+//!   exactly.
 //! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
 //! * Not proof against the owner of the file: who rewrites lines, tree and counters together is found only against a
 //!   root noted elsewhere ([`Ledger::root`]).
@@ -69,7 +70,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
-//! | `import` | by `cli` | `import`: the logs of Claude Code and Codex into a ledger |
+//! | `import` | by `cli` | `import`: the logs of Claude Code and Codex, and Koan's rows, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export.
 
@@ -87,9 +88,11 @@ pub mod import;
 mod ledger;
 pub mod normalise;
 pub mod observe;
+pub mod price;
 mod projection;
 pub mod provider;
-mod report;
+pub mod report;
+pub mod short;
 pub mod store;
 pub mod time;
 mod tokens;

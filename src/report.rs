@@ -1,130 +1,26 @@
 //! Reports: who used how much, by any keys.
 
 mod bucket;
+mod dates;
+mod efficiency;
+mod hit_rate;
+mod key;
+mod outcomes;
 mod records;
 mod rollups;
 mod table;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Sight};
+use crate::price::Prices;
 use crate::projection::Series;
 use crate::time::{QUARTER, Timestamp, Zone};
 
+pub use dates::{DateWindow, Granularity};
+pub use efficiency::Efficiency;
+pub use key::ReportKey;
+pub use outcomes::{Outcomes, Trend};
 pub use table::{Table, TableRow};
-
-/// What rows of a report are told apart by.
-///
-/// ```
-/// use usage_ledger::ReportKey;
-/// assert_eq!("day".parse::<ReportKey>()?, ReportKey::Day);
-/// assert_eq!("label:team".parse::<ReportKey>()?, ReportKey::Label("team".to_owned()));
-/// assert!("colour".parse::<ReportKey>().is_err());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ReportKey {
-    /// Who served and metered the tokens.
-    Provider,
-    /// Which subscription.
-    Account,
-    /// Which model.
-    Model,
-    /// Which calling program.
-    Agent,
-    /// Which project.
-    Project,
-    /// Which agent session.
-    Conversation,
-    /// The value of a label.
-    Label(String),
-    /// The local hour.
-    Hour,
-    /// The local day.
-    Day,
-    /// The local ISO week, `2026-W24`.
-    Week,
-    /// The local month.
-    Month,
-    /// The session quota window of the provider account.
-    Window,
-}
-
-impl ReportKey {
-    /// Its name in flags, JSON and column heads.
-    ///
-    /// ```
-    /// # use usage_ledger::ReportKey;
-    /// assert_eq!(ReportKey::Label("team".to_owned()).name(), "label:team");
-    /// ```
-    pub fn name(&self) -> String {
-        match self {
-            Self::Provider => "provider".into(),
-            Self::Account => "account".into(),
-            Self::Model => "model".into(),
-            Self::Agent => "agent".into(),
-            Self::Project => "project".into(),
-            Self::Conversation => "conversation".into(),
-            Self::Label(name) => format!("label:{name}"),
-            Self::Hour => "hour".into(),
-            Self::Day => "day".into(),
-            Self::Week => "week".into(),
-            Self::Month => "month".into(),
-            Self::Window => "window".into(),
-        }
-    }
-
-    /// The value of a key that does not depend on time.
-    fn of<'s>(&self, series: &Series<'s>) -> Option<&'s str> {
-        match self {
-            Self::Provider => Some(series.provider),
-            Self::Account => series.account,
-            Self::Model => series.model,
-            Self::Agent => series.agent,
-            Self::Project => series.project,
-            Self::Conversation => series.conversation,
-            Self::Label(name) => series.label(name),
-            Self::Hour | Self::Day | Self::Week | Self::Month | Self::Window => None,
-        }
-    }
-
-    const fn is_time(&self) -> bool {
-        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month)
-    }
-}
-
-impl std::str::FromStr for ReportKey {
-    type Err = Error;
-
-    /// Reads a [`name`](ReportKey::name).
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a name that is no key; the message lists those there are.
-    fn from_str(name: &str) -> Result<Self> {
-        Ok(match name {
-            "provider" => Self::Provider,
-            "account" => Self::Account,
-            "model" => Self::Model,
-            "agent" => Self::Agent,
-            "project" => Self::Project,
-            "conversation" => Self::Conversation,
-            "hour" => Self::Hour,
-            "day" => Self::Day,
-            "week" => Self::Week,
-            "month" => Self::Month,
-            "window" => Self::Window,
-            _ => match name.strip_prefix("label:") {
-                Some(label) if !label.is_empty() => Self::Label(label.to_owned()),
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "`{name}` is not a report key: use provider, account, model, agent, project, conversation, \
-                         label:NAME, hour, day, week, month or window"
-                    )));
-                }
-            },
-        })
-    }
-}
 
 /// A question: rows by these keys, within these limits.
 ///
@@ -143,6 +39,8 @@ pub struct Report {
     until: Option<Timestamp>,
     zone: Zone,
     filters: Vec<(ReportKey, String)>,
+    prices: Option<Prices>,
+    fill: bool,
 }
 
 impl Report {
@@ -174,7 +72,15 @@ impl Report {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn by_all(keys: impl IntoIterator<Item = ReportKey>) -> Self {
-        Self { by: keys.into_iter().collect(), since: None, until: None, zone: Zone::UTC, filters: Vec::new() }
+        Self {
+            by: keys.into_iter().collect(),
+            since: None,
+            until: None,
+            zone: Zone::UTC,
+            filters: Vec::new(),
+            prices: None,
+            fill: false,
+        }
     }
 
     /// And by another key.
@@ -264,6 +170,63 @@ impl Report {
         Ok(self)
     }
 
+    /// Works out costs by one's own prices: [`Cost::usd`](crate::usage::Cost::usd) of rows and total sums what has a
+    /// price, and `unpriced_requests` counts what has none.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey::Provider, TokenRecord, price::Prices};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1_000_000), now)?;
+    /// ledger.record(TokenRecord::new("openai", "o9").input(1), now)?;
+    /// let prices = Prices::from_json(r#"{"gpt-5": {"input": 1.25, "output": 10}}"#)?;
+    /// let cost = ledger.report(&Report::by(Provider).prices(prices))?.total.cost;
+    /// assert_eq!((cost.usd, cost.unpriced_requests), (Some("1.25".parse()?), 1));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// Also days without a record, in a report by day alone: from `since` to `until`, or from its first row to its
+    /// last where those are not given.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a report by other keys.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Model}, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(3 * usage_ledger::time::DAY))?;
+    /// assert_eq!(ledger.report(&Report::by(Day).fill()?)?.rows.len(), 4);
+    /// assert!(Report::by(Model).fill().is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn fill(mut self) -> Result<Self> {
+        if self.by != [ReportKey::Day] {
+            return Err(Error::invalid("only a report by day alone can have its empty days filled: use --by day"));
+        }
+        self.fill = true;
+        Ok(self)
+    }
+
+    /// Only these days, of the report's zone as it is now.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey::Day, report::{DateWindow, Granularity}};
+    /// let week = DateWindow::ending("2026-06-15".parse()?, 7, 0, Granularity::Day);
+    /// let table = Ledger::in_memory()?.report(&Report::by(Day).days(week).fill()?)?;
+    /// assert_eq!(table.rows.len(), 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn days(self, window: DateWindow) -> Self {
+        let (since, until) = window.range(self.zone);
+        self.since(since).until(until)
+    }
+
     fn admits(&self, series: &Series<'_>) -> bool {
         self.filters.iter().all(|(key, _)| {
             let value = key.of(series).unwrap_or_default();
@@ -288,7 +251,18 @@ impl Report {
 
 /// Answers a report from the coarsest projection that can tell its keys apart, else from the records.
 fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
-    let mut rows = table::Builder::new(report);
+    let asked = report;
+    let by_model;
+    let report = if asked.prices.is_some() {
+        // A price is of a model, so sums are of one until they have theirs.
+        let mut keys = asked.clone();
+        keys.by.push(ReportKey::Model);
+        by_model = keys;
+        &by_model
+    } else {
+        asked
+    };
+    let mut rows = table::Builder::default();
     let by_window = report.by.contains(&ReportKey::Window);
     let done = if by_window {
         rollups::windows(sight.view(), report, &mut rows)?
@@ -296,10 +270,10 @@ fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
         rollups::days(sight.view(), report, &mut rows)?
     };
     if !done {
-        rows = table::Builder::new(report);
+        rows = table::Builder::default();
         records::all(sight, report, &mut rows)?;
     }
-    rows.finish(sight.head()?.position, sight.root()?)
+    rows.finish(asked, sight.head()?.position, sight.root()?)
 }
 
 impl Sight<'_> {

@@ -16,11 +16,11 @@ fn field(text: &str) -> String {
 }
 
 /// Writes the rows, without the total: who reads this can add.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn write(table: &Table, priced: bool, out: &mut dyn Write) -> Result<(), Failure> {
     for key in &table.keys {
         write!(out, "{},", field(&key.name()))?;
     }
-    writeln!(out, "{COLUMNS}")?;
+    writeln!(out, "{COLUMNS}{}", if priced { ",usd" } else { "" })?;
     for row in &table.rows {
         for key in &row.keys {
             write!(out, "{},", field(key.as_deref().unwrap_or_default()))?;
@@ -41,7 +41,11 @@ pub(super) fn write(table: &Table, out: &mut dyn Write) -> Result<(), Failure> {
             write!(out, "{count},")?;
         }
         let cost = row.usage.cost.reported_usd.map(|usd| usd.to_string()).unwrap_or_default();
-        writeln!(out, "{},{cost}", tokens.total())?;
+        write!(out, "{},{cost}", tokens.total())?;
+        if priced {
+            write!(out, ",{}", row.usage.cost.usd.map(|usd| usd.to_string()).unwrap_or_default())?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -11,20 +11,27 @@ use tempfile::NamedTempFile;
 use super::context::Context;
 use super::failure::Failure;
 use crate::error::Error;
-use crate::export::{self, ExportError, Exporter};
+use crate::export::{self, ExportError, ExportOptions, Exporter};
 use crate::ledger::Sight;
+use crate::provider::ProviderId;
 
 /// Write the ledger in a format that other programs read
 ///
 /// events: every stored line to the letter, in order. What is hashed is what is printed.
+/// usage-md: the page of percentages by which Koan's parts tell each other how much is used.
+/// koan-jsonl: every record as a row of usage of Koan; the day whose file it belongs into is that of its ts.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger export --format events --output usage.jsonl\n  \
+    usage-ledger export --format usage-md --output instance/usage.md\n  \
     usage-ledger --as-of 120 export --format events | sha256sum")]
 pub(super) struct ExportArgs {
     /// The format
     #[arg(long, value_parser = PossibleValuesParser::new(export::names()), default_value = "events")]
     format: String,
+    /// Only this provider's; usage-md is about one [default: the one worked with]. Of no use to events
+    #[arg(long)]
+    provider: Option<ProviderId>,
     /// The file to write, all of it or none; without it, stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -34,25 +41,38 @@ pub(super) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
     let exporter = export::find(&args.format)?;
     let mut ledger = context.read_aloud()?;
     let sight = context.sight(&mut ledger)?;
-    let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
-        return Ok(exporter.export(&sight, out)?);
+    if args.provider.is_some() && args.format == "events" {
+        return Err(Failure::usage("events are exported whole: leave out --provider"));
+    }
+    let options = ExportOptions {
+        now: Some(context.now_of(&sight)),
+        zone: context.zone(),
+        provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
     };
-    to_file(exporter, &sight, path).map_err(|error| match error {
+    let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
+        return Ok(exporter.export_with(&sight, &options, out)?);
+    };
+    to_file(exporter, &sight, &options, path).map_err(|error| match error {
         ExportError::Output(source) => Failure::Ledger(Error::Io { path: path.to_owned(), source }),
         other => other.into(),
     })
 }
 
 /// Writes beside the file and puts it in place when all of it is there; a pipe or device is written to directly.
-fn to_file(exporter: &dyn Exporter, sight: &Sight<'_>, path: &Path) -> Result<(), ExportError> {
+fn to_file(
+    exporter: &dyn Exporter,
+    sight: &Sight<'_>,
+    options: &ExportOptions,
+    path: &Path,
+) -> Result<(), ExportError> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         let mut writer = BufWriter::new(File::options().write(true).open(path)?);
-        exporter.export(sight, &mut writer)?;
+        exporter.export_with(sight, options, &mut writer)?;
         return Ok(writer.flush()?);
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut writer = BufWriter::new(NamedTempFile::new_in(directory)?);
-    exporter.export(sight, &mut writer)?;
+    exporter.export_with(sight, options, &mut writer)?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -61,8 +61,11 @@ impl Detail {
 
     /// Decimals of amounts: all there are, so that they stand below each other, or cents.
     fn decimals(self, answer: &Table) -> u32 {
-        let amounts = answer.rows.iter().filter_map(|row| row.usage.cost.reported_usd);
-        let scales = amounts.chain(answer.total.cost.reported_usd).map(|usd| decimal(usd).scale());
+        let amounts = answer.rows.iter().map(|row| &row.usage).chain([&answer.total]);
+        let scales = amounts
+            .flat_map(|usage| [usage.cost.reported_usd, usage.cost.usd])
+            .flatten()
+            .map(|usd| decimal(usd).scale());
         if self == Self::Full { scales.max().unwrap_or(0).max(2) } else { 2 }
     }
 
@@ -108,11 +111,18 @@ fn table(answer: &Table, detail: Detail) -> comfy_table::Table {
     if priced {
         header.push(detail.heading("reported\nUSD"));
     }
+    let computed = answer.total.cost.usd.is_some();
+    if computed {
+        header.push(detail.heading("computed\nUSD"));
+    }
     let decimals = detail.decimals(answer);
     let cells = |mut cells: Vec<String>, usage: &Usage| {
         cells.extend(columns.iter().map(|(_, value)| detail.number(value(usage))));
         if priced {
             cells.push(money(usage.cost.reported_usd, decimals));
+        }
+        if computed {
+            cells.push(money(usage.cost.usd, decimals));
         }
         cells
     };

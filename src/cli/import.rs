@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, say};
 use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
+use crate::import::koan::{self, Backfill};
 use crate::import::{self, ImportOptions, ImportReport};
 
 /// Skipped lines that are listed for people; JSON has all of them.
@@ -18,18 +20,37 @@ const SKIPPED: usize = 20;
 
 /// Import what is new in agents' logs
 ///
-/// Importing again repeats nothing. Lines that cannot be read are skipped and told.
+/// Importing again repeats nothing. Lines that cannot be read are skipped and told. Times without an offset, which
+/// Koan's rows have, are of --tz. A call that both Koan's rows and the log of the agent it ran tell of counts twice:
+/// import either of them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger import\n  \
-    usage-ledger import claude-code --home /mnt/backup/home")]
+    usage-ledger import claude-code --home /mnt/backup/home\n  \
+    usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
+    usage-ledger import koan --backfill")]
 pub(super) struct ImportArgs {
-    /// The agents [default: all that are found]
+    /// The agents [default: all that are found, but for koan, whose calls the logs of the agents it runs tell of too]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
     sources: Vec<String>,
     /// The home directory to look in [default: the user's own, and where the agents' environment variables point]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// Also tell which sessions of Koan left no row, as its list of outcomes has them: activity without tokens
+    #[arg(long)]
+    backfill: bool,
+    /// Write what --backfill tells of
+    #[arg(long, requires = "backfill")]
+    apply: bool,
+}
+
+/// What an import and a backfill did.
+#[derive(Serialize)]
+struct Both {
+    #[serde(flatten)]
+    imported: ImportReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<Backfill>,
 }
 
 pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -39,7 +60,7 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         // Before a ledger is made for nothing.
         return Err(Error::Io { path: home.clone(), source }.into());
     }
-    let options = ImportOptions { sources: args.sources, home: args.home };
+    let options = ImportOptions { sources: args.sources, home: args.home, zone: Some(context.zone()) };
     let mut ledger = context.write()?;
     let bar = progress_bar(context);
     let report = import::run(&mut ledger, &options, context.now(), &mut |progress| {
@@ -48,11 +69,50 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         bar.set_message(counted(progress.records, "record"));
     });
     bar.finish_and_clear();
-    let report = report?;
+    let imported = report?;
+    // Rows first: a session whose row is not in the ledger would seem to have none.
+    let backfill =
+        args.backfill.then(|| koan::backfill(&mut ledger, &options, args.apply, context.now())).transpose()?;
     if context.json {
-        return Answer::new(report).write(out);
+        return Answer::new(Both { imported, backfill }).write(out);
     }
-    human(&report, out)
+    human(&imported, out)?;
+    told_twice(&imported);
+    backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+}
+
+/// Koan runs other agents, whose own logs tell of the same calls under names that its rows lack.
+fn told_twice(report: &ImportReport) {
+    let (own, others): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| source.source == "koan");
+    let new = report.sources.iter().any(|source| source.recorded > 0);
+    if new && own.iter().any(|source| source.files > 0) && others.iter().any(|source| source.files > 0) {
+        say(
+            "hint: Koan's rows may tell of calls that the logs of the agents it runs tell of too, and nothing in a row \
+             says which: to count them once, import either of them, or tell them apart with --agent",
+        );
+    }
+}
+
+fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    for day in done.days.iter().filter(|day| day.planned > 0) {
+        writeln!(
+            out,
+            "{}: {}, {} with a row, {} backfilled before, {} to write",
+            day.day,
+            counted(day.outcomes, "session"),
+            grouped(day.real),
+            grouped(day.synthetic),
+            grouped(day.planned)
+        )?;
+    }
+    for day in done.days.iter().filter(|day| day.surplus > 0) {
+        say(&format!("{}: {} backfilled beyond its sessions, left alone", day.day, counted(day.surplus, "row")));
+    }
+    for skipped in done.skipped.iter().take(SKIPPED) {
+        say(&format!("skipped {} line {}: {}", Plain(&skipped.file), skipped.line, Plain(&skipped.why)));
+    }
+    let dry = if apply || done.planned == 0 { "" } else { "; --apply writes them" };
+    Ok(writeln!(out, "backfill: {} to write, {} written{dry}", counted(done.planned, "record"), grouped(done.written))?)
 }
 
 /// A bar on stderr; where that is no terminal it draws nothing.

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::summary::summary;
 use crate::error::Result;
 use crate::event::{Envelope, Event, Payload, Position};
+use crate::export;
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
 use crate::time::{Timestamp, Zone};
@@ -26,6 +27,7 @@ const BACK: u64 = 1_024;
 #[command(after_help = "Examples:\n  \
     usage-ledger log --limit 20\n  \
     usage-ledger log --kind provider_switched --since 2026-06 --json\n  \
+    usage-ledger log --activity --since today\n  \
     usage-ledger log --follow --provider anthropic")]
 pub(super) struct LogArgs {
     /// Only the last N that fit
@@ -46,6 +48,9 @@ pub(super) struct LogArgs {
     /// Go on with what is appended from now on, until interrupted
     #[arg(long, short, conflicts_with = "reverse")]
     follow: bool,
+    /// Only calls, each in a line for people: project, type, duration, tokens, cache, cost, model, mission
+    #[arg(long)]
+    activity: bool,
     /// Latest first
     #[arg(long, short)]
     reverse: bool,
@@ -90,13 +95,13 @@ pub(super) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
 
 impl Log<'_> {
     /// The line for an event, if it is listed.
-    fn show(&self, position: Position, line: &str) -> Result<Option<String>> {
+    fn show(&self, sight: &Sight<'_>, position: Position, line: &str) -> Result<Option<String>> {
         let envelope = Envelope::parse(position, line)?;
         let at = envelope.occurred_at;
         let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
             && self.since.is_none_or(|since| since <= at)
             && self.until.is_none_or(|until| at < until);
-        if !listed {
+        if !listed || (self.args.activity && envelope.kind != "tokens_recorded") {
             return Ok(None);
         }
         if self.json && self.args.provider.is_empty() {
@@ -106,6 +111,11 @@ impl Log<'_> {
         if !self.args.provider.is_empty() && !self.args.provider.iter().any(|id| is_about(&event.payload, id.as_str()))
         {
             return Ok(None);
+        }
+        if self.args.activity && !self.json {
+            // As it counts now: a withdrawn call is no activity.
+            let told = sight.effective(position)?;
+            return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
         }
         Ok(Some(if self.json { verbatim(position, line) } else { self.human(position, &event) }))
     }
@@ -118,7 +128,7 @@ impl Log<'_> {
     fn forward(&self, sight: &Sight<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
         let mut failed = Ok(());
         sight.lines(from, &mut |position, line| {
-            if let Some(shown) = self.show(position, line)? {
+            if let Some(shown) = self.show(sight, position, line)? {
                 failed = writeln!(out, "{shown}");
             }
             Ok(failed.is_ok())
@@ -140,7 +150,7 @@ impl Log<'_> {
             let mut found = Vec::new();
             sight.lines(Position::new(start), &mut |position, line| {
                 if position.get() <= end {
-                    found.extend(self.show(position, line)?);
+                    found.extend(self.show(sight, position, line)?);
                 }
                 Ok(position.get() < end)
             })?;

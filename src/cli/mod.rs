@@ -27,6 +27,7 @@ mod policy;
 mod pretty;
 mod provider;
 mod quota;
+mod quota_page;
 mod record;
 mod report;
 mod reserve;

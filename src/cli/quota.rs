@@ -35,6 +35,12 @@ pub(super) struct QuotaArgs {
 #[derive(Debug, Subcommand)]
 enum QuotaCommand {
     Observe(ObserveArgs),
+    /// Show the windows of a provider, and where its tokens went these seven days
+    #[command(after_help = "Example:\n  usage-ledger quota show anthropic")]
+    Show {
+        /// The provider [default: the active one]
+        provider: Option<ProviderId>,
+    },
 }
 
 /// Record the windows that a provider's document tells of
@@ -70,6 +76,7 @@ struct ObserveArgs {
 pub(super) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         QuotaCommand::Observe(args) => observe(&args, context, out),
+        QuotaCommand::Show { provider } => super::quota_page::show(provider.as_ref(), context, out),
     }
 }
 

@@ -15,8 +15,9 @@ use super::json_line::JsonLine;
 use super::lines::{self, Lines};
 use super::output::{self, Answer, Plain, Receipt, counted};
 use crate::error::Error;
-use crate::event::{NewEvent, TokenRecord};
+use crate::event::{NewEvent, Quality, TokenRecord};
 use crate::ledger::{Ledger, Outcome};
+use crate::normalise::agent::{self, Turns};
 use crate::normalise::{self, Format};
 use crate::provider::{CATALOGUE, ProviderId};
 use crate::time::Timestamp;
@@ -37,7 +38,10 @@ const ODD: usize = 100;
     echo '{\"provider\":\"ollama\",\"model\":\"qwen3\",\"input\":9,\"output\":3}' | usage-ledger record --jsonl -")]
 pub(super) struct RecordArgs {
     /// A response of this API is read for its usage: a body, a bare usage object, or a stream
-    #[arg(long, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)), conflicts_with = "CountArgs")]
+    ///
+    /// agent-output: what a run of an agent prints (Claude's result, Codex' turns): one document, or lines of which
+    /// totals replace each other and turns add up. It needs --provider where the shape does not tell it.
+    #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
     format: Option<String>,
     /// The file that holds the response; - is stdin
     #[arg(value_name = "FILE", default_value = "-", requires = "format")]
@@ -77,7 +81,12 @@ pub(super) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> R
 
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut record = if let Some(format) = &args.format {
-        normalise::response(format.parse()?, &response(&args.response)?)?
+        let text = response(&args.response)?;
+        if format == AGENT_OUTPUT {
+            agent_output(&text, args.names.provider.as_ref())?
+        } else {
+            normalise::response(format.parse()?, &text)?
+        }
     } else {
         let provider = args.names.provider.as_ref().ok_or_else(|| {
             Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
@@ -112,6 +121,32 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         return Answer::new(Receipt::one(outcome, id)).write(out);
     }
     output::outcome(out, outcome, &what)
+}
+
+/// The name of [`agent::extract`] among the formats.
+const AGENT_OUTPUT: &str = "agent-output";
+
+fn formats() -> Vec<&'static str> {
+    Format::ALL.map(Format::name).into_iter().chain([AGENT_OUTPUT]).collect()
+}
+
+fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
+    let run = agent::extract_as(text, Turns::Told, provider)?
+        .ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
+    let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
+    let provider = match (provider, run.format) {
+        (Some(provider), _) => provider.as_str(),
+        (None, "codex") => "openai",
+        (None, "claude") if is_claude => "anthropic",
+        (None, _) => return Err(Failure::usage("this output does not tell who served the tokens: give --provider")),
+    };
+    let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());
+    record.tokens = run.tokens;
+    record.cost = run.cost;
+    record.quality = if run.residual.is_some() { Quality::Derived } else { Quality::Reported };
+    record.residual = run.residual;
+    record.normaliser = Some("agent-output/1".into());
+    Ok(record)
 }
 
 fn response(path: &std::path::Path) -> Result<String, Failure> {

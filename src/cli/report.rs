@@ -1,16 +1,20 @@
 //! `report`: who used how much, by any keys.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::clock::{Moment, range};
 use super::context::Context;
 use super::failure::Failure;
 use super::fields::label;
 use super::{csv, grid, output};
+use crate::error::Error;
+use crate::price::Prices;
 use crate::provider::ProviderId;
-use crate::report::{Report, ReportKey};
+use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Table};
 
 /// Sum requests, tokens and reported cost by any keys
 ///
@@ -20,6 +24,8 @@ use crate::report::{Report, ReportKey};
 #[command(after_help = "Examples:\n  \
     usage-ledger report --by day,model --provider openai --since 2026-06-01\n  \
     usage-ledger report --by label:mission --until 2026-07 --csv\n  \
+    usage-ledger report --by day --days 30 --fill\n  \
+    usage-ledger report --by model --prices prices.json\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 pub(super) struct ReportArgs {
     /// What rows are told apart by
@@ -52,6 +58,28 @@ pub(super) struct ReportArgs {
     /// Only records with this label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// Only the last so many days, 1 to 100, today included [with --back: 7]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DateWindow::MOST_DAYS)), conflicts_with_all = ["since", "until"])]
+    days: Option<u32>,
+    /// End so many days back instead of today; weeks back in a report by week, months in one by month
+    #[arg(long, value_name = "N", conflicts_with_all = ["since", "until"])]
+    back: Option<u32>,
+    /// Also days on which nothing happened, in a report by day alone
+    #[arg(long)]
+    fill: bool,
+    /// Work out costs by the prices in this file, in US dollars for a million tokens
+    #[arg(
+        long,
+        value_name = "FILE",
+        long_help = "Work out costs by the prices in this file, in US dollars for a million tokens\n\n\
+            {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
+            every model whose name contains its fragment, the longest of several. Cached tokens without a price of \
+            their own count 0; a model without one is unpriced."
+    )]
+    prices: Option<PathBuf>,
+    /// Also what sessions achieved: a record with the label outcome is one that ended productive, empty or blocked
+    #[arg(long, conflicts_with = "csv")]
+    outcomes: bool,
     /// Answer in CSV
     #[arg(long)]
     csv: bool,
@@ -81,6 +109,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
     let csv = args.csv;
+    let prices = args.prices.as_deref().map(price_list).transpose()?;
     let mut ledger = context.read()?;
     let sight = context.sight(&mut ledger)?;
     let zone = context.zone();
@@ -92,12 +121,66 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if let Some(until) = until {
         report = report.until(until);
     }
+    if args.days.is_some() || args.back.is_some() {
+        let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
+        let (today, back) = (zone.day(context.now_of(&sight)), args.back.unwrap_or(0).into());
+        report = report.days(DateWindow::ending(today, days, back, granularity(&args.by)));
+    }
+    if args.fill {
+        report = report.fill()?;
+    }
+    let with_prices = prices.is_some();
+    if let Some(prices) = prices {
+        report = report.prices(prices);
+    }
+    let with_outcomes = args.outcomes;
     for (key, value) in args.filters() {
         report = report.only(key, value)?;
     }
     let answer = sight.report(&report)?;
+    let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
     if context.json {
-        return output::json(out, &answer);
+        return match efficiency {
+            None => output::json(out, &answer),
+            Some(outcomes) => output::json(out, &WithOutcomes { answer, outcomes }),
+        };
     }
-    if csv { csv::write(&answer, out) } else { grid::write(&answer, out) }
+    if csv {
+        return csv::write(&answer, with_prices, out);
+    }
+    grid::write(&answer, out)?;
+    efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// A report and what its sessions achieved.
+#[derive(Serialize)]
+struct WithOutcomes {
+    #[serde(flatten)]
+    answer: Table,
+    outcomes: Efficiency,
+}
+
+fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "sessions: {} productive, {} empty, {} blocked", found.productive, found.empty, found.blocked)?;
+    if let Some(tokens) = found.tokens_per_productive {
+        writeln!(out, "tokens for each productive session: {tokens:.0}")?;
+    }
+    let trend = found.trend.map(|trend| format!(", {}", trend.name())).unwrap_or_default();
+    Ok(writeln!(out, "wasted: {:.0} % of the sessions{trend}", found.waste * 100.0)?)
+}
+
+/// What a window is moved back by: the coarsest time that rows are told apart by.
+fn granularity(by: &[ReportKey]) -> Granularity {
+    if by.contains(&ReportKey::Month) {
+        Granularity::Month
+    } else if by.contains(&ReportKey::Week) {
+        Granularity::Week
+    } else {
+        Granularity::Day
+    }
+}
+
+fn price_list(path: &Path) -> Result<Prices, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(Prices::from_json(&text)?)
 }

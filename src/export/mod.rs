@@ -1,11 +1,17 @@
 //! A ledger in formats that other programs read.
 
+mod activity;
 mod events;
+mod koan_jsonl;
+mod usage_md;
 
 use std::io::{self, Write};
 
 use crate::error::{Error, Result};
 use crate::ledger::Sight;
+use crate::time::{Timestamp, Zone};
+
+pub use activity::activity;
 
 /// A format to export.
 ///
@@ -45,6 +51,57 @@ pub trait Exporter: Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError>;
+
+    /// The same for a moment, a zone and a provider, as far as the format depends on them.
+    ///
+    /// # Errors
+    /// As of [`export`](Self::export).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, export::{self, ExportOptions}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let options = ExportOptions { now: Some(now), provider: Some("openai".to_owned()), ..ExportOptions::default() };
+    /// let mut page = Vec::new();
+    /// export::find("usage-md")?.export_with(&ledger.sight()?, &options, &mut page)?;
+    /// assert!(String::from_utf8(page)?.contains("Session (5hr) : ~0% (reset in 5h00m)"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn export_with(&self, sight: &Sight<'_>, _options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export(sight, out)
+    }
+}
+
+/// What some formats depend on besides the ledger.
+///
+/// ```
+/// use usage_ledger::{Zone, export::ExportOptions};
+/// assert_eq!(ExportOptions::default().zone, Zone::UTC);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// The moment that windows are asked for; without one, the last event's.
+    pub now: Option<Timestamp>,
+    /// The zone of days and of times without an offset.
+    pub zone: Zone,
+    /// Only this provider; where a format is about one, the one worked with unless it is named here.
+    pub provider: Option<String>,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self { now: None, zone: Zone::UTC, provider: None }
+    }
+}
+
+impl ExportOptions {
+    fn now(&self, sight: &Sight<'_>) -> Result<Timestamp> {
+        match self.now.or(sight.moment()) {
+            Some(now) => Ok(now),
+            None => Ok(sight.head()?.recorded_at),
+        }
+    }
 }
 
 /// Why an export stopped.
@@ -66,7 +123,7 @@ pub enum ExportError {
 }
 
 /// Every format.
-const ALL: [&dyn Exporter; 1] = [&events::Events];
+const ALL: [&dyn Exporter; 3] = [&events::Events, &koan_jsonl::KoanJsonl, &usage_md::UsageMd];
 
 /// The names of the formats.
 ///

@@ -18,8 +18,8 @@ pub(super) struct LogFile {
     pub identity: Option<String>,
 }
 
-/// Every log of an agent below the given home, in the order of their paths.
-pub(super) fn logs(source: &dyn Source, home: Option<&Path>) -> Result<Vec<LogFile>> {
+/// The directories that may hold an agent's logs, whether they exist or not.
+pub(super) fn roots(source: &dyn Source, home: Option<&Path>) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     if let Some(home) = home {
         fs::metadata(home).map_err(|e| Error::Io { path: home.to_owned(), source: e })?;
@@ -31,13 +31,18 @@ pub(super) fn logs(source: &dyn Source, home: Option<&Path>) -> Result<Vec<LogFi
             roots.extend(source.roots(&home));
         }
     }
+    Ok(roots)
+}
+
+/// Every log of an agent below these directories, in the order of their paths.
+pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Result<Vec<LogFile>> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for root in roots {
         // Two names for one directory are one directory.
-        let Ok(real) = fs::canonicalize(&root) else { continue };
+        let Ok(real) = fs::canonicalize(root) else { continue };
         if seen.insert(real) {
-            walk(source, &root, &mut found)?;
+            walk(source, root, &mut found)?;
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));

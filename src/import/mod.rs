@@ -4,6 +4,7 @@ mod claude_code;
 mod codex;
 mod discover;
 mod jsonl;
+pub mod koan;
 mod merge;
 mod reader;
 mod run;
@@ -16,12 +17,13 @@ use serde::Serialize;
 use self::source::Source;
 use crate::error::{Error, Result};
 use crate::event::SkippedLine;
+use crate::time::Zone;
 
 pub use run::run;
 
 /// Every importer, in the order in which they run.
-fn all() -> [&'static dyn Source; 2] {
-    [&claude_code::ClaudeCode, &codex::Codex]
+fn all() -> [&'static dyn Source; 3] {
+    [&claude_code::ClaudeCode, &codex::Codex, &koan::Koan]
 }
 
 /// The names of the importers of this build.
@@ -51,12 +53,14 @@ pub struct ImportOptions {
     /// The home directory to look in. Without one it is the user's own, and the agents' environment
     /// variables are honoured besides.
     pub home: Option<PathBuf>,
+    /// The zone of times that a log states without an offset; without one, UTC.
+    pub zone: Option<Zone>,
 }
 
 impl ImportOptions {
     fn sources(&self) -> Result<Vec<&'static dyn Source>> {
         if self.sources.is_empty() {
-            return Ok(all().to_vec());
+            return Ok(all().into_iter().filter(|source| source.by_default()).collect());
         }
         self.sources
             .iter()
@@ -76,7 +80,7 @@ impl ImportOptions {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
 /// let mut ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { sources: vec!["codex".to_owned()], home: Some(home.path().to_owned()) };
+/// let options = ImportOptions { sources: vec!["codex".to_owned()], home: Some(home.path().to_owned()), ..ImportOptions::default() };
 /// let report = import::run(&mut ledger, &options, now, &mut |_| {})?;
 /// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
 /// assert_eq!(report.sources[0].files, 0);
@@ -111,7 +115,7 @@ pub struct SourceReport {
     pub amended: u64,
     /// Lines that could not be read, each with its reason.
     pub skipped: Vec<SkippedLine>,
-    /// What the logs tell of quotas and was new.
+    /// What the logs tell of quotas and was new: observations, and how much an agent took for used.
     pub observed: u64,
 }
 

@@ -11,6 +11,7 @@ use super::discover::LogFile;
 use super::merge::Sighting;
 use super::source::{LineParser, Source};
 use crate::event::{ImportedFile, NewEvent, SkippedLine};
+use crate::time::Zone;
 
 /// Bytes read at a time.
 const BLOCK: usize = 256 * 1024;
@@ -48,14 +49,15 @@ pub(super) struct Chunk {
 /// Reads what is new in a file and hands it on in chunks. `emit` says whether to go on.
 pub(super) fn read(
     source: &dyn Source,
+    zone: Zone,
     file: &LogFile,
     known: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
     let name = file.path.to_string_lossy().into_owned();
     let result = File::open(&file.path).and_then(|handle| {
-        let mut reading = Reading::new(source, file, name.clone(), handle);
-        if let Some(known) = known {
+        let mut reading = Reading::new(source, zone, file, name.clone(), handle);
+        if let Some(known) = known.filter(|_| source.resumes()) {
             reading.resume(known)?;
         }
         reading.rest(emit)
@@ -68,6 +70,7 @@ pub(super) fn read(
 
 struct Reading<'a> {
     source: &'a dyn Source,
+    zone: Zone,
     file: &'a LogFile,
     name: String,
     handle: File,
@@ -84,10 +87,11 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(source: &'a dyn Source, file: &'a LogFile, name: String, handle: File) -> Self {
+    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, name: String, handle: File) -> Self {
         Self {
-            parser: source.parser(&file.path, None),
+            parser: source.parser_in(&file.path, None, zone),
             source,
+            zone,
             file,
             name,
             handle,
@@ -115,7 +119,7 @@ impl<'a> Reading<'a> {
             left -= got as u64;
         }
         if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
-            self.parser = self.source.parser(&self.file.path, known.resume.as_ref());
+            self.parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;

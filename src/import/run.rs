@@ -1,10 +1,11 @@
 //! The import: files in parallel, one writer, a transaction for every few thousand records.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
-use super::discover::{LogFile, logs};
+use super::discover::{LogFile, logs, roots};
 use super::merge::{Pending, Sighting, join};
 use super::reader::{Chunk, read};
 use super::source::{Found, Source};
@@ -15,7 +16,7 @@ use crate::event::{
 };
 use crate::ledger::{Appender, Ledger, Outcome};
 use crate::projection::{Effective, began, effective, file_states, find_record};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 
 /// Records written in one transaction.
 const BATCH: usize = 8_192;
@@ -61,7 +62,9 @@ pub fn run(
     // Look everywhere before anything is written.
     let mut jobs = Vec::new();
     for source in options.sources()? {
-        jobs.push(Job::new(source, logs(source, options.home.as_deref())?, ledger)?);
+        let roots = roots(source, options.home.as_deref())?;
+        let found = logs(source, &roots)?;
+        jobs.push(Job::new(source, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
@@ -75,12 +78,20 @@ pub fn run(
 /// One importer's files that are new or changed.
 struct Job {
     source: &'static dyn Source,
+    roots: Vec<PathBuf>,
+    zone: Zone,
     files: u64,
     changed: Vec<(LogFile, Option<ImportedFile>)>,
 }
 
 impl Job {
-    fn new(source: &'static dyn Source, found: Vec<LogFile>, ledger: &mut Ledger) -> Result<Self> {
+    fn new(
+        source: &'static dyn Source,
+        roots: Vec<PathBuf>,
+        found: Vec<LogFile>,
+        zone: Zone,
+        ledger: &mut Ledger,
+    ) -> Result<Self> {
         let mut states = file_states(ledger.sight()?.view(), source.name())?;
         let files = found.len() as u64;
         let changed = found
@@ -91,7 +102,7 @@ impl Job {
             })
             .filter(|(file, known)| !known.as_ref().is_some_and(|known| is_unchanged(file, known)))
             .collect();
-        Ok(Self { source, files, changed })
+        Ok(Self { source, roots, zone, files, changed })
     }
 
     fn bytes(&self) -> u64 {
@@ -117,7 +128,7 @@ impl Job {
                 scope.spawn(move || {
                     while let Some((file, known)) = job.changed.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let mut open = true;
-                        read(job.source, file, known.as_ref(), &mut |chunk| {
+                        read(job.source, job.zone, file, known.as_ref(), &mut |chunk| {
                             open = send.send(chunk).is_ok();
                             open
                         });
@@ -137,7 +148,22 @@ impl Job {
             }
             writer.flush(ledger)
         })?;
+        self.beside(ledger, now, &mut writer.report)?;
         Ok(writer.report)
+    }
+
+    /// Takes in what stands beside the logs; an event that is known by its id is not told again.
+    fn beside(&self, ledger: &mut Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
+        let beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
+        report.files += beside.files;
+        report.skipped.extend(beside.skipped);
+        if beside.events.is_empty() {
+            return Ok(());
+        }
+        let name = self.source.name();
+        let outcomes = ledger.append(beside.events.into_iter().map(|event| event.source(name)), now)?;
+        report.observed += outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_))).count() as u64;
+        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::event::{NewEvent, TokenRecord};
-use crate::time::Timestamp;
+use crate::error::Result;
+use crate::event::{NewEvent, SkippedLine, TokenRecord};
+use crate::ledger::Ledger;
+use crate::time::{Timestamp, Zone};
 
 /// A token record found in a log, resolved within its file: of several lines of one call the largest
 /// total counts, at the earliest of their times.
@@ -31,12 +33,42 @@ pub(crate) trait Source: Sync {
 
     /// A parser for one file, from its beginning or from where an earlier one stopped.
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser>;
+
+    /// The same for a log whose times lack their offset: they are of this zone.
+    fn parser_in(&self, path: &Path, resume: Option<&serde_json::Value>, _zone: Zone) -> Box<dyn LineParser> {
+        self.parser(path, resume)
+    }
+
+    /// Whether an import that names no source reads this one. Not so where other sources' logs tell of the same calls
+    /// and nothing in these says which.
+    fn by_default(&self) -> bool {
+        true
+    }
+
+    /// Whether a parser can go on where an earlier one stopped. Of small files it may be simpler to read all again.
+    fn resumes(&self) -> bool {
+        true
+    }
+
+    /// What stands beside the logs and says how much of a quota is used.
+    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &mut Ledger, _now: Timestamp) -> Result<Beside> {
+        Ok(Beside::default())
+    }
+}
+
+/// Facts from documents that are no logs, with ids that their contents make.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub events: Vec<NewEvent>,
+    pub skipped: Vec<SkippedLine>,
+    /// Documents that were looked at.
+    pub files: u64,
 }
 
 /// Reads one file's lines in order.
 pub(crate) trait LineParser: Send {
     /// Takes a complete line, without its newline. An error says why the line cannot be taken in.
-    fn line(&mut self, line: &[u8]) -> Result<(), String>;
+    fn line(&mut self, line: &[u8]) -> std::result::Result<(), String>;
 
     /// Hands over the records found since the last call.
     fn take(&mut self) -> Vec<Found>;

@@ -17,6 +17,7 @@
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
 
+pub mod agent;
 mod anthropic;
 mod bedrock;
 mod codex;

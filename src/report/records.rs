@@ -18,7 +18,7 @@ use crate::window::Window;
 const BATCH: usize = 4_096;
 
 /// Sums every record as it counts now.
-pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder<'_>) -> Result<()> {
+pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     let mut windows: HashMap<AccountRef<'static>, Vec<Window>> = HashMap::new();

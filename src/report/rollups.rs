@@ -33,7 +33,7 @@ pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String]) -> Vec
 }
 
 /// Sums days of the rollup that fits. False when only the records can tell.
-pub(super) fn days(view: &dyn View, report: &Report, rows: &mut Builder<'_>) -> Result<bool> {
+pub(super) fn days(view: &dyn View, report: &Report, rows: &mut Builder) -> Result<bool> {
     if !report.fits_rollups() {
         return Ok(false);
     }
@@ -50,7 +50,7 @@ pub(super) fn days(view: &dyn View, report: &Report, rows: &mut Builder<'_>) -> 
     Ok(possible)
 }
 
-fn day(report: &Report, row: &DayRow<'_>, buckets: &mut Buckets<'_>, rows: &mut Builder<'_>) -> Result<bool> {
+fn day(report: &Report, row: &DayRow<'_>, buckets: &mut Buckets<'_>, rows: &mut Builder) -> Result<bool> {
     let start = Timestamp::from_millis(row.day * crate::time::DAY);
     let whole = report.covers(start) && report.covers(start.plus(crate::time::DAY - 1));
     let by_quarter: Vec<_> = match buckets.of_day(row.day) {
@@ -85,7 +85,7 @@ pub(super) fn window_name(account: &AccountRef<'_>, window: &Window) -> String {
 }
 
 /// Sums session windows of accounts. False when a key or filter needs to know more than the account.
-pub(super) fn windows(view: &dyn View, report: &Report, rows: &mut Builder<'_>) -> Result<bool> {
+pub(super) fn windows(view: &dyn View, report: &Report, rows: &mut Builder) -> Result<bool> {
     let fits = |key: &ReportKey| matches!(key, ReportKey::Window | ReportKey::Provider | ReportKey::Account);
     if !report.keys_and_filters().all(fits) {
         return Ok(false);

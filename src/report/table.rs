@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Report, ReportKey};
@@ -7,6 +8,7 @@ use crate::audit::Hash;
 use crate::error::Result;
 use crate::event::Position;
 use crate::projection::Totals;
+use crate::tokens::Usd;
 use crate::usage::Usage;
 
 /// The answer to a report.
@@ -53,6 +55,27 @@ pub struct TableRow {
     pub usage: Usage,
 }
 
+impl Table {
+    /// The rows with the most tokens, at most so many; rows with equally many are in the order of their keys.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
+    /// let table = ledger.report(&Report::by(ReportKey::Model))?;
+    /// assert_eq!(table.top(1)[0].keys, [Some("qwen3".to_owned())]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn top(&self, limit: usize) -> Vec<&TableRow> {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.usage.tokens.total()));
+        rows.truncate(limit);
+        rows
+    }
+}
+
 struct JsonRow<'a>(&'a [ReportKey], &'a TableRow);
 
 impl Serialize for JsonRow<'_> {
@@ -82,19 +105,13 @@ impl Serialize for Table {
 }
 
 /// Gathers sums by keys.
-pub(super) struct Builder<'r> {
-    report: &'r Report,
+#[derive(Default)]
+pub(super) struct Builder {
     rows: HashMap<Vec<Option<String>>, Totals>,
-    total: Totals,
 }
 
-impl<'r> Builder<'r> {
-    pub fn new(report: &'r Report) -> Self {
-        Self { report, rows: HashMap::new(), total: Totals::default() }
-    }
-
+impl Builder {
     pub fn add(&mut self, keys: &[Option<String>], totals: &Totals) -> Result<()> {
-        self.total.add(totals)?;
         if let Some(row) = self.rows.get_mut(keys) {
             return row.add(totals);
         }
@@ -102,14 +119,64 @@ impl<'r> Builder<'r> {
         Ok(())
     }
 
-    pub fn finish(self, position: Position, root: Hash) -> Result<Table> {
-        let mut rows = self
-            .rows
+    /// The table that was asked for. Where there are prices, the last of the gathered keys is the model.
+    pub fn finish(self, asked: &Report, position: Position, root: Hash) -> Result<Table> {
+        let (mut rows, mut total): (HashMap<Vec<Option<String>>, Priced>, _) = (HashMap::new(), Priced::default());
+        for (mut keys, totals) in self.rows {
+            let cost = asked.prices.as_ref().and_then(|prices| {
+                let model = keys.pop().flatten();
+                prices.cost(&model.unwrap_or_default(), Usage::from_totals(&totals).ok()?.tokens)
+            });
+            total.add(&totals, cost)?;
+            if !asked.by.is_empty() {
+                rows.entry(keys).or_default().add(&totals, cost)?;
+            }
+        }
+        if asked.fill {
+            fill(asked, &mut rows);
+        }
+        let mut rows = rows
             .into_iter()
-            .filter(|_| !self.report.by.is_empty())
-            .map(|(keys, totals)| Ok(TableRow { keys, usage: Usage::from_totals(&totals)? }))
+            .map(|(keys, sum)| Ok(TableRow { keys, usage: sum.usage()? }))
             .collect::<Result<Vec<_>>>()?;
         rows.sort_unstable_by(|a, b| a.keys.cmp(&b.keys));
-        Ok(Table { keys: self.report.by.clone(), position, root, rows, total: Usage::from_totals(&self.total)? })
+        Ok(Table { keys: asked.by.clone(), position, root, rows, total: total.usage()? })
+    }
+}
+
+/// Adds the days that nothing happened on.
+fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Priced>) {
+    let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
+    let first = asked.since.map(|since| asked.zone.day(since)).or_else(|| known.iter().min().copied());
+    let last = asked.until.map(|until| asked.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
+    let (Some(first), Some(last)) = (first, last) else { return };
+    for day in first.iter_days().take_while(|day| *day <= last) {
+        rows.entry(vec![Some(day.to_string())]).or_default();
+    }
+}
+
+/// A sum and what is known of its price.
+#[derive(Default)]
+struct Priced {
+    totals: Totals,
+    usd: Option<Usd>,
+    requests: i64,
+}
+
+impl Priced {
+    fn add(&mut self, totals: &Totals, cost: Option<Usd>) -> Result<()> {
+        self.totals.add(totals)?;
+        if let Some(cost) = cost {
+            self.usd = Some(self.usd.unwrap_or_default().checked_add(cost)?);
+            self.requests = self.requests.saturating_add(totals.requests);
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let mut usage = Usage::from_totals(&self.totals)?;
+        usage.cost.usd = self.usd;
+        usage.cost.unpriced_requests = usage.requests.saturating_sub(u64::try_from(self.requests).unwrap_or(0));
+        Ok(usage)
     }
 }

@@ -1,13 +1,88 @@
 //! Instances of the seed system that something happened to.
 
-use serde_json::Value;
+use std::fs;
 
-use super::{Case, Checked, unknown, unknown_value};
+use serde_json::{Value, json};
+use usage_ledger::import::{self, ImportOptions, SourceReport};
+use usage_ledger::{Ledger, Report, ReportKey, Timestamp};
 
-pub fn state_file(given: &Value, _expect: &Value) -> Checked {
-    unknown_value(given)
+use super::{Case, Checked, holds, same, unknown, unknown_value};
+
+const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
+const ROW: &str = r#"{"ts":"2026-06-10T11:30:00","project":"good","model":"m","input_tokens":5,"output_tokens":2,"mode":"deep","mission":"","provider":"claude"}"#;
+
+/// What an import of an instance with these rows and this state makes of it.
+fn imported(rows: &str, state: Option<&str>) -> (Ledger, SourceReport) {
+    let home = tempfile::tempdir().unwrap();
+    let instance = home.path().join("instance");
+    fs::create_dir_all(instance.join("usage")).unwrap();
+    fs::write(instance.join("usage/2026-06-10.jsonl"), rows).unwrap();
+    if let Some(state) = state {
+        fs::write(instance.join("usage_state.json"), state).unwrap();
+    }
+    let options = ImportOptions {
+        sources: vec!["koan".to_owned()],
+        home: Some(home.path().to_owned()),
+        ..ImportOptions::default()
+    };
+    let mut ledger = Ledger::in_memory().unwrap();
+    let report = import::run(&mut ledger, &options, NOW, &mut |_| {}).unwrap().sources.remove(0);
+    (ledger, report)
+}
+
+fn calls(ledger: &mut Ledger) -> u64 {
+    ledger.report(&Report::by(ReportKey::Project)).unwrap().total.requests
+}
+
+/// A state file is a counter beside a history: whatever became of it, the history stands, and damage is told.
+pub fn state_file(given: &Value, expect: &Value) -> Checked {
+    let Some(state) = given["usage_state.json"].as_str() else { return unknown_value(given) };
+    let (mut ledger, report) = imported(&format!("{ROW}\n"), Some(state));
+    let usable = calls(&mut ledger) == 1 && ledger.budget("claude", NOW).is_ok();
+    for (name, wanted) in expect.as_object().unwrap() {
+        let right = match name.as_str() {
+            "usable" => json!(usable) == *wanted,
+            "alert" => json!(!report.skipped.is_empty()) == *wanted,
+            "history_kept" => usable && ledger.replay().unwrap().ok,
+            _ => return unknown_value(expect),
+        };
+        if !right {
+            return Checked::Failed(format!("{name}: wanted {wanted}, skipped {:?}", report.skipped));
+        }
+    }
+    Checked::Passed
 }
 
 pub fn rows(case: &Case) -> Checked {
-    unknown(case)
+    let (given, expect) = (&case.given, &case.expect);
+    if let Some(tail) = given["tail"].as_str() {
+        // The row that was appended to a torn one is read; the torn one is told of.
+        let (mut ledger, report) = imported(&format!("{tail}{ROW}\n"), None);
+        return holds(calls(&mut ledger) == 1 && report.skipped.len() == 1, format!("{report:?}"));
+    }
+    let lines: Vec<&str> = match (&given["lines"], &given["line"]) {
+        (Value::Array(lines), _) => lines.iter().filter_map(Value::as_str).collect(),
+        (_, Value::String(line)) => vec![line],
+        _ => return unknown(case),
+    };
+    if let Some(count) = expect["count"].as_u64() {
+        let (mut ledger, report) = imported(&lines.join("\n"), None);
+        let lost = lines.len() as u64 - count;
+        return same((calls(&mut ledger), report.skipped.len() as u64), (count, lost));
+    }
+    let (mut ledger, report) = imported(&format!("{}\n{ROW}\n", lines.join("\n")), None);
+    let counted = calls(&mut ledger);
+    let coerced = counted == lines.len() as u64 + 1;
+    for (name, wanted) in expect.as_object().unwrap() {
+        let found = match name.as_str() {
+            "skipped_or_coerced" => coerced || report.skipped.len() == lines.len(),
+            "other_lines_counted" => counted >= 1,
+            "reported" => coerced || !report.skipped.is_empty(),
+            _ => return unknown(case),
+        };
+        if json!(found) != *wanted {
+            return Checked::Failed(format!("{name}: {found}, skipped {:?}", report.skipped));
+        }
+    }
+    Checked::Passed
 }

@@ -1,0 +1,170 @@
+//! `quota show`: the windows of the provider worked with, and where its tokens went these seven days.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::clock::duration;
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Answer, Plain};
+use crate::error::Result;
+use crate::ledger::Sight;
+use crate::provider::ProviderId;
+use crate::report::{DateWindow, Granularity, Report, ReportKey, TableRow};
+use crate::short;
+use crate::time::{Timestamp, Zone};
+use crate::usage::{Basis, ProviderUsage, Usage, WindowUsage};
+
+/// Projects and models that are named.
+const PROJECTS: usize = 3;
+const MODELS: usize = 2;
+
+/// A project or model and what it used.
+#[derive(Serialize)]
+struct Share {
+    name: String,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+/// All that the page shows.
+#[derive(Serialize)]
+struct Page {
+    now: Timestamp,
+    provider: String,
+    accounts: Vec<ProviderUsage>,
+    /// The last seven days.
+    top_projects: Vec<Share>,
+    top_models: Vec<Share>,
+    today: Usage,
+    cache_hit_rate_today: f64,
+}
+
+/// Shows a provider's quota, by default that of the one worked with.
+pub(super) fn show(
+    provider: Option<&ProviderId>,
+    context: &Context,
+    out: &mut dyn Write,
+) -> std::result::Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let (now, zone) = (context.now_of(&sight), context.zone());
+    let Some(page) = gather(&sight, provider, now, zone)? else {
+        return Err(Failure::usage(
+            "no provider is worked with yet: name one, as in `usage-ledger quota show anthropic`",
+        ));
+    };
+    if context.json { Answer::new(page).write(out) } else { human(&page, now, out) }
+}
+
+fn gather(sight: &Sight<'_>, provider: Option<&ProviderId>, now: Timestamp, zone: Zone) -> Result<Option<Page>> {
+    let status = sight.status(now)?;
+    let Some(provider) = provider.map(|id| id.as_str().to_owned()).or(status.active_provider) else { return Ok(None) };
+    let mut accounts: Vec<_> = status.providers.into_iter().map(|one| one.usage).collect();
+    accounts.retain(|account| account.provider == provider);
+    if accounts.is_empty() {
+        accounts.push(sight.provider(&provider, now)?);
+    }
+    let today = zone.day(now);
+    let report = |days: i64, keys: Option<ReportKey>| {
+        let report = Report::by_all(keys).tz(zone).days(DateWindow::ending(today, days, 0, Granularity::Day));
+        sight.report(&report.only(ReportKey::Provider, &*provider)?)
+    };
+    let top_projects = report(7, Some(ReportKey::Project))?.top(PROJECTS).into_iter().map(share).collect();
+    let top_models = report(7, Some(ReportKey::Model))?.top(MODELS).into_iter().map(share).collect();
+    let today = report(1, None)?.total;
+    let cache_hit_rate_today = today.tokens.cache_hit_rate();
+    Ok(Some(Page { now, provider, accounts, top_projects, top_models, today, cache_hit_rate_today }))
+}
+
+fn share(row: &TableRow) -> Share {
+    let name = row.keys.first().and_then(Option::as_deref).unwrap_or("-");
+    Share { name: name.to_owned(), usage: row.usage }
+}
+
+fn human(page: &Page, now: Timestamp, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    for account in &page.accounts {
+        let name = account.account.as_ref().map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
+        writeln!(out, "{}{name}", account.provider)?;
+        for (name, window) in [("session", &account.session), ("weekly", &account.weekly)] {
+            writeln!(out, "  {name:<8} {}", line(window, now))?;
+        }
+    }
+    shares("projects, 7 days", &page.top_projects, &|name| Plain(name).to_string(), out)?;
+    shares("models, 7 days", &page.top_models, &|name| Plain(short::family(name)).to_string(), out)?;
+    let cost = page.today.cost.reported_usd.map(|usd| format!(", ${usd} reported")).unwrap_or_default();
+    writeln!(
+        out,
+        "today: {} tokens{cost}, {:.0} % of the input from a cache",
+        short::tokens(page.today.tokens.total()),
+        page.cache_hit_rate_today * 100.0
+    )?;
+    let observed = |window: &WindowUsage| matches!(window.basis, Basis::Observed | Basis::ObservedAndDelta);
+    if !page.accounts.iter().any(|account| observed(&account.session) || observed(&account.weekly)) {
+        writeln!(out, "estimates: the provider itself was not heard")?;
+    }
+    Ok(())
+}
+
+fn line(window: &WindowUsage, now: Timestamp) -> String {
+    if window.basis == Basis::Unmetered {
+        return format!("no API quota, {} tokens", short::tokens(window.weighted));
+    }
+    let of = window.limit.map(|limit| format!(" of {}", short::tokens(limit))).unwrap_or_default();
+    let used = format!("{}{of}, {} runs", short::tokens(window.weighted), window.usage.requests);
+    let left = window.resets_at.map(|at| format!(", {} left", duration(now, at))).unwrap_or_default();
+    match window.percent {
+        Some(percent) => format!("{} {percent} %  {used}{left}", short::bar(percent.whole())),
+        None => format!("no limit known, {used}{left}"),
+    }
+}
+
+fn shares(
+    title: &str,
+    shares: &[Share],
+    name: &dyn Fn(&str) -> String,
+    out: &mut dyn Write,
+) -> std::result::Result<(), Failure> {
+    if shares.is_empty() {
+        return Ok(());
+    }
+    let named = |share: &Share| format!("{} {}", name(&share.name), short::tokens(share.usage.tokens.total()));
+    Ok(writeln!(out, "{title}: {}", shares.iter().map(named).collect::<Vec<_>>().join(", "))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::LimitSet;
+    use crate::event::TokenRecord;
+    use crate::ledger::Ledger;
+    use crate::tokens::TokenClass;
+
+    #[test]
+    fn the_page_names_the_largest_shares() {
+        let now: Timestamp = "2026-06-10T12:00:00Z".parse().unwrap();
+        let mut ledger = Ledger::in_memory().unwrap();
+        ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now.plus(-2)).unwrap();
+        for (n, model) in
+            ["claude-opus-4-5", "claude-haiku-4-5", "claude-sonnet-4", "claude-opus-4-5"].iter().enumerate()
+        {
+            let call = TokenRecord::new("anthropic", *model).project(format!("p{n}"));
+            let call = call.input(100 + n as u64).count(TokenClass::CacheRead, 100 + n as u64);
+            ledger.record(call, now.plus(-1)).unwrap();
+        }
+        let sight = ledger.sight().unwrap();
+        let page = gather(&sight, None, now, Zone::UTC).unwrap().unwrap();
+        assert_eq!((page.top_projects.len(), page.top_models.len()), (PROJECTS, MODELS));
+        let mut out = Vec::new();
+        assert!(human(&page, now, &mut out).is_ok());
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("anthropic\n  session  ●●●●○○○○○○ 40 %  406 of 1.0k, 4 runs, 4h 59m left\n"),
+            "{text}"
+        );
+        assert!(text.contains("projects, 7 days: p3 206, p2 204, p1 202\n"), "{text}");
+        assert!(text.contains("models, 7 days: Opus 406, Sonnet 204\n"), "{text}");
+        assert!(text.contains("today: 812 tokens, 50 % of the input from a cache\n"), "{text}");
+    }
+}

@@ -1,0 +1,64 @@
+//! A call in one line, for people who follow a log.
+
+use crate::event::TokenRecord;
+use crate::short;
+use crate::time::{Timestamp, Zone};
+use crate::tokens::TokenClass;
+
+/// What a record says, in one line: when, for what, how long, its tokens, cache, reported cost and model, and the
+/// mission as far as the labels tell. Parts of which nothing is known are left out.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, Zone, export};
+/// # let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut record = TokenRecord::new("anthropic", "claude-sonnet-4-20250514").input(12_000).output(4_500);
+/// record = record.project("acme").label("type", "review");
+/// record.duration_ms = Some(342_000);
+/// let line = export::activity(&record, at, Zone::UTC);
+/// assert!(line.starts_with("[2026-11-23 20:00:00] acme            review         5m42s   "), "{line}");
+/// assert!(line.ends_with("16.5k tokens (12.0k in / 4.5k out) | sonnet-4"), "{line}");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
+    let label = |name: &str| record.labels.get(name).map(|value| plain(value)).filter(|value| !value.is_empty());
+    let count = |classes: &[TokenClass]| {
+        classes.iter().fold(0_u64, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
+    };
+    let (input, output) = (count(&[TokenClass::Input]), count(&[TokenClass::Output, TokenClass::Reasoning]));
+    let read = count(&[TokenClass::CacheRead]);
+    let created = count(&[TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite]);
+    let mut parts = vec![format!(
+        "[{}] {:<15} {:<14} {:<8} {} tokens ({} in / {} out)",
+        zone.local(at).format("%Y-%m-%d %H:%M:%S"),
+        cut(&plain(record.project.as_deref().unwrap_or("-")), 40),
+        cut(&label("type").unwrap_or_else(|| "-".to_owned()), 40),
+        record.duration_ms.map_or_else(|| "-".to_owned(), |millis| short::duration(millis / 1_000)),
+        short::tokens(input.saturating_add(output)),
+        short::tokens(input),
+        short::tokens(output),
+    )];
+    if read > 0 || created > 0 {
+        parts.push(format!(" | cache: {} read, {} created", short::tokens(read), short::tokens(created)));
+    }
+    if let Some(cost) = record.cost {
+        let cost: rust_decimal::Decimal = cost.to_string().parse().unwrap_or_default();
+        parts.push(format!(" | ${:.4}", cost.round_dp(4)));
+    }
+    if let Some(model) = record.model.as_deref().filter(|model| *model != "unknown") {
+        parts.push(format!(" | {}", plain(short::model(model))));
+    }
+    if let Some(mission) = label("mission").or_else(|| label("mission_id")) {
+        parts.push(format!("  {}", cut(&mission, 80)));
+    }
+    parts.concat()
+}
+
+/// At most so many characters.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+/// On one line, without control characters.
+fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}

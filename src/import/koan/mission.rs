@@ -1,0 +1,72 @@
+//! What kind of mission a title names.
+
+/// Kinds that are commands of the same name, also with a word before or behind: `/ci_check` is a check.
+const FAMILIES: [&str; 12] = [
+    "plan",
+    "review",
+    "rebase",
+    "recreate",
+    "implement",
+    "refactor",
+    "audit",
+    "check",
+    "maintenance",
+    "pr",
+    "chat",
+    "incident",
+];
+
+/// Commands whose name does not tell their kind.
+const OTHERS: [(&str, &str); 16] = [
+    ("deepplan", "plan"),
+    ("rr", "review"),
+    ("ultrareview", "review"),
+    ("squash", "rebase"),
+    ("rb", "rebase"),
+    ("rc", "recreate"),
+    ("fix", "implement"),
+    ("impl", "implement"),
+    ("rf", "refactor"),
+    ("gha", "audit"),
+    ("tech_debt", "maintenance"),
+    ("dead_code", "maintenance"),
+    ("claudemd", "maintenance"),
+    ("ask", "chat"),
+    ("brainstorm", "plan"),
+    ("doc", "maintenance"),
+];
+
+/// The kind of a mission by its title: the family of its slash command, `autonomous` for no title and for titles that
+/// begin with that word, else `freetext`.
+///
+/// ```
+/// use usage_ledger::import::koan::mission_type;
+/// assert_eq!(mission_type("/review https://example.org/pr/1"), "review");
+/// assert_eq!(mission_type("/ci_check"), "check");
+/// assert_eq!(mission_type("- [project:acme] /squash"), "rebase"); // what a list of missions adds is looked past
+/// assert_eq!(mission_type("Fix the bug"), "freetext");
+/// assert_eq!(mission_type(""), "autonomous");
+/// ```
+pub fn mission_type(title: &str) -> &'static str {
+    let title = bare(title);
+    let Some(command) = title.split_whitespace().next().and_then(|word| word.strip_prefix('/')) else {
+        let begins = title.get(..10).is_some_and(|head| head.eq_ignore_ascii_case("autonomous"));
+        return if title.is_empty() || begins { "autonomous" } else { "freetext" };
+    };
+    let command = command.to_ascii_lowercase().replace('-', "_");
+    let named = |name: &str| FAMILIES.iter().copied().find(|family| *family == name);
+    let other = || OTHERS.iter().find(|(name, _)| *name == command).map(|(_, kind)| *kind);
+    let first = command.split('_').next().unwrap_or_default();
+    let last = command.rsplit('_').next().unwrap_or_default();
+    named(&command).or_else(other).or_else(|| named(first)).or_else(|| named(last)).unwrap_or("freetext")
+}
+
+/// The title without the dash and the project tag of a list entry.
+fn bare(title: &str) -> &str {
+    let title = title.trim();
+    let title = title.strip_prefix("- ").unwrap_or(title).trim_start();
+    match title.strip_prefix("[project:").and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest.trim_start(),
+        None => title,
+    }
+}

@@ -1,0 +1,91 @@
+//! Koan's two counters.
+
+use serde::Deserialize;
+
+use super::super::jsonl;
+use super::row::local_time;
+use crate::error::Result;
+use crate::event::{Payload, Percent, UsageOverridden, WindowKind};
+use crate::ledger::Ledger;
+use crate::provider::ProviderId;
+use crate::time::{DAY, HOUR, Timestamp, Zone};
+
+/// The limits that Koan has without a setting, in tokens.
+const SESSION_LIMIT: u64 = 500_000;
+const WEEKLY_LIMIT: u64 = 5_000_000;
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object of counters")]
+struct State {
+    #[serde(default)]
+    provider: Option<String>,
+    session_start: String,
+    session_tokens: u64,
+    weekly_start: String,
+    weekly_tokens: u64,
+    #[serde(default)]
+    runs: u64,
+}
+
+/// How much of each window was used when the counters were written, as far as the window was still open then.
+///
+/// The inner error says why the document is none.
+pub(super) fn facts(
+    text: &str,
+    written: Timestamp,
+    zone: Zone,
+    ledger: &mut Ledger,
+    now: Timestamp,
+) -> Result<std::result::Result<Vec<Payload>, String>> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(Err("the counters are not a JSON object: they are left out".to_owned()));
+    }
+    let state: State = match serde_json::from_str(text) {
+        Ok(state) => state,
+        Err(error) => return Ok(Err(format!("the counters are left out: {}", jsonl::refusal(&error)))),
+    };
+    let starts = (local_time(&state.session_start, zone), local_time(&state.weekly_start, zone));
+    let (session, weekly) = match starts {
+        (Ok(session), Ok(weekly)) => (session, weekly),
+        (Err(why), _) | (_, Err(why)) => return Ok(Err(format!("the counters are left out: {why}"))),
+    };
+    let told = state.provider.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("claude");
+    let Ok(provider) = ProviderId::resolve(&told.to_lowercase()) else {
+        return Ok(Err("the counters are left out: their provider has no valid name".to_owned()));
+    };
+    let known = ledger.provider(provider.as_str(), now)?;
+    let monday = zone.start_of_day(Zone::monday(zone.day(weekly)));
+    let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
+    let windows = [
+        (
+            WindowKind::Session,
+            state.session_tokens,
+            known.session.limit.unwrap_or(SESSION_LIMIT),
+            session,
+            session.plus(5 * HOUR),
+        ),
+        (WindowKind::Weekly, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
+    ];
+    let mut facts = Vec::new();
+    for (window, tokens, limit, start, resets_at) in windows {
+        if tokens == 0 || written < start || written > resets_at {
+            continue;
+        }
+        let hundredths = u128::from(tokens) * 10_000 / u128::from(limit.max(1));
+        facts.push(Payload::from(UsageOverridden {
+            provider: provider.clone(),
+            account: None,
+            window,
+            // Koan's own percentage ends at 100 too.
+            used_percent: Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000)),
+            resets_at: Some(resets_at),
+            author: super::AGENT.to_owned(),
+            reason: format!(
+                "Koan's {} counter: {tokens} of {limit} tokens, {} runs this session, counted since {start}",
+                window.name(),
+                state.runs
+            ),
+        }));
+    }
+    Ok(Ok(facts))
+}

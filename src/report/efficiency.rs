@@ -1,0 +1,106 @@
+//! What the sessions of a report achieved for its tokens.
+
+use serde::Serialize;
+
+use super::outcomes::{Outcomes, Trend};
+use super::{Report, ReportKey};
+use crate::error::Result;
+use crate::event::{Position, TokenView};
+use crate::ledger::Sight;
+use crate::projection::Series;
+use crate::store::GO_ON;
+use crate::tokens::TokenClass;
+
+/// The label that says how a session ended: `productive`, `empty` or `blocked`.
+const LABEL: &str = "outcome";
+
+/// What sessions achieved for the tokens of a report.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(900).label("outcome", "productive"), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).label("outcome", "empty"), now)?;
+/// let found = ledger.sight()?.efficiency(&Report::by_all([]))?;
+/// assert_eq!((found.tokens_per_productive, found.waste, found.trend), (Some(1_000.0), 0.5, None));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Efficiency {
+    /// Sessions that got something done.
+    pub productive: u64,
+    /// Sessions that found nothing to do.
+    pub empty: u64,
+    /// Sessions that could not go on.
+    pub blocked: u64,
+    /// Input, output and reasoning of all records of the report; what came from a cache or went into one is left out.
+    pub tokens: u64,
+    /// Tokens for each productive session.
+    pub tokens_per_productive: Option<f64>,
+    /// The share of sessions that got nothing done.
+    pub waste: f64,
+    /// Where the share of productive sessions goes; `None` for too few sessions.
+    pub trend: Option<Trend>,
+}
+
+impl Sight<'_> {
+    /// What the sessions achieved whose records a report is about: a record with the label `outcome` is a session.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report};
+    /// let found = Ledger::in_memory()?.sight()?.efficiency(&Report::by_all([]))?;
+    /// assert_eq!((found.productive, found.waste), (0, 0.0));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn efficiency(&self, report: &Report) -> Result<Efficiency> {
+        let total = self.report(&Report { by: Vec::new(), prices: None, fill: false, ..report.clone() })?.total.tokens;
+        let classes = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
+        let tokens = classes.iter().fold(0_u64, |sum, class| sum.saturating_add(total.get(*class)));
+        let sessions = sessions(self, report)?;
+        let count = |name: &str| sessions.iter().filter(|outcome| *outcome == name).count() as u64;
+        let outcomes = Outcomes { productive: count("productive"), empty: count("empty"), blocked: count("blocked") };
+        let productive: Vec<bool> = sessions.iter().map(|outcome| outcome == "productive").collect();
+        Ok(Efficiency {
+            productive: outcomes.productive,
+            empty: outcomes.empty,
+            blocked: outcomes.blocked,
+            tokens,
+            tokens_per_productive: outcomes.tokens_per_productive(tokens),
+            waste: outcomes.waste(tokens),
+            trend: Trend::of(&productive),
+        })
+    }
+}
+
+/// How sessions ended, in the order of time.
+fn sessions(sight: &Sight<'_>, report: &Report) -> Result<Vec<String>> {
+    let labelled = Report { by: vec![ReportKey::Label(LABEL.to_owned())], ..report.clone() };
+    if sight.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
+        // Nobody says how anything ended: there is no need to look at every record.
+        return Ok(Vec::new());
+    }
+    let mut positions = Vec::new();
+    sight.view().rows(Position::START.next(), &mut |position, row| {
+        if row.is_kind("tokens_recorded") {
+            positions.push(position);
+        }
+        GO_ON
+    })?;
+    let mut found = Vec::new();
+    for position in positions {
+        let Some(told) = sight.effective(position)? else { continue };
+        let view = TokenView::from(&told.record);
+        if report.covers(told.at)
+            && report.admits(&Series::of(&view))
+            && let Some(outcome) = told.record.labels.get(LABEL)
+        {
+            found.push((told.at, position, outcome.clone()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(_, _, outcome)| outcome).collect())
+}

@@ -1,0 +1,116 @@
+use crate::error::{Error, Result};
+use crate::projection::Series;
+
+/// What rows of a report are told apart by.
+///
+/// ```
+/// use usage_ledger::ReportKey;
+/// assert_eq!("day".parse::<ReportKey>()?, ReportKey::Day);
+/// assert_eq!("label:team".parse::<ReportKey>()?, ReportKey::Label("team".to_owned()));
+/// assert!("colour".parse::<ReportKey>().is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReportKey {
+    /// Who served and metered the tokens.
+    Provider,
+    /// Which subscription.
+    Account,
+    /// Which model.
+    Model,
+    /// Which calling program.
+    Agent,
+    /// Which project.
+    Project,
+    /// Which agent session.
+    Conversation,
+    /// The value of a label.
+    Label(String),
+    /// The local hour.
+    Hour,
+    /// The local day.
+    Day,
+    /// The local ISO week, `2026-W24`.
+    Week,
+    /// The local month.
+    Month,
+    /// The session quota window of the provider account.
+    Window,
+}
+
+impl ReportKey {
+    /// Its name in flags, JSON and column heads.
+    ///
+    /// ```
+    /// # use usage_ledger::ReportKey;
+    /// assert_eq!(ReportKey::Label("team".to_owned()).name(), "label:team");
+    /// ```
+    pub fn name(&self) -> String {
+        match self {
+            Self::Provider => "provider".into(),
+            Self::Account => "account".into(),
+            Self::Model => "model".into(),
+            Self::Agent => "agent".into(),
+            Self::Project => "project".into(),
+            Self::Conversation => "conversation".into(),
+            Self::Label(name) => format!("label:{name}"),
+            Self::Hour => "hour".into(),
+            Self::Day => "day".into(),
+            Self::Week => "week".into(),
+            Self::Month => "month".into(),
+            Self::Window => "window".into(),
+        }
+    }
+
+    /// The value of a key that does not depend on time.
+    pub(super) fn of<'s>(&self, series: &Series<'s>) -> Option<&'s str> {
+        match self {
+            Self::Provider => Some(series.provider),
+            Self::Account => series.account,
+            Self::Model => series.model,
+            Self::Agent => series.agent,
+            Self::Project => series.project,
+            Self::Conversation => series.conversation,
+            Self::Label(name) => series.label(name),
+            Self::Hour | Self::Day | Self::Week | Self::Month | Self::Window => None,
+        }
+    }
+
+    pub(super) const fn is_time(&self) -> bool {
+        matches!(self, Self::Hour | Self::Day | Self::Week | Self::Month)
+    }
+}
+
+impl std::str::FromStr for ReportKey {
+    type Err = Error;
+
+    /// Reads a [`name`](ReportKey::name).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is no key; the message lists those there are.
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "provider" => Self::Provider,
+            "account" => Self::Account,
+            "model" => Self::Model,
+            "agent" => Self::Agent,
+            "project" => Self::Project,
+            "conversation" => Self::Conversation,
+            "hour" => Self::Hour,
+            "day" => Self::Day,
+            "week" => Self::Week,
+            "month" => Self::Month,
+            "window" => Self::Window,
+            _ => match name.strip_prefix("label:") {
+                Some(label) if !label.is_empty() => Self::Label(label.to_owned()),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "`{name}` is not a report key: use provider, account, model, agent, project, conversation, \
+                         label:NAME, hour, day, week, month or window"
+                    )));
+                }
+            },
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What sessions achieved for their tokens.
+
+use serde::Serialize;
+
+/// How sessions ended.
+///
+/// ```
+/// use usage_ledger::report::Outcomes;
+/// let outcomes = Outcomes { productive: 2, empty: 1, blocked: 1 };
+/// assert_eq!(outcomes.tokens_per_productive(10_000), Some(5_000.0));
+/// assert_eq!(outcomes.waste(10_000), 0.5);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Sessions that got something done.
+    pub productive: u64,
+    /// Sessions that found nothing to do.
+    pub empty: u64,
+    /// Sessions that could not go on.
+    pub blocked: u64,
+}
+
+#[allow(clippy::cast_precision_loss)] // a ratio for people
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+impl Outcomes {
+    /// Tokens for each productive session; `None` when there was none.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Outcomes;
+    /// assert_eq!(Outcomes::default().tokens_per_productive(100), None);
+    /// ```
+    pub fn tokens_per_productive(self, tokens: u64) -> Option<f64> {
+        (self.productive > 0).then(|| ratio(tokens, self.productive))
+    }
+
+    /// The share of sessions that got nothing done, from 0 to 1. Tokens without any session are all waste.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Outcomes;
+    /// assert_eq!((Outcomes::default().waste(100), Outcomes::default().waste(0)), (1.0, 0.0));
+    /// ```
+    pub fn waste(self, tokens: u64) -> f64 {
+        let idle = self.empty.saturating_add(self.blocked);
+        match idle.saturating_add(self.productive) {
+            0 if tokens > 0 => 1.0,
+            0 => 0.0,
+            all => ratio(idle, all),
+        }
+    }
+}
+
+/// Where the share of productive sessions goes.
+///
+/// ```
+/// use usage_ledger::report::Trend;
+/// assert_eq!(Trend::between(0.0, 1.0).name(), "improving");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trend {
+    /// Up by more than 0.15.
+    Improving,
+    /// Neither up nor down by more than 0.15.
+    Stable,
+    /// Down by more than 0.15.
+    Declining,
+}
+
+impl Trend {
+    /// Fewest sessions of which a trend is told.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::report::Trend::FEWEST, 6);
+    /// ```
+    pub const FEWEST: usize = 6;
+    const EDGE: f64 = 0.15;
+
+    /// The trend between the shares of two halves.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Trend;
+    /// assert_eq!(Trend::between(0.5, 0.25), Trend::Declining);
+    /// ```
+    pub fn between(first: f64, second: f64) -> Self {
+        Self::by(second - first)
+    }
+
+    /// The trend that a difference of shares is.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Trend;
+    /// assert_eq!([0.16, 0.15, -0.16].map(Trend::by), [Trend::Improving, Trend::Stable, Trend::Declining]);
+    /// ```
+    pub fn by(difference: f64) -> Self {
+        if difference > Self::EDGE {
+            Self::Improving
+        } else if difference < -Self::EDGE {
+            Self::Declining
+        } else {
+            Self::Stable
+        }
+    }
+
+    /// The trend of sessions in the order in which they ended, each productive or not; `None` for fewer than
+    /// [`FEWEST`](Self::FEWEST). Of an odd number the one in the middle is of the second half.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Trend;
+    /// assert_eq!(Trend::of(&[false, false, false, true, true, true]), Some(Trend::Improving));
+    /// assert_eq!(Trend::of(&[true; 5]), None);
+    /// ```
+    pub fn of(productive: &[bool]) -> Option<Self> {
+        let (first, second) = productive.split_at_checked(productive.len() / 2)?;
+        let share = |half: &[bool]| ratio(half.iter().filter(|one| **one).count() as u64, half.len() as u64);
+        (productive.len() >= Self::FEWEST).then(|| Self::between(share(first), share(second)))
+    }
+
+    /// `improving`, `stable` or `declining`.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Trend;
+    /// assert_eq!(Trend::Stable.name(), "stable");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Improving => "improving",
+            Self::Stable => "stable",
+            Self::Declining => "declining",
+        }
+    }
+}
