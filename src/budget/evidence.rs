@@ -114,15 +114,12 @@ fn run_costs(
         let sum = row.sum()?;
         let weighted = limits.weights.weigh(sum.counts());
         let mode = row.series.label("mode").and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
-        match row.series.conversation {
-            Some(conversation) => {
-                let cost = runs.entry((conversation.to_owned(), mode)).or_default();
-                *cost = cost.saturating_add(weighted);
-            }
-            None => {
-                let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
-                single.extend((0..count.min(100)).map(|_| (mode, weighted / count)));
-            }
+        if let Some(conversation) = row.series.conversation {
+            let cost = runs.entry((conversation.to_owned(), mode)).or_default();
+            *cost = cost.saturating_add(weighted);
+        } else {
+            let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
+            single.extend((0..count.min(100)).map(|_| (mode, weighted / count)));
         }
         GO_ON
     })?;

@@ -137,13 +137,13 @@ impl Rung {
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mode, left) = (self.mode, self.left.whole());
-        let (word, more) = match mode {
+        let (word, consequence) = match mode {
             Mode::Wait => ("Budget exhausted", ""),
             Mode::Review => ("Low budget", " - conservative mode"),
             Mode::Implement => ("Normal budget", ""),
             Mode::Deep => ("Ample budget", " - full capability"),
         };
-        write!(f, "{mode}:{left}:{word} ({left}% remaining){more}")
+        write!(f, "{mode}:{left}:{word} ({left}% remaining){consequence}")
     }
 }
 

@@ -20,16 +20,14 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
             trail.push("no budget mode is set: session_only".to_owned());
             BudgetMode::default()
         }
-        Some(text) => match text.parse::<BudgetMode>() {
-            Ok(mode) => {
-                trail.push(format!("the budget mode is set: {}", mode.name()));
-                mode
-            }
-            Err(_) => {
-                trail.push(format!("`{text}` is no budget mode: session_only"));
-                BudgetMode::default()
-            }
-        },
+        Some(text) => {
+            let known = text.parse::<BudgetMode>();
+            trail.push(match &known {
+                Ok(mode) => format!("the budget mode is set: {}", mode.name()),
+                Err(_) => format!("`{text}` is no budget mode: session_only"),
+            });
+            known.unwrap_or_default()
+        }
     };
     if unlimited {
         trail.push("the quota is declared unlimited: disabled".to_owned());
@@ -79,6 +77,11 @@ pub struct Settings {
 /// How long a successful probe holds when nothing is set, in minutes.
 const PREFLIGHT_MINUTES: u32 = 10;
 
+/// What stands under a name; `null` when nothing does.
+fn at<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 /// A number that was written as one, or as text.
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -100,20 +103,20 @@ impl Settings {
     /// ```
     pub fn from_json(settings: &Value) -> Self {
         let mut found = Self { preflight_minutes: PREFLIGHT_MINUTES, ..Self::default() };
-        let usage = found.section(settings, "usage");
-        let budget = found.section(settings, "budget");
-        found.mode(&usage["budget_mode"]);
-        found.unlimited = found.flag("unlimited_quota", &usage["unlimited_quota"], &settings["unlimited_quota"]);
-        found.session_limit = found.count("usage.session_token_limit", &usage["session_token_limit"]);
-        found.weekly_limit = found.count("usage.weekly_token_limit", &usage["weekly_token_limit"]);
-        found.rungs(&budget["warn_at_percent"], &budget["stop_at_percent"]);
-        found.source(&usage["authoritative_source"]);
-        let stale = &usage["authoritative_max_staleness_seconds"];
+        let usage = &found.section(settings, "usage");
+        let budget = &found.section(settings, "budget");
+        found.mode(at(usage, "budget_mode"));
+        found.unlimited = found.flag("unlimited_quota", at(usage, "unlimited_quota"), at(settings, "unlimited_quota"));
+        found.session_limit = found.count("usage.session_token_limit", at(usage, "session_token_limit"));
+        found.weekly_limit = found.count("usage.weekly_token_limit", at(usage, "weekly_token_limit"));
+        found.rungs(at(budget, "warn_at_percent"), at(budget, "stop_at_percent"));
+        found.source(at(usage, "authoritative_source"));
+        let stale = at(usage, "authoritative_max_staleness_seconds");
         if !stale.is_null() {
             let seconds = number(stale).map_or(900.0, |seconds| seconds.clamp(1.0, f64::from(u32::MAX)));
             found.stale_after_seconds = Some(seconds as u32);
         }
-        let minutes = &settings["preflight_cache_minutes"];
+        let minutes = at(settings, "preflight_cache_minutes");
         if !minutes.is_null() {
             match number(minutes) {
                 Some(minutes) => found.preflight_minutes = minutes.clamp(0.0, f64::from(u32::MAX)) as u32,
@@ -129,7 +132,7 @@ impl Settings {
     }
 
     fn section(&mut self, settings: &Value, name: &str) -> Value {
-        match &settings[name] {
+        match at(settings, name) {
             section @ Value::Object(_) => section.clone(),
             Value::Null => Value::Null,
             other => {
@@ -196,15 +199,11 @@ impl Settings {
 
     fn source(&mut self, value: &Value) {
         let text = value.as_str().map(|text| text.trim().to_ascii_lowercase());
-        self.authoritative_source = match text.as_deref() {
-            Some(known @ ("auto" | "oauth_usage" | "off")) => known.to_owned(),
-            _ => {
-                if !value.is_null() {
-                    self.warn(format!("`usage.authoritative_source` is {value}: auto is used"));
-                }
-                "auto".to_owned()
-            }
-        };
+        let known = text.filter(|text| ["auto", "oauth_usage", "off"].contains(&text.as_str()));
+        if known.is_none() && !value.is_null() {
+            self.warn(format!("`usage.authoritative_source` is {value}: auto is used"));
+        }
+        self.authoritative_source = known.unwrap_or_else(|| "auto".to_owned());
     }
 
     /// The budget mode that holds for a provider, and why.

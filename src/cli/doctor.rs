@@ -23,7 +23,7 @@ pub(super) struct DoctorArgs {}
 
 /// One metered provider account.
 #[derive(Serialize)]
-struct Account {
+struct Checked {
     provider: String,
     account: Option<String>,
     windows: Vec<Drift>,
@@ -41,7 +41,7 @@ struct Finding {
 struct Report {
     ledger: String,
     position: Position,
-    accounts: Vec<Account>,
+    accounts: Vec<Checked>,
     findings: Vec<Finding>,
 }
 
@@ -75,7 +75,7 @@ fn gather(sight: &Sight<'_>, now: Timestamp, report: &mut Report) -> Result<(), 
             windows.extend(sight.drift(provider, account, kind, now)?);
         }
         find(provider, account, &windows, sight, now, &mut report.findings)?;
-        report.accounts.push(Account { provider: provider.to_owned(), account: account.map(str::to_owned), windows });
+        report.accounts.push(Checked { provider: provider.to_owned(), account: account.map(str::to_owned), windows });
     }
     Ok(())
 }

@@ -64,8 +64,11 @@ struct SetArgs {
     /// When weekly windows open: first-use, or a weekday, time and zone
     #[arg(long, value_name = "WHEN")]
     weekly_opens: Option<WeeklyOpens>,
-    /// Which windows gate this provider: full (session and week), session_only or disabled
-    #[arg(long, value_name = "MODE")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        help = "Which windows gate this provider: full (session and week), session_only or disabled"
+    )]
     budget_mode: Option<BudgetMode>,
     /// Only reviews from this percentage used on
     #[arg(long, value_name = "PERCENT")]

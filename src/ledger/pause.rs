@@ -81,7 +81,8 @@ impl Ledger {
     /// ledger.override_usage("anthropic", WindowKind::Session, "5".parse()?, "me", "the page says so", now.plus(1))?;
     /// let session = ledger.provider("anthropic", now.plus(1))?.session;
     /// assert_eq!(session.percent, Some("5".parse()?));
-    /// ledger.void(ledger.event(3)?.id, "misread", now.plus(2))?; // undone
+    /// let word = ledger.event(3)?.id;
+    /// ledger.void(word, "misread", now.plus(2))?; // undone
     /// assert_eq!(ledger.provider("anthropic", now.plus(2))?.session.percent, Some("90".parse()?));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
