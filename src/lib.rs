@@ -69,6 +69,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
+//! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `import` | by `cli` | `import`: the logs of Claude Code and Codex into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export.
@@ -93,6 +94,8 @@ mod report;
 pub mod store;
 pub mod time;
 mod tokens;
+#[cfg(feature = "tui")]
+pub mod tui;
 pub mod usage;
 mod view;
 mod window;
