@@ -35,6 +35,9 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
+    if context.json {
+        return Err(Failure::usage("watch has no answer in JSON: use `usage-ledger status --json`"));
+    }
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(Failure::usage("watch draws on a terminal: use `usage-ledger status` where there is none"));
     }
@@ -95,9 +98,6 @@ impl Desk for Place<'_> {
     }
 
     fn is_news(&mut self, scene: &Scene) -> Result<bool, String> {
-        if scene.past {
-            return Ok(false);
-        }
         if scene.position == Position::START {
             // A ledger that was not there may be there now.
             self.ledger = self.context.read().map_err(|failure| words(&failure))?;

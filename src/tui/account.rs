@@ -1,28 +1,24 @@
 //! One provider account: its windows as bars, and what is decided for it.
 
+mod bar;
+
 use ratatui::text::{Line, Span};
 
 use super::model::{Scene, State};
 use super::text::cut;
 use super::theme::Theme;
 use crate::ProviderStatus;
-use crate::cli::bars::{cells, made_of};
+use crate::cli::bars::made_of;
 use crate::cli::clock::duration;
-use crate::cli::output::{Plain, counted, grouped, used, wrapped};
+use crate::cli::output::{Plain, grouped, used, wrapped};
 use crate::cli::tint::{Tint, tint};
 use crate::cli::wording;
-use crate::event::Percent;
-use crate::time::Timestamp;
 use crate::usage::{Pool, WindowUsage};
 
-/// Cells of a bar where there is room.
-const CELLS: usize = 30;
 /// Columns of the names before what they name.
 const NAMES: usize = 10;
-/// Columns of a percentage, and of the word on the reset, long and short.
-const PERCENT: usize = 7;
-const RESET: usize = 18;
-const SHORT_RESET: usize = 9;
+/// What a line of the reason is worth; no other line is worth the same.
+const REASON: u8 = 3;
 
 /// How much is told of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +62,16 @@ impl<'s> Block<'s> {
             return vec![self.line()];
         }
         let mut lines = self.all();
-        while lines.len() > most {
+        let (mut cut_off, before) = (false, lines.len());
+        for _ in most..before {
             let least = lines.iter().map(|(worth, _)| *worth).min().unwrap_or(0);
             let Some(found) = lines.iter().rposition(|(worth, _)| *worth == least) else { break };
             lines.remove(found);
+            cut_off |= least == REASON;
+        }
+        // A sentence that lost its end says so.
+        if let Some((_, line)) = lines.iter_mut().rfind(|(worth, _)| cut_off && *worth == REASON) {
+            line.push_span(Span::styled(" …", self.theme.dim()));
         }
         lines.into_iter().map(|(_, line)| line).collect()
     }
@@ -149,17 +151,17 @@ impl<'s> Block<'s> {
         if usage.metered {
             lines.push((8, self.window("Session", &usage.session)));
             lines.push((2, self.made_of(&usage.session)));
-            lines.extend(self.said(&usage.session).map(|line| (3, line)));
+            lines.extend(self.said(&usage.session).map(|line| (4, line)));
             lines.push((7, self.window("Weekly", &usage.weekly)));
             lines.push((2, self.made_of(&usage.weekly)));
-            lines.extend(self.said(&usage.weekly).map(|line| (3, line)));
+            lines.extend(self.said(&usage.weekly).map(|line| (4, line)));
             lines.extend(usage.pools.iter().map(|pool| (4, self.pool(pool))));
             if usage.reserved > 0 {
-                lines.push((3, self.named("Reserved", &format!("{} limit tokens", grouped(usage.reserved)))));
+                lines.push((4, self.named("Reserved", &format!("{} limit tokens", grouped(usage.reserved)))));
             }
             lines.extend(self.refusal().map(|line| (7, line)));
             lines.push((6, self.mode(true)));
-            lines.extend(self.reason().map(|line| (3, line)));
+            lines.extend(self.reason().map(|line| (REASON, line)));
             lines.extend(self.burn().map(|line| (5, line)));
         } else {
             lines.extend(self.unmetered().into_iter().map(|line| (8, line)));
@@ -245,54 +247,5 @@ impl<'s> Block<'s> {
             _ => self.named("Duration", &format!("{} min", millis / 60_000)),
         });
         action.into_iter().chain(duration)
-    }
-
-    fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
-        if window.percent.is_some() {
-            return self.bar(name, window.percent, window.resets_at, "");
-        }
-        let known = match window.limit {
-            Some(limit) => format!("limit {}", counted(limit, "token")),
-            None => "no limit known".to_owned(),
-        };
-        let reset = self.reset(window.resets_at, RESET);
-        Line::from(vec![
-            Span::raw(format!("{name:<NAMES$}{known}")),
-            Span::styled(format!("  {reset}"), self.theme.dim()),
-        ])
-    }
-
-    fn reset(&self, at: Option<Timestamp>, room: usize) -> String {
-        match at {
-            None => "not open".to_owned(),
-            Some(at) if room >= RESET => format!("reset in {}", duration(self.scene.now, at)),
-            Some(at) => duration(self.scene.now, at),
-        }
-    }
-
-    /// `Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 3h 0m`; a long name shortens the rest.
-    fn bar(&self, name: &str, percent: Option<Percent>, reset: Option<Timestamp>, note: &str) -> Line<'static> {
-        let name = cut(name, (self.width / 2).max(NAMES) - 1);
-        let name = format!("{name}{}", " ".repeat(NAMES.saturating_sub(Span::raw(name.as_str()).width()).max(1)));
-        let left = self.width.saturating_sub(Span::raw(name.as_str()).width() + PERCENT);
-        let (wide, room) = match left {
-            _ if left >= CELLS + RESET => (CELLS, RESET),
-            _ if left >= 8 + SHORT_RESET => ((left - SHORT_RESET).min(CELLS), SHORT_RESET),
-            _ => (left.min(CELLS), 0),
-        };
-        let Some(percent) = percent else {
-            return Line::from(format!("{name}not told  {}{note}", self.reset(reset, room)));
-        };
-        let (style, filled) = (self.theme.tint(tint(percent)), cells(percent, wide));
-        let mut line = Line::from(vec![
-            Span::raw(name),
-            Span::styled("█".repeat(filled), style),
-            Span::styled("░".repeat(wide - filled), self.theme.dim()),
-            Span::styled(format!(" {percent:>5}%"), style),
-        ]);
-        if room > 0 {
-            line.push_span(Span::styled(format!("  {}{note}", self.reset(reset, room)), self.theme.dim()));
-        }
-        line
     }
 }

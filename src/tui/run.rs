@@ -59,7 +59,9 @@ fn watch(
             Some(action) => state.message = Some(desk.act(action).unwrap_or_else(|error| error)),
             None => {}
         }
-        if acted || looked.elapsed() >= interval || desk.is_news(&state.scene) == Ok(true) {
+        // The past stays what it was.
+        let live = !state.scene.past;
+        if acted || live && (looked.elapsed() >= interval || desk.is_news(&state.scene) == Ok(true)) {
             looked = Instant::now();
             match desk.look() {
                 Ok(scene) => state.show(scene),

@@ -38,8 +38,8 @@ fn strip(scene: &Scene, cells: usize) -> Vec<Option<usize>> {
         let name = match (done.checked_sub(1), timeline.first()) {
             (Some(last), _) => timeline.get(last).map(|switch| switch.switch.to.as_str()),
             (None, Some(first)) => first.switch.from.as_ref().map(crate::ProviderId::as_str),
-            // Without a switch one provider was worked with all the time.
-            (None, None) => scene.status.active_provider.as_deref(),
+            // Without a switch nobody said who was worked with.
+            (None, None) => None,
         };
         name.map(|name| scene.number(name))
     };

@@ -1,10 +1,11 @@
 //! What the terminal shows.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![cfg_attr(not(feature = "tui"), allow(dead_code, unused_imports))]
 
 use serde_json::Value;
-use usage_ledger::event::Percent;
-use usage_ledger::time::MINUTE;
+use usage_ledger::event::{LimitSet, Percent};
+use usage_ledger::time::{HOUR, MINUTE};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 
 use super::{Checked, holds, unknown_value};
@@ -67,6 +68,22 @@ mod shown {
         same(found, expect.clone())
     }
 
+    /// What the seed says where nothing was recorded, and what we do: there is no such file.
+    const SEED_NOTHING: &str = "no usage.md yet";
+    const NOTHING: &str = "nothing recorded yet";
+
+    /// A ledger whose session is used up at a rate, in percent a minute: five uses of the last twenty minutes.
+    fn burning(provider: &str, rate: f64, now: Timestamp) -> Ledger {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let provider = ProviderId::resolve(provider).unwrap();
+        ledger.set_limit(LimitSet::new(provider.as_str()).unwrap().session(1_000_000), now.plus(-HOUR)).unwrap();
+        for ago in [20, 15, 10, 5, 0] {
+            let tokens = (rate * 20.0 / 5.0 * 10_000.0).round() as u64;
+            ledger.record(TokenRecord::new(provider.as_str(), "m").input(tokens), now.plus(-ago * MINUTE)).unwrap();
+        }
+        ledger
+    }
+
     /// The last run of an activity, as a record of the provider.
     fn last_run(ledger: &mut Ledger, provider: &str, now: Timestamp, given: &Value) {
         let (action, minutes) = (given["last_action"].as_str(), given["duration_minutes"].as_u64());
@@ -81,8 +98,15 @@ mod shown {
     }
 
     pub fn usage(ledger: &mut Ledger, provider: &str, now: Timestamp, given: &Value, expect: &Value) -> Checked {
+        if let Some(rate) = given.as_object().unwrap().iter().find(|(name, _)| name.starts_with("burn")) {
+            *ledger = burning(provider, rate.1.as_f64().unwrap_or_default(), now);
+        }
         last_run(ledger, provider, now, given);
-        let panel = tui::panel(&ledger.sight().unwrap(), provider, now, Zone::UTC, WIDTH).unwrap();
+        let mut panel = tui::panel(&ledger.sight().unwrap(), provider, now, Zone::UTC, WIDTH).unwrap();
+        if expect["contains"].to_string().contains(SEED_NOTHING) {
+            let mut nothing = Ledger::in_memory().unwrap();
+            panel = tui::render(&nothing.sight().unwrap(), now, Zone::UTC, (WIDTH, 20)).unwrap();
+        }
         let words = |name: &str| -> Vec<String> {
             let texts = expect[name].as_array().into_iter().flatten();
             // An alias is shown as the provider it stands for, and a ledger without events has no file to miss.
@@ -103,7 +127,7 @@ mod shown {
 
     /// Percentages are told without a blank.
     fn shown(text: &str) -> String {
-        text.replace(" %", "%")
+        text.replace(" %", "%").replace(SEED_NOTHING, NOTHING)
     }
 
     /// Whether a line is one that a case describes: `Session bar 25 % reset in 3h` is a line that begins with the
