@@ -70,6 +70,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
+//! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `import` | by `cli` | `import`: the logs of Claude Code and Codex, and Koan's rows, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export.
@@ -96,6 +97,8 @@ pub mod short;
 pub mod store;
 pub mod time;
 mod tokens;
+#[cfg(feature = "tui")]
+pub mod tui;
 pub mod usage;
 mod view;
 mod window;

@@ -160,3 +160,37 @@ fn limits_hold_and_can_be_taken_back() {
     let then = desk.json(&["--as-of", "1", "limit", "show"]);
     assert_eq!(then["limits"][0]["session"]["limit"], 1_000);
 }
+
+#[test]
+fn everything_that_the_dashboard_shows() {
+    let desk = Desk::new();
+    desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "1000000"]);
+    for minute in ["00", "06", "12", "18", "24"] {
+        let now = format!("2026-06-10T09:{minute}:00Z");
+        desk.at(&now, &["record", "--provider", "anthropic", "--input", "20000"]);
+    }
+    let document = r#"{"rate_limits":{"five_hour":{"used_percentage":70,"resets_at":1781100000},
+        "seven_day_opus":{"used_percentage":7,"resets_at":1781352000}}}"#;
+    let observe = ["--now", "2026-06-10T09:25:00Z", "quota", "observe", "--format", "claude-statusline"];
+    desk.fed(document, &observe);
+    desk.at("2026-06-10T09:26:00Z", &["reserve", "anthropic", "20000", "--for", "30m"]);
+    desk.at("2026-06-10T09:27:00Z", &["pause", "--for", "1h", "--note", "lunch"]);
+    let text = desk.ok(&["--now", "2026-06-10T09:30:00Z", "status"]);
+    for part in [
+        "paused since 2026-06-10 09:27 (timed, lunch), goes on in 57m (2026-06-10 10:27)\n\n",
+        "  seven_day_opus 7d\n           [#-------------------]    7 %  resets in 3d 2h (2026-06-13 12:00)\n",
+        "  reserved 20,000 limit tokens for calls in progress\n",
+        "  burn     0.33%/min, used up in 1h 30m (11:00), 3h 0m before it resets\n",
+        "  mode     wait (gated)\n           work is paused (timed)",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    desk.at("2026-06-10T09:40:00Z", &["override", "anthropic", "--used", "32", "--author", "me"]);
+    let text = desk.ok(&["--now", "2026-06-10T09:45:00Z", "status"]);
+    assert!(text.contains("           me said 32 % 5m ago; the provider said 70 % 20m ago (old)\n"), "{text}");
+    let lone = Desk::new();
+    lone.ok(&["record", "--provider", "anthropic", "--input", "1"]);
+    let text = lone.ok(&["status"]);
+    assert!(text.contains("  1 warning: see `usage-ledger gate anthropic --explain`\n"), "{text}");
+}

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     audit, correct, doctor, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report,
-    reserve, scan_output, shell, show, status, switch,
+    reserve, scan_output, shell, show, status, statusline, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -70,6 +70,9 @@ fn as_of(text: &str) -> Result<AsOf, String> {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Status(status::StatusArgs),
+    #[cfg(feature = "tui")]
+    Watch(super::watch::WatchArgs),
+    Statusline(statusline::StatuslineArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),
     ScanOutput(scan_output::ScanOutputArgs),

@@ -2,9 +2,10 @@
 
 use super::clock::{duration, short};
 use super::output::{counted, grouped, used};
+use super::wording;
 use crate::event::Percent;
 use crate::time::{Timestamp, Zone};
-use crate::usage::{Basis, WindowUsage};
+use crate::usage::{Basis, Pool, WindowUsage};
 
 /// Cells of a bar.
 const CELLS: u32 = 20;
@@ -15,6 +16,25 @@ fn bar(percent: Percent) -> String {
     let filled = usize::try_from(filled).unwrap_or(0);
     let open = usize::try_from(CELLS).unwrap_or(0) - filled;
     format!("[{}{}]", "#".repeat(filled), "-".repeat(open))
+}
+
+/// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
+pub(crate) fn cells(percent: Percent, width: usize) -> usize {
+    const WHOLE: u128 = 100 * 100;
+    let parts = u128::from(percent.hundredths()).min(WHOLE) * width as u128;
+    let (cells, rest) = (parts / WHOLE, parts % WHOLE);
+    let up = 2 * rest > WHOLE || (2 * rest == WHOLE && cells % 2 == 1);
+    usize::try_from(cells).unwrap_or(width) + usize::from(up)
+}
+
+/// A pool of quota of its own, as a window's first line.
+pub(super) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
+    let percent = pool.percent.map_or_else(|| "not told".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
+    let reset = pool.resets_at.map(|at| format!("  resets in {} ({})", duration(now, at), short(at, zone)));
+    let old = if pool.stale { " (old)" } else { "" };
+    let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
+    // A long name has a line of its own.
+    if name.chars().count() < 9 { format!("  {name:<9}{told}") } else { format!("  {name}\n  {:<9}{told}", "") }
 }
 
 /// When a window ends, and how long that is from now.
@@ -34,8 +54,13 @@ pub(super) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone
         (None, None) => format!("no limit known, {reset}"),
         (None, Some(_)) => reset,
     };
+    [format!("  {name:<9}{full}"), format!("  {:<9}{}", "", made_of(window))]
+}
+
+/// A window's tokens, and what they rest on: `401,000 of 500,000 (estimated), 401,000 tokens in 2 requests`.
+pub(crate) fn made_of(window: &WindowUsage) -> String {
     let usage = &window.usage;
-    let made_of = match window.limit {
+    match window.limit {
         Some(limit) if window.basis != Basis::Unmetered => format!(
             "{} of {} ({}), {} in {}",
             grouped(window.weighted),
@@ -46,8 +71,7 @@ pub(super) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone
         ),
         _ if window.basis == Basis::Observed => format!("{} (observed)", used(usage)),
         _ => used(usage),
-    };
-    [format!("  {name:<9}{full}"), format!("  {:<9}{made_of}", "")]
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(super) fn range(
 }
 
 /// A time with the zone's offset, to be read and to be given back: `2026-11-23T20:58:11+01:00`.
-pub(super) fn full(at: Timestamp, zone: Zone) -> String {
+pub(crate) fn full(at: Timestamp, zone: Zone) -> String {
     let local = zone.local(at);
     let seconds = local.and_utc().timestamp() - at.millis().div_euclid(SECOND);
     let sign = if seconds < 0 { '-' } else { '+' };
@@ -80,12 +80,12 @@ pub(super) fn full(at: Timestamp, zone: Zone) -> String {
 }
 
 /// A time at a glance: `2026-11-23 20:58`.
-pub(super) fn short(at: Timestamp, zone: Zone) -> String {
+pub(crate) fn short(at: Timestamp, zone: Zone) -> String {
     zone.local(at).format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// How long it is from one instant to a later one, in its two largest units.
-pub(super) fn duration(from: Timestamp, to: Timestamp) -> String {
+pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
     let millis = to.millis().saturating_sub(from.millis()).max(0);
     let (days, hours, minutes) = (millis / DAY, millis % DAY / HOUR, millis % HOUR / MINUTE);
     match (days, hours, minutes) {

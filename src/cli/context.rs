@@ -86,6 +86,11 @@ impl Context {
         if exists(&self.path()?)? { self.write() } else { self.read() }
     }
 
+    /// Whether the past is asked about.
+    pub const fn is_past(&self) -> bool {
+        self.globals.as_of.is_some()
+    }
+
     pub fn refuse_as_of(&self, why: &str) -> Result<(), Failure> {
         match self.globals.as_of {
             None => Ok(()),

@@ -59,7 +59,8 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> Option<String> {
+    /// What happened, where that was not told already.
+    pub fn message(&self) -> Option<String> {
         match self {
             Self::Ledger(error) | Self::Unreachable(error) => Some(with_sources(error)),
             Self::Line { number, error } => Some(format!("line {number}: {error}; nothing was written")),

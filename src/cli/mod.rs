@@ -4,8 +4,8 @@
 
 mod args;
 mod audit;
-mod bars;
-mod clock;
+pub(crate) mod bars;
+pub(crate) mod clock;
 mod context;
 mod correct;
 mod csv;
@@ -20,7 +20,7 @@ mod json_line;
 mod limit;
 mod lines;
 mod log;
-mod output;
+pub(crate) mod output;
 mod override_usage;
 mod pause;
 mod policy;
@@ -35,9 +35,16 @@ mod scan_output;
 mod shell;
 mod show;
 mod status;
-mod summary;
+mod statusline;
+pub(crate) mod summary;
 mod switch;
 mod target;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard
+pub(crate) mod tint;
+#[cfg(feature = "tui")]
+mod watch;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
+pub(crate) mod wording;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -68,6 +75,11 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Whether colours are wanted: not when the environment or the command line says no.
+fn colours(refused: bool) -> bool {
+    !refused && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn finish(done: Result<(), Failure>) -> ExitCode {
@@ -101,6 +113,9 @@ fn run(line: Line) -> Result<(), Failure> {
 fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Status(args) => status::run(&args, context, out),
+        #[cfg(feature = "tui")]
+        Command::Watch(args) => watch::run(&args, context),
+        Command::Statusline(args) => statusline::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),
         Command::Switch(args) => switch::run(&args, context, out),
         Command::ScanOutput(args) => scan_output::run(&args, context, out),

@@ -35,7 +35,7 @@ pub(super) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fa
 }
 
 /// A number with its thousands apart: `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -48,17 +48,17 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 request`, `2 requests`.
-pub(super) fn counted(number: u64, one: &str) -> String {
+pub(crate) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// `401,000 tokens, 2 requests`.
-pub(super) fn used(usage: &Usage) -> String {
+pub(crate) fn used(usage: &Usage) -> String {
     format!("{}, {}", counted(usage.tokens.total(), "token"), counted(usage.requests, "request"))
 }
 
 /// A text from outside as it may stand on a terminal: on one line, without control characters.
-pub(super) struct Plain<'a>(pub &'a str);
+pub(crate) struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,7 @@ impl fmt::Display for Plain<'_> {
 }
 
 /// A text on lines of at most so many characters, as far as its words allow.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -126,7 +126,7 @@ impl Receipt {
 }
 
 /// A number in at most six characters, cut off and not rounded: `9,999`, `12.3k`, `1.37B`.
-pub(super) fn scaled(number: u64) -> String {
+pub(crate) fn scaled(number: u64) -> String {
     let mut unit = 1_000;
     let mut names = ["k", "M", "B", "T", "P", "E"].into_iter();
     let mut name = names.next().unwrap_or_default();

@@ -9,7 +9,8 @@ use super::bars;
 use super::clock::short;
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Answer, Plain, used, wrapped};
+use super::output::{Answer, Plain, counted, used, wrapped};
+use super::wording;
 use crate::budget::{ProviderStatus, Status};
 use crate::event::Position;
 use crate::time::{Timestamp, Zone};
@@ -54,6 +55,12 @@ pub(super) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     if args.since_switch {
         return since_switch(&status, zone, out);
     }
+    if let Some(pause) = &status.paused {
+        for line in wrapped(&wording::pause(pause, now, zone), 80) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
     for provider in &status.providers {
         one(provider, &status, now, zone, out)?;
     }
@@ -82,14 +89,42 @@ fn one(
     for (name, window) in [("session", &usage.session), ("weekly", &usage.weekly)] {
         let [first, second] = bars::lines(name, window, now, zone);
         writeln!(out, "{first}\n{second}")?;
+        if let Some(said) = wording::said(window, now).filter(|_| usage.metered) {
+            told("", &said, out)?;
+        }
+    }
+    for pool in &usage.pools {
+        writeln!(out, "{}", bars::pool(pool, now, zone))?;
+    }
+    if usage.reserved > 0 {
+        writeln!(out, "  reserved {} for calls in progress", counted(usage.reserved, "limit token"))?;
     }
     writeln!(out, "  all time {}", used(&usage.all_time))?;
+    if let Some(refused) = &usage.exhausted {
+        told("refused", &wording::refusal(refused, now, zone), out)?;
+    }
+    if let Some(burn) = &verdict.burn {
+        let outlook = wording::outlook(burn, usage.session.resets_at, now, zone);
+        told("burn", &[Some(wording::rate(burn)), outlook].into_iter().flatten().collect::<Vec<_>>().join(", "), out)?;
+    }
     let gate = if verdict.gated { " (gated)" } else { "" };
     writeln!(out, "  mode     {}{gate}", verdict.mode.name())?;
     for line in wrapped(&Plain(&verdict.reason).to_string(), 69) {
         writeln!(out, "           {line}")?;
     }
+    if !verdict.warnings.is_empty() {
+        let count = counted(verdict.warnings.len() as u64, "warning");
+        writeln!(out, "  {count}: see `usage-ledger gate {} --explain`", usage.provider)?;
+    }
     Ok(writeln!(out)?)
+}
+
+/// A text behind its name, its further lines under the first.
+fn told(name: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    for (number, line) in wrapped(text, 69).into_iter().enumerate() {
+        writeln!(out, "  {:<9}{line}", if number == 0 { name } else { "" })?;
+    }
+    Ok(())
 }
 
 fn switches(status: &Status, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use crate::event::{LimitSet, Payload, TokenRecord};
 use crate::tokens::TokenClass;
 
 /// A summary of an event's data, on one line and without control characters.
-pub(super) fn summary(payload: &Payload) -> String {
+pub(crate) fn summary(payload: &Payload) -> String {
     Plain(&raw(payload)).to_string()
 }
 

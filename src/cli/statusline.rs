@@ -1,0 +1,227 @@
+//! `statusline`: one line for a prompt or an agent's status line.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::bars::cells;
+use super::context::Context;
+use super::failure::{Failure, say};
+use super::output::{Answer, Plain, scaled};
+use super::tint::tint;
+use super::wording::length;
+use crate::ProviderStatus;
+use crate::budget::Ask;
+use crate::duration_text::countdown;
+use crate::event::Percent;
+use crate::ledger::Sight;
+use crate::observe::{self, Format};
+use crate::provider::ProviderId;
+use crate::report::{Report, ReportKey};
+use crate::time::{MINUTE, Timestamp};
+use crate::usage::{Pause, WindowUsage, accounts, active_provider, paused};
+
+/// Longest document accepted, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// How long to wait for a document: an agent has it ready.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Cells of the bar.
+const CELLS: usize = 8;
+
+/// Print one line for a status line: windows, mode, today's tokens
+///
+/// It takes the JSON that Claude Code writes to its statusLine command, and records the windows it tells of when they
+/// changed. It never fails: what goes wrong is said on stderr.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger statusline --provider openai\n  \
+    in Claude Code's settings.json: \"statusLine\": {\"type\": \"command\", \"command\": \"usage-ledger statusline\"}")]
+pub(super) struct StatuslineArgs {
+    /// The provider [default: the one a document is from, else the active one]
+    #[arg(long)]
+    provider: Option<ProviderId>,
+    /// The account, when there are several
+    #[arg(long)]
+    account: Option<String>,
+    /// Do not record what the document tells
+    #[arg(long)]
+    no_record: bool,
+    /// Use no characters but ASCII
+    #[arg(long)]
+    ascii: bool,
+    #[arg(long, help = "Use no colours [env: NO_COLOR]")]
+    no_color: bool,
+}
+
+/// What the line says.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    status: ProviderStatus,
+    tokens_today: u64,
+    paused: Option<Pause>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+pub(super) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let told = tell(args, context);
+    if context.json
+        && let Ok(Some(told)) = &told
+    {
+        return Answer::new(told).write(out);
+    }
+    let line = match told {
+        Ok(Some(told)) => Style::of(args).line(&told),
+        Ok(None) => "usage-ledger: nothing recorded yet".to_owned(),
+        Err(failure) => {
+            failure.message().iter().for_each(|message| say(message));
+            "usage-ledger: not available".to_owned()
+        }
+    };
+    Ok(writeln!(out, "{line}")?)
+}
+
+/// The document on stdin, if there is one; whoever keeps it open and writes nothing is not waited for.
+fn document() -> Option<String> {
+    if io::stdin().is_terminal() {
+        return None;
+    }
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
+        // Nobody listens any more when it took too long.
+        let _ = send.send(read.map(|_| text));
+    });
+    match receive.recv_timeout(PATIENCE).ok()? {
+        Ok(text) if text.len() as u64 > LONGEST => {
+            say(&format!("the document is longer than {LONGEST} bytes: left out"));
+            None
+        }
+        Ok(text) => Some(text).filter(|text| !text.trim().is_empty()),
+        Err(error) => {
+            say(&format!("the document cannot be read ({error}): left out"));
+            None
+        }
+    }
+}
+
+fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<Told>, Failure> {
+    let (document, now) = (document(), context.now());
+    let observed = document.as_ref().and_then(|text| match observe::observe(Format::ClaudeStatusline, text, now) {
+        Ok(observed) => Some(observed.of(None, args.account.as_deref())),
+        Err(error) => {
+            say(&error.to_string());
+            None
+        }
+    });
+    let from_claude = observed.is_some().then(|| Format::ClaudeStatusline.provider());
+    let records = !args.no_record && !context.is_past();
+    let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
+    let mut ledger = if news.is_some() { context.write()? } else { context.read()? };
+    if let Some(news) = news
+        && let Err(error) = ledger.observe(news, now, now)
+    {
+        say(&format!("what the document tells was not recorded: {error}"));
+    }
+    let sight = context.sight(&mut ledger)?;
+    let now = context.now_of(&sight);
+    let named = args.provider.as_ref().map(ProviderId::as_str).or(from_claude).map(str::to_owned);
+    let Some(provider) = named.map_or_else(|| active_provider(sight.view(), now), |named| Ok(Some(named)))? else {
+        return Ok(None);
+    };
+    let provider = ProviderId::resolve(&provider)?;
+    Ok(Some(ask(&sight, provider.as_str(), args.account.as_deref(), now, context)?))
+}
+
+fn ask(
+    sight: &Sight<'_>,
+    provider: &str,
+    account: Option<&str>,
+    now: Timestamp,
+    context: &Context,
+) -> Result<Told, Failure> {
+    let known = accounts(sight.view())?;
+    let own = || known.iter().filter(|one| one.provider == provider);
+    // Of a provider whose only account has a name, that one is meant.
+    let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
+    let account = account.or(only);
+    let mut ask = Ask::new(provider)?;
+    if let Some(account) = account {
+        ask = ask.account(account);
+    }
+    let status = ProviderStatus { usage: sight.account(provider, account, now)?, budget: sight.gate(&ask, now)? };
+    let zone = context.zone();
+    let mut today = Report::by_all([]).tz(zone).since(zone.start_of_day(zone.day(now)));
+    today = today.only(ReportKey::Provider, provider)?;
+    if let Some(account) = account {
+        today = today.only(ReportKey::Account, account)?;
+    }
+    let tokens_today = sight.report(&today)?.total.tokens.total();
+    Ok(Told { status, tokens_today, paused: paused(sight.view(), now)?, now })
+}
+
+/// How the line looks.
+struct Style {
+    ascii: bool,
+    colour: bool,
+}
+
+impl Style {
+    fn of(args: &StatuslineArgs) -> Self {
+        Self { ascii: args.ascii, colour: super::colours(args.no_color) }
+    }
+
+    /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today`
+    fn line(&self, told: &Told) -> String {
+        let (usage, verdict) = (&told.status.usage, &told.status.budget);
+        let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let mut parts = Vec::new();
+        let head = format!("{}{account}", usage.provider);
+        if usage.metered {
+            parts.push(format!("{head} {}", self.window("5h", &usage.session, true, told.now)));
+            parts.push(self.window("7d", &usage.weekly, false, told.now));
+        } else {
+            parts.push(format!("{head} no API quota"));
+        }
+        let wait = verdict.resumes_at.filter(|_| verdict.gated);
+        let wait = wait.map(|at| format!(" {}", countdown(Some(at.millis() - told.now.millis()))));
+        parts.push(format!("{}{}", verdict.mode, wait.unwrap_or_default()));
+        parts.extend(told.paused.as_ref().map(|pause| format!("paused ({})", Plain(&pause.reason))));
+        parts.push(format!("{} tok today", scaled(told.tokens_today)));
+        let line = parts.join(if self.ascii { " | " } else { " · " });
+        if self.ascii { line.chars().map(|char| if char.is_ascii() { char } else { '?' }).collect() } else { line }
+    }
+
+    /// A window by its length, the usual one while it is not open; `whole` with its bar and the time to its reset.
+    fn window(&self, usual: &str, window: &WindowUsage, whole: bool, now: Timestamp) -> String {
+        let span = window.started_at.zip(window.resets_at).map(|(start, end)| (end.millis() - start.millis()) / MINUTE);
+        let known = span.and_then(|span| u32::try_from(span).ok()).filter(|span| span % 60 == 0).map(length);
+        let name = known.unwrap_or_else(|| usual.to_owned());
+        let Some(percent) = window.percent else {
+            return format!("{name} {} tok", scaled(window.usage.tokens.total()));
+        };
+        let shown = self.painted(&format!("{percent}%"), percent);
+        if !whole {
+            return format!("{name} {shown}");
+        }
+        let left = window.resets_at.map(|end| format!(" {}", countdown(Some(end.millis() - now.millis()))));
+        format!("{name} {shown} {}{}", self.bar(percent), left.unwrap_or_default())
+    }
+
+    fn bar(&self, percent: Percent) -> String {
+        let filled = cells(percent, CELLS);
+        let (full, empty, open, close) = if self.ascii { ("#", "-", "[", "]") } else { ("█", "░", "▕", "▏") };
+        let bar = format!("{}{}", full.repeat(filled), empty.repeat(CELLS - filled));
+        format!("{open}{}{close}", self.painted(&bar, percent))
+    }
+
+    fn painted(&self, text: &str, percent: Percent) -> String {
+        if self.colour { format!("\u{1b}[38;5;{}m{text}\u{1b}[0m", tint(percent).colour()) } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,251 @@
+//! One provider account: its windows as bars, and what is decided for it.
+
+mod bar;
+
+use ratatui::text::{Line, Span};
+
+use super::model::{Scene, State};
+use super::text::cut;
+use super::theme::Theme;
+use crate::ProviderStatus;
+use crate::cli::bars::made_of;
+use crate::cli::clock::duration;
+use crate::cli::output::{Plain, grouped, used, wrapped};
+use crate::cli::tint::{Tint, tint};
+use crate::cli::wording;
+use crate::usage::{Pool, WindowUsage};
+
+/// Columns of the names before what they name.
+const NAMES: usize = 10;
+/// What a line of the reason is worth; no other line is worth the same.
+const REASON: u8 = 3;
+
+/// How much is told of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    Line,
+    Bars,
+    All,
+}
+
+/// The lines of one account.
+pub(super) struct Block<'s> {
+    scene: &'s Scene,
+    one: &'s ProviderStatus,
+    number: usize,
+    selected: bool,
+    width: usize,
+    theme: Theme,
+}
+
+impl<'s> Block<'s> {
+    pub fn of(state: &'s State, number: usize, width: usize, theme: Theme) -> Option<Self> {
+        let one = state.scene.status.providers.get(number)?;
+        Some(Self { scene: &state.scene, one, number, selected: number == state.selected, width, theme })
+    }
+
+    pub fn lines(&self, detail: Detail) -> Vec<Line<'static>> {
+        match detail {
+            Detail::Line => vec![self.line()],
+            Detail::Bars => {
+                let mut lines = self.bars();
+                lines.insert(0, self.title());
+                lines
+            }
+            Detail::All => self.all().into_iter().map(|(_, line)| line).collect(),
+        }
+    }
+
+    /// The lines worth most, at most so many.
+    pub fn trimmed(&self, most: usize) -> Vec<Line<'static>> {
+        if most < 2 {
+            return vec![self.line()];
+        }
+        let mut lines = self.all();
+        let (mut cut_off, before) = (false, lines.len());
+        for _ in most..before {
+            let least = lines.iter().map(|(worth, _)| *worth).min().unwrap_or(0);
+            let Some(found) = lines.iter().rposition(|(worth, _)| *worth == least) else { break };
+            lines.remove(found);
+            cut_off |= least == REASON;
+        }
+        // A sentence that lost its end says so.
+        if let Some((_, line)) = lines.iter_mut().rfind(|(worth, _)| cut_off && *worth == REASON) {
+            line.push_span(Span::styled(" …", self.theme.dim()));
+        }
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    fn mark(&self) -> Span<'static> {
+        Span::styled(if self.selected { "▶ " } else { "  " }, self.theme.good())
+    }
+
+    fn name(&self) -> Span<'static> {
+        let usage = &self.one.usage;
+        let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let style = self.theme.provider(self.scene.number(&usage.provider));
+        Span::styled(format!("{}{account}", usage.provider), style.add_modifier(ratatui::style::Modifier::BOLD))
+    }
+
+    fn title(&self) -> Line<'static> {
+        let usage = &self.one.usage;
+        let mut line = Line::from(vec![self.mark(), self.name()]);
+        if self.scene.status.active_provider.as_ref() == Some(&usage.provider) {
+            line.push_span(Span::styled("  active", self.theme.good()));
+        }
+        if !usage.declared {
+            line.push_span(Span::styled("  undeclared", self.theme.dim()));
+        }
+        line
+    }
+
+    /// `anthropic  5h 42%  7d 61%  deep`
+    fn line(&self) -> Line<'static> {
+        let mut line = Line::from(vec![self.mark(), self.name()]);
+        let usage = &self.one.usage;
+        if usage.metered {
+            for (name, window) in [("session", &usage.session), ("weekly", &usage.weekly)] {
+                if let Some(percent) = window.percent {
+                    line.push_span(Span::styled(format!("  {name} {percent}%"), self.theme.tint(tint(percent))));
+                }
+            }
+        } else {
+            line.push_span(Span::styled("  no API quota", self.theme.dim()));
+        }
+        line.push_span(Span::raw(format!("  {}", self.one.budget.mode)));
+        if usage.exhausted.is_some() {
+            line.push_span(Span::styled("  exhausted", self.theme.bad()));
+        }
+        line
+    }
+
+    fn bars(&self) -> Vec<Line<'static>> {
+        let usage = &self.one.usage;
+        if !usage.metered {
+            return self.unmetered();
+        }
+        let mut lines = vec![self.window("Session", &usage.session), self.window("Weekly", &usage.weekly)];
+        lines.extend(self.refusal());
+        lines.push(self.mode(false));
+        lines
+    }
+
+    /// A provider without a quota: nothing fills up, and nothing is to be overridden.
+    fn unmetered(&self) -> Vec<Line<'static>> {
+        let dim = self.theme.dim();
+        vec![
+            Line::styled("Session    no API quota", dim),
+            Line::styled("Weekly     no API quota", dim),
+            Line::from(vec![
+                Span::raw(format!("{:<NAMES$}", "Mode")),
+                Span::styled(self.one.budget.mode.name(), self.theme.good()),
+                Span::styled(format!("  (budget disabled for {})", self.one.usage.provider), dim),
+            ]),
+        ]
+    }
+
+    /// All that is told, each line with what it is worth: the least go first where there is no room.
+    fn all(&self) -> Vec<(u8, Line<'static>)> {
+        let (usage, verdict) = (&self.one.usage, &self.one.budget);
+        let mut lines = vec![(9, self.title())];
+        if usage.metered {
+            lines.push((8, self.window("Session", &usage.session)));
+            lines.push((2, self.made_of(&usage.session)));
+            lines.extend(self.said(&usage.session).map(|line| (4, line)));
+            lines.push((7, self.window("Weekly", &usage.weekly)));
+            lines.push((2, self.made_of(&usage.weekly)));
+            lines.extend(self.said(&usage.weekly).map(|line| (4, line)));
+            lines.extend(usage.pools.iter().map(|pool| (4, self.pool(pool))));
+            if usage.reserved > 0 {
+                lines.push((4, self.named("Reserved", &format!("{} limit tokens", grouped(usage.reserved)))));
+            }
+            lines.extend(self.refusal().map(|line| (7, line)));
+            lines.push((6, self.mode(true)));
+            lines.extend(self.reason().map(|line| (REASON, line)));
+            lines.extend(self.burn().map(|line| (5, line)));
+        } else {
+            lines.extend(self.unmetered().into_iter().map(|line| (8, line)));
+        }
+        lines.push((1, self.named("All time", &used(&usage.all_time))));
+        lines.extend(self.last().map(|line| (2, line)));
+        let warnings = verdict.warnings.iter().take(2);
+        lines.extend(warnings.map(|warning| {
+            let text = cut(&Plain(warning).to_string(), self.width.saturating_sub(NAMES));
+            let name = Span::styled(format!("{:<NAMES$}", "Warning"), self.theme.tint(Tint::Amber));
+            (1, Line::from(vec![name, Span::styled(text, self.theme.dim())]))
+        }));
+        if usage.metered && self.selected && !self.scene.past {
+            lines.push((2, Line::styled("r = reset / override quota", self.theme.dim())));
+        }
+        lines
+    }
+
+    /// What a window's number is made of, or as much of that as has room.
+    fn made_of(&self, window: &WindowUsage) -> Line<'static> {
+        let (text, room) = (made_of(window), self.width.saturating_sub(NAMES));
+        let short = text.split_once("), ").filter(|_| text.len() > room).map(|(first, _)| format!("{first})"));
+        Line::styled(format!("{:<NAMES$}{}", "", cut(&short.unwrap_or(text), room)), self.theme.dim())
+    }
+
+    /// Who said how much is used, where that is not what holds, or not the provider.
+    fn said(&self, window: &WindowUsage) -> Option<Line<'static>> {
+        let said = cut(&wording::said(window, self.scene.now)?, self.width.saturating_sub(NAMES));
+        Some(Line::styled(format!("{:<NAMES$}{said}", ""), self.theme.dim()))
+    }
+
+    fn pool(&self, pool: &Pool) -> Line<'static> {
+        self.bar(&wording::pool(pool), pool.percent, pool.resets_at, if pool.stale { " (old)" } else { "" })
+    }
+
+    fn named(&self, name: &str, text: &str) -> Line<'static> {
+        Line::from(format!("{name:<NAMES$}{}", cut(text, self.width.saturating_sub(NAMES))))
+    }
+
+    fn refusal(&self) -> Option<Line<'static>> {
+        let refused = self.one.usage.exhausted.as_ref()?;
+        let text = wording::refusal(refused, self.scene.now, self.scene.zone);
+        Some(Line::styled(format!("{:<NAMES$}{text}", "Exhausted"), self.theme.bad()))
+    }
+
+    /// The mode, and when it is worth asking again.
+    fn mode(&self, whole: bool) -> Line<'static> {
+        let verdict = &self.one.budget;
+        let style = if verdict.gated { self.theme.bad() } else { self.theme.good() };
+        let mut line = Line::from(format!("{:<NAMES$}", "Mode"));
+        line.push_span(Span::styled(verdict.mode.name(), style));
+        if let Some(at) = verdict.resumes_at {
+            line.push_span(Span::raw(format!("  ask again in {}", duration(self.scene.now, at))));
+        }
+        if whole {
+            line.push_span(Span::styled(format!("  (budget mode {})", verdict.budget_mode.name()), self.theme.dim()));
+        }
+        line
+    }
+
+    fn reason(&self) -> impl Iterator<Item = Line<'static>> {
+        let reason = Plain(&self.one.budget.reason).to_string();
+        let lines = wrapped(&reason, self.width.saturating_sub(NAMES).max(16));
+        let dim = self.theme.dim();
+        lines.into_iter().map(move |line| Line::styled(format!("{:<NAMES$}{line}", ""), dim))
+    }
+
+    fn burn(&self) -> Option<Line<'static>> {
+        let (burn, scene) = (self.one.budget.burn?, self.scene);
+        let mut line = Line::from(format!("{:<NAMES$}", "Burn"));
+        line.push_span(Span::styled(wording::rate(&burn), self.theme.good()));
+        if let Some(told) = wording::outlook(&burn, self.one.usage.session.resets_at, scene.now, scene.zone) {
+            line.push_span(Span::raw(format!("  {told}")));
+        }
+        Some(line)
+    }
+
+    fn last(&self) -> impl Iterator<Item = Line<'static>> {
+        let last = self.scene.last.get(self.number).cloned().unwrap_or_default();
+        let action = last.action.map(|action| self.named("Last", &Plain(&action).to_string()));
+        let duration = last.duration_ms.map(|millis| match millis {
+            1..60_000 => self.named("Duration", &format!("{} s", millis.div_ceil(1_000))),
+            _ => self.named("Duration", &format!("{} min", millis / 60_000)),
+        });
+        action.into_iter().chain(duration)
+    }
+}

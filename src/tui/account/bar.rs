@@ -1,0 +1,77 @@
+//! A window as a bar.
+
+use ratatui::text::{Line, Span};
+
+use super::{Block, NAMES};
+use crate::cli::bars::cells;
+use crate::cli::clock::duration;
+use crate::cli::output::counted;
+use crate::cli::tint::tint;
+use crate::event::Percent;
+use crate::time::Timestamp;
+use crate::tui::text::cut;
+use crate::usage::WindowUsage;
+
+/// Cells of a bar where there is room.
+const CELLS: usize = 30;
+/// Columns of a percentage, and of the word on the reset, long and short.
+const PERCENT: usize = 7;
+const RESET: usize = 18;
+const SHORT_RESET: usize = 9;
+
+impl Block<'_> {
+    pub(super) fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
+        if window.percent.is_some() {
+            return self.bar(name, window.percent, window.resets_at, "");
+        }
+        let known = match window.limit {
+            Some(limit) => format!("limit {}", counted(limit, "token")),
+            None => "no limit known".to_owned(),
+        };
+        let reset = self.reset(window.resets_at, RESET);
+        Line::from(vec![
+            Span::raw(format!("{name:<NAMES$}{known}")),
+            Span::styled(format!("  {reset}"), self.theme.dim()),
+        ])
+    }
+
+    fn reset(&self, at: Option<Timestamp>, room: usize) -> String {
+        match at {
+            None => "not open".to_owned(),
+            Some(at) if room >= RESET => format!("reset in {}", duration(self.scene.now, at)),
+            Some(at) => duration(self.scene.now, at),
+        }
+    }
+
+    /// `Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 3h 0m`; a long name shortens the rest.
+    pub(super) fn bar(
+        &self,
+        name: &str,
+        percent: Option<Percent>,
+        reset: Option<Timestamp>,
+        note: &str,
+    ) -> Line<'static> {
+        let name = cut(name, (self.width / 2).max(NAMES) - 1);
+        let name = format!("{name}{}", " ".repeat(NAMES.saturating_sub(Span::raw(name.as_str()).width()).max(1)));
+        let left = self.width.saturating_sub(Span::raw(name.as_str()).width() + PERCENT);
+        let (wide, room) = match left {
+            _ if left >= CELLS + RESET => (CELLS, RESET),
+            _ if left >= 8 + SHORT_RESET => ((left - SHORT_RESET).min(CELLS), SHORT_RESET),
+            _ => (left.min(CELLS), 0),
+        };
+        let Some(percent) = percent else {
+            return Line::from(format!("{name}not told  {}{note}", self.reset(reset, room)));
+        };
+        let (style, filled) = (self.theme.tint(tint(percent)), cells(percent, wide));
+        let mut line = Line::from(vec![
+            Span::raw(name),
+            Span::styled("█".repeat(filled), style),
+            Span::styled("░".repeat(wide - filled), self.theme.dim()),
+            Span::styled(format!(" {percent:>5}%"), style),
+        ]);
+        if room > 0 {
+            line.push_span(Span::styled(format!("  {}{note}", self.reset(reset, room)), self.theme.dim()));
+        }
+        line
+    }
+}

@@ -1,0 +1,77 @@
+//! Tokens of each day, by provider.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::model::{Day, Scene};
+use super::text::{put, rule};
+use super::theme::Theme;
+use crate::cli::output::scaled;
+
+/// Providers are told apart without colours, too.
+const GLYPHS: [&str; 4] = ["█", "▓", "▒", "░"];
+/// Columns of the day and of its sum.
+const SIDES: usize = 7 + 8;
+
+/// The glyph of the provider with a number.
+fn glyph(number: usize) -> &'static str {
+    GLYPHS.get(number % GLYPHS.len()).copied().unwrap_or("█")
+}
+
+/// Lines that this panel fills.
+pub(super) fn wanted(scene: &Scene) -> u16 {
+    u16::try_from(scene.days.len() + 2).unwrap_or(u16::MAX)
+}
+
+pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let area = rule("tokens per day", theme, area, buffer);
+    let rows = usize::from(area.height).saturating_sub(1);
+    let days = scene.days.get(scene.days.len().saturating_sub(rows)..).unwrap_or_default();
+    let most = days.iter().map(Day::total).max().unwrap_or(0);
+    let cells = usize::from(area.width).saturating_sub(SIDES);
+    let mut lines: Vec<Line<'static>> = days.iter().map(|day| bar(day, most, cells, theme)).collect();
+    lines.push(legend(scene, days, theme));
+    for (line, row) in lines.into_iter().zip(area.rows()) {
+        put(&line, row, buffer);
+    }
+}
+
+/// How many of `cells` a part of `most` fills, rounded down.
+fn share(part: u64, most: u64, cells: usize) -> usize {
+    usize::try_from(u128::from(part) * cells as u128 / u128::from(most.max(1))).unwrap_or(cells)
+}
+
+fn bar(day: &Day, most: u64, cells: usize, theme: Theme) -> Line<'static> {
+    let mut line = Line::from(Span::styled(format!("{}  ", day.date.format("%m-%d")), theme.dim()));
+    let (mut sum, mut filled) = (0_u64, 0);
+    for (number, tokens) in day.tokens.iter().enumerate() {
+        sum = sum.saturating_add(*tokens);
+        // Ends are rounded, not parts: the whole bar is as long as the day's sum.
+        let end = share(sum, most, cells);
+        line.push_span(Span::styled(glyph(number).repeat(end - filled), theme.provider(number)));
+        filled = end;
+    }
+    line.push_span(Span::raw(" ".repeat(cells - filled.min(cells))));
+    line.push_span(match day.total() {
+        0 => Span::styled(format!("{:>8}", "-"), theme.dim()),
+        total => Span::raw(format!("{:>8}", scaled(total))),
+    });
+    line
+}
+
+/// The providers that the days know of, with their sums.
+fn legend(scene: &Scene, days: &[Day], theme: Theme) -> Line<'static> {
+    let mut line = Line::default();
+    for (number, name) in scene.names.iter().enumerate() {
+        let sum = days.iter().filter_map(|day| day.tokens.get(number)).fold(0_u64, |sum, one| sum.saturating_add(*one));
+        if sum > 0 {
+            line.push_span(Span::styled(glyph(number), theme.provider(number)));
+            line.push_span(Span::raw(format!(" {name} {}  ", scaled(sum))));
+        }
+    }
+    if line.spans.is_empty() {
+        return Line::styled("no tokens in these days", theme.dim());
+    }
+    line
+}

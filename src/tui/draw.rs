@@ -1,0 +1,141 @@
+//! Where everything goes. What there is no room for is left out, the least telling first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::model::State;
+use super::text::cut;
+use super::theme::Theme;
+use super::{days, modal, tail, timeline, windows};
+use crate::cli::output::Plain;
+use crate::cli::{clock, wording};
+
+/// From here on the days stand beside the providers.
+const WIDE: u16 = 100;
+/// The providers' share of a wide screen.
+const PROVIDERS: u16 = 66;
+/// Fewer lines of events are not worth their title.
+const FEWEST: u16 = 3;
+
+/// Takes so many lines off the top of an area, or none when there are not so many.
+fn take(area: &mut Rect, height: u16) -> Option<Rect> {
+    if height == 0 || area.height < height {
+        return None;
+    }
+    let top = Rect { height, ..*area };
+    *area = Rect { y: area.y + height, height: area.height - height, ..*area };
+    Some(top)
+}
+
+/// Draws everything.
+pub(crate) fn draw(state: &State, theme: Theme, whole: Rect, buffer: &mut Buffer) {
+    let mut area = whole;
+    if area.is_empty() {
+        return;
+    }
+    if area.height >= 4
+        && let Some(row) = take(&mut area, 1)
+    {
+        header(state, theme, row, buffer);
+    }
+    if let Some(pause) = &state.scene.status.paused
+        && let Some(row) = take(&mut area, 1)
+    {
+        let text = wording::pause(pause, state.scene.now, state.scene.zone);
+        let text = cut(&format!(" {text}"), usize::from(row.width));
+        Line::styled(format!("{text:<0$}", usize::from(row.width)), theme.banner()).render(row, buffer);
+    }
+    if area.height >= 3 || state.message.is_some() {
+        let height = area.height.saturating_sub(1);
+        footer(state, theme, Rect { y: area.y + height, height: 1.min(area.height), ..area }, buffer);
+        area.height = height;
+    }
+    body(state, theme, area, buffer);
+    modal::draw(state, theme, whole, buffer);
+}
+
+fn body(state: &State, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
+    let scene = &state.scene;
+    if scene.status.providers.is_empty() {
+        let text =
+            "nothing recorded yet: `usage-ledger import` reads agents' logs, `usage-ledger record` takes one call";
+        for (line, row) in crate::cli::output::wrapped(text, usize::from(area.width)).into_iter().zip(area.rows()) {
+            Line::raw(line).render(row, buffer);
+        }
+        return;
+    }
+    let wide = area.width >= WIDE;
+    let own = if wide { PROVIDERS } else { area.width };
+    // The accounts come first; of a tall screen the rest is promised a part, the tail before the time line.
+    let promised = match area.height {
+        0..16 => 0,
+        16..20 => FEWEST + 1,
+        20..32 => FEWEST + 1 + timeline::WANTED,
+        _ => 6 + timeline::WANTED + if wide { 0 } else { days::wanted(scene).min(9) },
+    };
+    let most = area.height.saturating_sub(promised).max(area.height.min(2));
+    let filled = windows::filled(state, own, theme, most);
+    let height = if wide { filled.max(days::wanted(scene).min(most)) } else { filled };
+    let Some(top) = take(&mut area, height) else { return };
+    if wide {
+        windows::draw(state, theme, Rect { width: own, ..top }, buffer);
+        let right = Rect { x: top.x + own + 2, width: top.width - own - 2, ..top };
+        days::draw(scene, theme, right, buffer);
+    } else {
+        windows::draw(state, theme, top, buffer);
+    }
+    if area.height >= timeline::WANTED + FEWEST
+        && let Some(part) = take(&mut area, timeline::WANTED)
+    {
+        timeline::draw(scene, theme, part, buffer);
+    }
+    let most = days::wanted(scene).min(area.height.saturating_sub(6));
+    if !wide
+        && most >= 5
+        && let Some(part) = take(&mut area, most)
+    {
+        days::draw(scene, theme, part, buffer);
+    }
+    if area.height >= FEWEST {
+        tail::draw(scene, theme, area, buffer);
+    }
+}
+
+fn header(state: &State, theme: Theme, row: Rect, buffer: &mut Buffer) {
+    let scene = &state.scene;
+    let time = clock::short(scene.now, scene.zone);
+    let past = if scene.past { "as of " } else { "" };
+    let right = format!("{past}#{} {time}", scene.position);
+    let active = scene.status.active_provider.as_ref().map(|active| format!("  {active}")).unwrap_or_default();
+    let mut left = Line::from(Span::styled("usage-ledger", theme.bold()));
+    left.push_span(Span::styled(active, theme.good()));
+    let room = usize::from(row.width).saturating_sub(left.width() + 1);
+    left.render(row, buffer);
+    if room >= right.len() {
+        Line::styled(right, theme.dim()).right_aligned().render(row, buffer);
+    }
+}
+
+fn footer(state: &State, theme: Theme, row: Rect, buffer: &mut Buffer) {
+    let width = usize::from(row.width);
+    if let Some(message) = &state.message {
+        Line::styled(cut(&Plain(message).to_string(), width), theme.bold()).render(row, buffer);
+        return;
+    }
+    let keys: &[&str] = if state.scene.past {
+        &["q quit", "? help", "↑↓ select"]
+    } else {
+        &["q quit", "? help", "r override", "p pause", "u resume", "↑↓ select", "R reset"]
+    };
+    let mut text = String::new();
+    for key in keys {
+        let longer = if text.is_empty() { (*key).to_owned() } else { format!("{text} · {key}") };
+        if Span::raw(longer.as_str()).width() > width {
+            break;
+        }
+        text = longer;
+    }
+    Line::styled(text, theme.dim()).render(row, buffer);
+}

@@ -1,0 +1,115 @@
+//! `usage-ledger watch`: the status as a dashboard that keeps itself up to date.
+//!
+//! It shows what [`Sight::status`] says and decides nothing. What a person does in it is an event.
+//!
+//! ```
+//! use usage_ledger::{Ledger, TokenRecord, Zone, tui};
+//! # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+//! let mut ledger = Ledger::in_memory()?;
+//! ledger.record(TokenRecord::new("ollama", "qwen3").input(9), now)?;
+//! let screen = tui::render(&ledger.sight()?, now, Zone::UTC, (80, 24))?;
+//! assert!(screen.contains("Session    no API quota"));
+//! # Ok::<(), usage_ledger::Error>(())
+//! ```
+
+mod account;
+mod days;
+mod draw;
+mod modal;
+mod model;
+mod run;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod timeline;
+mod windows;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub use crate::cli::tint::{Tint, tint};
+pub use model::{Entry, modal_input};
+pub use windows::bar_cells;
+
+pub(crate) use model::{Action, Scene};
+pub(crate) use run::{Desk, run};
+pub(crate) use theme::Theme;
+
+use crate::error::Result;
+use crate::ledger::Sight;
+use crate::time::{Timestamp, Zone};
+use model::State;
+
+/// Days that the dashboard looks back unless it is told otherwise.
+const DAYS: u16 = 7;
+
+/// The dashboard of a moment as text, so many columns wide and lines high.
+///
+/// # Errors
+/// The store's own.
+///
+/// ```
+/// use usage_ledger::{Ledger, Zone, tui};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let screen = tui::render(&Ledger::in_memory()?.sight()?, now, Zone::UTC, (80, 24))?;
+/// assert!(screen.contains("nothing recorded yet"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn render(sight: &Sight<'_>, now: impl Into<Timestamp>, zone: Zone, (width, height): (u16, u16)) -> Result<String> {
+    let state = State::new(Scene::look(sight, now.into(), zone, DAYS)?);
+    let area = Rect::new(0, 0, width, height);
+    let mut buffer = Buffer::empty(area);
+    draw::draw(&state, Theme::new(false), area, &mut buffer);
+    Ok(lines_of(&buffer))
+}
+
+/// What the dashboard says of one provider, so many columns wide; nothing when the ledger does not know it.
+///
+/// # Errors
+/// The store's own.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, Zone, event::LimitSet, tui};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(250), now)?;
+/// let panel = tui::panel(&ledger.sight()?, "openai", now, Zone::UTC, 70)?;
+/// assert!(panel.contains("Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 5h 0m"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn panel(sight: &Sight<'_>, provider: &str, now: impl Into<Timestamp>, zone: Zone, width: u16) -> Result<String> {
+    let provider = crate::ProviderId::resolve(provider)?;
+    let mut state = State::new(Scene::look(sight, now.into(), zone, DAYS)?);
+    let found = state.scene.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
+    let Some(found) = found else { return Ok(String::new()) };
+    state.selected = found;
+    let lines = windows::panel(&state, usize::from(width), Theme::new(false));
+    let mut text: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
+    text.push(String::new());
+    Ok(text.join("\n"))
+}
+
+/// A buffer as text, without the blanks at the ends of its lines.
+pub(crate) fn lines_of(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for row in buffer.area.rows() {
+        let mut line = String::new();
+        let mut covered = 0;
+        for place in row.columns() {
+            let symbol = buffer.cell(place.as_position()).map_or(" ", ratatui::buffer::Cell::symbol);
+            // The cell behind a wide character is covered by it.
+            if covered > 0 {
+                covered -= 1;
+            } else {
+                covered = ratatui::text::Span::raw(symbol).width().saturating_sub(1);
+                line.push_str(symbol);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

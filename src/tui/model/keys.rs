@@ -1,0 +1,177 @@
+//! What keys do.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::Scene;
+use crate::event::{Percent, WindowKind};
+use crate::usage::ProviderUsage;
+
+/// What a person typed as the percentage that is used.
+///
+/// ```
+/// use usage_ledger::tui::{Entry, modal_input};
+/// assert_eq!(modal_input(""), Entry::Cancelled);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing: leave things as they are.
+    Cancelled,
+    /// Nothing that could be meant.
+    Invalid,
+    /// So many percent are used.
+    Used(Percent),
+}
+
+/// Reads what a person typed as the percentage that is used: a whole number from 0 to 100.
+///
+/// ```
+/// use usage_ledger::tui::{Entry, modal_input};
+/// assert_eq!(modal_input(" 50 "), Entry::Used("50".parse()?));
+/// assert_eq!(modal_input("101"), Entry::Invalid);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn modal_input(text: &str) -> Entry {
+    match text.trim() {
+        "" => Entry::Cancelled,
+        text => match text.parse::<i64>().ok().and_then(|percent| u32::try_from(percent).ok()) {
+            Some(percent @ 0..=100) => Entry::Used(Percent::from_hundredths(percent * 100)),
+            _ => Entry::Invalid,
+        },
+    }
+}
+
+/// What stands before everything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Modal {
+    /// How much is used?
+    Override { text: String, window: WindowKind, invalid: bool },
+    /// Was it reset, really?
+    Reset,
+    /// Which keys there are.
+    Help,
+}
+
+/// What a person wants done; each but the last is an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Override { provider: String, account: Option<String>, window: WindowKind, used: Percent },
+    Pause,
+    Resume,
+    Quit,
+}
+
+/// What is shown.
+pub(crate) struct State {
+    pub scene: Scene,
+    /// Which provider account keys are about.
+    pub selected: usize,
+    pub modal: Option<Modal>,
+    /// What came of the last action.
+    pub message: Option<String>,
+}
+
+impl State {
+    /// Starts with the provider that is worked with.
+    pub fn new(scene: Scene) -> Self {
+        let active = |one: &crate::ProviderStatus| scene.status.active_provider.as_ref() == Some(&one.usage.provider);
+        let selected = scene.status.providers.iter().position(active).unwrap_or(0);
+        Self { scene, selected, modal: None, message: None }
+    }
+
+    /// Shows another moment, the same provider account staying selected.
+    pub fn show(&mut self, scene: Scene) {
+        let same = |usage: &ProviderUsage| {
+            let before = self.usage()?;
+            Some(before.provider == usage.provider && before.account == usage.account)
+        };
+        let found = scene.status.providers.iter().position(|one| same(&one.usage) == Some(true));
+        self.selected = found.unwrap_or(0);
+        self.scene = scene;
+    }
+
+    /// The account that keys are about.
+    pub fn usage(&self) -> Option<&ProviderUsage> {
+        self.scene.status.providers.get(self.selected).map(|one| &one.usage)
+    }
+
+    /// Takes in a key, and says what is to be done in the ledger.
+    pub fn key(&mut self, key: KeyEvent) -> Option<Action> {
+        self.message = None;
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return (key.code == KeyCode::Char('c')).then_some(Action::Quit);
+        }
+        match self.modal.take() {
+            None => self.plain(key.code),
+            Some(Modal::Help) => None,
+            Some(Modal::Reset) => match key.code {
+                KeyCode::Char('y' | 'Y') => self.say(WindowKind::Session, Percent::default()),
+                KeyCode::Char('n' | 'N') | KeyCode::Esc => None,
+                _ => {
+                    self.modal = Some(Modal::Reset);
+                    None
+                }
+            },
+            Some(Modal::Override { text, window, .. }) => self.typed(key.code, text, window),
+        }
+    }
+
+    fn plain(&mut self, key: KeyCode) -> Option<Action> {
+        let count = self.scene.status.providers.len().max(1);
+        match key {
+            KeyCode::Char('q') | KeyCode::Esc => return Some(Action::Quit),
+            KeyCode::Char('j') | KeyCode::Down | KeyCode::Tab => self.selected = (self.selected + 1) % count,
+            KeyCode::Char('k') | KeyCode::Up | KeyCode::BackTab => self.selected = (self.selected + count - 1) % count,
+            KeyCode::Char('?') => self.modal = Some(Modal::Help),
+            KeyCode::Char('r' | 'R' | 'p' | 'u') if self.scene.past => {
+                self.message = Some("this is the past: it can be looked at only".to_owned());
+            }
+            KeyCode::Char('r' | 'R') => match self.usage() {
+                Some(usage) if !usage.metered => {
+                    self.message = Some(format!("{} has no API quota: there is nothing to override", usage.provider));
+                }
+                Some(_) if key == KeyCode::Char('R') => self.modal = Some(Modal::Reset),
+                Some(_) => {
+                    let window = WindowKind::Session;
+                    self.modal = Some(Modal::Override { text: String::new(), window, invalid: false });
+                }
+                None => {}
+            },
+            KeyCode::Char('p') => return Some(Action::Pause),
+            KeyCode::Char('u') => return Some(Action::Resume),
+            _ => {}
+        }
+        None
+    }
+
+    fn typed(&mut self, key: KeyCode, mut text: String, mut window: WindowKind) -> Option<Action> {
+        let mut invalid = false;
+        match key {
+            KeyCode::Esc => return None,
+            KeyCode::Enter => match modal_input(&text) {
+                Entry::Cancelled => return None,
+                Entry::Used(used) => return self.say(window, used),
+                Entry::Invalid => invalid = true,
+            },
+            KeyCode::Tab | KeyCode::BackTab => {
+                window = match window {
+                    WindowKind::Session => WindowKind::Weekly,
+                    WindowKind::Weekly => WindowKind::Session,
+                };
+            }
+            KeyCode::Backspace => {
+                text.pop();
+            }
+            // Nobody means a longer number, and the box stays as wide as it is.
+            KeyCode::Char(char) if text.chars().count() < 8 && !char.is_control() => text.push(char),
+            _ => {}
+        }
+        self.modal = Some(Modal::Override { text, window, invalid });
+        None
+    }
+
+    fn say(&self, window: WindowKind, used: Percent) -> Option<Action> {
+        let usage = self.usage()?;
+        let (provider, account) = (usage.provider.clone(), usage.account.clone());
+        Some(Action::Override { provider, account, window, used })
+    }
+}

@@ -1,0 +1,32 @@
+//! The last events, as they come in.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::model::Scene;
+use super::text::{cut, rule};
+use super::theme::Theme;
+
+pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let area = rule("events", theme, area, buffer);
+    if scene.tail.is_empty() {
+        Line::styled("none yet", theme.dim()).render(area, buffer);
+        return;
+    }
+    let first = scene.tail.len().saturating_sub(usize::from(area.height));
+    let (width, today) = (usize::from(area.width), scene.zone.day(scene.now));
+    for (told, row) in scene.tail.iter().skip(first).zip(area.rows()) {
+        let local = scene.zone.local(told.at);
+        // A day that is not today is told, in as many columns.
+        let time = if local.date() == today { local.format("%H:%M:%S") } else { local.format("%b %d  ") };
+        let head = if width >= 60 {
+            format!("{:>6}  {time}  {:<17}  ", told.position.get(), told.kind)
+        } else {
+            format!("{} ", local.format(if local.date() == today { "%H:%M" } else { "%m-%d" }))
+        };
+        let text = cut(&told.text, width.saturating_sub(head.chars().count()));
+        Line::from(vec![Span::styled(head, theme.dim()), Span::raw(text)]).render(row, buffer);
+    }
+}

@@ -1,0 +1,128 @@
+//! Which provider was worked with when: a strip of the last days, the switches as its joints.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::model::Scene;
+use super::text::{cut, put, rule};
+use super::theme::Theme;
+use crate::cli::output::Plain;
+use crate::time::{DAY, Timestamp};
+
+/// Lines that this panel fills.
+pub(super) const WANTED: u16 = 4;
+
+/// One letter for each name: its first that none before has.
+pub(super) fn letters(names: &[String]) -> Vec<char> {
+    let mut taken = Vec::new();
+    for name in names {
+        let own = name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_uppercase());
+        let free = own.chain('A'..='Z').chain('0'..='9').find(|char| !taken.contains(char));
+        taken.push(free.unwrap_or('?'));
+    }
+    taken
+}
+
+/// The provider at each of `cells` stretches of time, by number: the one that the stretch ends with.
+fn strip(scene: &Scene, cells: usize) -> Vec<Option<usize>> {
+    let Some(first) = scene.days.first() else { return Vec::new() };
+    let (from, to) = (scene.zone.start_of_day(first.date).millis(), scene.now.millis());
+    let timeline = &scene.status.timeline;
+    let end = |cell: usize| {
+        let part = i128::from(to - from) * (cell as i128 + 1) / cells.max(1) as i128;
+        Timestamp::from_millis(from + i64::try_from(part).unwrap_or(0))
+    };
+    let at = |moment: Timestamp| -> Option<usize> {
+        let done = timeline.partition_point(|switch| switch.at <= moment);
+        let name = match (done.checked_sub(1), timeline.first()) {
+            (Some(last), _) => timeline.get(last).map(|switch| switch.switch.to.as_str()),
+            (None, Some(first)) => first.switch.from.as_ref().map(crate::ProviderId::as_str),
+            // Without a switch nobody said who was worked with.
+            (None, None) => None,
+        };
+        name.map(|name| scene.number(name))
+    };
+    (0..cells).map(|cell| at(end(cell))).collect()
+}
+
+pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let area = rule("who worked", theme, area, buffer);
+    let width = usize::from(area.width);
+    let lines = [segments(scene, width, theme), axis(scene, width, theme), legend(scene, width, theme)];
+    // Of two lines the legend is the better second.
+    let shown = if area.height == 2 { [0, 2, 1] } else { [0, 1, 2] };
+    for (index, row) in shown.into_iter().zip(area.rows()) {
+        if let Some(line) = lines.get(index) {
+            put(line, row, buffer);
+        }
+    }
+}
+
+/// `A━━━━━━━━━━O━━━A━━━`
+fn segments(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
+    let letters = letters(&scene.names);
+    let mut line = Line::default();
+    for run in strip(scene, width).chunk_by(|one, next| one == next) {
+        line.push_span(match run.first().copied().flatten() {
+            None => Span::styled("·".repeat(run.len()), theme.dim()),
+            Some(number) => {
+                let letter = letters.get(number).copied().unwrap_or('?');
+                Span::styled(format!("{letter}{}", "━".repeat(run.len() - 1)), theme.provider(number))
+            }
+        });
+    }
+    line
+}
+
+/// The days under the strip, each where it begins, as many as have room.
+fn axis(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
+    let mut text = String::new();
+    let Some(first) = scene.days.first() else { return Line::default() };
+    let from = scene.zone.start_of_day(first.date).millis();
+    let whole = i128::from((scene.now.millis() - from).max(1));
+    for day in &scene.days {
+        let since = i128::from(scene.zone.start_of_day(day.date).millis() - from);
+        let column = usize::try_from(since * width as i128 / whole).unwrap_or(0);
+        let free = text.is_empty() || text.len() < column;
+        if free && column + 5 <= width {
+            text = format!("{text:<column$}{}", day.date.format("%m-%d"));
+        }
+    }
+    Line::styled(text, theme.dim())
+}
+
+fn legend(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
+    let mut line = Line::default();
+    for ((number, name), letter) in scene.names.iter().enumerate().zip(letters(&scene.names)) {
+        line.push_span(Span::styled(letter.to_string(), theme.provider(number)));
+        line.push_span(Span::raw(format!(" {name}  ")));
+    }
+    let Some(last) = scene.status.timeline.last() else {
+        line.push_span(Span::styled("no switch yet", theme.dim()));
+        return line;
+    };
+    let count = match scene.status.switches {
+        1 => "1 switch".to_owned(),
+        switches => format!("{switches} switches"),
+    };
+    let recent = scene.now.millis() - last.at.millis() < DAY;
+    let time = scene.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
+    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
+    let told = format!("{count}, the last {time} to {}{why}", last.switch.to);
+    let room = width.saturating_sub(line.width());
+    line.push_span(Span::styled(cut(&told, room), theme.dim()));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_tell_providers_apart() {
+        let names = ["ollama", "openai", "ollama-cloud", "oo"].map(str::to_owned);
+        assert_eq!(letters(&names), ['O', 'P', 'L', 'A']);
+        assert_eq!(letters(&vec!["a".to_owned(); 40]).iter().filter(|letter| **letter == '?').count(), 4);
+    }
+}

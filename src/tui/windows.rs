@@ -1,0 +1,75 @@
+//! The provider accounts, as much of each as there is room for.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::account::{Block, Detail};
+use super::model::State;
+use super::text::{put, rule};
+use super::theme::Theme;
+use crate::cli::bars;
+use crate::event::Percent;
+
+/// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
+///
+/// ```
+/// use usage_ledger::tui::bar_cells;
+/// assert_eq!([25, 70, 100].map(|percent| bar_cells(percent.to_string().parse().unwrap(), 30)), [8, 21, 30]);
+/// ```
+pub fn bar_cells(percent: Percent, width: usize) -> usize {
+    bars::cells(percent, width)
+}
+
+/// The lines of an account as the dashboard has them when it is selected and there is room.
+pub(super) fn panel(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    Block::of(state, state.selected, width, theme).map(|block| block.lines(Detail::All)).unwrap_or_default()
+}
+
+/// What is told of each account in so many lines: all of it, or less of those that are not selected, or less of all.
+fn fit(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Vec<Line<'static>>> {
+    let count = state.scene.status.providers.len();
+    let blocks = |others: Detail| -> Vec<Vec<Line<'static>>> {
+        let block = |number| {
+            let block = Block::of(state, number, width, theme)?;
+            Some(block.lines(if number == state.selected { Detail::All } else { others }))
+        };
+        (0..count).filter_map(block).collect()
+    };
+    for others in [Detail::All, Detail::Bars] {
+        let told = blocks(others);
+        if told.iter().map(Vec::len).sum::<usize>() <= height {
+            return told;
+        }
+    }
+    let mut told = blocks(Detail::Line);
+    if let Some((own, block)) = told.get_mut(state.selected).zip(Block::of(state, state.selected, width, theme)) {
+        *own = block.trimmed((height + 1).saturating_sub(count));
+    }
+    told
+}
+
+/// Lines that the panel fills of those there are, with its title and, where there is room, blanks between accounts.
+pub(super) fn filled(state: &State, width: u16, theme: Theme, height: u16) -> u16 {
+    let room = usize::from(height.saturating_sub(1));
+    let told = fit(state, usize::from(width), room, theme);
+    let lines: usize = told.iter().map(Vec::len).sum();
+    let spaced = lines + told.len().saturating_sub(1);
+    u16::try_from(if spaced <= room { spaced } else { lines }).unwrap_or(u16::MAX).saturating_add(1).min(height)
+}
+
+pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let area = rule("providers", theme, area, buffer);
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let mut blocks = fit(state, width, height, theme);
+    // The selected account is in sight, whatever is not.
+    let before: usize = blocks.iter().take(state.selected).map(Vec::len).sum();
+    let own = blocks.get(state.selected).map_or(0, Vec::len);
+    let skip = (before + own).saturating_sub(height).min(before);
+    if blocks.iter().map(|block| block.len() + 1).sum::<usize>() <= height + 1 {
+        blocks.iter_mut().skip(1).for_each(|block| block.insert(0, Line::default()));
+    }
+    for (line, row) in blocks.into_iter().flatten().skip(skip).zip(area.rows()) {
+        put(&line, row, buffer);
+    }
+}
