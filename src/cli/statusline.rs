@@ -123,7 +123,7 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<Told>, Failur
     let from_claude = observed.is_some().then(|| Format::ClaudeStatusline.provider());
     let records = !args.no_record && !context.is_past();
     let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
-    let mut ledger = if news.is_some() { context.write()? } else { context.read()? };
+    let mut ledger = if news.is_some() { context.write()?.source("statusline") } else { context.read()? };
     if let Some(news) = news
         && let Err(error) = ledger.observe(news, now, now)
     {
