@@ -2,6 +2,7 @@
 
 mod activity;
 mod events;
+mod hledger;
 mod koan_jsonl;
 mod usage_md;
 
@@ -123,7 +124,7 @@ pub enum ExportError {
 }
 
 /// Every format.
-const ALL: [&dyn Exporter; 3] = [&events::Events, &koan_jsonl::KoanJsonl, &usage_md::UsageMd];
+const ALL: [&dyn Exporter; 4] = [&events::Events, &hledger::Hledger, &koan_jsonl::KoanJsonl, &usage_md::UsageMd];
 
 /// The names of the formats.
 ///
