@@ -72,6 +72,16 @@ pub enum Error {
         /// Where the first one is.
         position: Position,
     },
+    /// The gate is shut, so nothing can be reserved. Wait.
+    #[error("{provider} is gated: {reason}{}", resumes_at.map(|at| format!("; ask again at {at}")).unwrap_or_default())]
+    Gated {
+        /// The provider.
+        provider: String,
+        /// Why, in a sentence.
+        reason: String,
+        /// When it is worth asking again, if that is known.
+        resumes_at: Option<crate::time::Timestamp>,
+    },
     /// A reservation does not fit. Ask for less, or wait for the reset.
     #[error(
         "{asked} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",

@@ -3,6 +3,7 @@
 mod calibration;
 mod drift;
 mod exhausted;
+mod heard;
 mod limits;
 mod pause;
 mod pools;
@@ -22,13 +23,14 @@ use crate::view::{GO_ON, Order, STOP, Space, View};
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
 pub use exhausted::Exhausted;
+pub(crate) use heard::COUNTED_BY_AGENT;
 pub use pause::{Pause, resume_at};
 pub use pools::Pool;
 pub use reserved::Reservation;
 
 pub(crate) use calibration::calibration;
 pub(crate) use drift::drift;
-pub(crate) use exhausted::exhausted;
+use exhausted::exhausted;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};
 pub(crate) use reserved::{LONGEST, is_closed, reservations};
@@ -282,6 +284,8 @@ pub struct WindowUsage {
     pub started_at: Option<Timestamp>,
     /// When it resets; `None` while no window is open.
     pub resets_at: Option<Timestamp>,
+    /// What the provider said it was at, when that is too old to be relied on: at least so much is used.
+    pub at_least: Option<Percent>,
     /// How much of it recorded tokens alone make, whatever else is known.
     pub estimate: Option<Percent>,
     /// What the provider said last about a window that has not ended.
@@ -294,6 +298,22 @@ pub struct WindowUsage {
     pub basis: Basis,
     /// Positions of the events that the borders, the limit and the percentage rest on.
     pub evidence: Vec<Position>,
+}
+
+impl WindowUsage {
+    /// The percentage to show and to decide by: what is known now, but no less than the provider said already.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.session.used(), Some("0".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn used(&self) -> Option<Percent> {
+        self.percent.max(self.at_least)
+    }
 }
 
 /// A provider account: its windows now, and all time.
@@ -432,8 +452,7 @@ pub(crate) fn provider_usage(
         switch.switch.to.as_str() == account.provider
             || switch.switch.from.as_ref().is_some_and(|from| from.as_str() == account.provider)
     };
-    let trusts = |feed: &str| windows.limits().trusts(feed);
-    let reserved = reservations(view, account, now)?;
+    let reserved = reservations(view, account, now, now)?;
     let last = timeline.iter().rev().find(names);
     let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
     let since_switch = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
@@ -444,8 +463,12 @@ pub(crate) fn provider_usage(
         declared,
         session: window(WindowKind::Session)?,
         weekly: window(WindowKind::Weekly)?,
-        pools: pools::pools(view, account, windows.limits(), now)?,
-        exhausted: if metered { exhausted(view, account, now, &trusts)? } else { None },
+        pools: pools::pools(windows.what_was_heard(), windows.limits(), now),
+        exhausted: if metered {
+            exhausted(view, account, now, windows.what_was_heard(), windows.limits())?
+        } else {
+            None
+        },
         reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),
         all_time: all_time(view, account, now)?,
         since_switch: since_switch.map(|totals| Usage::from_totals(&totals)).transpose()?,

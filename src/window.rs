@@ -38,8 +38,10 @@ pub(crate) struct Observation {
     pub id: EventId,
     pub minutes: u32,
     pub resets_at: Timestamp,
-    /// A person's word stands however little of its window a later word leaves.
+    /// A person's word stands however little of its window a later word leaves, unless it loses its beginning.
     pub firm: bool,
+    /// An agent's own count: anything else goes before it, also what was said earlier.
+    pub weak: bool,
 }
 
 /// The kind of window a length belongs to: by its length, never by the slot it was found in.
@@ -55,11 +57,12 @@ pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
 /// Lays observed windows on the time line: where two overlap the later observation wins; one that is mostly
 /// covered by a later one is the same window seen with a little jitter.
 pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
-    observations.sort_unstable_by_key(|seen| std::cmp::Reverse((seen.at, seen.id)));
+    observations.sort_unstable_by_key(|seen| std::cmp::Reverse((!seen.weak, seen.at, seen.id)));
     let mut laid: Vec<Window> = Vec::new();
     for seen in observations {
         let length = i64::from(seen.minutes) * MINUTE;
-        let (mut start, mut end) = (seen.resets_at.plus(-length), seen.resets_at);
+        let opens = seen.resets_at.plus(-length);
+        let (mut start, mut end) = (opens, seen.resets_at);
         for other in &laid {
             if other.start < end && start < other.end {
                 if other.start <= start {
@@ -69,7 +72,8 @@ pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
                 }
             }
         }
-        if start < end && (seen.firm || 2 * (end.millis() - start.millis()) > length) {
+        let stands = if seen.firm { start == opens } else { 2 * (end.millis() - start.millis()) > length };
+        if start < end && stands {
             let at = laid.partition_point(|other| other.start < start);
             laid.insert(at, Window { start, resets_at: end, end, border: Border::Observed });
         }
@@ -237,7 +241,7 @@ mod tests {
 
     fn seen(at: &str, resets_at: &str, n: u128) -> Observation {
         let id = EventId::from(uuid::Uuid::from_u128(n));
-        Observation { at: t(at), id, minutes: 300, resets_at: t(resets_at), firm: false }
+        Observation { at: t(at), id, minutes: 300, resets_at: t(resets_at), firm: false, weak: false }
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -126,12 +126,19 @@ fn pauses_and_resumes_are_events() {
     assert_eq!((&status["paused"]["reason"], &status["paused"]["note"]), (&json!("timed"), &json!("lunch")));
     desk.at("2026-06-10T12:11:00Z", &["resume", "--quota-verified", "anthropic"]);
     assert_eq!(gate(&desk, "2026-06-10T12:12:00Z", &["anthropic"]).0["basis"], "overridden");
-    assert_eq!(desk.json(&["--now", "2026-06-10T12:12:00Z", "status"])["paused"], Value::Null);
+    let paused = |now: &str| desk.json(&["--now", now, "status"])["paused"]["reason"].clone();
+    assert_eq!(paused("2026-06-10T12:12:00Z"), "timed", "only quota pauses are lifted by it");
+    desk.at("2026-06-10T12:13:00Z", &["resume"]);
+    assert_eq!(paused("2026-06-10T12:14:00Z"), Value::Null);
+    assert!(desk.fails(2, &["--now", NOON, "pause", "--reason", "lunch", "--for", "30m"]).contains("--note"));
 }
 
 #[test]
 fn reservations_from_a_shell() {
     let desk = at_80();
+    let shut = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "1"]);
+    assert!(shut.contains("anthropic is gated: budget exhausted"), "{shut}");
+    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95"]);
     let held = desk.json(&["--now", NOON, "reserve", "anthropic", "60000"]);
     let id = held["id"].as_str().unwrap();
     assert_eq!(held["expires_at"], "2026-06-10T12:10:00.000Z");

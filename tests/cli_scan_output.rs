@@ -95,3 +95,15 @@ fn what_makes_no_sense_is_refused() {
     desk.fails(2, &["scan-output", "claude", "--stream", "both"]);
     desk.fails(2, &["--as-of", "1", "scan-output", "claude"]);
 }
+
+#[test]
+fn no_credential_and_nobodys_words_are_kept() {
+    let desk = Desk::new();
+    let text = "HTTP 429 Too Many Requests Authorization: Bearer sk-ant-api03-HUNTER2hunter2 x-api-key: AKIAHUNTER2HUNTER2XX \
+                prompt=\"my hunter2 prompt\" cookie: hunter2=1";
+    let mut done = desk.command();
+    done.args(["--now", "2026-06-10T12:00:00Z", "scan-output", "claude", "--stream", "stderr"]);
+    done.write_stdin(text).assert().code(75);
+    let kept = desk.ok(&["export"]).to_lowercase();
+    assert!(kept.contains("http 429 too many requests") && !kept.contains("hunter2"), "{kept}");
+}

@@ -54,7 +54,7 @@ fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
     let mut ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("ollama").unwrap().session(1).weekly(1);
     limit.budget_mode = Some(BudgetMode::Full);
-    limit.thresholds = Some(Thresholds { warn: 0, stop: 0, margin: 100 });
+    limit.thresholds = Some(Thresholds { warn: 10, stop: 10, margin: 10 });
     ledger.set_limit(limit, NOW).unwrap();
     used(&mut ledger, "ollama", 9_000_000, NOW);
     ledger.override_usage("ollama", WindowKind::Session, percent("100"), "me", "", NOW).unwrap();
@@ -353,4 +353,117 @@ fn an_override_holds_until_somebody_speaks_again_and_is_undone_by_voiding() {
     let word = ledger.event(4).unwrap().id;
     ledger.void(word, "misread", NOW.plus(8 * MINUTE)).unwrap();
     assert!(ledger.provider("anthropic", NOW.plus(9 * MINUTE)).unwrap().session.overridden.is_none());
+}
+
+fn codex(ledger: &mut Ledger, document: &str, at: Timestamp) {
+    let seen = usage_ledger::observe::observe(usage_ledger::observe::Format::CodexRateLimits, document, at).unwrap();
+    ledger.append(seen.events(at).collect::<Vec<_>>(), at).unwrap();
+}
+
+#[test]
+fn more_words_about_a_full_window_do_not_open_the_gate() {
+    let windows = r#""primary":{"used_percent":10,"window_minutes":300,"resets_at":1781103600},"secondary":{"used_percent":100,"window_minutes":10080,"resets_at":1781600000}"#;
+    for more in ["", r#","rate_limit_reached_type":"rate_limit_reached""#] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        codex(&mut ledger, &format!(r#"{{"rate_limits":{{{windows}{more}}}}}"#), NOW);
+        assert!(gate(&mut ledger, "openai", NOW).gated, "{more}");
+    }
+}
+
+fn refuse(ledger: &mut Ledger, rule: &str, at: Timestamp) {
+    let refused = QuotaExhausted {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        resets_at: None,
+        rule: rule.into(),
+        excerpt: rule.into(),
+    };
+    ledger.append([NewEvent::new(refused, at)], at).unwrap();
+}
+
+#[test]
+fn an_open_window_says_nothing_about_money_nor_about_another_window() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    refuse(&mut ledger, "credit-balance", NOW);
+    observe(&mut ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
+    observe(&mut ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
+    assert!(gate(&mut ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
+    let mut ledger = Ledger::in_memory().unwrap();
+    refuse(&mut ledger, "session-limit", NOW);
+    observe(&mut ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
+    assert!(gate(&mut ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
+}
+
+#[test]
+fn a_refusal_without_a_reset_is_a_refusal() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let seen = QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        window_minutes: 300,
+        scope: None,
+        used_percent: None,
+        resets_at: None,
+        status: Some("rejected".into()),
+        feed: "anthropic-headers".into(),
+    };
+    ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
+    assert!(gate(&mut ledger, "anthropic", NOW.plus(MINUTE)).gated);
+    assert!(!gate(&mut ledger, "anthropic", NOW.plus(6 * HOUR)).gated);
+}
+
+#[test]
+fn the_only_account_is_the_one_that_is_meant() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let seen = QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: Some("work".into()),
+        window_minutes: 300,
+        scope: None,
+        used_percent: Some(percent("100")),
+        resets_at: Some(NOW.plus(HOUR)),
+        status: None,
+        feed: "claude-statusline".into(),
+    };
+    ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
+    let verdict = gate(&mut ledger, "anthropic", NOW);
+    assert_eq!((verdict.gated, verdict.account.as_deref()), (true, Some("work")));
+}
+
+#[test]
+fn an_override_keeps_to_the_window_that_the_provider_told() {
+    let mut ledger = limited("anthropic");
+    observe(&mut ledger, 300, "60", 2 * HOUR, NOW);
+    let reset = NOW.plus(2 * HOUR);
+    ledger.override_usage("anthropic", WindowKind::Session, percent("62"), "me", "", NOW.plus(MINUTE)).unwrap();
+    let session = ledger.provider("anthropic", NOW.plus(2 * MINUTE)).unwrap().session;
+    assert_eq!((session.percent, session.resets_at), (Some(percent("62")), Some(reset)));
+    assert_eq!(ledger.provider("anthropic", reset).unwrap().session.percent, Some(percent("0")));
+    // What a later word of the provider leaves of an override's window is no window.
+    let mut ledger = limited("anthropic");
+    ledger.override_usage("anthropic", WindowKind::Session, percent("50"), "me", "", NOW).unwrap();
+    observe(&mut ledger, 300, "60", HOUR, NOW.plus(HOUR));
+    used(&mut ledger, "anthropic", 300_000, NOW.plus(2 * HOUR + 30 * MINUTE));
+    let session = ledger.provider("anthropic", NOW.plus(6 * HOUR)).unwrap().session;
+    assert_eq!((session.percent, session.started_at), (Some(percent("60")), Some(NOW.plus(2 * HOUR + 30 * MINUTE))));
+}
+
+#[test]
+fn a_word_without_an_end_is_about_its_own_window() {
+    let mut ledger = limited("anthropic");
+    used(&mut ledger, "anthropic", 10, NOW.plus(-4 * HOUR));
+    let seen = QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        window_minutes: 300,
+        scope: None,
+        used_percent: Some(percent("95")),
+        resets_at: None,
+        status: None,
+        feed: "claude-statusline".into(),
+    };
+    ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
+    assert!(gate(&mut ledger, "anthropic", NOW.plus(30 * MINUTE)).gated);
+    used(&mut ledger, "anthropic", 10, NOW.plus(HOUR + MINUTE));
+    assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated, "that window is over");
 }

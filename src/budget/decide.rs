@@ -51,6 +51,7 @@ impl Decision<'_> {
         }
         self.positions.extend(set.map(|(_, position)| position));
         let counted = self.counted(mode);
+        self.tell_of_full_pools();
         let basis = counted.first().map_or(Basis::Unknown, |window| window.basis);
         if let Some(refused) = self.refusal(mode) {
             let (reason, until) = refused;
@@ -92,6 +93,7 @@ impl Decision<'_> {
             .filter(|pool| self.concerns(pool))
             .partition(|pool| i64::from(pool.window_minutes) * MINUTE <= DAY);
         let mut counted: Vec<Counted> = self.window("session", &usage.session).into_iter().collect();
+        let pool = |told: &Pool| pool(told, self.evidence.now);
         counted.extend(short.into_iter().filter_map(pool));
         let mut rest: Vec<Counted> = self.window("weekly", &usage.weekly).into_iter().collect();
         rest.extend(long.into_iter().filter_map(pool));
@@ -119,26 +121,38 @@ impl Decision<'_> {
     fn concerns(&self, pool: &Pool) -> bool {
         match (&pool.scope, &self.ask.model) {
             (None, _) => true,
-            (Some(scope), Some(model)) => model.to_ascii_lowercase().contains(&scope.to_ascii_lowercase()),
+            (Some(scope), Some(model)) => names(scope, model),
             (Some(_), None) => false,
         }
+    }
+
+    /// Tells of pools that are used up but were not asked about: a run on their model would be refused.
+    fn tell_of_full_pools(&mut self) {
+        let full = |pool: &&Pool| pool.percent.is_some_and(|used| used >= Percent::from_hundredths(100 * 100));
+        let pools = self.evidence.usage.pools.iter().filter(full).filter(|pool| !self.concerns(pool));
+        let told = pools.map(|pool| {
+            let what = pool.scope.as_deref().unwrap_or("another");
+            format!("the quota of {what} is used up: name the model to have that counted")
+        });
+        let told: Vec<String> = told.collect();
+        self.warnings.extend(told);
     }
 
     fn window(&self, name: &str, window: &WindowUsage) -> Option<Counted> {
         let mut used = window.percent?;
         let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
+        let mut evidence = window.evidence.clone();
         let stale = |said: &&Said| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
-        let grown_old = window.observed.as_ref().filter(stale);
-        if let Some(said) = grown_old {
+        if let Some(said) = window.observed.as_ref().filter(stale) {
             age = self.evidence.now.millis() - said.at.millis();
+            evidence.push(said.position);
             warnings.push(format!(
                 "what {} said about the {name} window is {} min old: {}",
                 self.evidence.usage.provider,
                 age / MINUTE,
                 if window.basis == Basis::Estimated { "it is estimated" } else { "there is nothing newer" },
             ));
-            // Use does not shrink within a window: what was said is the least that is used.
-            if let Some(least) = said.percent.filter(|least| *least > used) {
+            if let Some(least) = window.at_least.filter(|least| *least > used) {
                 trail.push(format!("the {name} window was at {least} % already: at least that is used"));
                 used = least;
             }
@@ -161,7 +175,7 @@ impl Decision<'_> {
             used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
         }
         let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
-        Some(Counted { name, used, resets_at, basis, evidence: window.evidence.clone(), age, trail, warnings })
+        Some(Counted { name, used, resets_at, basis, evidence, age, trail, warnings })
     }
 
     fn thresholds(&mut self) -> Thresholds {
@@ -293,21 +307,56 @@ impl Decision<'_> {
     }
 }
 
+/// Whether a model is of a pool's name: all of its words but those for a length are in the model's.
+fn names(scope: &str, model: &str) -> bool {
+    const LENGTHS: [&str; 13] = [
+        "one", "five", "seven", "minute", "minutes", "hour", "hours", "day", "days", "week", "weekly", "month",
+        "session",
+    ];
+    let model = model.to_ascii_lowercase();
+    let scope = scope.to_ascii_lowercase();
+    if model.contains(&scope) {
+        return true;
+    }
+    let mut words = scope
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty() && !LENGTHS.contains(word) && !word.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(first) = words.next() else { return false };
+    model.contains(first) && words.all(|word| model.contains(word))
+}
+
 /// A pool as a window that counts.
-fn pool(pool: &Pool) -> Option<Counted> {
+fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
     let length = match pool.window_minutes {
         minutes if minutes % 1_440 == 0 => format!("{} d", minutes / 1_440),
         minutes if minutes % 60 == 0 => format!("{} h", minutes / 60),
         minutes => format!("{minutes} min"),
     };
+    let name = pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}"));
+    let age = if pool.stale { now.millis() - pool.at.millis() } else { 0 };
+    let old = format!("what was said about the {name} window is {} min old: there is nothing newer", age / MINUTE);
     Some(Counted {
-        name: pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}")),
         used: pool.percent?,
         resets_at: pool.resets_at,
         basis: Basis::Observed,
         evidence: vec![pool.position],
-        age: 0,
+        age,
         trail: Vec::new(),
-        warnings: Vec::new(),
+        warnings: if pool.stale { vec![old] } else { Vec::new() },
+        name,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_pool_is_known_by_its_models_words() {
+        assert!(names("seven_day_opus", "claude-opus-4-5"));
+        assert!(names("gemini-3-pro", "gemini-3-pro-preview"));
+        assert!(!names("seven_day_opus", "claude-sonnet-4-5"));
+        assert!(!names("seven_day", "claude-opus-4-5"));
+        assert!(!names("seven_day_oauth_apps", "claude-opus-4-5"));
+    }
 }

@@ -10,6 +10,7 @@ mod decide;
 mod evidence;
 mod ladder;
 mod preflight;
+mod reserve;
 mod settings;
 mod status;
 

@@ -6,6 +6,7 @@ use super::{Ask, Verdict};
 use crate::error::Result;
 use crate::ledger::{Ledger, Sight};
 use crate::projection::AccountRef;
+use crate::store::View;
 use crate::time::Timestamp;
 use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, switches};
 
@@ -131,6 +132,7 @@ impl Sight<'_> {
     /// ```
     pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
+        let ask = &on_the_account_meant(view, ask)?;
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         let evidence = Evidence::gather(view, &account, &switches(view, now)?, now)?;
         let mut verdict = decide(&evidence, ask);
@@ -149,6 +151,19 @@ impl Sight<'_> {
         }
         Ok(verdict)
     }
+}
+
+/// Of a provider whose only account has a name, that one is meant when none is named.
+fn on_the_account_meant(view: &dyn View, ask: &Ask) -> Result<Ask> {
+    let mut ask = ask.clone();
+    if ask.account.is_none() {
+        let known = accounts(view)?;
+        let mut own = known.iter().filter(|account| account.provider == ask.provider.as_str());
+        if let (Some(only), None) = (own.next(), own.next()) {
+            ask.account = only.account.as_deref().map(str::to_owned);
+        }
+    }
+    Ok(ask)
 }
 
 impl Ledger {

@@ -48,7 +48,7 @@ fn reset(window: &WindowUsage, now: Timestamp, zone: Zone) -> String {
 /// The lines that show a window: how full it is, and what that is made of.
 pub(super) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone) -> [String; 2] {
     let reset = reset(window, now, zone);
-    let full = match (window.percent, window.limit) {
+    let full = match (window.used(), window.limit) {
         _ if window.basis == Basis::Unmetered => "no API quota".to_owned(),
         (Some(percent), _) => format!("{} {percent:>4} %  {reset}", bar(percent)),
         (None, None) => format!("no limit known, {reset}"),

@@ -80,6 +80,16 @@ impl Context {
         open(&path, true)
     }
 
+    /// As [`write`](Self::write), for who cannot wait: when another process holds the write lock it fails at once.
+    pub fn write_now(&self) -> Result<Ledger, Failure> {
+        self.refuse_as_of("this command writes")?;
+        let path = self.path()?;
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            make_private(directory)?;
+        }
+        open_with(&path, Options::new().create(true).busy_timeout_seconds(0))
+    }
+
     /// The ledger to write something about what is in it; without a file there is nothing in it.
     pub fn write_known(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
@@ -144,7 +154,11 @@ fn exists(path: &Path) -> Result<bool, Failure> {
 }
 
 fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
-    let store = Options::new().create(create).open(path).map_err(|error| match error {
+    open_with(path, Options::new().create(create))
+}
+
+fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
+    let store = options.open(path).map_err(|error| match error {
         Error::Io { .. } => Failure::Unreachable(error),
         other => Failure::Ledger(other),
     })?;

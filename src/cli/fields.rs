@@ -140,3 +140,12 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
         _ => Err("a label is NAME=VALUE, such as mission=42".to_owned()),
     }
 }
+
+/// A name that says something.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("it is empty: leave it out or give it a name".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}

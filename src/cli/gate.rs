@@ -27,7 +27,7 @@ pub(super) struct GateArgs {
     /// The provider the run would use [default: the active one]
     provider: Option<ProviderId>,
     /// Its account
-    #[arg(long)]
+    #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
     /// The model the run would use
     #[arg(long)]

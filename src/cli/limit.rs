@@ -14,6 +14,7 @@ use super::policy::{self, SessionOpens, Setting, WeeklyOpens};
 use super::record::hint;
 use crate::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
 use crate::ledger::Sight;
+use crate::observe::Format;
 use crate::projection::AccountRef;
 use crate::provider::ProviderId;
 use crate::time::{SECOND, Timestamp};
@@ -83,11 +84,22 @@ struct SetArgs {
     #[arg(long, value_name = "SECONDS")]
     stale_after: Option<u32>,
     /// Whose observations count: any, none, or the name of one feed
-    #[arg(long, value_name = "FEED")]
+    #[arg(long, value_name = "FEED", value_parser = feed)]
     feeds: Option<String>,
     /// Goes back to the default; may be repeated
     #[arg(long, value_name = "SETTING")]
     unset: Vec<Setting>,
+}
+
+/// A feed that somebody may speak on: a format of `quota observe`, or what an import finds.
+fn feed(name: &str) -> Result<String, String> {
+    let others = ["any", "none", "codex-rollout", "koan-usage-md", "koan-usage-state", "probe"];
+    let known = others.into_iter().chain(Format::ALL.iter().map(|format| format.name())).any(|known| known == name);
+    if known {
+        Ok(name.to_owned())
+    } else {
+        Err("it is no feed: write any, none or a format of `quota observe`".to_owned())
+    }
 }
 
 /// Show the limits that hold

@@ -134,7 +134,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Gate(args) => gate::run(&args, context, out),
         Command::Override(args) => override_usage::run(args, context, out),
         Command::Pause(args) => pause::pause(args, context, out),
-        Command::Resume(args) => pause::resume(&args, context, out),
+        Command::Resume(args) => pause::resume(args, context, out),
         Command::Reserve(args) => reserve::reserve(&args, context, out),
         Command::Settle(args) => reserve::settle(&args, context, out),
         Command::Release(args) => reserve::release(&args, context, out),

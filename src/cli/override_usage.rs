@@ -39,7 +39,7 @@ pub(super) struct OverrideArgs {
     #[arg(long, value_name = "RFC3339")]
     resets_at: Option<Timestamp>,
     /// The account
-    #[arg(long)]
+    #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]

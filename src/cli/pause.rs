@@ -8,7 +8,7 @@ use super::context::Context;
 use super::correct::answer;
 use super::failure::Failure;
 use crate::duration_text::parse_duration;
-use crate::event::{Paused, Percent, WindowKind};
+use crate::event::{Paused, Percent, UsageOverridden, WindowKind};
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
 
@@ -43,6 +43,11 @@ pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
     let now = context.now();
     let until = args.until.or_else(|| args.for_.map(|length| now.plus(length)));
     let reason = args.reason.unwrap_or_else(|| if until.is_some() { "timed" } else { "manual" }.to_owned());
+    if until.is_some() && reason != "quota" && reason != "timed" {
+        return Err(Failure::usage(format!(
+            "only a quota or a timed pause ends by itself: leave out --reason and say {reason} with --note"
+        )));
+    }
     let mut ledger = context.write()?;
     let outcome = ledger.pause(Paused { reason, until, note: args.note }, now)?;
     answer(&mut ledger, outcome, context, out)
@@ -51,7 +56,7 @@ pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
 /// Mark that work goes on
 ///
 /// It never touches a counter. When the provider's quota was looked at and is open again, say so with
-/// --quota-verified: that is an override of the session window to 0 %, an event of its own.
+/// --quota-verified: that is an override of the session window to 0 %, which lifts quota pauses and no other.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  usage-ledger resume --reason \"back from lunch\"\n  \
     usage-ledger resume --quota-verified anthropic")]
@@ -62,16 +67,28 @@ pub(super) struct ResumeArgs {
     /// The provider whose session window was seen to be open again
     #[arg(long, value_name = "PROVIDER")]
     quota_verified: Option<ProviderId>,
+    /// Its account
+    #[arg(long, requires = "quota_verified", value_parser = super::fields::text)]
+    account: Option<String>,
 }
 
-pub(super) fn resume(args: &ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write_known()?;
-    let outcome = ledger.resume(&args.reason, now)?;
-    if let Some(provider) = &args.quota_verified {
-        let author = super::override_usage::author();
-        let none = Percent::default();
-        ledger.override_usage(provider.as_str(), WindowKind::Session, none, &author, &args.reason, now)?;
-    }
+    let outcome = match args.quota_verified {
+        None => ledger.resume(&args.reason, now)?,
+        Some(provider) => ledger.override_with(
+            UsageOverridden {
+                provider,
+                account: args.account,
+                window: WindowKind::Session,
+                used_percent: Percent::default(),
+                resets_at: None,
+                author: super::override_usage::author(),
+                reason: args.reason,
+            },
+            now,
+        )?,
+    };
     answer(&mut ledger, outcome, context, out)
 }

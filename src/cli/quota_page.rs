@@ -114,7 +114,7 @@ fn line(window: &WindowUsage, now: Timestamp) -> String {
     let of = window.limit.map(|limit| format!(" of {}", short::tokens(limit))).unwrap_or_default();
     let used = format!("{}{of}, {} runs", short::tokens(window.weighted), window.usage.requests);
     let left = window.resets_at.map(|at| format!(", {} left", duration(now, at))).unwrap_or_default();
-    match window.percent {
+    match window.used() {
         Some(percent) => format!("{} {percent} %  {used}{left}", short::bar(percent.whole())),
         None => format!("no limit known, {used}{left}"),
     }

@@ -37,7 +37,7 @@ pub(super) struct ReserveArgs {
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = length)]
     ttl: i64,
     /// The account
-    #[arg(long)]
+    #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
     let mut ledger = context.write()?;
     let provider = args.provider.as_str();
     let reservation = match ledger.reserve_for(provider, args.account.as_deref(), args.tokens, args.ttl, now) {
-        Err(error @ Error::OverBudget { .. }) => {
+        Err(error @ (Error::OverBudget { .. } | Error::Gated { .. })) => {
             say(&error.to_string());
             return Err(Failure::Wait);
         }

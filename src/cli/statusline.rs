@@ -123,12 +123,16 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<Told>, Failur
     let from_claude = observed.is_some().then(|| Format::ClaudeStatusline.provider());
     let records = !args.no_record && !context.is_past();
     let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
-    let mut ledger = if news.is_some() { context.write()?.source("statusline") } else { context.read()? };
-    if let Some(news) = news
-        && let Err(error) = ledger.observe(news, now, now)
-    {
-        say(&format!("what the document tells was not recorded: {error}"));
+    if let Some(news) = news {
+        // A status line does not wait for another writer: the next document says the same again.
+        let kept = context.write_now().map(|ledger| ledger.source("statusline").observe(news, now, now));
+        if !matches!(kept, Ok(Ok(_))) {
+            say(
+                "what the document tells was not recorded: another process is writing, or the ledger cannot be written",
+            );
+        }
     }
+    let mut ledger = context.read()?;
     let sight = context.sight(&mut ledger)?;
     let now = context.now_of(&sight);
     let named = args.provider.as_ref().map(ProviderId::as_str).or(from_claude).map(str::to_owned);
@@ -203,7 +207,7 @@ impl Style {
         let span = window.started_at.zip(window.resets_at).map(|(start, end)| (end.millis() - start.millis()) / MINUTE);
         let known = span.and_then(|span| u32::try_from(span).ok()).filter(|span| span % 60 == 0).map(length);
         let name = known.unwrap_or_else(|| usual.to_owned());
-        let Some(percent) = window.percent else {
+        let Some(percent) = window.used() else {
             return format!("{name} {} tok", scaled(window.usage.tokens.total()));
         };
         let shown = self.painted(&format!("{percent}%"), percent);

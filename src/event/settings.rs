@@ -395,6 +395,14 @@ impl LimitSet {
         }
         if let Some(at) = self.thresholds {
             Thresholds::new(at.warn, at.stop, at.margin)?;
+            if u32::from(at.margin) > u32::from(at.stop) {
+                return Err(Error::invalid(format!(
+                    "stop at {} % with a margin of {} % would let nothing run: an unused window has only {} % left",
+                    at.stop,
+                    at.margin,
+                    100 - at.margin
+                )));
+            }
         }
         if self.stale_after_seconds == Some(0) {
             return Err(Error::invalid("an observation is fresh for at least 1 second"));

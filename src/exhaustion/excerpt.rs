@@ -40,7 +40,25 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     let keep_before = before.min(half.max(EXCERPT.saturating_sub(after)));
     let keep_after = after.min(EXCERPT - keep_before);
     let excerpt: String = head.chars().skip(before - keep_before).chain(tail.chars().take(keep_after)).collect();
-    excerpt.trim().to_owned()
+    redacted(excerpt.trim())
+}
+
+/// What looks like a credential, and quoted text that is long enough to be somebody's words.
+static PRIVATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let parts = [
+        r"(?i)\bbearer\s+\S+",
+        r#"(?i)\b(?:[\w-]*(?:api[-_]?key|token|secret|password|authorization|cookie)[\w-]*)["']?\s*[:=]\s*["']?[^\s"',;}]+"#,
+        r"\b(?:sk|pk|rk|xai|gsk|AIza|ghp|gho|ghs|github_pat|glpat|xox[a-z])[-_][\w-]{8,}",
+        r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
+        r"\beyJ[\w-]{10,}\.[\w.-]+",
+        r#"(?i)\b(?:prompt|content|text|completion|input|output)["']?\s*[:=]\s*"[^"]*"?"#,
+    ];
+    Regex::new(&parts.join("|")).ok()
+});
+
+/// The excerpt is kept for all time, and no credential, prompt or completion is.
+fn redacted(excerpt: &str) -> String {
+    PRIVATE.as_ref().map_or_else(String::new, |private| private.replace_all(excerpt, "[redacted]").into_owned())
 }
 
 /// Without control characters.

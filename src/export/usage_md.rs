@@ -35,7 +35,7 @@ impl Exporter for UsageMd {
             .providers
             .into_iter()
             .filter(|one| Some(&one.usage.provider) == provider.as_ref())
-            .max_by_key(|one| one.usage.session.percent);
+            .max_by_key(|one| one.usage.session.used());
         let cache = match &provider {
             None => TokenSums::default(),
             Some(provider) => today(sight, provider, now, options.zone)?,
@@ -93,7 +93,7 @@ fn page(
     }
     if account.is_some_and(|account| !account.usage.metered) {
         line("<!-- No API quota: the percentages above are 0 for lack of one -->".to_owned());
-    } else if [session, weekly].iter().any(|window| window.is_none_or(|window| window.percent.is_none())) {
+    } else if [session, weekly].iter().any(|window| window.is_none_or(|window| window.used().is_none())) {
         line("<!-- A percentage that is not known is written as 0 -->".to_owned());
     }
     page
@@ -105,7 +105,7 @@ const fn is_observed(window: &WindowUsage) -> bool {
 
 /// Whole percent: what the provider said is rounded, half to even; an estimate is whole already.
 fn percent(window: Option<&WindowUsage>) -> u32 {
-    let Some(percent) = window.and_then(|window| window.percent) else { return 0 };
+    let Some(percent) = window.and_then(WindowUsage::used) else { return 0 };
     let (whole, rest) = (percent.whole(), percent.hundredths() % 100);
     if rest > 50 || (rest == 50 && whole % 2 == 1) { whole + 1 } else { whole }
 }

@@ -4,7 +4,6 @@ mod append;
 mod observe;
 mod past;
 mod pause;
-mod reserve;
 mod revise;
 mod sight;
 mod verify;
@@ -49,7 +48,7 @@ use crate::usage::{ProviderUsage, active_provider, last_switch};
 /// ```
 pub struct Ledger {
     store: Box<dyn EventStore>,
-    source: Cow<'static, str>,
+    pub(crate) source: Cow<'static, str>,
     ids: uuid::ContextV7,
 }
 

@@ -53,6 +53,14 @@ pub(super) struct Draft {
     feed: &'static str,
 }
 
+/// A status is a short word; anything else may be anything and is not kept.
+fn word(text: &str) -> Option<String> {
+    const LONGEST: usize = 40;
+    let fine = |c: char| c.is_ascii_lowercase() || c == '_' || c == ' ';
+    let text = text.trim().to_ascii_lowercase();
+    (!text.is_empty() && text.len() <= LONGEST && text.chars().all(fine)).then_some(text)
+}
+
 impl Draft {
     pub fn new(format: Format, at: Timestamp) -> Result<Self> {
         let provider = ProviderId::new(format.provider())?;
@@ -112,7 +120,7 @@ impl Draft {
             scope: window.scope,
             used_percent: window.used,
             resets_at: window.resets_at,
-            status: window.status.as_deref().and_then(name),
+            status: window.status.as_deref().and_then(word),
             feed: self.feed.to_owned(),
         };
         if !self.observed.observations.contains(&seen) {

@@ -105,7 +105,7 @@ impl<'s> Block<'s> {
         let usage = &self.one.usage;
         if usage.metered {
             for (name, window) in [("session", &usage.session), ("weekly", &usage.weekly)] {
-                if let Some(percent) = window.percent {
+                if let Some(percent) = window.used() {
                     line.push_span(Span::styled(format!("  {name} {percent}%"), self.theme.tint(tint(percent))));
                 }
             }

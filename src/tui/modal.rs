@@ -57,7 +57,7 @@ fn lines(modal: &Modal, state: &State, theme: Theme) -> (&'static str, Vec<Line<
                 None => "unknown".to_owned(),
             };
             let now = state.usage().map(|usage| {
-                format!("session {}, weekly {}", percent(usage.session.percent), percent(usage.weekly.percent))
+                format!("session {}, weekly {}", percent(usage.session.used()), percent(usage.weekly.used()))
             });
             (
                 "reset / override quota",

@@ -130,8 +130,8 @@ fn a_pause_and_a_refusal_stand_out() {
     };
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
     let pause = Paused { reason: "timed".to_owned(), until: Some(NOW.plus(HOUR)), note: Some("lunch".to_owned()) };
-    ledger.pause(pause, NOW).unwrap();
     ledger.reserve("anthropic", 20_000, 10 * MINUTE, NOW).unwrap();
+    ledger.pause(pause, NOW).unwrap();
     same("paused", &state(&mut ledger), (100, 34));
 }
 

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Limits;
+use super::heard::Heard;
 use super::pause::resume_at;
 use crate::error::Result;
-use crate::event::{Payload, Percent, Position, QuotaObserved};
+use crate::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
 use crate::projection::{AccountRef, Subject, facts, facts_between};
 use crate::time::{DAY, Timestamp};
 use crate::view::{GO_ON, Order, STOP, View};
+use crate::window::kind_of;
 
-/// No quota window is longer than a month.
+/// No refusal is remembered longer than this.
 const LOOK_BACK: i64 = 32 * DAY;
-/// The words that providers refuse with.
-const REFUSED: [&str; 6] = ["rejected", "exceeded", "blocked", "throttled", "exhausted", "limit_reached"];
+/// Parts of the words that providers refuse with.
+const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "reached"];
+/// Parts of the ids of rules that are about money or one model: no open window says that those are over.
+const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402"];
 
 /// A refusal that still holds.
 ///
@@ -49,41 +54,35 @@ pub struct Exhausted {
 }
 
 /// The latest word about each window of an account as a whole, by its length.
-fn latest_words(
-    view: &dyn View,
-    subject: &Subject<'_>,
-    now: Timestamp,
-    trusts: &dyn Fn(&str) -> bool,
-) -> Result<BTreeMap<u32, (Timestamp, QuotaObserved, Position)>> {
-    let mut words = BTreeMap::new();
-    let span = (now.plus(-LOOK_BACK), now);
-    facts_between(view, "quota_observed", subject, span, Order::Ascending, &mut |fact| {
-        if let Payload::QuotaObserved(seen) = fact.event.payload
-            && seen.scope.is_none()
-            && seen.window_minutes > 0
-            && trusts(&seen.feed)
-        {
-            words.insert(seen.window_minutes, (fact.event.occurred_at, seen, fact.position));
-        }
-        GO_ON
-    })?;
-    Ok(words)
+fn latest_words<'h>(heard: &'h [Heard], limits: &Limits) -> BTreeMap<u32, &'h Heard> {
+    let whole = heard.iter().filter(|one| {
+        one.seen.scope.is_none() && one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed)
+    });
+    whole.map(|one| (one.seen.window_minutes, one)).collect()
 }
 
 fn refuses(seen: &QuotaObserved) -> bool {
-    let full = Percent::from_hundredths(100 * 100);
-    let refused = seen.status.as_deref().is_some_and(|status| REFUSED.contains(&status));
+    let status = seen.status.as_deref().unwrap_or_default().to_ascii_lowercase();
     // `allowed` beats a full window: some plans go on with credits.
-    refused || (seen.used_percent.is_some_and(|used| used >= full) && seen.status.is_none())
+    let full = seen.used_percent.is_some_and(|used| used >= Percent::from_hundredths(100 * 100));
+    !status.starts_with("allowed") && (full || REFUSED.iter().any(|word| status.contains(word)))
 }
 
-/// What a provider refuses at `now`, if it does. An override is a person's word that it no
-/// longer does; a resume says nothing about the provider.
-pub(crate) fn exhausted(
+/// Whether the provider spoke of its session as open since, and of every other window that it speaks of at all.
+fn is_denied(words: &BTreeMap<u32, &Heard>, at: Timestamp, rule: &str) -> bool {
+    let session = words.keys().any(|minutes| kind_of(*minutes) == Some(WindowKind::Session));
+    let open = words.values().all(|one| one.at > at && !refuses(&one.seen));
+    session && open && !NOT_OF_A_WINDOW.iter().any(|part| rule.contains(part))
+}
+
+/// What a provider refuses at `now`, if it does. An override is a person's word that it no longer does; a resume says
+/// nothing about the provider.
+pub(super) fn exhausted(
     view: &dyn View,
     account: &AccountRef<'_>,
     now: Timestamp,
-    trusts: &dyn Fn(&str) -> bool,
+    heard: &[Heard],
+    limits: &Limits,
 ) -> Result<Option<Exhausted>> {
     let subject = Subject::Account(account.clone());
     let mut lifted = Timestamp::MIN;
@@ -91,18 +90,19 @@ pub(crate) fn exhausted(
         lifted = lifted.max(fact.event.occurred_at);
         STOP
     })?;
-    let words = latest_words(view, &subject, now, trusts)?;
-    let seen =
-        words.values().filter(|(at, seen, _)| refuses(seen) && *at > lifted).filter_map(|(at, seen, position)| {
-            let until = seen.resets_at?;
-            let used = seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
-            let excerpt = seen.status.clone().unwrap_or(used);
-            Some(Exhausted { at: *at, until, rule: "observed".to_owned(), excerpt, position: *position })
-        });
-    let mut found: Option<Exhausted> = seen.filter(|seen| seen.until > now).max_by_key(|seen| seen.until);
-    // Every window that the provider spoke of since, it spoke of as open: the refusal is over.
-    let denied =
-        |at: Timestamp| !words.is_empty() && words.values().all(|(said, seen, _)| *said > at && !refuses(seen));
+    let words = latest_words(heard, limits);
+    let refusing = words.values().filter(|one| refuses(&one.seen) && one.at > lifted).map(|one| {
+        let used = one.seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
+        Exhausted {
+            at: one.at,
+            // A window that is told is over at its reset; one that is not is given the time of any refusal.
+            until: one.seen.resets_at.unwrap_or_else(|| resume_at(None, one.at)),
+            rule: "observed".to_owned(),
+            excerpt: one.seen.status.clone().unwrap_or(used),
+            position: one.position,
+        }
+    });
+    let mut found: Option<Exhausted> = refusing.filter(|seen| seen.until > now).max_by_key(|seen| seen.until);
     let span = (now.plus(-LOOK_BACK), now);
     facts_between(view, "quota_exhausted", &subject, span, Order::Descending, &mut |fact| {
         let at = fact.event.occurred_at;
@@ -111,7 +111,8 @@ pub(crate) fn exhausted(
         }
         if let Payload::QuotaExhausted(refused) = fact.event.payload {
             let until = resume_at(refused.resets_at, at);
-            if until > now && !denied(at) && found.as_ref().is_none_or(|known| known.until < until) {
+            let longer = found.as_ref().is_none_or(|known| known.until < until);
+            if until > now && longer && !is_denied(&words, at, &refused.rule) {
                 let position = fact.position;
                 found = Some(Exhausted { at, until, rule: refused.rule, excerpt: refused.excerpt, position });
             }

@@ -5,15 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Limits;
-use crate::error::Result;
-use crate::event::{Payload, Percent, Position};
-use crate::projection::{AccountRef, Subject, facts_between};
-use crate::time::{DAY, Timestamp};
-use crate::view::{GO_ON, Order, View};
+use super::heard::Heard;
+use crate::event::{Percent, Position};
+use crate::time::Timestamp;
 use crate::window::kind_of;
-
-/// No quota window is longer than a month.
-const LOOK_BACK: i64 = 32 * DAY;
 
 /// What a provider said last about a pool of quota of its own.
 ///
@@ -56,30 +51,26 @@ pub struct Pool {
 }
 
 /// The pools whose windows have not ended at `now`.
-pub(super) fn pools(view: &dyn View, account: &AccountRef<'_>, limits: &Limits, now: Timestamp) -> Result<Vec<Pool>> {
+pub(super) fn pools(heard: &[Heard], limits: &Limits, now: Timestamp) -> Vec<Pool> {
     let mut latest = BTreeMap::new();
-    let subject = Subject::Account(account.clone());
-    let span = (now.plus(-LOOK_BACK), now);
-    facts_between(view, "quota_observed", &subject, span, Order::Ascending, &mut |fact| {
-        if let Payload::QuotaObserved(seen) = fact.event.payload
-            && (seen.scope.is_some() || kind_of(seen.window_minutes).is_none())
+    for one in heard {
+        let seen = &one.seen;
+        if (seen.scope.is_some() || kind_of(seen.window_minutes).is_none())
             && seen.window_minutes > 0
             && limits.trusts(&seen.feed)
         {
-            let at = fact.event.occurred_at;
             let pool = Pool {
                 window_minutes: seen.window_minutes,
-                scope: seen.scope,
+                scope: seen.scope.clone(),
                 percent: seen.used_percent,
                 resets_at: seen.resets_at,
-                at,
-                stale: now.millis() - at.millis() > limits.stale_after(),
-                position: fact.position,
+                at: one.at,
+                stale: now.millis() - one.at.millis() > limits.stale_after(),
+                position: one.position,
             };
             latest.insert((pool.window_minutes, pool.scope.clone()), pool);
         }
-        GO_ON
-    })?;
+    }
     latest.retain(|_, pool| pool.resets_at.map_or(!pool.stale, |end| end > now));
-    Ok(latest.into_values().collect())
+    latest.into_values().collect()
 }

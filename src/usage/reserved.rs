@@ -7,11 +7,14 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::event::{EventId, Payload, Position};
 use crate::projection::{AccountRef, Subject, facts_between};
-use crate::time::{DAY, Timestamp};
+use crate::time::{DAY, MINUTE, Timestamp};
 use crate::view::{GO_ON, Order, View};
 
 /// No reservation lasts longer, so that no more than this must be looked at.
 pub(crate) const LONGEST: i64 = DAY;
+
+/// The clocks of those who reserve and those who settle may differ by this.
+const SKEW: i64 = 10 * MINUTE;
 
 /// A reservation that holds.
 ///
@@ -35,29 +38,37 @@ pub struct Reservation {
     pub expires_at: Timestamp,
 }
 
-/// The reservations of an account that are neither settled, released nor lapsed at `now`.
-pub(crate) fn reservations(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Reservation>> {
-    let mut open = Vec::new();
-    let span = (now.plus(-LONGEST), now);
+/// The reservations of an account that are neither settled, released nor lapsed at `now`, of those made up to `until`.
+pub(crate) fn reservations(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Reservation>> {
+    let (mut open, mut since) = (Vec::new(), Timestamp::MAX);
+    let span = (now.plus(-LONGEST), until);
     let subject = Subject::Account(account.clone());
     facts_between(view, "budget_reserved", &subject, span, Order::Ascending, &mut |fact| {
         if let Payload::BudgetReserved(reserved) = fact.event.payload
             && reserved.expires_at > now
         {
             let (id, position) = (fact.event.id, fact.position);
+            since = since.min(fact.event.occurred_at);
             open.push(Reservation { id, position, tokens: reserved.tokens, expires_at: reserved.expires_at });
         }
         GO_ON
     })?;
     if !open.is_empty() {
-        let closed = closed(view, span)?;
+        let closed = closed(view, since)?;
         open.retain(|reservation| !closed.contains(&reservation.id));
     }
     Ok(open)
 }
 
-fn closed(view: &dyn View, span: (Timestamp, Timestamp)) -> Result<BTreeSet<EventId>> {
+/// What was settled or released since a time.
+fn closed(view: &dyn View, since: Timestamp) -> Result<BTreeSet<EventId>> {
     let mut closed = BTreeSet::new();
+    let span = (since.plus(-SKEW), Timestamp::MAX);
     for kind in ["budget_settled", "budget_released"] {
         facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
             match fact.event.payload {
@@ -71,7 +82,7 @@ fn closed(view: &dyn View, span: (Timestamp, Timestamp)) -> Result<BTreeSet<Even
     Ok(closed)
 }
 
-/// Whether a reservation was settled or released up to `now`.
-pub(crate) fn is_closed(view: &dyn View, reservation: EventId, made: Timestamp, now: Timestamp) -> Result<bool> {
-    Ok(closed(view, (made, now))?.contains(&reservation))
+/// Whether a reservation that was made at a time was settled or released.
+pub(crate) fn is_closed(view: &dyn View, reservation: EventId, made: Timestamp) -> Result<bool> {
+    Ok(closed(view, made)?.contains(&reservation))
 }

@@ -1,5 +1,6 @@
 //! The windows of one account, cut from its uses.
 
+use super::heard::{self, Heard};
 use super::limits::Limits;
 use super::{Basis, Said, Speaker, Usage, WindowUsage};
 use crate::error::Result;
@@ -24,6 +25,10 @@ struct Word {
     minutes: u32,
     resets_at: Option<Timestamp>,
     used: Option<Percent>,
+    /// Whether a provider's word goes before it.
+    weak: bool,
+    /// Whether its end is one that the provider told, and so lays no window of its own.
+    adopted: bool,
     said: Said,
 }
 
@@ -35,13 +40,41 @@ impl Word {
             // A person who names no end starts the session anew; the week has its own calendar.
             Speaker::Person => match (self.kind, self.resets_at) {
                 (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
-                (WindowKind::Session, Some(end)) => (session_minutes, end),
-                (WindowKind::Weekly, Some(end)) => (7 * 24 * 60, end),
+                (WindowKind::Session, Some(end)) => (self.reaching(session_minutes, end), end),
+                (WindowKind::Weekly, Some(end)) => (self.reaching(7 * 24 * 60, end), end),
                 (WindowKind::Weekly, None) => return None,
             },
         };
         let firm = self.said.by == Speaker::Person;
-        Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm })
+        Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm, weak: self.weak })
+    }
+
+    /// The length of a window that ends then and holds this word: a person may know of a longer one than usual.
+    fn reaching(&self, usual: u32, end: Timestamp) -> u32 {
+        let needed = (end.millis() - self.at.millis()).div_euclid(MINUTE) + 1;
+        usual.max(u32::try_from(needed).unwrap_or(usual))
+    }
+
+    /// Words in the order in which later ones win.
+    const fn rank(&self) -> (bool, Timestamp, EventId) {
+        (!self.weak, self.at, self.id)
+    }
+}
+
+/// A person who speaks of a window whose end the provider had told speaks of that window. A reset, though, opens a new
+/// one.
+fn adopt(words: &mut [Word]) {
+    let ends: Vec<(WindowKind, Timestamp, Timestamp)> = words
+        .iter()
+        .filter(|word| word.said.by == Speaker::Provider && !word.weak)
+        .filter_map(|word| Some((word.kind, word.at, word.resets_at?)))
+        .collect();
+    let person = |word: &&mut Word| word.said.by == Speaker::Person && word.resets_at.is_none();
+    for word in words.iter_mut().filter(person).filter(|word| word.used > Some(Percent::default())) {
+        let told = ends.iter().filter(|(kind, at, end)| *kind == word.kind && *at <= word.at && *end > word.at);
+        if let Some((.., end)) = told.max_by_key(|(_, at, _)| *at) {
+            (word.resets_at, word.adopted) = (Some(*end), true);
+        }
     }
 }
 
@@ -53,49 +86,56 @@ pub(crate) struct AccountWindows<'a> {
     now: Timestamp,
     limits: Limits,
     words: Vec<Word>,
+    heard: Vec<Heard>,
 }
 
 impl<'a> AccountWindows<'a> {
     /// The windows as they stand at `now`.
     pub fn new(view: &'a dyn View, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
-        Self::heard(view, account, (now.plus(-HEARD), now))
+        Self::hearing(view, account, (now.plus(-HEARD), now), heard::lately(view, account, now)?)
     }
 
     /// The windows of all time.
     pub fn ever(view: &'a dyn View, account: &AccountRef<'a>) -> Result<Self> {
-        Self::heard(view, account, (Timestamp::MIN, Timestamp::MAX))
+        Self::hearing(view, account, (Timestamp::MIN, Timestamp::MAX), heard::ever(view, account)?)
     }
 
-    fn heard(view: &'a dyn View, account: &AccountRef<'a>, span: (Timestamp, Timestamp)) -> Result<Self> {
+    fn hearing(
+        view: &'a dyn View,
+        account: &AccountRef<'a>,
+        span: (Timestamp, Timestamp),
+        heard: Vec<Heard>,
+    ) -> Result<Self> {
         let now = span.1;
         let limits = Limits::at(view, account, now)?;
         let mut words = Vec::new();
         let subject = Subject::Account(account.clone());
-        facts_between(view, "quota_observed", &subject, span, Order::Ascending, &mut |fact| {
-            if let Payload::QuotaObserved(seen) = fact.event.payload
-                && let Some(kind) = kind_of(seen.window_minutes)
+        for one in heard.iter().filter(|one| one.at >= span.0) {
+            let seen = &one.seen;
+            if let Some(kind) = kind_of(seen.window_minutes)
                 && seen.scope.is_none()
                 && limits.trusts(&seen.feed)
             {
                 words.push(Word {
-                    at: fact.event.occurred_at,
-                    id: fact.event.id,
+                    at: one.at,
+                    id: one.id,
                     kind,
                     minutes: seen.window_minutes,
                     resets_at: seen.resets_at,
                     used: seen.used_percent,
+                    weak: one.is_weak(),
+                    adopted: false,
                     said: Said {
                         percent: seen.used_percent,
-                        at: fact.event.occurred_at,
+                        at: one.at,
                         by: Speaker::Provider,
-                        source: seen.feed,
-                        stale: now.millis() - fact.event.occurred_at.millis() > limits.stale_after(),
-                        position: fact.position,
+                        source: seen.feed.clone(),
+                        stale: now.millis() - one.at.millis() > limits.stale_after(),
+                        position: one.position,
                     },
                 });
             }
-            GO_ON
-        })?;
+        }
         facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
             if let Payload::UsageOverridden(word) = fact.event.payload {
                 words.push(Word {
@@ -105,6 +145,8 @@ impl<'a> AccountWindows<'a> {
                     minutes: 0,
                     resets_at: word.resets_at,
                     used: Some(word.used_percent),
+                    weak: false,
+                    adopted: false,
                     said: Said {
                         percent: Some(word.used_percent),
                         at: fact.event.occurred_at,
@@ -117,7 +159,13 @@ impl<'a> AccountWindows<'a> {
             }
             GO_ON
         })?;
-        Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words })
+        adopt(&mut words);
+        Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })
+    }
+
+    /// What was heard of the account lately.
+    pub(super) fn what_was_heard(&self) -> &[Heard] {
+        &self.heard
     }
 
     /// The settings that hold.
@@ -131,7 +179,7 @@ impl<'a> AccountWindows<'a> {
 
     fn laid(&self, kind: WindowKind) -> Vec<Window> {
         let minutes = u32::try_from(self.limits.session_policy.length() / MINUTE).unwrap_or(300);
-        lay(self.of_kind(kind).filter_map(|word| word.observation(minutes)).collect())
+        lay(self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect())
     }
 
     const fn policy(&self, kind: WindowKind) -> Policy {
@@ -184,6 +232,7 @@ impl<'a> AccountWindows<'a> {
             percent: limit.map(|(limit, _)| share(weighted, limit)),
             started_at: window.map(|window| window.start),
             resets_at: window.map(|window| window.resets_at),
+            at_least: None,
             estimate: limit.map(|(limit, _)| share(weighted, limit)),
             observed: None,
             overridden: None,
@@ -205,9 +254,11 @@ impl<'a> AccountWindows<'a> {
         };
         let open = |word: &&Word| word.at >= self.now.plus(-self.policy(kind).length());
         let last = |by| move |word: &&Word| word.said.by == by && word.used.is_some();
-        let order = |word: &&Word| (word.at, word.id);
+        let order = |word: &&Word| word.rank();
         let observed = self.of_kind(kind).filter(last(Speaker::Provider)).filter(open);
-        let observed = observed.filter(|word| word.resets_at.is_none_or(|end| end > self.now)).max_by_key(order);
+        // One that names no end speaks of the window it was said in.
+        let observed = observed.filter(|word| word.resets_at.map_or(word.at >= start, |end| end > self.now));
+        let observed = observed.max_by_key(order);
         usage.observed = observed.map(|word| word.said.clone());
         usage.overridden = in_it().filter(last(Speaker::Person)).max_by_key(order).map(|word| word.said.clone());
         let latest = in_it().max_by_key(order);
@@ -217,13 +268,19 @@ impl<'a> AccountWindows<'a> {
         if latest.is_some_and(|latest| latest.id != word.id) {
             usage.evidence.push(word.said.position);
         }
-        let Some(used) = word.used.filter(|_| !word.said.stale || usage.limit.is_none()) else { return Ok(()) };
+        let Some(used) = word.used else { return Ok(()) };
+        if word.said.stale && usage.limit.is_some() {
+            // Use does not shrink within a window: what was said is the least that is used.
+            usage.at_least = Some(used);
+            return Ok(());
+        }
         let end = window.map_or(self.now.plus(1), |window| window.end.min(self.now.plus(1)));
         let since = sum_between(self.view, &self.account, word.at.plus(1), end)?;
         let weighted = self.limits.weights.weigh(since.counts());
         usage.percent = Some(used);
         usage.since = weighted;
         usage.basis = match word.said.by {
+            Speaker::Provider if word.weak => Basis::Estimated,
             Speaker::Provider => Basis::Observed,
             Speaker::Person => Basis::Overridden,
         };
@@ -232,7 +289,7 @@ impl<'a> AccountWindows<'a> {
         {
             let sum = used.hundredths().saturating_add(hundredths(weighted, limit));
             usage.percent = Some(Percent::from_hundredths(sum.min(100 * 100).max(used.hundredths())));
-            if word.said.by == Speaker::Provider {
+            if usage.basis == Basis::Observed {
                 usage.basis = Basis::ObservedAndDelta;
             }
         }

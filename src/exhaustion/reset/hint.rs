@@ -57,7 +57,8 @@ pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
         let digits = found.get(1)?.as_str();
         let number: i64 = digits.parse().ok()?;
         let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
-        let at = Timestamp::from_millis(millis);
+        // No quota is refused for longer than a year: such a number is something else.
+        let at = Some(Timestamp::from_millis(millis)).filter(|at| at.millis() - now.millis() <= 366 * DAY)?;
         let phrase = format!("resetsAt {digits}");
         return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false });
     }

@@ -28,7 +28,15 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Ti
         let counters = instance.join("usage_state.json");
         if let Some((text, modified)) = document(&counters, &mut beside) {
             match state::facts(&text, modified, zone, ledger, now)? {
-                Ok(facts) => beside.events.extend(facts.into_iter().map(|fact| event(fact, modified))),
+                Ok(facts) => {
+                    for (fact, known_by) in facts {
+                        let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));
+                        // The same counters under another limit say nothing new.
+                        if ledger.sight()?.position(id).is_err() {
+                            beside.events.push(NewEvent::new(fact, modified).id(id));
+                        }
+                    }
+                }
                 Err(why) => beside.skipped.push(skipped(&counters, why)),
             }
         }
@@ -75,7 +83,6 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
 /// An event whose id is made of what it says, so that the same document is taken in once.
 fn event(fact: Payload, at: Timestamp) -> NewEvent {
     let said = match &fact {
-        Payload::UsageOverridden(said) => serde_json::to_string(said),
         Payload::QuotaObserved(said) => serde_json::to_string(said),
         _ => Ok(String::new()),
     };

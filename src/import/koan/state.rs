@@ -5,10 +5,11 @@ use serde::Deserialize;
 use super::super::jsonl;
 use super::row::local_time;
 use crate::error::Result;
-use crate::event::{Payload, Percent, UsageOverridden, WindowKind};
+use crate::event::{Payload, Percent, QuotaObserved};
 use crate::ledger::Ledger;
 use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, Timestamp, Zone};
+use crate::usage::COUNTED_BY_AGENT;
 
 /// The limits that Koan has without a setting, in tokens.
 const SESSION_LIMIT: u64 = 500_000;
@@ -27,7 +28,8 @@ struct State {
     runs: u64,
 }
 
-/// How much of each window was used when the counters were written, as far as the window was still open then.
+/// How much of each window was used when the counters were written, as far as the window was still open then, and what
+/// each is known by. A provider's own word goes before them.
 ///
 /// The inner error says why the document is none.
 pub(super) fn facts(
@@ -36,7 +38,7 @@ pub(super) fn facts(
     zone: Zone,
     ledger: &mut Ledger,
     now: Timestamp,
-) -> Result<std::result::Result<Vec<Payload>, String>> {
+) -> Result<std::result::Result<Vec<(Payload, String)>, String>> {
     if !text.trim_start().starts_with('{') {
         return Ok(Err("the counters are not a JSON object: they are left out".to_owned()));
     }
@@ -57,35 +59,28 @@ pub(super) fn facts(
     let monday = zone.start_of_day(Zone::monday(zone.day(weekly)));
     let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
     let windows = [
-        (
-            WindowKind::Session,
-            state.session_tokens,
-            known.session.limit.unwrap_or(SESSION_LIMIT),
-            session,
-            session.plus(5 * HOUR),
-        ),
-        (WindowKind::Weekly, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
+        (300, state.session_tokens, known.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
+        (10_080, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
     ];
     let mut facts = Vec::new();
-    for (window, tokens, limit, start, resets_at) in windows {
+    for (minutes, tokens, limit, start, resets_at) in windows {
         if tokens == 0 || written < start || written > resets_at {
             continue;
         }
         let hundredths = u128::from(tokens) * 10_000 / u128::from(limit.max(1));
-        facts.push(Payload::from(UsageOverridden {
+        let seen = QuotaObserved {
             provider: provider.clone(),
             account: None,
-            window,
+            window_minutes: minutes,
+            scope: None,
             // Koan's own percentage ends at 100 too.
-            used_percent: Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000)),
+            used_percent: Some(Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000))),
             resets_at: Some(resets_at),
-            author: super::AGENT.to_owned(),
-            reason: format!(
-                "Koan's {} counter: {tokens} of {limit} tokens, {} runs this session, counted since {start}",
-                window.name(),
-                state.runs
-            ),
-        }));
+            status: None,
+            feed: COUNTED_BY_AGENT.to_owned(),
+        };
+        // The counter makes the id, not the percentage: another limit makes no new event of the same file.
+        facts.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
     }
     Ok(Ok(facts))
 }

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::event::{Payload, WindowKind};
+use crate::event::Payload;
 use crate::import::{ImportOptions, SourceReport, run};
 use crate::report::{Report, ReportKey};
 
@@ -71,7 +71,7 @@ fn bad_rows_are_told_of_and_hide_no_other() {
 }
 
 #[test]
-fn counters_become_overrides_once_and_no_tokens() {
+fn counters_become_observations_once_and_no_tokens() {
     let (home, mut ledger) = (instance(), Ledger::in_memory().unwrap());
     let path = home.path().join("instance/usage_state.json");
     let start = chrono::Utc::now().naive_utc() - chrono::TimeDelta::minutes(30);
@@ -82,9 +82,17 @@ fn counters_become_overrides_once_and_no_tokens() {
     fs::write(&path, state).unwrap();
     let report = import(&mut ledger, home.path(), "UTC");
     assert_eq!((report.observed, report.skipped.len()), (1, 0));
-    let Payload::UsageOverridden(word) = ledger.event(1).unwrap().payload else { panic!("no override") };
-    assert_eq!((word.window, word.used_percent.whole(), &*word.author), (WindowKind::Session, 25, "koan"));
+    let Payload::QuotaObserved(word) = ledger.event(1).unwrap().payload else { panic!("no observation") };
+    assert_eq!((word.window_minutes, word.used_percent.unwrap().whole(), &*word.feed), (300, 25, "koan-usage-state"));
     assert_eq!(import(&mut ledger, home.path(), "UTC").observed, 0);
+    let now = ledger.event(1).unwrap().occurred_at;
+    let limits = crate::event::LimitSet::new("claude").unwrap().session(1_000_000);
+    ledger.set_limit(limits, now).unwrap();
+    assert_eq!(import(&mut ledger, home.path(), "UTC").observed, 0, "the same counters under another limit");
+    // Whatever the provider says, also earlier, goes before what an agent counted.
+    let seen = crate::event::QuotaObserved { used_percent: Some("97".parse().unwrap()), feed: "oauth".into(), ..word };
+    ledger.append([crate::event::NewEvent::new(seen, now.plus(-1_000))], now).unwrap();
+    assert!(ledger.budget("claude", now.plus(1)).unwrap().gated);
     assert_eq!(ledger.report(&Report::by(ReportKey::Provider)).unwrap().total.requests, 0);
     for wrong in ["", "[]", "null", "{", r#"{"session_tokens":"5"}"#, "\"x\""] {
         fs::write(&path, wrong).unwrap();

@@ -21,8 +21,8 @@ const SHORT_RESET: usize = 9;
 
 impl Block<'_> {
     pub(super) fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
-        if window.percent.is_some() {
-            return self.bar(name, window.percent, window.resets_at, "");
+        if window.used().is_some() {
+            return self.bar(name, window.used(), window.resets_at, "");
         }
         let known = match window.limit {
             Some(limit) => format!("limit {}", counted(limit, "token")),

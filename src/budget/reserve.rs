@@ -1,48 +1,60 @@
 //! Reservations: tokens set aside before a call, so that a burst of callers cannot pass a limit together.
 
-use super::{Ledger, Outcome};
+use super::decide::decide;
+use super::evidence::Evidence;
+use super::{Ask, Mode};
 use crate::error::{Error, Result};
 use crate::event::{
     BudgetMode, BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, Position, TokenRecord,
 };
+use crate::ledger::{Ledger, Outcome};
 use crate::projection::AccountRef;
 use crate::provider::ProviderId;
 use crate::store::View;
 use crate::time::Timestamp;
-use crate::usage::{LONGEST, Limits, Reservation, WindowUsage, is_closed, provider_usage};
+use crate::usage::{LONGEST, Reservation, WindowUsage, is_closed, reservations};
 
 /// What is left of a window in limit tokens, before reservations; `None` when that is not known.
 fn left(window: &WindowUsage) -> Option<u64> {
     let limit = window.limit?;
-    let said = window.percent.map_or(0, |used| u128::from(limit) * u128::from(used.hundredths()) / 10_000);
-    let used = window.weighted.max(u64::try_from(said).unwrap_or(u64::MAX));
-    Some(limit.saturating_sub(used))
+    let used = u128::from(limit) * u128::from(window.used()?.hundredths()) / 10_000;
+    Some(limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX)))
 }
 
-/// Refuses what the windows that gate, less what is reserved already, cannot bear.
-fn check(view: &dyn View, account: &AccountRef<'_>, tokens: u64, now: Timestamp) -> Result<()> {
-    let usage = provider_usage(view, account, now, &[])?;
-    let mode = Limits::at(view, account, now)?.budget_mode.map(|(mode, _)| mode).unwrap_or_default();
-    if !usage.metered || mode == BudgetMode::Disabled {
+/// Refuses when the gate is shut, and what the windows that gate, less what is reserved already, cannot bear.
+fn check(view: &dyn View, ask: &Ask, tokens: u64, now: Timestamp) -> Result<()> {
+    let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+    let mut evidence = Evidence::gather(view, &account, &[], now)?;
+    // What is reserved counts in tokens below; in the ladder it would shut the gate before the limit is reached.
+    evidence.usage.reserved = 0;
+    let verdict = decide(&evidence, ask);
+    if verdict.gated {
+        return Err(Error::Gated {
+            provider: verdict.provider,
+            reason: verdict.reason,
+            resumes_at: verdict.resumes_at,
+        });
+    }
+    if !verdict.metered || verdict.budget_mode == BudgetMode::Disabled {
         return Ok(());
     }
-    let windows = [("session", &usage.session, true), ("weekly", &usage.weekly, mode == BudgetMode::Full)];
-    let over = |name: &'static str, left: u64, resets_at| Error::OverBudget {
-        provider: usage.provider.clone(),
-        window: name,
-        asked: tokens,
-        left,
-        resets_at,
-    };
-    if let Some(refused) = &usage.exhausted {
-        return Err(over("provider's own", 0, Some(refused.until)));
-    }
-    for (name, window, _) in windows.into_iter().filter(|(_, _, counts)| *counts) {
-        if let Some(left) = left(window) {
-            let left = left.saturating_sub(usage.reserved);
-            if tokens > left {
-                return Err(over(name, left, window.resets_at));
-            }
+    debug_assert!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
+    // Reservations of callers whose clocks are ahead count too.
+    let held = reservations(view, &account, now, Timestamp::MAX)?;
+    let held = held.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
+    let usage = &evidence.usage;
+    let full = verdict.budget_mode == BudgetMode::Full;
+    for (name, window, counts) in [("session", &usage.session, true), ("weekly", &usage.weekly, full)] {
+        let Some(left) = left(window).filter(|_| counts) else { continue };
+        let left = left.saturating_sub(held);
+        if tokens > left {
+            return Err(Error::OverBudget {
+                provider: usage.provider.clone(),
+                window: name,
+                asked: tokens,
+                left,
+                resets_at: window.resets_at,
+            });
         }
     }
     Ok(())
@@ -55,7 +67,7 @@ impl Ledger {
     /// dies keeps its tokens until they lapse. Without a known limit everything is granted, and counted.
     ///
     /// # Errors
-    /// [`Error::OverBudget`] when the call does not fit, [`Error::Invalid`] for no tokens or a `ttl` outside
+    /// [`Error::Gated`] when the gate is shut, [`Error::OverBudget`] when the call does not fit, [`Error::Invalid`] for no tokens or a `ttl` outside
     /// 1 ms to a day, [`Error::InvalidProvider`] for a malformed id, and the store's own.
     ///
     /// ```
@@ -99,11 +111,17 @@ impl Ledger {
         }
         let provider = ProviderId::resolve(provider)?;
         let source = self.source.clone();
-        self.transact(now.into(), |appender| {
-            // Callers' clocks differ; the ledger's own order is the one that counts.
-            let now = appender.recorded_at();
+        let now = now.into();
+        let mut ask = Ask::new(provider.as_str())?;
+        ask.account = account.map(str::to_owned);
+        self.transact(now, |appender| {
+            // Callers' clocks differ: it must fit by this one's, and by the ledger's, which is the latest of them all.
+            let latest = appender.recorded_at();
             let view = appender.view()?;
-            check(view, &AccountRef::new(provider.as_str(), account), tokens, now)?;
+            check(view, &ask, tokens, now)?;
+            if latest > now {
+                check(view, &ask, tokens, latest)?;
+            }
             let expires_at = now.plus(ttl);
             let reserved = BudgetReserved { provider, account: account.map(str::to_owned), tokens, expires_at };
             let outcome = appender.push(NewEvent::new(reserved, now).source(source))?;
@@ -131,9 +149,9 @@ impl Ledger {
     /// ```
     pub fn settle(&mut self, reservation: EventId, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
         let source = self.source.clone();
-        self.transact(now.into(), |appender| {
-            let now = appender.recorded_at();
-            let reserved = open(appender.view()?, reservation, now)?;
+        let now = now.into();
+        self.transact(now, |appender| {
+            let reserved = open(appender.view()?, reservation)?;
             if reserved.provider.as_str() != record.provider {
                 return Err(Error::invalid(format!(
                     "the reservation is for {}, the record for {}: settle it with the record of its own call",
@@ -164,9 +182,9 @@ impl Ledger {
     /// ```
     pub fn release(&mut self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let source = self.source.clone();
-        self.transact(now.into(), |appender| {
-            let now = appender.recorded_at();
-            open(appender.view()?, reservation, now)?;
+        let now = now.into();
+        self.transact(now, |appender| {
+            open(appender.view()?, reservation)?;
             let released = BudgetReleased { reservation, reason: reason.to_owned() };
             appender.push(NewEvent::new(released, now).source(source))
         })
@@ -178,12 +196,12 @@ fn id_at(view: &dyn View, position: Position) -> Result<EventId> {
 }
 
 /// A reservation that was neither settled nor released.
-fn open(view: &dyn View, id: EventId, now: Timestamp) -> Result<BudgetReserved> {
+fn open(view: &dyn View, id: EventId) -> Result<BudgetReserved> {
     let missing = || Error::NotFound { what: format!("with id {id} that reserves tokens") };
     let position = view.position_of(id)?.ok_or_else(missing)?;
     let event = Event::from_line(position, &view.expect_line(position)?)?;
     let Payload::BudgetReserved(reserved) = event.payload else { return Err(missing()) };
-    if is_closed(view, id, event.occurred_at, now)? {
+    if is_closed(view, id, event.occurred_at)? {
         return Err(Error::invalid(format!("reservation {id} was settled or released already")));
     }
     Ok(reserved)
