@@ -1,9 +1,28 @@
-//! Proof that nothing was altered: the RFC 6962 tree over all event lines.
+//! Proof that nothing was altered: the RFC 6962 tree over all event lines, and what somebody who trusts nobody checks
+//! it with.
+//!
+//! A [`Checkpoint`] says how long a ledger was and what its root was, and is signed. Kept where the ledger's owner
+//! cannot change it, it fixes every line up to its size. An [`InclusionProof`] shows that a line is among them, a
+//! [`ConsistencyProof`] that a later checkpoint continues an earlier one. All are texts that other programs read too:
+//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
 
+mod checkpoint;
 mod hash;
+mod key;
+mod nodes;
+mod note;
+mod proof;
+mod receipt;
+mod text;
 mod tree;
 
+pub use checkpoint::Checkpoint;
 pub use hash::Hash;
+pub use key::{Signer, Verifier};
+pub use note::Note;
+pub use proof::{ConsistencyProof, InclusionProof};
+pub use receipt::{Continuation, Receipt};
 
 pub(crate) use hash::leaf_hash;
+pub(crate) use nodes::{Nodes, root_at};
 pub(crate) use tree::{GROUP, StreamingTree, append_leaves, group_key, root};

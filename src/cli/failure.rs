@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::error::Error;
 use crate::export::ExportError;
 
-/// A finding of `verify` or `replay`.
+/// A finding of `verify` or `replay`, or what should be proven is not so.
 const FINDING: u8 = 1;
 /// Bad usage or input.
 const USAGE: u8 = 2;
@@ -52,6 +52,7 @@ impl Failure {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Ledger(error) if error.is_store() => STORE,
+            Self::Ledger(Error::Unproven { .. }) => FINDING,
             Self::Ledger(_) | Self::Line { .. } | Self::Output(_) => USAGE,
             Self::Unreachable(_) => STORE,
             Self::Finding => FINDING,
