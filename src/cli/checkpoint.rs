@@ -22,7 +22,7 @@ use crate::ledger::Sight;
 /// finds whatever was changed, moved, left out or cut off before it.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
-    usage-ledger checkpoint >> ~/anchors/ledger.log\n  \
+    usage-ledger checkpoint > ~/anchors/$(date +%F).checkpoint\n  \
     usage-ledger checkpoint --out ~/anchors/ledger.checkpoint && git -C ~/anchors commit -qam checkpoint")]
 pub(super) struct CheckpointArgs {
     /// The key [default: usage-ledger/key in the XDG configuration directory]
