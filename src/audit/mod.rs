@@ -7,21 +7,26 @@
 //! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
 
 mod checkpoint;
+mod continuation;
 mod hash;
-mod key;
 mod nodes;
 mod note;
 mod proof;
+mod proof_text;
 mod receipt;
+mod signer;
 mod text;
 mod tree;
+mod verifier;
 
 pub use checkpoint::Checkpoint;
+pub use continuation::Continuation;
 pub use hash::Hash;
-pub use key::{Signer, Verifier};
 pub use note::Note;
 pub use proof::{ConsistencyProof, InclusionProof};
-pub use receipt::{Continuation, Receipt};
+pub use receipt::Receipt;
+pub use signer::Signer;
+pub use verifier::Verifier;
 
 pub(crate) use hash::leaf_hash;
 pub(crate) use nodes::{Nodes, root_at};

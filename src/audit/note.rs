@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::key::Verifier;
+use super::Verifier;
 use super::text::{decode, encode, is_name};
 use crate::error::{Error, Result};
 

@@ -51,11 +51,10 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Finding | Self::Ledger(Error::Unproven { .. }) => FINDING,
             Self::Ledger(error) if error.is_store() => STORE,
-            Self::Ledger(Error::Unproven { .. }) => FINDING,
             Self::Ledger(_) | Self::Line { .. } | Self::Output(_) => USAGE,
             Self::Unreachable(_) => STORE,
-            Self::Finding => FINDING,
             Self::Wait => WAIT,
         }
     }

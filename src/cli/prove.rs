@@ -1,7 +1,7 @@
 //! `prove`: texts that show something about the ledger to those who do not have it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -120,8 +120,8 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
     let (_, line) =
         sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
     let kept = match &args.checkpoint {
-        Some(path) => kept(path.clone(), &sight)?,
-        None => sign(sight.head()?.position.get(), args.key.clone(), &sight)?,
+        Some(path) => kept(path, &sight)?,
+        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
     };
     let proof = sight.prove_inclusion(position, Some(kept.checkpoint.size()))?;
     let leaf = Hash::of_line(&line);
@@ -150,14 +150,14 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
     let (old, old_root) = match args.old {
         Mark::Size(size) => (size, sight.root_at(size)?),
         Mark::File(path) => {
-            let kept = kept(path, &sight)?;
+            let kept = kept(&path, &sight)?;
             (kept.checkpoint.size(), kept.checkpoint.root())
         }
     };
     let kept = match args.new {
-        Some(Mark::File(path)) => kept(path, &sight)?,
-        Some(Mark::Size(size)) => sign(size, args.key, &sight)?,
-        None => sign(sight.head()?.position.get(), args.key, &sight)?,
+        Some(Mark::File(path)) => kept(&path, &sight)?,
+        Some(Mark::Size(size)) => sign(size, args.key.as_deref(), &sight)?,
+        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
     };
     let new = kept.checkpoint;
     let proof = sight.prove_consistency(old, new.size())?;
@@ -177,15 +177,15 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
 }
 
 /// A checkpoint in a file that this ledger still continues.
-fn kept(path: PathBuf, sight: &Sight<'_>) -> Result<Kept, Failure> {
-    let kept = Kept::read(&path)?;
+fn kept(path: &Path, sight: &Sight<'_>) -> Result<Kept, Failure> {
+    let kept = Kept::read(path)?;
     kept.expect(sight)?;
     Ok(kept)
 }
 
 /// A checkpoint of a size, signed now.
-fn sign(size: u64, key: Option<PathBuf>, sight: &Sight<'_>) -> Result<Kept, Failure> {
-    let signer = key_file::read(&key_file::place(key.as_deref())?)?;
+fn sign(size: u64, key: Option<&Path>, sight: &Sight<'_>) -> Result<Kept, Failure> {
+    let signer = key_file::read(&key_file::place(key)?)?;
     Ok(Kept::of(&sight.checkpoint_at(size, &signer)?)?)
 }
 
