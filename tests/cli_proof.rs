@@ -11,8 +11,8 @@ use usage_ledger::audit::{Checkpoint, Continuation, Hash, InclusionProof, Note, 
 
 fn recorded(calls: u32) -> Desk {
     let desk = Desk::new();
-    let lines: String = (1..=calls).map(|n| format!("{{\"provider\":\"openai\",\"input\":{n}}}\n")).collect();
-    desk.fed(lines, &["record", "--jsonl", "-"]);
+    let lines: Vec<String> = (1..=calls).map(|n| format!(r#"{{"provider":"openai","input":{n}}}"#)).collect();
+    desk.fed(lines.join("\n"), &["record", "--jsonl", "-"]);
     desk
 }
 

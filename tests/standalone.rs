@@ -19,14 +19,10 @@ struct Given {
 impl Given {
     fn new() -> Self {
         let desk = Desk::new();
-        let lines: String = (1..=20)
-            .map(|n| {
-                format!(
-                    "{{\"provider\":\"anthropic\",\"model\":\"m\",\"input\":{n},\"key\":\"k{n}\",\"project\":\"Käse\"}}\n"
-                )
-            })
+        let lines: Vec<String> = (1..=20)
+            .map(|n| format!(r#"{{"provider":"anthropic","input":{n},"key":"k{n}","project":"Käse"}}"#))
             .collect();
-        desk.fed(lines, &["--now", "2026-06-01T10:00:00Z", "record", "--jsonl", "-"]);
+        desk.fed(lines.join("\n"), &["--now", "2026-06-01T10:00:00Z", "record", "--jsonl", "-"]);
         desk.at("2026-06-01T11:00:00Z", &["switch", "openai"]);
         let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
         let given = Self { desk, key };
@@ -54,7 +50,7 @@ impl Given {
         // Isolated: what this machine has installed for Python is not there.
         python.args(["-I", script]).args([self.file(events), self.file(checkpoint)]).arg(key);
         python.args(proof.map(|proof| self.file(proof)));
-        let done = python.output().expect("python3 must be there: it is the other program that checks");
+        let done = python.output().unwrap_or_else(|error| panic!("python3 must be there, it checks: {error}"));
         let words = String::from_utf8(done.stdout).unwrap();
         assert!(done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
         assert!(matches!(done.status.code(), Some(0 | 1)), "{:?} {words}", done.status);
