@@ -175,6 +175,51 @@ fn a_proof_of_consistency_takes_sizes_or_checkpoints() {
 }
 
 #[test]
+fn a_proof_is_checked_where_no_ledger_is() {
+    let (desk, verifier) = with_key(20);
+    let file = |name: &str, text: &str| {
+        let path = desk.dir().join(name).to_str().unwrap().to_owned();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let key = verifier.to_string();
+    let old = file("old", &desk.ok(&["--as-of", "6", "checkpoint"]));
+    let inclusion = file("inclusion", &desk.ok(&["prove", "inclusion", "3"]));
+    let consistency = file("consistency", &desk.ok(&["prove", "consistency", &old]));
+    let lines = desk.ok(&["export"]);
+    let [line, other] = [2, 3].map(|at| file(&format!("line-{at}"), &format!("{}\n", lines.lines().nth(at).unwrap())));
+    fs::remove_file(desk.ledger()).unwrap();
+
+    let check = ["prove", "check", "--verifier", &key];
+    let included = desk.ok(&[&check[..], &[&inclusion, "--line", &line]].concat());
+    assert!(
+        included.starts_with("ok: the event is at position 3, of 20 events that usage-ledger.example/alice signed")
+    );
+    let continued = desk.ok(&[&check[..], &[&consistency, "--old", &old]].concat());
+    assert!(continued.starts_with("ok: the first 6 events are as they were, of 20 events"), "{continued}");
+    let json = desk.json(&[&check[..], &[&consistency, "--old", &old]].concat());
+    assert_eq!((&json["schema"], &json["ok"], &json["size"]), (&1.into(), &true.into(), &20.into()));
+
+    let elsewhere = desk.ok(&["key", "generate", desk.dir().join("other-key").to_str().unwrap()]);
+    let theirs = ["prove", "check", "--verifier", elsewhere.trim_end()];
+    for args in [
+        [&check[..], &[&inclusion, "--line", &other]].concat(),
+        [&theirs[..], &[&inclusion, "--line", &line]].concat(),
+        [&theirs[..], &[&consistency, "--old", &old]].concat(),
+    ] {
+        assert!(desk.fails(1, &args).contains("not proven: "));
+    }
+    for args in [
+        [&check[..], &[&inclusion]].concat(),
+        [&check[..], &[&inclusion, "--old", &old]].concat(),
+        [&check[..], &[&consistency, "--line", &line]].concat(),
+        [&check[..], &["/nonexistent", "--line", &line]].concat(),
+    ] {
+        desk.fails(2, &args);
+    }
+}
+
+#[test]
 fn show_lays_the_way_to_the_root() {
     let desk = recorded(20);
     for position in [1_u64, 16, 17, 20] {

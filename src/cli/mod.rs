@@ -29,6 +29,7 @@ mod pause;
 mod policy;
 mod pretty;
 mod prove;
+mod prove_check;
 mod provider;
 mod quota;
 mod quota_page;

@@ -11,12 +11,13 @@ use super::context::Context;
 use super::failure::Failure;
 use super::key_file;
 use super::output::Answer;
+use super::prove_check;
 use super::target::Target;
 use crate::audit::{Continuation, Hash, Receipt};
 use crate::error::Error;
 use crate::ledger::Sight;
 
-/// Prove that an event is in the ledger, or that one checkpoint continues another
+/// Prove that an event is in the ledger, or that one checkpoint continues another; check such a proof
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
@@ -30,6 +31,7 @@ pub(super) struct ProveArgs {
 enum ProveCommand {
     Inclusion(InclusionArgs),
     Consistency(ConsistencyArgs),
+    Check(prove_check::CheckArgs),
 }
 
 /// Print the proof that an event is in the ledger (c2sp.org/tlog-proof)
@@ -110,6 +112,7 @@ pub(super) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Re
     match args.command {
         ProveCommand::Inclusion(args) => inclusion(&args, context, out),
         ProveCommand::Consistency(args) => consistency(args, context, out),
+        ProveCommand::Check(args) => prove_check::run(&args, context, out),
     }
 }
 
