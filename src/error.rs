@@ -115,6 +115,12 @@ pub enum Error {
         /// Its kind or version.
         what: String,
     },
+    /// What was shown as a proof proves nothing. Do not rely on it; ask its maker for another, or see `verify`.
+    #[error("not proven: {what}")]
+    Unproven {
+        /// What does not fit.
+        what: String,
+    },
     /// What is stored contradicts itself. Keep the file, restore a backup, and see `verify`.
     #[error(
         "the ledger is damaged{}: {what}; keep the file, run `usage-ledger verify`, and restore a backup",
@@ -197,6 +203,10 @@ impl Error {
 
     pub(crate) fn invalid(what: impl Into<String>) -> Self {
         Self::Invalid { what: what.into() }
+    }
+
+    pub(crate) fn unproven(what: impl Into<String>) -> Self {
+        Self::Unproven { what: what.into() }
     }
 
     pub(crate) fn damaged(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {

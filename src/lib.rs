@@ -40,6 +40,7 @@
 //! * [`observe`] reads what providers say about their windows.
 //! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other
 //!   programs.
+//! * [`audit`] has the signed checkpoints and proofs for somebody who does not trust the ledger's owner.
 //! * [`Error`] lists all that can go wrong, and what to do about it.
 //!
 //! The library never asks for the time of day: every call that depends on it takes it as `now`.
@@ -50,8 +51,8 @@
 //! * Not a price list: without your own [`price::Prices`] a computed cost is `None`; cost that was reported is summed
 //!   exactly.
 //! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
-//! * Not proof against the owner of the file: who rewrites lines, tree and counters together is found only against a
-//!   root noted elsewhere ([`Ledger::root`]).
+//! * Not proof against the owner of the file alone: who rewrites lines, tree and counters together is found only
+//!   against a checkpoint kept elsewhere ([`Sight::checkpoint`], [`Ledger::verify_against`]).
 //! * Not a store of prompts or completions: a record has counts, names and the provider's usage object.
 //!
 //! # Limits
@@ -73,7 +74,8 @@
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `import` | by `cli` | `import`: the logs of Claude Code and Codex, and Koan's rows, into a ledger |
 //!
-//! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export.
+//! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
+//! checkpoints and proofs.
 
 pub mod audit;
 pub mod budget;

@@ -23,12 +23,12 @@ pub(crate) fn group_key(level: u8, group: u64) -> [u8; 9] {
     key
 }
 
-fn children(bytes: &[u8]) -> Vec<Hash> {
+pub(super) fn children(bytes: &[u8]) -> Vec<Hash> {
     bytes.as_chunks::<32>().0.iter().map(|chunk| Hash::from_bytes(*chunk)).collect()
 }
 
 /// The root of a power of two of nodes.
-fn perfect_root(mut nodes: Vec<Hash>) -> Option<Hash> {
+pub(super) fn perfect_root(mut nodes: Vec<Hash>) -> Option<Hash> {
     while nodes.len() > 1 {
         nodes = nodes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
     }

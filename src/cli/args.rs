@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit, correct, doctor, export, gate, import, limit, log, override_usage, pause, provider, quota, record, report,
-    reserve, scan_output, shell, show, status, statusline, switch,
+    audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove, provider,
+    quota, record, report, reserve, scan_output, shell, show, status, statusline, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -86,11 +86,10 @@ pub(super) enum Command {
     Provider(provider::ProviderArgs),
     Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
-    /// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
-    ///
-    /// Exits 1 when something is found.
-    #[command(after_help = "Example:\n  usage-ledger verify\n  usage-ledger --ledger usage.db --json verify")]
-    Verify,
+    Verify(audit::VerifyArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Prove(prove::ProveArgs),
+    Key(key::KeyArgs),
     Export(export::ExportArgs),
     Gate(gate::GateArgs),
     Override(override_usage::OverrideArgs),

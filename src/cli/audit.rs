@@ -1,14 +1,38 @@
 //! `verify` and `replay`: what is stored against what it ought to be.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::checkpoint::Kept;
 use super::context::Context;
 use super::failure::Failure;
+use super::key_file;
 use super::output::{Answer, Plain, counted};
-use crate::ledger::Verification;
+use crate::audit::Checkpoint;
+use crate::error::Error;
+use crate::event::Position;
+use crate::ledger::{Finding, Verification};
+
+/// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
+///
+/// With checkpoints that were kept elsewhere it also finds what was changed together with all hashes: a cut tail, an
+/// older copy, another history. Exits 1 when something is found.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger verify\n  \
+    usage-ledger --ledger usage.db --json verify\n  \
+    usage-ledger verify --checkpoint kept/*.checkpoint --verifier kept/verifier.pub")]
+pub(super) struct VerifyArgs {
+    /// Signed checkpoints that the ledger must continue
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
+    checkpoint: Vec<PathBuf>,
+    /// The key that must have signed them, as `key show` prints it, or a file with it
+    #[arg(long, value_name = "KEY|FILE", requires = "checkpoint")]
+    verifier: Option<String>,
+}
 
 /// Fold all events again from the first one and compare with the stored counters
 ///
@@ -31,10 +55,30 @@ struct Replayed {
     root: String,
 }
 
-pub(super) fn verify(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an audit looks at all there is")?;
-    let verification = context.read_aloud()?.verify()?;
-    answer(&verification, "verified", context, out)
+    let Some(verifier) = &args.verifier else {
+        return answer(&context.read_aloud()?.verify()?, "verified", context, out);
+    };
+    let verifier = key_file::verifier(verifier)?;
+    let mut checkpoints = Vec::new();
+    let mut unsigned = Vec::new();
+    for path in &args.checkpoint {
+        let kept = Kept::read(path)?;
+        match Checkpoint::open(&kept.note, &verifier) {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            // What nobody signed says nothing about the ledger; that it is there is worth a look.
+            Err(Error::Unproven { what }) => {
+                let what = format!("the checkpoint {} proves nothing: {what}", path.display());
+                unsigned.push(Finding { position: Some(Position::new(kept.checkpoint.size())), what });
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    let mut verification = context.read_aloud()?.verify_against(&checkpoints)?;
+    verification.add(unsigned);
+    let done = format!("verified against {}", counted(args.checkpoint.len() as u64, "checkpoint"));
+    answer(&verification, &done, context, out)
 }
 
 pub(super) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

@@ -106,7 +106,7 @@ impl Context {
             None => Ok(()),
             Some(_) => Err(Failure::usage(format!(
                 "{why}, so it cannot be asked --as-of a moment: use that with status, report, log, show, export, \
-                 limit show or provider list"
+                 checkpoint, prove, limit show or provider list"
             ))),
         }
     }
@@ -166,7 +166,7 @@ fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
 }
 
 /// Makes a directory that only its owner can look into, if it is missing.
-fn make_private(directory: &Path) -> Result<(), Failure> {
+pub(super) fn make_private(directory: &Path) -> Result<(), Failure> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::error::Error;
 use crate::export::ExportError;
 
-/// A finding of `verify` or `replay`.
+/// A finding of `verify` or `replay`, or what should be proven is not so.
 const FINDING: u8 = 1;
 /// Bad usage or input.
 const USAGE: u8 = 2;
@@ -51,10 +51,10 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Finding | Self::Ledger(Error::Unproven { .. }) => FINDING,
             Self::Ledger(error) if error.is_store() => STORE,
             Self::Ledger(_) | Self::Line { .. } | Self::Output(_) => USAGE,
             Self::Unreachable(_) => STORE,
-            Self::Finding => FINDING,
             Self::Wait => WAIT,
         }
     }

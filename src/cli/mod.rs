@@ -5,6 +5,7 @@
 mod args;
 mod audit;
 pub(crate) mod bars;
+mod checkpoint;
 pub(crate) mod clock;
 mod context;
 mod correct;
@@ -17,6 +18,8 @@ mod gate;
 mod grid;
 mod import;
 mod json_line;
+mod key;
+mod key_file;
 mod limit;
 mod lines;
 mod log;
@@ -25,6 +28,8 @@ mod override_usage;
 mod pause;
 mod policy;
 mod pretty;
+mod prove;
+mod prove_check;
 mod provider;
 mod quota;
 mod quota_page;
@@ -129,7 +134,10 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Provider(args) => provider::run(args, context, out),
         Command::Quota(args) => quota::run(args, context, out),
         Command::Replay(args) => audit::replay(&args, context, out),
-        Command::Verify => audit::verify(context, out),
+        Command::Verify(args) => audit::verify(&args, context, out),
+        Command::Checkpoint(args) => checkpoint::run(&args, context, out),
+        Command::Prove(args) => prove::run(args, context, out),
+        Command::Key(args) => key::run(args, context, out),
         Command::Export(args) => export::run(&args, context, out),
         Command::Gate(args) => gate::run(&args, context, out),
         Command::Override(args) => override_usage::run(args, context, out),

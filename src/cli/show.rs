@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use super::clock::full;
 use super::context::Context;
 use super::failure::Failure;
-use super::output::Answer;
+use super::output::{Answer, counted};
 use super::pretty::pretty;
 use super::summary::record;
 use super::target::Target;
-use crate::audit::leaf_hash;
+use crate::audit::{InclusionProof, leaf_hash};
 use crate::error::Error;
 use crate::event::{Event, Payload, Position, TokenRecord};
 use crate::ledger::Sight;
@@ -22,7 +22,7 @@ use crate::provider::ProviderId;
 use crate::time::Timestamp;
 use crate::usage::accounts;
 
-/// Show an event: its line, its leaf hash, and what it counts as now
+/// Show an event: what it counts as now, its line, and the proof that it is in the tree
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger show 120\n  \
@@ -54,7 +54,19 @@ struct Shown<'a> {
     holds: bool,
     amended: bool,
     counts_as: Option<CountsAs>,
+    /// `None` when the tree is damaged.
+    proof: Option<Proof>,
     event: &'a RawValue,
+}
+
+/// That the event is in the tree (RFC 6962 §2.1.1).
+#[derive(Serialize)]
+struct Proof {
+    /// Its position less one.
+    index: u64,
+    size: u64,
+    root: String,
+    hashes: Vec<String>,
 }
 
 pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -80,6 +92,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         holds: !void,
         amended: false,
         counts_as: None,
+        proof: prove(position, &sight)?,
         event: serde_json::from_str(&line)?,
     };
     let shown = weigh(shown, &event, &sight)?;
@@ -95,7 +108,30 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     if let Some(now) = shown.counts_as.as_ref().filter(|_| shown.amended) {
         writeln!(out, "as       {}", super::output::Plain(&record(&now.record)))?;
     }
-    Ok(writeln!(out, "{}", pretty(&line))?)
+    writeln!(out, "{}", pretty(&line))?;
+    let Some(proof) = &shown.proof else {
+        return Ok(writeln!(out, "proof    none: the tree is damaged; run `usage-ledger verify`")?);
+    };
+    writeln!(out, "root     {} over {}", proof.root, counted(proof.size, "event"))?;
+    for (index, hash) in proof.hashes.iter().enumerate() {
+        writeln!(out, "{:<8} {hash}", if index == 0 { "proof" } else { "" })?;
+    }
+    Ok(())
+}
+
+/// The way from the event up to the root. An event is shown whatever state the tree is in.
+fn prove(position: Position, sight: &Sight<'_>) -> Result<Option<Proof>, Failure> {
+    let made = sight.prove_inclusion(position, None).and_then(|proof| Ok((sight.root()?, proof)));
+    match made {
+        Ok((root, InclusionProof { size, hashes, .. })) => Ok(Some(Proof {
+            index: position.get().saturating_sub(1),
+            size,
+            root: root.to_string(),
+            hashes: hashes.iter().map(ToString::to_string).collect(),
+        })),
+        Err(Error::Damaged { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The record that a key finds, whichever of this ledger's providers made it.

@@ -4,6 +4,7 @@ mod append;
 mod observe;
 mod past;
 mod pause;
+mod prove;
 mod revise;
 mod sight;
 mod verify;

@@ -87,6 +87,10 @@ impl View for PrefixView<'_> {
     }
 
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if space == Space::Tree {
+            // The tree of the whole log has the nodes of each of its beginnings.
+            return self.log.get(space, key);
+        }
         Ok(self.spaces.get(&space).and_then(|map| map.get(key)).cloned())
     }
 

@@ -1,10 +1,13 @@
 //! Recomputes everything that is stored besides the lines, and says where it differs.
 
+mod checkpoints;
 mod exact;
 mod lines;
 mod refold;
 
 use serde::Serialize;
+
+pub(crate) use checkpoints::{hold, hold_all};
 
 use crate::audit::{Hash, StreamingTree};
 use crate::error::{Error, Result};

@@ -1,0 +1,124 @@
+//! `checkpoint`: size and root of the ledger, signed.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::key_file;
+use super::output::Answer;
+use crate::audit::{Checkpoint, Note, Signer};
+use crate::error::Error;
+use crate::ledger::Sight;
+
+/// Sign how long the ledger is and what its root is
+///
+/// Kept where the ledger's owner cannot change it, a checkpoint fixes every event up to its size: `verify --checkpoint`
+/// finds whatever was changed, moved, left out or cut off before it.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger checkpoint > ~/anchors/$(date +%F).checkpoint\n  \
+    usage-ledger checkpoint --out ~/anchors/ledger.checkpoint && git -C ~/anchors commit -qam checkpoint")]
+pub(super) struct CheckpointArgs {
+    /// The key [default: usage-ledger/key in the XDG configuration directory]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The file to write, all of it or none; an older checkpoint there is replaced only by one that continues it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A checkpoint in JSON.
+#[derive(Serialize)]
+struct Signed<'a> {
+    origin: &'a str,
+    size: u64,
+    root: String,
+    note: &'a str,
+}
+
+/// A checkpoint in a file. Whether anybody signed it is not looked at yet.
+pub(super) struct Kept {
+    pub note: Note,
+    pub checkpoint: Checkpoint,
+}
+
+impl Kept {
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(path).map_err(|error| key_file::trouble(path, error))?;
+        Self::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    }
+
+    /// The checkpoint in a note.
+    pub fn of(text: &str) -> Result<Self, Error> {
+        let note: Note = text.parse()?;
+        let checkpoint = note.text().parse()?;
+        Ok(Self { note, checkpoint })
+    }
+
+    /// That the ledger still begins as it says.
+    pub fn expect(&self, sight: &Sight<'_>) -> Result<(), Failure> {
+        match sight.check(&self.checkpoint)? {
+            None => Ok(()),
+            Some(finding) => Err(Error::Unproven { what: finding.what }.into()),
+        }
+    }
+}
+
+pub(super) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
+    let mut ledger = context.read_aloud()?;
+    let sight = context.sight(&mut ledger)?;
+    if let Some(path) = &args.out {
+        expect_older(path, &signer, &sight)?;
+    }
+    let note = sight.checkpoint(&signer)?;
+    if let Some(path) = &args.out {
+        replace(path, &note).map_err(|error| key_file::trouble(path, error))?;
+    }
+    if context.json {
+        let Kept { checkpoint, .. } = Kept::of(&note)?;
+        let root = checkpoint.root().to_string();
+        return Answer::new(Signed { origin: checkpoint.origin(), size: checkpoint.size(), root, note: &note })
+            .write(out);
+    }
+    if args.out.is_none() {
+        write!(out, "{note}")?;
+    }
+    Ok(())
+}
+
+/// What is replaced must be a checkpoint of this log that the ledger continues: a log never signs two histories.
+fn expect_older(path: &Path, signer: &Signer, sight: &Sight<'_>) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
+        _ => {}
+    }
+    let kept = Kept::read(path)?;
+    match Checkpoint::open(&kept.note, signer.verifier()) {
+        Ok(_) => kept.expect(sight),
+        Err(Error::Unproven { what }) => {
+            Err(Failure::usage(format!("{} is not replaced: {what}; give another --out", path.display())))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Puts a text into a file, all of it or none; a pipe or device is written to directly.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return fs::File::options().write(true).open(path)?.write_all(text.as_bytes());
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

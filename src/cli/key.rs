@@ -1,0 +1,94 @@
+//! `key`: the key that signs checkpoints.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::{Failure, say};
+use super::key_file;
+use super::output::Answer;
+use crate::audit::{Signer, Verifier};
+
+/// Make or show the key that signs checkpoints
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger key generate --name usage-ledger.example/alice > verifier.pub")]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    Generate(GenerateArgs),
+    Show(ShowArgs),
+}
+
+/// Make a key and print its verifier half
+///
+/// The secret half goes into a file that only you can read, and that is never overwritten. Whoever has it and the
+/// ledger can tell another history: keep it where the ledger's copies do not go.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger key generate --name usage-ledger.example/alice > verifier.pub\n  \
+    usage-ledger key generate --name usage-ledger.example/ci /run/secrets/ledger-key")]
+struct GenerateArgs {
+    /// Names the ledger in its checkpoints [default: usage-ledger/USER]
+    #[arg(long, value_name = "ORIGIN")]
+    name: Option<String>,
+    /// The file [default: usage-ledger/key in the XDG configuration directory]
+    file: Option<PathBuf>,
+}
+
+/// Print the verifier half of a key, for those who check
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger key show > verifier.pub")]
+struct ShowArgs {
+    /// The file [default: usage-ledger/key in the XDG configuration directory]
+    file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    verifier: String,
+    file: PathBuf,
+}
+
+pub(super) fn run(args: KeyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        KeyCommand::Generate(args) => generate(args, context, out),
+        KeyCommand::Show(args) => {
+            let file = key_file::place(args.file.as_deref())?;
+            show(key_file::read(&file)?.verifier(), file, context, out)
+        }
+    }
+}
+
+fn generate(args: GenerateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = key_file::place(args.file.as_deref())?;
+    let signer = Signer::generate(&args.name.unwrap_or_else(default_name))?;
+    key_file::create(&file, &signer)?;
+    if context.path().is_ok_and(|ledger| ledger.parent() == file.parent()) {
+        say("the key lies beside the ledger: whoever copies that directory can sign; move the key elsewhere");
+    }
+    show(signer.verifier(), file, context, out)
+}
+
+/// A name that tells ledgers of different users apart.
+fn default_name() -> String {
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user =
+        user.unwrap_or_default().replace(|char: char| !(char.is_ascii_alphanumeric() || "._-".contains(char)), "");
+    format!("usage-ledger/{}", if user.is_empty() { "nobody" } else { &user })
+}
+
+fn show(verifier: &Verifier, file: PathBuf, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if context.json {
+        return Answer::new(Shown { name: verifier.name().to_owned(), verifier: verifier.to_string(), file })
+            .write(out);
+    }
+    Ok(writeln!(out, "{verifier}")?)
+}

@@ -1,0 +1,98 @@
+//! Where keys are kept: files that only their owner can read, never the ledger.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use super::context::make_private;
+use super::failure::Failure;
+use crate::audit::{Signer, Verifier};
+use crate::error::Error;
+
+/// The key's file: the one that is given, or the one in the XDG configuration directory.
+pub(super) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    let strategy = etcetera::choose_base_strategy()
+        .map_err(|error| Failure::usage(format!("no place for a key ({error}): name its file")))?;
+    Ok(strategy.config_dir().join("usage-ledger").join("key"))
+}
+
+/// A failure about a file that is not the ledger.
+pub(super) fn trouble(path: &Path, source: std::io::Error) -> Failure {
+    Failure::Ledger(Error::Io { path: path.to_owned(), source })
+}
+
+/// Keeps a new key. What is there already stays: checkpoints were signed with it.
+pub(super) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_private(directory)?;
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Failure::usage(format!(
+            "{} is there already, and a key is never overwritten: name another file, or move that one away",
+            path.display()
+        )),
+        _ => trouble(path, error),
+    })?;
+    writeln!(file, "{}", signer.secret()).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a key is no key, and would be in the way of the next try.
+        let _ = fs::remove_file(path);
+        trouble(path, error)
+    })
+}
+
+/// The key in a file that nobody but its owner can read.
+pub(super) fn read(path: &Path) -> Result<Signer, Failure> {
+    let meta = fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::usage(format!(
+            "there is no key in {}: make one with `usage-ledger key generate`, or name its file",
+            path.display()
+        )),
+        _ => trouble(path, error),
+    })?;
+    refuse_public(path, &meta)?;
+    let text = fs::read_to_string(path).map_err(|error| trouble(path, error))?;
+    text.trim_end().parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+#[cfg(unix)]
+fn refuse_public(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = meta.permissions().mode() & 0o777;
+    if mode.trailing_zeros() >= 6 {
+        // Nothing in it is about the group or others.
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{path} is open to others (mode {mode:03o}): run `chmod 600 {path}`, and make a new key if somebody may have \
+         read it",
+        path = path.display()
+    )))
+}
+
+#[cfg(not(unix))]
+fn refuse_public(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// A verifier key as it is given: itself, or a file with it.
+pub(super) fn verifier(given: &str) -> Result<Verifier, Failure> {
+    let as_key = given.parse::<Verifier>();
+    let path = Path::new(given);
+    if as_key.is_ok() || !path.exists() {
+        return as_key.map_err(|error| Failure::usage(format!("{error}; and there is no such file")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| trouble(path, error))?;
+    text.trim_end().parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}

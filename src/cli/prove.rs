@@ -1,0 +1,197 @@
+//! `prove`: texts that show something about the ledger to those who do not have it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::checkpoint::Kept;
+use super::context::Context;
+use super::failure::Failure;
+use super::key_file;
+use super::output::Answer;
+use super::prove_check;
+use super::target::Target;
+use crate::audit::{Continuation, Hash, Receipt};
+use crate::error::Error;
+use crate::ledger::Sight;
+
+/// Prove that an event is in the ledger, or that one checkpoint continues another; check such a proof
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
+    usage-ledger prove consistency monday.checkpoint friday.checkpoint")]
+pub(super) struct ProveArgs {
+    #[command(subcommand)]
+    command: ProveCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProveCommand {
+    Inclusion(InclusionArgs),
+    Consistency(ConsistencyArgs),
+    Check(prove_check::CheckArgs),
+}
+
+/// Print the proof that an event is in the ledger (c2sp.org/tlog-proof)
+///
+/// Whoever has the event's line, the proof and the verifier key needs nothing else to check it.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
+    usage-ledger prove inclusion 120 --checkpoint friday.checkpoint")]
+struct InclusionArgs {
+    /// A position or an event id
+    #[arg(value_name = "POSITION|ID")]
+    event: Target,
+    /// The signed checkpoint that the proof leads to [default: one of the ledger as it stands, signed now]
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    checkpoint: Option<PathBuf>,
+    /// The key to sign one with [default: usage-ledger/key in the XDG configuration directory]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// Print the proof that a later checkpoint continues an earlier one: nothing was changed, only added
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger prove consistency monday.checkpoint friday.checkpoint\n  \
+    usage-ledger prove consistency 80 --key ledger.key")]
+struct ConsistencyArgs {
+    /// The earlier size, or the file of its checkpoint
+    #[arg(value_name = "OLD")]
+    old: Mark,
+    /// The later size, or the file of its checkpoint [default: the ledger as it stands]
+    #[arg(value_name = "NEW")]
+    new: Option<Mark>,
+    /// The key to sign the later checkpoint with [default: usage-ledger/key in the XDG configuration directory]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// A state of the ledger.
+#[derive(Clone, Debug)]
+enum Mark {
+    Size(u64),
+    File(PathBuf),
+}
+
+impl From<String> for Mark {
+    fn from(text: String) -> Self {
+        text.parse().map_or_else(|_| Self::File(text.into()), Self::Size)
+    }
+}
+
+#[derive(Serialize)]
+struct Included<'a> {
+    position: u64,
+    index: u64,
+    size: u64,
+    leaf: String,
+    root: String,
+    hashes: Vec<String>,
+    proof: &'a str,
+}
+
+#[derive(Serialize)]
+struct Continued<'a> {
+    old: Root,
+    new: Root,
+    hashes: Vec<String>,
+    proof: &'a str,
+}
+
+#[derive(Serialize)]
+struct Root {
+    size: u64,
+    root: String,
+}
+
+pub(super) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        ProveCommand::Inclusion(args) => inclusion(&args, context, out),
+        ProveCommand::Consistency(args) => consistency(args, context, out),
+        ProveCommand::Check(args) => prove_check::run(&args, context, out),
+    }
+}
+
+fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let position = args.event.position(&sight)?;
+    let (_, line) =
+        sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+    let kept = match &args.checkpoint {
+        Some(path) => kept(path, &sight)?,
+        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
+    };
+    let proof = sight.prove_inclusion(position, Some(kept.checkpoint.size()))?;
+    let leaf = Hash::of_line(&line);
+    // What is handed out is checked first: a stored hash of this line may be wrong.
+    proof.verify(&leaf, &kept.checkpoint.root())?;
+    let receipt = Receipt::new(proof, kept.note)?;
+    let text = receipt.to_string();
+    if !context.json {
+        return Ok(write!(out, "{text}")?);
+    }
+    Answer::new(Included {
+        position: position.get(),
+        index: position.get() - 1,
+        size: kept.checkpoint.size(),
+        leaf: leaf.to_string(),
+        root: kept.checkpoint.root().to_string(),
+        hashes: hex(&receipt.proof().hashes),
+        proof: &text,
+    })
+    .write(out)
+}
+
+fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let (old, old_root) = match args.old {
+        Mark::Size(size) => (size, sight.root_at(size)?),
+        Mark::File(path) => {
+            let kept = kept(&path, &sight)?;
+            (kept.checkpoint.size(), kept.checkpoint.root())
+        }
+    };
+    let kept = match args.new {
+        Some(Mark::File(path)) => kept(&path, &sight)?,
+        Some(Mark::Size(size)) => sign(size, args.key.as_deref(), &sight)?,
+        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
+    };
+    let new = kept.checkpoint;
+    let proof = sight.prove_consistency(old, new.size())?;
+    proof.verify(&old_root, &new.root())?;
+    let continuation = Continuation::new(proof, kept.note)?;
+    let text = continuation.to_string();
+    if !context.json {
+        return Ok(write!(out, "{text}")?);
+    }
+    Answer::new(Continued {
+        old: Root { size: old, root: old_root.to_string() },
+        new: Root { size: new.size(), root: new.root().to_string() },
+        hashes: hex(&continuation.proof().hashes),
+        proof: &text,
+    })
+    .write(out)
+}
+
+/// A checkpoint in a file that this ledger still continues.
+fn kept(path: &Path, sight: &Sight<'_>) -> Result<Kept, Failure> {
+    let kept = Kept::read(path)?;
+    kept.expect(sight)?;
+    Ok(kept)
+}
+
+/// A checkpoint of a size, signed now.
+fn sign(size: u64, key: Option<&Path>, sight: &Sight<'_>) -> Result<Kept, Failure> {
+    let signer = key_file::read(&key_file::place(key)?)?;
+    Ok(Kept::of(&sight.checkpoint_at(size, &signer)?)?)
+}
+
+fn hex(hashes: &[Hash]) -> Vec<String> {
+    hashes.iter().map(ToString::to_string).collect()
+}

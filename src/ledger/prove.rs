@@ -1,0 +1,187 @@
+//! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
+
+use super::{Finding, Ledger, Sight, Verification, verify};
+use crate::audit::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, root_at};
+use crate::error::{Error, Result};
+use crate::event::Position;
+
+impl Sight<'_> {
+    /// The root of the tree over the first `size` lines, from a few stored hashes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a size beyond the head, [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let noted = ledger.root()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// assert_eq!(ledger.sight()?.root_at(1)?, noted);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn root_at(&self, size: u64) -> Result<Hash> {
+        self.within(size)?;
+        root_at(self.view(), size)
+    }
+
+    /// The size, if it is not beyond the head.
+    fn within(&self, size: u64) -> Result<u64> {
+        let head = self.head()?.position;
+        if size > head.get() {
+            return Err(Error::NotFound { what: format!("at position {size} (the last one is {head})") });
+        }
+        Ok(size)
+    }
+
+    /// The checkpoint of this sight: its size and root, under the name of a key.
+    ///
+    /// # Errors
+    /// As [`root_at`](Self::root_at).
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, audit::{Checkpoint, Signer}};
+    /// let signer = Signer::generate("usage-ledger.example/alice")?;
+    /// let note = Ledger::in_memory()?.sight()?.checkpoint(&signer)?;
+    /// assert_eq!(Checkpoint::open(&note.parse()?, signer.verifier())?.size(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn checkpoint(&self, signer: &Signer) -> Result<String> {
+        self.checkpoint_at(self.head()?.position.get(), signer)
+    }
+
+    /// The checkpoint of an earlier size, signed now.
+    ///
+    /// # Errors
+    /// As [`root_at`](Self::root_at).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let signer = Signer::generate("usage-ledger.example/alice")?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let noted = ledger.sight()?.checkpoint(&signer)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.sight()?.checkpoint_at(0, &signer)?, noted);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn checkpoint_at(&self, size: u64, signer: &Signer) -> Result<String> {
+        Checkpoint::new(signer.verifier().name(), size, self.root_at(size)?)?.sign(signer)
+    }
+
+    /// Proves that the event at a position is among the first `size` ones; without a size, among all.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a position or size beyond the head, [`Error::Invalid`] for a position beyond the size,
+    /// [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// let proof = ledger.sight()?.prove_inclusion(1.into(), None)?;
+    /// let leaf = Hash::of_line(ledger.event(1)?.to_line());
+    /// assert!(proof.verify(&leaf, &ledger.root()?).is_ok());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn prove_inclusion(&self, position: Position, size: Option<u64>) -> Result<InclusionProof> {
+        let head = self.head()?.position;
+        let size = size.map_or(Ok(head.get()), |size| self.within(size))?;
+        if position == Position::START || position > head {
+            return Err(Error::NotFound { what: format!("at position {position}") });
+        }
+        if position.get() > size {
+            return Err(Error::invalid(format!(
+                "position {position} came after the checkpoint of {size} events: prove it with a later one"
+            )));
+        }
+        let hashes = Nodes::new(self.view()).inclusion(position.get() - 1, size)?;
+        Ok(InclusionProof { position, size, hashes })
+    }
+
+    /// Proves that the first `old` of the first `new` events are the same.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a size beyond the head, [`Error::Invalid`] when `old` is larger than `new`,
+    /// [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// for input in 1..=9 {
+    ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input), now)?;
+    /// }
+    /// let sight = ledger.sight()?;
+    /// let proof = sight.prove_consistency(3, 9)?;
+    /// assert!(proof.verify(&sight.root_at(3)?, &sight.root()?).is_ok());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn prove_consistency(&self, old: u64, new: u64) -> Result<ConsistencyProof> {
+        self.within(new)?;
+        if old > new {
+            return Err(Error::invalid(format!("{old} events are no beginning of {new}: name the smaller size first")));
+        }
+        // That anything continues an empty ledger needs no hash.
+        let hashes = if old == 0 { Vec::new() } else { Nodes::new(self.view()).consistency(old, new)? };
+        Ok(ConsistencyProof { old, new, hashes })
+    }
+
+    /// Holds a checkpoint against this sight: `None` when it still describes its beginning.
+    ///
+    /// It reads a few stored hashes. That those fit the lines is [`Ledger::verify_against`]'s to say.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the tree has holes, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Checkpoint};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let checkpoint = Checkpoint::new("usage-ledger.example/alice", 1, ledger.root()?)?;
+    /// assert_eq!(ledger.sight()?.check(&checkpoint)?, None);
+    /// let older = Ledger::in_memory()?.sight()?.check(&checkpoint)?;
+    /// assert_eq!(older.and_then(|finding| finding.position), Some(1.into())); // the event that is gone
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn check(&self, checkpoint: &Checkpoint) -> Result<Option<Finding>> {
+        verify::hold(self.view(), checkpoint)
+    }
+}
+
+impl Ledger {
+    /// [`verify`](Self::verify), and holds checkpoints that were kept elsewhere against what is found: together they
+    /// show that nothing before the latest of them was changed, moved, left out or cut off.
+    ///
+    /// Open each with the verifier key first ([`Checkpoint::open`]): one that is not signed says nothing.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::{Checkpoint, Signer}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let signer = Signer::generate("usage-ledger.example/alice")?;
+    /// let call = |input| TokenRecord::new("openai", "gpt-5").input(input);
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(call(1), now)?;
+    /// let kept = Checkpoint::open(&ledger.sight()?.checkpoint(&signer)?.parse()?, signer.verifier())?;
+    /// assert!(ledger.verify_against(std::slice::from_ref(&kept))?.ok);
+    ///
+    /// let mut forged = Ledger::in_memory()?;
+    /// forged.record(call(2), now)?;
+    /// assert!(forged.verify()?.ok); // alone it is sound
+    /// assert!(!forged.verify_against(&[kept])?.ok);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify_against(&mut self, checkpoints: &[Checkpoint]) -> Result<Verification> {
+        let view = self.store.read()?;
+        let mut verification = verify::verify(&*view, verify::Scope::Everything)?;
+        verification.add(verify::hold_all(&*view, checkpoints)?);
+        Ok(verification)
+    }
+}

@@ -1,0 +1,78 @@
+//! Checkpoints that were kept elsewhere, against the ledger as it is.
+
+use super::{Finding, Verification};
+use crate::audit::{Checkpoint, root_at};
+use crate::error::{Error, Result};
+use crate::event::Position;
+use crate::store::View;
+
+impl Verification {
+    /// Adds what else was found.
+    pub(crate) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+        self.findings.sort_by_key(|finding| finding.position);
+        self.ok = self.findings.is_empty();
+    }
+}
+
+/// Holds one checkpoint against a view.
+pub(crate) fn hold(view: &dyn View, checkpoint: &Checkpoint) -> Result<Option<Finding>> {
+    hold_behind(view, checkpoint, 0)
+}
+
+/// The same when the first `sound` events are known to be as they were.
+fn hold_behind(view: &dyn View, checkpoint: &Checkpoint, sound: u64) -> Result<Option<Finding>> {
+    let head = view.head()?.position;
+    let size = checkpoint.size();
+    if size > head.get() {
+        let what = format!(
+            "{} signed a checkpoint of {size} events, the ledger ends at position {head}: its tail was cut off, or \
+             this is an older copy",
+            checkpoint.origin()
+        );
+        return Ok(Some(Finding { position: Some(head.next()), what }));
+    }
+    if root_at(view, size)? == checkpoint.root() {
+        return Ok(None);
+    }
+    // A root tells that something differs, not where: the border is what other checkpoints vouch for.
+    let what = format!(
+        "the first {size} events are not those that {} signed a checkpoint of: one at {} to {size} was changed, moved, \
+         added or left out",
+        checkpoint.origin(),
+        Position::new(sound).next()
+    );
+    Ok(Some(Finding { position: Some(Position::new(size)), what }))
+}
+
+/// Holds all checkpoints against a view, and against each other.
+pub(crate) fn hold_all(view: &dyn View, checkpoints: &[Checkpoint]) -> Result<Vec<Finding>> {
+    let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
+    sorted.sort_by_key(|checkpoint| checkpoint.size());
+    let mut findings = Vec::new();
+    let mut sound = 0;
+    for checkpoint in &sorted {
+        match hold_behind(view, checkpoint, sound) {
+            Ok(None) => sound = checkpoint.size(),
+            Ok(Some(finding)) if !findings.contains(&finding) => findings.push(finding),
+            Ok(Some(_)) => {}
+            // A tree with holes was found already, but that the checkpoint could not be checked is news.
+            Err(Error::Damaged { position, what }) => findings.push(Finding {
+                position,
+                what: format!("the checkpoint of {} events cannot be checked: {what}", checkpoint.size()),
+            }),
+            Err(other) => return Err(other),
+        }
+    }
+    for (one, other) in sorted.iter().zip(sorted.iter().skip(1)) {
+        if one.size() == other.size() && one.root() != other.root() && one.origin() == other.origin() {
+            let what = format!(
+                "{} signed two checkpoints of {} events with different roots: two histories were told",
+                one.origin(),
+                one.size()
+            );
+            findings.push(Finding { position: Some(Position::new(one.size())), what });
+        }
+    }
+    Ok(findings)
+}
