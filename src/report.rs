@@ -8,6 +8,7 @@ mod key;
 mod outcomes;
 mod records;
 mod rollups;
+mod seal;
 mod table;
 
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
 pub use key::ReportKey;
 pub use outcomes::{Outcomes, Trend};
+pub use seal::{Restatement, Seal};
 pub use table::{Table, TableRow};
 
 /// A question: rows by these keys, within these limits.

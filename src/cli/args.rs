@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove, provider,
-    quota, record, report, reserve, scan_output, shell, show, status, statusline, switch,
+    quota, record, report, reserve, scan_output, seal, shell, show, status, statusline, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -99,6 +99,7 @@ pub(super) enum Command {
     Settle(reserve::SettleArgs),
     Release(reserve::ReleaseArgs),
     Doctor(doctor::DoctorArgs),
+    Seal(seal::SealArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }

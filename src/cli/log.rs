@@ -212,6 +212,7 @@ fn is_about(payload: &Payload, provider: &str) -> bool {
         | Payload::BudgetSettled(_)
         | Payload::BudgetReleased(_)
         | Payload::Imported(_)
-        | Payload::EventShredded(_) => false,
+        | Payload::EventShredded(_)
+        | Payload::PeriodSealed(_) => false,
     }
 }

@@ -37,6 +37,7 @@ mod record;
 mod report;
 mod reserve;
 mod scan_output;
+mod seal;
 mod shell;
 mod show;
 mod status;
@@ -147,6 +148,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Settle(args) => reserve::settle(&args, context, out),
         Command::Release(args) => reserve::release(&args, context, out),
         Command::Doctor(args) => doctor::run(&args, context, out),
+        Command::Seal(args) => seal::run(&args, context, out),
         Command::Completions(args) => shell::completions(&args, out),
         Command::Man(args) => shell::man(&args, out),
     }

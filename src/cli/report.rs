@@ -14,7 +14,7 @@ use super::{csv, grid, output};
 use crate::error::Error;
 use crate::price::Prices;
 use crate::provider::ProviderId;
-use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Table};
+use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal, Table};
 
 /// Sum requests, tokens and reported cost by any keys
 ///
@@ -77,6 +77,9 @@ pub(super) struct ReportArgs {
             their own count 0; a model without one is unpriced."
     )]
     prices: Option<PathBuf>,
+    /// As the last seal stands on it: its period, over the events it was made of, and what was restated since
+    #[arg(long, conflicts_with_all = ["since", "until", "days", "back", "csv", "outcomes"])]
+    sealed: bool,
     /// Also what sessions achieved: a record with the label outcome is one that ended productive, empty or blocked
     #[arg(long, conflicts_with = "csv")]
     outcomes: bool,
@@ -111,7 +114,17 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     let csv = args.csv;
     let prices = args.prices.as_deref().map(price_list).transpose()?;
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
+    let mut seal = None;
+    let sight = if args.sealed {
+        context.refuse_as_of("a seal is of a moment of its own")?;
+        let (found, sight) = ledger.sealed(context.now())?.ok_or_else(|| {
+            Failure::usage("nothing was sealed yet: `usage-ledger seal --until TIME` closes a period")
+        })?;
+        seal = Some(found);
+        sight
+    } else {
+        context.sight(&mut ledger)?
+    };
     let zone = context.zone();
     let (since, until) = range(args.since, args.until, zone, context.now_of(&sight))?;
     let mut report = Report::by_all(args.by.clone()).tz(zone);
@@ -120,6 +133,12 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     }
     if let Some(until) = until {
         report = report.until(until);
+    }
+    if let Some(seal) = &seal {
+        report = report.until(seal.sealed.until);
+        if let Some(since) = seal.sealed.since {
+            report = report.since(since);
+        }
     }
     if args.days.is_some() || args.back.is_some() {
         let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
@@ -139,6 +158,13 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let answer = sight.report(&report)?;
     let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
+    if let Some(sealed) = &seal {
+        if context.json {
+            return output::json(out, &Sealed { answer, sealed });
+        }
+        grid::write(&answer, out)?;
+        return super::seal::stands_on(sealed, out);
+    }
     if context.json {
         return match efficiency {
             None => output::json(out, &answer),
@@ -150,6 +176,14 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     }
     grid::write(&answer, out)?;
     efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// A report and the seal it stands on.
+#[derive(Serialize)]
+struct Sealed<'s> {
+    #[serde(flatten)]
+    answer: Table,
+    sealed: &'s Seal,
 }
 
 /// A report and what its sessions achieved.

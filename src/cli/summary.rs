@@ -73,6 +73,13 @@ fn raw(payload: &Payload) -> String {
             grouped(data.amended),
             grouped(data.skipped.len() as u64)
         ),
+        Payload::PeriodSealed(data) => format!(
+            "until {}, up to position {}: {}, {}",
+            data.until,
+            data.size,
+            counted(data.requests, "request"),
+            counted(data.tokens.iter().fold(0, |sum, count| sum.saturating_add(*count)), "token")
+        ),
         Payload::EventShredded(data) => format!("position {}{}", data.position, because(Some(&data.reason))),
     }
 }

@@ -7,6 +7,7 @@ mod percent;
 mod position;
 mod quota;
 mod record;
+mod seal;
 mod settings;
 mod weights;
 
@@ -25,6 +26,7 @@ pub use quota::{
     BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
 };
 pub use record::{Quality, Raw, TokenRecord};
+pub use seal::PeriodSealed;
 pub use settings::{
     BudgetMode, LimitSet, LimitSetting, ProviderDeclared, SessionPolicy, Thresholds, WeeklyPolicy, WindowKind,
 };
@@ -134,6 +136,8 @@ payloads! {
     Imported(Imported) = "imported",
     /// An event's body was withdrawn for privacy.
     EventShredded(EventShredded) = "event_shredded",
+    /// A period was closed.
+    PeriodSealed(PeriodSealed) = "period_sealed",
 }
 
 enum ParseFailure {

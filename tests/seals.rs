@@ -1,0 +1,94 @@
+//! A closed period: a signed statement of its own, and late events as a restatement.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod cli_support;
+
+use cli_support::Desk;
+use serde_json::{Value, json};
+
+/// Calls in May and June, and a key.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.ok(&["key", "generate", "--name", "a.example/log"]);
+    desk.at("2026-05-10T12:00:00Z", &["record", "--provider", "anthropic", "--model", "m", "--input", "100"]);
+    desk.at("2026-05-20T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "20"]);
+    desk.at("2026-06-02T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "7"]);
+    desk
+}
+
+const SEALED: &str = "2026-06-03T00:00:00Z";
+
+fn seal(desk: &Desk) -> String {
+    desk.at(SEALED, &["seal", "--until", "2026-06"])
+}
+
+#[test]
+fn a_period_is_closed_by_a_signed_statement() {
+    let desk = desk();
+    let statement = seal(&desk);
+    for line in [
+        "a.example/log",
+        "3",
+        "seal from the beginning until 2026-06-01T00:00:00.000Z",
+        "positions 1 to 3",
+        "requests 2",
+        "tokens input 100, output 20",
+    ] {
+        assert!(statement.lines().any(|told| told == line), "{line} is missing:\n{statement}");
+    }
+    let path = desk.dir().join("may.seal");
+    std::fs::write(&path, &statement).unwrap();
+    let key = desk.ok(&["key", "show"]);
+    let verify = |path: &std::path::Path| {
+        let args = ["--json", "verify", "--checkpoint", path.to_str().unwrap(), "--verifier", key.trim()];
+        desk.command().args(args).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(verify(&path), 0);
+    std::fs::write(&path, statement.replace("requests 2", "requests 3")).unwrap();
+    assert_ne!(verify(&path), 0, "a changed statement is not the signed one");
+}
+
+#[test]
+fn what_comes_late_is_a_restatement_and_never_merged() {
+    let desk = desk();
+    seal(&desk);
+    let report = || desk.json(&["--now", "2026-06-10T00:00:00Z", "report", "--sealed", "--by", "provider"]);
+    let before = report();
+    assert_eq!(before["total"]["tokens"]["total"], 120);
+    assert_eq!(before["sealed"]["restatement"]["requests"], 0);
+    let late = r#"{"provider":"anthropic","model":"m","input":5,"occurred_at":"2026-05-30T10:00:00Z"}"#;
+    desk.fed(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
+    let after = report();
+    assert_eq!((&after["rows"], &after["total"]), (&before["rows"], &before["total"]), "the sealed numbers stand");
+    assert_eq!(after["sealed"]["restatement"], json!({"requests": 1, "tokens": [5, 0, 0, 0, 0, 0, 0]}));
+    assert_eq!((&after["sealed"]["position"], &after["sealed"]["size"]), (&json!(4), &json!(3)));
+    let told = desk.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
+    assert!(
+        told.contains("sealed at position 4") && told.contains("restated since: +1 request, tokens input +5"),
+        "{told}"
+    );
+    assert_eq!(desk.json(&["verify"])["ok"], Value::Bool(true));
+}
+
+#[test]
+fn the_next_seal_goes_on_where_the_last_one_ended() {
+    let desk = desk();
+    seal(&desk);
+    let next = desk.at("2026-07-02T00:00:00Z", &["seal", "--until", "2026-07"]);
+    assert!(next.contains("seal from 2026-06-01T00:00:00.000Z until 2026-07-01T00:00:00.000Z\n"), "{next}");
+    assert!(next.contains("positions 4 to 4\nrequests 1\ntokens output 7\n"), "{next}");
+}
+
+#[test]
+fn only_what_is_over_can_be_sealed_and_only_with_a_key() {
+    let desk = desk();
+    let before = desk.bytes();
+    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-07"]).contains("is not over"));
+    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-05", "--since", "2026-06"]).contains("before"));
+    assert!(
+        desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key")
+    );
+    assert!(desk.fails(2, &["--now", SEALED, "report", "--sealed"]).contains("nothing was sealed yet"));
+    assert_eq!(desk.bytes(), before);
+}
