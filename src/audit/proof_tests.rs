@@ -214,11 +214,11 @@ fn a_tree_with_a_hole_makes_no_proof() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn large_trees_prove_what_the_other_implementation_proves(
-        size in 1_u64..5_000,
+        size in 1_u64..3_000,
         index in any::<prop::sample::Index>(),
         old in any::<prop::sample::Index>(),
     ) {

@@ -34,11 +34,11 @@ const KIND: &str = "c2sp.org/tlog-proof@v1";
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+/// let line = ledger.event(2)?.to_line();
 /// let sight = ledger.sight()?;
 /// let checkpoint = sight.checkpoint(&signer)?.parse()?;
 /// let receipt = Receipt::new(sight.prove_inclusion(2.into(), None)?, checkpoint)?.to_string();
 ///
-/// let line = ledger.event(2)?.to_line();
 /// let signed = receipt.parse::<Receipt>()?.verify(&line, signer.verifier())?;
 /// assert_eq!(signed.size(), 2);
 /// # Ok::<(), usage_ledger::Error>(())

@@ -1,7 +1,7 @@
 //! Where keys are kept: files that only their owner can read, never the ledger.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -54,15 +54,17 @@ pub(super) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
 
 /// The key in a file that nobody but its owner can read.
 pub(super) fn read(path: &Path) -> Result<Signer, Failure> {
-    let meta = fs::metadata(path).map_err(|error| match error.kind() {
+    let mut file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!(
             "there is no key in {}: make one with `usage-ledger key generate`, or name its file",
             path.display()
         )),
         _ => trouble(path, error),
     })?;
-    refuse_public(path, &meta)?;
-    let text = fs::read_to_string(path).map_err(|error| trouble(path, error))?;
+    // What is read is what was looked at, whatever the path names by then.
+    refuse_public(path, &file.metadata().map_err(|error| trouble(path, error))?)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| trouble(path, error))?;
     text.trim_end().parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
