@@ -163,3 +163,17 @@ fn doctor_finds_a_limit_that_the_provider_contradicts() {
     assert_eq!(found["accounts"][0]["windows"][0]["points"], json!(40.0));
     assert_eq!(found["findings"][0]["remedy"], "usage-ledger limit set anthropic --session 1000000");
 }
+
+#[test]
+fn a_feed_that_cannot_be_read_is_a_warning_and_no_failure() {
+    let desk = at_80();
+    let path = desk.dir().join("feed.json");
+    let feed = format!("claude-statusline={}", path.display());
+    let missing = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    assert_eq!((&missing.0["basis"], missing.1), (&json!("estimated"), 75));
+    assert!(missing.0["warnings"][0].as_str().unwrap().contains("could not be read"), "{missing:?}");
+    std::fs::write(&path, r#"{"rate_limits":{"five_hour":{"used_percentage":12,"resets_at":1781100000}}}"#).unwrap();
+    let told = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    assert_eq!((&told.0["basis"], told.1), (&json!("observed"), 0));
+    desk.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
+}

@@ -467,3 +467,25 @@ fn a_word_without_an_end_is_about_its_own_window() {
     used(&mut ledger, "anthropic", 10, NOW.plus(HOUR + MINUTE));
     assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated, "that window is over");
 }
+
+#[test]
+fn the_hidden_limit_and_what_classes_count_are_fitted() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    // A limit of 1 000 000 input tokens, in which an output token counts five; the page shows whole percent.
+    let (mut used, mut at) = (0_u64, NOW);
+    for step in 0..40_u64 {
+        let (input, output) = (9_000 + 1_700 * (step % 5), 900 + 700 * (step % 3));
+        at = at.plus(5 * MINUTE);
+        ledger.record(TokenRecord::new("anthropic", "m").input(input).output(output), at).unwrap();
+        used += input + 5 * output;
+        observe(&mut ledger, 300, &(used / 10_000).to_string(), NOW.plus(5 * HOUR).millis() - at.millis(), at);
+    }
+    let mut limit = LimitSet::new("anthropic").unwrap();
+    limit.weights = Some(usage_ledger::event::Weights::parse(["input=1", "output=5"]).unwrap());
+    ledger.set_limit(limit, NOW).unwrap();
+    let fit = ledger.sight().unwrap().calibration("anthropic", None, WindowKind::Session, at).unwrap().unwrap();
+    assert!(fit.low <= 1_000_000 && 1_000_000 <= fit.high, "{fit:?}");
+    assert!(fit.high - fit.low < 30_000, "{fit:?}");
+    let output = fit.weights.iter().find(|weight| weight.class == usage_ledger::TokenClass::Output).unwrap();
+    assert!((output.weight - 5.0).abs() < 3.0 * output.error && output.error < 1.5, "{output:?}");
+}

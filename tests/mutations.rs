@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,7 +59,7 @@ fn read(path: &Path) -> Option<String> {
     let mut lines = String::new();
     sight
         .lines(Position::from(1), &mut |position, line| {
-            lines.push_str(&format!("{position} {line}\n"));
+            writeln!(lines, "{position} {line}").unwrap();
             Ok(true)
         })
         .ok()?;
@@ -69,7 +70,7 @@ fn read(path: &Path) -> Option<String> {
     Some(format!("{}\n{lines}{table:?}\n{status:?}\n{found:?}", sight.root().ok()?))
 }
 
-/// SplitMix64: a seed gives the same changes everywhere.
+/// `SplitMix64`: a seed gives the same changes everywhere.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;

@@ -8,6 +8,7 @@ mod ask;
 mod burn;
 mod decide;
 mod evidence;
+mod feed;
 mod ladder;
 mod preflight;
 mod reserve;

@@ -1,6 +1,7 @@
 //! `gate`: may I run?
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -11,7 +12,9 @@ use super::output::{Answer, Plain, wrapped};
 use super::summary::summary;
 use crate::budget::{Ask, Mode, Tier, Verdict};
 use crate::ledger::Sight;
+use crate::observe::Format;
 use crate::provider::ProviderId;
+use crate::time::Timestamp;
 use crate::usage::active_provider;
 
 /// Ask whether a run may start, and how much it may take on
@@ -21,6 +24,7 @@ use crate::usage::active_provider;
 #[command(after_help = "Examples:\n  \
     usage-ledger gate anthropic || sleep 600\n  \
     usage-ledger gate --explain\n  \
+    usage-ledger gate anthropic --feed anthropic-oauth=usage.json\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
     usage-ledger gate ollama --model qwen3.5:cloud --json")]
 pub(super) struct GateArgs {
@@ -38,9 +42,25 @@ pub(super) struct GateArgs {
     /// Wait also when less than this may be taken on
     #[arg(long, value_name = "MODE", default_value = "review", hide_default_value = true)]
     need: Need,
+    /// Take in what the provider's feed says now, and go by it; one that cannot be read is a warning
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = feed)]
+    feed: Option<(Format, PathBuf)>,
     /// Tell how the decision was come to
     #[arg(long)]
     explain: bool,
+}
+
+fn feed(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, path) = text.split_once('=').ok_or("write a format of `quota observe`, =, and a file")?;
+    Ok((format.parse().map_err(|error: crate::Error| error.to_string())?, path.into()))
+}
+
+/// A feed's document. One that cannot be read is as one that says nothing readable.
+fn document(path: &Path) -> String {
+    const LONGEST: u64 = 1 << 20;
+    let mut text = String::new();
+    let read = super::lines::open(path).map(|file| file.take(LONGEST).read_to_string(&mut text));
+    if matches!(read, Ok(Ok(_))) { text } else { String::new() }
 }
 
 /// What a run needs.
@@ -64,10 +84,9 @@ impl Need {
     }
 }
 
-pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let now = context.now_of(&sight);
+/// Who wants to run what, and when.
+fn asked(args: &GateArgs, sight: &Sight<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
+    let now = context.now_of(sight);
     let provider = match &args.provider {
         Some(provider) => provider.as_str().to_owned(),
         None => active_provider(sight.view(), now)?.ok_or_else(|| {
@@ -81,7 +100,19 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     if let Some(model) = &args.model {
         ask = ask.model(model);
     }
-    let verdict = sight.gate(&ask, now)?;
+    Ok((ask, now))
+}
+
+pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = if args.feed.is_some() { context.write()? } else { context.read()? };
+    let fed = args.feed.as_ref().map(|(format, path)| (*format, document(path)));
+    let (ask, now) = asked(args, &context.sight(&mut ledger)?, context)?;
+    let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
+    let sight = context.sight(&mut ledger)?;
+    let verdict = match fed {
+        Some(verdict) => verdict,
+        None => sight.gate(&ask, now)?,
+    };
     if context.json {
         Answer::new(&verdict).write(out)?;
     } else {

@@ -27,6 +27,7 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal
     usage-ledger report --by day --days 30 --fill\n  \
     usage-ledger report --by model --prices prices.json\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
+#[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(super) struct ReportArgs {
     /// What rows are told apart by
     #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "provider,day")]

@@ -31,7 +31,7 @@ impl ProviderSwitched {
     /// A switch to a provider, from whichever is active.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] when the id is malformed.
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) when the id is malformed.
     ///
     /// ```
     /// # use usage_ledger::event::ProviderSwitched;

@@ -1,0 +1,54 @@
+//! A decision that begins with what a feed says now.
+
+use super::{Ask, Verdict};
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::observe::{self, Format};
+use crate::time::Timestamp;
+
+impl Ledger {
+    /// Takes in what a provider's feed says at this moment, then decides. A feed that cannot be read, or that says
+    /// nothing, is no reason not to decide: the verdict goes by what was known before, its basis says so, and it warns.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::Ask, observe::Format, usage::Basis};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let ask = Ask::new("anthropic")?;
+    /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
+    /// let told = ledger.gate_with_feed(&ask, Format::ClaudeStatusline, line, now)?;
+    /// assert_eq!((told.gated, told.basis), (true, Basis::Observed));
+    /// let unreadable = ledger.gate_with_feed(&ask, Format::ClaudeStatusline, "<html>", now.plus(1))?;
+    /// assert!(unreadable.gated && unreadable.warnings[0].contains("could not be read"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn gate_with_feed(
+        &mut self,
+        ask: &Ask,
+        format: Format,
+        text: &str,
+        now: impl Into<Timestamp>,
+    ) -> Result<Verdict> {
+        let now = now.into();
+        let warnings = match observe::observe(format, text, now) {
+            Ok(observed) => {
+                let mut observed = observed.of(None, ask.account.as_deref());
+                if observed.observations.is_empty() && observed.warnings.is_empty() {
+                    observed.warnings.push(format!("the {format} feed says nothing about a window"));
+                }
+                self.observe(observed.observations, now, now)?;
+                observed.warnings
+            }
+            Err(error) => vec![format!("the {format} feed could not be read, and is left out: {error}")],
+        };
+        let mut verdict = self.gate(ask, now)?;
+        for warning in &warnings {
+            tracing::warn!(provider = verdict.provider, basis = verdict.basis.name(), "{warning}");
+        }
+        verdict.warnings.splice(0..0, warnings);
+        Ok(verdict)
+    }
+}
