@@ -23,6 +23,7 @@ use crate::view::{GO_ON, Order, STOP, Space, View};
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
 pub use exhausted::Exhausted;
+#[cfg(feature = "import")]
 pub(crate) use heard::COUNTED_BY_AGENT;
 pub use pause::{Pause, resume_at};
 pub use pools::Pool;
