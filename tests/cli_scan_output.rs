@@ -1,4 +1,4 @@
-//! `scan-output`: an exhausted quota is told, noted once, and means exit code 75.
+//! `scan-output`: an exhausted quota is told, noted once, and with `--wait` means exit code 75.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ const REFUSED: &str = "thinking …\nYou've hit your session limit · resets 3pm
 
 /// The code and the answer of a scan.
 fn scan(desk: &Desk, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i32, String) {
-    let done = desk.command().args(["--now", now, "scan-output"]).args(args).write_stdin(text).assert();
+    let done = desk.command().args(["--now", now, "scan-output", "--wait"]).args(args).write_stdin(text).assert();
     let output = done.get_output();
     assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
     (output.status.code().unwrap(), String::from_utf8(output.stdout.clone()).unwrap())
@@ -102,8 +102,16 @@ fn no_credential_and_nobodys_words_are_kept() {
     let text = "HTTP 429 Too Many Requests Authorization: Bearer sk-ant-api03-HUNTER2hunter2 x-api-key: AKIAHUNTER2HUNTER2XX \
                 prompt=\"my hunter2 prompt\" cookie: hunter2=1";
     let mut done = desk.command();
-    done.args(["--now", "2026-06-10T12:00:00Z", "scan-output", "claude", "--stream", "stderr"]);
+    done.args(["--now", "2026-06-10T12:00:00Z", "scan-output", "claude", "--stream", "stderr", "--wait"]);
     done.write_stdin(text).assert().code(75);
     let kept = desk.ok(&["export"]).to_lowercase();
     assert!(kept.contains("http 429 too many requests") && !kept.contains("hunter2"), "{kept}");
+}
+
+#[test]
+fn without_being_asked_to_wait_the_answer_is_the_answer() {
+    let desk = Desk::new();
+    let said =
+        desk.fed("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
+    assert!(said.contains("the quota is used up"), "{said}");
 }

@@ -23,10 +23,10 @@ const TAIL: usize = 16 << 20;
 
 /// Say whether an agent's output, on stdin, tells that a quota is used up
 ///
-/// If it does, that is recorded, once however often the same output is scanned, and the exit code is 75.
+/// If it does, that is recorded, once however often the same output is scanned.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
-    claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr < errors.txt\n  \
+    claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr --wait < errors.txt\n  \
     codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt")]
 pub(super) struct ScanOutputArgs {
     /// Whose quota it is; aliases such as claude or codex are understood
@@ -46,6 +46,9 @@ pub(super) struct ScanOutputArgs {
     /// Record nothing
     #[arg(long)]
     dry_run: bool,
+    /// Exit 75 when the quota is used up
+    #[arg(long)]
+    wait: bool,
 }
 
 /// A stream as it is named on the command line.
@@ -101,7 +104,7 @@ pub(super) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     } else {
         tell(provider, &found, reset.as_ref(), outcome, context, out)?;
     }
-    Err(Failure::Wait)
+    if args.wait { Err(Failure::Wait) } else { Ok(()) }
 }
 
 fn tell(
