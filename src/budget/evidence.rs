@@ -3,13 +3,15 @@
 use super::{Ask, Mode, Rate, burn};
 use crate::error::Result;
 use crate::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
-use crate::projection::{AccountRef, Level, first_from, last_before, scan_days};
+use crate::projection::{AccountRef, DayRow, Level, first_from, last_before, scan_account_day};
 use crate::time::Timestamp;
 use crate::usage::{Limits, Pause, ProviderUsage, Switch, WindowUsage, paused, provider_usage, sum_between};
 use crate::view::{GO_ON, STOP, View};
 
 /// Fewer runs say nothing about what a run costs.
 const FEWEST_RUNS: usize = 5;
+/// So many rows of runs are enough to tell what one costs.
+const MOST_ROWS: usize = 2_000;
 /// So many records a decision names, the heaviest first …
 const RECORDS_NAMED: usize = 32;
 /// … of so many that are looked at.
@@ -107,10 +109,9 @@ fn run_costs(
     let today = now.utc_day();
     let mut runs: std::collections::BTreeMap<(String, Option<Mode>), u64> = std::collections::BTreeMap::new();
     let mut single: Vec<(Option<Mode>, u64)> = Vec::new();
-    scan_days(view, Level::Conversation, Some(today - 1), Some(today), &mut |row| {
-        if row.series.provider != account.provider || row.series.account != account.account.as_deref() {
-            return GO_ON;
-        }
+    let mut seen = 0_usize;
+    let mut take = |row: &DayRow<'_>| {
+        seen += 1;
         let sum = row.sum()?;
         let weighted = limits.weights.weigh(sum.counts());
         let mode = row.series.label("mode").and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
@@ -121,8 +122,11 @@ fn run_costs(
             let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
             single.extend((0..count.min(100)).map(|_| (mode, weighted / count)));
         }
-        GO_ON
-    })?;
+        if seen < MOST_ROWS { GO_ON } else { STOP }
+    };
+    for day in [today, today - 1] {
+        scan_account_day(view, Level::Conversation, account, day, &mut take)?;
+    }
     let all: Vec<(Option<Mode>, u64)> = runs.into_iter().map(|((_, mode), cost)| (mode, cost)).chain(single).collect();
     if all.len() < FEWEST_RUNS {
         return Ok(None);

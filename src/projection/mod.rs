@@ -22,6 +22,6 @@ pub(crate) use fold::{Fold, file_small, find_record, key_entries, position_of_ke
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_state, file_states};
 pub(crate) use key::AccountRef;
-pub(crate) use series::{DayRow, Level, Series, scan_days};
+pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use totals::Totals;
 pub(crate) use uses::{first_from, last_before, sum as sum_uses};

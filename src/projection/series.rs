@@ -1,7 +1,7 @@
 //! The three rollups and the names their rows go by.
 
 use super::day;
-use super::key::{after_prefix, day_of, push_day, push_text, texts};
+use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
 use super::totals::Totals;
 use crate::error::{Error, Result};
 use crate::event::TokenView;
@@ -138,7 +138,31 @@ pub(crate) fn scan_days(
         push_day(&mut end, day);
         end = after_prefix(&end);
     }
-    view.scan(space, &start, &end, Order::Ascending, &mut |key, value| {
+    scan_keys(view, space, &start, &end, visit)
+}
+
+/// Visits the rows of one account on one UTC day.
+pub(crate) fn scan_account_day(
+    view: &dyn View,
+    level: Level,
+    account: &AccountRef<'_>,
+    day: i64,
+    visit: &mut dyn FnMut(&DayRow<'_>) -> Flow,
+) -> Result<()> {
+    let mut start = Vec::new();
+    push_day(&mut start, day);
+    start.extend(account.key());
+    scan_keys(view, level.space(), &start, &after_prefix(&start), visit)
+}
+
+fn scan_keys(
+    view: &dyn View,
+    space: Space,
+    start: &[u8],
+    end: &[u8],
+    visit: &mut dyn FnMut(&DayRow<'_>) -> Flow,
+) -> Result<()> {
+    view.scan(space, start, end, Order::Ascending, &mut |key, value| {
         let (day, series) = Series::from_key(key)
             .ok_or_else(|| Error::damaged(None, format!("a key of {} is unreadable", space.name())))?;
         visit(&DayRow { day, series, value, space })
