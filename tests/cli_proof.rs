@@ -59,7 +59,8 @@ fn nothing_of_a_key_is_in_the_ledger() {
     desk.ok(&["checkpoint"]);
     desk.ok(&["prove", "inclusion", "2"]);
     let verifier = verifier.to_string();
-    let (_, public) = verifier.rsplit_once('+').unwrap();
+    // Base64 has plus signs of its own.
+    let public = verifier.splitn(3, '+').nth(2).unwrap();
     let bytes = desk.bytes();
     for text in ["PRIVATE+KEY", "usage-ledger.example/alice", public] {
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
