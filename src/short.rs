@@ -13,7 +13,6 @@
 /// use usage_ledger::short::tokens;
 /// assert_eq!([999, 1_000, 12_000, 2_500_000].map(tokens), ["999", "1.0k", "12.0k", "2.5M"]);
 /// ```
-#[allow(clippy::cast_precision_loss)] // three digits are shown
 pub fn tokens(count: u64) -> String {
     match count {
         0..1_000 => count.to_string(),

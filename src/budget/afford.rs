@@ -127,8 +127,13 @@ pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool 
 /// assert_eq!(highest_affordable(Mode::Deep, cost, Tier::Complex, left), Mode::Review);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn highest_affordable(mut mode: Mode, cost: Percent, tier: Tier, left: Percent) -> Mode {
-    while mode > Mode::Wait && !affordable(cost, mode, tier, left) {
+pub fn highest_affordable(mode: Mode, cost: Percent, tier: Tier, left: Percent) -> Mode {
+    highest(mode, |mode| affordable(cost, mode, tier, left))
+}
+
+/// The highest mode up to `mode` that fits; `wait` when none does.
+pub(super) fn highest(mut mode: Mode, fits: impl Fn(Mode) -> bool) -> Mode {
+    while mode > Mode::Wait && !fits(mode) {
         mode = mode.lower();
     }
     mode

@@ -1,5 +1,6 @@
 //! The decision itself: a pure function of the evidence.
 
+use super::afford::highest;
 use super::evidence::Evidence;
 use super::{Ask, Burn, Mode, Rung, Verdict, affordable, burn, effective_mode, left, safety_margin, slowed};
 use crate::event::{BudgetMode, Percent, Position, Thresholds};
@@ -225,12 +226,10 @@ impl Decision<'_> {
 
     /// Lowers the mode until what is left pays for a run of it.
     fn afford(&mut self, rung: Rung) -> (Mode, Option<String>) {
-        let (mut mode, tier) = (rung.mode, self.ask.tier);
-        let Some(costs) = &self.evidence.costs else { return (mode, None) };
+        let tier = self.ask.tier;
+        let Some(costs) = &self.evidence.costs else { return (rung.mode, None) };
         let fits = |mode: Mode, left: Percent| affordable(costs.of(mode), Mode::Implement, tier, left);
-        while mode > Mode::Wait && !fits(mode, rung.left) {
-            mode = mode.lower();
-        }
+        let mode = highest(rung.mode, |mode| fits(mode, rung.left));
         if mode == rung.mode {
             return (mode, None);
         }

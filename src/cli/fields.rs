@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::duration_text::parse_duration;
 use crate::event::TokenRecord;
 use crate::provider::ProviderId;
 use crate::tokens::{MAX_COUNT, TokenClass, Usd};
@@ -139,6 +140,11 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a label is NAME=VALUE, such as mission=42".to_owned()),
     }
+}
+
+/// A length of time, in milliseconds.
+pub(super) fn duration(text: &str) -> Result<i64, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
 }
 
 /// A name that says something.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::correct::answer;
 use super::failure::Failure;
-use crate::duration_text::parse_duration;
+use super::fields::duration;
 use crate::event::{Paused, Percent, UsageOverridden, WindowKind};
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
@@ -28,15 +28,11 @@ pub(super) struct PauseArgs {
     #[arg(long, value_name = "RFC3339", conflicts_with = "for_")]
     until: Option<Timestamp>,
     /// How long it lasts: 30m, 2h, 1h30m
-    #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     for_: Option<i64>,
     /// More words about it
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-}
-
-fn length(text: &str) -> Result<i64, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
 }
 
 pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

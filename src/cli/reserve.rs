@@ -9,13 +9,11 @@ use super::clock::short;
 use super::context::Context;
 use super::correct::answer;
 use super::failure::{Failure, say};
-use super::fields::count;
+use super::fields::{CountArgs, count, duration};
 use super::output::{Answer, counted};
-use crate::duration_text::parse_duration;
 use crate::error::Error;
 use crate::event::EventId;
 use crate::provider::ProviderId;
-use crate::tokens::TokenClass;
 use crate::usage::Reservation;
 use crate::{TokenRecord, event::Payload};
 
@@ -34,15 +32,11 @@ pub(super) struct ReserveArgs {
     #[arg(value_parser = count, allow_negative_numbers = true)]
     tokens: u64,
     /// How long at most: 30m, 2h, 1h30m
-    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = length)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     ttl: i64,
     /// The account
     #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
-}
-
-fn length(text: &str) -> Result<i64, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
 }
 
 #[derive(Serialize)]
@@ -80,21 +74,8 @@ pub(super) struct SettleArgs {
     /// The model that was used
     #[arg(long, default_value = "", hide_default_value = true)]
     model: String,
-    /// Input tokens that no cache held
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    input: Option<u64>,
-    /// Output tokens without reasoning
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    output: Option<u64>,
-    /// Input tokens read from a cache
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    cache_read: Option<u64>,
-    /// Input tokens written to a cache
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    cache_write: Option<u64>,
-    /// Reasoning tokens
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    reasoning: Option<u64>,
+    #[command(flatten)]
+    counts: CountArgs,
     /// A natural key of the call, such as its request id
     #[arg(long)]
     key: Option<String>,
@@ -109,17 +90,7 @@ pub(super) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
     };
     let mut record = TokenRecord::new(reserved.provider.as_str(), args.model.as_str());
     record.account = reserved.account;
-    for (class, tokens) in [
-        (TokenClass::Input, args.input),
-        (TokenClass::Output, args.output),
-        (TokenClass::CacheRead, args.cache_read),
-        (TokenClass::CacheWrite, args.cache_write),
-        (TokenClass::Reasoning, args.reasoning),
-    ] {
-        if let Some(tokens) = tokens {
-            record = record.count(class, tokens);
-        }
-    }
+    args.counts.apply(&mut record);
     if let Some(key) = &args.key {
         record = record.key(key.as_str());
     }

@@ -5,9 +5,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ExportError, ExportOptions, Exporter};
-use crate::event::{Position, Quality, TokenRecord};
+use crate::event::{Quality, TokenRecord};
 use crate::ledger::Sight;
-use crate::store::GO_ON;
 use crate::time::{Timestamp, Zone};
 use crate::tokens::{TokenClass, Usd};
 
@@ -61,20 +60,13 @@ impl Exporter for KoanJsonl {
     }
 
     fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
-        let mut records = Vec::new();
-        sight.view().rows(Position::START.next(), &mut |position, row| {
-            if row.is_kind("tokens_recorded") {
-                records.push(position);
-            }
-            GO_ON
-        })?;
         let mut ordered = Vec::new();
-        for position in records {
-            let Some(told) = sight.effective(position)? else { continue };
+        sight.each_call(&mut |position, told| {
             if options.provider.as_ref().is_none_or(|provider| *provider == told.record.provider) {
                 ordered.push((told.at, position));
             }
-        }
+            Ok(())
+        })?;
         // Several importers fill a ledger; a day's file is in the order of its times.
         ordered.sort_unstable();
         for (_, position) in ordered {

@@ -233,6 +233,33 @@ impl<'a> Sight<'a> {
         effective(self.view(), position, None)
     }
 
+    /// Visits every call as it counts now, by the position of its record. A batch at a time is looked up, so that memory
+    /// stays flat.
+    pub(crate) fn each_call(&self, visit: &mut dyn FnMut(Position, Effective) -> Result<()>) -> Result<()> {
+        const BATCH: usize = 4_096;
+        let mut next = Position::START.next();
+        loop {
+            let mut records = Vec::with_capacity(BATCH);
+            let mut last = None;
+            self.view.rows(next, &mut |position, row| {
+                last = Some(position);
+                if row.is_kind("tokens_recorded") {
+                    records.push(position);
+                }
+                if records.len() == BATCH { STOP } else { GO_ON }
+            })?;
+            for position in records {
+                if let Some(effective) = self.effective(position)? {
+                    visit(position, effective)?;
+                }
+            }
+            match last {
+                Some(position) => next = position.next(),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Whether an event is withdrawn.
     ///
     /// # Errors

@@ -5,10 +5,9 @@ use serde::Serialize;
 use super::outcomes::{Outcomes, Trend};
 use super::{Report, ReportKey};
 use crate::error::Result;
-use crate::event::{Position, TokenView};
+use crate::event::TokenView;
 use crate::ledger::Sight;
 use crate::projection::Series;
-use crate::store::GO_ON;
 use crate::tokens::TokenClass;
 
 /// The label that says how a session ended: `productive`, `empty` or `blocked`.
@@ -83,16 +82,8 @@ fn sessions(sight: &Sight<'_>, report: &Report) -> Result<Vec<String>> {
         // Nobody says how anything ended: there is no need to look at every record.
         return Ok(Vec::new());
     }
-    let mut positions = Vec::new();
-    sight.view().rows(Position::START.next(), &mut |position, row| {
-        if row.is_kind("tokens_recorded") {
-            positions.push(position);
-        }
-        GO_ON
-    })?;
     let mut found = Vec::new();
-    for position in positions {
-        let Some(told) = sight.effective(position)? else { continue };
+    sight.each_call(&mut |position, told| {
         let view = TokenView::from(&told.record);
         if report.covers(told.at)
             && report.admits(&Series::of(&view))
@@ -100,7 +91,8 @@ fn sessions(sight: &Sight<'_>, report: &Report) -> Result<Vec<String>> {
         {
             found.push((told.at, position, outcome.clone()));
         }
-    }
+        Ok(())
+    })?;
     found.sort_unstable();
     Ok(found.into_iter().map(|(_, _, outcome)| outcome).collect())
 }

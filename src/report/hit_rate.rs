@@ -4,7 +4,6 @@ use crate::tokens::{TokenClass, Tokens};
 use crate::usage::TokenSums;
 
 /// Reads among all input; 0 when there was no input.
-#[allow(clippy::cast_precision_loss)] // a ratio for people
 fn rate(read: u64, input: u64, write: u64) -> f64 {
     let all = u128::from(read) + u128::from(input) + u128::from(write);
     if all == 0 { 0.0 } else { read as f64 / all as f64 }

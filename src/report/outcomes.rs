@@ -20,7 +20,6 @@ pub struct Outcomes {
     pub blocked: u64,
 }
 
-#[allow(clippy::cast_precision_loss)] // a ratio for people
 fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }

@@ -7,60 +7,39 @@ use super::rollups::{keys, window_name};
 use super::table::Builder;
 use super::{Report, ReportKey};
 use crate::error::Result;
-use crate::event::{Position, TokenView, WindowKind};
+use crate::event::{TokenView, WindowKind};
 use crate::ledger::Sight;
 use crate::projection::{AccountRef, Series, Totals};
-use crate::store::{GO_ON, STOP};
 use crate::usage::AccountWindows;
 use crate::window::Window;
-
-/// Positions read at a time.
-const BATCH: usize = 4_096;
 
 /// Sums every record as it counts now.
 pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     let mut windows: HashMap<AccountRef<'static>, Vec<Window>> = HashMap::new();
-    let mut next = Position::START.next();
-    loop {
-        let mut records = Vec::with_capacity(BATCH);
-        let mut last = None;
-        sight.view().rows(next, &mut |position, row| {
-            last = Some(position);
-            if row.is_kind("tokens_recorded") {
-                records.push(position);
+    sight.each_call(&mut |_, effective| {
+        let view = TokenView::from(&effective.record);
+        let series = Series::of(&view);
+        if !report.covers(effective.at) || !report.admits(&series) {
+            return Ok(());
+        }
+        let mut names = keys(report, &series, &buckets.at(effective.at));
+        if by_window {
+            let account = AccountRef::new(series.provider, series.account).into_owned();
+            if !windows.contains_key(&account) {
+                let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
+                windows.insert(account.clone(), all);
             }
-            if records.len() == BATCH { STOP } else { GO_ON }
-        })?;
-        for position in records {
-            let Some(effective) = sight.effective(position)? else { continue };
-            let view = TokenView::from(&effective.record);
-            let series = Series::of(&view);
-            if !report.covers(effective.at) || !report.admits(&series) {
-                continue;
-            }
-            let mut names = keys(report, &series, &buckets.at(effective.at));
-            if by_window {
-                let account = AccountRef::new(series.provider, series.account).into_owned();
-                if !windows.contains_key(&account) {
-                    let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
-                    windows.insert(account.clone(), all);
-                }
-                let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
-                let after = of_account.partition_point(|window| window.start <= effective.at);
-                let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
-                for (key, name) in report.by.iter().zip(&mut names) {
-                    if *key == ReportKey::Window {
-                        *name = holder.map(|window| window_name(&account, window));
-                    }
+            let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
+            let after = of_account.partition_point(|window| window.start <= effective.at);
+            let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
+            for (key, name) in report.by.iter().zip(&mut names) {
+                if *key == ReportKey::Window {
+                    *name = holder.map(|window| window_name(&account, window));
                 }
             }
-            rows.add(&names, &Totals::one(&view.tokens, view.cost)?)?;
         }
-        match last {
-            Some(position) => next = position.next(),
-            None => return Ok(()),
-        }
-    }
+        rows.add(&names, &Totals::one(&view.tokens, view.cost)?)
+    })
 }

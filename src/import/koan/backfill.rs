@@ -13,9 +13,8 @@ use super::mission::mission_type;
 use super::outcome::{Outcome, read};
 use super::{AGENT, Koan};
 use crate::error::{Error, Result};
-use crate::event::{NewEvent, Payload, Position, Quality, SkippedLine, TokenRecord};
+use crate::event::{NewEvent, Payload, Quality, SkippedLine, TokenRecord};
 use crate::ledger::{Ledger, Outcome as Appended};
-use crate::store::GO_ON;
 use crate::time::{MINUTE, Timestamp, Zone};
 
 /// How far a row may be from the session it is of.
@@ -158,18 +157,10 @@ fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
 /// Koan's rows in the ledger, by local day.
 fn rows(ledger: &mut Ledger, zone: Zone) -> Result<HashMap<NaiveDate, Rows>> {
     let sight = ledger.sight()?;
-    let mut positions = Vec::new();
-    sight.view().rows(Position::START.next(), &mut |position, row| {
-        if row.is_kind("tokens_recorded") {
-            positions.push(position);
-        }
-        GO_ON
-    })?;
     let mut rows: HashMap<NaiveDate, Rows> = HashMap::new();
-    for position in positions {
-        let Some(told) = sight.effective(position)? else { continue };
+    sight.each_call(&mut |_, told| {
         if told.record.agent.as_deref() != Some(AGENT) {
-            continue;
+            return Ok(());
         }
         let day = rows.entry(zone.day(told.at)).or_default();
         if told.record.labels.contains_key("backfill") {
@@ -178,7 +169,8 @@ fn rows(ledger: &mut Ledger, zone: Zone) -> Result<HashMap<NaiveDate, Rows>> {
             let mission_id = told.record.labels.get("mission_id").cloned();
             day.real.push(Row { at: told.at, mission_id, project: told.record.project });
         }
-    }
+        Ok(())
+    })?;
     Ok(rows)
 }
 
