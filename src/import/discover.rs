@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::source::Source;
+use super::source::{Form, Source};
 use crate::error::{Error, Result};
 
 /// A log file as the file system shows it.
@@ -61,7 +61,13 @@ fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Resu
         } else if source.wants(&path) {
             // A link to a directory is not followed: it may lead in a circle.
             match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => found.push(LogFile::new(path, &meta)),
+                Ok(meta) if meta.is_file() => {
+                    let mut file = LogFile::new(path, &meta);
+                    if source.form(&file.path) == Form::Database {
+                        file.with_wal();
+                    }
+                    found.push(file);
+                }
                 _ => {}
             }
         }
@@ -69,14 +75,17 @@ fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Resu
     Ok(())
 }
 
+/// Nanoseconds since the epoch.
+fn modified(meta: &fs::Metadata) -> i64 {
+    meta.modified()
+        .ok()
+        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|age| i64::try_from(age.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
 impl LogFile {
     fn new(path: PathBuf, meta: &fs::Metadata) -> Self {
-        let modified = meta
-            .modified()
-            .ok()
-            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
-            .and_then(|age| i64::try_from(age.as_nanos()).ok())
-            .unwrap_or(0);
         #[cfg(unix)]
         let identity = {
             use std::os::unix::fs::MetadataExt;
@@ -84,6 +93,14 @@ impl LogFile {
         };
         #[cfg(not(unix))]
         let identity = None;
-        Self { path, size: meta.len(), modified, identity }
+        Self { path, size: meta.len(), modified: modified(meta), identity }
+    }
+
+    /// What is written to a database stands in its write-ahead log first.
+    fn with_wal(&mut self) {
+        if let Ok(wal) = fs::metadata(super::document::wal(&self.path)) {
+            self.size += wal.len();
+            self.modified = self.modified.max(modified(&wal));
+        }
     }
 }

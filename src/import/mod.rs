@@ -3,6 +3,7 @@
 mod claude_code;
 mod codex;
 mod discover;
+mod document;
 mod jsonl;
 pub mod koan;
 mod merge;

@@ -9,19 +9,19 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::discover::LogFile;
 use super::merge::Sighting;
-use super::source::{LineParser, Source};
+use super::source::{Form, LineParser, Source};
 use crate::event::{ImportedFile, NewEvent, SkippedLine};
 use crate::time::Zone;
 
 /// Bytes read at a time.
 const BLOCK: usize = 256 * 1024;
 /// A longer line is skipped, not kept.
-const LONGEST_LINE: usize = 64 * 1024 * 1024;
+pub(super) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// Records handed on at a time.
 const CHUNK: usize = 2_048;
 
 /// A reason without what it quotes of the line: nothing that was said or typed is stored.
-fn unquoted(why: &str) -> String {
+pub(super) fn unquoted(why: &str) -> String {
     let mut parts = why.split('"');
     let mut kept = parts.next().unwrap_or_default().to_owned();
     while parts.next().is_some() {
@@ -54,6 +54,9 @@ pub(super) fn read(
     known: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
+    if source.form(&file.path) != Form::Lines {
+        return super::document::read(source, zone, file, known, emit);
+    }
     let name = file.path.to_string_lossy().into_owned();
     let result = File::open(&file.path).and_then(|handle| {
         let mut reading = Reading::new(source, zone, file, name.clone(), handle);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::document::Document;
 use crate::error::Result;
 use crate::event::{NewEvent, SkippedLine, TokenRecord};
 use crate::ledger::Ledger;
@@ -17,7 +18,20 @@ pub(crate) struct Found {
     pub record: TokenRecord,
 }
 
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A log that grows line by line: only what is new is read.
+    Lines,
+    /// A document that is rewritten as a whole: read again when it changed.
+    Document,
+    /// An SQLite database: asked for what is new.
+    Database,
+}
+
 /// One agent's log format: where its files are and how their lines read.
+///
+/// A source implements `parser`, `document` or `database`, whichever [`Form`] its files have.
 pub(crate) trait Source: Sync {
     /// The importer's name, which is also the agent's: `claude-code`.
     fn name(&self) -> &'static str;
@@ -31,8 +45,30 @@ pub(crate) trait Source: Sync {
     /// Whether a file below a root is a log.
     fn wants(&self, path: &Path) -> bool;
 
-    /// A parser for one file, from its beginning or from where an earlier one stopped.
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser>;
+    /// How the file at `path` is read.
+    fn form(&self, _path: &Path) -> Form {
+        Form::Lines
+    }
+
+    /// A parser for one file of lines, from its beginning or from where an earlier one stopped.
+    fn parser(&self, _path: &Path, _resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        Box::new(Unread)
+    }
+
+    /// Reads a document. An error says why nothing of it can be taken in.
+    fn document(&self, _path: &Path, _text: &[u8], _zone: Zone) -> std::result::Result<Document, String> {
+        Err("documents of this source are not known".to_owned())
+    }
+
+    /// Reads what is new in a database. `resume` is what the last reading left.
+    fn database(
+        &self,
+        _path: &Path,
+        _database: &rusqlite::Connection,
+        _resume: Option<&serde_json::Value>,
+    ) -> std::result::Result<Document, String> {
+        Err("databases of this source are not known".to_owned())
+    }
 
     /// The same for a log whose times lack their offset: they are of this zone.
     fn parser_in(&self, path: &Path, resume: Option<&serde_json::Value>, _zone: Zone) -> Box<dyn LineParser> {
@@ -89,4 +125,33 @@ pub(crate) trait LineParser: Send {
 
     /// What a later parser needs to go on from here.
     fn resume(&self) -> Option<serde_json::Value>;
+}
+
+/// Of a source whose files are not lines.
+struct Unread;
+
+impl LineParser for Unread {
+    fn line(&mut self, _line: &[u8]) -> std::result::Result<(), String> {
+        Err("lines of this source are not known".to_owned())
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        Vec::new()
+    }
+
+    fn pending(&self) -> usize {
+        0
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        None
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        None
+    }
 }
