@@ -37,7 +37,7 @@ fn main() {
 
 fn import_into(path: &Path, home: &Path) {
     let mut ledger = Ledger::open(path).unwrap();
-    let options = ImportOptions { home: Some(home.to_owned()), ..ImportOptions::default() };
+    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     import::run(&mut ledger, &options, support::now(), &mut |_| {}).unwrap();
 }
 

@@ -27,15 +27,17 @@ const SKIPPED: usize = 20;
 #[command(after_help = "Examples:\n  \
     usage-ledger import\n  \
     usage-ledger import claude-code --home /mnt/backup/home\n  \
+    usage-ledger import --home ~ --home /mnt/laptop/home\n  \
     usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
     usage-ledger import koan --backfill")]
 pub(super) struct ImportArgs {
     /// The agents [default: all that are found, but for koan, whose calls the logs of the agents it runs tell of too]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
     sources: Vec<String>,
-    /// The home directory to look in [default: the user's own, and where the agents' environment variables point]
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
+    /// The home directory to look in, given once for each of several [default: the user's own, and where the agents'
+    /// environment variables point]
+    #[arg(long = "home", value_name = "DIR")]
+    homes: Vec<PathBuf>,
     /// Also tell which sessions of Koan left no row, as its list of outcomes has them: activity without tokens
     #[arg(long)]
     backfill: bool,
@@ -54,13 +56,13 @@ struct Both {
 }
 
 pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Some(home) = &args.home
-        && let Err(source) = std::fs::read_dir(home)
-    {
-        // Before a ledger is made for nothing.
-        return Err(Error::Io { path: home.clone(), source }.into());
+    for home in &args.homes {
+        if let Err(source) = std::fs::read_dir(home) {
+            // Before a ledger is made for nothing.
+            return Err(Error::Io { path: home.clone(), source }.into());
+        }
     }
-    let options = ImportOptions { sources: args.sources, home: args.home, zone: Some(context.zone()) };
+    let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
     let mut ledger = context.write()?;
     let bar = progress_bar(context);
     let report = import::run(&mut ledger, &options, context.now(), &mut |progress| {

@@ -19,12 +19,13 @@ pub(super) struct LogFile {
 }
 
 /// The directories that may hold an agent's logs, whether they exist or not.
-pub(super) fn roots(source: &dyn Source, home: Option<&Path>) -> Result<Vec<PathBuf>> {
+pub(super) fn roots(source: &dyn Source, homes: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
-    if let Some(home) = home {
-        fs::metadata(home).map_err(|e| Error::Io { path: home.to_owned(), source: e })?;
+    for home in homes {
+        fs::metadata(home).map_err(|e| Error::Io { path: home.clone(), source: e })?;
         roots.extend(source.roots(home));
-    } else {
+    }
+    if homes.is_empty() {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         roots.extend(source.configured(&variable));
         if let Some(home) = std::env::home_dir() {
@@ -41,8 +42,13 @@ pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Result<Vec<LogFile
     for root in roots {
         // Two names for one directory are one directory.
         let Ok(real) = fs::canonicalize(root) else { continue };
-        if seen.insert(real) {
-            walk(source, root, &mut found)?;
+        if !seen.insert(real) {
+            continue;
+        }
+        match fs::metadata(root) {
+            // A setting may name the one file that an agent writes to.
+            Ok(meta) if meta.is_file() => found.push(LogFile::of(source, root.clone(), &meta)),
+            _ => walk(source, root, &mut found)?,
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -57,17 +63,13 @@ fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Resu
         let path = entry.path();
         let kind = entry.file_type().map_err(io)?;
         if kind.is_dir() {
-            walk(source, &path, found)?;
+            if source.enters(&path) {
+                walk(source, &path, found)?;
+            }
         } else if source.wants(&path) {
             // A link to a directory is not followed: it may lead in a circle.
             match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => {
-                    let mut file = LogFile::new(path, &meta);
-                    if source.form(&file.path) == Form::Database {
-                        file.with_wal();
-                    }
-                    found.push(file);
-                }
+                Ok(meta) if meta.is_file() => found.push(LogFile::of(source, path, &meta)),
                 _ => {}
             }
         }
@@ -85,6 +87,14 @@ fn modified(meta: &fs::Metadata) -> i64 {
 }
 
 impl LogFile {
+    fn of(source: &dyn Source, path: PathBuf, meta: &fs::Metadata) -> Self {
+        let mut file = Self::new(path, meta);
+        if source.form(&file.path) == Form::Database {
+            file.with_wal();
+        }
+        file
+    }
+
     fn new(path: PathBuf, meta: &fs::Metadata) -> Self {
         #[cfg(unix)]
         let identity = {

@@ -26,6 +26,8 @@ pub(crate) struct Document {
     pub conversation: Option<String>,
     /// The first time that stands in it.
     pub began: Option<Timestamp>,
+    /// When conversations began, of a database that holds many; told anew with every reading.
+    pub conversations: Vec<(String, Timestamp)>,
     /// What a later reading needs to read only what is new; used by databases.
     pub resume: Option<serde_json::Value>,
 }
@@ -117,6 +119,7 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
         skipped: document.skipped.into_iter().map(skipped).collect(),
         found: document.found.into_iter().map(Sighting::from).collect(),
         observed: document.observed,
+        began: document.conversations,
         bytes: file.size,
         progress: file.size,
         state: Some(ImportedFile {

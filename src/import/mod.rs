@@ -4,9 +4,15 @@ mod claude_code;
 mod codex;
 mod discover;
 mod document;
+mod file_calls;
+mod gemini_cli;
 mod jsonl;
 pub mod koan;
 mod merge;
+mod opencode;
+mod paths;
+mod provider;
+mod qwen_code;
 mod reader;
 mod run;
 mod source;
@@ -23,8 +29,15 @@ use crate::time::Zone;
 pub use run::run;
 
 /// Every importer, in the order in which they run.
-fn all() -> [&'static dyn Source; 3] {
-    [&claude_code::ClaudeCode, &codex::Codex, &koan::Koan]
+fn all() -> Vec<&'static dyn Source> {
+    vec![
+        &claude_code::ClaudeCode,
+        &codex::Codex,
+        &gemini_cli::GeminiCli,
+        &qwen_code::QwenCode,
+        &opencode::Opencode,
+        &koan::Koan,
+    ]
 }
 
 /// The names of the importers of this build.
@@ -42,18 +55,19 @@ pub fn names() -> Vec<&'static str> {
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
 /// # let home = tempfile::tempdir()?;
 /// let mut ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let report = import::run(&mut ledger, &options, chrono::Utc::now(), &mut |_| {})?;
-/// assert_eq!(report.sources.len(), 2); // Claude Code and Codex; koan is read when it is named
+/// let read: Vec<_> = report.sources.iter().map(|source| &*source.source).collect();
+/// assert!(read.contains(&"opencode") && !read.contains(&"koan")); // which is read when it is named
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// Importers by name; none means all but `koan`, whose calls the logs of the agents it runs tell of too.
     pub sources: Vec<String>,
-    /// The home directory to look in. Without one it is the user's own, and the agents' environment
-    /// variables are honoured besides.
-    pub home: Option<PathBuf>,
+    /// The home directories to look in, such as one for each machine or user. Without one it is the user's own, and
+    /// the agents' environment variables are honoured besides.
+    pub homes: Vec<PathBuf>,
     /// The zone of times that a log states without an offset; without one, UTC.
     pub zone: Option<Zone>,
 }
@@ -81,7 +95,7 @@ impl ImportOptions {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
 /// let mut ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { sources: vec!["codex".to_owned()], home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let options = ImportOptions { sources: vec!["codex".to_owned()], homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let report = import::run(&mut ledger, &options, now, &mut |_| {})?;
 /// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
 /// assert_eq!(report.sources[0].files, 0);

@@ -11,7 +11,7 @@ use super::discover::LogFile;
 use super::merge::Sighting;
 use super::source::{Form, LineParser, Source};
 use crate::event::{ImportedFile, NewEvent, SkippedLine};
-use crate::time::Zone;
+use crate::time::{Timestamp, Zone};
 
 /// Bytes read at a time.
 const BLOCK: usize = 256 * 1024;
@@ -38,6 +38,8 @@ pub(super) struct Chunk {
     /// What the file tells of quotas.
     pub observed: Vec<NewEvent>,
     pub skipped: Vec<SkippedLine>,
+    /// When conversations began, besides the one that the file is the log of.
+    pub began: Vec<(String, Timestamp)>,
     /// How far the file is read with this part; `None` when there is nothing to remember.
     pub state: Option<ImportedFile>,
     /// Bytes newly taken in with this part.

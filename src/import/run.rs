@@ -45,7 +45,7 @@ const REMEMBERED: usize = 1 << 20;
 /// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
 ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"output_tokens":12}}}"#;
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
-/// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let mut ledger = Ledger::in_memory()?;
 /// import::run(&mut ledger, &options, now, &mut |_| {})?;
 /// import::run(&mut ledger, &options, now, &mut |_| {})?; // nothing is new
@@ -62,7 +62,7 @@ pub fn run(
     // Look everywhere before anything is written.
     let mut jobs = Vec::new();
     for source in options.sources()? {
-        let roots = roots(source, options.home.as_deref())?;
+        let roots = roots(source, &options.homes)?;
         let found = logs(source, &roots)?;
         jobs.push(Job::new(source, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
     }
@@ -202,11 +202,12 @@ impl Writer {
     }
 
     fn take(&mut self, ledger: &mut Ledger, chunk: Chunk) -> Result<()> {
+        let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
+        for (conversation, at) in chunk.began.into_iter().chain(own) {
+            let known = self.began.entry(conversation).or_insert(at);
+            *known = at.min(*known);
+        }
         if let Some(state) = chunk.state {
-            if let (Some(conversation), Some(at)) = (&state.conversation, state.began) {
-                let known = self.began.entry(conversation.clone()).or_insert(at);
-                *known = at.min(*known);
-            }
             self.states.insert(state.path.clone(), state);
         }
         self.bytes += chunk.bytes;

@@ -42,8 +42,13 @@ pub(crate) trait Source: Sync {
     /// The directories that the environment names besides, when no home is given on the command line.
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf>;
 
-    /// Whether a file below a root is a log.
+    /// Whether a file below a root is a log. A root that is a file itself is one.
     fn wants(&self, path: &Path) -> bool;
+
+    /// Whether logs may be in this directory below a root.
+    fn enters(&self, _directory: &Path) -> bool {
+        true
+    }
 
     /// How the file at `path` is read.
     fn form(&self, _path: &Path) -> Form {

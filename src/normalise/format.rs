@@ -37,6 +37,12 @@ pub enum Format {
     ClaudeCode,
     /// The `TokenUsage` of a Codex session log.
     Codex,
+    /// The `tokens` of a Gemini CLI chat.
+    GeminiCli,
+    /// The `usageMetadata` of a Qwen Code chat, or the `tokens` of an older one.
+    QwenCode,
+    /// The `tokens` of an `OpenCode` message.
+    Opencode,
 }
 
 impl Format {
@@ -46,7 +52,7 @@ impl Format {
     /// use usage_ledger::normalise::Format;
     /// assert!(Format::ALL.iter().all(|format| format.name().parse::<Format>().unwrap() == *format));
     /// ```
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Anthropic,
         Self::OpenaiChat,
         Self::OpenaiResponses,
@@ -58,6 +64,9 @@ impl Format {
         Self::Xai,
         Self::ClaudeCode,
         Self::Codex,
+        Self::GeminiCli,
+        Self::QwenCode,
+        Self::Opencode,
     ];
 
     /// The name used on the command line.
@@ -79,6 +88,9 @@ impl Format {
             Self::Xai => "xai",
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::GeminiCli => "gemini-cli",
+            Self::QwenCode => "qwen-code",
+            Self::Opencode => "opencode",
         }
     }
 
@@ -92,12 +104,14 @@ impl Format {
         match self {
             Self::Anthropic | Self::ClaudeCode => "anthropic",
             Self::OpenaiChat | Self::OpenaiResponses | Self::Codex => "openai",
-            Self::Gemini => "google",
+            Self::Gemini | Self::GeminiCli => "google",
             Self::Ollama => "ollama",
             Self::Bedrock => "aws-bedrock",
             Self::Mistral => "mistral",
             Self::Deepseek => "deepseek",
             Self::Xai => "xai",
+            Self::QwenCode => "alibaba",
+            Self::Opencode => "opencode-zen",
         }
     }
 
@@ -121,6 +135,9 @@ impl Format {
             Self::Deepseek => "deepseek/1",
             Self::Xai => "xai/1",
             Self::Codex => "codex/1",
+            Self::GeminiCli => "gemini-cli/1",
+            Self::QwenCode => "qwen-code/1",
+            Self::Opencode => "opencode/1",
         }
     }
 }

@@ -26,9 +26,12 @@ mod deepseek;
 mod fields;
 mod format;
 mod gemini;
+mod gemini_cli;
 mod mistral;
 mod ollama;
 mod openai;
+mod opencode;
+mod qwen_code;
 mod reply;
 mod statement;
 mod stream;
@@ -91,7 +94,16 @@ pub fn usage(format: Format, usage_json: &str) -> Result<Normalised> {
         Format::Deepseek => deepseek::usage(format, usage_json),
         Format::Xai => xai::usage(format, usage_json),
         Format::Codex => codex::usage(format, usage_json),
+        Format::GeminiCli => gemini_cli::usage(format, usage_json),
+        Format::QwenCode => qwen_code::usage(format, usage_json),
+        Format::Opencode => opencode::usage(format, usage_json, None),
     }
+}
+
+/// Reads the `tokens` of an `OpenCode` message that is known to have reasoning beside the output.
+#[cfg(feature = "import")]
+pub(crate) fn opencode_beside(usage_json: &str) -> Result<Normalised> {
+    opencode::usage(Format::Opencode, usage_json, Some(true))
 }
 
 /// Reads the `TokenUsage` of a Codex session log: [`usage`] with [`Format::Codex`].

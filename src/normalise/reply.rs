@@ -77,7 +77,13 @@ impl<'a> Envelope<'a> {
             Format::OpenaiResponses | Format::Xai | Format::Gemini => self.response,
             Format::Bedrock => self.metadata,
             Format::OpenaiChat => self.groq,
-            Format::Ollama | Format::Mistral | Format::Deepseek | Format::Codex => None,
+            Format::Ollama
+            | Format::Mistral
+            | Format::Deepseek
+            | Format::Codex
+            | Format::GeminiCli
+            | Format::QwenCode
+            | Format::Opencode => None,
         }
     }
 

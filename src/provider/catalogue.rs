@@ -35,6 +35,7 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
 /// assert!(CATALOGUE.iter().any(|known| known.id == "ollama" && !known.metered));
 /// ```
 pub const CATALOGUE: &[Known] = &[
+    metered("alibaba", "Alibaba Cloud Model Studio", &["qwen", "qwen-code", "dashscope", "alibaba-cloud"]),
     metered("anthropic", "Anthropic", &["claude", "claude-code"]),
     metered("aws-bedrock", "AWS Bedrock", &["aws.bedrock", "bedrock", "amazon-bedrock"]),
     metered("azure-openai", "Azure OpenAI", &["azure.ai.openai", "azure", "azure.ai.inference"]),
@@ -56,7 +57,7 @@ pub const CATALOGUE: &[Known] = &[
     unmetered("ollama", "Ollama", &["ollama-launch", "ollama-local"]),
     metered("ollama-cloud", "Ollama Cloud", &[]),
     metered("openai", "OpenAI", &["codex", "openai-chatgpt"]),
-    metered("opencode-zen", "OpenCode Zen", &[]),
+    metered("opencode-zen", "OpenCode Zen", &["opencode"]),
     metered("openrouter", "OpenRouter", &[]),
     metered("perplexity", "Perplexity", &[]),
     metered("together", "Together AI", &["togetherai"]),

@@ -24,7 +24,7 @@ pub fn now() -> Timestamp {
 
 /// Imports everything below a home.
 pub fn import(ledger: &mut Ledger, home: &Path) -> Vec<SourceReport> {
-    let options = ImportOptions { home: Some(home.to_owned()), ..ImportOptions::default() };
+    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources
 }
 

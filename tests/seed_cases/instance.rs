@@ -22,7 +22,7 @@ fn imported(rows: &str, state: Option<&str>) -> (Ledger, SourceReport) {
     }
     let options = ImportOptions {
         sources: vec!["koan".to_owned()],
-        home: Some(home.path().to_owned()),
+        homes: vec![home.path().to_owned()],
         ..ImportOptions::default()
     };
     let mut ledger = Ledger::in_memory().unwrap();

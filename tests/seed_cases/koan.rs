@@ -121,7 +121,7 @@ fn instance(rows: &[Value]) -> TempDir {
 }
 
 fn options(home: &Path) -> ImportOptions {
-    ImportOptions { sources: vec!["koan".to_owned()], home: Some(home.to_owned()), zone: None }
+    ImportOptions { sources: vec!["koan".to_owned()], homes: vec![home.to_owned()], zone: None }
 }
 
 fn import(ledger: &mut Ledger, home: &Path) -> SourceReport {

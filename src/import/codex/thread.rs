@@ -9,9 +9,9 @@ use super::line::{Context, Info, Meta, Record};
 use super::vector::Vector;
 use crate::event::{Quality, Raw, TokenRecord};
 use crate::import::jsonl;
+use crate::import::provider::named;
 use crate::import::source::Found;
 use crate::normalise::{self, Format};
-use crate::provider::ProviderId;
 use crate::time::Timestamp;
 
 /// Threads further up than this are not looked for.
@@ -81,7 +81,7 @@ impl Thread {
         let id = meta.id.as_deref().and_then(jsonl::name);
         if self.id.is_none() {
             self.id = id.map(str::to_owned);
-            self.provider = meta.model_provider.as_deref().and_then(provider);
+            self.provider = meta.model_provider.as_deref().and_then(named);
             self.project = meta.cwd.as_deref().and_then(jsonl::name).map(str::to_owned);
         } else if let Some(other) = id {
             self.parent(other);
@@ -223,26 +223,4 @@ impl Thread {
 /// The name of a call that has none: nothing else moves a thread's counter to the same total.
 fn key(thread: &str, total: &Vector) -> String {
     format!("{thread}/{total}")
-}
-
-/// The provider that a setting names. People name their own; what cannot be an id is made one.
-fn provider(name: &str) -> Option<String> {
-    let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let id: String = name.trim().to_lowercase().chars().map(fine).take(ProviderId::MAX_LEN).collect();
-    ProviderId::resolve(&id).ok().map(|id| id.as_str().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_name_of_a_provider_becomes_an_id() {
-        assert_eq!(provider("openai").as_deref(), Some("openai"));
-        assert_eq!(provider("azure").as_deref(), Some("azure-openai"));
-        assert_eq!(provider("My Provider (é)").as_deref(), Some("my-provider----"));
-        assert_eq!(provider("mock").as_deref(), Some("mock"));
-        assert_eq!(provider(" ").as_deref(), None);
-        assert_eq!(provider(&"x".repeat(100)).map(|id| id.len()), Some(ProviderId::MAX_LEN));
-    }
 }

@@ -95,7 +95,7 @@ struct Rows {
 /// # let home = tempfile::tempdir()?;
 /// let outcomes = r#"[{"timestamp":"2026-11-23T10:00:00","project":"acme","outcome":"productive"}]"#;
 /// std::fs::write(home.path().join("session_outcomes.json"), outcomes)?;
-/// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let mut ledger = Ledger::in_memory()?;
 /// let dry = koan::backfill(&mut ledger, &options, false, now)?;
 /// assert_eq!((dry.planned, dry.written), (1, 0));
@@ -141,7 +141,7 @@ pub fn backfill(
 
 /// The outcomes of every instance.
 fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
-    let roots = discover::roots(&Koan, options.home.as_deref())?;
+    let roots = discover::roots(&Koan, &options.homes)?;
     let mut files: Vec<PathBuf> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for file in roots.iter().filter_map(|root| root.parent()).map(|root| root.join("session_outcomes.json")) {

@@ -21,7 +21,7 @@ fn day(home: &Path, text: impl AsRef<[u8]>) {
 fn import(ledger: &mut Ledger, home: &Path, zone: &str) -> SourceReport {
     let options = ImportOptions {
         sources: vec!["koan".to_owned()],
-        home: Some(home.to_owned()),
+        homes: vec![home.to_owned()],
         zone: Some(zone.parse().unwrap()),
     };
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
@@ -133,7 +133,7 @@ fn a_session_that_has_its_row_is_not_written_again() {
 {"project":"no time"}
 "#;
     fs::write(home.path().join("instance/session_outcomes.json"), outcomes).unwrap();
-    let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
+    let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let done = backfill(&mut ledger, &options, true, now).unwrap();
     assert_eq!((done.planned, done.written, done.skipped.len()), (1, 1, 1));

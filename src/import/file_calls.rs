@@ -1,0 +1,69 @@
+//! The calls of one file: a client that writes an answer several times has written one call.
+
+use std::collections::HashMap;
+
+use super::source::Found;
+
+/// Calls in the order in which they were first seen.
+#[derive(Default)]
+pub(super) struct FileCalls {
+    found: Vec<Found>,
+    /// Where in `found` a call is, by its first key.
+    places: HashMap<String, usize>,
+}
+
+impl FileCalls {
+    /// Adds a sighting. Of several of one call the largest total counts, whole, at the earliest of their times.
+    pub fn add(&mut self, found: Found) {
+        let Some(key) = found.record.keys.first() else {
+            self.found.push(found);
+            return;
+        };
+        let known = self.places.get(key).and_then(|place| self.found.get_mut(*place));
+        let Some(known) = known else {
+            self.places.insert(key.clone(), self.found.len());
+            self.found.push(found);
+            return;
+        };
+        let at = known.at.min(found.at);
+        let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+        if total(&found) > total(known) {
+            *known = found;
+        }
+        known.at = at;
+    }
+
+    pub const fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn take(&mut self) -> Vec<Found> {
+        self.places.clear();
+        std::mem::take(&mut self.found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::TokenRecord;
+    use crate::time::Timestamp;
+
+    fn found(at: i64, key: &str, output: u64) -> Found {
+        let mut record = TokenRecord::new("google", "m").output(output);
+        record.keys = vec![key.to_owned()];
+        Found { at: Timestamp::from_millis(at), record }
+    }
+
+    #[test]
+    fn the_largest_counts_at_the_earliest_time() {
+        let mut calls = FileCalls::default();
+        for one in [found(5, "a", 3), found(6, "b", 1), found(7, "a", 9), found(4, "a", 2)] {
+            calls.add(one);
+        }
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls.take(), [found(4, "a", 9), found(6, "b", 1)]);
+        calls.add(found(8, "a", 1));
+        assert_eq!(calls.take(), [found(8, "a", 1)]);
+    }
+}

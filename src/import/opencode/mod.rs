@@ -1,0 +1,116 @@
+//! OpenCode: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` of other channels) and the
+//! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` moves them, `OPENCODE_DB` names
+//! the database, `OPENCODE_DATA_DIR` further directories.
+//!
+//! Known: the files of clients since 0.6, the table `message` of those since 1.2 (checked against a real 1.18.33 and
+//! what its server answered), and the table `session_message` that the second generation writes. An answer is a
+//! message of role `assistant`; a newer client takes the files over into its database under the same ids, so both are
+//! one call. A forked session copies messages under new ids with their times and counts, by which they are known. What
+//! the client asks for titles is nowhere in it.
+//!
+//! `input` excludes what was cached. `output` excludes `reasoning` where a `total` is stated; before that it included
+//! it, but for Google's models, and such a record is marked as derived. A cost of 0 is that of a model without a known
+//! price, or of a subscription: no cost is told then. An answer without counts is under way, failed, or was broken
+//! off; one that ended well without them is told as skipped.
+//!
+//! A database without these tables or their columns, and a row or file that cannot be read, are shapes this build
+//! does not know: each is refused by name, never counted as nothing.
+
+mod database;
+mod message;
+
+use std::path::{Path, PathBuf};
+
+use super::document::Document;
+use super::paths::{above, data, data_configured, listed};
+use super::source::{Form, Source};
+use crate::time::{Timestamp, Zone};
+use message::{Known, Message, made_at};
+
+/// The importer of OpenCode's database and files.
+pub(crate) struct Opencode;
+
+const AGENT: &str = "opencode";
+
+impl Source for Opencode {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        data(home, AGENT)
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut roots = listed(variable, "OPENCODE_DATA_DIR");
+        roots.extend(data_configured(variable, AGENT));
+        // A name alone is one beside the database that is usual.
+        if let Some(database) = variable("OPENCODE_DB").map(PathBuf::from) {
+            let beside = roots.iter().map(|root| root.join(&database)).collect::<Vec<_>>();
+            roots.extend(beside);
+            roots.extend(database.is_absolute().then_some(database));
+        }
+        roots
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if is_file_of_message(path) { name.ends_with(".json") } else { is_database(name) }
+    }
+
+    /// Beside the messages lie as many parts, and whole checkouts.
+    fn enters(&self, directory: &Path) -> bool {
+        let is_storage = above(directory, 0) == Some("storage");
+        is_storage || above(directory, 1) == Some("storage") && above(directory, 0) == Some("message") || {
+            above(directory, 2) == Some("storage") && above(directory, 1) == Some("message")
+        }
+    }
+
+    fn form(&self, path: &Path) -> Form {
+        if is_file_of_message(path) { Form::Document } else { Form::Database }
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        let message = Message::parse(text)?;
+        let mut document = Document::default();
+        match message.role.as_deref() {
+            Some("assistant") => {}
+            Some(_) => return Ok(document),
+            None => return Err("unknown shape: a message without a role".to_owned()),
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let id = message.id.as_deref().unwrap_or(stem);
+        let session = message.session.as_deref().or_else(|| above(path, 1));
+        let known = Known { id, session, ..Known::default() };
+        document.found.extend(message.call(known)?);
+        document.conversation = session.map(str::to_owned);
+        // A copy's time is that of what it was copied from; its session is not that old.
+        document.began = message
+            .created()
+            .map(|created| made_at(id, created).map_or(created, |made| made.max(created)))
+            .map(Timestamp::from_millis);
+        Ok(document)
+    }
+
+    fn database(
+        &self,
+        _path: &Path,
+        database: &rusqlite::Connection,
+        resume: Option<&serde_json::Value>,
+    ) -> Result<Document, String> {
+        database::read(database, resume)
+    }
+}
+
+fn is_file_of_message(path: &Path) -> bool {
+    above(path, 2) == Some("message") && above(path, 3) == Some("storage")
+}
+
+fn is_database(name: &str) -> bool {
+    name.strip_prefix("opencode").and_then(|rest| rest.strip_suffix(".db")).is_some_and(|channel| {
+        channel.is_empty() || channel.starts_with('-')
+    })
+}
+
+#[cfg(test)]
+mod tests;

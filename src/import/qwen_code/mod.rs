@@ -1,0 +1,215 @@
+//! Qwen Code: `~/.qwen/projects/<project>/chats/<session>.jsonl` and `…/subagents/<session>/agent-*.jsonl`, and the
+//! chats of older clients under `~/.qwen/tmp/<project>/chats`. `QWEN_HOME` and `QWEN_RUNTIME_DIR` move them.
+//!
+//! Known: the records of clients 0.4 to 0.25, one a line, of which the answers are those of type `assistant` with
+//! `usageMetadata`; and the documents of those before, which are Gemini CLI's but for the name of their answers. A
+//! branched session copies its parent's records with their `uuid`, so they are the parent's calls again. Records of
+//! type `system` repeat the counts for the client's own statistics and count nothing; what the client asks beside the
+//! conversation (titles, summaries) stands only there, and is not counted.
+//!
+//! `promptTokenCount` includes what was cached. Thoughts are inside `candidatesTokenCount` where the API is OpenAI's
+//! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
+//!
+//! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
+//! know: it is refused by name, never counted as nothing.
+
+mod line;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::document::Document;
+use super::file_calls::FileCalls;
+use super::gemini_cli::message::{Dialect, key};
+use super::gemini_cli::{self, is_chat};
+use super::jsonl;
+use super::paths::{above, listed};
+use super::source::{Form, Found, LineParser, Source};
+use crate::event::{Raw, TokenRecord};
+use crate::normalise::{self, Format};
+use crate::time::{Timestamp, Zone};
+use line::Line;
+
+/// The importer of Qwen Code's chats.
+pub(crate) struct QwenCode;
+
+const AGENT: &str = "qwen-code";
+const PROVIDER: &str = "alibaba";
+
+/// The chats of clients that had not left Gemini CLI's format yet.
+const OLDER: Dialect =
+    Dialect { agent: AGENT, provider: PROVIDER, format: Format::QwenCode, answers: &["qwen", "gemini"] };
+
+/// Stands in every line that counts. Inside of a text a backslash would stand before its last quote.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
+
+/// The directories of a Qwen home that hold chats.
+fn chats(home: &Path) -> [PathBuf; 2] {
+    [home.join("projects"), home.join("tmp")]
+}
+
+impl Source for QwenCode {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        chats(&home.join(".qwen")).into()
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let homes = ["QWEN_RUNTIME_DIR", "QWEN_HOME"].into_iter().flat_map(|name| listed(variable, name));
+        homes.flat_map(|home| chats(&home)).collect()
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let is_line = path.extension().is_some_and(|extension| extension == "jsonl");
+        is_older(path) && is_chat(path) || is_line && (is_chat(path) || is_subagent(path))
+    }
+
+    fn form(&self, path: &Path) -> Form {
+        gemini_cli::form(path)
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        if is_older(path) {
+            return Box::new(gemini_cli::Parser::new(OLDER, path, project(path), resume));
+        }
+        let origin = resume.and_then(|resume| Origin::deserialize(resume).ok()).unwrap_or_default();
+        Box::new(Parser { origin, calls: FileCalls::default() })
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        gemini_cli::document(OLDER, path, project(path), text)
+    }
+}
+
+fn is_subagent(path: &Path) -> bool {
+    above(path, 2) == Some("subagents")
+}
+
+/// Whether a file lies where older clients kept their chats: `tmp/<project>/chats`.
+fn is_older(path: &Path) -> bool {
+    above(path, 1) == Some("chats") && above(path, 3) == Some("tmp")
+}
+
+/// An older chat names its directory by a hash only.
+fn project(path: &Path) -> Option<String> {
+    above(path, 2).and_then(jsonl::name).map(str::to_owned)
+}
+
+/// Whose log a file is.
+#[derive(Default, Serialize, Deserialize)]
+struct Origin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// The first time that is not of a copied line: a branch begins behind what it took over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Timestamp>,
+}
+
+impl Origin {
+    fn learn(&mut self, line: &Line<'_>) {
+        if self.session.is_none() {
+            self.session = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
+        }
+        if self.began.is_none() && line.forked.is_none() {
+            self.began = line.timestamp.as_deref().and_then(|time| time.parse().ok());
+        }
+    }
+}
+
+struct Parser {
+    origin: Origin,
+    calls: FileCalls,
+}
+
+impl LineParser for Parser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        let counts = USAGE.find(line).is_some();
+        let is_known = self.origin.session.is_some() && self.origin.began.is_some();
+        if !counts && is_known {
+            return Ok(());
+        }
+        let read = match Line::parse(line) {
+            Err(why) if counts => return Err(why),
+            // What cannot be read and counts nothing is no loss.
+            Err(_) => return Ok(()),
+            Ok(read) => read,
+        };
+        self.origin.learn(&read);
+        let Some(usage) = read.usage else { return Ok(()) };
+        jsonl::utf8(line)?;
+        self.call(&read, usage)
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        self.calls.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.origin.session.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+}
+
+impl Parser {
+    fn call(&mut self, line: &Line<'_>, usage: &RawValue) -> Result<(), String> {
+        if line.kind.as_deref() != Some("assistant") {
+            return Err("unknown shape: usage in a record that is no answer".to_owned());
+        }
+        let id = line.uuid.as_deref().and_then(jsonl::name).ok_or("unknown shape: an answer without a uuid")?;
+        let at = jsonl::time(line.timestamp.as_deref())?;
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counts = normalise::usage(Format::QwenCode, usage.get()).map_err(unknown)?;
+        counts.tokens.validate().map_err(unknown)?;
+        if counts.tokens.total().map_err(unknown)? == 0 {
+            return Err("unknown usage: all counts of an answer are 0".to_owned());
+        }
+        let text = |text: Option<&str>| text.and_then(jsonl::name).map(str::to_owned);
+        let session = line.forked.as_ref().map_or(&line.session, |forked| &forked.session);
+        let session = text(session.as_deref()).or_else(|| self.origin.session.clone());
+        let mut record = TokenRecord {
+            provider: PROVIDER.into(),
+            account: None,
+            model: text(line.model.as_deref()),
+            agent: Some(AGENT.to_owned()),
+            keys: vec![key(session.as_deref(), id)],
+            conversation: session,
+            project: text(line.cwd.as_deref()),
+            labels: BTreeMap::new(),
+            tokens: counts.tokens,
+            cost: counts.cost,
+            duration_ms: None,
+            normaliser: Some(counts.normaliser.into()),
+            quality: counts.quality,
+            residual: counts.residual,
+            raw: RawValue::from_string(usage.get().to_owned()).ok().map(Raw::from),
+        };
+        if line.sidechain == Some(true) {
+            record.labels.insert("sidechain".to_owned(), "true".to_owned());
+        }
+        self.calls.add(Found { at, record });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
