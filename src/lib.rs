@@ -108,7 +108,7 @@ mod window;
 pub use budget::{ProviderStatus, Status};
 pub use error::{Error, Result};
 pub use event::{EventId, Position, TokenRecord};
-pub use ledger::{AsOf, Finding, Ledger, Outcome, Sight, Verification};
+pub use ledger::{AsOf, Finding, Ledger, Outcome, Shred, Shredding, Sight, Verification};
 pub use provider::ProviderId;
 pub use report::{Report, ReportKey, Table, TableRow};
 pub use time::{Timestamp, Zone};

@@ -40,6 +40,7 @@ mod scan_output;
 mod seal;
 mod shell;
 mod show;
+mod shred;
 mod status;
 mod statusline;
 pub(crate) mod summary;
@@ -131,6 +132,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Show(args) => show::run(&args, context, out),
         Command::Amend(args) => correct::amend(&args, context, out),
         Command::Void(args) => correct::void(&args, context, out),
+        Command::Shred(args) => shred::run(&args, context, out),
         Command::Limit(args) => limit::run(args, context, out),
         Command::Provider(args) => provider::run(args, context, out),
         Command::Quota(args) => quota::run(args, context, out),

@@ -80,7 +80,10 @@ fn raw(payload: &Payload) -> String {
             counted(data.requests, "request"),
             counted(data.tokens.iter().fold(0, |sum, count| sum.saturating_add(*count)), "token")
         ),
-        Payload::EventShredded(data) => format!("position {}{}", data.position, because(Some(&data.reason))),
+        Payload::EventShredded(data) => {
+            let author = data.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
+            format!("position {}{author}{}", data.position, because(Some(&data.reason)))
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod quota;
 mod record;
 mod seal;
 mod settings;
+mod shredded;
+mod stub;
 mod weights;
 
 use std::borrow::Cow;
@@ -17,7 +19,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use facts::{EventShredded, EventVoided, ProviderSwitched, TokensAmended};
+pub use facts::{EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use percent::Percent;
@@ -30,9 +32,13 @@ pub use seal::PeriodSealed;
 pub use settings::{
     BudgetMode, LimitSet, LimitSetting, ProviderDeclared, SessionPolicy, Thresholds, WeeklyPolicy, WindowKind,
 };
+pub use shredded::EventShredded;
 pub use weights::Weights;
 
 pub(crate) use record::TokenView;
+#[cfg(feature = "import")]
+pub(crate) use shredded::withdrawn_path;
+pub(crate) use stub::Stub;
 
 use crate::error::{Error, Result};
 
@@ -156,6 +162,10 @@ impl Payload {
             Self::TokensRecorded(record) => record.validate(),
             Self::TokensAmended(amend) => amend.replacement.validate(),
             Self::LimitSet(limit) => limit.validate(),
+            // It goes with the body it withdraws, or it would be a lie.
+            Self::EventShredded(_) => Err(Error::invalid(
+                "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
+            )),
             _ => Ok(()),
         }
     }
@@ -225,8 +235,9 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the outside of the line at `position`.
+    /// Reads the outside of the line at `position`; of a shredded event, of what stays of it.
     pub fn parse(position: Position, line: &'a str) -> Result<Self> {
+        let line = Stub::read(position, line)?.map_or(line, |stub| stub.kept);
         let envelope: Self = serde_json::from_str(line)
             .map_err(|e| Error::damaged(position, format!("the line is not an event ({e})")))?;
         if envelope.v == LINE_VERSION {
@@ -271,7 +282,7 @@ impl Event {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a stored line.
+    /// Reads a stored line; of a shredded event, what stays of it.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.

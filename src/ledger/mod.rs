@@ -6,6 +6,7 @@ mod past;
 mod pause;
 mod prove;
 mod revise;
+mod shred;
 mod sight;
 mod verify;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use append::Outcome;
 pub use past::AsOf;
+pub use shred::{Shred, Shredding};
 pub use sight::Sight;
 pub use verify::{Finding, Verification};
 
@@ -286,7 +288,7 @@ impl Ledger {
     /// what is withdrawn already stays so without another event.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there.
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] for a shredding.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -306,6 +308,9 @@ impl Ledger {
         let source = self.source.clone();
         self.transact(now, |appender| {
             let event = find(appender.view()?, target)?;
+            if matches!(event.payload, Payload::EventShredded(_)) {
+                return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
+            }
             if let Some(position) = void_of(appender.view()?, target)? {
                 return Ok(Outcome::Existing(position));
             }
@@ -407,7 +412,7 @@ impl Ledger {
         self.sight()?.provider(provider, now)
     }
 
-    /// The event at a position.
+    /// The event at a position; of a shredded one, what stays of it.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be

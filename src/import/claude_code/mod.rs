@@ -290,6 +290,7 @@ impl Parser {
             cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
             duration_ms: None,
             keys,
+            key_ids: Vec::new(),
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,

@@ -104,12 +104,21 @@ impl Transaction for Unlocked {
         Ok(self.copy.head()?.position)
     }
 
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        let row = self.copy.rows.get_mut(&position);
+        let row = row.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+        stub.clone_into(&mut row.body);
+        self.written.shreds.push((position, stub.to_owned()));
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<()> {
         let Self { written, mut store, .. } = *self;
         thread::sleep(A_WHILE);
         let mut tx = store.write()?;
         written.append_all(&mut *tx)?;
         written.put_all(&mut *tx)?;
+        written.shred_all(&mut *tx)?;
         tx.commit()
     }
 }
@@ -142,6 +151,9 @@ impl Sink for Blind<'_> {
 impl Transaction for Blind<'_> {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         self.tx.append(rows)
+    }
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        self.tx.shred(position, stub)
     }
     fn commit(self: Box<Self>) -> Result<()> {
         self.tx.commit()
