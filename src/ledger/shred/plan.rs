@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{Carried, Shred};
 use crate::error::{Error, Result};
-use crate::event::{Event, ImportedFile, Payload, Position, Stub};
+use crate::event::{Event, EventId, ImportedFile, Payload, Position, Stub};
 use crate::projection::corrections_of;
 use crate::store::{GO_ON, View};
 
@@ -133,18 +133,19 @@ impl Plan {
     /// would tell its names again.
     fn follow(&mut self, view: &dyn View) -> Result<()> {
         let mut waiting: Vec<Position> = self.positions.iter().chain(&self.named).copied().collect();
-        let mut seen: BTreeSet<Position> = waiting.iter().copied().collect();
+        let mut seen: HashSet<EventId> = HashSet::new();
         while let Some(position) = waiting.pop() {
             let event = Event::from_line(position, &view.expect_line(position)?)?;
-            let mut beside = corrections_of(view, event.id)?;
+            self.add(position, &event);
+            let mut ids = vec![event.id];
             if let Payload::TokensAmended(amend) = &event.payload {
-                beside.extend(view.position_of(amend.target)?);
+                // Its record may not have arrived.
+                waiting.extend(view.position_of(amend.target)?.filter(|_| !seen.contains(&amend.target)));
+                ids.push(amend.target);
             }
-            for position in beside {
-                if seen.insert(position) {
-                    let event = Event::from_line(position, &view.expect_line(position)?)?;
-                    self.add(position, &event);
-                    waiting.push(position);
+            for id in ids {
+                if seen.insert(id) {
+                    waiting.extend(corrections_of(view, id)?);
                 }
             }
         }

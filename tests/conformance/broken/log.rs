@@ -42,8 +42,7 @@ super::breakages! {
     ForgetsALastByte fails [the_bytes_of_a_body_come_back]
     RewritesAnOldRow fails [a_row_once_seen_stays]
     KeepsShreddedBodies fails [a_stub_takes_the_place_of_a_body]
-    ShredsTheNextRow fails [a_stub_takes_the_place_of_a_body a_position_that_is_not_there_is_not_shredded
-        a_dropped_transaction_shreds_nothing]
+    ShredsTheNextRow fails [a_stub_takes_the_place_of_a_body a_position_that_is_not_there_is_not_shredded]
     ShredsWhatIsNotThere fails [a_position_that_is_not_there_is_not_shredded]
     RollbackShreds fails [a_dropped_transaction_shreds_nothing]
 }
@@ -310,8 +309,9 @@ changes_rows! {
 struct KeepsShreddedBodies;
 
 impl Flaw for KeepsShreddedBodies {
-    fn shred(&self, _: &mut dyn Transaction, _: Position, _: &str) -> Result<()> {
-        Ok(())
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, _: &str) -> Result<()> {
+        let kept = rows_from(&*tx, position.get()).into_iter().next().map(|(_, line)| line.body);
+        tx.shred(position, &kept.unwrap_or_default())
     }
 }
 
@@ -346,9 +346,10 @@ impl Flaw for RollbackShreds {
     fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
         if !written.shreds.is_empty() {
             let mut tx = handle.write().unwrap();
-            written.append_all(&mut *tx).unwrap();
-            written.shred_all(&mut *tx).unwrap();
-            tx.commit().unwrap();
+            // What was refused before is refused again.
+            if written.append_all(&mut *tx).and_then(|()| written.shred_all(&mut *tx)).is_ok() {
+                tx.commit().unwrap();
+            }
         }
     }
 }
