@@ -84,6 +84,7 @@ pub(super) enum Command {
     Void(correct::VoidArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
+    Price(super::price::PriceArgs),
     Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
     Verify(audit::VerifyArgs),

@@ -5,6 +5,7 @@ mod id;
 mod imported;
 mod percent;
 mod position;
+mod price;
 mod quota;
 mod record;
 mod seal;
@@ -22,6 +23,7 @@ pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use percent::Percent;
 pub use position::Position;
+pub use price::PriceSet;
 pub use quota::{
     BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
 };
@@ -138,6 +140,8 @@ payloads! {
     EventShredded(EventShredded) = "event_shredded",
     /// A period was closed.
     PeriodSealed(PeriodSealed) = "period_sealed",
+    /// What a model's tokens cost.
+    PriceSet(PriceSet) = "price_set",
 }
 
 enum ParseFailure {
@@ -156,6 +160,7 @@ impl Payload {
             Self::TokensRecorded(record) => record.validate(),
             Self::TokensAmended(amend) => amend.replacement.validate(),
             Self::LimitSet(limit) => limit.validate(),
+            Self::PriceSet(price) => price.validate(),
             _ => Ok(()),
         }
     }
