@@ -325,7 +325,7 @@ fn shredded(path: &Path) -> Connection {
 
 fn findings(path: &Path) -> Vec<(Option<u64>, String)> {
     let found = Ledger::open(path).unwrap().verify().unwrap().findings;
-    found.into_iter().map(|finding| (finding.position.map(|at| at.get()), finding.what)).collect()
+    found.into_iter().map(|finding| (finding.position.map(usage_ledger::Position::get), finding.what)).collect()
 }
 
 #[test]

@@ -85,6 +85,7 @@ pub(super) enum Command {
     Shred(shred::ShredArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
+    Price(super::price::PriceArgs),
     Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
     Verify(audit::VerifyArgs),

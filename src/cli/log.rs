@@ -212,6 +212,7 @@ fn is_about(payload: &Payload, provider: &str) -> bool {
         Payload::LimitSet(data) => data.provider.as_str() == provider,
         Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
         Payload::UsageOverridden(data) => data.provider.as_str() == provider,
+        Payload::PriceSet(data) => data.provider.as_str() == provider,
         Payload::BudgetReserved(data) => data.provider.as_str() == provider,
         Payload::EventVoided(_)
         | Payload::Paused(_)

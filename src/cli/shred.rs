@@ -80,8 +80,8 @@ pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
             shred = shred.event(target.id(&sight)?);
         }
     }
-    shred = args.project.iter().fold(shred, |shred, name| shred.project(name));
-    shred = args.conversation.iter().fold(shred, |shred, id| shred.conversation(id));
+    shred = args.project.iter().fold(shred, Shred::project);
+    shred = args.conversation.iter().fold(shred, Shred::conversation);
     shred = args.label.iter().fold(shred, |shred, (name, value)| shred.label(name, value));
     if args.dry_run {
         let events = ledger.would_shred(&shred)?;

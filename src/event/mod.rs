@@ -5,6 +5,7 @@ mod id;
 mod imported;
 mod percent;
 mod position;
+mod price;
 mod quota;
 mod record;
 mod seal;
@@ -24,6 +25,7 @@ pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use percent::Percent;
 pub use position::Position;
+pub use price::PriceSet;
 pub use quota::{
     BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
 };
@@ -144,6 +146,8 @@ payloads! {
     EventShredded(EventShredded) = "event_shredded",
     /// A period was closed.
     PeriodSealed(PeriodSealed) = "period_sealed",
+    /// What a model's tokens cost.
+    PriceSet(PriceSet) = "price_set",
 }
 
 enum ParseFailure {
@@ -166,6 +170,7 @@ impl Payload {
             Self::EventShredded(_) => Err(Error::invalid(
                 "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
             )),
+            Self::PriceSet(price) => price.validate(),
             _ => Ok(()),
         }
     }

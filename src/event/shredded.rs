@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::price::SERVICE_TIER;
+
 use super::{Event, EventId, Imported, ImportedFile, Payload, Position, Raw, TokenRecord};
 
 /// Stands where a text was, in a field that cannot be left out.
@@ -74,6 +76,7 @@ impl Payload {
                 SHREDDED.clone_into(&mut word.author);
                 word.reason.clear();
             }
+            Self::PriceSet(price) => price.note = None,
             Self::BudgetReleased(released) => released.reason.clear(),
             Self::Imported(run) => *run = run.withdrawn(&|_| true),
             Self::QuotaObserved(_)
@@ -97,7 +100,8 @@ impl TokenRecord {
         self.keys.clear();
         self.conversation = None;
         self.project = None;
-        self.labels.clear();
+        // What a call costs depends on this one.
+        self.labels.retain(|name, _| name == SERVICE_TIER);
         self.raw = None;
     }
 

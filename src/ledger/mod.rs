@@ -24,7 +24,7 @@ pub(crate) use append::Appender;
 use crate::audit::Hash;
 use crate::error::{Error, Result};
 use crate::event::{
-    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, ProviderDeclared, ProviderSwitched,
+    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, PriceSet, ProviderDeclared, ProviderSwitched,
     TokenRecord, TokensAmended,
 };
 use crate::projection::void_of;
@@ -337,6 +337,23 @@ impl Ledger {
     /// ```
     pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(limit, now.into())
+    }
+
+    /// States what a model's tokens cost.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative price, and for one that does not begin at a full quarter of an hour.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::PriceSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_price(PriceSet::new("openai", "gpt-5", "1.25".parse()?, "10".parse()?)?, now)?;
+    /// assert!(ledger.set_price(PriceSet::new("openai", "gpt-5", "-1".parse()?, "10".parse()?)?, now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn set_price(&mut self, price: PriceSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(price, now.into())
     }
 
     /// Declares whether a provider has a quota.

@@ -19,8 +19,8 @@ const STILL: usize = 1_000;
 
 /// What is to be shredded, and why.
 ///
-/// Of a record its project, conversation, labels, raw usage object and natural keys go; of other kinds the texts that
-/// people and providers wrote. The corrections of an event go with it.
+/// Of a record its project, conversation, labels (but for the service tier, which prices rest on), raw usage object and
+/// natural keys go; of other kinds the texts that people and providers wrote. The corrections of an event go with it.
 ///
 /// ```
 /// use usage_ledger::{EventId, Shred};
