@@ -152,6 +152,16 @@ pub enum Error {
         /// The newest schema number this build knows.
         known: i64,
     },
+    /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
+    /// make room, and erase again.
+    #[error(
+        "what was shredded is out of the ledger, but its bytes are still in the file: {why}; close what uses the ledger \
+         (`watch`, `log --follow`), make room for a second copy of the file, and run `usage-ledger shred --finish`"
+    )]
+    NotErased {
+        /// What stood in the way.
+        why: String,
+    },
     /// Another process held the ledger for longer than the busy timeout. Try again.
     #[error("the ledger is busy: another process has held its write lock for over {seconds} s; try again")]
     Busy {
@@ -195,6 +205,7 @@ impl Error {
                 | Self::Damaged { .. }
                 | Self::NotALedger { .. }
                 | Self::NewerSchema { .. }
+                | Self::NotErased { .. }
                 | Self::Busy { .. }
                 | Self::DiskFull
                 | Self::Store { .. }

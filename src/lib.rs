@@ -48,8 +48,8 @@
 //! # What it is not
 //!
 //! * Not a proxy: it knows what agents log and what you record, not your traffic. It makes no network call.
-//! * Not a price list: without your own [`price::Prices`] a computed cost is `None`; cost that was reported is summed
-//!   exactly.
+//! * Not an invoice: costs are worked out by a public price table of a known date and by what you [state](event::PriceSet),
+//!   and stand beside what agents reported. A price that is not known is `None`, never 0.
 //! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
 //! * Not proof against the owner of the file alone: who rewrites lines, tree and counters together is found only
 //!   against a checkpoint kept elsewhere ([`Sight::checkpoint`], [`Ledger::verify_against`]).
@@ -108,7 +108,7 @@ mod window;
 pub use budget::{ProviderStatus, Status};
 pub use error::{Error, Result};
 pub use event::{EventId, Position, TokenRecord};
-pub use ledger::{AsOf, Finding, Ledger, Outcome, Sight, Verification};
+pub use ledger::{AsOf, Finding, Ledger, Outcome, Shred, Shredding, Sight, Verification};
 pub use provider::ProviderId;
 pub use report::{Report, ReportKey, Table, TableRow};
 pub use time::{Timestamp, Zone};

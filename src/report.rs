@@ -6,6 +6,7 @@ mod efficiency;
 mod hit_rate;
 mod key;
 mod outcomes;
+mod pricing;
 mod records;
 mod rollups;
 mod seal;
@@ -16,6 +17,8 @@ use crate::ledger::{Ledger, Sight};
 use crate::price::Prices;
 use crate::projection::Series;
 use crate::time::{QUARTER, Timestamp, Zone};
+
+use pricing::Costs;
 
 pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
@@ -172,8 +175,9 @@ impl Report {
         Ok(self)
     }
 
-    /// Works out costs by one's own prices: [`Cost::usd`](crate::usage::Cost::usd) of rows and total sums what has a
-    /// price, and `unpriced_requests` counts what has none.
+    /// Works out costs by other prices than [those of the ledger](Sight::prices): [`Cost::usd`](crate::usage::Cost::usd)
+    /// of rows and total sums what has a price, and `unpriced_requests` counts what has none. With
+    /// [`Prices::none`] a report by window is quick, as it need not look at every record.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::Provider, TokenRecord, price::Prices};
@@ -251,31 +255,25 @@ impl Report {
     }
 }
 
-/// Answers a report from the coarsest projection that can tell its keys apart, else from the records.
+/// Answers a report from the coarsest projection that can tell its keys and prices apart, else from the records.
 fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
-    let asked = report;
-    let by_model;
-    let report = if asked.prices.is_some() {
-        // A price is of a model, so sums are of one until they have theirs.
-        let mut keys = asked.clone();
-        keys.by.push(ReportKey::Model);
-        by_model = keys;
-        &by_model
-    } else {
-        asked
+    let prices = match &report.prices {
+        Some(prices) => prices.clone(),
+        None => sight.prices()?,
     };
+    let mut costs = Costs::new(&prices);
     let mut rows = table::Builder::default();
-    let by_window = report.by.contains(&ReportKey::Window);
-    let done = if by_window {
-        rollups::windows(sight.view(), report, &mut rows)?
+    let done = if report.by.contains(&ReportKey::Window) {
+        // Windows begin and end anywhere, and uses do not know their models.
+        costs.is_idle() && rollups::windows(sight.view(), report, &mut rows)?
     } else {
-        rollups::days(sight.view(), report, &mut rows)?
+        rollups::days(sight.view(), report, &mut costs, &mut rows)?
     };
     if !done {
         rows = table::Builder::default();
-        records::all(sight, report, &mut rows)?;
+        records::all(sight, report, &costs, &mut rows)?;
     }
-    rows.finish(asked, sight.head()?.position, sight.root()?)
+    rows.finish(report, sight.head()?.position, sight.root()?, prices.source())
 }
 
 impl Sight<'_> {

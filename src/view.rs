@@ -51,7 +51,7 @@ pub struct Row<'a> {
     pub occurred_at: Timestamp,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// The line that is hashed.
+    /// The line that is hashed; of a shredded event, the stub that stands in its place.
     pub body: &'a str,
 }
 
@@ -239,6 +239,16 @@ pub trait Sink: View {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()>;
+}
+
+/// Removes every key of a projection.
+pub(crate) fn clear(sink: &mut dyn Sink, space: Space) -> Result<()> {
+    let mut keys = Vec::new();
+    sink.scan(space, &[], &[], Order::Ascending, &mut |key, _| {
+        keys.push(key.to_vec());
+        GO_ON
+    })?;
+    keys.iter().try_for_each(|key| sink.put(space, key, None))
 }
 
 impl dyn View + '_ {

@@ -23,10 +23,12 @@ fn a_table_for_people() {
     assert_eq!(
         desk.ok(&["report"]),
         "\
-provider   day         requests      input  cache write  output  reasoning      total  reported USD
-anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042          0.10
-openai     2026-06-02         1        100            0       0          5        105          0.20
-total                         3  1,000,110           12      20          5  1,000,147          0.30
+provider   day         requests      input  cache write  output  reasoning      total  reported USD  computed USD
+anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042          0.10             -
+openai     2026-06-02         1        100            0       0          5        105          0.20        0.0002
+total                         3  1,000,110           12      20          5  1,000,147          0.30        0.0002
+computed by genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)
+2 requests without a known price: `usage-ledger price set` states one
 "
     );
 }
@@ -93,9 +95,9 @@ fn csv_has_a_fixed_head_and_quotes() {
     let desk = filled();
     assert_eq!(
         desk.ok(&["report", "--by", "project", "--provider", "anthropic", "--csv"]),
-        "project,requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd\n\
-         acme,1,1000000,0,3,4,12,20,0,1000032,0.1\n\
-         \"acme, inc\",1,10,0,0,0,0,0,0,10,\n"
+        "project,requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd,usd\n\
+         acme,1,1000000,0,3,4,12,20,0,1000032,0.1,\n\
+         \"acme, inc\",1,10,0,0,0,0,0,0,10,,\n"
     );
 }
 

@@ -42,6 +42,10 @@ conformance! {
     a_conflict_names_the_earlier_position
     a_conflict_leaves_no_trace
     a_row_once_seen_stays
+    a_stub_takes_the_place_of_a_body
+    a_snapshot_keeps_the_body_that_goes
+    a_position_that_is_not_there_is_not_shredded
+    a_dropped_transaction_shreds_nothing
     a_value_is_put_replaced_and_removed
     an_empty_value_is_a_value
     spaces_are_apart

@@ -7,6 +7,7 @@
 
 mod naive;
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::hash::{BuildHasher, Hasher};
 
@@ -17,9 +18,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
-use usage_ledger::event::{EventVoided, LimitSet, NewEvent, SessionPolicy, TokensAmended, WeeklyPolicy};
+use usage_ledger::event::{EventVoided, LimitSet, NewEvent, Payload, SessionPolicy, TokensAmended, WeeklyPolicy};
 use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Space, SqliteStore};
-use usage_ledger::{AsOf, EventId, Ledger, Outcome, Position, Report, ReportKey, Sight, Timestamp, TokenRecord};
+use usage_ledger::{AsOf, EventId, Ledger, Outcome, Position, Report, ReportKey, Shred, Sight, Timestamp, TokenRecord};
 use uuid::Uuid;
 
 /// When the events of a ledger are recorded, in steps of a second.
@@ -255,6 +256,162 @@ fn answers_are_those_of_the_model() {
                 )?;
             }
         }
+        Ok(())
+    });
+}
+
+/// What is asked to be shredded: events by their places, and names.
+#[derive(Clone, Debug)]
+struct Asks {
+    places: Vec<Index>,
+    project: bool,
+    conversation: bool,
+    label: bool,
+}
+
+fn asks() -> impl Strategy<Value = Asks> {
+    let sometimes = || prop::bool::weighted(0.3);
+    (vec(any::<Index>(), 0..4), sometimes(), sometimes(), sometimes())
+        .prop_map(|(places, project, conversation, label)| Asks { places, project, conversation, label })
+}
+
+impl Asks {
+    fn carried(&self, record: &TokenRecord) -> bool {
+        self.project && record.project.as_deref() == Some("project-0")
+            || self.conversation && record.conversation.as_deref() == Some("conversation-1")
+            || self.label && record.labels.get("mission").is_some_and(|mission| mission == "m0")
+    }
+
+    /// The call, and the events that it is of: those named or found, their corrections, and what an amend is of.
+    fn resolve(&self, events: &[NewEvent]) -> (Shred, BTreeSet<EventId>) {
+        let mut shred = Shred::because("asked");
+        let mut ids = BTreeSet::new();
+        for event in self.places.iter().filter(|_| !events.is_empty()).map(|place| &events[place.index(events.len())]) {
+            if withdrawn(event) != *event {
+                shred = shred.event(event.id.unwrap());
+                ids.insert(event.id.unwrap());
+            }
+        }
+        for event in events {
+            let record = match &event.payload {
+                Payload::TokensRecorded(record) => record,
+                Payload::TokensAmended(amend) => &amend.replacement,
+                _ => continue,
+            };
+            if self.carried(record) {
+                ids.insert(event.id.unwrap());
+            }
+        }
+        shred = if self.project { shred.project("project-0") } else { shred };
+        shred = if self.conversation { shred.conversation("conversation-1") } else { shred };
+        shred = if self.label { shred.label("mission", "m0") } else { shred };
+        loop {
+            let before = ids.len();
+            for event in events {
+                let (amended, corrected) = match &event.payload {
+                    Payload::TokensAmended(amend) => (Some(amend.target), Some(amend.target)),
+                    Payload::EventVoided(void) => (None, Some(void.target)),
+                    _ => continue,
+                };
+                if corrected.is_some_and(|target| ids.contains(&target)) {
+                    ids.insert(event.id.unwrap());
+                }
+                if ids.contains(&event.id.unwrap()) {
+                    ids.extend(amended);
+                }
+            }
+            if ids.len() == before {
+                return (shred, ids);
+            }
+        }
+    }
+}
+
+/// An event without what can go of it.
+fn withdrawn(event: &NewEvent) -> NewEvent {
+    let strip = |record: &mut TokenRecord| {
+        record.project = None;
+        record.conversation = None;
+        record.labels.clear();
+        record.keys.clear();
+    };
+    let mut kept = event.clone();
+    match &mut kept.payload {
+        Payload::TokensRecorded(record) => strip(record),
+        Payload::TokensAmended(amend) => {
+            strip(&mut amend.replacement);
+            amend.reason.clear();
+        }
+        Payload::EventVoided(void) => void.reason.clear(),
+        _ => {}
+    }
+    kept
+}
+
+#[test]
+fn shredding_changes_names_and_no_number() {
+    let input = (script(24), any::<Index>(), vec(asks(), 1..3), questions(), vec(asked(), 3));
+    check(64, input, |(script, cut, asks, questions, asked)| {
+        let events = script.events();
+        let (first, rest) = events.split_at(cut.index(events.len() + 1));
+        let mut store = MemoryStore::new();
+        let mut ledger = ledger(&store, first, &[]);
+        let by_number = [
+            Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model).and(ReportKey::Agent),
+            Report::by(ReportKey::Hour).and(ReportKey::Provider),
+            Report::by(ReportKey::Window),
+        ];
+        let numbers = |sight: &Sight<'_>| by_number.clone().map(|report| sight.report(&report).unwrap().rows);
+        let before: Vec<_> = (0..=first.len())
+            .map(|n| numbers(&ledger.as_of(AsOf::Position(Position::new(n as u64))).unwrap()))
+            .collect();
+
+        // What is there now: each shredding finds what the ones before have left.
+        let mut left = first.to_vec();
+        for asks in &asks {
+            let (shred, ids) = asks.resolve(&left);
+            let goes = |event: &NewEvent| ids.contains(&event.id.unwrap()) && withdrawn(event) != *event;
+            let expected: Vec<Position> =
+                (1..).zip(&left).filter(|(_, event)| goes(event)).map(|(at, _)| Position::new(at)).collect();
+            match ledger.shred(&shred, recorded(5)) {
+                Ok(done) => prop_assert_eq!(done.events, expected),
+                Err(_) => prop_assert!(ids.is_empty()),
+            }
+            for event in &mut left {
+                if ids.contains(&event.id.unwrap()) {
+                    *event = withdrawn(event);
+                }
+            }
+        }
+        // The past has lost its names as well, and kept its numbers.
+        for (n, before) in before.iter().enumerate() {
+            let past = ledger.as_of(AsOf::Position(Position::new(n as u64))).unwrap();
+            same(&numbers(&past), before, format!("numbers as of {n}"))?;
+            let model = Naive::new(&left[..n]);
+            for asked in &asked {
+                let question = script.question(asked);
+                same(&answers::report(&past, &question), &model.report(&question), format!("as of {n}: {question:?}"))?;
+            }
+        }
+        // The ledger goes on, with corrections of what is shredded among what comes.
+        ledger.append(rest.to_vec(), recorded(9)).unwrap();
+        left.extend_from_slice(rest);
+        let without_positions = |(reports, times): Answers| {
+            (reports, times.into_iter().map(StatusAnswer::without_positions).collect::<Vec<_>>())
+        };
+        let mut other = MemoryStore::new();
+        let plain = without_positions(questions.ask(&script, &self::ledger(&other, &left, &[]).sight().unwrap()));
+        same(&without_positions(questions.ask(&script, &ledger.sight().unwrap())), &plain, "never named and shredded")?;
+        same(&dump(&mut store, &COUNTERS), &dump(&mut other, &COUNTERS), "rows of never named and of shredded")?;
+
+        let state = dump(&mut store, &Space::ALL[1..]);
+        let (replayed, verified) = (ledger.replay().unwrap(), ledger.verify().unwrap());
+        prop_assert!(replayed.ok && verified.ok, "{:?} {:?}", replayed.findings, verified.findings);
+        ledger.rebuild().unwrap();
+        same(&dump(&mut store, &Space::ALL[1..]), &state, "rows after a rebuild")?;
+        // Told again, all of it is known.
+        let again = ledger.append(events.clone(), recorded(10)).unwrap();
+        prop_assert!(again.iter().all(|outcome| matches!(outcome, Outcome::Existing(_))));
         Ok(())
     });
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::event::{Position, Stub};
 
 /// A SHA-256 hash: of a leaf, an inner node or the root of the tree.
 ///
@@ -80,6 +81,17 @@ pub(crate) fn leaf_hash(line: &[u8]) -> Hash {
     hasher.update([0]);
     hasher.update(line);
     Hash(hasher.finalize().into())
+}
+
+/// The leaf hash of what stands in the log at a position: of a stub, the one of the line that went.
+pub(crate) fn stored_leaf(position: Position, line: &str) -> Result<Hash> {
+    match Stub::read(position, line)? {
+        None => Ok(leaf_hash(line.as_bytes())),
+        Some(stub) => stub
+            .leaf
+            .parse()
+            .map_err(|_| Error::damaged(position, "the stub in place of the line has a leaf hash that is none")),
+    }
 }
 
 /// RFC 6962 node hash: SHA-256(0x01 ‖ left ‖ right).

@@ -28,6 +28,6 @@ pub use receipt::Receipt;
 pub use signer::Signer;
 pub use verifier::Verifier;
 
-pub(crate) use hash::leaf_hash;
+pub(crate) use hash::{leaf_hash, stored_leaf};
 pub(crate) use nodes::{Nodes, root_at};
-pub(crate) use tree::{GROUP, StreamingTree, append_leaves, group_key, root};
+pub(crate) use tree::{GROUP, StreamingTree, append_leaves, group_key, leaf_at, root};

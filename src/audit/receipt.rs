@@ -98,8 +98,28 @@ impl Receipt {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify(&self, line: impl AsRef<[u8]>, verifier: &Verifier) -> Result<Checkpoint> {
+        self.verify_leaf(&Hash::of_line(line), verifier)
+    }
+
+    /// The same for an event of which only the leaf hash is left, because its line is shredded.
+    ///
+    /// # Errors
+    /// As of [`verify`](Self::verify).
+    ///
+    /// ```
+    /// # use usage_ledger::audit::{Checkpoint, Hash, InclusionProof, Receipt, Signer};
+    /// # let signer = Signer::generate("a.example/log")?;
+    /// let leaf = Hash::of_line("a line");
+    /// let proof = InclusionProof { position: 1.into(), size: 1, hashes: Vec::new() };
+    /// let note = Checkpoint::new("a.example/log", 1, leaf)?.sign(&signer)?.parse()?;
+    /// let receipt = Receipt::new(proof, note)?;
+    /// assert!(receipt.verify_leaf(&leaf, signer.verifier()).is_ok());
+    /// assert!(receipt.verify_leaf(&Hash::EMPTY, signer.verifier()).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify_leaf(&self, leaf: &Hash, verifier: &Verifier) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::open(&self.checkpoint, verifier)?;
-        self.proof.verify(&Hash::of_line(line), &checkpoint.root())?;
+        self.proof.verify(leaf, &checkpoint.root())?;
         Ok(checkpoint)
     }
 }

@@ -100,6 +100,14 @@ fn store(sink: &mut dyn Sink, level: u8, group: u64, nodes: &[Hash]) -> Result<(
     sink.put(Space::Tree, &group_key(level, group), Some(&bytes))
 }
 
+/// The leaf hash that is kept of a position.
+pub(crate) fn leaf_at(view: &dyn View, position: Position) -> Result<Hash> {
+    let index = position.get().saturating_sub(1);
+    let bytes = view.get(Space::Tree, &group_key(0, index / GROUP))?.unwrap_or_default();
+    let place = usize::try_from(index % GROUP).unwrap_or(usize::MAX);
+    children(&bytes).get(place).copied().ok_or_else(|| Error::damaged(position, "the tree has no hash of this event"))
+}
+
 /// The root over the first `size` leaves, where `size` is the length of the log.
 pub(crate) fn root(view: &dyn View, size: u64) -> Result<Hash> {
     let mut counts = Vec::new();

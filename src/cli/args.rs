@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove, provider,
-    quota, record, report, reserve, scan_output, seal, shell, show, status, statusline, switch,
+    quota, record, report, reserve, scan_output, seal, shell, show, shred, status, statusline, switch,
 };
 use crate::event::Position;
 use crate::ledger::AsOf;
@@ -82,8 +82,10 @@ pub(super) enum Command {
     Show(show::ShowArgs),
     Amend(Box<correct::AmendArgs>),
     Void(correct::VoidArgs),
+    Shred(shred::ShredArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
+    Price(super::price::PriceArgs),
     Quota(quota::QuotaArgs),
     Replay(audit::ReplayArgs),
     Verify(audit::VerifyArgs),

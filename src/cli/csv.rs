@@ -4,11 +4,11 @@ use std::io::Write;
 
 use super::failure::Failure;
 use crate::report::Table;
-use crate::tokens::TokenClass;
+use crate::tokens::{TokenClass, Usd};
 
 /// The columns behind the keys; `cache_write` is the sum of all cache writes, as in JSON.
 const COLUMNS: &str =
-    "requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd";
+    "requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd,usd";
 
 /// A field, quoted where it must be.
 fn field(text: &str) -> String {
@@ -16,11 +16,11 @@ fn field(text: &str) -> String {
 }
 
 /// Writes the rows, without the total: who reads this can add.
-pub(super) fn write(table: &Table, priced: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn write(table: &Table, out: &mut dyn Write) -> Result<(), Failure> {
     for key in &table.keys {
         write!(out, "{},", field(&key.name()))?;
     }
-    writeln!(out, "{COLUMNS}{}", if priced { ",usd" } else { "" })?;
+    writeln!(out, "{COLUMNS}")?;
     for row in &table.rows {
         for key in &row.keys {
             write!(out, "{},", field(key.as_deref().unwrap_or_default()))?;
@@ -40,12 +40,9 @@ pub(super) fn write(table: &Table, priced: bool, out: &mut dyn Write) -> Result<
         for count in counts {
             write!(out, "{count},")?;
         }
-        let cost = row.usage.cost.reported_usd.map(|usd| usd.to_string()).unwrap_or_default();
-        write!(out, "{},{cost}", tokens.total())?;
-        if priced {
-            write!(out, ",{}", row.usage.cost.usd.map(|usd| usd.to_string()).unwrap_or_default())?;
-        }
-        writeln!(out)?;
+        let amount = |usd: Option<Usd>| usd.map(|usd| usd.to_string()).unwrap_or_default();
+        let cost = &row.usage.cost;
+        writeln!(out, "{},{},{}", tokens.total(), amount(cost.reported_usd), amount(cost.usd))?;
     }
     Ok(())
 }

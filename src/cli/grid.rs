@@ -59,14 +59,17 @@ impl Detail {
         if self == Self::Full { grouped(number) } else { scaled(number) }
     }
 
-    /// Decimals of amounts: all there are, so that they stand below each other, or cents.
+    /// Decimals of reported amounts: all there are, so that they stand below each other, or cents.
     fn decimals(self, answer: &Table) -> u32 {
         let amounts = answer.rows.iter().map(|row| &row.usage).chain([&answer.total]);
-        let scales = amounts
-            .flat_map(|usage| [usage.cost.reported_usd, usage.cost.usd])
-            .flatten()
-            .map(|usd| decimal(usd).scale());
+        let scales = amounts.filter_map(|usage| usage.cost.reported_usd).map(|usd| decimal(usd).scale());
         if self == Self::Full { scales.max().unwrap_or(0).max(2) } else { 2 }
+    }
+
+    /// Decimals of computed amounts, which have many: cents, and hundredths of them where there are few.
+    fn computed_decimals(self, answer: &Table) -> u32 {
+        let total = answer.total.cost.usd.map(decimal).unwrap_or_default();
+        if self == Self::Full && total < Decimal::ONE { 4 } else { 2 }
     }
 
     fn heading(self, name: &str) -> String {
@@ -115,14 +118,14 @@ fn table(answer: &Table, detail: Detail) -> comfy_table::Table {
     if computed {
         header.push(detail.heading("computed\nUSD"));
     }
-    let decimals = detail.decimals(answer);
+    let (decimals, computed_decimals) = (detail.decimals(answer), detail.computed_decimals(answer));
     let cells = |mut cells: Vec<String>, usage: &Usage| {
         cells.extend(columns.iter().map(|(_, value)| detail.number(value(usage))));
         if priced {
             cells.push(money(usage.cost.reported_usd, decimals));
         }
         if computed {
-            cells.push(money(usage.cost.usd, decimals));
+            cells.push(money(usage.cost.usd, computed_decimals));
         }
         cells
     };

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::summary::summary;
 use crate::error::Result;
-use crate::event::{Envelope, Event, Payload, Position};
+use crate::event::{Envelope, Event, Payload, Position, Stub};
 use crate::export;
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
@@ -105,7 +105,7 @@ impl Log<'_> {
             return Ok(None);
         }
         if self.json && self.args.provider.is_empty() {
-            return Ok(Some(verbatim(position, line)));
+            return verbatim(position, line).map(Some);
         }
         let event = envelope.open(position)?;
         if !self.args.provider.is_empty() && !self.args.provider.iter().any(|id| is_about(&event.payload, id.as_str()))
@@ -117,12 +117,14 @@ impl Log<'_> {
             let told = sight.effective(position)?;
             return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
         }
-        Ok(Some(if self.json { verbatim(position, line) } else { self.human(position, &event) }))
+        Ok(Some(if self.json { verbatim(position, line)? } else { self.human(position, &event, Stub::is(line)) }))
     }
 
-    fn human(&self, position: Position, event: &Event) -> String {
+    fn human(&self, position: Position, event: &Event, shredded: bool) -> String {
         let time = clock::full(event.occurred_at, self.zone);
-        format!("{position:>6}  {time}  {:<17}  {}  {}", event.payload.kind(), summary(&event.payload), event.id)
+        let mark = if shredded { "  (shredded)" } else { "" };
+        let said = summary(&event.payload);
+        format!("{position:>6}  {time}  {:<17}  {said}  {}{mark}", event.payload.kind(), event.id)
     }
 
     fn forward(&self, sight: &Sight<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
@@ -187,9 +189,14 @@ impl Log<'_> {
     }
 }
 
-/// The stored line to the letter, with its position.
-fn verbatim(position: Position, line: &str) -> String {
-    format!("{{\"position\":{position},\"event\":{line}}}")
+/// The stored line to the letter, with its position; of a shredded event what stays, and where that is said.
+fn verbatim(position: Position, line: &str) -> Result<String> {
+    Ok(match Stub::read(position, line)? {
+        None => format!("{{\"position\":{position},\"event\":{line}}}"),
+        Some(Stub { leaf, by, kept, .. }) => {
+            format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
+        }
+    })
 }
 
 /// Whether an event names a provider.
@@ -205,6 +212,7 @@ fn is_about(payload: &Payload, provider: &str) -> bool {
         Payload::LimitSet(data) => data.provider.as_str() == provider,
         Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
         Payload::UsageOverridden(data) => data.provider.as_str() == provider,
+        Payload::PriceSet(data) => data.provider.as_str() == provider,
         Payload::BudgetReserved(data) => data.provider.as_str() == provider,
         Payload::EventVoided(_)
         | Payload::Paused(_)

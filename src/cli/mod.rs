@@ -28,6 +28,7 @@ mod override_usage;
 mod pause;
 mod policy;
 mod pretty;
+mod price;
 mod prove;
 mod prove_check;
 mod provider;
@@ -40,6 +41,7 @@ mod scan_output;
 mod seal;
 mod shell;
 mod show;
+mod shred;
 mod status;
 mod statusline;
 pub(crate) mod summary;
@@ -131,8 +133,10 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Show(args) => show::run(&args, context, out),
         Command::Amend(args) => correct::amend(&args, context, out),
         Command::Void(args) => correct::void(&args, context, out),
+        Command::Shred(args) => shred::run(&args, context, out),
         Command::Limit(args) => limit::run(args, context, out),
         Command::Provider(args) => provider::run(args, context, out),
+        Command::Price(args) => price::run(args, context, out),
         Command::Quota(args) => quota::run(args, context, out),
         Command::Replay(args) => audit::replay(&args, context, out),
         Command::Verify(args) => audit::verify(&args, context, out),

@@ -14,7 +14,6 @@ use super::output::Answer;
 use super::prove_check;
 use super::target::Target;
 use crate::audit::{Continuation, Hash, Receipt};
-use crate::error::Error;
 use crate::ledger::Sight;
 
 /// Prove that an event is in the ledger, or that one checkpoint continues another; check such a proof
@@ -120,14 +119,12 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
     let mut ledger = context.read()?;
     let sight = context.sight(&mut ledger)?;
     let position = args.event.position(&sight)?;
-    let (_, line) =
-        sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+    let leaf = sight.leaf(position)?;
     let kept = match &args.checkpoint {
         Some(path) => kept(path, &sight)?,
         None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
     };
     let proof = sight.prove_inclusion(position, Some(kept.checkpoint.size()))?;
-    let leaf = Hash::of_line(&line);
     // What is handed out is checked first: a stored hash of this line may be wrong.
     proof.verify(&leaf, &kept.checkpoint.root())?;
     let receipt = Receipt::new(proof, kept.note)?;

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::key_file;
 use super::output::{Answer, counted};
 use crate::audit::{Checkpoint, Continuation, Receipt};
+use crate::event::Stub;
 
 /// Check a proof; no ledger is needed
 ///
@@ -52,8 +53,15 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
         (Some(line), _) => {
             let line = read(line)?;
             let receipt: Receipt = text.parse()?;
-            let checkpoint = receipt.verify(line.strip_suffix('\n').unwrap_or(&line), &verifier)?;
-            (format!("the event is at position {}", receipt.proof().position), checkpoint)
+            let line = line.strip_suffix('\n').unwrap_or(&line);
+            let position = receipt.proof().position;
+            match Stub::read_exported(position, line)? {
+                None => (format!("the event is at position {position}"), receipt.verify(line, &verifier)?),
+                Some(leaf) => (
+                    format!("the event at position {position} is shredded, and had this hash"),
+                    receipt.verify_leaf(&leaf.parse()?, &verifier)?,
+                ),
+            }
         }
         (None, Some(old)) => {
             let old = Checkpoint::open(&Kept::read(old)?.note, &verifier)?;

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::output::{Answer, Plain};
 use crate::error::Result;
 use crate::ledger::Sight;
+use crate::price::Prices;
 use crate::provider::ProviderId;
 use crate::report::{DateWindow, Granularity, Report, ReportKey, TableRow};
 use crate::short;
@@ -68,7 +69,12 @@ fn gather(sight: &Sight<'_>, provider: Option<&ProviderId>, now: Timestamp, zone
     }
     let today = zone.day(now);
     let report = |days: i64, keys: Option<ReportKey>| {
-        let report = Report::by_all(keys).tz(zone).days(DateWindow::ending(today, days, 0, Granularity::Day));
+        let report = Report::by_all(keys).prices(Prices::none()).tz(zone).days(DateWindow::ending(
+            today,
+            days,
+            0,
+            Granularity::Day,
+        ));
         sight.report(&report.only(ReportKey::Provider, &*provider)?)
     };
     let top_projects = report(7, Some(ReportKey::Project))?.top(PROJECTS).into_iter().map(share).collect();

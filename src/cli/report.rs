@@ -25,7 +25,7 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal
     usage-ledger report --by day,model --provider openai --since 2026-06-01\n  \
     usage-ledger report --by label:mission --until 2026-07 --csv\n  \
     usage-ledger report --by day --days 30 --fill\n  \
-    usage-ledger report --by model --prices prices.json\n  \
+    usage-ledger report --by model --no-cost\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(super) struct ReportArgs {
@@ -68,16 +68,19 @@ pub(super) struct ReportArgs {
     /// Also days on which nothing happened, in a report by day alone
     #[arg(long)]
     fill: bool,
-    /// Work out costs by the prices in this file, in US dollars for a million tokens
+    /// Work out costs by the prices in this file alone, in US dollars for a million tokens
     #[arg(
         long,
         value_name = "FILE",
-        long_help = "Work out costs by the prices in this file, in US dollars for a million tokens\n\n\
+        long_help = "Work out costs by the prices in this file alone, in US dollars for a million tokens\n\n\
             {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
             every model whose name contains its fragment, the longest of several. Cached tokens without a price of \
             their own count 0; a model without one is unpriced."
     )]
     prices: Option<PathBuf>,
+    /// Work out no costs; a report by window is quicker then
+    #[arg(long, conflicts_with = "prices")]
+    no_cost: bool,
     /// As the last seal stands on it: its period, over the events it was made of, and what was restated since
     #[arg(long, conflicts_with_all = ["since", "until", "days", "back", "csv", "outcomes"])]
     sealed: bool,
@@ -113,7 +116,8 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
     let csv = args.csv;
-    let prices = args.prices.as_deref().map(price_list).transpose()?;
+    let prices =
+        if args.no_cost { Some(Prices::none()) } else { args.prices.as_deref().map(price_list).transpose()? };
     let mut ledger = context.read()?;
     let mut seal = None;
     let sight = if args.sealed {
@@ -149,7 +153,6 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if args.fill {
         report = report.fill()?;
     }
-    let with_prices = prices.is_some();
     if let Some(prices) = prices {
         report = report.prices(prices);
     }
@@ -164,6 +167,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
             return output::json(out, &Sealed { answer, sealed });
         }
         grid::write(&answer, out)?;
+        priced(&answer, out)?;
         return super::seal::stands_on(sealed, out);
     }
     if context.json {
@@ -173,10 +177,32 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
         };
     }
     if csv {
-        return csv::write(&answer, with_prices, out);
+        return csv::write(&answer, out);
     }
     grid::write(&answer, out)?;
+    priced(&answer, out)?;
     efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// Says by which prices costs were worked out, and for how many requests there is none.
+fn priced(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+    let (cost, source) = (&answer.total.cost, &answer.prices);
+    if cost.usd.is_some() {
+        let own = match source.own.len() {
+            0 => String::new(),
+            _ if source.table.is_none() => String::new(),
+            number => format!(", and {}", output::counted(number as u64, "price of your own")),
+        };
+        writeln!(out, "computed by {}{own}", super::price::told(source))?;
+    }
+    if cost.unpriced_requests > 0 && (cost.usd.is_some() || source.table.is_some()) {
+        writeln!(
+            out,
+            "{} without a known price: `usage-ledger price set` states one",
+            output::counted(cost.unpriced_requests, "request")
+        )?;
+    }
+    Ok(())
 }
 
 /// A report and the seal it stands on.

@@ -14,12 +14,12 @@ use super::output::{Answer, counted};
 use super::pretty::pretty;
 use super::summary::record;
 use super::target::Target;
-use crate::audit::{InclusionProof, leaf_hash};
+use crate::audit::InclusionProof;
 use crate::error::Error;
-use crate::event::{Event, Payload, Position, TokenRecord};
+use crate::event::{Event, Payload, Position, Stub, TokenRecord};
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 use crate::usage::accounts;
 
 /// Show an event: what it counts as now, its line, and the proof that it is in the tree
@@ -49,6 +49,9 @@ struct CountsAs {
 struct Shown<'a> {
     position: Position,
     leaf: String,
+    /// Who took its body, when and why; then `event` is what stays of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shredded: Option<Shredded>,
     void: bool,
     /// Whether it has its effect.
     holds: bool,
@@ -57,6 +60,37 @@ struct Shown<'a> {
     /// `None` when the tree is damaged.
     proof: Option<Proof>,
     event: &'a RawValue,
+}
+
+/// Where an event is said to be shredded, and what is said there.
+#[derive(Serialize)]
+struct Shredded {
+    position: Position,
+    /// `None` where a sight of the past ends before it.
+    at: Option<Timestamp>,
+    author: Option<String>,
+    reason: Option<String>,
+}
+
+impl Shredded {
+    fn read(position: Position, sight: &Sight<'_>) -> Result<Self, Failure> {
+        if position > sight.head()?.position {
+            return Ok(Self { position, at: None, author: None, reason: None });
+        }
+        let word = sight.event(position)?;
+        let at = Some(word.occurred_at);
+        match word.payload {
+            Payload::EventShredded(data) => Ok(Self { position, at, author: data.author, reason: Some(data.reason) }),
+            _ => Err(Error::damaged(position, "an event is shredded by this one, which does not say so").into()),
+        }
+    }
+
+    fn told(&self, zone: Zone) -> String {
+        let at = self.at.map_or_else(|| ", later than this".to_owned(), |at| format!(", {}", full(at, zone)));
+        let author = self.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
+        let reason = self.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default();
+        format!("at position {}{at}{author}{reason}", self.position)
+    }
 }
 
 /// That the event is in the tree (RFC 6962 §2.1.1).
@@ -81,19 +115,21 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
             target => target.position(&sight)?,
         },
     };
-    let (_, line) =
-        sight.view().line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
-    let event = Event::from_line(position, &line)?;
+    let line = sight.stored(position)?;
+    let stub = Stub::read(position, &line)?;
+    let kept = stub.map_or(line.as_str(), |stub| stub.kept);
+    let event = Event::from_line(position, kept)?;
     let void = sight.is_void(event.id)?;
     let shown = Shown {
         position,
-        leaf: leaf_hash(line.as_bytes()).to_string(),
+        leaf: sight.leaf(position)?.to_string(),
+        shredded: stub.map(|stub| Shredded::read(stub.by, &sight)).transpose()?,
         void,
         holds: !void,
         amended: false,
         counts_as: None,
         proof: prove(position, &sight)?,
-        event: serde_json::from_str(&line)?,
+        event: serde_json::from_str(kept)?,
     };
     let shown = weigh(shown, &event, &sight)?;
     if context.json {
@@ -108,7 +144,10 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     if let Some(now) = shown.counts_as.as_ref().filter(|_| shown.amended) {
         writeln!(out, "as       {}", super::output::Plain(&record(&now.record)))?;
     }
-    writeln!(out, "{}", pretty(&line))?;
+    if let Some(shredded) = &shown.shredded {
+        writeln!(out, "shredded {}", super::output::Plain(&shredded.told(zone)))?;
+    }
+    writeln!(out, "{}", pretty(kept))?;
     let Some(proof) = &shown.proof else {
         return Ok(writeln!(out, "proof    none: the tree is damaged; run `usage-ledger verify`")?);
     };

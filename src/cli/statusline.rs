@@ -20,6 +20,7 @@ use crate::duration_text::countdown;
 use crate::event::Percent;
 use crate::ledger::Sight;
 use crate::observe::{self, Format};
+use crate::price::Prices;
 use crate::provider::ProviderId;
 use crate::report::{Report, ReportKey};
 use crate::time::{MINUTE, Timestamp};
@@ -161,7 +162,7 @@ fn ask(
     }
     let status = ProviderStatus { usage: sight.account(provider, account, now)?, budget: sight.gate(&ask, now)? };
     let zone = context.zone();
-    let mut today = Report::by_all([]).tz(zone).since(zone.start_of_day(zone.day(now)));
+    let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
     today = today.only(ReportKey::Provider, provider)?;
     if let Some(account) = account {
         today = today.only(ReportKey::Account, account)?;

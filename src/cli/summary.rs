@@ -1,7 +1,7 @@
 //! What an event says, in a line.
 
 use super::output::{Plain, counted, grouped};
-use crate::event::{LimitSet, Payload, TokenRecord};
+use crate::event::{LimitSet, Payload, PriceSet, TokenRecord};
 use crate::tokens::TokenClass;
 
 /// A summary of an event's data, on one line and without control characters.
@@ -80,7 +80,11 @@ fn raw(payload: &Payload) -> String {
             counted(data.requests, "request"),
             counted(data.tokens.iter().fold(0, |sum, count| sum.saturating_add(*count)), "token")
         ),
-        Payload::EventShredded(data) => format!("position {}{}", data.position, because(Some(&data.reason))),
+        Payload::EventShredded(data) => {
+            let author = data.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
+            format!("position {}{author}{}", data.position, because(Some(&data.reason)))
+        }
+        Payload::PriceSet(data) => price(data),
     }
 }
 
@@ -92,6 +96,20 @@ pub(super) fn record(record: &TokenRecord) -> String {
         .filter_map(|class| Some(format!("{} {}", class.name(), grouped(record.tokens.get(class)?))))
         .collect();
     format!("{}{model}: {}", account(&record.provider, record.account.as_deref()), counts.join(", "))
+}
+
+fn price(data: &PriceSet) -> String {
+    let mut parts = vec![format!("input {}", data.input), format!("output {}", data.output)];
+    parts.extend(data.cache_read.map(|usd| format!("cache_read {usd}")));
+    parts.extend(data.cache_write_5m.map(|usd| format!("cache_write_5m {usd}")));
+    parts.extend(data.cache_write_1h.map(|usd| format!("cache_write_1h {usd}")));
+    parts.extend(data.reasoning.map(|usd| format!("reasoning {usd}")));
+    let tier = data.service_tier.as_ref().map(|tier| format!(" {tier}")).unwrap_or_default();
+    let above = data.above.map(|above| format!(" above {} tokens", grouped(above))).unwrap_or_default();
+    let from = data.from.map(|from| format!(" from {from}")).unwrap_or_default();
+    let model = if data.model.is_empty() { "all models" } else { &data.model };
+    let note = because(data.note.as_deref());
+    format!("{} {model}{tier}{above}{from}: {} USD per million{note}", data.provider, parts.join(", "))
 }
 
 fn limits(data: &LimitSet) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Position, TokenRecord};
+use super::{EventId, TokenRecord};
 use crate::error::Result;
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
@@ -103,30 +103,6 @@ pub struct TokensAmended {
 pub struct EventVoided {
     /// The event it withdraws.
     pub target: EventId,
-    /// Why.
-    pub reason: String,
-}
-
-/// An event's body was withdrawn for privacy: its position, leaf hash and numbers stay.
-///
-/// ```
-/// use usage_ledger::{EventId, audit::Hash, event::{EventShredded, Payload}};
-/// let shredded = EventShredded {
-///     target: EventId::from_key("anthropic", "msg_1"),
-///     position: 7.into(),
-///     leaf: Hash::from_bytes([0xab; 32]).to_string(),
-///     reason: "a name in a label".to_owned(),
-/// };
-/// assert_eq!(Payload::from(shredded).kind(), "event_shredded");
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EventShredded {
-    /// The event.
-    pub target: EventId,
-    /// Where it is.
-    pub position: Position,
-    /// Its RFC 6962 leaf hash in hex.
-    pub leaf: String,
     /// Why.
     pub reason: String,
 }

@@ -5,10 +5,13 @@ mod id;
 mod imported;
 mod percent;
 mod position;
+mod price;
 mod quota;
 mod record;
 mod seal;
 mod settings;
+mod shredded;
+mod stub;
 mod weights;
 
 use std::borrow::Cow;
@@ -17,11 +20,12 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use facts::{EventShredded, EventVoided, ProviderSwitched, TokensAmended};
+pub use facts::{EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use percent::Percent;
 pub use position::Position;
+pub use price::PriceSet;
 pub use quota::{
     BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
 };
@@ -30,9 +34,13 @@ pub use seal::PeriodSealed;
 pub use settings::{
     BudgetMode, LimitSet, LimitSetting, ProviderDeclared, SessionPolicy, Thresholds, WeeklyPolicy, WindowKind,
 };
+pub use shredded::EventShredded;
 pub use weights::Weights;
 
 pub(crate) use record::TokenView;
+#[cfg(feature = "import")]
+pub(crate) use shredded::withdrawn_path;
+pub(crate) use stub::Stub;
 
 use crate::error::{Error, Result};
 
@@ -138,6 +146,8 @@ payloads! {
     EventShredded(EventShredded) = "event_shredded",
     /// A period was closed.
     PeriodSealed(PeriodSealed) = "period_sealed",
+    /// What a model's tokens cost.
+    PriceSet(PriceSet) = "price_set",
 }
 
 enum ParseFailure {
@@ -156,6 +166,11 @@ impl Payload {
             Self::TokensRecorded(record) => record.validate(),
             Self::TokensAmended(amend) => amend.replacement.validate(),
             Self::LimitSet(limit) => limit.validate(),
+            // It goes with the body it withdraws, or it would be a lie.
+            Self::EventShredded(_) => Err(Error::invalid(
+                "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
+            )),
+            Self::PriceSet(price) => price.validate(),
             _ => Ok(()),
         }
     }
@@ -225,8 +240,9 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the outside of the line at `position`.
+    /// Reads the outside of the line at `position`; of a shredded event, of what stays of it.
     pub fn parse(position: Position, line: &'a str) -> Result<Self> {
+        let line = Stub::read(position, line)?.map_or(line, |stub| stub.kept);
         let envelope: Self = serde_json::from_str(line)
             .map_err(|e| Error::damaged(position, format!("the line is not an event ({e})")))?;
         if envelope.v == LINE_VERSION {
@@ -271,7 +287,7 @@ impl Event {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a stored line.
+    /// Reads a stored line; of a shredded event, what stays of it.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::EventId;
 use crate::error::{Error, Result};
 use crate::provider::ProviderId;
 use crate::tokens::{TokenClass, Tokens, Usd};
@@ -126,6 +127,9 @@ pub struct TokenRecord {
     /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
+    /// The ids that natural keys make which were shredded: they find the record, and do not say the keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_ids: Vec<EventId>,
     /// Name and version of the normaliser that made the counts of the raw object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normaliser: Option<Cow<'static, str>>,
@@ -179,6 +183,7 @@ impl TokenRecord {
             cost: None,
             duration_ms: None,
             keys: Vec::new(),
+            key_ids: Vec::new(),
             normaliser: None,
             quality: Quality::Reported,
             residual: None,
@@ -323,6 +328,11 @@ impl TokenRecord {
     }
 
     /// Checks the provider, the counts and the lengths of the texts.
+    /// The ids that its natural keys make, those of shredded keys too.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
+        self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         ProviderId::new(&self.provider)?;
         self.tokens.validate()?;
@@ -377,6 +387,8 @@ pub(crate) struct TokenView<'a> {
     pub cost: Option<Usd>,
     #[serde(default)]
     pub keys: Vec<Cow<'a, str>>,
+    #[serde(default)]
+    pub key_ids: Vec<EventId>,
 }
 
 /// Borrows where it can: serde copies the text of an `Option<Cow<str>>` that it is left alone with.
@@ -384,6 +396,13 @@ fn borrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::R
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     Ok(Option::<Text<'de>>::deserialize(deserializer)?.map(|text| text.0))
+}
+
+impl TokenView<'_> {
+    /// As [`TokenRecord::ids`].
+    pub fn ids(&self) -> impl Iterator<Item = EventId> {
+        self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
+    }
 }
 
 impl<'a> From<&'a TokenRecord> for TokenView<'a> {
@@ -399,6 +418,7 @@ impl<'a> From<&'a TokenRecord> for TokenView<'a> {
             tokens: record.tokens,
             cost: record.cost,
             keys: record.keys.iter().map(|key| Cow::Borrowed(key.as_str())).collect(),
+            key_ids: record.key_ids.clone(),
         }
     }
 }

@@ -1,10 +1,11 @@
 use std::io::Write;
 
 use super::{ExportError, Exporter};
-use crate::event::Position;
+use crate::event::{Position, Stub};
 use crate::ledger::Sight;
 
-/// Every stored line to the letter, in order: what is hashed is what is printed, so anyone can check it.
+/// Every stored line to the letter, in order: what is hashed is what is printed, so anyone can check it. Of a shredded
+/// event its leaf hash stands there; what stays of it is told by the `event_shredded`.
 pub(super) struct Events;
 
 impl Exporter for Events {
@@ -14,8 +15,11 @@ impl Exporter for Events {
 
     fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
         let mut failed = Ok(());
-        sight.lines(Position::START.next(), &mut |_, line| {
-            failed = writeln!(out, "{line}");
+        sight.lines(Position::START.next(), &mut |position, line| {
+            failed = match Stub::read(position, line)? {
+                Some(stub) => writeln!(out, "{}", stub.exported()),
+                None => writeln!(out, "{line}"),
+            };
             Ok(failed.is_ok())
         })?;
         Ok(failed?)

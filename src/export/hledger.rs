@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Sight;
+use crate::price::Prices;
 use crate::report::{Report, ReportKey, TableRow};
 use crate::tokens::TokenClass;
 
@@ -26,7 +27,7 @@ impl Exporter for Hledger {
 
     fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
         let report = Report::by(ReportKey::Day).and(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model);
-        let mut report = report.tz(options.zone);
+        let mut report = report.prices(Prices::none()).tz(options.zone);
         if let Some(provider) = &options.provider {
             report = report.only(ReportKey::Provider, provider)?;
         }

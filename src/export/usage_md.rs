@@ -4,6 +4,7 @@ use super::{ExportError, ExportOptions, Exporter};
 use crate::budget::ProviderStatus;
 use crate::error::Result;
 use crate::ledger::Sight;
+use crate::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey};
 use crate::short;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
@@ -48,7 +49,7 @@ impl Exporter for UsageMd {
 /// The tokens of the local day.
 fn today(sight: &Sight<'_>, provider: &str, now: Timestamp, zone: Zone) -> Result<TokenSums> {
     let day = DateWindow::ending(zone.day(now), 1, 0, Granularity::Day);
-    let report = Report::by_all([]).tz(zone).days(day).only(ReportKey::Provider, provider)?;
+    let report = Report::by_all([]).prices(Prices::none()).tz(zone).days(day).only(ReportKey::Provider, provider)?;
     Ok(sight.report(&report)?.total.tokens)
 }
 

@@ -13,6 +13,7 @@ use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::Result;
 use crate::event::{
     EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokensAmended,
+    withdrawn_path,
 };
 use crate::ledger::{Appender, Ledger, Outcome};
 use crate::projection::{Effective, began, effective, file_states, find_record};
@@ -100,7 +101,14 @@ impl Job {
                 let known = states.remove(&*file.path.to_string_lossy());
                 (file, known)
             })
-            .filter(|(file, known)| !known.as_ref().is_some_and(|known| is_unchanged(file, known)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter(|(file, known)| {
+                // A log whose name was shredded is not opened as long as nothing is new in it; then it is read from its
+                // beginning, and what it tells again is known.
+                let shredded = || file.identity.as_deref().and_then(|identity| states.get(&withdrawn_path(identity)));
+                !known.as_ref().or_else(shredded).is_some_and(|known| is_unchanged(file, known))
+            })
             .collect();
         Ok(Self { source, roots, zone, files, changed })
     }
@@ -324,7 +332,7 @@ impl Writer {
             return Ok(());
         }
         let sighting = |told: Effective| Found { at: told.at, record: told.record };
-        let amended_at = keeper.amended_at;
+        let (amended_at, shredded) = (keeper.amended_at, keeper.shredded);
         let before = sighting(keeper);
         let mut after = before.clone();
         {
@@ -343,6 +351,10 @@ impl Writer {
             let void = EventVoided { target: id_at(appender, *other)?, reason: format!("the same call as {target}") };
             let at = told.amended_at.map_or(self.now, |amended| self.now.max(amended.plus(1)));
             appender.push(NewEvent::new(void, at).source(run.source.clone()))?;
+        }
+        if shredded {
+            // The numbers may still become better; the names do not come back.
+            after.record = after.record.without_names();
         }
         if after == before {
             run.duplicates += 1;

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::audit::{Hash, append_leaves, leaf_hash};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, NewEvent, Payload, Position, TokenRecord};
-use crate::projection::{Fold, find_record};
-use crate::store::{Row, Transaction};
+use crate::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView};
+use crate::projection::{Fold, effective, find_record};
+use crate::store::{Row, Sink, Transaction};
 use crate::time::Timestamp;
 
 /// What became of an event that was appended.
@@ -54,11 +54,6 @@ fn identify(new: &NewEvent) -> Option<EventId> {
         _ => None,
     };
     new.id.or(key)
-}
-
-/// The ids that a record's keys make.
-fn key_ids(record: &TokenRecord) -> Vec<EventId> {
-    record.keys.iter().map(|key| EventId::from_key(&record.provider, key)).collect()
 }
 
 /// An event on its way into the log.
@@ -142,8 +137,7 @@ impl<'t> Appender<'t> {
         new.payload.validate()?;
         let Some(id) = identify(&new) else {
             // Nobody can have told this before under an id drawn just now.
-            let id = EventId::fresh_after(self.ids, self.recorded_at, self.last);
-            self.last = Some(id);
+            let id = self.draw();
             return self.push_new(id, new, None);
         };
         if let Some(existing) = self.existing(id, &new.payload)? {
@@ -152,16 +146,25 @@ impl<'t> Appender<'t> {
         self.push_new(id, new, None)
     }
 
+    /// An id later than all that were drawn before.
+    fn draw(&mut self) -> EventId {
+        let id = EventId::fresh_after(self.ids, self.recorded_at, self.last);
+        self.last = Some(id);
+        id
+    }
+
     /// Adds an event that is known to be new. Who has worked out the ids of a record's keys already hands them over.
     pub fn push_new(&mut self, id: EventId, new: NewEvent, ids: Option<Vec<EventId>>) -> Result<Outcome> {
         let ids = ids.or_else(|| match &new.payload {
             // A single key makes the event's id, unless the caller gave one.
-            Payload::TokensRecorded(record) if record.keys.len() > 1 || new.id.is_some() => Some(key_ids(record)),
+            Payload::TokensRecorded(record) if record.keys.len() > 1 || new.id.is_some() => {
+                Some(record.ids().collect())
+            }
             _ => None,
         });
         self.pending_keys.extend(ids.iter().flatten());
         if let Payload::TokensAmended(amend) = &new.payload {
-            self.pending_keys.extend(key_ids(&amend.replacement));
+            self.pending_keys.extend(amend.replacement.ids());
         }
         let event = Event {
             id,
@@ -181,6 +184,40 @@ impl<'t> Appender<'t> {
         Ok(Outcome::Appended(position))
     }
 
+    /// Takes records as they count now out of the counters, or adds them.
+    pub fn count(&mut self, records: &[Position], taken_back: bool) -> Result<()> {
+        self.flush()?;
+        for position in records {
+            if let Some(now) = effective(&*self.tx, *position, None)? {
+                self.fold.deltas.add(now.at, &TokenView::from(&now.record), taken_back)?;
+            }
+        }
+        self.unflushed += records.len();
+        Ok(())
+    }
+
+    /// Adds words that events are shredded, and puts stubs in place of their bodies.
+    pub fn shred(&mut self, words: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
+        let mut stubs = Vec::new();
+        for word in words {
+            let (word, kept) = word?;
+            let Payload::EventShredded(shredded) = &word.payload else { continue };
+            let (position, leaf) = (shredded.position, shredded.leaf.clone());
+            let id = self.draw();
+            let by = self.push_new(id, word, None)?.position();
+            stubs.push((position, Stub { position, leaf: &leaf, by, kept: &kept }.to_line()));
+        }
+        self.flush()?;
+        stubs.iter().try_for_each(|(position, stub)| self.tx.shred(*position, stub))
+    }
+
+    /// The projections, with everything pushed and counted so far in them.
+    pub fn sink(&mut self) -> Result<&mut dyn Sink> {
+        self.flush()?;
+        self.fold.flush(&mut *self.tx)?;
+        Ok(&mut *self.tx)
+    }
+
     /// Where an event of this identity stands, if its content is the same.
     fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<Position>> {
         if let Some(index) = self.pending_ids.get(&id) {
@@ -189,8 +226,12 @@ impl<'t> Appender<'t> {
             return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
         }
         if let Some(position) = self.tx.position_of(id)? {
-            let stored = Event::from_line(position, &self.committed_view().expect_line(position)?)?;
-            return if stored.payload == *payload { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
+            let line = self.committed_view().expect_line(position)?;
+            let stored = Event::from_line(position, &line)?;
+            let same = stored.payload == *payload
+                // Of a shredded event only what stays can be compared.
+                || (Stub::is(&line) && payload.withdrawn().as_ref() == Some(&stored.payload));
+            return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {
             Payload::TokensRecorded(record) if !record.keys.is_empty() => self.known_call(record),
@@ -200,7 +241,7 @@ impl<'t> Appender<'t> {
 
     /// Another feed may have told of the same call under another of its keys.
     fn known_call(&mut self, record: &TokenRecord) -> Result<Option<Position>> {
-        if key_ids(record).iter().any(|id| self.pending_keys.contains(id) || self.pending_ids.contains_key(id)) {
+        if record.ids().any(|id| self.pending_keys.contains(&id) || self.pending_ids.contains_key(&id)) {
             self.flush()?;
         }
         let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };

@@ -6,6 +6,7 @@ mod past;
 mod pause;
 mod prove;
 mod revise;
+mod shred;
 mod sight;
 mod verify;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use append::Outcome;
 pub use past::AsOf;
+pub use shred::{Shred, Shredding};
 pub use sight::Sight;
 pub use verify::{Finding, Verification};
 
@@ -22,7 +24,7 @@ pub(crate) use append::Appender;
 use crate::audit::Hash;
 use crate::error::{Error, Result};
 use crate::event::{
-    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, ProviderDeclared, ProviderSwitched,
+    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, Position, PriceSet, ProviderDeclared, ProviderSwitched,
     TokenRecord, TokensAmended,
 };
 use crate::projection::void_of;
@@ -286,7 +288,7 @@ impl Ledger {
     /// what is withdrawn already stays so without another event.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there.
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] for a shredding.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -306,6 +308,9 @@ impl Ledger {
         let source = self.source.clone();
         self.transact(now, |appender| {
             let event = find(appender.view()?, target)?;
+            if matches!(event.payload, Payload::EventShredded(_)) {
+                return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
+            }
             if let Some(position) = void_of(appender.view()?, target)? {
                 return Ok(Outcome::Existing(position));
             }
@@ -332,6 +337,23 @@ impl Ledger {
     /// ```
     pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(limit, now.into())
+    }
+
+    /// States what a model's tokens cost.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative price, and for one that does not begin at a full quarter of an hour.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::PriceSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_price(PriceSet::new("openai", "gpt-5", "1.25".parse()?, "10".parse()?)?, now)?;
+    /// assert!(ledger.set_price(PriceSet::new("openai", "gpt-5", "-1".parse()?, "10".parse()?)?, now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn set_price(&mut self, price: PriceSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(price, now.into())
     }
 
     /// Declares whether a provider has a quota.
@@ -407,7 +429,7 @@ impl Ledger {
         self.sight()?.provider(provider, now)
     }
 
-    /// The event at a position.
+    /// The event at a position; of a shredded one, what stays of it.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be

@@ -6,6 +6,7 @@ use crate::event::Position;
 use crate::projection::Fold;
 use crate::store::{EventStore, GO_ON, Order, PrefixView, STOP, Sink, Space, View};
 use crate::time::Timestamp;
+use crate::view::clear;
 
 /// Events folded before their counters are written.
 const BATCH: u64 = 20_000;
@@ -79,14 +80,14 @@ pub(super) fn open(store: &mut dyn EventStore, when: AsOf) -> Result<Sight<'_>> 
             let mut past = PrefixView::new(view, at)?;
             let start = load(&mut past)?;
             refold(&mut past, start)?;
-            Some((at, past.dump()))
+            Some((at, past.dump(), past.log().head()?.position))
         } else {
             None
         }
     };
-    if let Some((at, state)) = saved {
+    if let Some((at, state, seen)) = saved {
         // A cache: where it cannot be kept the answer is as right, only slower next time.
-        let _ = save(store, at, &state);
+        let _ = save(store, at, &state, seen);
     }
     let view = store.read()?;
     let at = position(&*view, when)?;
@@ -151,8 +152,18 @@ fn load(past: &mut PrefixView<'_>) -> Result<Position> {
     }
 }
 
-fn save(store: &mut dyn EventStore, at: Position, state: &[u8]) -> Result<()> {
+/// Keeps a state that was folded when the ledger ended at `seen`.
+fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
     let mut tx = store.write()?;
+    let mut shredded = false;
+    tx.rows(seen.next(), &mut |_, row| {
+        shredded |= row.is_kind("event_shredded");
+        if shredded { STOP } else { GO_ON }
+    })?;
+    if shredded {
+        // It may hold names that have gone meanwhile.
+        return Ok(());
+    }
     tx.put(Space::Snapshots, &snapshot_key(at), Some(state))?;
     let mut kept: Vec<Vec<u8>> = Vec::new();
     tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, _| {
@@ -180,14 +191,7 @@ fn save(store: &mut dyn EventStore, at: Position, state: &[u8]) -> Result<()> {
 pub(super) fn rebuild(store: &mut dyn EventStore) -> Result<()> {
     let mut tx = store.write()?;
     for space in Space::FOLDED.into_iter().chain([Space::Snapshots]) {
-        let mut keys = Vec::new();
-        tx.scan(space, &[], &[], Order::Ascending, &mut |key, _| {
-            keys.push(key.to_vec());
-            GO_ON
-        })?;
-        for key in keys {
-            tx.put(space, &key, None)?;
-        }
+        clear(&mut *tx, space)?;
     }
     refold(&mut *tx, Position::START)?;
     tx.commit()

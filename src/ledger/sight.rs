@@ -172,7 +172,7 @@ impl<'a> Sight<'a> {
         drift(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
-    /// The event at a position.
+    /// The event at a position; of a shredded one, what stays of it.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be
@@ -187,9 +187,13 @@ impl<'a> Sight<'a> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn event(&self, position: Position) -> Result<Event> {
-        let (_, line) =
-            self.view.line(position)?.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
-        Event::from_line(position, &line)
+        Event::from_line(position, &self.stored(position)?)
+    }
+
+    /// What stands in the log at a position: a line, or a stub.
+    pub(crate) fn stored(&self, position: Position) -> Result<String> {
+        let found = self.view.line(position)?;
+        Ok(found.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?.1)
     }
 
     /// The position of an event.
@@ -282,7 +286,8 @@ impl<'a> Sight<'a> {
         }
     }
 
-    /// Visits stored lines from a position on, until the visitor says stop.
+    /// Visits stored lines from a position on, until the visitor says stop. In place of the line of a shredded event
+    /// stands a stub: an object that begins with `{"shredded":`.
     ///
     /// # Errors
     /// The store's own, and the visitor's.

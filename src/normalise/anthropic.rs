@@ -8,6 +8,7 @@ use crate::event::Quality;
 use crate::normalise::count::{Count, Stated, sum};
 use crate::normalise::statement::{Habit, Statement, Writes};
 use crate::normalise::{Format, Normalised, parse};
+use crate::price::is_special;
 use crate::tokens::{TokenClass, Tokens};
 
 /// A usage object, or one of its iterations, which has the same counts.
@@ -30,6 +31,11 @@ struct Usage<'a> {
     details: Option<Details>,
     #[serde(borrow)]
     iterations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
+    /// The fast mode of some models.
+    #[serde(borrow)]
+    speed: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -71,12 +77,20 @@ pub(super) fn usage(format: Format, json: &str) -> Result<Normalised> {
         }
     }
     normalised.tokens.validate()?;
+    let mut tiers = [usage.service_tier, usage.speed].into_iter().flatten();
+    normalised.service_tier = tiers.find_map(|tier| special(tier.get()));
     if let Some(tokens) = advice.filter(|tokens| *tokens > 0) {
         normalised.quality = Quality::Derived;
         normalised.residual =
             Some(format!("not counted: {tokens} tokens of `advisor_message` iterations, which are another model's"));
     }
     Ok(normalised)
+}
+
+/// A service tier that is not the ordinary one.
+fn special(json: &str) -> Option<String> {
+    let tier = json.strip_prefix('"')?.strip_suffix('"')?;
+    (is_special(tier) && !tier.contains('\\')).then(|| tier.to_owned())
 }
 
 impl<'a> Usage<'a> {

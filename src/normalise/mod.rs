@@ -41,6 +41,7 @@ pub use format::Format;
 
 use crate::error::{Error, Result};
 use crate::event::{Quality, Raw, TokenRecord};
+use crate::price::{SERVICE_TIER, is_special};
 use crate::tokens::{Tokens, Usd};
 
 /// The counts of one usage object, each token in exactly one class.
@@ -66,6 +67,8 @@ pub struct Normalised {
     pub residual: Option<String>,
     /// What the API said the call cost.
     pub cost: Option<Usd>,
+    /// How the call was served, when not in the ordinary way: `batch`, `priority`, `fast` … It has other prices.
+    pub service_tier: Option<String>,
 }
 
 /// Reads a bare usage object.
@@ -163,6 +166,9 @@ pub fn response(format: Format, json: &str) -> Result<TokenRecord> {
     record.quality = if notes.is_empty() { normalised.quality } else { Quality::Derived };
     record.residual = (!notes.is_empty()).then(|| notes.join("; "));
     record.raw = Some(Raw::parse(&reply.usage)?);
+    if let Some(tier) = normalised.service_tier.or(reply.service_tier.filter(|tier| is_special(tier))) {
+        record.labels.insert(SERVICE_TIER.to_owned(), tier);
+    }
     Ok(record)
 }
 

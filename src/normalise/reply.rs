@@ -17,6 +17,8 @@ pub(super) struct Reply {
     pub id: Option<String>,
     pub model: Option<String>,
     pub duration_ms: Option<u64>,
+    /// How the call was served, where the API says so outside of its usage.
+    pub service_tier: Option<String>,
     /// What did not fit.
     pub notes: Vec<String>,
 }
@@ -59,6 +61,8 @@ struct Envelope<'a> {
     /// Bedrock: `latencyMs`.
     #[serde(borrow)]
     metrics: Option<&'a RawValue>,
+    #[serde(borrow, rename = "service_tier")]
+    service_tier: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
@@ -158,6 +162,8 @@ impl Reply {
             reply.model = model.or_else(|| reply.model.take());
             reply.duration_ms =
                 reply.duration_ms.or_else(|| inside.and_then(Envelope::latency)).or_else(|| outer.latency());
+            let tier = inside.and_then(|inside| text(inside.service_tier)).or_else(|| text(outer.service_tier));
+            reply.service_tier = tier.or_else(|| reply.service_tier.take());
             unfinished = outer.is("message_start");
             usages.push(usage);
         }

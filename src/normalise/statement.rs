@@ -114,7 +114,14 @@ impl Statement {
         tokens.validate()?;
         let quality = if self.notes.is_empty() { Quality::Reported } else { Quality::Derived };
         let residual = (!self.notes.is_empty()).then(|| self.notes.join("; "));
-        Ok(Normalised { tokens, normaliser: format.normaliser(), quality, residual, cost: self.cost })
+        Ok(Normalised {
+            tokens,
+            normaliser: format.normaliser(),
+            quality,
+            residual,
+            cost: self.cost,
+            service_tier: None,
+        })
     }
 
     fn choose(&mut self) -> Result<Tokens> {

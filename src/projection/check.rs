@@ -57,7 +57,8 @@ pub(crate) fn describe(space: Space, key: &[u8]) -> String {
         Space::ByModel | Space::ByProject | Space::ByConversation => match Series::from_key(key) {
             Some((day, series)) => {
                 let date = crate::time::Timestamp::from_millis(day * crate::time::DAY).to_string();
-                let names = [series.account, series.model, series.agent, series.project, series.conversation];
+                let names =
+                    [series.account, series.model, series.agent, series.tariff, series.project, series.conversation];
                 let names: Vec<_> = std::iter::once(series.provider).chain(names.into_iter().flatten()).collect();
                 format!("{} {}", date.get(..10).unwrap_or_default(), names.join(" "))
             }

@@ -2,7 +2,7 @@
 
 use super::key::{after_prefix, push_time, take_id, take_position, take_time};
 use crate::error::{Error, Result};
-use crate::event::{Envelope, Event, EventId, Payload, Position, TokenRecord};
+use crate::event::{Envelope, Event, EventId, Payload, Position, Stub, TokenRecord};
 use crate::time::Timestamp;
 use crate::view::{GO_ON, Order, STOP, Sink, Space, View};
 
@@ -73,6 +73,11 @@ fn of(view: &dyn View, target: EventId) -> Result<Vec<Correction>> {
     Ok(found)
 }
 
+/// Where the corrections of an event are.
+pub(crate) fn corrections_of(view: &dyn View, target: EventId) -> Result<Vec<Position>> {
+    Ok(of(view, target)?.into_iter().map(|correction| correction.position).collect())
+}
+
 /// The correction that holds for an event, leaving one out of account. A correction of a correction counts
 /// only when it is later than what it corrects, so no circle can form.
 fn holding(
@@ -128,12 +133,15 @@ pub(crate) struct Effective {
     pub amended_at: Option<Timestamp>,
     /// The event that it stands on.
     pub evidence: Position,
+    /// Whether its names are shredded.
+    pub shredded: bool,
 }
 
 /// What the record at `position` counts as; `None` when it is withdrawn.
 pub(crate) fn effective(view: &dyn View, position: Position, without: Option<EventId>) -> Result<Option<Effective>> {
     let line = view.expect_line(position)?;
     let envelope = Envelope::parse(position, &line)?;
+    let shredded = Stub::is(&line);
     match holding(view, envelope.id, None, without, 0)? {
         None => {
             let event = envelope.open(position)?;
@@ -144,6 +152,7 @@ pub(crate) fn effective(view: &dyn View, position: Position, without: Option<Eve
                 source: event.source.into_owned(),
                 amended_at: None,
                 evidence: position,
+                shredded,
             }))
         }
         Some(Correction { void: true, .. }) => Ok(None),
@@ -161,6 +170,7 @@ pub(crate) fn effective(view: &dyn View, position: Position, without: Option<Eve
                 source: correction.source.into_owned(),
                 amended_at: Some(correction.occurred_at),
                 evidence: amend.position,
+                shredded,
             }))
         }
     }

@@ -47,7 +47,8 @@ fn subject(payload: &Payload) -> Option<Subject<'_>> {
         | Payload::BudgetSettled(_)
         | Payload::BudgetReleased(_)
         | Payload::EventShredded(_)
-        | Payload::PeriodSealed(_) => return Some(Subject::Ledger),
+        | Payload::PeriodSealed(_)
+        | Payload::PriceSet(_) => return Some(Subject::Ledger),
         Payload::TokensRecorded(_) | Payload::TokensAmended(_) | Payload::EventVoided(_) | Payload::Imported(_) => {
             return None;
         }

@@ -29,7 +29,7 @@ impl Fold {
             // The common case, without a copy of anything.
             let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
-            self.index_keys(&record.provider, record.keys.iter().map(AsRef::as_ref), envelope.id, position);
+            self.keys.extend(alias_entries(record.ids(), envelope.id, position));
             return self.deltas.add(envelope.occurred_at, &record, false);
         }
         let event = envelope.open(position)?;
@@ -48,7 +48,7 @@ impl Fold {
             Payload::TokensRecorded(record) => {
                 match ids {
                     Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
-                    None => self.index_record(record, event.id, position),
+                    None => self.keys.extend(alias_entries(record.ids(), event.id, position)),
                 }
                 if !self.corrected || !corrections::any(&*sink, event.id)? {
                     return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
@@ -61,7 +61,7 @@ impl Fold {
             }
             Payload::TokensAmended(_) | Payload::EventVoided(_) => {
                 if let Payload::TokensAmended(amend) = &event.payload {
-                    self.index_record(&amend.replacement, amend.target, position);
+                    self.keys.extend(alias_entries(amend.replacement.ids(), amend.target, position));
                     self.deltas.name(&amend.replacement);
                 }
                 self.correct(sink, position, event)?;
@@ -82,15 +82,6 @@ impl Fold {
             self.deltas.add(after.at, &TokenView::from(&after.record), false)?;
         }
         Ok(())
-    }
-
-    fn index_record(&mut self, record: &TokenRecord, id: EventId, position: Position) {
-        self.index_keys(&record.provider, record.keys.iter().map(String::as_str), id, position);
-    }
-
-    /// Files every natural key that does not make the event's own id.
-    fn index_keys<'k>(&mut self, provider: &str, keys: impl Iterator<Item = &'k str>, id: EventId, position: Position) {
-        self.keys.extend(key_entries(provider, keys, id, position));
     }
 
     /// Writes what waits.
@@ -123,16 +114,7 @@ pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position)
 }
 
 /// The index entries of every natural key that does not make the event's own id.
-pub(crate) fn key_entries<'k>(
-    provider: &str,
-    keys: impl Iterator<Item = &'k str>,
-    id: EventId,
-    position: Position,
-) -> impl Iterator<Item = [u8; 13]> {
-    alias_entries(keys.map(move |key| EventId::from_key(provider, key)), id, position)
-}
-
-fn alias_entries(
+pub(crate) fn alias_entries(
     aliases: impl Iterator<Item = EventId>,
     id: EventId,
     position: Position,
@@ -156,7 +138,9 @@ pub(crate) fn position_of_key(view: &dyn View, provider: &str, key: &str) -> Res
     if let Some(position) = view.position_of(id)? {
         return Ok(Some(position));
     }
-    find_alias(view, id, &|record| record.provider == provider && record.keys.iter().any(|k| k == key))
+    find_alias(view, id, &|record| {
+        record.provider == provider && (record.keys.iter().any(|k| k == key) || record.key_ids.contains(&id))
+    })
 }
 
 fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {

@@ -2,8 +2,8 @@
 
 use super::key::{push_text, push_time, take_time};
 use crate::error::Result;
-use crate::event::Imported;
-use crate::view::{Sink, Space};
+use crate::event::{Event, Imported, Payload, Position};
+use crate::view::{GO_ON, Sink, Space, View, clear};
 
 /// Files how far a run read each file, and when conversations begin.
 pub(super) fn file(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
@@ -19,6 +19,27 @@ pub(super) fn file(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
                 push_time(&mut value, began);
                 sink.put(Space::Conversations, &key, Some(&value))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Files all of it anew, from every `imported` event of the log.
+pub(crate) fn refile(sink: &mut dyn Sink) -> Result<()> {
+    clear(sink, Space::Files)?;
+    clear(sink, Space::Conversations)?;
+    let mut runs = Vec::new();
+    sink.rows(Position::START.next(), &mut |position, row| {
+        if row.is_kind("imported") {
+            runs.push(position);
+        }
+        GO_ON
+    })?;
+    for position in runs {
+        let view: &dyn View = &*sink;
+        let event = Event::from_line(position, &view.expect_line(position)?)?;
+        if let Payload::Imported(run) = &event.payload {
+            file(sink, run)?;
         }
     }
     Ok(())

@@ -5,13 +5,14 @@ use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
 use super::totals::Totals;
 use crate::error::{Error, Result};
 use crate::event::TokenView;
+use crate::price::Tariff;
 use crate::time::Timestamp;
 use crate::view::{Flow, Order, Space, View};
 
 /// How finely a rollup tells records apart. A coarser one answers faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Provider, account, model, agent.
+    /// Provider, account, model, agent, and what else a price depends on.
     Model,
     /// And project.
     Project,
@@ -38,6 +39,7 @@ impl Level {
         push_text(key, record.account.as_deref());
         push_text(key, record.model.as_deref());
         push_text(key, record.agent.as_deref());
+        push_text(key, Some(&Tariff::of(&record.tokens, &record.labels).key()));
         let model = key.len();
         push_text(key, record.project.as_deref());
         let project = key.len();
@@ -57,6 +59,8 @@ pub(crate) struct Series<'a> {
     pub account: Option<&'a str>,
     pub model: Option<&'a str>,
     pub agent: Option<&'a str>,
+    /// What a price depends on besides; of rows alone, a record's is worked out from it.
+    pub tariff: Option<&'a str>,
     pub project: Option<&'a str>,
     pub conversation: Option<&'a str>,
     pub labels: Vec<(&'a str, &'a str)>,
@@ -69,12 +73,12 @@ impl<'a> Series<'a> {
         let mut texts = texts(key.get(3..)?);
         let provider = texts.next()?;
         let mut name = || texts.next().filter(|text| !text.is_empty());
-        let (account, model, agent, project, conversation) = (name(), name(), name(), name(), name());
+        let (account, model, agent, tariff, project, conversation) = (name(), name(), name(), name(), name(), name());
         let mut labels = Vec::new();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             labels.push((name, value));
         }
-        Some((day, Self { provider, account, model, agent, project, conversation, labels }))
+        Some((day, Self { provider, account, model, agent, tariff, project, conversation, labels }))
     }
 
     /// The names of a record.
@@ -84,6 +88,7 @@ impl<'a> Series<'a> {
             account: record.account.as_deref(),
             model: record.model.as_deref(),
             agent: record.agent.as_deref(),
+            tariff: None,
             project: record.project.as_deref(),
             conversation: record.conversation.as_deref(),
             labels: record.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

@@ -7,6 +7,7 @@ use super::{Report, ReportKey};
 use crate::error::Result;
 use crate::event::TokenView;
 use crate::ledger::Sight;
+use crate::price::Prices;
 use crate::projection::Series;
 use crate::tokens::TokenClass;
 
@@ -56,7 +57,10 @@ impl Sight<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn efficiency(&self, report: &Report) -> Result<Efficiency> {
-        let total = self.report(&Report { by: Vec::new(), prices: None, fill: false, ..report.clone() })?.total.tokens;
+        let total = self
+            .report(&Report { by: Vec::new(), prices: Some(Prices::none()), fill: false, ..report.clone() })?
+            .total
+            .tokens;
         let classes = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
         let tokens = classes.iter().fold(0_u64, |sum, class| sum.saturating_add(total.get(*class)));
         let sessions = sessions(self, report)?;
@@ -77,7 +81,8 @@ impl Sight<'_> {
 
 /// How sessions ended, in the order of time.
 fn sessions(sight: &Sight<'_>, report: &Report) -> Result<Vec<String>> {
-    let labelled = Report { by: vec![ReportKey::Label(LABEL.to_owned())], ..report.clone() };
+    let by = vec![ReportKey::Label(LABEL.to_owned())];
+    let labelled = Report { by, prices: Some(Prices::none()), ..report.clone() };
     if sight.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
         // Nobody says how anything ended: there is no need to look at every record.
         return Ok(Vec::new());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::bucket::Buckets;
+use super::pricing::Costs;
 use super::rollups::{keys, window_name};
 use super::table::Builder;
 use super::{Report, ReportKey};
@@ -14,7 +15,7 @@ use crate::usage::AccountWindows;
 use crate::window::Window;
 
 /// Sums every record as it counts now.
-pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder) -> Result<()> {
+pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     let mut windows: HashMap<AccountRef<'static>, Vec<Window>> = HashMap::new();
@@ -40,6 +41,8 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, rows: &mut Builder) -> Res
                 }
             }
         }
-        rows.add(&names, &Totals::one(&view.tokens, view.cost)?)
+        let totals = Totals::one(&view.tokens, view.cost)?;
+        let priced = costs.call(&view, effective.at, &totals)?;
+        rows.add(&names, &totals, priced).map(|_| ())
     })
 }

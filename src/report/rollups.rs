@@ -1,6 +1,7 @@
 //! Answers from the projections.
 
 use super::bucket::{Buckets, DayKeys};
+use super::pricing::{Costs, Priced};
 use super::table::Builder;
 use super::{Report, ReportKey};
 use crate::error::Result;
@@ -33,7 +34,7 @@ pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String]) -> Vec
 }
 
 /// Sums days of the rollup that fits. False when only the records can tell.
-pub(super) fn days(view: &dyn View, report: &Report, rows: &mut Builder) -> Result<bool> {
+pub(super) fn days(view: &dyn View, report: &Report, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<bool> {
     if !report.fits_rollups() {
         return Ok(false);
     }
@@ -43,21 +44,28 @@ pub(super) fn days(view: &dyn View, report: &Report, rows: &mut Builder) -> Resu
     let last = report.until.map(|until| until.plus(-1).utc_day());
     scan_days(view, level(report), first, last, &mut |row| {
         if report.admits(&row.series) {
-            possible = day(report, row, &mut buckets, rows)?;
+            possible = day(report, row, &mut buckets, costs, rows)?;
         }
         if possible { GO_ON } else { STOP }
     })?;
     Ok(possible)
 }
 
-fn day(report: &Report, row: &DayRow<'_>, buckets: &mut Buckets<'_>, rows: &mut Builder) -> Result<bool> {
+fn day(
+    report: &Report,
+    row: &DayRow<'_>,
+    buckets: &mut Buckets<'_>,
+    costs: &mut Costs<'_>,
+    rows: &mut Builder,
+) -> Result<bool> {
     let start = Timestamp::from_millis(row.day * crate::time::DAY);
     let whole = report.covers(start) && report.covers(start.plus(crate::time::DAY - 1));
     let by_quarter: Vec<_> = match buckets.of_day(row.day) {
         DayKeys::Finer => return Ok(false),
-        DayKeys::One(time) if whole => {
-            rows.add(&keys(report, &row.series, time), &row.sum()?)?;
-            return Ok(true);
+        DayKeys::One(time) if whole && !costs.changes_within_day(&row.series, start) => {
+            let sum = row.sum()?;
+            let priced = costs.row(&row.series, start, &sum)?;
+            return rows.add(&keys(report, &row.series, time), &sum, priced);
         }
         DayKeys::One(time) => row.quarters()?.into_iter().map(|(quarter, sum)| (quarter, sum, time)).collect(),
         DayKeys::Quarters(times) => row
@@ -67,8 +75,12 @@ fn day(report: &Report, row: &DayRow<'_>, buckets: &mut Buckets<'_>, rows: &mut 
             .collect(),
     };
     for (quarter, sum, time) in by_quarter {
-        if whole || report.covers(start.plus(i64::from(quarter) * crate::time::QUARTER)) {
-            rows.add(&keys(report, &row.series, time), &sum)?;
+        let at = start.plus(i64::from(quarter) * crate::time::QUARTER);
+        if whole || report.covers(at) {
+            let priced = costs.row(&row.series, at, &sum)?;
+            if !rows.add(&keys(report, &row.series, time), &sum, priced)? {
+                return Ok(false);
+            }
         }
     }
     Ok(true)
@@ -107,7 +119,7 @@ pub(super) fn windows(view: &dyn View, report: &Report, rows: &mut Builder) -> R
                 ReportKey::Window => Some(name.clone()),
                 _ => key.of(&series).map(str::to_owned),
             };
-            rows.add(&report.by.iter().map(value).collect::<Vec<_>>(), &sum)?;
+            rows.add(&report.by.iter().map(value).collect::<Vec<_>>(), &sum, Priced::Unknown)?;
         }
     }
     Ok(true)

@@ -7,6 +7,7 @@ use crate::audit::{Checkpoint, Hash, Signer};
 use crate::error::{Error, Result};
 use crate::event::{NewEvent, Payload, PeriodSealed, Position};
 use crate::ledger::{AsOf, Ledger, Outcome, Sight};
+use crate::price::Prices;
 use crate::projection::{Subject, facts};
 use crate::store::View;
 use crate::time::Timestamp;
@@ -77,7 +78,7 @@ pub struct Seal {
 
 /// The whole period, told apart by nothing that could leave something out.
 fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
-    let report = Report::by(ReportKey::Provider).until(until);
+    let report = Report::by(ReportKey::Provider).prices(Prices::none()).until(until);
     match since {
         Some(since) => report.since(since),
         None => report,

@@ -3,12 +3,13 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::pricing::Priced;
 use super::{Report, ReportKey};
 use crate::audit::Hash;
 use crate::error::Result;
 use crate::event::Position;
+use crate::price::{Charge, PriceSource};
 use crate::projection::Totals;
-use crate::tokens::Usd;
 use crate::usage::Usage;
 
 /// The answer to a report.
@@ -34,6 +35,8 @@ pub struct Table {
     pub rows: Vec<TableRow>,
     /// The sum of all rows.
     pub total: Usage,
+    /// Where the prices of computed costs come from.
+    pub prices: PriceSource,
 }
 
 /// One row.
@@ -100,6 +103,7 @@ impl Serialize for Table {
         map.serialize_entry("head", &head)?;
         map.serialize_entry("rows", &rows)?;
         map.serialize_entry("total", &self.total)?;
+        map.serialize_entry("prices", &self.prices)?;
         map.end()
     }
 }
@@ -107,30 +111,34 @@ impl Serialize for Table {
 /// Gathers sums by keys.
 #[derive(Default)]
 pub(super) struct Builder {
-    rows: HashMap<Vec<Option<String>>, Totals>,
+    rows: HashMap<Vec<Option<String>>, Sum>,
 }
 
 impl Builder {
-    pub fn add(&mut self, keys: &[Option<String>], totals: &Totals) -> Result<()> {
+    /// Adds a sum with its price. False when only the records can tell that.
+    pub fn add(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
+        let charge = match priced {
+            Priced::Known(charge) => Some(charge),
+            Priced::Unknown => None,
+            Priced::Finer => return Ok(false),
+        };
         if let Some(row) = self.rows.get_mut(keys) {
-            return row.add(totals);
+            row.add(totals, charge)?;
+        } else {
+            self.rows.entry(keys.to_vec()).or_default().add(totals, charge)?;
         }
-        self.rows.insert(keys.to_vec(), *totals);
-        Ok(())
+        Ok(true)
     }
 
-    /// The table that was asked for. Where there are prices, the last of the gathered keys is the model.
-    pub fn finish(self, asked: &Report, position: Position, root: Hash) -> Result<Table> {
-        let (mut rows, mut total): (HashMap<Vec<Option<String>>, Priced>, _) = (HashMap::new(), Priced::default());
-        for (mut keys, totals) in self.rows {
-            let cost = asked.prices.as_ref().and_then(|prices| {
-                let model = keys.pop().flatten();
-                prices.cost(&model.unwrap_or_default(), Usage::from_totals(&totals).ok()?.tokens)
-            });
-            total.add(&totals, cost)?;
-            if !asked.by.is_empty() {
-                rows.entry(keys).or_default().add(&totals, cost)?;
-            }
+    /// The table that was asked for.
+    pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<Table> {
+        let mut rows = self.rows;
+        let mut total = Sum::default();
+        for row in rows.values() {
+            total.join(row)?;
+        }
+        if asked.by.is_empty() {
+            rows.clear();
         }
         if asked.fill {
             fill(asked, &mut rows);
@@ -140,12 +148,12 @@ impl Builder {
             .map(|(keys, sum)| Ok(TableRow { keys, usage: sum.usage()? }))
             .collect::<Result<Vec<_>>>()?;
         rows.sort_unstable_by(|a, b| a.keys.cmp(&b.keys));
-        Ok(Table { keys: asked.by.clone(), position, root, rows, total: total.usage()? })
+        Ok(Table { keys: asked.by.clone(), position, root, rows, total: total.usage()?, prices })
     }
 }
 
 /// Adds the days that nothing happened on.
-fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Priced>) {
+fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Sum>) {
     let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
     let first = asked.since.map(|since| asked.zone.day(since)).or_else(|| known.iter().min().copied());
     let last = asked.until.map(|until| asked.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
@@ -157,26 +165,36 @@ fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Priced>) {
 
 /// A sum and what is known of its price.
 #[derive(Default)]
-struct Priced {
+struct Sum {
     totals: Totals,
-    usd: Option<Usd>,
-    requests: i64,
+    charge: Charge,
+    /// Requests whose price is known.
+    priced: i64,
 }
 
-impl Priced {
-    fn add(&mut self, totals: &Totals, cost: Option<Usd>) -> Result<()> {
+impl Sum {
+    fn add(&mut self, totals: &Totals, charge: Option<Charge>) -> Result<()> {
         self.totals.add(totals)?;
-        if let Some(cost) = cost {
-            self.usd = Some(self.usd.unwrap_or_default().checked_add(cost)?);
-            self.requests = self.requests.saturating_add(totals.requests);
+        if let Some(charge) = charge {
+            self.charge.add(charge)?;
+            self.priced = self.priced.saturating_add(totals.requests);
         }
+        Ok(())
+    }
+
+    fn join(&mut self, other: &Self) -> Result<()> {
+        self.totals.add(&other.totals)?;
+        self.charge.add(other.charge)?;
+        self.priced = self.priced.saturating_add(other.priced);
         Ok(())
     }
 
     fn usage(&self) -> Result<Usage> {
         let mut usage = Usage::from_totals(&self.totals)?;
-        usage.cost.usd = self.usd;
-        usage.cost.unpriced_requests = usage.requests.saturating_sub(u64::try_from(self.requests).unwrap_or(0));
+        if self.priced > 0 {
+            usage.cost.usd = Some(self.charge.usd()?);
+        }
+        usage.cost.unpriced_requests = usage.requests.saturating_sub(u64::try_from(self.priced).unwrap_or(0));
         Ok(usage)
     }
 }

@@ -206,6 +206,14 @@ impl Transaction for Write<'_> {
         Ok(self.state.head().position)
     }
 
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        let index = usize::try_from(position.get()).ok().and_then(|number| number.checked_sub(1));
+        let row = index.and_then(|index| self.state.rows.get_mut(index));
+        let row = row.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+        row.body = stub.into();
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<()> {
         let Self { state, committed, _guard } = *self;
         *lock(committed) = Arc::new(state);

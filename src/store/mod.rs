@@ -18,7 +18,8 @@ use crate::event::Position;
 ///
 /// An implementation keeps these promises; the conformance suite holds each of them against it:
 ///
-/// * positions are 1, 2, 3 … in the order of commits, and a position once seen keeps its row for all time;
+/// * positions are 1, 2, 3 … in the order of commits, and a position once seen keeps its row for all time, but for a body
+///   that gives way to a stub ([`Transaction::shred`]);
 /// * an id stands in the log once;
 /// * a [`Transaction`] sees the newest committed state and its own writes, and no other writer runs beside it;
 /// * commit makes the rows and the projections of a transaction visible at once, and durable; dropping it leaves no trace;
@@ -61,6 +62,20 @@ pub trait EventStore: Send {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>>;
+
+    /// Makes sure that nothing of what was shredded or removed is left in any file of the store.
+    ///
+    /// # Errors
+    /// [`Error::NotErased`](crate::Error::NotErased) when something is, and how to go on.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// MemoryStore::new().erase()?; // it has no files
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn erase(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A write in progress; dropping it without [`commit`](Self::commit) leaves no trace.
@@ -96,6 +111,29 @@ pub trait Transaction: Sink {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position>;
+
+    /// Puts a stub in place of the body at a position; all other columns stay. It is for what
+    /// [`Ledger::shred`](crate::Ledger::shred) does, and a store may refuse anything else.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) when there is no such position, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::EventId;
+    /// use usage_ledger::store::{EventStore, MemoryStore, Row, STOP};
+    /// let (id, at) = (EventId::from_key("openai", "resp_1"), usage_ledger::Timestamp::default());
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.append(&[Row { id, kind: 0, occurred_at: at, recorded_at: at, body: "{}" }])?;
+    /// tx.shred(1.into(), "{\"shredded\":1}")?;
+    /// tx.rows(1.into(), &mut |_, row| {
+    ///     assert_eq!((row.id, row.body), (id, "{\"shredded\":1}"));
+    ///     STOP
+    /// })?;
+    /// assert!(tx.shred(2.into(), "{}").is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()>;
 
     /// Makes everything visible and durable.
     ///

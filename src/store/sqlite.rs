@@ -19,6 +19,8 @@ const SCHEMA: i64 = 1;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 /// Bytes of a page in a new file.
 const PAGE: u32 = 8_192;
+/// How long the erasing of shredded bytes waits for readers at most, in seconds.
+const ERASE_SECONDS: u64 = 5;
 /// Bytes of an SQLite header.
 const HEADER: usize = 100;
 
@@ -267,6 +269,15 @@ impl SqliteStore {
         })
     }
 
+    /// Writes the whole file anew, without free pages, and empties the write-ahead log; false when a reader keeps that.
+    fn rewrite(&self) -> rusqlite::Result<bool> {
+        // New pages hold zeros where they hold no row, not what memory held before.
+        self.connection.query_row("PRAGMA secure_delete=ON", [], |_| Ok(()))?;
+        self.connection.execute_batch("VACUUM")?;
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
     fn migrate(&mut self) -> Result<()> {
         // Lines of 400 to 900 bytes leave less of a page of this size unused; it has no effect on a file with pages.
         let size = format!("PRAGMA page_size={PAGE}");
@@ -318,6 +329,25 @@ impl EventStore for SqliteStore {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|e| about.error(e, "taking the write lock"))?;
         Ok(Box::new(SqliteView { tx, about }))
+    }
+
+    fn erase(&mut self) -> Result<()> {
+        let patience = |seconds| self.connection.busy_timeout(Duration::from_secs(seconds));
+        let done = patience(self.about.busy_seconds.min(ERASE_SECONDS)).and_then(|()| self.rewrite());
+        // However that went, other writes are waited for as before.
+        let restored = patience(self.about.busy_seconds);
+        let why = match done.and_then(|whole| restored.map(|()| whole)) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "another program is reading the ledger, so its write-ahead log must stay".to_owned(),
+            Err(e) => match e.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    "another program is using the ledger".to_owned()
+                }
+                Some(ErrorCode::DiskFull) => "the disk is full, and a second copy of the file needs room".to_owned(),
+                _ => e.to_string(),
+            },
+        };
+        Err(Error::NotErased { why })
     }
 }
 
@@ -470,6 +500,17 @@ impl Transaction for SqliteView<'_> {
             }
         }
         Ok(at)
+    }
+
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        let fail = |e| self.about.error(e, "shredding");
+        // What is freed from here on is overwritten with zeros, in this transaction already.
+        self.tx.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
+        let mut statement = self.tx.prepare_cached("UPDATE events SET body = ? WHERE position = ?").map_err(fail)?;
+        if statement.execute(params![stub, number(position)]).map_err(fail)? == 0 {
+            return Err(Error::NotFound { what: format!("at position {position}") });
+        }
+        Ok(())
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -29,6 +29,7 @@ use super::jsonl;
 use super::source::{Found, LineParser, Source};
 use crate::event::{Raw, TokenRecord};
 use crate::normalise::{self, Format, Normalised};
+use crate::price::SERVICE_TIER;
 use crate::time::Timestamp;
 use crate::tokens::Usd;
 use line::{Line, Message};
@@ -290,11 +291,15 @@ impl Parser {
             cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
             duration_ms: None,
             keys,
+            key_ids: Vec::new(),
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
             raw: None,
         };
+        if let Some(tier) = counts.service_tier {
+            record.labels.insert(SERVICE_TIER.to_owned(), tier);
+        }
         if line.sidechain == Some(true) {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }

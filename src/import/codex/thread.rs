@@ -211,6 +211,7 @@ impl Thread {
             cost: counted.cost,
             duration_ms: None,
             keys,
+            key_ids: Vec::new(),
             normaliser: Some(counted.normaliser.into()),
             quality,
             residual,

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use super::{Finding, Findings, is_record};
 use crate::audit::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
 use crate::error::{Error, Result};
-use crate::event::{Envelope, EventId, Position, TokenView};
-use crate::projection::{AccountRef, Fingerprint, FingerprintWeights, key_entries, kind_code};
+use crate::event::{Envelope, EventId, Position, Stub, TokenView};
+use crate::projection::{AccountRef, Fingerprint, FingerprintWeights, alias_entries, kind_code};
 use crate::store::{GO_ON, Space, View};
 use crate::time::Timestamp;
 
@@ -37,7 +37,15 @@ struct Done {
     number: u64,
     leaves: Vec<Hash>,
     others: Vec<(Position, String)>,
+    stubs: Vec<StubRow>,
     findings: Vec<Finding>,
+}
+
+/// A row whose body is a stub.
+pub(super) struct StubRow {
+    pub position: Position,
+    pub id: EventId,
+    pub body: String,
 }
 
 /// What the log says.
@@ -48,6 +56,8 @@ pub(super) struct Seen {
     pub accounts: BTreeSet<AccountRef<'static>>,
     /// Every event that is not a record.
     pub others: Vec<(Position, String)>,
+    /// Every event that is shredded.
+    pub stubs: Vec<StubRow>,
 }
 
 /// Reads every line, hashes and checks them on all cores, and grows the tree.
@@ -69,7 +79,7 @@ pub(super) fn read(
             })
             .collect();
         drop(to_main);
-        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), others: Vec::new() };
+        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), others: Vec::new(), stubs: Vec::new() };
         let fed = feed(view, &to_workers, &done, &mut order, tree, findings);
         drop(to_workers);
         for result in done {
@@ -83,7 +93,7 @@ pub(super) fn read(
             accounts.extend(seen);
         }
         fed?;
-        Ok(Seen { records, accounts, others: order.others })
+        Ok(Seen { records, accounts, others: order.others, stubs: order.stubs })
     })
 }
 
@@ -159,13 +169,22 @@ fn work(
 }
 
 fn check(batch: &Batch, print: &mut Fingerprint, accounts: &mut BTreeSet<AccountRef<'static>>) -> Result<Done> {
-    let mut done = Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), findings: Vec::new() };
+    let mut done =
+        Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), stubs: Vec::new(), findings: Vec::new() };
     let mut last: Option<AccountRef<'static>> = None;
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
         let line = batch.text.get(row.start..row.end).unwrap_or_default();
-        done.leaves.push(leaf_hash(line.as_bytes()));
         let mut found = |what: String| done.findings.push(Finding { position: Some(position), what });
+        match Stub::read(position, line) {
+            Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
+            // What is no hash cannot be the one that the tree keeps.
+            Ok(Some(stub)) => {
+                done.leaves.push(stub.leaf.parse().unwrap_or(Hash::EMPTY));
+                done.stubs.push(StubRow { position, id: row.id, body: line.to_owned() });
+            }
+            Err(_) => done.leaves.push(Hash::EMPTY),
+        }
         let envelope = match Envelope::parse(position, line) {
             Ok(envelope) => envelope,
             Err(Error::Damaged { what, .. }) => {
@@ -185,8 +204,7 @@ fn check(batch: &Batch, print: &mut Fingerprint, accounts: &mut BTreeSet<Account
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
                 print.record(envelope.occurred_at, &record, false)?;
-                let keys = record.keys.iter().map(AsRef::as_ref);
-                for entry in key_entries(&record.provider, keys, envelope.id, position) {
+                for entry in alias_entries(record.ids(), envelope.id, position) {
                     print.row(Space::Keys, &entry);
                 }
                 let account = AccountRef::new(&record.provider, record.account.as_deref());
@@ -207,6 +225,7 @@ struct InOrder {
     next: u64,
     waiting: BTreeMap<u64, Done>,
     others: Vec<(Position, String)>,
+    stubs: Vec<StubRow>,
 }
 
 impl InOrder {
@@ -222,6 +241,7 @@ impl InOrder {
         while let Some(done) = self.waiting.remove(&self.next) {
             self.next += 1;
             self.others.extend(done.others);
+            self.stubs.extend(done.stubs);
             findings.0.extend(done.findings);
             for leaf in done.leaves {
                 tree.push(leaf, &mut |level, group, nodes| compare_group(view, level, group, nodes, findings))?;

@@ -4,6 +4,7 @@ mod checkpoints;
 mod exact;
 mod lines;
 mod refold;
+mod shredded;
 
 use serde::Serialize;
 
@@ -110,7 +111,9 @@ pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
         if scope == Scope::Everything {
             check_ids(view, &mut findings)?;
         }
-        match refold::compare(view, seen, weights, &mut findings) {
+        let compared =
+            shredded::check(&seen, &mut findings).and_then(|()| refold::compare(view, seen, weights, &mut findings));
+        match compared {
             // A line that was found wrong above may be one that cannot be folded either.
             Err(Error::Damaged { position, what }) => findings.add(position, what),
             other => other?,

@@ -7,7 +7,7 @@ use super::{Findings, exact};
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
-    AccountRef, Fingerprint, FingerprintWeights, add_stored, describe, effective, file_small, key_entries, root,
+    AccountRef, Fingerprint, FingerprintWeights, add_stored, alias_entries, describe, effective, file_small, root,
 };
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
@@ -24,8 +24,7 @@ pub(super) fn compare(view: &dyn View, seen: Seen, weights: FingerprintWeights, 
         if let Payload::TokensAmended(amend) = &event.payload {
             let account = AccountRef::new(&amend.replacement.provider, amend.replacement.account.as_deref());
             accounts.insert(account.into_owned());
-            let keys = amend.replacement.keys.iter().map(String::as_str);
-            for entry in key_entries(&amend.replacement.provider, keys, amend.target, *position) {
+            for entry in alias_entries(amend.replacement.ids(), amend.target, *position) {
                 sums.row(Space::Keys, &entry);
             }
         }

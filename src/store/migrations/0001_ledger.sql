@@ -11,7 +11,7 @@ INSERT INTO kinds (code, name) VALUES
     (9, 'provider_declared'), (10, 'usage_overridden'), (11, 'budget_reserved'), (12, 'budget_settled'),
     (13, 'budget_released'), (14, 'imported'), (15, 'event_shredded');
 
--- The log. `body` is the line that is hashed; the other columns repeat what is in it, to be found by.
+-- The log. `body` is the line that is hashed, or the stub of a shredded event; the other columns repeat what is in it, to be found by.
 -- Times are milliseconds since 1970-01-01T00:00:00Z.
 CREATE TABLE events (
     position    INTEGER PRIMARY KEY,
@@ -23,7 +23,22 @@ CREATE TABLE events (
 ) STRICT;
 
 -- Guards against a slip of the hand, not against an attacker: the tree finds those.
+-- One change is let through: the body of an event that an event_shredded (kind 15) names gives way to a stub, which holds
+-- the leaf hash that the tree keeps of the line, and what that event says stays.
 CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+WHEN NOT coalesce(
+    NEW.position = OLD.position AND NEW.id = OLD.id AND NEW.kind = OLD.kind
+    AND NEW.occurred_at = OLD.occurred_at AND NEW.recorded_at = OLD.recorded_at
+    AND EXISTS (
+        SELECT 1 FROM events AS word, tree AS hashes
+        WHERE json_valid(NEW.body)
+        AND word.position = NEW.body ->> '$.by' AND word.kind = 15
+        AND word.body ->> '$.data.position' = OLD.position
+        AND hashes.key = unhex(printf('00%016x', (OLD.position - 1) / 16))
+        AND NEW.body = printf('{"shredded":%d,"leaf":"%s","by":%d,"kept":%s}', OLD.position,
+            lower(hex(substr(hashes.value, 32 * ((OLD.position - 1) % 16) + 1, 32))), word.position,
+            word.body -> '$.data.keeps')
+    ), FALSE)
 BEGIN SELECT RAISE(ABORT, 'events are never changed: append a correction'); END;
 CREATE TRIGGER events_are_never_removed BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are never removed: append a correction'); END;

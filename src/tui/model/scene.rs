@@ -7,6 +7,7 @@ use crate::cli::summary::summary;
 use crate::error::Result;
 use crate::event::{Event, Payload, Position};
 use crate::ledger::Sight;
+use crate::price::Prices;
 use crate::report::{Report, ReportKey};
 use crate::time::{Timestamp, Zone};
 
@@ -134,7 +135,7 @@ fn by_day(sight: &Sight<'_>, now: Timestamp, zone: Zone, days: u16, names: &[Str
     let dates = first.iter_days().take_while(|date| *date <= today);
     let mut found: Vec<Day> = dates.map(|date| Day { date, tokens: vec![0; names.len()] }).collect();
     let since = zone.start_of_day(first);
-    let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since);
+    let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since).prices(Prices::none());
     for row in sight.report(&report)?.rows {
         let [Some(date), Some(provider)] = row.keys.as_slice() else { continue };
         let day = found.iter_mut().find(|day| day.date.to_string() == *date);

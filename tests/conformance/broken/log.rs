@@ -41,6 +41,10 @@ super::breakages! {
     CutsBodiesAtAMegabyte fails [a_large_body_comes_back]
     ForgetsALastByte fails [the_bytes_of_a_body_come_back]
     RewritesAnOldRow fails [a_row_once_seen_stays]
+    KeepsShreddedBodies fails [a_stub_takes_the_place_of_a_body]
+    ShredsTheNextRow fails [a_stub_takes_the_place_of_a_body a_position_that_is_not_there_is_not_shredded]
+    ShredsWhatIsNotThere fails [a_position_that_is_not_there_is_not_shredded]
+    RollbackShreds fails [a_dropped_transaction_shreds_nothing]
 }
 
 /// A sequence that skipped a number: position 3 is never given.
@@ -299,6 +303,55 @@ changes_rows! {
     CutsBodiesAtAMegabyte: |line| cut(line, 1_000_000);
     /// Only where it is white space.
     ForgetsALastByte: |line| if line.body.ends_with([' ', '\n']) { cut(line, line.body.len() - 1); };
+}
+
+#[derive(Default)]
+struct KeepsShreddedBodies;
+
+impl Flaw for KeepsShreddedBodies {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, _: &str) -> Result<()> {
+        let kept = rows_from(&*tx, position.get()).into_iter().next().map(|(_, line)| line.body);
+        tx.shred(position, &kept.unwrap_or_default())
+    }
+}
+
+/// The number of a row taken for its position.
+#[derive(Default)]
+struct ShredsTheNextRow;
+
+impl Flaw for ShredsTheNextRow {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
+        tx.shred(position.next(), stub)
+    }
+}
+
+/// An UPDATE that met no row.
+#[derive(Default)]
+struct ShredsWhatIsNotThere;
+
+impl Flaw for ShredsWhatIsNotThere {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
+        match tx.shred(position, stub) {
+            Err(Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Bodies go at once, whatever becomes of the transaction.
+#[derive(Default)]
+struct RollbackShreds;
+
+impl Flaw for RollbackShreds {
+    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+        if !written.shreds.is_empty() {
+            let mut tx = handle.write().unwrap();
+            // What was refused before is refused again.
+            if written.append_all(&mut *tx).and_then(|()| written.shred_all(&mut *tx)).is_ok() {
+                tx.commit().unwrap();
+            }
+        }
+    }
 }
 
 /// A row that was seen already changes later.

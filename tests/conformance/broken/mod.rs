@@ -55,6 +55,9 @@ trait Flaw: Send + Sync {
     fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
         tx.append(rows)
     }
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
+        tx.shred(position, stub)
+    }
     fn commit(&self, tx: Box<dyn Transaction + '_>, _handle: &mut MemoryStore, _written: &Written) -> Result<()> {
         tx.commit()
     }
@@ -69,12 +72,17 @@ struct Written {
     rows: Vec<Line>,
     calls: usize,
     puts: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
+    shreds: Vec<(Position, String)>,
     conflict: bool,
 }
 
 impl Written {
     fn put_all(&self, tx: &mut dyn Transaction) -> Result<()> {
         self.puts.iter().try_for_each(|(space, key, value)| tx.put(*space, key, value.as_deref()))
+    }
+
+    fn shred_all(&self, tx: &mut dyn Transaction) -> Result<()> {
+        self.shreds.iter().try_for_each(|(position, stub)| tx.shred(*position, stub))
     }
 
     fn append_all(&self, tx: &mut dyn Transaction) -> Result<()> {
@@ -173,6 +181,11 @@ impl Transaction for FlawedTx<'_> {
             self.written.calls += 1;
         }
         done
+    }
+
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        self.written.shreds.push((position, stub.to_owned()));
+        self.flaw.shred(&mut **self.tx.as_mut().unwrap(), position, stub)
     }
 
     fn commit(mut self: Box<Self>) -> Result<()> {

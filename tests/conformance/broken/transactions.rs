@@ -27,7 +27,8 @@ super::breakages! {
     ValuesLagBehind fails [a_commit_is_seen_at_once_by_every_handle a_commit_outlives_every_handle
         rows_and_values_appear_together]
     ShowsAHandleAnOldState fails [a_commit_is_seen_at_once_by_every_handle a_follower_misses_nothing no_update_is_lost]
-    SnapshotMoves fails [a_snapshot_stays_as_it_is rows_and_values_appear_together]
+    SnapshotMoves fails [a_snapshot_stays_as_it_is rows_and_values_appear_together
+        a_snapshot_keeps_the_body_that_goes]
     SnapshotBeginsWithItsFirstRead fails [a_snapshot_stays_as_it_is]
     ForgetsTheLastCommitWhenItIsClosed fails [a_commit_outlives_every_handle]
 }
@@ -104,12 +105,21 @@ impl Transaction for Unlocked {
         Ok(self.copy.head()?.position)
     }
 
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        let row = self.copy.rows.get_mut(&position);
+        let row = row.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
+        stub.clone_into(&mut row.body);
+        self.written.shreds.push((position, stub.to_owned()));
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<()> {
         let Self { written, mut store, .. } = *self;
         thread::sleep(A_WHILE);
         let mut tx = store.write()?;
         written.append_all(&mut *tx)?;
         written.put_all(&mut *tx)?;
+        written.shred_all(&mut *tx)?;
         tx.commit()
     }
 }
@@ -142,6 +152,9 @@ impl Sink for Blind<'_> {
 impl Transaction for Blind<'_> {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         self.tx.append(rows)
+    }
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        self.tx.shred(position, stub)
     }
     fn commit(self: Box<Self>) -> Result<()> {
         self.tx.commit()

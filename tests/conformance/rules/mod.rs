@@ -6,11 +6,13 @@
 mod log;
 mod projections;
 mod scans;
+mod shred;
 mod threads;
 mod transactions;
 
 pub use log::*;
 pub use projections::*;
 pub use scans::*;
+pub use shred::*;
 pub use threads::*;
 pub use transactions::*;

@@ -8,10 +8,17 @@ use usage_ledger::import::koan;
 use usage_ledger::price::Prices;
 use usage_ledger::report::{DateWindow, Granularity, Outcomes, Trend};
 use usage_ledger::usage::Usage;
-use usage_ledger::{Ledger, ProviderId, Report, ReportKey, Table, TokenClass, Tokens, Usd, short};
+use usage_ledger::{
+    Ledger, ProviderId, Report, ReportKey, Table, Timestamp, TokenClass, TokenRecord, Tokens, Usd, short,
+};
 
 use super::{alike, date, fields, import, instance, number, rows, text, usd};
 use crate::seed_cases_by_area::{Case, Checked, holds, same};
+
+/// Some time: prices of a list hold at all times.
+fn now() -> Timestamp {
+    Timestamp::from_millis(0)
+}
 
 pub fn aggregation(case: &Case, all: &[Case]) -> Option<Checked> {
     let (given, expect) = (&case.given, &case.expect);
@@ -45,7 +52,9 @@ pub fn aggregation(case: &Case, all: &[Case]) -> Option<Checked> {
             cache_read: count(&["cache_read", "cache_read_input_tokens"]),
             ..Tokens::default()
         };
-        let cost = prices.cost(text(given, "model")?, tokens);
+        let mut record = TokenRecord::new("anthropic", text(given, "model")?);
+        record.tokens = tokens;
+        let cost = prices.cost(&record, now()).unwrap();
         return Some(holds(alike(&usd(cost), expect), format!("found {cost:?}, wanted {expect}")));
     }
     if let Some(title) = given.get("title").and_then(Value::as_str) {
@@ -119,9 +128,8 @@ fn question(case: &Case, data: &Value) -> Option<Report> {
             report = report.only(key, *value).unwrap();
         }
     }
-    if let Some(pricing) = data.get("pricing_per_million").filter(|pricing| !pricing.is_null()) {
-        report = report.prices(Prices::from_json(&pricing.to_string()).unwrap());
-    }
+    let pricing = data.get("pricing_per_million").filter(|pricing| !pricing.is_null());
+    report = report.prices(pricing.map_or_else(Prices::none, |list| Prices::from_json(&list.to_string()).unwrap()));
     Some(report)
 }
 
@@ -162,10 +170,10 @@ fn over_data(case: &Case, data: &Value) -> Option<Checked> {
     let label = |name: &str| ReportKey::Label(name.to_owned());
     if when.contains("cache reads") {
         let prices = Prices::from_json(&data["pricing_per_million"].to_string()).unwrap();
-        let saved = ask(vec![ReportKey::Model])
-            .rows
-            .into_iter()
-            .filter_map(|row| prices.cache_savings(row.keys[0].as_deref().unwrap_or_default(), row.usage.tokens));
+        let saved = ask(vec![ReportKey::Model]).rows.into_iter().filter_map(|row| {
+            let rates = prices.rates("anthropic", row.keys[0].as_deref().unwrap_or_default(), now())?;
+            rates.cache_savings(row.usage.tokens.get(TokenClass::CacheRead))
+        });
         let saved = saved.fold(Usd::default(), |sum, one| sum.checked_add(one).unwrap());
         return Some(holds(alike(&usd(Some(saved)), expect), format!("found {saved}")));
     }

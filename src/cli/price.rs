@@ -1,0 +1,232 @@
+//! `price`: what tokens cost, and prices of one's own.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::clock::Moment;
+use super::context::Context;
+use super::correct::answer;
+use super::failure::Failure;
+use super::fields::count;
+use super::output::{Answer, Plain, grouped};
+use super::summary;
+use crate::event::{Payload, Position, PriceSet};
+use crate::price::PriceSource;
+use crate::provider::ProviderId;
+use crate::time::Timestamp;
+use crate::tokens::{TokenClass, Usd};
+
+/// Show what tokens cost, or state a price of your own
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  usage-ledger price show anthropic claude-opus-4-5")]
+pub(super) struct PriceArgs {
+    #[command(subcommand)]
+    command: PriceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PriceCommand {
+    Set(Box<SetArgs>),
+    Show(ShowArgs),
+    /// List the prices of your own, and the table that holds otherwise
+    #[command(after_help = "Example:\n  usage-ledger price list --json")]
+    List,
+}
+
+/// State what a million tokens of a model cost, in US dollars; `void` takes it back
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger price set anthropic claude-opus-4-5 --input 4 --output 20 --cache-read 0.4 --from 2026-07-01\n  \
+    usage-ledger price set google gemini-2.5-pro --above 200000 --input 2.5 --output 15\n  \
+    usage-ledger price set ollama --input 0 --output 0")]
+struct SetArgs {
+    /// The provider
+    provider: ProviderId,
+    /// The model: every one whose name contains this, unless a longer one is stated for it; without it, all models
+    #[arg(default_value = "")]
+    model: String,
+    /// Uncached input
+    #[arg(long, value_name = "USD")]
+    input: Usd,
+    /// Output
+    #[arg(long, value_name = "USD")]
+    output: Usd,
+    /// Input read from a cache [default: as input]
+    #[arg(long, value_name = "USD")]
+    cache_read: Option<Usd>,
+    /// Input written to a cache for five minutes [default: as input]
+    #[arg(long, value_name = "USD")]
+    cache_write_5m: Option<Usd>,
+    /// Input written to a cache for an hour [default: as for five minutes]
+    #[arg(long, value_name = "USD")]
+    cache_write_1h: Option<Usd>,
+    /// Reasoning [default: as output]
+    #[arg(long, value_name = "USD")]
+    reasoning: Option<Usd>,
+    /// When the price begins [default: it always held]
+    #[arg(long, value_name = "TIME")]
+    from: Option<Moment>,
+    /// Only for prompts of more than so many tokens
+    #[arg(long, value_name = "N", value_parser = count)]
+    above: Option<u64>,
+    /// Only for calls of this service tier, such as batch, flex or priority
+    #[arg(long, value_name = "TIER")]
+    service_tier: Option<String>,
+    /// Where the price is from
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+/// Show what a model's tokens cost, and who says so
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger price show anthropic claude-sonnet-4-5 --prompt 250000\n  \
+    usage-ledger price show openai gpt-5.2-codex --at 2026-06-01")]
+struct ShowArgs {
+    /// The provider
+    provider: ProviderId,
+    /// The model, as records name it
+    model: String,
+    /// At this time [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Moment>,
+    /// For prompts of so many tokens
+    #[arg(long, value_name = "N", value_parser = count, default_value = "0")]
+    prompt: u64,
+    /// For calls of this service tier
+    #[arg(long, value_name = "TIER")]
+    service_tier: Option<String>,
+}
+
+pub(super) fn run(args: PriceArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        PriceCommand::Set(args) => set(*args, context, out),
+        PriceCommand::Show(args) => show(&args, context, out),
+        PriceCommand::List => list(context, out),
+    }
+}
+
+fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let now = context.now();
+    let price = PriceSet {
+        provider: args.provider,
+        model: args.model,
+        from: args.from.map(|from| from.resolve(context.zone(), now)),
+        above: args.above,
+        service_tier: args.service_tier,
+        input: args.input,
+        output: args.output,
+        cache_read: args.cache_read,
+        cache_write_5m: args.cache_write_5m,
+        cache_write_1h: args.cache_write_1h,
+        reasoning: args.reasoning,
+        note: args.note,
+    };
+    price.validate()?;
+    let mut ledger = context.write()?;
+    let outcome = ledger.set_price(price, now)?;
+    answer(&mut ledger, outcome, context, out)
+}
+
+/// A price and where it is from.
+#[derive(Serialize)]
+struct Shown {
+    provider: String,
+    model: String,
+    at: Timestamp,
+    /// The table's name of the model, or the fragment of a price of one's own.
+    stated_for: Option<String>,
+    /// The event that states it.
+    position: Option<Position>,
+    /// US dollars for a million tokens, by class.
+    usd_per_million: serde_json::Map<String, serde_json::Value>,
+    prices: PriceSource,
+}
+
+fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let now = context.now_of(&sight);
+    let at = args.at.map_or(now, |at| at.resolve(context.zone(), now));
+    let prices = sight.prices()?;
+    let quote = prices.quote(args.provider.as_str(), &args.model, at, args.service_tier.as_deref(), args.prompt);
+    if context.json {
+        let rates = quote.as_ref().map(|quote| quote.rates).unwrap_or_default();
+        let by_class = TokenClass::ALL.into_iter().map(|class| {
+            let usd = rates.of(class).map_or(serde_json::Value::Null, |usd| usd.to_string().into());
+            (class.name().to_owned(), usd)
+        });
+        return Answer::new(Shown {
+            provider: args.provider.as_str().to_owned(),
+            model: args.model.clone(),
+            at,
+            stated_for: quote.as_ref().map(|quote| quote.stated_for.clone()),
+            position: quote.as_ref().and_then(|quote| quote.position),
+            usd_per_million: by_class.collect(),
+            prices: prices.source(),
+        })
+        .write(out);
+    }
+    let Some(quote) = quote else {
+        return Ok(writeln!(
+            out,
+            "no price of {} {} is known at {at}: `usage-ledger price set` states one",
+            args.provider,
+            Plain(&args.model)
+        )?);
+    };
+    writeln!(out, "{} {} at {at}, US dollars for a million tokens", args.provider, Plain(&args.model))?;
+    for class in TokenClass::ALL {
+        let usd = quote.rates.of(class).map_or_else(|| "-".to_owned(), |usd| usd.to_string());
+        writeln!(out, "  {:<15} {usd:>8}", class.name())?;
+    }
+    let source = prices.source();
+    match quote.position {
+        Some(position) => writeln!(out, "stated at position {position} for `{}`", Plain(&quote.stated_for))?,
+        None => writeln!(out, "{}, `{}`", told(&source), Plain(&quote.stated_for))?,
+    }
+    Ok(())
+}
+
+/// `genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)`
+pub(super) fn told(source: &PriceSource) -> String {
+    let (Some(table), Some(published), Some(hash)) = (source.table, source.published, source.sha256) else {
+        return "prices of your own".to_owned();
+    };
+    format!("{table} of {published} (sha256 {}…)", hash.get(..12).unwrap_or(hash))
+}
+
+/// The prices of one's own.
+#[derive(Serialize)]
+struct All {
+    prices: PriceSource,
+    own: Vec<Own>,
+}
+
+#[derive(Serialize)]
+struct Own {
+    position: Position,
+    #[serde(flatten)]
+    price: PriceSet,
+}
+
+fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.read()?;
+    let sight = context.sight(&mut ledger)?;
+    let prices = sight.prices()?.source();
+    let mut own = Vec::new();
+    for position in &prices.own {
+        if let Payload::PriceSet(price) = sight.event(*position)?.payload {
+            own.push(Own { position: *position, price });
+        }
+    }
+    if context.json {
+        return Answer::new(All { prices, own }).write(out);
+    }
+    for one in &own {
+        writeln!(out, "{:>6}  {}", grouped(one.position.get()), summary::summary(&one.price.clone().into()))?;
+    }
+    Ok(writeln!(out, "else {}", told(&prices))?)
+}

@@ -1,0 +1,129 @@
+//! `shred`: names that must go, while numbers and proofs stay.
+
+use std::io::Write;
+
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::fields;
+use super::output::{Answer, counted, grouped};
+use super::override_usage::author;
+use super::target::Target;
+use crate::error::Error;
+use crate::event::Position;
+use crate::ledger::{Shred, Shredding};
+
+/// Positions named in a line for people.
+const NAMED: usize = 20;
+
+/// Withdraw names for privacy: project, conversation, labels, keys and texts go from the file, numbers stay
+///
+/// A shredded event keeps its position, its leaf hash and its numbers, so proofs hold and totals are what they were; by
+/// project, conversation and label they move to none. Its corrections go with it. It cannot be undone, and it does not
+/// reach backups, exports, checkpoints' copies or the agents' own logs.
+#[derive(Args, Debug)]
+#[command(
+    group = ArgGroup::new("what").required(true).multiple(true).args(["event", "project", "conversation", "label", "finish"]),
+    after_help = "Examples:\n  \
+    usage-ledger shred --project acme --reason \"the customer asked\" --dry-run\n  \
+    usage-ledger shred 120 121 --reason \"a name in a label\"\n  \
+    usage-ledger shred --finish"
+)]
+pub(super) struct ShredArgs {
+    /// Positions or ids of events of any kind
+    #[arg(value_name = "POSITION|ID")]
+    event: Vec<Target>,
+    /// Every record of this project, and what was noted of the logs it came from; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = fields::text)]
+    project: Vec<String>,
+    /// Every record of this conversation, and what was noted of its log; may be repeated
+    #[arg(long, value_name = "ID", value_parser = fields::text)]
+    conversation: Vec<String>,
+    /// Every record with this label; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = fields::label)]
+    label: Vec<(String, String)>,
+    /// Why; this stays
+    #[arg(long, value_name = "TEXT", value_parser = fields::text, required_unless_present = "finish", default_value_if("finish", "true", "-"), hide_default_value = true)]
+    reason: String,
+    /// Who wants it; this stays [default: the user's name]
+    #[arg(long, value_name = "NAME", value_parser = fields::text)]
+    author: Option<String>,
+    /// Only says which events would be shredded
+    #[arg(long)]
+    dry_run: bool,
+    /// Only rewrites the file, where an earlier shredding could not
+    #[arg(long, conflicts_with_all = ["event", "project", "conversation", "label", "author", "dry_run"])]
+    finish: bool,
+}
+
+#[derive(Serialize)]
+struct Shredded<'a> {
+    events: &'a [Position],
+    /// Lines that still hold a name, as part of what stays.
+    still: &'a [Position],
+    /// Whether the file holds nothing of it any more; `None` when nothing was written.
+    erased: Option<bool>,
+}
+
+pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut ledger = context.write_known()?;
+    if args.finish {
+        ledger.erase()?;
+        return tell(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);
+    }
+    let mut shred = Shred::because(&args.reason).author(args.author.clone().unwrap_or_else(author));
+    {
+        let sight = ledger.sight()?;
+        for target in &args.event {
+            shred = shred.event(target.id(&sight)?);
+        }
+    }
+    shred = args.project.iter().fold(shred, Shred::project);
+    shred = args.conversation.iter().fold(shred, Shred::conversation);
+    shred = args.label.iter().fold(shred, |shred, (name, value)| shred.label(name, value));
+    if args.dry_run {
+        let events = ledger.would_shred(&shred)?;
+        let what = format!("{} would be shredded{}", counted(events.len() as u64, "event"), at(&events));
+        return tell(&events, &[], None, &what, context, out);
+    }
+    let Shredding { events, still, unerased } = ledger.shred(&shred, context.now())?;
+    let what = if events.is_empty() {
+        "nothing was shredded: no event holds anything of it that can go".to_owned()
+    } else {
+        format!("{} shredded{}", counted(events.len() as u64, "event"), at(&events))
+    };
+    let erased = (!events.is_empty()).then_some(unerased.is_none());
+    tell(&events, &still, erased, &what, context, out)?;
+    unerased.map_or(Ok(()), |error: Error| Err(error.into()))
+}
+
+fn tell(
+    events: &[Position],
+    still: &[Position],
+    erased: Option<bool>,
+    what: &str,
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if context.json {
+        return Answer::new(Shredded { events, still, erased }).write(out);
+    }
+    writeln!(out, "{what}")?;
+    if !still.is_empty() {
+        let lines = counted(still.len() as u64, "line");
+        writeln!(out, "{lines} still hold a name, as part of what stays{}: look with `usage-ledger show`", at(still))?;
+    }
+    Ok(())
+}
+
+/// ` at position 1, 2, 3`
+fn at(positions: &[Position]) -> String {
+    let mut names: Vec<String> = positions.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = positions.len().saturating_sub(NAMED);
+    if more > 0 {
+        names.push(format!("and {} more", grouped(more as u64)));
+    }
+    if names.is_empty() { String::new() } else { format!(" at position {}", names.join(", ")) }
+}

@@ -1,0 +1,399 @@
+//! Shredding: names that must go, out of the log, the projections and the file, while numbers and proofs stay.
+
+mod plan;
+
+use super::{Ledger, Sight};
+use crate::audit::{Hash, leaf_at, stored_leaf};
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, EventShredded, NewEvent, Payload, Position, Raw, Stub, TokenRecord};
+use crate::projection::{refile, root};
+use crate::store::{GO_ON, STOP, Space, View};
+use crate::time::Timestamp;
+use crate::view::clear;
+use plan::Plan;
+
+/// Events shredded at a time: their words are written before their bodies go.
+const CHUNK: usize = 512;
+/// Lines named that still hold what was shredded elsewhere.
+const STILL: usize = 1_000;
+
+/// What is to be shredded, and why.
+///
+/// Of a record its project, conversation, labels (but for the service tier, which prices rest on), raw usage object and
+/// natural keys go; of other kinds the texts that people and providers wrote. The corrections of an event go with it.
+///
+/// ```
+/// use usage_ledger::{EventId, Shred};
+/// let one = Shred::because("a name in a label").event(EventId::from_key("anthropic", "msg_1"));
+/// let all = Shred::because("the customer asked").author("me").project("acme").label("mission", "acme-7");
+/// assert_ne!(one, all);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Shred {
+    events: Vec<EventId>,
+    carried: Vec<Carried>,
+    reason: String,
+    author: Option<String>,
+}
+
+/// A name by which records are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Carried {
+    Project(String),
+    Conversation(String),
+    Label(String, String),
+}
+
+impl Carried {
+    fn by(&self, record: &TokenRecord) -> bool {
+        match self {
+            Self::Project(name) => record.project.as_ref() == Some(name),
+            Self::Conversation(name) => record.conversation.as_ref() == Some(name),
+            Self::Label(name, value) => record.labels.get(name) == Some(value),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Project(name) | Self::Conversation(name) | Self::Label(_, name) => name,
+        }
+    }
+
+    /// The name as it stands in a line of JSON.
+    fn written(&self) -> String {
+        let quoted = serde_json::to_string(self.name()).unwrap_or_default();
+        quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
+    }
+}
+
+impl Shred {
+    /// Nothing yet, for a reason. The reason stays in the ledger: leave out what is to go.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Shred};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert!(ledger.shred(&Shred::because("the customer asked"), now).is_err()); // it does not say what
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { events: Vec::new(), carried: Vec::new(), reason: reason.into(), author: None }
+    }
+
+    /// And this event, of whatever kind.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Shred, event::{Paused, Payload}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: Some("Ann is ill".to_owned()) }, now)?;
+    /// let pause = ledger.event(1)?.id;
+    /// ledger.shred(&Shred::because("a person's matter").event(pause), now)?;
+    /// let paused = ledger.status(now)?.paused.unwrap(); // it goes on
+    /// assert_eq!((paused.reason.as_str(), paused.note), ("manual", None));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn event(mut self, id: EventId) -> Self {
+        self.events.push(id);
+        self
+    }
+
+    /// And every record of a project, with what importers wrote down of the logs it came from.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2).project("other"), now)?;
+    /// assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now)?.events, [1.into()]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn project(mut self, name: impl Into<String>) -> Self {
+        self.carried.push(Carried::Project(name.into()));
+        self
+    }
+
+    /// And every record of a conversation, with what importers wrote down of its log.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).conversation("c1"), now)?;
+    /// assert_eq!(ledger.shred(&Shred::because("asked").conversation("c1"), now)?.events, [1.into()]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn conversation(mut self, id: impl Into<String>) -> Self {
+        self.carried.push(Carried::Conversation(id.into()));
+        self
+    }
+
+    /// And every record with a label of this value.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).label("mission", "m1"), now)?;
+    /// assert_eq!(ledger.shred(&Shred::because("asked").label("mission", "m1"), now)?.events, [1.into()]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.carried.push(Carried::Label(name.into(), value.into()));
+        self
+    }
+
+    /// Names who wants it. That stays in the ledger too.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
+    /// ledger.shred(&Shred::because("asked").author("me").project("acme"), now)?;
+    /// assert!(ledger.event(2)?.to_line().contains(r#""author":"me""#));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.reason.trim().is_empty() {
+            return Err(Error::invalid("shredding says why: the reason stays when the rest is gone"));
+        }
+        if self.events.is_empty() && self.carried.is_empty() {
+            return Err(Error::invalid("nothing to shred: name events, a project, a conversation or a label"));
+        }
+        for carried in &self.carried {
+            let name = carried.name();
+            if name.is_empty() {
+                return Err(Error::invalid("an empty name is carried by no record"));
+            }
+            if self.reason.contains(name) || self.author.as_ref().is_some_and(|author| author.contains(name)) {
+                return Err(Error::invalid(format!(
+                    "the reason and the author stay in the ledger, and `{name}` is to go: say it without that name"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of a shredding.
+///
+/// ```
+/// use usage_ledger::{Ledger, Shred, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "acme-tuned").input(1).project("acme"), now)?;
+/// let done = ledger.shred(&Shred::because("asked").project("acme"), now)?;
+/// assert_eq!(done.events, [1.into()]);
+/// assert_eq!(done.still, [1.into(), 2.into()]); // the model has that name too, and models stay
+/// assert!(done.unerased.is_none());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Shredding {
+    /// The events whose bodies went, in order.
+    pub events: Vec<Position>,
+    /// Lines in which a name that was to go still stands, as part of something that stays; at most the first thousand.
+    pub still: Vec<Position>,
+    /// Why the store's files still hold what was shredded, if they do: [`Ledger::erase`] goes on from there.
+    pub unerased: Option<Error>,
+}
+
+/// One event on its way out.
+struct Going {
+    event: Event,
+    position: Position,
+    leaf: Hash,
+    keeps: String,
+}
+
+impl Ledger {
+    /// Shreds events: their bodies go from the log, the projections and the store's files. Their positions, leaf hashes
+    /// and numbers stay, so proofs hold, and totals are what they were; by project, conversation and label they move to
+    /// none.
+    ///
+    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there,
+    /// the next import tells its new calls by their names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an event that is not there, [`Error::Invalid`] when it holds nothing that can go, and the
+    /// store's own. Then nothing is written.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).project("acme"), now)?;
+    /// let (root, proof) = (ledger.root()?, ledger.sight()?.prove_inclusion(1.into(), None)?);
+    /// ledger.shred(&Shred::because("the customer asked").project("acme"), now)?;
+    /// let table = ledger.report(&Report::by(ReportKey::Project))?;
+    /// assert_eq!((table.rows[0].keys[0].as_deref(), table.total.tokens.total()), (None, 120));
+    /// assert!(proof.verify(&ledger.sight()?.leaf(1.into())?, &root).is_ok()); // as before
+    /// assert!(ledger.verify()?.ok);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn shred(&mut self, shred: &Shred, now: impl Into<Timestamp>) -> Result<Shredding> {
+        let now = now.into();
+        shred.validate()?;
+        let source = self.source.clone();
+        let (events, still) = self.transact(now, |appender| {
+            let plan = Plan::make(appender.view()?, shred)?;
+            let positions: Vec<Position> = plan.positions().collect();
+            for chunk in positions.chunks(CHUNK) {
+                let mut going = Vec::with_capacity(chunk.len());
+                for position in chunk {
+                    going.extend(take(appender.view()?, *position, &plan)?);
+                }
+                let mut roots: Vec<Position> = Vec::new();
+                for one in &going {
+                    roots.extend(root_of(appender.view()?, one)?);
+                }
+                roots.sort_unstable();
+                roots.dedup();
+                appender.count(&roots, true)?;
+                appender.shred(going.into_iter().map(|one| {
+                    let word = EventShredded {
+                        target: one.event.id,
+                        position: one.position,
+                        leaf: one.leaf.to_string(),
+                        reason: shred.reason.clone(),
+                        author: shred.author.clone(),
+                        keeps: Raw::parse(&one.keeps)?,
+                    };
+                    Ok((NewEvent::new(Payload::from(word), now).source(source.clone()), one.keeps))
+                }))?;
+                appender.count(&roots, false)?;
+            }
+            if !positions.is_empty() {
+                let sink = appender.sink()?;
+                if plan.has_imports() {
+                    refile(sink)?;
+                }
+                clear(sink, Space::Snapshots)?;
+            }
+            Ok((positions, still(appender.view()?, &shred.carried)?))
+        })?;
+        let unerased = if events.is_empty() { None } else { self.erase().err() };
+        Ok(Shredding { events, still, unerased })
+    }
+
+    /// The events that [`shred`](Self::shred) would shred now.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Shred, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
+    /// assert_eq!(ledger.would_shred(&Shred::because("asked").project("acme"))?, [1.into()]);
+    /// assert_eq!(ledger.head()?.position, 1.into()); // nothing was written
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn would_shred(&mut self, shred: &Shred) -> Result<Vec<Position>> {
+        shred.validate()?;
+        let sight = self.sight()?;
+        Ok(Plan::make(sight.view(), shred)?.positions().collect())
+    }
+
+    /// Makes sure that nothing of what was shredded is left in the store's files: SQLite's is written anew, which takes
+    /// as much room again and as long as copying it. [`shred`](Self::shred) does that itself; this goes on where it could not.
+    ///
+    /// # Errors
+    /// [`Error::NotErased`] when another program holds on to the old bytes, or there is no room.
+    ///
+    /// ```
+    /// # use usage_ledger::Ledger;
+    /// # let dir = tempfile::tempdir()?;
+    /// Ledger::open(dir.path().join("usage.db"))?.erase()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn erase(&mut self) -> Result<()> {
+        self.store.erase()
+    }
+}
+
+impl Sight<'_> {
+    /// The RFC 6962 leaf hash of the event at a position; of a shredded one, the hash of the line it had.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] when a stub is unreadable, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.sight()?.leaf(1.into())?, Hash::of_line(ledger.event(1)?.to_line()));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn leaf(&self, position: Position) -> Result<Hash> {
+        stored_leaf(position, &self.stored(position)?)
+    }
+
+    /// Where the `event_shredded` is that took the body of the event at a position; `None` when none did. In a sight of
+    /// the past it may be behind the end: what is gone is gone from the past too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such event, [`Error::Damaged`] when a stub is unreadable.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
+    /// assert_eq!(ledger.sight()?.shredded(1.into())?, None);
+    /// ledger.shred(&Shred::because("asked").project("acme"), now)?;
+    /// let by = ledger.sight()?.shredded(1.into())?.unwrap();
+    /// assert!(matches!(ledger.event(by)?.payload, Payload::EventShredded(word) if word.reason == "asked"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn shredded(&self, position: Position) -> Result<Option<Position>> {
+        Ok(Stub::read(position, &self.stored(position)?)?.map(|stub| stub.by))
+    }
+}
+
+/// What is to go of the event at a position.
+fn take(view: &dyn View, position: Position, plan: &Plan) -> Result<Option<Going>> {
+    let line = view.expect_line(position)?;
+    let leaf = stored_leaf(position, &line)?;
+    if leaf != leaf_at(view, position)? {
+        // A line that was tampered with is evidence.
+        return Err(Error::damaged(position, "the line does not have the hash that the tree keeps of it"));
+    }
+    let event = Event::from_line(position, &line)?;
+    Ok(plan.kept(position, &event).map(|kept| Going { keeps: kept.to_line(), event, position, leaf }))
+}
+
+/// The record whose counting depends on an event.
+fn root_of(view: &dyn View, going: &Going) -> Result<Option<Position>> {
+    match going.event.payload {
+        Payload::TokensRecorded(_) => Ok(Some(going.position)),
+        Payload::TokensAmended(_) => root(view, &going.event, Position::new(u64::MAX)),
+        _ => Ok(None),
+    }
+}
+
+/// The lines that hold one of the names.
+fn still(view: &dyn View, carried: &[Carried]) -> Result<Vec<Position>> {
+    let names: Vec<String> = carried.iter().map(Carried::written).collect();
+    let mut found = Vec::new();
+    if !names.is_empty() {
+        view.rows(Position::START.next(), &mut |position, row| {
+            if names.iter().any(|name| row.body.contains(name.as_str())) {
+                found.push(position);
+            }
+            if found.len() < STILL { GO_ON } else { STOP }
+        })?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,49 @@
+//! Holds stubs against the events that name them, and the other way round.
+
+use std::collections::BTreeMap;
+
+use super::Findings;
+use super::lines::{Seen, StubRow};
+use crate::error::Result;
+use crate::event::{Event, EventShredded, Payload, Position, Stub};
+
+/// A body may be gone only where the last `event_shredded` of its position says so, and just as it says.
+pub(super) fn check(seen: &Seen, findings: &mut Findings) -> Result<()> {
+    let mut words: BTreeMap<Position, Vec<(Position, EventShredded)>> = BTreeMap::new();
+    for (by, line) in seen.others.iter().filter(|(_, line)| line.contains("\"event_shredded\"")) {
+        if let Payload::EventShredded(word) = Event::from_line(*by, line)?.payload {
+            words.entry(word.position).or_default().push((*by, word));
+        }
+    }
+    for row in &seen.stubs {
+        match words.remove(&row.position) {
+            Some(words) => compare(row, &words, findings)?,
+            None => findings.add(row.position, "its body is gone, and no event_shredded says why"),
+        }
+    }
+    for (position, words) in words {
+        for (by, _) in words {
+            findings.add(by, format!("it says that position {position} is shredded, whose body is there or never was"));
+        }
+    }
+    Ok(())
+}
+
+fn compare(row: &StubRow, words: &[(Position, EventShredded)], findings: &mut Findings) -> Result<()> {
+    let Some(stub) = Stub::read(row.position, &row.body)? else { return Ok(()) };
+    for (by, word) in words {
+        if word.leaf != stub.leaf {
+            findings.add(*by, format!("the leaf hash that it gives of position {} is another", row.position));
+        }
+        if word.target != row.id || *by <= row.position {
+            findings.add(*by, format!("position {} is not the event that it names", row.position));
+        }
+    }
+    if let Some((by, word)) = words.last() {
+        let told = Stub { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
+        if told.to_line() != row.body {
+            findings.add(row.position, format!("what stays of it is not what position {by} says stays"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! The price table that comes with the build: `genai-prices`, unchanged.
+//!
+//! Its rules: of a model's conditional prices the last that is active holds; a variant (batch, a service tier) replaces
+//! the prices that it names; of a price's tiers the highest that the prompt is above holds for all tokens; a class
+//! without a price of its own costs what the class it is part of does.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use chrono::{NaiveDate, NaiveTime};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::Found;
+use super::rates::Rates;
+use super::rule::{Rule, with_dashed_dates};
+use super::tariff::Tariff;
+use crate::time::{DAY, Timestamp};
+use crate::tokens::{TokenClass, Usd};
+
+const JSON: &str = include_str!("genai-prices/prices.json");
+/// Name and version of the table.
+pub(super) const NAME: &str = "genai-prices 0.2.1";
+/// When it was published.
+pub(super) const DATE: &str = "2026-10-30";
+/// Of the file to the byte.
+pub(super) const SHA256: &str = "36b2d46ee3f339666e58962d6e4d9ecb175adf2a0456ad029ea0cbafd9baf75c";
+
+/// What our catalogue's providers are called in the table, where it is not the same.
+const NAMES: [(&str, &str); 5] = [
+    ("aws-bedrock", "aws"),
+    ("azure-openai", "azure"),
+    ("google-vertex", "google"),
+    ("moonshot", "moonshotai"),
+    ("xai", "x-ai"),
+];
+
+#[derive(Debug, Deserialize)]
+struct Provider {
+    #[serde(default)]
+    fallback_model_providers: Vec<String>,
+    models: Vec<Model>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Model {
+    id: String,
+    #[serde(rename = "match")]
+    rule: Rule,
+    prices: Prices,
+    #[serde(default)]
+    price_variants: Vec<Variant>,
+}
+
+/// Prices of which the last that is active holds.
+#[derive(Debug)]
+struct Prices(Vec<Conditional>);
+
+impl<'de> Deserialize<'de> for Prices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let read = if text.starts_with('[') {
+            serde_json::from_str(text)
+        } else {
+            serde_json::from_str(text).map(|prices| vec![Conditional { constraint: None, prices }])
+        };
+        read.map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Conditional {
+    constraint: Option<Constraint>,
+    prices: PriceSet,
+}
+
+#[derive(Debug, Deserialize)]
+struct Variant {
+    when: HashMap<String, String>,
+    prices: PriceSet,
+    constraint: Option<Constraint>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Constraint {
+    Since {
+        #[serde(deserialize_with = "date")]
+        start_date: NaiveDate,
+    },
+    Daily {
+        start_time: String,
+        end_time: String,
+    },
+}
+
+/// The prices that tokens and requests have; those of images, sounds and searches are left aside.
+#[derive(Debug, Default, Deserialize)]
+struct PriceSet {
+    input_mtok: Option<Price>,
+    cache_read_mtok: Option<Price>,
+    cache_write_mtok: Option<Price>,
+    cache_write_1h_mtok: Option<Price>,
+    output_mtok: Option<Price>,
+    output_reasoning_mtok: Option<Price>,
+    requests_kcount: Option<Price>,
+}
+
+#[derive(Debug)]
+enum Price {
+    Flat(Usd),
+    Tiered(Tiered),
+}
+
+#[derive(Debug, Deserialize)]
+struct Tiered {
+    base: Usd,
+    tiers: Vec<Tier>,
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let read = if text.starts_with('{') {
+            serde_json::from_str(text).map(Self::Tiered)
+        } else {
+            serde_json::from_str(text).map(Self::Flat)
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Tier {
+    start: u64,
+    price: Usd,
+}
+
+impl Constraint {
+    fn is_active(&self, at: Timestamp) -> bool {
+        match self {
+            Self::Since { start_date } => at.to_chrono().date_naive() >= *start_date,
+            Self::Daily { start_time, end_time } => {
+                let Some((start, end)) = time_of_day(start_time).zip(time_of_day(end_time)) else { return false };
+                let now = at.millis().rem_euclid(DAY);
+                if end < start { now >= start || now < end } else { start <= now && now < end }
+            }
+        }
+    }
+}
+
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
+    <&str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Milliseconds after midnight UTC.
+fn time_of_day(text: &str) -> Option<i64> {
+    let time = NaiveTime::parse_from_str(text, "%H:%M:%SZ").ok()?;
+    Some((time - NaiveTime::MIN).num_milliseconds())
+}
+
+impl Price {
+    /// The price that holds for a prompt; `None` when the tariff cannot tell.
+    fn at(&self, tariff: Tariff<'_>) -> Option<Usd> {
+        match self {
+            Self::Flat(usd) => Some(*usd),
+            Self::Tiered(Tiered { base, tiers }) => {
+                if !tiers.iter().all(|tier| tariff.knows(tier.start)) {
+                    return None;
+                }
+                let above = tiers.iter().filter(|tier| tariff.prompt > tier.start).max_by_key(|tier| tier.start);
+                Some(above.map_or(*base, |tier| tier.price))
+            }
+        }
+    }
+}
+
+/// A provider of the table, read when it is first asked for.
+static READ: LazyLock<Mutex<HashMap<String, Option<&'static Provider>>>> = LazyLock::new(Mutex::default);
+
+fn provider(id: &str) -> Option<&'static Provider> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        id: &'a str,
+    }
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = read.get(id) {
+        return *known;
+    }
+    // Most of the table is of providers that nobody asks for: only their outlines are looked at.
+    let all: Vec<&RawValue> = serde_json::from_str(JSON).unwrap_or_default();
+    let found = all
+        .into_iter()
+        .map(RawValue::get)
+        .find(|one| serde_json::from_str::<Named<'_>>(one).is_ok_and(|named| named.id == id))
+        .and_then(|one| serde_json::from_str::<Provider>(one).ok())
+        .map(|provider| &*Box::leak(Box::new(provider)));
+    read.insert(id.to_owned(), found);
+    found
+}
+
+/// A model, and whether the provider sells it itself, at its own tariffs.
+type Sold = (&'static Model, bool);
+
+/// Models by provider and name.
+type Asked = HashMap<(String, String), Option<Sold>>;
+
+/// The models that were asked for.
+static ASKED: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
+
+/// The model of a provider that a name is of.
+fn model(provider_id: &str, name: &str) -> Option<Sold> {
+    let key = (provider_id.to_owned(), name.to_owned());
+    if let Some(known) = ASKED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return *known;
+    }
+    let found = look_up(provider_id, name);
+    ASKED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found);
+    found
+}
+
+fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
+    let id = NAMES.iter().find(|(ours, _)| *ours == provider_id).map_or(provider_id, |(_, theirs)| theirs);
+    let selected = provider(id)?;
+    let find = |name: &str| {
+        let lower = name.to_lowercase();
+        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(&lower));
+        among(selected).map(|model| (model, true)).or_else(|| {
+            let others = selected.fallback_model_providers.iter();
+            others.filter_map(|other| among(provider(other)?)).map(|model| (model, false)).next()
+        })
+    };
+    find(name).or_else(|| find(&with_dashed_dates(name)?))
+}
+
+/// The price of a model at a time, and whether it is the same all day long.
+pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
+    let Some((model, own)) = model(provider, name) else { return Found::Unknown };
+    let list = &model.prices.0;
+    let active = |one: &&Conditional| one.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at));
+    let Some(standard) = list.iter().rev().find(active).or(list.first()).map(|one| &one.prices) else {
+        return Found::Unknown;
+    };
+    let variants: Vec<&PriceSet> = match tariff.service {
+        None => Vec::new(),
+        Some(service) => model
+            .price_variants
+            .iter()
+            .filter(|variant| own && is_of(variant, service))
+            .filter(|variant| variant.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at)))
+            .map(|variant| &variant.prices)
+            .collect(),
+    };
+    // What a special tier costs is not what the ordinary one does.
+    if tariff.service.is_some() && variants.is_empty() {
+        return Found::Unknown;
+    }
+    rates(standard, &variants, tariff).map_or(Found::Finer, |rates| Found::Rates { rates, of: &model.id })
+}
+
+fn is_of(variant: &Variant, service: &str) -> bool {
+    let key = if service == "batch" { "processing" } else { "service_tier" };
+    variant.when.len() == 1 && variant.when.get(key).is_some_and(|value| value == service)
+}
+
+/// The prices of all classes; `None` when one changes at a length of prompts that the tariff cannot tell.
+fn rates(standard: &PriceSet, variants: &[&PriceSet], tariff: Tariff<'_>) -> Option<Rates> {
+    let price = |of: fn(&PriceSet) -> Option<&Price>| {
+        let stated = variants.iter().find_map(|set| of(set)).or_else(|| of(standard));
+        stated.map_or(Some(None), |price| price.at(tariff).map(Some))
+    };
+    let input = price(|set| set.input_mtok.as_ref())?;
+    let read = price(|set| set.cache_read_mtok.as_ref())?.or(input);
+    let write = price(|set| set.cache_write_mtok.as_ref())?.or(input);
+    let write_1h = price(|set| set.cache_write_1h_mtok.as_ref())?.or(write);
+    let output = price(|set| set.output_mtok.as_ref())?;
+    let reasoning = price(|set| set.output_reasoning_mtok.as_ref())?.or(output);
+    let mut rates =
+        Rates { thousand_requests: price(|set| set.requests_kcount.as_ref())?.unwrap_or_default(), ..Rates::default() };
+    for (class, usd) in [
+        (TokenClass::Input, input),
+        (TokenClass::CacheRead, read),
+        (TokenClass::CacheWrite5m, write),
+        (TokenClass::CacheWrite, write),
+        (TokenClass::CacheWrite1h, write_1h),
+        (TokenClass::Output, output),
+        (TokenClass::Reasoning, reasoning),
+    ] {
+        rates.set(class, usd);
+    }
+    Some(rates)
+}
+
+/// Whether the price of a model changes within the day.
+pub(super) fn changes_daily(provider: &str, name: &str) -> bool {
+    let daily = |constraint: &Option<Constraint>| matches!(constraint, Some(Constraint::Daily { .. }));
+    model(provider, name).is_some_and(|(model, _)| {
+        let standard = model.prices.0.iter().any(|one| daily(&one.constraint));
+        standard || model.price_variants.iter().any(|variant| daily(&variant.constraint))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_file_is_what_it_is_said_to_be() {
+        let hash: [u8; 32] = Sha256::digest(JSON).into();
+        assert_eq!(crate::audit::Hash::from_bytes(hash).to_string(), SHA256);
+        let note = include_str!("genai-prices/README.md");
+        assert!(note.contains(SHA256) && note.contains(DATE));
+    }
+
+    #[test]
+    fn every_provider_can_be_read() {
+        let all: Vec<serde_json::Value> = serde_json::from_str(JSON).unwrap();
+        for one in &all {
+            let id = one["id"].as_str().unwrap();
+            let read = provider(id).unwrap_or_else(|| panic!("{id} cannot be read"));
+            assert_eq!(read.models.len(), one["models"].as_array().unwrap().len());
+        }
+        for (ours, theirs) in NAMES {
+            assert!(provider(theirs).is_some(), "{theirs}");
+            assert!(crate::provider::CATALOGUE.iter().any(|known| known.id == ours), "{ours}");
+        }
+    }
+}

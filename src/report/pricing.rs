@@ -1,0 +1,111 @@
+//! The price of each sum of a report.
+
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::event::{Payload, TokenView};
+use crate::ledger::Sight;
+use crate::price::{Charge, Found, Prices, Tariff};
+use crate::projection::{Series, Subject, Totals, facts};
+use crate::time::Timestamp;
+use crate::view::{GO_ON, Order};
+
+impl Sight<'_> {
+    /// The prices that hold in this ledger: those that were stated, before those of the table that comes with the build.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::PriceSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_price(PriceSet::new("ollama", "", "0".parse()?, "0".parse()?)?, now)?;
+    /// let prices = ledger.sight()?.prices()?;
+    /// assert_eq!(prices.source().own, [1.into()]);
+    /// assert!(prices.rates("ollama", "qwen3", now).is_some());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn prices(&self) -> Result<Prices> {
+        let mut prices = Prices::list();
+        facts(self.view(), "price_set", &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+            if let Payload::PriceSet(stated) = &fact.event.payload {
+                prices.state(stated, fact.position);
+            }
+            GO_ON
+        })?;
+        Ok(prices)
+    }
+}
+
+/// What a sum costs.
+#[derive(Clone, Copy)]
+pub(super) enum Priced {
+    Known(Charge),
+    Unknown,
+    /// Only the records can tell.
+    Finer,
+}
+
+/// Finds prices, and remembers them: rows ask for the same again and again.
+pub(super) struct Costs<'p> {
+    prices: &'p Prices,
+    /// By provider, model and tariff, then by the quarter of an hour or the day asked for.
+    found: HashMap<String, HashMap<i64, Found>>,
+    key: String,
+}
+
+impl<'p> Costs<'p> {
+    pub fn new(prices: &'p Prices) -> Self {
+        Self { prices, found: HashMap::new(), key: String::new() }
+    }
+
+    /// Whether costs are wanted at all.
+    pub fn is_idle(&self) -> bool {
+        *self.prices == Prices::none()
+    }
+
+    /// Whether the price of a row may change within the UTC day of an instant.
+    pub fn changes_within_day(&self, series: &Series<'_>, at: Timestamp) -> bool {
+        series.model.is_some_and(|model| self.prices.changes_within_day(series.provider, model, at))
+    }
+
+    /// What a row's sum costs at an instant.
+    pub fn row(&mut self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
+        let Some(model) = series.model else { return Ok(Priced::Unknown) };
+        let tariff = series.tariff.unwrap_or_default();
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        for part in [series.provider, "\0", model, "\0", tariff] {
+            key.push_str(part);
+        }
+        let find = || self.prices.find(series.provider, model, at, Tariff::from_key(tariff));
+        let priced = if let Some(times) = self.found.get_mut(&key) {
+            charge(times.entry(at.millis()).or_insert_with(find), totals)
+        } else {
+            let found = find();
+            let priced = charge(&found, totals);
+            self.found.insert(key.clone(), HashMap::from([(at.millis(), found)]));
+            priced
+        };
+        self.key = key;
+        priced
+    }
+
+    /// What one call costs.
+    pub fn call(&self, record: &TokenView<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
+        let Some(model) = record.model.as_deref() else { return Ok(Priced::Unknown) };
+        let tariff = Tariff::of(&record.tokens, &record.labels);
+        charge(&self.prices.find(&record.provider, model, at, tariff), totals)
+    }
+}
+
+fn charge(found: &Found, totals: &Totals) -> Result<Priced> {
+    Ok(match found {
+        Found::Rates { rates, .. } => {
+            rates.charge(totals.counts(), totals.requests)?.map_or(Priced::Unknown, Priced::Known)
+        }
+        Found::Unknown => Priced::Unknown,
+        Found::Finer => Priced::Finer,
+    })
+}
