@@ -98,7 +98,8 @@ pub(in crate::import) fn call(dialect: Dialect, place: &Place, json: &str) -> Re
     if counts.tokens.total().map_err(unknown)? == 0 {
         return Err("unknown usage: all counts of an answer are 0".to_owned());
     }
-    let labels = if place.aside { BTreeMap::from([("sidechain".to_owned(), "true".to_owned())]) } else { BTreeMap::new() };
+    let labels =
+        if place.aside { BTreeMap::from([("sidechain".to_owned(), "true".to_owned())]) } else { BTreeMap::new() };
     let record = TokenRecord {
         provider: dialect.provider.into(),
         account: None,
@@ -111,6 +112,7 @@ pub(in crate::import) fn call(dialect: Dialect, place: &Place, json: &str) -> Re
         cost: counts.cost,
         duration_ms: None,
         keys: vec![key(place.session.as_deref(), id)],
+        key_ids: Vec::new(),
         normaliser: Some(counts.normaliser.into()),
         quality: counts.quality,
         residual: counts.residual,

@@ -47,8 +47,7 @@ struct Table {
     second: bool,
 }
 
-const TABLES: [Table; 2] =
-    [Table { name: "message", second: false }, Table { name: "session_message", second: true }];
+const TABLES: [Table; 2] = [Table { name: "message", second: false }, Table { name: "session_message", second: true }];
 
 /// What a session's row tells.
 struct Session {
@@ -125,7 +124,8 @@ fn rows(
     mark: &mut Mark,
     document: &mut Document,
 ) -> rusqlite::Result<()> {
-    let last: i64 = database.query_row(&format!("SELECT ifnull(max(rowid), 0) FROM {}", table.name), [], |row| row.get(0))?;
+    let last: i64 =
+        database.query_row(&format!("SELECT ifnull(max(rowid), 0) FROM {}", table.name), [], |row| row.get(0))?;
     if last < mark.row {
         // Rows were deleted, and numbers may have been given anew.
         *mark = Mark::default();

@@ -136,7 +136,7 @@ impl<'a> Message<'a> {
         let mut keys = vec![known.id.to_owned()];
         keys.extend(same.map(|completed| likeness(created, completed, model.as_deref(), &counts.tokens)));
         let record = TokenRecord {
-            provider,
+            provider: provider.into(),
             account: None,
             model,
             agent: Some(AGENT.to_owned()),
@@ -147,6 +147,7 @@ impl<'a> Message<'a> {
             cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost != Usd::default()),
             duration_ms: None,
             keys,
+            key_ids: Vec::new(),
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
@@ -159,8 +160,7 @@ impl<'a> Message<'a> {
 /// The counts. Older clients took them over as their SDK had them; of Google's it has reasoning beside the output.
 fn counts(tokens: &str, second: bool, provider: Option<&str>) -> crate::Result<Normalised> {
     let beside = second || matches!(provider, Some("google" | "google-vertex"));
-    let counts =
-        if beside { normalise::opencode_beside(tokens)? } else { normalise::usage(Format::Opencode, tokens)? };
+    let counts = if beside { normalise::opencode_beside(tokens)? } else { normalise::usage(Format::Opencode, tokens)? };
     counts.tokens.validate()?;
     Ok(counts)
 }

@@ -107,9 +107,9 @@ fn is_file_of_message(path: &Path) -> bool {
 }
 
 fn is_database(name: &str) -> bool {
-    name.strip_prefix("opencode").and_then(|rest| rest.strip_suffix(".db")).is_some_and(|channel| {
-        channel.is_empty() || channel.starts_with('-')
-    })
+    name.strip_prefix("opencode")
+        .and_then(|rest| rest.strip_suffix(".db"))
+        .is_some_and(|channel| channel.is_empty() || channel.starts_with('-'))
 }
 
 #[cfg(test)]

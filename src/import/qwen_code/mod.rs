@@ -192,6 +192,7 @@ impl Parser {
             model: text(line.model.as_deref()),
             agent: Some(AGENT.to_owned()),
             keys: vec![key(session.as_deref(), id)],
+            key_ids: Vec::new(),
             conversation: session,
             project: text(line.cwd.as_deref()),
             labels: BTreeMap::new(),
