@@ -10,6 +10,7 @@ mod jsonl;
 pub mod koan;
 mod merge;
 mod opencode;
+mod packed;
 mod paths;
 mod provider;
 mod qwen_code;

@@ -1,7 +1,6 @@
 //! Reads one file line by line with memory of one line.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 
 use memchr::memchr;
 use serde::de::IgnoredAny;
@@ -9,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::discover::LogFile;
 use super::merge::Sighting;
+use super::packed::{is_packed, open};
 use super::source::{Form, LineParser, Source};
 use crate::event::{ImportedFile, NewEvent, SkippedLine};
 use crate::time::{Timestamp, Zone};
@@ -60,12 +60,16 @@ pub(super) fn read(
         return super::document::read(source, zone, file, known, emit);
     }
     let name = file.path.to_string_lossy().into_owned();
-    let result = File::open(&file.path).and_then(|handle| {
+    let result = open(&file.path).and_then(|handle| {
         let mut reading = Reading::new(source, zone, file, name.clone(), handle);
         if let Some(known) = known.filter(|_| source.resumes()) {
             reading.resume(known)?;
         }
-        reading.rest(emit)
+        let read = reading.rest(emit);
+        if read.is_err() {
+            emit(reading.broken_off());
+        }
+        read
     });
     if let Err(error) = result {
         let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read: {error}") };
@@ -78,7 +82,7 @@ struct Reading<'a> {
     zone: Zone,
     file: &'a LogFile,
     name: String,
-    handle: File,
+    handle: Box<dyn Read>,
     parser: Box<dyn LineParser>,
     hash: Xxh3,
     /// Bytes hashed, all of them whole lines.
@@ -92,7 +96,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, name: String, handle: File) -> Self {
+    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, name: String, handle: Box<dyn Read>) -> Self {
         Self {
             parser: source.parser_in(&file.path, None, zone),
             source,
@@ -128,10 +132,10 @@ impl<'a> Reading<'a> {
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
-            self.chunk.progress = known.offset;
+            self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
         } else {
             self.hash = Xxh3::new();
-            self.handle.seek(SeekFrom::Start(0))?;
+            self.handle = open(&self.file.path)?;
         }
         Ok(())
     }
@@ -160,7 +164,11 @@ impl<'a> Reading<'a> {
             }
         }
         self.last_line();
-        emit(self.cut());
+        let mut last = self.cut();
+        if is_packed(&self.file.path) {
+            last.progress = self.file.size;
+        }
+        emit(last);
         Ok(())
     }
 
@@ -246,13 +254,24 @@ impl<'a> Reading<'a> {
         self.filled = 0;
     }
 
+    /// What was read before the file refused to be read further. A later import tries again, changed or not.
+    fn broken_off(&mut self) -> Chunk {
+        let mut chunk = self.cut();
+        if let Some(state) = &mut chunk.state {
+            state.modified = 0;
+        }
+        chunk
+    }
+
     /// What was read since the last cut.
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.found = self.parser.take().into_iter().map(Sighting::from).collect();
         chunk.observed = self.parser.take_observed();
         chunk.bytes = self.offset - self.emitted;
-        chunk.progress += chunk.bytes;
+        if !is_packed(&self.file.path) {
+            chunk.progress += chunk.bytes;
+        }
         self.emitted = self.offset;
         chunk.state = Some(ImportedFile {
             path: self.name.clone(),

@@ -1,4 +1,5 @@
-//! Codex: `~/.codex/sessions/**/rollout-*.jsonl` and `~/.codex/archived_sessions/**`.
+//! Codex: `~/.codex/sessions/**/rollout-*.jsonl`, `~/.codex/archived_sessions/**`, and either compressed, which
+//! clients since 0.137 do to cold ones (`*.jsonl.zst`). `CODEX_HOME` moves the home.
 //!
 //! Known: the rollouts of clients 0.3x to 0.169 (checked against a real 0.169.0 and what its server answered). A
 //! `token_count` event shows the thread's counter: the total so far and what the last call used. It is shown again
@@ -60,7 +61,7 @@ impl Source for Codex {
     }
 
     fn wants(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension == "jsonl")
+        log_name(path).is_some()
     }
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
@@ -69,9 +70,15 @@ impl Source for Codex {
     }
 }
 
+/// A log's name without its extensions. The client compresses what nobody wrote to for a week.
+fn log_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    name.strip_suffix(".zst").unwrap_or(&name).strip_suffix(".jsonl").map(str::to_owned)
+}
+
 /// The thread's id as the file name has it, `rollout-<time>-<id>.jsonl`; of a file named otherwise, its name.
 fn name_of(path: &Path) -> String {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = log_name(path).unwrap_or_default();
     let id = name.len().checked_sub(36).and_then(|at| name.get(at..)).filter(|id| uuid::Uuid::parse_str(id).is_ok());
     id.unwrap_or(&name).to_owned()
 }

@@ -362,3 +362,26 @@ fn a_real_client_s_rollouts_agree_with_the_server() {
     assert_eq!(sums.len(), 5);
     assert_eq!(sums, truth);
 }
+
+#[test]
+fn a_log_is_known_by_its_name_compressed_or_not() {
+    let id = "0196b1a0-0000-7000-8000-000000000001";
+    for name in [FILE.to_owned(), format!("{FILE}.zst"), "/x/thread.jsonl".to_owned()] {
+        assert!(Codex.wants(Path::new(&name)), "{name}");
+    }
+    for name in ["/x/history.json", "/x/rollout.zst", "/x/rollout.jsonl.zst.tmp", "/x/.jsonl.lock"] {
+        assert!(!Codex.wants(Path::new(name)), "{name}");
+    }
+    assert_eq!(name_of(Path::new(FILE)), id);
+    assert_eq!(name_of(Path::new(&format!("{FILE}.zst"))), id);
+    assert_eq!(name_of(Path::new("/x/thread.jsonl.zst")), "thread");
+}
+
+#[test]
+fn sessions_and_archives_are_read_wherever_the_home_is() {
+    let home = |place: &str| [Path::new(place).join("sessions"), Path::new(place).join("archived_sessions")];
+    assert_eq!(Codex.roots(Path::new("/h")), home("/h/.codex"));
+    let variable = |name: &str| (name == "CODEX_HOME").then(|| "/c".to_owned());
+    assert_eq!(Codex.configured(&variable), home("/c"));
+    assert!(Codex.configured(&|_: &str| None).is_empty());
+}
