@@ -42,6 +42,20 @@ fn archived(file: &Path) -> PathBuf {
     Path::new(".codex/archived_sessions").join(file.file_name().unwrap())
 }
 
+fn compressed(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".zst");
+    name.into()
+}
+
+/// What stands in a file of this name.
+fn bytes(file: &Path, text: &[u8]) -> Vec<u8> {
+    if file.extension().is_some_and(|extension| extension == "zst") {
+        return zstd::encode_all(text, 1).unwrap();
+    }
+    text.to_owned()
+}
+
 #[test]
 fn files_in_any_order() {
     each(12, |what, mut live, mut rng| {
@@ -100,7 +114,7 @@ fn files_that_are_moved_rewritten_cut_and_deleted() {
             // What becomes of a file that stands there already.
             let (origin, place) = there[rng.index(there.len())].clone();
             let whole = live.text(&origin);
-            match rng.between(0, 5) {
+            match rng.between(0, 6) {
                 0 if is_codex(&origin) && origin == place => {
                     live.remove(&place);
                     live.put(&archived(&origin), &whole);
@@ -112,21 +126,27 @@ fn files_that_are_moved_rewritten_cut_and_deleted() {
                     live.remove(&place);
                     there.retain(|(known, _)| *known != origin);
                 }
-                2 => live.put(&place, &whole[..rng.index(whole.len() + 1)]),
+                2 => live.put(&place, &bytes(&place, &whole[..rng.index(whole.len() + 1)])),
                 // Another log of the same agent and size in its place.
                 3 => {
                     let other = live.truth.files[rng.index(live.truth.files.len())].clone();
                     let mut text = live.text(&other);
                     text.resize(whole.len(), b' ');
                     if is_codex(&other) == is_codex(&origin) && is_codex(&origin) {
-                        live.put(&place, &text);
+                        live.put(&place, &bytes(&place, &text));
                     }
                 }
                 4 => live.touch(&place),
+                // Until the import below both stand there.
+                5 if is_codex(&origin) && origin == place => {
+                    live.put(&compressed(&origin), &bytes(&compressed(&origin), &whole));
+                    there.retain(|(known, _)| *known != origin);
+                    there.push((origin.clone(), compressed(&origin)));
+                }
                 _ => {}
             }
             live.import();
-            live.put(&place, &whole);
+            live.put(&place, &bytes(&place, &whole));
             if !there.iter().any(|(_, known)| *known == place) {
                 live.import();
                 live.remove(&place);
