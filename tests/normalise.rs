@@ -165,6 +165,33 @@ fn each_api_is_read_by_its_own_habits() {
                 "reasoning_output_tokens":78,"total_tokens":13736}"#,
             "2088 10829 - - 600 141 78",
         ),
+        // Gemini CLI: Gemini's habits, tools' input on top.
+        (
+            "gemini-cli",
+            r#"{"input":15040,"output":110,"cached":5827,"thoughts":221,"tool":30,"total":15401}"#,
+            "9243 5827 - - - 110 221",
+        ),
+        // Qwen Code: reasoning inside the candidates, and the same in the older client's words.
+        (
+            "qwen-code",
+            r#"{"promptTokenCount":100,"candidatesTokenCount":50,"cachedContentTokenCount":40,"thoughtsTokenCount":20,"totalTokenCount":150}"#,
+            "60 40 - - - 30 20",
+        ),
+        (
+            "qwen-code",
+            r#"{"input":100,"output":50,"cached":40,"thoughts":20,"tool":0,"total":150}"#,
+            "60 40 - - - 30 20",
+        ),
+        // OpenCode: all beside each other where a total is stated; what is larger than the output is not in it.
+        (
+            "opencode",
+            r#"{"total":15767,"input":868,"output":185,"reasoning":43,"cache":{"write":0,"read":14671}}"#,
+            "868 14671 - - 0 185 43",
+        ),
+        ("opencode", r#"{"input":10,"output":5,"reasoning":0,"cache":{"read":7,"write":3}}"#, "10 7 - - 3 5 0"),
+        ("opencode", r#"{"input":10,"output":5,"reasoning":9}"#, "10 - - - - 5 9"),
+        // A total that leaves the cache out says nothing of it.
+        ("opencode", r#"{"total":15,"input":10,"output":5,"cache":{"read":7,"write":3}}"#, "10 7 - - 3 5 -"),
     ];
     for (format, json, expected) in cases {
         let normalised = read(format, json);
@@ -189,6 +216,20 @@ fn another_reading_is_taken_only_when_the_total_demands_it_and_never_silently() 
             r#"{"prompt_tokens":10,"completion_tokens":30,"total_tokens":40,"completion_tokens_details":{"reasoning_tokens":20}}"#,
             "10 - - - - 10 20",
             "took reasoning as inside `completion_tokens`",
+        ),
+        // Gemini itself behind Qwen Code.
+        (
+            "qwen-code",
+            r#"{"promptTokenCount":100,"candidatesTokenCount":50,"thoughtsTokenCount":20,"totalTokenCount":170}"#,
+            "100 - - - - 50 20",
+            "took reasoning as outside `candidatesTokenCount`",
+        ),
+        // An older OpenCode.
+        (
+            "opencode",
+            r#"{"input":10,"output":50,"reasoning":20}"#,
+            "10 - - - - 30 20",
+            "took reasoning as inside `output`",
         ),
         // Cache beside the input behind an OpenAI-shaped door.
         (
@@ -295,6 +336,9 @@ fn what_cannot_be_true_is_refused_with_names_and_values() {
         ("ollama", r#"{"prompt_eval_count":1,"prompt_eval_cached_count":2}"#, "`prompt_eval_cached_count` 2 is more"),
         ("codex", r#"{"input_tokens":-3,"output_tokens":1}"#, "`input_tokens` is -3: a token count is a whole number"),
         ("anthropic", r#"{"input_tokens":1.5}"#, "`input_tokens` is 1.5"),
+        ("gemini-cli", r#"{"input":1,"cached":2,"output":1}"#, "`cached` 2 is more than `input` 1"),
+        ("qwen-code", r#"{"totalTokenCount":9}"#, "has a total of 9 and neither `promptTokenCount`"),
+        ("opencode", r#"{"input":1,"cache":{"read":"2"}}"#, "`cache.read` is the string"),
         ("gemini", r#"{"promptTokenCount":"12"}"#, "`promptTokenCount` is the string \"12\""),
         ("bedrock", r#"{"inputTokens":9007199254740992}"#, "`inputTokens` is 9007199254740992"),
         ("mistral", r#"{"prompt_tokens":1,"num_cached_tokens":1e99}"#, "`num_cached_tokens` is 1e99"),
