@@ -1,4 +1,5 @@
-//! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`.
+//! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`, the same below
+//! `~/.config/claude` (`XDG_CONFIG_HOME`), and in the directories that `CLAUDE_CONFIG_DIR` lists.
 //!
 //! Known: the logs of clients 1.0 to 2.1 (checked against a real 2.1.197 and what its server answered), and the
 //! `costUSD` of those before 1.0.9. A call is a line whose top level says `"type":"assistant"` (or, in older exports,
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::jsonl;
+use super::paths::listed;
 use super::source::{Found, LineParser, Source};
 use crate::event::{Raw, TokenRecord};
 use crate::normalise::{self, Format, Normalised};
@@ -55,13 +57,9 @@ impl Source for ClaudeCode {
     }
 
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let listed = variable("CLAUDE_CONFIG_DIR").unwrap_or_default();
-        listed
-            .split(',')
-            .map(str::trim)
-            .filter(|dir| !dir.is_empty())
-            .map(|dir| Path::new(dir).join("projects"))
-            .collect()
+        let config = variable("XDG_CONFIG_HOME").map(|dir| Path::new(&dir).join("claude"));
+        let homes = listed(variable, "CLAUDE_CONFIG_DIR").into_iter().chain(config);
+        homes.map(|home| home.join("projects")).collect()
     }
 
     fn wants(&self, path: &Path) -> bool {

@@ -202,6 +202,8 @@ fn logs_are_looked_for_where_clients_put_them() {
         |value: &str| ClaudeCode.configured(&|name| (name == "CLAUDE_CONFIG_DIR").then(|| value.to_owned()));
     assert_eq!(configured("/a, /b,"), [Path::new("/a/projects"), Path::new("/b/projects")]);
     assert!(configured("").is_empty());
+    let moved = |name: &str| (name == "XDG_CONFIG_HOME").then(|| "/x".to_owned());
+    assert_eq!(ClaudeCode.configured(&moved), [Path::new("/x/claude/projects")]);
     assert_eq!(ClaudeCode.roots(Path::new("/h"))[0], Path::new("/h/.claude/projects"));
     assert!(ClaudeCode.wants(Path::new("a/agent-1.jsonl")));
     assert!(!ClaudeCode.wants(Path::new("a/agent-1.meta.json")));

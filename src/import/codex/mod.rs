@@ -27,6 +27,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::jsonl;
+use super::paths::listed;
 use super::source::{Found, LineParser, Source};
 use crate::event::NewEvent;
 use crate::time::Timestamp;
@@ -56,8 +57,11 @@ impl Source for Codex {
     }
 
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let home = variable("CODEX_HOME").unwrap_or_default();
-        if home.trim().is_empty() { Vec::new() } else { rollouts(Path::new(home.trim())) }
+        // One home to the client, whatever its name; several to those who keep several.
+        let whole = variable("CODEX_HOME").map(|home| PathBuf::from(home.trim()));
+        let several = listed(variable, "CODEX_HOME");
+        let homes = whole.filter(|home| !several.contains(home)).into_iter().chain(several.clone());
+        homes.flat_map(|home| rollouts(&home)).collect()
     }
 
     fn wants(&self, path: &Path) -> bool {

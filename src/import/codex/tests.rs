@@ -383,5 +383,7 @@ fn sessions_and_archives_are_read_wherever_the_home_is() {
     assert_eq!(Codex.roots(Path::new("/h")), home("/h/.codex"));
     let variable = |name: &str| (name == "CODEX_HOME").then(|| "/c".to_owned());
     assert_eq!(Codex.configured(&variable), home("/c"));
+    let several = |name: &str| (name == "CODEX_HOME").then(|| "/c,/d".to_owned());
+    assert_eq!(Codex.configured(&several), [home("/c,/d"), home("/c"), home("/d")].concat());
     assert!(Codex.configured(&|_: &str| None).is_empty());
 }

@@ -1,4 +1,4 @@
-//! OpenCode: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` of other channels) and the
+//! `OpenCode`: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` of other channels) and the
 //! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` moves them, `OPENCODE_DB` names
 //! the database, `OPENCODE_DATA_DIR` further directories.
 //!
@@ -27,7 +27,7 @@ use super::source::{Form, Source};
 use crate::time::{Timestamp, Zone};
 use message::{Known, Message, made_at};
 
-/// The importer of OpenCode's database and files.
+/// The importer of `OpenCode`'s database and files.
 pub(crate) struct Opencode;
 
 const AGENT: &str = "opencode";
@@ -44,18 +44,21 @@ impl Source for Opencode {
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
         let mut roots = listed(variable, "OPENCODE_DATA_DIR");
         roots.extend(data_configured(variable, AGENT));
-        // A name alone is one beside the database that is usual.
-        if let Some(database) = variable("OPENCODE_DB").map(PathBuf::from) {
-            let beside = roots.iter().map(|root| root.join(&database)).collect::<Vec<_>>();
-            roots.extend(beside);
-            roots.extend(database.is_absolute().then_some(database));
+        let Some(database) = variable("OPENCODE_DB").map(PathBuf::from) else { return roots };
+        if database.is_absolute() {
+            roots.push(database);
+            return roots;
         }
+        // A name alone is one beside the database that is usual.
+        let home = variable("HOME").or_else(|| variable("USERPROFILE"));
+        let places = home.iter().flat_map(|home| data(Path::new(home), AGENT)).chain(roots.clone());
+        let named = places.map(|place| place.join(&database)).collect::<Vec<_>>();
+        roots.extend(named);
         roots
     }
 
     fn wants(&self, path: &Path) -> bool {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if is_file_of_message(path) { name.ends_with(".json") } else { is_database(name) }
+        is_file_of_message(path) || above(path, 0).is_some_and(is_database)
     }
 
     /// Beside the messages lie as many parts, and whole checkouts.
@@ -103,7 +106,8 @@ impl Source for Opencode {
 }
 
 fn is_file_of_message(path: &Path) -> bool {
-    above(path, 2) == Some("message") && above(path, 3) == Some("storage")
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    is_json && above(path, 2) == Some("message") && above(path, 3) == Some("storage")
 }
 
 fn is_database(name: &str) -> bool {

@@ -7,7 +7,7 @@
 //! type `system` repeat the counts for the client's own statistics and count nothing; what the client asks beside the
 //! conversation (titles, summaries) stands only there, and is not counted.
 //!
-//! `promptTokenCount` includes what was cached. Thoughts are inside `candidatesTokenCount` where the API is OpenAI's
+//! `promptTokenCount` includes what was cached. Thoughts are inside `candidatesTokenCount` where the API is `OpenAI`'s
 //! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
 //!
 //! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
