@@ -60,7 +60,10 @@ impl Source for Codex {
         // One home to the client, whatever its name; several to those who keep several.
         let whole = variable("CODEX_HOME").map(|home| PathBuf::from(home.trim()));
         let several = listed(variable, "CODEX_HOME");
-        let homes = whole.filter(|home| !several.contains(home)).into_iter().chain(several.clone());
+        let homes = whole
+            .filter(|home| !home.as_os_str().is_empty() && !several.contains(home))
+            .into_iter()
+            .chain(several.clone());
         homes.flat_map(|home| rollouts(&home)).collect()
     }
 
