@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::message::{Known, Message};
+use super::steps;
 use crate::import::document::Document;
 use crate::time::Timestamp;
 
@@ -142,6 +143,7 @@ fn rows(
     let values = values.into_iter().chain(mark.open.drain(..).map(Value::Text)).collect::<Vec<_>>();
     let seen = std::mem::take(&mut mark.recent);
     let mut recent = Vec::new();
+    let has_parts = !table.second && columns(database, "part").is_ok_and(|columns| !columns.is_empty());
     let mut statement = database.prepare(&query)?;
     let mut rows = statement.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
@@ -159,14 +161,17 @@ fn rows(
         if seen.contains(&hash) || !may_matter {
             continue;
         }
+        let steps = if has_parts { steps::in_database(database, &id) } else { Ok(Vec::new()) };
         let known = Known {
             id: &id,
             session: Some(&session),
             directory: sessions.get(&session).and_then(|session| session.directory.as_deref()),
             created: whole(row, 3)?,
             second: table.second,
+            steps: steps.as_deref().unwrap_or_default(),
         };
-        match Message::parse(data).and_then(|message| answer(&message, known)) {
+        let told = Message::parse(data).and_then(|message| answer(&message, known));
+        match steps.as_ref().map_err(Clone::clone).and(told) {
             Ok(Some(Told::Call(found))) => document.found.push(*found),
             Ok(Some(Told::UnderWay)) => mark.open.push(id),
             Ok(None) => {}

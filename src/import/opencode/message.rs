@@ -9,13 +9,13 @@ use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::AGENT;
-use crate::event::{Raw, TokenRecord};
+use crate::event::{Quality, Raw, TokenRecord};
 use crate::import::jsonl;
 use crate::import::provider::named;
 use crate::import::source::Found;
 use crate::normalise::{self, Format, Normalised};
 use crate::time::Timestamp;
-use crate::tokens::{Tokens, Usd};
+use crate::tokens::{TokenClass, Tokens, Usd};
 
 /// What of a message matters here.
 #[derive(Default, Deserialize)]
@@ -50,6 +50,8 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     finish: Option<Cow<'a, str>>,
     error: Option<IgnoredAny>,
+    /// Where the first clients kept all of this.
+    metadata: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,6 +87,8 @@ pub(super) struct Known<'a> {
     pub created: Option<i64>,
     /// Whether the second generation of the client wrote it.
     pub second: bool,
+    /// The counts of each of its steps, as far as they are written down.
+    pub steps: &'a [String],
 }
 
 impl<'a> Message<'a> {
@@ -95,6 +99,11 @@ impl<'a> Message<'a> {
     /// When it was begun, in milliseconds since the epoch.
     pub fn created(&self) -> Option<i64> {
         self.time.created.as_ref().and_then(millis)
+    }
+
+    /// Whether it is of a time when its counts stood elsewhere.
+    pub fn is_of_the_first_clients(&self) -> bool {
+        self.metadata.is_some() && self.tokens.is_none()
     }
 
     /// Whether more will be told of it.
@@ -113,7 +122,7 @@ impl<'a> Message<'a> {
         }
         let provider = provider.as_deref().and_then(named);
         let counts = match self.tokens {
-            Some(tokens) => Some(counts(tokens.get(), known.second, provider.as_deref()).map_err(unknown)?),
+            Some(tokens) => Some(self::counts(tokens.get(), known, provider.as_deref()).map_err(unknown)?),
             None => None,
         };
         let Some(counts) = counts.filter(|counts| counts.tokens.total().is_ok_and(|total| total > 0)) else {
@@ -157,12 +166,38 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The counts. Older clients took them over as their SDK had them; of Google's it has reasoning beside the output.
-fn counts(tokens: &str, second: bool, provider: Option<&str>) -> crate::Result<Normalised> {
-    let beside = second || matches!(provider, Some("google" | "google-vertex"));
-    let counts = if beside { normalise::opencode_beside(tokens)? } else { normalise::usage(Format::Opencode, tokens)? };
+/// The counts of all steps. Older clients took them over as their SDK had them; of Google's it has reasoning beside the
+/// output.
+fn counts(tokens: &str, known: Known<'_>, provider: Option<&str>) -> crate::Result<Normalised> {
+    let beside = known.second || matches!(provider, Some("google" | "google-vertex"));
+    let read = |tokens: &str| {
+        if beside { normalise::opencode_beside(tokens) } else { normalise::usage(Format::Opencode, tokens) }
+    };
+    let mut counts = read(tokens)?;
+    if known.steps.len() > 1 {
+        let mut all = Tokens::default();
+        for step in known.steps {
+            all = sum(all, read(step)?.tokens)?;
+        }
+        let note = format!("the sum of {} steps, of which the message states the last", known.steps.len());
+        counts.residual = Some(counts.residual.map_or_else(|| note.clone(), |residual| format!("{residual}; {note}")));
+        counts.quality = Quality::Derived;
+        counts.tokens = all;
+    }
     counts.tokens.validate()?;
     Ok(counts)
+}
+
+/// The sum; what neither states stays unknown.
+fn sum(one: Tokens, other: Tokens) -> crate::Result<Tokens> {
+    let mut all = Tokens::default();
+    for class in TokenClass::ALL {
+        let stated = [one.get(class), other.get(class)];
+        let count = stated.iter().flatten().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        let count = count.ok_or_else(|| crate::Error::invalid("the steps of the message overflow"))?;
+        all.set(class, stated.iter().any(Option::is_some).then_some(count));
+    }
+    Ok(all)
 }
 
 /// A second name of a call, for a forked session copies messages under new ids. No two calls begin and end in the

@@ -2,12 +2,14 @@
 //! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` moves them, `OPENCODE_DB` names
 //! the database, `OPENCODE_DATA_DIR` further directories.
 //!
-//! Known: the files of clients since 0.6, the table `message` of those since 1.2 (checked against a real 1.18.33 and
-//! what its server answered), and the table `session_message` that the second generation writes. An answer is a
-//! message of role `assistant`; a newer client takes the files over into its database under the same ids, so both are
-//! one call. A forked session copies messages under new ids with their times and counts, by which they are known. What
-//! the client asks for titles is nowhere in it.
+//! Known: the files of the clients of 2025 but the first (`project/<project>/storage/session/message/…` before 0.6), the
+//! table `message` of those since 1.2 (checked against a real 1.18.33 and what its server answered), and the table
+//! `session_message` that the second generation writes. An answer is a message of role `assistant`; a newer client
+//! takes the files over into its database under the same ids, so both are one call. A forked session copies messages
+//! under new ids with their times and counts, by which they are known. What the client asks for titles is nowhere in
+//! it.
 //!
+//! A message states the tokens of its last step; of one that has several, its parts tell, and the sum counts.
 //! `input` excludes what was cached. `output` excludes `reasoning` where a `total` is stated; before that it included
 //! it, but for Google's models, and such a record is marked as derived. A cost of 0 is that of a model without a known
 //! price, or of a subscription: no cost is told then. An answer without counts is under way, failed, or was broken
@@ -18,6 +20,7 @@
 
 mod database;
 mod message;
+mod steps;
 
 use std::path::{Path, PathBuf};
 
@@ -63,10 +66,8 @@ impl Source for Opencode {
 
     /// Beside the messages lie as many parts, and whole checkouts.
     fn enters(&self, directory: &Path) -> bool {
-        let is_storage = above(directory, 0) == Some("storage");
-        is_storage || above(directory, 1) == Some("storage") && above(directory, 0) == Some("message") || {
-            above(directory, 2) == Some("storage") && above(directory, 1) == Some("message")
-        }
+        let is = |levels, names: &[&str]| above(directory, levels).is_some_and(|name| names.contains(&name));
+        is(0, &["storage", "project", "session", "message"]) || is(1, &["project", "message"])
     }
 
     fn form(&self, path: &Path) -> Form {
@@ -81,10 +82,14 @@ impl Source for Opencode {
             Some(_) => return Ok(document),
             None => return Err("unknown shape: a message without a role".to_owned()),
         }
+        if message.is_of_the_first_clients() {
+            return Err("unknown shape: a message of the first clients".to_owned());
+        }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let id = message.id.as_deref().unwrap_or(stem);
         let session = message.session.as_deref().or_else(|| above(path, 1));
-        let known = Known { id, session, ..Known::default() };
+        let steps = steps::in_files(path)?;
+        let known = Known { id, session, steps: &steps, ..Known::default() };
         document.found.extend(message.call(known)?);
         document.conversation = session.map(str::to_owned);
         // A copy's time is that of what it was copied from; its session is not that old.
@@ -105,9 +110,10 @@ impl Source for Opencode {
     }
 }
 
+/// Older clients kept messages in a directory of the project's, below that of its sessions.
 fn is_file_of_message(path: &Path) -> bool {
     let is_json = path.extension().is_some_and(|extension| extension == "json");
-    is_json && above(path, 2) == Some("message") && above(path, 3) == Some("storage")
+    is_json && above(path, 2) == Some("message") && matches!(above(path, 3), Some("storage" | "session"))
 }
 
 fn is_database(name: &str) -> bool {

@@ -52,6 +52,7 @@ impl Home {
             "CREATE TABLE session (id text PRIMARY KEY, directory text NOT NULL, time_created integer NOT NULL);
             CREATE TABLE message (id text PRIMARY KEY, session_id text NOT NULL, time_created integer NOT NULL,
                 time_updated integer NOT NULL, data text NOT NULL);
+            CREATE TABLE part (id text PRIMARY KEY, message_id text NOT NULL, data text NOT NULL);
             CREATE TABLE session_message (id text PRIMARY KEY, session_id text NOT NULL, type text NOT NULL,
                 seq integer NOT NULL, time_created integer NOT NULL, time_updated integer NOT NULL, data text NOT NULL);
             INSERT INTO session VALUES ('ses_1', '/work', 1795464190000);";
@@ -155,7 +156,37 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     );
     assert!(refused(r#""input":100"#, r#""input":-1"#).contains("`input` is -1"));
     assert!(refused(&counts(20), r#"{"prompt":3}"#).contains("no token count"));
+    let first = r#"{"id":"msg_1","role":"assistant","parts":[],"metadata":{"assistant":{"tokens":{"input":1}}}}"#;
+    assert_eq!(file(ID, first).unwrap_err(), "unknown shape: a message of the first clients");
     assert!(file(ID, &whole[..90]).unwrap_err().starts_with("not valid JSON"));
+}
+
+#[test]
+fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
+    let home = Home::new();
+    let text = answer(1, Some(900), &counts(20));
+    let step = |tokens: &str| format!(r#"{{"type":"step-finish","cost":0,"tokens":{tokens}}}"#);
+    let said = r#"{"type":"text","text":"\"type\":\"step-finish\""}"#.to_owned();
+    let parts = [said, step(&counts(7)), step(&counts(20))];
+    home.message("ses_1", ID, &text);
+    let place = home.directory.path().join(".local/share/opencode/storage/part").join(ID);
+    std::fs::create_dir_all(&place).unwrap();
+    home.put(ID, "ses_1", 900, &text);
+    for (number, part) in parts.iter().enumerate() {
+        std::fs::write(place.join(format!("prt_{number}.json")), part).unwrap();
+        home.database.execute("INSERT INTO part VALUES (?, ?, ?)", params![number.to_string(), ID, part]).unwrap();
+    }
+    let mut ledger = Ledger::in_memory().unwrap();
+    assert_eq!(told(&home.import(&mut ledger)), [1, 1, 0, 0]);
+    assert_eq!(total(&mut ledger), 2 * 155 + 7 + 20);
+    let path = home.directory.path().join(".local/share/opencode/storage/message/ses_1").join(format!("{ID}.json"));
+    let record = Opencode.document(&path, text.as_bytes(), Zone::UTC).unwrap().found.remove(0).record;
+    assert_eq!(record.residual.as_deref(), Some("the sum of 2 steps, of which the message states the last"));
+    assert_eq!(record.cost.unwrap().to_string(), "0.012345678901", "which is of all steps already");
+    // A step that cannot be read is told of, and takes nothing silently away.
+    home.database.execute("UPDATE part SET data = ? WHERE id = '1'", [step(r#"{"input":"7"}"#)]).unwrap();
+    home.update(ID, 990, &answer(1, Some(990), &counts(20)));
+    assert_eq!(told(&home.import(&mut ledger)), [0, 0, 0, 1]);
 }
 
 #[test]
@@ -266,7 +297,11 @@ fn its_files_are_found_and_nothing_else_is() {
     }
     let enters = |path: &str| Opencode.enters(&Path::new("/d/opencode").join(path));
     assert!(enters("storage") && enters("storage/message") && enters("storage/message/ses_1"));
-    assert!(!enters("storage/part") && !enters("snapshot") && !enters("log") && !enters("storage/session"));
+    let older = Path::new("project/home-dev/storage/session/message/ses_1/msg_1.json");
+    assert!(
+        older.ancestors().skip(1).take(6).all(|dir| enters(dir.to_str().unwrap())) && below(older.to_str().unwrap())
+    );
+    assert!(!enters("storage/part") && !enters("snapshot") && !enters("log") && !enters("storage/session/p"));
     let roots = Opencode.roots(Path::new("/h"));
     assert!(roots.contains(&Path::new("/h/.local/share/opencode").to_owned()));
     let variable = |name: &str| match name {
