@@ -1,8 +1,10 @@
 //! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
 
+mod budget;
 mod claude_code;
 mod codex;
 mod discover;
+mod gather;
 mod jsonl;
 pub mod koan;
 mod merge;
