@@ -19,7 +19,9 @@ pub use shred::{Shred, Shredding};
 pub use sight::Sight;
 pub use verify::{Finding, Verification};
 
-pub(crate) use append::{Appender, Ready};
+pub(crate) use append::Appender;
+#[cfg(feature = "import")]
+pub(crate) use append::Ready;
 
 use crate::audit::Hash;
 use crate::error::{Error, Result};
