@@ -18,6 +18,11 @@ use crate::provider::ProviderId;
 /// Write the ledger in a format that other programs read
 ///
 /// events: every stored line to the letter, in order. What is hashed is what is printed.
+/// cloudevents: every event in the envelope of that standard, version 1.0, in JSON lines.
+/// csv: every record as it counts now, with its reported and computed cost.
+/// focus: usage as charges of FOCUS 1.2, a row a day, model and token class, in CSV.
+/// prometheus: counters and windows in Prometheus' text format.
+/// hledger: a journal of plain-text accounting with balance assertions.
 /// usage-md: the page of percentages by which Koan's parts tell each other how much is used.
 /// koan-jsonl: every record as a row of usage of Koan; the day whose file it belongs into is that of its ts.
 #[derive(Args, Debug)]

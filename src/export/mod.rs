@@ -1,9 +1,13 @@
 //! A ledger in formats that other programs read.
 
 mod activity;
+mod calls;
+mod cloudevents;
 mod events;
+mod focus;
 mod hledger;
 mod koan_jsonl;
+mod prometheus;
 mod usage_md;
 
 use std::io::{self, Write};
@@ -124,7 +128,16 @@ pub enum ExportError {
 }
 
 /// Every format.
-const ALL: [&dyn Exporter; 4] = [&events::Events, &hledger::Hledger, &koan_jsonl::KoanJsonl, &usage_md::UsageMd];
+const ALL: [&dyn Exporter; 8] = [
+    &events::Events,
+    &cloudevents::CloudEvents,
+    &calls::Calls,
+    &focus::Focus,
+    &prometheus::Prometheus,
+    &hledger::Hledger,
+    &koan_jsonl::KoanJsonl,
+    &usage_md::UsageMd,
+];
 
 /// The names of the formats.
 ///

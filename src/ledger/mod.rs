@@ -20,6 +20,8 @@ pub use sight::Sight;
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
+#[cfg(feature = "import")]
+pub(crate) use append::Ready;
 
 use crate::audit::Hash;
 use crate::error::{Error, Result};

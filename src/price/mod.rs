@@ -241,11 +241,16 @@ impl Prices {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn cost(&self, record: &TokenRecord, at: impl Into<Timestamp>) -> Result<Option<Usd>> {
-        let Some(model) = record.model.as_deref() else { return Ok(None) };
+        let Some(rates) = self.of_call(record, at.into()) else { return Ok(None) };
+        rates.charge(record.tokens.counts(), 1)?.map(Charge::usd).transpose()
+    }
+
+    /// The prices that a call has.
+    pub(crate) fn of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<Rates> {
         let tariff = Tariff::of(&record.tokens, &record.labels);
-        match self.find(&record.provider, model, at.into(), tariff) {
-            Found::Rates { rates, .. } => rates.charge(record.tokens.counts(), 1)?.map(Charge::usd).transpose(),
-            Found::Unknown | Found::Finer => Ok(None),
+        match self.find(&record.provider, record.model.as_deref()?, at, tariff) {
+            Found::Rates { rates, .. } => Some(rates),
+            Found::Unknown | Found::Finer => None,
         }
     }
 }

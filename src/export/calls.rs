@@ -1,0 +1,131 @@
+use std::io::Write;
+
+use super::{ExportError, ExportOptions, Exporter};
+use crate::event::{EventId, Position, Quality, TokenRecord};
+use crate::ledger::Sight;
+use crate::price::Prices;
+use crate::time::Timestamp;
+use crate::tokens::{TokenClass, Usd};
+
+/// Every record as it counts now, a line each, in the order of the log (RFC 4180, with a plain newline at the end of a line).
+///
+/// A count that was not reported is empty, and so is a cost that is not known; labels are an object of JSON.
+pub(super) struct Calls;
+
+/// The columns.
+pub(super) const COLUMNS: [&str; 23] = [
+    "position",
+    "id",
+    "occurred_at",
+    "provider",
+    "account",
+    "model",
+    "agent",
+    "conversation",
+    "project",
+    "labels",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "cache_write",
+    "output",
+    "reasoning",
+    "total",
+    "reported_usd",
+    "usd",
+    "duration_ms",
+    "quality",
+    "residual",
+];
+
+/// A call as it counts now.
+pub(super) struct Call {
+    pub position: Position,
+    pub id: EventId,
+    pub at: Timestamp,
+    pub record: TokenRecord,
+    /// What it costs by the ledger's prices.
+    pub usd: Option<Usd>,
+}
+
+/// Visits every call of a provider, or of all, with its price.
+pub(super) fn each(
+    sight: &Sight<'_>,
+    options: &ExportOptions,
+    visit: &mut dyn FnMut(Call) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let prices: Prices = sight.prices()?;
+    let mut failed = Ok(());
+    let done = sight.each_call(&mut |position, told| {
+        if options.provider.as_ref().is_some_and(|provider| *provider != told.record.provider) {
+            return Ok(());
+        }
+        let usd = prices.cost(&told.record, told.at)?;
+        let id = sight.event(position)?.id;
+        failed = visit(Call { position, id, at: told.at, record: told.record, usd });
+        // What could not be written ends the visit; the error that says so is thrown away for the one that says why.
+        if failed.is_ok() { Ok(()) } else { Err(crate::Error::invalid("the export could not be written")) }
+    });
+    failed?;
+    Ok(done?)
+}
+
+/// How good a record's numbers are.
+pub(super) const fn quality(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Reported => "reported",
+        Quality::Derived => "derived",
+        Quality::Estimated => "estimated",
+    }
+}
+
+impl Exporter for Calls {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(sight, &ExportOptions::default(), out)
+    }
+
+    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(COLUMNS).map_err(std::io::Error::from)?;
+        each(sight, options, &mut |call| {
+            writer.write_record(fields(&call)).map_err(|error| std::io::Error::from(error).into())
+        })?;
+        Ok(writer.flush()?)
+    }
+}
+
+fn fields(call: &Call) -> Vec<String> {
+    let record = &call.record;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let labels = if record.labels.is_empty() {
+        String::new()
+    } else {
+        serde_json::to_string(&record.labels).unwrap_or_default()
+    };
+    let mut fields = vec![
+        call.position.to_string(),
+        call.id.to_string(),
+        call.at.to_string(),
+        record.provider.to_string(),
+        text(&record.account),
+        text(&record.model),
+        text(&record.agent),
+        text(&record.conversation),
+        text(&record.project),
+        labels,
+    ];
+    fields.extend(
+        TokenClass::ALL.map(|class| record.tokens.get(class).map(|count| count.to_string()).unwrap_or_default()),
+    );
+    fields.push(record.tokens.total().map(|total| total.to_string()).unwrap_or_default());
+    fields.extend([record.cost, call.usd].map(|usd| usd.map(|usd| usd.to_string()).unwrap_or_default()));
+    fields.push(record.duration_ms.map(|millis| millis.to_string()).unwrap_or_default());
+    fields.push(quality(record.quality).to_owned());
+    fields.push(text(&record.residual));
+    fields
+}

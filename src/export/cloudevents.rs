@@ -1,0 +1,95 @@
+use std::io::Write;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{ExportError, Exporter};
+use crate::event::{EventId, Position, Stub};
+use crate::ledger::Sight;
+use crate::time::Timestamp;
+
+/// Every event as one of [CloudEvents](https://cloudevents.io) 1.0 in JSON, one a line, in order.
+///
+/// `source` and `id` name an event for all time, as the ledger does. `position` and `recordedat` are extension
+/// attributes; of a shredded event `data` is what stays.
+pub(super) struct CloudEvents;
+
+/// What type names begin with.
+const TYPES: &str = "usage-ledger.";
+
+#[derive(Serialize)]
+struct Told<'a> {
+    specversion: &'static str,
+    id: EventId,
+    source: String,
+    #[serde(rename = "type")]
+    kind: String,
+    time: Timestamp,
+    datacontenttype: &'static str,
+    /// A string, as integers of the format end at 2^31.
+    position: String,
+    recordedat: Timestamp,
+    data: &'a RawValue,
+}
+
+/// What is taken over of a line.
+#[derive(serde::Deserialize)]
+struct Line<'a> {
+    id: EventId,
+    kind: &'a str,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+    #[serde(borrow)]
+    source: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Exporter for CloudEvents {
+    fn name(&self) -> &'static str {
+        "cloudevents"
+    }
+
+    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        let mut failed = Ok(());
+        sight.lines(Position::START.next(), &mut |position, line| {
+            let stub = Stub::read(position, line)?;
+            let line = stub.map_or(line, |stub| stub.kept);
+            let line: Line<'_> = serde_json::from_str(line)
+                .map_err(|e| crate::Error::damaged(position, format!("the line is not an event ({e})")))?;
+            failed = write(&line, position, out);
+            Ok(failed.is_ok())
+        })?;
+        Ok(failed?)
+    }
+}
+
+fn write(line: &Line<'_>, position: Position, out: &mut dyn Write) -> std::io::Result<()> {
+    let told = Told {
+        specversion: "1.0",
+        id: line.id,
+        source: format!("/usage-ledger/{}", escaped(&line.source)),
+        kind: format!("{TYPES}{}", line.kind),
+        time: line.occurred_at,
+        datacontenttype: "application/json",
+        position: position.to_string(),
+        recordedat: line.recorded_at,
+        data: line.data,
+    };
+    serde_json::to_writer(&mut *out, &told)?;
+    writeln!(out)
+}
+
+/// A text as a part of a path of a URI.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            escaped.extend([byte >> 4, byte & 15].into_iter().filter_map(|half| char::from_digit(half.into(), 16)));
+        }
+    }
+    escaped
+}

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use rust_decimal::Decimal;
+
+use super::{ExportError, ExportOptions, Exporter};
+use crate::ledger::Sight;
+use crate::report::{Report, ReportKey, Table};
+use crate::tokens::TokenClass;
+use crate::usage::WindowUsage;
+
+/// The counters and windows as a page for [Prometheus](https://prometheus.io), in its text format: put it where the node
+/// exporter's text file collector looks, or serve it.
+///
+/// Labels are provider, account, model and token class. Conversations and projects are none: there is no end to them.
+pub(super) struct Prometheus;
+
+impl Exporter for Prometheus {
+    fn name(&self) -> &'static str {
+        "prometheus"
+    }
+
+    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(sight, &ExportOptions::default(), out)
+    }
+
+    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+        let mut report = Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model);
+        if let Some(provider) = &options.provider {
+            report = report.only(ReportKey::Provider, provider)?;
+        }
+        let table = sight.report(&report)?;
+        let mut page = Page::default();
+        counters(&table, &mut page);
+        let status = sight.status(options.now(sight)?)?;
+        for one in &status.providers {
+            let usage = &one.usage;
+            if options.provider.as_ref().is_some_and(|provider| *provider != usage.provider) {
+                continue;
+            }
+            let account = usage.account.as_deref().unwrap_or_default();
+            let names = [("provider", &*usage.provider), ("account", account)];
+            for (window, held) in [("session", &usage.session), ("weekly", &usage.weekly)] {
+                windows(&names, window, held, &mut page);
+            }
+            page.add("usage_ledger_gated", &names, u8::from(one.budget.gated));
+        }
+        page.add("usage_ledger_provider_switches_total", &[], status.switches);
+        page.add("usage_ledger_events_total", &[], sight.head()?.position);
+        page.write(out)
+    }
+}
+
+/// Each metric: its name, its type and what it says.
+const METRICS: [(&str, &str, &str); 11] = [
+    ("usage_ledger_requests_total", "counter", "Calls that were recorded."),
+    ("usage_ledger_tokens_total", "counter", "Tokens by class; the classes are disjoint."),
+    (
+        "usage_ledger_cost_usd_total",
+        "counter",
+        "Cost in US dollars: reported by agents, or computed by the price table.",
+    ),
+    ("usage_ledger_unpriced_requests_total", "counter", "Calls without a known price."),
+    ("usage_ledger_window_tokens", "gauge", "Tokens used in the present quota window."),
+    ("usage_ledger_window_limit_tokens", "gauge", "The limit of the quota window, in weighted tokens."),
+    ("usage_ledger_window_used_ratio", "gauge", "Share of the quota window that is used; 1 is all of it."),
+    ("usage_ledger_window_reset_timestamp_seconds", "gauge", "When the quota window ends."),
+    ("usage_ledger_gated", "gauge", "Whether the provider is to be waited for."),
+    ("usage_ledger_provider_switches_total", "counter", "Switches from one provider to another."),
+    ("usage_ledger_events_total", "counter", "Events in the ledger."),
+];
+
+fn counters(table: &Table, page: &mut Page) {
+    for row in &table.rows {
+        let mut keys = row.keys.iter().map(|key| key.as_deref().unwrap_or_default());
+        let mut next = || keys.next().unwrap_or_default();
+        let names = [("provider", next()), ("account", next()), ("model", next())];
+        let with = |name: &'static str, value: &'static str| [names.as_slice(), &[(name, value)]].concat();
+        page.add("usage_ledger_requests_total", &names, row.usage.requests);
+        for class in TokenClass::ALL {
+            page.add("usage_ledger_tokens_total", &with("class", class.name()), row.usage.tokens.get(class));
+        }
+        let cost = &row.usage.cost;
+        for (kind, usd) in [("reported", cost.reported_usd), ("computed", cost.usd)] {
+            if let Some(usd) = usd {
+                page.add("usage_ledger_cost_usd_total", &with("kind", kind), usd);
+            }
+        }
+        page.add("usage_ledger_unpriced_requests_total", &names, cost.unpriced_requests);
+    }
+}
+
+fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut Page) {
+    let names = [names, &[("window", window)]].concat();
+    page.add("usage_ledger_window_tokens", &names, held.usage.tokens.total());
+    if let Some(limit) = held.limit {
+        page.add("usage_ledger_window_limit_tokens", &names, limit);
+    }
+    if let Some(used) = held.used() {
+        page.add("usage_ledger_window_used_ratio", &names, Decimal::new(used.hundredths().into(), 4).normalize());
+    }
+    if let Some(at) = held.resets_at {
+        page.add("usage_ledger_window_reset_timestamp_seconds", &names, at.millis().div_euclid(1_000));
+    }
+}
+
+/// Samples by metric.
+#[derive(Default)]
+struct Page(BTreeMap<&'static str, Vec<String>>);
+
+impl Page {
+    fn add(&mut self, metric: &'static str, names: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = names.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.0.entry(metric).or_default().push(format!("{metric}{labels} {value}"));
+    }
+
+    fn write(&self, out: &mut dyn Write) -> Result<(), ExportError> {
+        for (metric, kind, help) in METRICS {
+            let Some(samples) = self.0.get(metric) else { continue };
+            writeln!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}")?;
+            for sample in samples {
+                writeln!(out, "{sample}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

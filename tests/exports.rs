@@ -1,0 +1,131 @@
+//! Exports for other programs, each read by a reader that is not ours.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::float_cmp)]
+
+mod cli_support;
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::Command;
+
+use cli_support::Desk;
+use cloudevents::AttributesReader;
+
+const ROWS: &str = r#"{"provider":"anthropic","model":"claude-sonnet-4-5","input":1000,"output":200,"cache_read":10000,"cache_write_1h":50,"key":"a","occurred_at":"2026-06-08T10:00:00Z","project":"acme, inc","labels":{"mission":"say \"hi\""},"cost_usd":"0.01"}
+{"provider":"anthropic","model":"claude-sonnet-4-5","input":250000,"output":10,"key":"b","occurred_at":"2026-06-08T11:00:00Z","conversation":"c"}
+{"provider":"anthropic","account":"work","model":"claude-sonnet-4-5","input":5,"key":"c","occurred_at":"2026-06-30T23:59:59Z"}
+{"provider":"ollama","model":"qwen3:8b \"q4\"\\x","output":7,"key":"d","occurred_at":"2026-06-08T12:00:00Z"}
+{"provider":"anthropic","model":"claude-sonnet-4-5","input":1,"key":"e","occurred_at":"2026-06-08T13:00:00Z"}
+"#;
+
+/// Records, one of them withdrawn, a limit and a switch.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.fed(ROWS, &["--now", "2026-07-01T12:00:00Z", "record", "--jsonl", "-"]);
+    desk.at("2026-07-01T12:00:01Z", &["void", "5", "--reason", "a mistake"]);
+    desk.at("2026-07-01T12:00:02Z", &["limit", "set", "anthropic", "--session", "1000", "--weekly", "500000"]);
+    desk.at("2026-07-01T12:00:03Z", &["switch", "ollama", "--reason", "a\nb"]);
+    desk
+}
+
+fn export(desk: &Desk, format: &str) -> String {
+    desk.at("2026-07-01T12:00:04Z", &["export", "--format", format])
+}
+
+/// What Python's standard library makes of it.
+fn python(desk: &Desk, args: &[&str]) -> std::process::Output {
+    Command::new("python3").args(args).current_dir(desk.dir()).output().unwrap()
+}
+
+#[test]
+fn csv_has_every_record_as_it_counts_now() {
+    let desk = desk();
+    std::fs::write(desk.dir().join("calls.csv"), export(&desk, "csv")).unwrap();
+    let script = "import csv,json; print(json.dumps(list(csv.DictReader(open('calls.csv', newline='')))))";
+    let output = python(&desk, &["-c", script]);
+    let rows: Vec<BTreeMap<String, String>> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows.len(), 4);
+    let first = &rows[0];
+    let values =
+        ["position", "project", "labels", "input", "cache_write_1h", "cache_write", "total", "reported_usd", "usd"];
+    assert_eq!(
+        values.map(|name| first[name].as_str()),
+        ["1", "acme, inc", r#"{"mission":"say \"hi\""}"#, "1000", "50", "", "11250", "0.01", "0.0093"]
+    );
+    assert_eq!(rows[3]["usd"], ""); // nobody says what it costs
+    let report = desk.json(&["report"]);
+    assert_eq!(
+        rows.iter().map(|row| row["total"].parse::<u64>().unwrap()).sum::<u64>(),
+        report["total"]["tokens"]["total"]
+    );
+}
+
+#[test]
+fn focus_has_the_columns_types_and_values_of_the_specification() {
+    let desk = desk();
+    let text = export(&desk, "focus");
+    std::fs::write(desk.dir().join("focus.csv"), &text).unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let check = |file: &str| {
+        let (script, columns) =
+            (format!("{root}/tests/focus.py"), format!("{root}/tests/fixtures/focus/columns-1.2.csv"));
+        let output = python(&desk, &[&script, &columns, file]);
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let cost = desk.json(&["report"])["total"]["cost"]["usd"].as_str().unwrap().to_owned();
+    assert_eq!(check("focus.csv"), (true, format!("8 rows, {cost} USD\n")));
+    assert!(text.lines().any(|line| line.contains("qwen3") && line.contains(",false,")), "{text}");
+    // And the check can fail.
+    std::fs::write(desk.dir().join("bad.csv"), text.replacen("AI and Machine Learning", "Magic", 1)).unwrap();
+    assert!(!check("bad.csv").0);
+}
+
+#[test]
+fn prometheus_reads_the_counters() {
+    let desk = desk();
+    let page = export(&desk, "prometheus");
+    let scrape = prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let samples: HashMap<String, f64> = scrape
+        .samples
+        .iter()
+        .map(|sample| {
+            let mut labels: Vec<_> = sample.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            labels.sort();
+            let value = match sample.value {
+                prometheus_parse::Value::Counter(value) | prometheus_parse::Value::Gauge(value) => value,
+                ref other => panic!("{other:?}"),
+            };
+            (format!("{} {}", sample.metric, labels.join(" ")), value)
+        })
+        .collect();
+    let sonnet = "account= class=input model=claude-sonnet-4-5 provider=anthropic";
+    assert_eq!(samples[&format!("usage_ledger_tokens_total {sonnet}")], 251_000.0);
+    assert_eq!(
+        samples["usage_ledger_cost_usd_total account= kind=reported model=claude-sonnet-4-5 provider=anthropic"],
+        0.01
+    );
+    let unpriced =
+        samples.iter().filter(|(name, value)| name.contains("unpriced") && **value == 1.0).collect::<Vec<_>>();
+    assert!(unpriced.len() == 1 && unpriced[0].0.contains("provider=ollama"), "{unpriced:?}");
+    assert_eq!(samples["usage_ledger_provider_switches_total "], 1.0);
+    assert_eq!(samples["usage_ledger_events_total "], 8.0);
+    let names = "account= provider=anthropic window=session";
+    assert_eq!(samples[&format!("usage_ledger_window_limit_tokens {names}")], 1_000.0);
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(page.contains(&format!("# TYPE {name} ")) && page.contains(&format!("# HELP {name} ")), "{name}");
+    }
+}
+
+#[test]
+fn cloudevents_are_read_by_their_own_library() {
+    let desk = desk();
+    let lines = export(&desk, "cloudevents");
+    let events: Vec<cloudevents::Event> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 8);
+    assert_eq!(events[0].ty(), "usage-ledger.tokens_recorded");
+    assert_eq!(events[7].ty(), "usage-ledger.provider_switched");
+    assert_eq!(events[0].time().unwrap().to_rfc3339(), "2026-06-08T10:00:00+00:00");
+    assert_eq!(events[2].extension("position").unwrap().to_string(), "3");
+    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| (event.source().clone(), event.id())).collect();
+    assert_eq!(ids.len(), 8);
+}
