@@ -57,7 +57,9 @@ fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Resu
         let path = entry.path();
         let kind = entry.file_type().map_err(io)?;
         if kind.is_dir() {
-            walk(source, &path, found)?;
+            if source.enters(&path) {
+                walk(source, &path, found)?;
+            }
         } else if source.wants(&path) {
             // A link to a directory is not followed: it may lead in a circle.
             match fs::metadata(&path) {

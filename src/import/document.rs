@@ -26,7 +26,7 @@ pub(crate) struct Document {
     pub conversation: Option<String>,
     /// The first time that stands in it.
     pub began: Option<Timestamp>,
-    /// What a later reading needs to read only what is new; used by databases.
+    /// What a later reading needs to tell what is new.
     pub resume: Option<serde_json::Value>,
 }
 
@@ -68,7 +68,8 @@ fn text(source: &dyn Source, zone: Zone, file: &LogFile, known: Option<&Imported
     if known.is_some_and(|known| known.hash == hex(hash)) {
         return Ok(None);
     }
-    Ok(Some((source.document(&file.path, &bytes, zone)?, hash)))
+    let resume = known.and_then(|known| known.resume.as_ref());
+    Ok(Some((source.document_again(&file.path, &bytes, zone, resume)?, hash)))
 }
 
 fn database(source: &dyn Source, file: &LogFile, known: Option<&ImportedFile>) -> Reading {

@@ -1,15 +1,20 @@
 //! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
 
+mod amp;
 mod claude_code;
+mod cline;
 mod codex;
 mod discover;
 mod document;
+mod goose;
 mod jsonl;
 pub mod koan;
 mod merge;
+mod places;
 mod reader;
 mod run;
 mod source;
+mod told;
 
 use std::path::PathBuf;
 
@@ -23,8 +28,8 @@ use crate::time::Zone;
 pub use run::run;
 
 /// Every importer, in the order in which they run.
-fn all() -> [&'static dyn Source; 3] {
-    [&claude_code::ClaudeCode, &codex::Codex, &koan::Koan]
+fn all() -> Vec<&'static dyn Source> {
+    vec![&claude_code::ClaudeCode, &codex::Codex, &amp::Amp, &goose::Goose, &koan::Koan]
 }
 
 /// The names of the importers of this build.

@@ -45,6 +45,11 @@ pub(crate) trait Source: Sync {
     /// Whether a file below a root is a log.
     fn wants(&self, path: &Path) -> bool;
 
+    /// Whether a directory below a root may hold logs. What an agent keeps beside them may be large.
+    fn enters(&self, _directory: &Path) -> bool {
+        true
+    }
+
     /// How the file at `path` is read.
     fn form(&self, _path: &Path) -> Form {
         Form::Lines
@@ -58,6 +63,17 @@ pub(crate) trait Source: Sync {
     /// Reads a document. An error says why nothing of it can be taken in.
     fn document(&self, _path: &Path, _text: &[u8], _zone: Zone) -> std::result::Result<Document, String> {
         Err("documents of this source are not known".to_owned())
+    }
+
+    /// The same for a document of which an earlier reading left `resume`.
+    fn document_again(
+        &self,
+        path: &Path,
+        text: &[u8],
+        zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> std::result::Result<Document, String> {
+        self.document(path, text, zone)
     }
 
     /// Reads what is new in a database. `resume` is what the last reading left.

@@ -26,6 +26,8 @@ mod deepseek;
 mod fields;
 mod format;
 mod gemini;
+#[cfg(feature = "import")]
+pub(crate) mod logged;
 mod mistral;
 mod ollama;
 mod openai;
