@@ -81,7 +81,7 @@ fn database(source: &dyn Source, file: &LogFile, known: Option<&ImportedFile>) -
 }
 
 /// Opens an agent's database to read it, and leaves no trace beside it.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Nobody writes to a database without a write-ahead log beside it; SQLite would make one to read it.
     let immutable = std::fs::metadata(wal(path)).map_or(true, |meta| meta.len() == 0);

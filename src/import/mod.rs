@@ -4,6 +4,7 @@ mod amp;
 mod claude_code;
 mod cline;
 mod codex;
+mod copilot_cli;
 mod cursor;
 mod discover;
 mod document;
