@@ -32,7 +32,19 @@ pub use run::run;
 
 /// Every importer, in the order in which they run.
 fn all() -> Vec<&'static dyn Source> {
-    vec![&claude_code::ClaudeCode, &codex::Codex, &amp::Amp, &goose::Goose, &koan::Koan]
+    vec![
+        &claude_code::ClaudeCode,
+        &codex::Codex,
+        &copilot_cli::CopilotCli,
+        &amp::Amp,
+        &cline::CLINE,
+        &cline::ROO_CODE,
+        &cline::KILO_CODE,
+        &cursor::Cursor,
+        &droid::Droid,
+        &goose::Goose,
+        &koan::Koan,
+    ]
 }
 
 /// The names of the importers of this build.
@@ -52,7 +64,7 @@ pub fn names() -> Vec<&'static str> {
 /// let mut ledger = Ledger::in_memory()?;
 /// let options = ImportOptions { home: Some(home.path().to_owned()), ..ImportOptions::default() };
 /// let report = import::run(&mut ledger, &options, chrono::Utc::now(), &mut |_| {})?;
-/// assert_eq!(report.sources.len(), 2); // Claude Code and Codex; koan is read when it is named
+/// assert_eq!(report.sources.len(), import::names().len() - 1); // koan is read when it is named
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]

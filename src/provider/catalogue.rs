@@ -35,13 +35,16 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
 /// assert!(CATALOGUE.iter().any(|known| known.id == "ollama" && !known.metered));
 /// ```
 pub const CATALOGUE: &[Known] = &[
+    metered("amp", "Amp", &["ampcode"]),
     metered("anthropic", "Anthropic", &["claude", "claude-code"]),
     metered("aws-bedrock", "AWS Bedrock", &["aws.bedrock", "bedrock", "amazon-bedrock"]),
     metered("azure-openai", "Azure OpenAI", &["azure.ai.openai", "azure", "azure.ai.inference"]),
     metered("cerebras", "Cerebras", &[]),
     metered("cline", "Cline", &[]),
     metered("cohere", "Cohere", &[]),
+    metered("cursor", "Cursor", &[]),
     metered("deepseek", "DeepSeek", &[]),
+    metered("factory", "Factory", &["droid"]),
     unmetered("fake", "A stand-in for tests", &[]),
     metered("fireworks", "Fireworks AI", &["fireworks-ai"]),
     metered("github-copilot", "GitHub Copilot", &["copilot", "github.copilot"]),
@@ -49,6 +52,7 @@ pub const CATALOGUE: &[Known] = &[
     metered("google-vertex", "Google Vertex AI", &["gcp.vertex_ai", "vertex", "vertex-ai"]),
     metered("groq", "Groq", &[]),
     metered("haze", "Haze", &[]),
+    metered("kilo-code", "Kilo Code", &["kilocode", "kilo"]),
     unmetered("llama.cpp", "llama.cpp", &["llamacpp"]),
     unmetered("lmstudio", "LM Studio", &["lm-studio"]),
     metered("mistral", "Mistral", &["mistral_ai", "mistralai"]),
@@ -59,6 +63,7 @@ pub const CATALOGUE: &[Known] = &[
     metered("opencode-zen", "OpenCode Zen", &[]),
     metered("openrouter", "OpenRouter", &[]),
     metered("perplexity", "Perplexity", &[]),
+    metered("roo-code", "Roo Code", &["roo"]),
     metered("together", "Together AI", &["togetherai"]),
     unmetered("vllm", "vLLM", &[]),
     metered("xai", "xAI", &["grok", "x_ai", "x-ai"]),
