@@ -169,7 +169,7 @@ fn amp() {
             ("amp claude-sonnet-4-5-20250929", 2, [20, 28_144, 5_820, 405, 0]),
             ("amp gpt-5", 1, [700, 0, 0, 55, 0]),
         ],
-        &["1 calls without token counts"],
+        &["calls without token counts: 1"],
     );
 }
 
@@ -182,7 +182,7 @@ fn cline() {
             ("openai gpt-5", 1, [1_200, 5_120, 0, 64, 0]),
             ("openrouter z-ai/glm-4.6", 1, [900, 4_000, 0, 48, 0]),
         ],
-        &["1 requests without token counts"],
+        &["requests without token counts: 1"],
     );
 }
 
@@ -194,13 +194,13 @@ fn roo_code() {
             ("roo-code claude-sonnet-4-5", 2, [30, 9_400, 10_000, 380, 0]),
             ("roo-code gpt-5-mini", 1, [476, 1_024, 0, 41, 0]),
         ],
-        &["1 condensations of a context, which tell no token counts"],
+        &["condensations of a context, which tell no token counts: 1"],
     );
 }
 
 #[test]
 fn kilo_code() {
-    check("kilo-code", &[("kilo-code -", 2, [309, 8_000, 8_200, 150, 0])], &["1 requests without token counts"]);
+    check("kilo-code", &[("kilo-code -", 2, [309, 8_000, 8_200, 150, 0])], &["requests without token counts: 1"]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn copilot_cli() {
             ("github-copilot gpt-5.3-codex", 1, [9_207, 104_384, 0, 8_906, 321]),
             ("github-copilot gpt-5.4-mini", 1, [1_976, 1_024, 0, 56, 64]),
         ],
-        &["1 answers of a run without a summary: their token counts are not known"],
+        &["answers of a run without a summary, whose token counts are not known: 1"],
     );
 }
 
@@ -223,8 +223,8 @@ fn cursor() {
         "cursor",
         &[("cursor -", 1, [21_000, 0, 0, 0, 0]), ("cursor claude-4.5-sonnet-thinking", 1, [18_250, 0, 0, 640, 0])],
         &[
-            "1 answers in 1 conversations without token counts: Cursor kept none",
-            "1 answers with token counts but without a time",
+            "answers without token counts, which Cursor did not keep: 1, in conversations: 1",
+            "answers with token counts but without a time: 1",
         ],
     );
 }
@@ -237,7 +237,7 @@ fn goose() {
             ("openai gpt-4o", 1, [8_134, 0, 0, 257, 0]),
             ("openrouter anthropic/claude-sonnet-4.5", 2, [13, 23_741, 1_607, 474, 0]),
         ],
-        &["1 sessions without token counts"],
+        &["sessions without token counts: 1"],
     );
 }
 

@@ -68,7 +68,7 @@ impl Source for Cursor {
         let mut reading = Reading::default();
         // A database that was made anew counts from the beginning.
         reading.rows(database, if newest < last { 0 } else { last })?;
-        reading.done(newest)
+        Ok(reading.done(newest))
     }
 }
 
@@ -151,7 +151,7 @@ impl Reading {
         Ok(())
     }
 
-    fn done(mut self, last: i64) -> Result<Document, String> {
+    fn done(mut self, last: i64) -> Document {
         let without: Vec<_> = self
             .uncounted
             .iter()
@@ -160,15 +160,16 @@ impl Reading {
             .collect();
         if !without.is_empty() {
             let (answers, conversations) = (without.iter().copied().sum::<u64>(), without.len());
-            let why =
-                format!("{answers} answers in {conversations} conversations without token counts: Cursor kept none");
+            let why = format!(
+                "answers without token counts, which Cursor did not keep: {answers}, in conversations: {conversations}"
+            );
             self.document.skipped.push((0, why));
         }
         if self.timeless > 0 {
-            self.document.skipped.push((0, format!("{} answers with token counts but without a time", self.timeless)));
+            self.document.skipped.push((0, format!("answers with token counts but without a time: {}", self.timeless)));
         }
         self.document.resume = Some(json!({ "last": last }));
-        Ok(self.document)
+        self.document
     }
 }
 
@@ -246,8 +247,8 @@ mod tests {
         assert_eq!(
             document.skipped,
             [
-                (0, "2 answers in 2 conversations without token counts: Cursor kept none".to_owned()),
-                (0, "1 answers with token counts but without a time".to_owned())
+                (0, "answers without token counts, which Cursor did not keep: 2, in conversations: 2".to_owned()),
+                (0, "answers with token counts but without a time: 1".to_owned())
             ]
         );
     }

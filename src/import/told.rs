@@ -116,9 +116,9 @@ impl Tally {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// One line for each reason: `3 requests without token counts`.
+    /// One line for each reason: `requests without token counts: 3`.
     pub fn skipped(self) -> Vec<(u64, String)> {
-        self.0.into_iter().map(|(reason, count)| (0, format!("{count} {reason}"))).collect()
+        self.0.into_iter().map(|(reason, count)| (0, format!("{reason}: {count}"))).collect()
     }
 }
 

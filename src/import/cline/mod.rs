@@ -11,7 +11,7 @@
 //! provider is the agent. Whether `tokensIn` includes the cache: see [`tasks`].
 //!
 //! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code keep `kilo.db` instead, with the
-//! schema of OpenCode: it is named, and not read here.
+//! schema of `OpenCode`: it is named, and not read here.
 //!
 //! What is not known is refused by name: a document that is no list of messages, a request without a time or whose text is
 //! no JSON; requests that tell no counts are counted.

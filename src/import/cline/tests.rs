@@ -93,8 +93,8 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
         [
             (4, "unknown shape: a request whose text is no JSON".to_owned()),
             (5, "unknown shape: a request without a time".to_owned()),
-            (0, "1 condensations of a context, which tell no token counts".to_owned()),
-            (0, "2 requests without token counts".to_owned()),
+            (0, "condensations of a context, which tell no token counts: 1".to_owned()),
+            (0, "requests without token counts: 2".to_owned()),
         ]
     );
     let refused = CLINE.document_again(Path::new("t/ui_messages.json"), b"{}", Zone::UTC, None).unwrap_err();
@@ -188,7 +188,7 @@ fn deleted_requests_count_but_those_that_were_imported_count_once() {
     let odd = task.read(&CLINE, &json!([deleted(90, 1, 1)]), third.resume.as_ref());
     assert_eq!(
         odd.skipped,
-        [(0, "1 sums of deleted requests that are less than what was imported of them".to_owned())]
+        [(0, "sums of deleted requests that are less than what was imported of them: 1".to_owned())]
     );
 }
 
@@ -198,7 +198,7 @@ fn requests_through_claude_code_are_left_to_its_own_logs() {
     request["modelInfo"] = json!({"modelId": "sonnet", "providerId": "claude-code"});
     let document = Task::new().read(&CLINE, &json!([request]), None);
     assert!(document.found.is_empty());
-    assert!(document.skipped[0].1.starts_with("1 requests made through Claude Code"));
+    assert!(document.skipped[0].1.starts_with("requests made through Claude Code"));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
         (&*record.provider, record.model.as_deref(), record.keys[0].as_str()),
         ("openrouter", Some("m"), "cline/s1/a")
     );
-    assert_eq!(document.skipped, [(0, "1 answers without token counts".to_owned())]);
+    assert_eq!(document.skipped, [(0, "answers without token counts: 1".to_owned())]);
     assert_eq!(counts(&read(json!([answer("a", 100, 40)]))), [[60, 40, 0, 0, 0, 4, 0]]);
     assert!(CLINE.document_again(&path, b"{}", Zone::UTC, None).unwrap_err().contains("without a list"));
 }

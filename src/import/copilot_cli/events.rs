@@ -87,7 +87,7 @@ impl Reading<'_> {
                 self.project = directory.map(str::to_owned).or(self.project.take());
             }
             "session.context_changed" => {
-                self.project = told::text(data, "cwd").map(str::to_owned).or(self.project.take())
+                self.project = told::text(data, "cwd").map(str::to_owned).or(self.project.take());
             }
             "session.compaction_complete" => self.run.compacted = true,
             "assistant.message" => self.run.answers += 1,
@@ -174,7 +174,7 @@ impl Reading<'_> {
     fn close(&mut self) {
         if self.run.answers > 0 && !self.is_told() {
             let why =
-                format!("{} answers of a run without a summary: their token counts are not known", self.run.answers);
+                format!("answers of a run without a summary, whose token counts are not known: {}", self.run.answers);
             self.document.skipped.push((0, why));
         }
         self.run = Run::default();

@@ -146,9 +146,8 @@ fn level(line: &Value, attributes: &Value) -> Level {
     let event = told::text(attributes, "event.name").unwrap_or_default();
     let body = told::text(line, "body").or_else(|| told::text(line, "_body")).unwrap_or_default();
     let is = |sort: &str| name == sort || name.split(' ').next() == Some(sort);
-    if event == "copilot_chat.agent.turn" || body.starts_with("copilot_chat.agent.turn") {
-        Level::Sum
-    } else if operation == "invoke_agent" || is("invoke_agent") {
+    let turn = event == "copilot_chat.agent.turn" || body.starts_with("copilot_chat.agent.turn");
+    if turn || operation == "invoke_agent" || is("invoke_agent") {
         Level::Sum
     } else if event == "gen_ai.client.inference.operation.details"
         || body.starts_with("GenAI inference")

@@ -42,10 +42,10 @@ impl Home {
 }
 
 fn text(lines: &[Value]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn event(at: &str, kind: &str, data: Value) -> Value {
+fn event(at: &str, kind: &str, data: &Value) -> Value {
     json!({"type": kind, "id": format!("e-{at}"), "parentId": null, "timestamp": format!("2026-08-06T{at}.000Z"), "data": data})
 }
 
@@ -58,9 +58,9 @@ fn metrics(input: u64) -> Value {
 
 fn run() -> [Value; 3] {
     [
-        event("09:00:00", "session.start", json!({"sessionId": "s1", "context": {"cwd": "/w"}})),
-        event("09:00:30", "assistant.message", json!({"content": "a secret", "outputTokens": 50})),
-        event("09:10:00", "session.shutdown", metrics(100)),
+        event("09:00:00", "session.start", &json!({"sessionId": "s1", "context": {"cwd": "/w"}})),
+        event("09:00:30", "assistant.message", &json!({"content": "a secret", "outputTokens": 50})),
+        event("09:10:00", "session.shutdown", &metrics(100)),
     ]
 }
 
@@ -95,7 +95,7 @@ fn the_store_has_a_row_for_each_call() {
     );
     assert_eq!(
         document.skipped,
-        [(3, "unknown shape: a call without a time".to_owned()), (0, "1 calls without token counts".to_owned())]
+        [(3, "unknown shape: a call without a time".to_owned()), (0, "calls without token counts: 1".to_owned())]
     );
     let again = CopilotCli.database(Path::new(STORE), &database, document.resume.as_ref()).unwrap();
     assert!(again.found.is_empty() && again.skipped.is_empty());
@@ -118,7 +118,8 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
 #[test]
 fn a_summary_counts_where_nothing_else_tells_of_its_run() {
     let home = Home::new();
-    let resumed = [event("11:00:00", "session.resume", json!({})), event("11:05:00", "session.shutdown", metrics(200))];
+    let resumed =
+        [event("11:00:00", "session.resume", &json!({})), event("11:05:00", "session.shutdown", &metrics(200))];
     let lines = [run().to_vec(), resumed.to_vec()].concat();
     let document = home.events(&lines);
     let told =
@@ -144,22 +145,22 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
 fn runs_that_tell_no_counts_are_counted() {
     let home = Home::new();
     let [start, answer, _] = run();
-    let killed = event("10:00:00", "session.resume", json!({}));
-    let older = event("10:30:00", "session.shutdown", json!({"shutdownType": "routine"}));
-    let wrong = event("10:40:00", "session.shutdown", json!({"modelMetrics": {"m": {"tokens": 5}}}));
-    let compacted = event("10:50:00", "session.compaction_complete", json!({"success": true}));
-    let last = event("10:55:00", "session.shutdown", metrics(100));
+    let killed = event("10:00:00", "session.resume", &json!({}));
+    let older = event("10:30:00", "session.shutdown", &json!({"shutdownType": "routine"}));
+    let wrong = event("10:40:00", "session.shutdown", &json!({"modelMetrics": {"m": {"tokens": 5}}}));
+    let compacted = event("10:50:00", "session.compaction_complete", &json!({"success": true}));
+    let last = event("10:55:00", "session.shutdown", &metrics(100));
     let document = home.events(&[start.clone(), answer.clone(), killed, older, wrong, compacted, last, answer]);
     assert_eq!(document.found.len(), 1);
     let why: Vec<_> = document.skipped.iter().map(|(line, why)| (*line, why.split(':').next().unwrap())).collect();
     assert_eq!(
         why,
         [
-            (0, "1 answers of a run without a summary"),
+            (0, "answers of a run without a summary, whose token counts are not known"),
             (4, "a run whose summary tells no token counts"),
             (5, "unknown shape"),
             (7, "the context was compacted"),
-            (0, "1 answers of a run without a summary"),
+            (0, "answers of a run without a summary, whose token counts are not known"),
         ]
     );
     let older = CopilotCli.document(Path::new("/h/history-session-state/session_1.json"), b"{}", Zone::UTC).unwrap();
