@@ -186,7 +186,7 @@ impl<'t> Reading<'t> {
             self.tally.add("calls without token counts");
             return Ok(None);
         }
-        let mut record = told::record(&told::provider(provider, AGENT), AGENT, logged)?;
+        let mut record = told::record(&told::provider(provider, model, AGENT), AGENT, logged)?;
         record = record.conversation(self.thread).key(format!("amp/{}/{key}", self.thread));
         record.model = model.map(str::to_owned);
         record.project.clone_from(&self.project);

@@ -100,6 +100,12 @@ struct Session {
     in_ledger: bool,
 }
 
+impl Session {
+    fn whose(&self) -> String {
+        told::provider(self.provider.as_deref(), self.model.as_deref(), AGENT)
+    }
+}
+
 impl Reading {
     fn new(database: &Connection, resume: Option<&Value>) -> Result<Self, String> {
         let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
@@ -193,7 +199,7 @@ impl Reading {
         let names = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"];
         let carried = told::text(row, "cost_source") == Some("carried_forward");
         let session = self.sessions.get(&conversation);
-        let mut provider = told::provider(session.and_then(|session| session.provider.as_deref()), AGENT);
+        let mut provider = session.map_or_else(|| AGENT.to_owned(), Session::whose);
         let (mut at, mut key) = (at, format!("goose/{conversation}/{id}"));
         if carried {
             // These are the sums that were known before: the same record.
@@ -239,8 +245,7 @@ impl Reading {
             self.tally.add("sessions without token counts");
             return Ok(());
         }
-        let whose = told::provider(session.provider.as_deref(), AGENT);
-        let provider = self.summed.get(id).cloned().unwrap_or(whose);
+        let provider = self.summed.get(id).cloned().unwrap_or_else(|| session.whose());
         let at = session.began.ok_or("unknown shape: a session without a time")?;
         let mut record = match counted(&session.row, names, Some(session), &provider)? {
             Counted::Record(record) => *record,

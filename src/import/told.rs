@@ -78,9 +78,12 @@ pub(super) const fn epoch(number: i64) -> Option<Timestamp> {
 }
 
 /// A provider as an agent names it. What cannot be one is the agent itself: it serves its own models, or does not say.
-pub(super) fn provider(name: Option<&str>, agent: &'static str) -> String {
+///
+/// The model tells whose it is where one program serves its own and others.
+pub(super) fn provider(name: Option<&str>, model: Option<&str>, agent: &'static str) -> String {
     let told = name.map(|name| name.trim().to_lowercase().replace([' ', '/'], "-"));
-    told.and_then(|name| ProviderId::resolve(&name).ok()).map_or_else(|| agent.to_owned(), |id| id.to_string())
+    let known = told.and_then(|name| ProviderId::resolve(&name).ok());
+    known.map_or_else(|| agent.to_owned(), |id| id.serving(model.unwrap_or_default()).to_string())
 }
 
 /// A record of what a log says of a call, without its names.
@@ -217,9 +220,10 @@ mod tests {
 
     #[test]
     fn who_cannot_be_a_provider_is_the_agent() {
-        assert_eq!(provider(Some("Gemini"), "cline"), "google");
-        assert_eq!(provider(Some("my gateway"), "cline"), "my-gateway");
-        assert_eq!(provider(Some("使用"), "cline"), "cline");
-        assert_eq!(provider(None, "cline"), "cline");
+        assert_eq!(provider(Some("Gemini"), None, "cline"), "google");
+        assert_eq!(provider(Some("my gateway"), Some("m"), "cline"), "my-gateway");
+        assert_eq!(provider(Some("使用"), None, "cline"), "cline");
+        assert_eq!(provider(None, Some("m"), "cline"), "cline");
+        assert_eq!(provider(Some("ollama"), Some("qwen3:cloud"), "cline"), "ollama-cloud");
     }
 }

@@ -32,20 +32,20 @@ pub(super) struct Models {
 }
 
 impl Models {
-    pub fn beside(family: &Family, messages_path: &Path, messages: &[Value]) -> Self {
+    pub fn beside(family: &Family, messages_path: &Path, messages: &[Value]) -> Result<Self, String> {
         let started = |message: &&Value| message.get("say").and_then(Value::as_str) == Some("api_req_started");
         let mut models = Self {
             requests: messages.iter().filter(started).filter_map(|message| message.get("ts")?.as_i64()).collect(),
             ..Self::default()
         };
         if family.name == CLINE.name {
-            models.metadata(&document(&messages_path.with_file_name("task_metadata.json")));
+            models.metadata(&beside(&messages_path.with_file_name("task_metadata.json"))?);
         } else {
-            let item = document(&messages_path.with_file_name("history_item.json"));
+            let item = beside(&messages_path.with_file_name("history_item.json")).unwrap_or_default();
             models.project = told::text(&item, "workspace").map(str::to_owned);
         }
-        models.history(&document(&messages_path.with_file_name("api_conversation_history.json")));
-        models
+        models.history(&beside(&messages_path.with_file_name("api_conversation_history.json")).unwrap_or_default());
+        Ok(models)
     }
 
     fn metadata(&mut self, metadata: &Value) {
@@ -115,10 +115,13 @@ fn between(text: &str, open: &str, close: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= 512 && !name.contains(['\n', '\0'])).then(|| name.to_owned())
 }
 
-/// A document beside the messages. Without it less is known, and that is all.
-fn document(path: &Path) -> Value {
+/// A document beside the messages; nothing when there is none, or one that is too large. One that cannot be read may be
+/// just being written: who served a request is part of what it is known by, so that is no time to guess.
+pub(super) fn beside(path: &Path) -> Result<Value, String> {
     if fs::metadata(path).map_or(true, |meta| meta.len() > LARGEST) {
-        return Value::Null;
+        return Ok(Value::Null);
     }
-    fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = fs::read(path).map_err(|error| format!("`{name}` beside it cannot be read: {error}"))?;
+    told::parse(&bytes).map_err(|why| format!("`{name}` beside it cannot be read: {why}"))
 }

@@ -1,10 +1,10 @@
 //! The sessions of Cline's command: `<id>.messages.json`, and `<id>.json` beside it.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::models::beside;
 use super::{Family, is_inside};
 use crate::event::Quality;
 use crate::import::document::Document;
@@ -23,10 +23,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document
     let messages = messages.ok_or("unknown shape: a session without a list of messages")?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let id = name.strip_suffix(SUFFIX).unwrap_or(&name).to_owned();
-    let about: Value = fs::read(path.with_file_name(format!("{id}.json")))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let about = beside(&path.with_file_name(format!("{id}.json")))?;
 
     let mut document = Document { conversation: Some(id.clone()), ..Document::default() };
     document.began = told::time(about.get("started_at"))
@@ -79,7 +76,8 @@ fn made(
     let info = message.get("modelInfo").unwrap_or(&Value::Null);
     let provider = told::text(info, "provider").or_else(|| told::text(info, "providerId"));
     let provider = provider.or_else(|| told::text(about, "provider"));
-    let mut record = told::record(&told::provider(provider, family.name), family.name, logged)?;
+    let model = told::text(info, "id").or_else(|| told::text(about, "model"));
+    let mut record = told::record(&told::provider(provider, model, family.name), family.name, logged)?;
     if logged.cache_inside && logged.cached() > 0 && record.residual.is_none() {
         record.quality = Quality::Derived;
         record.residual =
@@ -87,7 +85,7 @@ fn made(
     }
     let key = told::text(message, "id").map_or_else(|| format!("answer/{place}"), str::to_owned);
     record = record.conversation(session).key(format!("{}/{session}/{key}", family.name));
-    record.model = told::text(info, "id").or_else(|| told::text(about, "model")).map(str::to_owned);
+    record.model = model.map(str::to_owned);
     record.project = told::text(about, "workspace_root").or_else(|| told::text(about, "cwd")).map(str::to_owned);
     let metrics = message.get("metrics").unwrap_or(&Value::Null);
     record.cost = told::cost(metrics.get("cost"));

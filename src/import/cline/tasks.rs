@@ -53,7 +53,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Va
     let seen: Seen = requests.iter().map(|request| (request.ts, four(&request.logged))).collect();
     settle_deleted(&mut requests, &before, &seen, &mut tally);
 
-    let models = Models::beside(family, path, messages);
+    let models = Models::beside(family, path, messages)?;
     let open = requests.iter().filter(|request| protocol(family, request, &models) == Protocol::Unclear);
     let inside = is_inside(open.map(|request| &request.logged));
     for (at, request) in requests.iter().enumerate() {
@@ -239,7 +239,7 @@ fn made(
         "openai-native" | "openai-codex" => "openai",
         other => other,
     });
-    let mut record = told::record(&told::provider(provider, family.name), family.name, logged)?;
+    let mut record = told::record(&told::provider(provider, named.model.as_deref(), family.name), family.name, logged)?;
     if known == Protocol::Unclear && inside && logged.cached() > 0 && record.residual.is_none() {
         record.quality = Quality::Derived;
         record.residual =

@@ -227,6 +227,16 @@ fn sessions_of_the_command_are_read_by_their_answers() {
 }
 
 #[test]
+fn nothing_is_guessed_while_what_stands_beside_is_being_written() {
+    let task = Task::new();
+    fs::write(task.directory().join("task_metadata.json"), r#"{"model_usage": [{"ts""#).unwrap();
+    let path = task.directory().join(MESSAGES);
+    let messages = json!([asked(10, 1, 0)]).to_string();
+    let refused = CLINE.document_again(&path, messages.as_bytes(), Zone::UTC, None).unwrap_err();
+    assert!(refused.starts_with("`task_metadata.json` beside it cannot be read: not valid JSON"), "{refused}");
+}
+
+#[test]
 fn only_the_directories_of_tasks_are_entered() {
     assert!(ROO_CODE.enters(Path::new("/s/tasks/1")));
     assert!(!ROO_CODE.enters(Path::new("/s/tasks/1/checkpoints")));
