@@ -5,7 +5,8 @@
 //! 2. `otel/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
 //!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
 //! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
-//!    began or since the context was last compacted. They give way to the other two where those tell of the run.
+//!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
+//!    the other two where those tell of the run.
 //!
 //! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
 //! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
