@@ -45,7 +45,7 @@ pub(crate) trait Source: Sync {
     /// Whether a file below a root is a log.
     fn wants(&self, path: &Path) -> bool;
 
-    /// Whether a directory below a root may hold logs. What an agent keeps beside them may be large.
+    /// Whether logs may be in this directory below a root.
     fn enters(&self, _directory: &Path) -> bool {
         true
     }
