@@ -72,7 +72,7 @@
 //! |---|---|---|
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
-//! | `import` | by `cli` | `import`: the logs of Claude Code, Codex, Gemini CLI, Qwen Code and `OpenCode`, and Koan's rows, into a ledger |
+//! | `import` | by `cli` | `import`: the logs of Claude Code, Codex, Gemini CLI, `OpenCode` and nine more agents, and Koan's rows, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.

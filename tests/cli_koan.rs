@@ -90,7 +90,7 @@ fn nothing_is_counted_twice_unasked() {
     let desk = instance();
     let imported = desk.json(&["import", "--home", &home(&desk)]);
     let sources: Vec<_> = imported["sources"].as_array().unwrap().iter().map(|source| &source["source"]).collect();
-    assert!(sources.iter().any(|source| *source == "codex") && !sources.iter().any(|source| *source == "koan"));
+    assert!(sources.contains(&&"codex".into()) && !sources.contains(&&"koan".into()), "{sources:?}");
     assert_eq!(desk.json(&["report"])["total"]["requests"], 0);
 }
 

@@ -62,6 +62,7 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
             return Err(Error::Io { path: home.clone(), source }.into());
         }
     }
+    let all = args.sources.is_empty();
     let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
     let mut ledger = context.write()?;
     let bar = progress_bar(context);
@@ -78,7 +79,7 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     if context.json {
         return Answer::new(Both { imported, backfill }).write(out);
     }
-    human(&imported, out)?;
+    human(&imported, all, out)?;
     told_twice(&imported);
     backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
 }
@@ -130,8 +131,10 @@ fn progress_bar(context: &Context) -> ProgressBar {
     }
 }
 
-fn human(report: &ImportReport, out: &mut dyn Write) -> Result<(), Failure> {
-    for source in &report.sources {
+/// Tells what was done. Where no source was named, those without a file are only named.
+fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let (without, with): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| all && source.files == 0);
+    for source in with {
         let observed = match source.observed {
             0 => String::new(),
             number => format!(", {}", counted(number, "quota observation")),
@@ -147,11 +150,16 @@ fn human(report: &ImportReport, out: &mut dyn Write) -> Result<(), Failure> {
             grouped(source.amended)
         )?;
         for skipped in source.skipped.iter().take(SKIPPED) {
-            say(&format!("skipped {} line {}: {}", Plain(&skipped.file), skipped.line, Plain(&skipped.why)));
+            let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
+            say(&format!("skipped {}{line}: {}", Plain(&skipped.file), Plain(&skipped.why)));
         }
         if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
             say(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
         }
+    }
+    if !without.is_empty() {
+        let names: Vec<_> = without.iter().map(|source| source.source.as_str()).collect();
+        writeln!(out, "no logs of {}", names.join(", "))?;
     }
     Ok(())
 }

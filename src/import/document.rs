@@ -28,7 +28,7 @@ pub(crate) struct Document {
     pub began: Option<Timestamp>,
     /// When conversations began, of a database that holds many; told anew with every reading.
     pub conversations: Vec<(String, Timestamp)>,
-    /// What a later reading needs to read only what is new; used by databases.
+    /// What a later reading needs to tell what is new.
     pub resume: Option<serde_json::Value>,
 }
 
@@ -70,7 +70,8 @@ fn text(source: &dyn Source, zone: Zone, file: &LogFile, known: Option<&Imported
     if known.is_some_and(|known| known.hash == hex(hash)) {
         return Ok(None);
     }
-    Ok(Some((source.document(&file.path, &bytes, zone)?, hash)))
+    let resume = known.and_then(|known| known.resume.as_ref());
+    Ok(Some((source.document_again(&file.path, &bytes, zone, resume)?, hash)))
 }
 
 fn database(source: &dyn Source, file: &LogFile, known: Option<&ImportedFile>) -> Reading {
@@ -82,7 +83,7 @@ fn database(source: &dyn Source, file: &LogFile, known: Option<&ImportedFile>) -
 }
 
 /// Opens an agent's database to read it, and leaves no trace beside it.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Nobody writes to a database without a write-ahead log beside it; SQLite would make one to read it.
     let immutable = std::fs::metadata(wal(path)).map_or(true, |meta| meta.len() == 0);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::source::Found;
 use crate::event::{EventId, TokenRecord};
 use crate::time::Timestamp;
+use crate::tokens::TokenClass;
 
 /// When each conversation's log begins.
 pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
@@ -75,10 +76,11 @@ fn set_home(record: &mut TokenRecord, home: TokenRecord) {
     record.labels = home.labels;
 }
 
-/// What makes one sighting tell more than another.
-fn fullness(record: &TokenRecord) -> (u64, [u64; 7], Option<&str>, Option<&str>) {
+/// What makes one sighting tell more than another: the larger total, then the finer one.
+fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<&str>) {
     let raw = record.raw.as_ref().map(crate::event::Raw::get);
-    (record.tokens.total().unwrap_or(u64::MAX), record.tokens.counts(), record.model.as_deref(), raw)
+    let known = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
+    (record.tokens.total().unwrap_or(u64::MAX), known, record.tokens.counts(), record.model.as_deref(), raw)
 }
 
 /// What makes one sighting's conversation the call's own: the least of these wins.
@@ -198,6 +200,17 @@ mod tests {
                 hasher.finish()
             });
             prop_assert_eq!(joined(&found), joined(&shuffled));
+        }
+    }
+
+    #[test]
+    fn of_equal_totals_the_one_that_tells_more_classes_counts() {
+        let call =
+            |record: TokenRecord| Found { at: Timestamp::from_millis(0), record: record.key("msg").conversation("a") };
+        let coarse = call(TokenRecord::new("openai", "m").input(100).output(20));
+        let fine = call(TokenRecord::new("openai", "m").input(40).cache_read(60).output(20));
+        for order in [[coarse.clone(), fine.clone()], [fine.clone(), coarse]] {
+            assert_eq!(joined(&order).record.tokens, fine.record.tokens);
         }
     }
 

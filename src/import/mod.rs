@@ -1,24 +1,32 @@
 //! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
 
+mod amp;
 mod budget;
 mod claude_code;
+mod cline;
 mod codex;
+mod copilot_cli;
+mod cursor;
 mod discover;
 mod document;
+mod droid;
 mod file_calls;
 mod gather;
 mod gemini_cli;
+mod goose;
 mod jsonl;
 pub mod koan;
 mod merge;
 mod opencode;
 mod packed;
 mod paths;
+mod places;
 mod provider;
 mod qwen_code;
 mod reader;
 mod run;
 mod source;
+mod told;
 
 use std::path::PathBuf;
 
@@ -39,6 +47,14 @@ fn all() -> Vec<&'static dyn Source> {
         &gemini_cli::GeminiCli,
         &qwen_code::QwenCode,
         &opencode::Opencode,
+        &copilot_cli::CopilotCli,
+        &amp::Amp,
+        &cline::CLINE,
+        &cline::ROO_CODE,
+        &cline::KILO_CODE,
+        &cursor::Cursor,
+        &droid::Droid,
+        &goose::Goose,
         &koan::Koan,
     ]
 }
@@ -152,4 +168,66 @@ pub struct Progress {
     pub done: u64,
     /// Records found so far.
     pub records: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::all;
+
+    #[test]
+    fn directories_that_the_environment_names_are_looked_at() {
+        for (source, name, value, directory) in [
+            ("copilot-cli", "COPILOT_HOME", "/c", "/c"),
+            ("copilot-cli", "XDG_STATE_HOME", "/s", "/s/.copilot"),
+            ("amp", "AMP_DATA_DIR", "/a,/b", "/b/threads"),
+            ("amp", "XDG_DATA_HOME", "/d", "/d/amp/threads"),
+            ("cline", "CLINE_DIR", "/c", "/c/data/tasks"),
+            ("cline", "XDG_CONFIG_HOME", "/x", "/x/Code/User/globalStorage/saoudrizwan.claude-dev/tasks"),
+            ("roo-code", "APPDATA", "/r", "/r/Windsurf/User/globalStorage/rooveterinaryinc.roo-cline/tasks"),
+            ("kilo-code", "VSCODE_PORTABLE", "/p", "/p/user-data/User/globalStorage/kilocode.kilo-code/tasks"),
+            ("cursor", "XDG_CONFIG_HOME", "/x", "/x/Cursor/User/globalStorage"),
+            ("goose", "GOOSE_PATH_ROOT", "/g", "/g/data/sessions"),
+            ("goose", "APPDATA", "/r", "/r/Block/goose/data/sessions"),
+            ("droid", "FACTORY_DIR", "/f", "/f/sessions"),
+        ] {
+            let importer = all().into_iter().find(|importer| importer.name() == source).unwrap();
+            let found = importer.configured(&|asked| (asked == name).then(|| value.to_owned()));
+            assert!(found.contains(&PathBuf::from(directory)), "{source} {name}: {found:?}");
+            assert!(importer.configured(&|_| None).is_empty(), "{source}");
+        }
+    }
+
+    #[test]
+    fn each_importer_looks_below_a_home_on_linux_macos_and_windows() {
+        for (source, directories) in [
+            (
+                "amp",
+                [".local/share/amp/threads", "Library/Application Support/amp/threads", "AppData/Roaming/amp/threads"],
+            ),
+            (
+                "cursor",
+                [
+                    ".config/Cursor/User/globalStorage",
+                    "Library/Application Support/Cursor/User/globalStorage",
+                    "AppData/Roaming/Cursor/User/globalStorage",
+                ],
+            ),
+            (
+                "goose",
+                [
+                    ".local/share/goose/sessions",
+                    "Library/Application Support/Block/goose/sessions",
+                    "AppData/Roaming/Block/goose/data/sessions",
+                ],
+            ),
+        ] {
+            let importer = all().into_iter().find(|importer| importer.name() == source).unwrap();
+            let roots = importer.roots(Path::new("/h"));
+            for directory in directories {
+                assert!(roots.contains(&Path::new("/h").join(directory)), "{source} {directory}");
+            }
+        }
+    }
 }

@@ -65,6 +65,17 @@ pub(crate) trait Source: Sync {
         Err("documents of this source are not known".to_owned())
     }
 
+    /// The same for a document of which an earlier reading left `resume`.
+    fn document_again(
+        &self,
+        path: &Path,
+        text: &[u8],
+        zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> std::result::Result<Document, String> {
+        self.document(path, text, zone)
+    }
+
     /// Reads what is new in a database. `resume` is what the last reading left.
     fn database(
         &self,

@@ -27,6 +27,8 @@ mod fields;
 mod format;
 mod gemini;
 mod gemini_cli;
+#[cfg(feature = "import")]
+pub(crate) mod logged;
 mod mistral;
 mod ollama;
 mod openai;

@@ -103,25 +103,23 @@ impl Statement {
     }
 
     /// Undoes the habits. The API's own habit is kept unless the total the API reports fits exactly one other.
-    pub(super) fn settle(mut self, format: Format) -> Result<Normalised> {
+    pub(super) fn settle(self, format: Format) -> Result<Normalised> {
+        self.settle_as(format.name(), format.normaliser())
+    }
+
+    /// The same for an object that is of no API's format.
+    pub(super) fn settle_as(mut self, what: &str, normaliser: &'static str) -> Result<Normalised> {
         let tokens = self.choose()?;
         if tokens == Tokens::default() {
             return Err(Error::invalid(format!(
-                "the {format} usage object has no token count: `{}` and `{}` are absent",
+                "the {what} usage object has no token count: `{}` and `{}` are absent",
                 self.input.name, self.output.name
             )));
         }
         tokens.validate()?;
         let quality = if self.notes.is_empty() { Quality::Reported } else { Quality::Derived };
         let residual = (!self.notes.is_empty()).then(|| self.notes.join("; "));
-        Ok(Normalised {
-            tokens,
-            normaliser: format.normaliser(),
-            quality,
-            residual,
-            cost: self.cost,
-            service_tier: None,
-        })
+        Ok(Normalised { tokens, normaliser, quality, residual, cost: self.cost, service_tier: None })
     }
 
     fn choose(&mut self) -> Result<Tokens> {

@@ -1,0 +1,225 @@
+//! Amp: `~/.local/share/amp/threads/T-<id>.json`, a document for each thread.
+//!
+//! Known: threads with a `usageLedger` (its `events` are the calls; what was read from and written to a cache stands
+//! in the `usage` of the message that `toMessageId` names) and older ones, where each answer has a `usage` of its own.
+//! The input is without the cache, unless the message says that it is its `totalInputTokens`. Credits are Amp's own
+//! money and no US dollars: they are in no cost. Who served a model is not told as a rule; then it is `amp`.
+//!
+//! What is not known is refused by name: a thread without an id, a ledger that is no list of events, an event or an
+//! answer without a time or without counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::document::Document;
+use super::places;
+use super::source::{Form, Found, Source};
+use super::told::{self, Tally};
+use crate::normalise::logged::Logged;
+use crate::time::{Timestamp, Zone};
+
+/// The importer of Amp's threads.
+pub(crate) struct Amp;
+
+const AGENT: &str = "amp";
+
+impl Source for Amp {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        places::each(&places::data(home), "amp/threads")
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut found = places::each(&places::listed(variable, &["AMP_DATA_DIR"]), "threads");
+        found.extend(places::each(&places::data_configured(variable), "amp/threads"));
+        found
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let thread = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("T-"));
+        thread && path.extension().is_some_and(|extension| extension == "json")
+    }
+
+    fn form(&self, _path: &Path) -> Form {
+        Form::Document
+    }
+
+    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        let thread = told::parse(text)?;
+        let id = told::text(&thread, "id").ok_or("unknown shape: a thread without an id")?;
+        let mut reading = Reading::new(id, &thread);
+        match thread.get("usageLedger").and_then(|ledger| ledger.get("events")) {
+            Some(Value::Array(events)) => reading.ledger(events),
+            Some(_) => return Err("unknown shape: a usage ledger that is no list of events".to_owned()),
+            None if thread.get("usageLedger").is_some_and(|ledger| !ledger.is_null()) => {
+                return Err("unknown shape: a usage ledger without events".to_owned());
+            }
+            None => reading.messages(&BTreeSet::new(), None),
+        }
+        Ok(reading.done(told::time(thread.get("created"))))
+    }
+}
+
+/// What is found in a thread.
+struct Reading<'t> {
+    thread: &'t str,
+    project: Option<String>,
+    answers: Vec<&'t Value>,
+    found: Vec<Found>,
+    skipped: Vec<(u64, String)>,
+    tally: Tally,
+}
+
+impl<'t> Reading<'t> {
+    fn new(id: &'t str, thread: &'t Value) -> Self {
+        let answer = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("assistant");
+        let messages = thread.get("messages").and_then(Value::as_array);
+        let tree = thread.pointer("/env/initial/trees/0").and_then(|tree| told::text(tree, "uri"));
+        Self {
+            thread: id,
+            project: tree.map(|uri| uri.strip_prefix("file://").unwrap_or(uri).to_owned()),
+            answers: messages.into_iter().flatten().filter(answer).collect(),
+            found: Vec::new(),
+            skipped: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes the calls that the ledger tells of, and the answers from before there was one.
+    fn ledger(&mut self, events: &[Value]) {
+        let mut named = BTreeSet::new();
+        for (at, event) in events.iter().enumerate() {
+            let told = self.event(event, &mut named);
+            self.keep(at as u64 + 1, told);
+        }
+        let begun = events.iter().filter_map(|event| told::time(event.get("timestamp"))).min();
+        self.messages(&named, begun);
+    }
+
+    fn event(&mut self, event: &Value, named: &mut BTreeSet<i64>) -> Result<Option<Found>, String> {
+        let number = |name: &str| event.get(name).and_then(Value::as_i64);
+        let last = number("toMessageId");
+        if let Some(last) = last {
+            // What lies between the two was said in this call.
+            named.extend(number("fromMessageId").filter(|first| last - first < 10_000).unwrap_or(last)..=last);
+        }
+        let at = told::time(event.get("timestamp")).ok_or("unknown shape: an event of usage without a timestamp")?;
+        let tokens = event.get("tokens").ok_or("unknown shape: an event of usage without tokens")?;
+        let usage = last.and_then(|last| self.answers.iter().find(|answer| message_id(answer) == Some(last)));
+        let usage = usage.and_then(|answer| answer.get("usage")).filter(|usage| usage.is_object());
+
+        let input = told::count(tokens, "input")?;
+        let mut logged =
+            Logged::new(AGENT, "amp/1", ("tokens.input", input), ("tokens.output", told::count(tokens, "output")?));
+        logged.cache_inside = false;
+        if let Some(usage) = usage {
+            logged.cache_read = ("cacheReadInputTokens", told::count(usage, "cacheReadInputTokens")?);
+            logged.cache_write = ("cacheCreationInputTokens", told::count(usage, "cacheCreationInputTokens")?);
+            let total = told::count(usage, "totalInputTokens")?;
+            logged.cache_inside = logged.cached() > 0 && input.is_some() && input == total;
+        }
+        let id = event
+            .get("id")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .or_else(|| last.map(|last| format!("message/{last}")));
+        let key = id.unwrap_or_else(|| format!("at/{}", at.millis()));
+        let whose = told::text(event, "provider").or_else(|| usage.and_then(|usage| told::text(usage, "provider")));
+        let model = told::text(event, "model").or_else(|| usage.and_then(|usage| told::text(usage, "model")));
+        self.call(at, logged, whose, model, &key, tokens)
+    }
+
+    /// Takes the usage of answers that no event names. Of those that are later than the ledger's beginning it is not
+    /// known whether an event tells of them too.
+    fn messages(&mut self, named: &BTreeSet<i64>, begun: Option<Timestamp>) {
+        let answers = self.answers.clone();
+        for (at, answer) in answers.into_iter().enumerate() {
+            let Some(usage) = answer.get("usage").filter(|usage| usage.is_object()) else { continue };
+            let id = message_id(answer);
+            if id.is_some_and(|id| named.contains(&id)) {
+                continue;
+            }
+            let when = told::time(usage.get("timestamp")).or_else(|| told::time(answer.get("timestamp")));
+            if begun.is_some_and(|begun| when.is_none_or(|when| when >= begun)) {
+                self.tally.add("answers with a usage that no event of the ledger names");
+                continue;
+            }
+            let key = id.map_or_else(|| format!("answer/{at}"), |id| format!("message/{id}"));
+            let told = self.answer(usage, answer, when, &key);
+            self.keep(at as u64 + 1, told);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        usage: &Value,
+        answer: &Value,
+        at: Option<Timestamp>,
+        key: &str,
+    ) -> Result<Option<Found>, String> {
+        let at = at.ok_or("unknown shape: a usage without a timestamp")?;
+        let input = ("inputTokens", told::count(usage, "inputTokens")?);
+        let mut logged = Logged::new(AGENT, "amp/1", input, ("outputTokens", told::count(usage, "outputTokens")?));
+        logged.cache_read = ("cacheReadInputTokens", told::count(usage, "cacheReadInputTokens")?);
+        logged.cache_write = ("cacheCreationInputTokens", told::count(usage, "cacheCreationInputTokens")?);
+        let total = told::count(usage, "totalInputTokens")?;
+        logged.cache_inside = logged.cached() > 0 && total.is_some() && input.1 == total;
+        let model = told::text(usage, "model").or_else(|| told::text(answer, "model"));
+        self.call(at, logged, told::text(usage, "provider"), model, key, usage)
+    }
+
+    fn call(
+        &mut self,
+        at: Timestamp,
+        logged: Logged,
+        provider: Option<&str>,
+        model: Option<&str>,
+        key: &str,
+        counts: &Value,
+    ) -> Result<Option<Found>, String> {
+        if logged.is_nothing() {
+            self.tally.add("calls without token counts");
+            return Ok(None);
+        }
+        let mut record = told::record(&told::provider(provider, model, AGENT), AGENT, logged)?;
+        record = record.conversation(self.thread).key(format!("amp/{}/{key}", self.thread));
+        record.model = model.map(str::to_owned);
+        record.project.clone_from(&self.project);
+        // Numbers only: nothing else of a thread is kept.
+        let numbers = counts.as_object().into_iter().flatten().filter(|(_, value)| value.is_number());
+        record.raw =
+            told::raw(&numbers.map(|(name, value)| (name.as_str(), value.clone())).collect::<BTreeMap<_, _>>());
+        told::checked(at, record).map(Some)
+    }
+
+    fn keep(&mut self, at: u64, told: Result<Option<Found>, String>) {
+        match told {
+            Ok(found) => self.found.extend(found),
+            Err(why) => self.skipped.push((at, why)),
+        }
+    }
+
+    fn done(mut self, created: Option<Timestamp>) -> Document {
+        self.skipped.extend(self.tally.skipped());
+        let first = self.found.iter().map(|found| found.at).min();
+        Document {
+            found: self.found,
+            skipped: self.skipped,
+            conversation: Some(self.thread.to_owned()),
+            began: created.into_iter().chain(first).min(),
+            ..Document::default()
+        }
+    }
+}
+
+fn message_id(message: &Value) -> Option<i64> {
+    message.get("messageId").and_then(Value::as_i64)
+}
+
+#[cfg(test)]
+mod tests;

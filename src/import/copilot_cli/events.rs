@@ -1,0 +1,182 @@
+//! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
+
+use std::fs;
+use std::path::Path;
+
+use memchr::memmem;
+use serde_json::Value;
+
+use super::store::Store;
+use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
+use crate::event::Quality;
+use crate::import::document::Document;
+use crate::import::jsonl;
+use crate::import::source::Found;
+use crate::import::told;
+use crate::time::{MINUTE, Timestamp};
+
+const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "reasoningTokens"];
+
+/// A run of the program within a session.
+#[derive(Default)]
+struct Run {
+    began: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    answers: u64,
+    compacted: bool,
+}
+
+struct Reading<'p> {
+    path: &'p Path,
+    session: String,
+    project: Option<String>,
+    store: Option<Store>,
+    run: Run,
+    document: Document,
+}
+
+pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        told::parse(text)?;
+        let why = "an older session, whose file tells no token counts".to_owned();
+        return Ok(Document { skipped: vec![(0, why)], ..Document::default() });
+    }
+    let of_directory = path.parent().filter(|directory| !is_named(Some(directory), &SESSIONS));
+    let named = of_directory.and_then(Path::file_name).or_else(|| path.file_stem()).unwrap_or_default();
+    let mut reading = Reading {
+        path,
+        session: named.to_string_lossy().into_owned(),
+        project: None,
+        store: home_of(path).and_then(Store::open),
+        run: Run::default(),
+        document: Document::default(),
+    };
+    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let number = at as u64 + 1;
+        match jsonl::whole(line) {
+            Ok(None) => {}
+            Ok(Some(line)) => {
+                if let Err(why) = reading.line(line, number) {
+                    reading.document.skipped.push((number, why));
+                }
+            }
+            Err(why) => reading.document.skipped.push((number, why)),
+        }
+    }
+    reading.close();
+    reading.document.conversation = Some(reading.session);
+    Ok(reading.document)
+}
+
+impl Reading<'_> {
+    fn line(&mut self, line: &[u8], number: u64) -> Result<(), String> {
+        let event = told::parse(line)?;
+        let at = told::time(event.get("timestamp"));
+        let data = event.get("data").unwrap_or(&Value::Null);
+        self.document.began = self.document.began.or(at);
+        self.run.began = self.run.began.or(at);
+        self.run.ended = at.or(self.run.ended);
+        match told::text(&event, "type").unwrap_or_default() {
+            "session.start" | "session.resume" => {
+                self.close();
+                self.run = Run { began: at, ended: at, ..Run::default() };
+                if let Some(id) = told::text(data, "sessionId") {
+                    id.clone_into(&mut self.session);
+                }
+                let directory = data.get("context").and_then(|context| told::text(context, "cwd"));
+                self.project = directory.map(str::to_owned).or(self.project.take());
+            }
+            "session.context_changed" => {
+                self.project = told::text(data, "cwd").map(str::to_owned).or(self.project.take());
+            }
+            "session.compaction_complete" => self.run.compacted = true,
+            "assistant.message" => self.run.answers += 1,
+            "session.shutdown" => {
+                let told = self.summary(&event, data, at, number);
+                self.run = Run::default();
+                return told;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the sums at the end of a run, unless other files tell of its calls.
+    fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
+        if self.is_told() {
+            return Ok(());
+        }
+        let at = at.ok_or("unknown shape: a summary without a time")?;
+        let Some(metrics) = data.get("modelMetrics").and_then(Value::as_object) else {
+            return Err("a run whose summary tells no token counts: an older version".to_owned());
+        };
+        let key = told::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
+        let mut wrong = None;
+        for (model, metric) in metrics {
+            match self.sums(model, metric, at, &key) {
+                Ok(found) => self.document.found.extend(found),
+                Err(why) => wrong = Some(why),
+            }
+        }
+        if self.run.compacted {
+            let why = "the context was compacted: the summary may tell only of the calls since then".to_owned();
+            self.document.skipped.push((number, why));
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn sums(&self, model: &str, metric: &Value, at: Timestamp, key: &str) -> Result<Option<Found>, String> {
+        let usage = metric.get("usage").filter(|usage| usage.is_object());
+        let usage = usage.ok_or("unknown shape: a summary without the usage of a model")?;
+        let mut fields = [("", None); 5];
+        for (field, name) in fields.iter_mut().zip(COUNTS) {
+            *field = (name, told::count(usage, name)?);
+        }
+        let logged = logged(fields);
+        if logged.is_nothing() {
+            return Ok(None);
+        }
+        let mut record = told::record(PROVIDER, AGENT, logged)?;
+        record = record.conversation(self.session.as_str()).key(format!("copilot-cli/{}/{key}/{model}", self.session));
+        record.model = jsonl::name(model).map(str::to_owned);
+        record.project.clone_from(&self.project);
+        record.quality = Quality::Derived;
+        let told = COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone())));
+        let requests = metric.pointer("/requests/count").map(|count| ("requests", count.clone()));
+        record.raw = told::raw(&told.chain(requests).collect());
+        told::checked(at, record).map(Some)
+    }
+
+    /// Whether other files tell of the calls of this run.
+    fn is_told(&self) -> bool {
+        let (Some(began), Some(ended)) = (self.run.began, self.run.ended) else { return false };
+        let stored = self.store.as_ref().is_some_and(|store| store.has_between(&self.session, began, ended));
+        stored || self.is_in_telemetry(began.plus(-MINUTE), ended.plus(MINUTE))
+    }
+
+    /// Whether telemetry has a call of the session at that time. A run writes it of all of its calls, or of none.
+    fn is_in_telemetry(&self, from: Timestamp, to: Timestamp) -> bool {
+        let Some(directory) = home_of(self.path).map(|home| home.join(TELEMETRY)) else { return false };
+        let session = memmem::Finder::new(self.session.as_bytes());
+        let tells = |line: &[u8]| {
+            let at = || told::parse(line).ok().and_then(|line| otel::time(&line));
+            session.find(line).is_some()
+                && otel::USAGE.find(line).is_some()
+                && at().is_some_and(|at| at >= from && at <= to)
+        };
+        let files = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
+        files
+            .filter(|path| path.extension().is_some_and(|name| name == "jsonl"))
+            .any(|path| fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(tells)))
+    }
+
+    /// Ends a run that told no sums: it goes on, or it was killed.
+    fn close(&mut self) {
+        if self.run.answers > 0 && !self.is_told() {
+            let why =
+                format!("answers of a run without a summary, whose token counts are not known: {}", self.run.answers);
+            self.document.skipped.push((0, why));
+        }
+        self.run = Run::default();
+    }
+}
