@@ -1,10 +1,12 @@
 //! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
 
+mod budget;
 mod claude_code;
 mod codex;
 mod discover;
 mod document;
 mod file_calls;
+mod gather;
 mod gemini_cli;
 mod jsonl;
 pub mod koan;

@@ -48,6 +48,13 @@ pub(super) struct Chunk {
     pub progress: u64,
 }
 
+impl Chunk {
+    /// How many records and observations it holds.
+    pub fn weight(&self) -> usize {
+        self.found.len() + self.observed.len()
+    }
+}
+
 /// Reads what is new in a file and hands it on in chunks. `emit` says whether to go on.
 pub(super) fn read(
     source: &dyn Source,

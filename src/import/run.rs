@@ -2,27 +2,33 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::time::Duration;
 
+use super::budget::{Budget, Share};
 use super::discover::{LogFile, logs, roots};
-use super::merge::{Pending, Sighting, join};
-use super::reader::{Chunk, read};
+use super::gather::{Batch, Gatherer};
+use super::merge::join;
+use super::reader::Chunk;
 use super::source::{Found, Source};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{
-    EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokensAmended,
-    withdrawn_path,
+    EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, TokensAmended, withdrawn_path,
 };
-use crate::ledger::{Appender, Ledger, Outcome};
+use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::projection::{Effective, began, effective, file_states, find_record};
 use crate::time::{Timestamp, Zone};
 
-/// Records written in one transaction.
-const BATCH: usize = 8_192;
-/// Chunks that may wait for the writer.
-const QUEUE: usize = 8;
+/// Records that readers may be ahead.
+const AHEAD: usize = 2_048;
+/// Batches written in one transaction, unless they keep it waiting: the fewer commits, the fewer pages are written again.
+const TOGETHER: usize = 8;
+/// How long a transaction waits for a batch. Others who write wait for it.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
 /// Skipped lines kept in one `imported` event; the report has them all.
 const SKIPPED_KEPT: usize = 1_000;
 /// Keys remembered to spare look-ups in a ledger that was empty when the import began.
@@ -76,6 +82,36 @@ pub fn run(
     Ok(report)
 }
 
+/// How far the readers of a job are.
+struct Read {
+    /// The next file.
+    next: AtomicUsize,
+    bytes: AtomicU64,
+    records: AtomicU64,
+    ahead: Budget,
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        Self {
+            next: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            ahead: Budget::new(AHEAD),
+        }
+    }
+}
+
+impl Read {
+    fn added_to(&self, bar: Progress) -> Progress {
+        Progress {
+            total: bar.total,
+            done: bar.done + self.bytes.load(Ordering::Relaxed),
+            records: bar.records + self.records.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// One importer's files that are new or changed.
 struct Job {
     source: &'static dyn Source,
@@ -127,37 +163,67 @@ impl Job {
         let empty = ledger.head()?.position == Position::START;
         let mut writer = Writer::new(self.source.name(), now, empty);
         writer.report.files = self.files;
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(self.changed.len());
-        let next = AtomicUsize::new(0);
-        let (send, receive) = sync_channel::<Chunk>(QUEUE);
+        let read = Read::default();
+        let recorded_at = now.max(ledger.head()?.recorded_at);
         std::thread::scope(|scope| {
-            for _ in 0..threads {
-                let (send, next, job) = (send.clone(), &next, &self);
-                scope.spawn(move || {
-                    while let Some((file, known)) = job.changed.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let mut open = true;
-                        read(job.source, job.zone, file, known.as_ref(), &mut |chunk| {
-                            open = send.send(chunk).is_ok();
-                            open
-                        });
-                        if !open {
-                            break;
-                        }
-                    }
-                });
+            let batches = self.start(scope, &read, recorded_at);
+            loop {
+                match batches.recv_timeout(TICK) {
+                    // A failed write drops the receiver, which stops all who work towards it.
+                    Ok(batch) => writer.flush(ledger, batch, &batches)?,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                progress(read.added_to(*bar));
             }
-            drop(send);
-            // A failed write drops the receiver, which stops the readers.
-            for chunk in receive {
-                bar.done += chunk.progress;
-                bar.records += chunk.found.len() as u64;
-                progress(*bar);
-                writer.take(ledger, chunk)?;
-            }
-            writer.flush(ledger)
+            *bar = read.added_to(*bar);
+            Ok::<(), Error>(())
         })?;
         self.beside(ledger, now, &mut writer.report)?;
         Ok(writer.report)
+    }
+
+    /// Starts who reads the files, and who gathers what they find. A batch is handed over when the writer asks for it.
+    fn start<'s>(
+        &'s self,
+        scope: &'s std::thread::Scope<'s, '_>,
+        read: &'s Read,
+        recorded_at: Timestamp,
+    ) -> Receiver<Batch> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(self.changed.len());
+        let (send, chunks) = channel::<(Chunk, Share<'s>)>();
+        for _ in 0..threads {
+            let send = send.clone();
+            scope.spawn(move || {
+                while let Some((file, known)) = self.changed.get(read.next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut open = true;
+                    super::reader::read(self.source, self.zone, file, known.as_ref(), &mut |chunk| {
+                        read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
+                        read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
+                        let share = read.ahead.take(chunk.weight());
+                        open = send.send((chunk, share)).is_ok();
+                        open
+                    });
+                    if !open {
+                        break;
+                    }
+                }
+            });
+        }
+        let (hand_over, batches) = sync_channel::<Batch>(0);
+        let mut gatherer = Gatherer::new(self.source.name(), recorded_at);
+        scope.spawn(move || {
+            // Who stops here drops what the readers have sent, and so all room they wait for.
+            for (chunk, _share) in chunks {
+                if let Some(batch) = gatherer.take(chunk)
+                    && hand_over.send(batch).is_err()
+                {
+                    return;
+                }
+            }
+            let _ = hand_over.send(gatherer.rest());
+        });
+        batches
     }
 
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
@@ -179,17 +245,12 @@ fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
     file.size == known.size && file.modified == known.modified && file.identity == known.identity
 }
 
-/// Gathers chunks and writes them.
+/// Writes batches, each in a transaction of its own.
 struct Writer {
     now: Timestamp,
     report: SourceReport,
-    pending: Pending,
-    observed: Vec<NewEvent>,
-    states: HashMap<String, ImportedFile>,
-    skipped: Vec<SkippedLine>,
     /// When conversations begin, as far as this run has seen.
     began: HashMap<String, Timestamp>,
-    bytes: u64,
     /// Keys this run has written, while it knows all there are: the ledger was empty and nobody else writes.
     written: Option<(HashSet<u64>, Position)>,
 }
@@ -199,53 +260,42 @@ impl Writer {
         Self {
             now,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
-            pending: Pending::default(),
-            observed: Vec::new(),
-            states: HashMap::new(),
-            skipped: Vec::new(),
             began: HashMap::new(),
-            bytes: 0,
             written: empty.then(|| (HashSet::new(), Position::START)),
         }
     }
 
-    fn take(&mut self, ledger: &mut Ledger, chunk: Chunk) -> Result<()> {
-        let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
-        for (conversation, at) in chunk.began.into_iter().chain(own) {
-            let known = self.began.entry(conversation).or_insert(at);
-            *known = at.min(*known);
-        }
-        if let Some(state) = chunk.state {
-            self.states.insert(state.path.clone(), state);
-        }
-        self.bytes += chunk.bytes;
-        self.skipped.extend(chunk.skipped);
-        for found in chunk.found {
-            self.pending.add(found, &|conversation| self.began.get(conversation).copied());
-        }
-        self.observed.extend(chunk.observed);
-        if self.pending.len() + self.observed.len() >= BATCH { self.flush(ledger) } else { Ok(()) }
-    }
-
-    /// Writes what is pending in one transaction.
-    fn flush(&mut self, ledger: &mut Ledger) -> Result<()> {
+    /// Writes a batch, and those that follow soon, in one transaction.
+    fn flush(&mut self, ledger: &mut Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
         let mut run = Imported::new(self.report.source.clone());
-        run.duplicates = std::mem::take(&mut self.pending.copies);
-        let found = self.pending.drain();
-        let seen = std::mem::take(&mut self.observed);
-        let mut observed = 0;
-        let states = std::mem::take(&mut self.states);
-        let skipped = std::mem::take(&mut self.skipped);
+        let (mut states, mut skipped) = (HashMap::new(), Vec::new());
+        let (mut observed, mut bytes) = (0, 0);
         ledger.transact(self.now, |appender| {
             self.check_alone(appender)?;
-            for one in found {
-                self.write(appender, one, &mut run)?;
-            }
-            for event in seen {
-                // Forks and moved logs tell it again: the same words at the same time are one observation.
-                if let Outcome::Appended(_) = appender.push(event.source(run.source.clone()))? {
-                    observed += 1;
+            let mut next = Some(first);
+            for written in 1.. {
+                let Some(batch) = next else { break };
+                // Copies of what was written just now have to be found.
+                appender.view()?;
+                run.duplicates += batch.copies;
+                bytes += batch.bytes;
+                self.began.extend(batch.began);
+                skipped.extend(batch.skipped);
+                states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+                for one in batch.calls {
+                    self.write(appender, one, &mut run)?;
                 }
+                for one in batch.keyless {
+                    appender.push(one)?;
+                    run.recorded += 1;
+                }
+                for event in batch.observed {
+                    // Forks and moved logs tell it again: the same words at the same time are one observation.
+                    if let Outcome::Appended(_) = appender.push(event)? {
+                        observed += 1;
+                    }
+                }
+                next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
             run.files = new_states(appender, &run.source, states)?;
             let news = run.recorded + run.amended > 0 || !run.files.is_empty();
@@ -259,7 +309,7 @@ impl Writer {
             }
             Ok(())
         })?;
-        self.report.bytes += std::mem::take(&mut self.bytes);
+        self.report.bytes += bytes;
         self.report.recorded += run.recorded;
         self.report.duplicates += run.duplicates;
         self.report.amended += run.amended;
@@ -287,10 +337,14 @@ impl Writer {
         new
     }
 
-    fn write(&mut self, appender: &mut Appender<'_>, sighting: Sighting, run: &mut Imported) -> Result<()> {
-        let Sighting { found, ids } = sighting;
-        let new = self.is_new(&ids);
-        let known = if new { Vec::new() } else { find_record(appender.committed_view(), &found.record)? };
+    fn write(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
+        if self.is_new(call.ids()) {
+            appender.push_ready(call)?;
+            run.recorded += 1;
+            return Ok(());
+        }
+        let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
+        let known = find_record(appender.committed_view(), record)?;
         let mut counting = Vec::new();
         for position in &known {
             if let Some(now) = effective(appender.committed_view(), *position, None)? {
@@ -300,11 +354,7 @@ impl Writer {
         let mut counting = counting.into_iter();
         match counting.next() {
             None if known.is_empty() => {
-                let event = NewEvent::new(found.record, found.at).source(run.source.clone());
-                match ids.first() {
-                    Some(id) => appender.push_new(*id, event, Some(ids))?,
-                    None => appender.push(event)?,
-                };
+                appender.push_ready(call)?;
                 run.recorded += 1;
                 Ok(())
             }
@@ -313,7 +363,12 @@ impl Writer {
                 run.duplicates += 1;
                 Ok(())
             }
-            Some(keeper) => self.meet(appender, found, keeper, &counting.collect::<Vec<_>>(), run),
+            Some(keeper) => {
+                let event = call.into_event();
+                let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+                let found = Found { at: event.occurred_at, record };
+                self.meet(appender, found, keeper, &counting.collect::<Vec<_>>(), run)
+            }
         }
     }
 

@@ -56,13 +56,41 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
-/// An event on its way into the log.
-struct Pending {
+/// An event whose line and hash are worked out.
+pub(crate) struct Ready {
     event: Event,
     line: String,
     leaf: Hash,
     /// What the keys of a record make, where that is known.
     ids: Option<Vec<EventId>>,
+}
+
+impl Ready {
+    /// Works out the line of an event with an id of its own, as it will be if it is appended at that time.
+    pub fn new(id: EventId, new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
+        let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
+        let line = event.to_line();
+        let leaf = leaf_hash(line.as_bytes());
+        Self { event, line, leaf, ids }
+    }
+
+    /// What the keys of a record make, where that is known.
+    #[cfg(feature = "import")]
+    pub fn ids(&self) -> &[EventId] {
+        self.ids.as_deref().unwrap_or_default()
+    }
+
+    /// The event.
+    #[cfg(feature = "import")]
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The event alone.
+    #[cfg(feature = "import")]
+    pub fn into_event(self) -> Event {
+        self.event
+    }
 }
 
 /// A transaction that appends.
@@ -71,7 +99,7 @@ pub(crate) struct Appender<'t> {
     size: u64,
     recorded_at: Timestamp,
     fold: Fold,
-    pending: Vec<Pending>,
+    pending: Vec<Ready>,
     pending_ids: HashMap<EventId, usize>,
     pending_keys: HashSet<EventId>,
     unflushed: usize,
@@ -162,21 +190,23 @@ impl<'t> Appender<'t> {
             }
             _ => None,
         });
-        self.pending_keys.extend(ids.iter().flatten());
         if let Payload::TokensAmended(amend) = &new.payload {
             self.pending_keys.extend(amend.replacement.ids());
         }
-        let event = Event {
-            id,
-            occurred_at: new.occurred_at,
-            recorded_at: self.recorded_at,
-            source: new.source,
-            payload: new.payload,
-        };
-        let line = event.to_line();
-        let leaf = leaf_hash(line.as_bytes());
-        self.pending_ids.insert(id, self.pending.len());
-        self.pending.push(Pending { event, line, leaf, ids });
+        self.push_ready(Ready::new(id, new, ids, self.recorded_at))
+    }
+
+    /// Adds an event that is known to be new and whose line is worked out already.
+    pub fn push_ready(&mut self, mut ready: Ready) -> Result<Outcome> {
+        if ready.event.recorded_at != self.recorded_at {
+            // Somebody else has written meanwhile.
+            ready.event.recorded_at = self.recorded_at;
+            ready.line = ready.event.to_line();
+            ready.leaf = leaf_hash(ready.line.as_bytes());
+        }
+        self.pending_keys.extend(ready.ids.iter().flatten());
+        self.pending_ids.insert(ready.event.id, self.pending.len());
+        self.pending.push(ready);
         let position = Position::new(self.size + self.pending.len() as u64);
         if self.pending.len() >= CHUNK {
             self.flush()?;

@@ -19,7 +19,7 @@ pub use shred::{Shred, Shredding};
 pub use sight::Sight;
 pub use verify::{Finding, Verification};
 
-pub(crate) use append::Appender;
+pub(crate) use append::{Appender, Ready};
 
 use crate::audit::Hash;
 use crate::error::{Error, Result};

@@ -9,7 +9,8 @@ INSERT INTO kinds (code, name) VALUES
     (0, 'tokens_recorded'), (1, 'provider_switched'), (2, 'tokens_amended'), (3, 'event_voided'),
     (4, 'quota_observed'), (5, 'quota_exhausted'), (6, 'paused'), (7, 'resumed'), (8, 'limit_set'),
     (9, 'provider_declared'), (10, 'usage_overridden'), (11, 'budget_reserved'), (12, 'budget_settled'),
-    (13, 'budget_released'), (14, 'imported'), (15, 'event_shredded');
+    (13, 'budget_released'), (14, 'imported'), (15, 'event_shredded'), (16, 'period_sealed'),
+    (17, 'price_set');
 
 -- The log. `body` is the line that is hashed, or the stub of a shredded event; the other columns repeat what is in it, to be found by.
 -- Times are milliseconds since 1970-01-01T00:00:00Z.
