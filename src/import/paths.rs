@@ -2,29 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use super::places;
+
 /// Looks an environment variable up; one that is set to nothing is not set.
 pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Where below a home programs keep data of their own: Linux, macOS, Windows.
-const DATA: [&str; 4] = [".local/share", "Library/Application Support", "AppData/Local", "AppData/Roaming"];
-
-/// The variables that move those places.
-const DATA_VARIABLES: [&str; 3] = ["XDG_DATA_HOME", "LOCALAPPDATA", "APPDATA"];
-
 /// The directories that a variable lists with commas between them.
 pub(super) fn listed(variable: Variable<'_>, name: &str) -> Vec<PathBuf> {
-    let listed = variable(name).unwrap_or_default();
-    listed.split(',').map(str::trim).filter(|dir| !dir.is_empty()).map(PathBuf::from).collect()
+    places::listed(variable, &[name])
 }
 
 /// The places below `home` where a program of this name keeps its data.
 pub(super) fn data(home: &Path, program: &str) -> Vec<PathBuf> {
-    DATA.iter().map(|place| home.join(place).join(program)).collect()
+    places::each(&places::data(home), program)
 }
 
 /// The places of data that the environment names besides.
 pub(super) fn data_configured(variable: Variable<'_>, program: &str) -> Vec<PathBuf> {
-    DATA_VARIABLES.iter().filter_map(|name| variable(name)).map(|dir| Path::new(&dir).join(program)).collect()
+    places::each(&places::data_configured(variable), program)
 }
 
 /// The name of the directory that `path` is in, some levels up: 1 is its own.
