@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -13,8 +14,11 @@ use super::failure::{Failure, say};
 use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
 use crate::import::koan::{self, Backfill};
-use crate::import::{self, ImportOptions, ImportReport};
+use crate::import::{self, Follower, ImportOptions, ImportReport};
+use crate::ledger::Ledger;
 
+/// How long a change is waited for at a time.
+const WAIT: Duration = Duration::from_secs(1);
 /// Skipped lines that are listed for people; JSON has all of them.
 const SKIPPED: usize = 20;
 
@@ -29,6 +33,7 @@ const SKIPPED: usize = 20;
     usage-ledger import claude-code --home /mnt/backup/home\n  \
     usage-ledger import --home ~ --home /mnt/laptop/home\n  \
     usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
+    usage-ledger import --watch\n  \
     usage-ledger import koan --backfill")]
 pub(super) struct ImportArgs {
     /// The agents [default: all that are found, but for koan, whose calls the logs of the agents it runs tell of too]
@@ -38,6 +43,9 @@ pub(super) struct ImportArgs {
     /// environment variables point]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
+    /// Stay, and import what agents write as they write it
+    #[arg(long, conflicts_with = "backfill")]
+    watch: bool,
     /// Also tell which sessions of Koan left no row, as its list of outcomes has them: activity without tokens
     #[arg(long)]
     backfill: bool,
@@ -65,6 +73,9 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let all = args.sources.is_empty();
     let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
     let mut ledger = context.write()?;
+    if args.watch {
+        return follow(options, &mut ledger, context, out);
+    }
     let bar = progress_bar(context);
     let report = import::run(&mut ledger, &options, context.now(), &mut |progress| {
         bar.set_length(progress.total);
@@ -82,6 +93,31 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     human(&imported, all, out)?;
     told_twice(&imported);
     backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+}
+
+/// Imports until the process is ended. Every import is whole: nothing is lost by ending it.
+fn follow(options: ImportOptions, ledger: &mut Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut follower = Follower::new(options)?;
+    let mut first = true;
+    loop {
+        let Some(mut report) = follower.next(ledger, || context.now(), WAIT)? else { continue };
+        report
+            .sources
+            .retain(|source| source.recorded + source.amended + source.observed > 0 || !source.skipped.is_empty());
+        if report.sources.is_empty() && !first {
+            continue;
+        }
+        if context.json {
+            Answer::new(&report).write(out)?;
+        } else {
+            human(&report, false, out)?;
+            if first {
+                writeln!(out, "following; what agents write from now on is imported as they write it")?;
+            }
+        }
+        out.flush()?;
+        first = false;
+    }
 }
 
 /// Koan runs other agents, whose own logs tell of the same calls under names that its rows lack.

@@ -56,6 +56,29 @@ pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Result<Vec<LogFile
     Ok(found)
 }
 
+/// Those of some files that are logs of an agent below these directories.
+pub(super) fn named(source: &dyn Source, roots: &[PathBuf], paths: &BTreeSet<PathBuf>) -> Vec<LogFile> {
+    let is_log = |path: &Path| {
+        let root = roots.iter().find(|root| path.starts_with(root));
+        root.is_some_and(|root| {
+            let between = path.ancestors().skip(1).take_while(|directory| directory.starts_with(root));
+            path == root || (source.wants(path) && between.into_iter().all(|dir| dir == root || source.enters(dir)))
+        })
+    };
+    let found = paths.iter().filter(|path| is_log(path)).filter_map(|path| {
+        let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some(LogFile::of(source, path.clone(), &meta))
+    });
+    found.collect()
+}
+
+/// The log that a change of a file is one of: what is written to a database stands beside it first.
+pub(super) fn logged(path: &Path) -> PathBuf {
+    let name = path.to_string_lossy();
+    let beside = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
+    beside.map_or_else(|| path.to_owned(), PathBuf::from)
+}
+
 fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Result<()> {
     let io = |e| Error::Io { path: directory.to_owned(), source: e };
     for entry in fs::read_dir(directory).map_err(io)? {

@@ -11,6 +11,7 @@ mod discover;
 mod document;
 mod droid;
 mod file_calls;
+mod follow;
 mod gather;
 mod gemini_cli;
 mod goose;
@@ -26,6 +27,7 @@ mod qwen_code;
 mod reader;
 mod run;
 mod source;
+mod survey;
 mod told;
 
 use std::path::PathBuf;
@@ -37,7 +39,9 @@ use crate::error::{Error, Result};
 use crate::event::SkippedLine;
 use crate::time::Zone;
 
+pub use follow::Follower;
 pub use run::run;
+pub use survey::{Surveyed, Unreadable, survey};
 
 /// Every importer, in the order in which they run.
 fn all() -> Vec<&'static dyn Source> {

@@ -1,6 +1,6 @@
 //! The import: files in parallel, one writer, a transaction for every few thousand records.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
@@ -65,12 +65,38 @@ pub fn run(
     now: impl Into<Timestamp>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport> {
+    run_some(ledger, options, None, now, progress)
+}
+
+/// Files that are known to have changed, and the directories that are watched.
+pub(super) struct Named<'n> {
+    pub paths: BTreeSet<PathBuf>,
+    pub roots: &'n BTreeSet<PathBuf>,
+}
+
+/// Imports all that is new, or what is new in some files.
+pub(super) fn run_some(
+    ledger: &mut Ledger,
+    options: &ImportOptions,
+    named: Option<&Named<'_>>,
+    now: impl Into<Timestamp>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportReport> {
     let now = now.into();
     // Look everywhere before anything is written.
     let mut jobs = Vec::new();
     for source in options.sources()? {
-        let roots = roots(source, &options.homes)?;
-        let found = logs(source, &roots)?;
+        let mut roots = roots(source, &options.homes)?;
+        let found = if let Some(named) = named {
+            roots.retain(|root| named.roots.contains(root));
+            let found = super::discover::named(source, &roots, &named.paths);
+            if found.is_empty() {
+                continue;
+            }
+            found
+        } else {
+            logs(source, &roots)?
+        };
         jobs.push(Job::new(source, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
@@ -241,7 +267,7 @@ impl Job {
     }
 }
 
-fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
+pub(super) fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
     file.size == known.size && file.modified == known.modified && file.identity == known.identity
 }
 

@@ -102,6 +102,11 @@ pub(crate) trait Source: Sync {
         true
     }
 
+    /// After how many days without a change the agent deletes a log below this root, if it does.
+    fn kept_days(&self, _root: &Path) -> Option<u32> {
+        None
+    }
+
     /// What stands beside the logs and says how much of a quota is used.
     fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &mut Ledger, _now: Timestamp) -> Result<Beside> {
         Ok(Beside::default())

@@ -66,6 +66,19 @@ impl Source for ClaudeCode {
         path.extension().is_some_and(|extension| extension == "jsonl")
     }
 
+    /// The client's own setting, `cleanupPeriodDays`; without it 30 days.
+    fn kept_days(&self, root: &Path) -> Option<u32> {
+        #[derive(Default, Deserialize)]
+        struct Settings {
+            #[serde(rename = "cleanupPeriodDays")]
+            days: Option<u32>,
+        }
+        let settings = root.with_file_name("settings.json");
+        let settings: Settings =
+            std::fs::read(settings).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        Some(settings.days.unwrap_or(30))
+    }
+
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
         let origin = match resume {
             Some(resume) => Origin::deserialize(resume).unwrap_or_default(),
