@@ -45,8 +45,8 @@ pub(super) struct ShredArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = fields::label)]
     label: Vec<(String, String)>,
     /// Why; this stays
-    #[arg(long, value_name = "TEXT", value_parser = fields::text, required_unless_present = "finish", default_value_if("finish", "true", "-"), hide_default_value = true)]
-    reason: String,
+    #[arg(long, value_name = "TEXT", value_parser = fields::text, required_unless_present = "finish")]
+    reason: Option<String>,
     /// Who wants it; this stays [default: the user's name]
     #[arg(long, value_name = "NAME", value_parser = fields::text)]
     author: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct ShredArgs {
     #[arg(long)]
     dry_run: bool,
     /// Only rewrites the file, where an earlier shredding could not
-    #[arg(long, conflicts_with_all = ["event", "project", "conversation", "label", "author", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["event", "project", "conversation", "label", "reason", "author", "dry_run"])]
     finish: bool,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
         ledger.erase()?;
         return tell(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);
     }
-    let mut shred = Shred::because(&args.reason).author(args.author.clone().unwrap_or_else(author));
+    let mut shred = Shred::because(args.reason.as_deref().unwrap_or_default()).author(args.author.clone().unwrap_or_else(author));
     {
         let sight = ledger.sight()?;
         for target in &args.event {
