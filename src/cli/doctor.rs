@@ -1,25 +1,37 @@
-//! `doctor`: whether what this ledger believes fits what providers say.
+//! `doctor`: whether what this ledger believes fits what providers say, and whether it has what agents have logged.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::clock::{duration, short};
 use super::context::Context;
+use super::doctor_logs;
 use super::failure::Failure;
 use super::output::{Answer, Plain, grouped, wrapped};
 use crate::event::{Position, WindowKind};
+use crate::import::Surveyed;
 use crate::ledger::Sight;
 use crate::time::{DAY, Timestamp, Zone};
 use crate::usage::{Drift, accounts, is_metered};
 
-/// Look for what does not fit: limits that the providers' own percentages contradict, accounts nobody observes
+/// Look for what does not fit: limits that providers contradict, logs about to be lost or that cannot be read
 ///
-/// Exits 1 when something is found.
+/// Compares limits with the providers' own percentages and names accounts nobody observes. Says which agents' logs are
+/// there, which of them their agent deletes soon, whether they are safe in the ledger, and which could not be read.
+/// Imports nothing; exits 1 when something is found.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  usage-ledger doctor")]
-pub(super) struct DoctorArgs {}
+#[command(after_help = "Examples:\n  \
+    usage-ledger doctor\n  \
+    usage-ledger doctor --home /mnt/laptop/home")]
+pub(super) struct DoctorArgs {
+    /// Look for logs below these home directories; may be repeated [default: your own, and where the agents'
+    /// environment variables point]
+    #[arg(long = "home", value_name = "DIR")]
+    homes: Vec<PathBuf>,
+}
 
 /// One metered provider account.
 #[derive(Serialize)]
@@ -31,10 +43,19 @@ struct Checked {
 
 /// Something to look at, and what to do about it.
 #[derive(Serialize)]
-struct Finding {
-    provider: String,
-    what: String,
-    remedy: String,
+pub(super) struct Finding {
+    #[serde(flatten)]
+    pub about: About,
+    pub what: String,
+    pub remedy: String,
+}
+
+/// What a finding is about.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum About {
+    Provider(String),
+    Source(String),
 }
 
 #[derive(Serialize)]
@@ -42,10 +63,11 @@ struct Report {
     ledger: String,
     position: Position,
     accounts: Vec<Checked>,
+    logs: Vec<Surveyed>,
     findings: Vec<Finding>,
 }
 
-pub(super) fn run(_args: &DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read_aloud()?;
     let sight = context.sight(&mut ledger)?;
     let now = context.now_of(&sight);
@@ -53,9 +75,11 @@ pub(super) fn run(_args: &DoctorArgs, context: &Context, out: &mut dyn Write) ->
         ledger: context.path()?.display().to_string(),
         position: sight.head()?.position,
         accounts: Vec::new(),
+        logs: doctor_logs::found(&sight, args.homes, now)?,
         findings: Vec::new(),
     };
     gather(&sight, now, &mut report)?;
+    report.findings.extend(doctor_logs::findings(&report.logs));
     if context.json {
         Answer::new(&report).write(out)?;
     } else {
@@ -89,7 +113,9 @@ fn find(
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let of = account.map(|account| format!(" --account {account}")).unwrap_or_default();
-    let mut add = |what: String, remedy: String| findings.push(Finding { provider: provider.to_owned(), what, remedy });
+    let mut add = |what: String, remedy: String| {
+        findings.push(Finding { about: About::Provider(provider.to_owned()), what, remedy });
+    };
     for drift in windows {
         let name = drift.window.name();
         let fitted = drift.calibration.as_ref().map(|fit| fit.limit);
@@ -129,12 +155,14 @@ fn tell(report: &Report, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Res
             window(drift, now, zone, out)?;
         }
     }
+    doctor_logs::tell(&report.logs, zone, out)?;
     if report.findings.is_empty() {
         return Ok(writeln!(out, "\nnothing to be found")?);
     }
     writeln!(out)?;
     for finding in &report.findings {
-        for line in wrapped(&format!("! {}: {}", finding.provider, finding.what), 79) {
+        let (About::Provider(name) | About::Source(name)) = &finding.about;
+        for line in wrapped(&format!("! {name}: {}", finding.what), 79) {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "  {}", finding.remedy)?;

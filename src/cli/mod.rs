@@ -11,6 +11,7 @@ mod context;
 mod correct;
 mod csv;
 mod doctor;
+mod doctor_logs;
 mod export;
 mod failure;
 mod fields;
@@ -151,7 +152,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Reserve(args) => reserve::reserve(&args, context, out),
         Command::Settle(args) => reserve::settle(&args, context, out),
         Command::Release(args) => reserve::release(&args, context, out),
-        Command::Doctor(args) => doctor::run(&args, context, out),
+        Command::Doctor(args) => doctor::run(args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Completions(args) => shell::completions(&args, out),
         Command::Man(args) => shell::man(&args, out),

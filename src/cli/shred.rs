@@ -73,7 +73,8 @@ pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
         ledger.erase()?;
         return tell(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);
     }
-    let mut shred = Shred::because(args.reason.as_deref().unwrap_or_default()).author(args.author.clone().unwrap_or_else(author));
+    let mut shred =
+        Shred::because(args.reason.as_deref().unwrap_or_default()).author(args.author.clone().unwrap_or_else(author));
     {
         let sight = ledger.sight()?;
         for target in &args.event {

@@ -62,6 +62,9 @@ pub struct ImportedFile {
     pub hash: String,
     /// Lines taken in.
     pub lines: u64,
+    /// Lines or entries among them that could not be understood.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
     /// The conversation it is the log of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
@@ -89,4 +92,9 @@ pub struct SkippedLine {
     pub line: u64,
     /// Why.
     pub why: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

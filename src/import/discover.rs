@@ -1,8 +1,8 @@
 //! Finds log files.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::source::{Form, Source};
 use crate::error::{Error, Result};
@@ -35,9 +35,18 @@ pub(super) fn roots(source: &dyn Source, homes: &[PathBuf]) -> Result<Vec<PathBu
     Ok(roots)
 }
 
-/// Every log of an agent below these directories, in the order of their paths.
-pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Result<Vec<LogFile>> {
-    let mut found = Vec::new();
+/// What was found below some directories.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    /// In the order of their paths.
+    pub files: Vec<LogFile>,
+    /// What may be a log or hold some, and cannot be looked at.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// Every log of an agent below these directories.
+pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
+    let mut found = Logs::default();
     let mut seen = BTreeSet::new();
     for root in roots {
         // Two names for one directory are one directory.
@@ -47,13 +56,13 @@ pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Result<Vec<LogFile
         }
         match fs::metadata(root) {
             // A setting may name the one file that an agent writes to.
-            Ok(meta) if meta.is_file() => found.push(LogFile::of(source, root.clone(), &meta)),
-            _ => walk(source, root, &mut found)?,
+            Ok(meta) if meta.is_file() => found.files.push(LogFile::of(source, root.clone(), &meta)),
+            _ => walk(source, root, &mut found),
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dedup_by(|a, b| a.path == b.path);
-    Ok(found)
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    found.files.dedup_by(|a, b| a.path == b.path);
+    found
 }
 
 /// Those of some files that are logs of an agent below these directories.
@@ -79,25 +88,31 @@ pub(super) fn logged(path: &Path) -> PathBuf {
     beside.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
-fn walk(source: &dyn Source, directory: &Path, found: &mut Vec<LogFile>) -> Result<()> {
-    let io = |e| Error::Io { path: directory.to_owned(), source: e };
-    for entry in fs::read_dir(directory).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(io)?;
-        if kind.is_dir() {
-            if source.enters(&path) {
-                walk(source, &path, found)?;
+fn walk(source: &dyn Source, directory: &Path, found: &mut Logs) {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        // Its agent has deleted it just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => return found.unreadable.push((directory.to_owned(), error)),
+    };
+    for entry in entries {
+        match entry.and_then(|entry| entry.file_type().map(|kind| (entry.path(), kind))) {
+            Ok((path, kind)) if kind.is_dir() => {
+                if source.enters(&path) {
+                    walk(source, &path, found);
+                }
             }
-        } else if source.wants(&path) {
             // A link to a directory is not followed: it may lead in a circle.
-            match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => found.push(LogFile::of(source, path, &meta)),
-                _ => {}
-            }
+            Ok((path, kind)) if source.wants(&path) => match fs::metadata(&path) {
+                Ok(meta) if meta.is_file() => found.files.push(LogFile::of(source, path, &meta)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !kind.is_symlink() => {}
+                Err(error) => found.unreadable.push((path, error)),
+            },
+            Ok(_) => {}
+            Err(error) => found.unreadable.push((directory.to_owned(), error)),
         }
     }
-    Ok(())
 }
 
 /// Nanoseconds since the epoch.

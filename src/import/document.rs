@@ -116,6 +116,7 @@ fn hex(hash: u64) -> String {
 
 fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
     let skipped = |(line, why): (u64, String)| SkippedLine { file: name.clone(), line, why: unquoted(&why) };
+    let unread = document.skipped.len() as u64;
     Chunk {
         skipped: document.skipped.into_iter().map(skipped).collect(),
         found: document.found.into_iter().map(Sighting::from).collect(),
@@ -131,6 +132,7 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
             offset: file.size,
             hash: hex(hash),
             lines: 0,
+            skipped: unread,
             conversation: document.conversation,
             began: document.began,
             resume: document.resume,

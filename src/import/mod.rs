@@ -41,7 +41,7 @@ use crate::time::Zone;
 
 pub use follow::Follower;
 pub use run::run;
-pub use survey::{Surveyed, Unreadable, survey};
+pub use survey::{Going, Surveyed, Unreadable, survey};
 
 /// Every importer, in the order in which they run.
 fn all() -> Vec<&'static dyn Source> {

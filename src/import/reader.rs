@@ -95,6 +95,7 @@ struct Reading<'a> {
     /// Bytes hashed, all of them whole lines.
     offset: u64,
     lines: u64,
+    skipped: u64,
     buffer: Vec<u8>,
     filled: usize,
     chunk: Chunk,
@@ -114,6 +115,7 @@ impl<'a> Reading<'a> {
             hash: Xxh3::new(),
             offset: 0,
             lines: 0,
+            skipped: 0,
             buffer: Vec::new(),
             filled: 0,
             chunk: Chunk::default(),
@@ -139,6 +141,7 @@ impl<'a> Reading<'a> {
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
+            self.skipped = known.skipped;
             self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
         } else {
             self.hash = Xxh3::new();
@@ -280,6 +283,8 @@ impl<'a> Reading<'a> {
             chunk.progress += chunk.bytes;
         }
         self.emitted = self.offset;
+        // A line that is still being written is not among them.
+        self.skipped += chunk.skipped.iter().filter(|skipped| skipped.line <= self.lines).count() as u64;
         chunk.state = Some(ImportedFile {
             path: self.name.clone(),
             identity: self.file.identity.clone(),
@@ -288,6 +293,7 @@ impl<'a> Reading<'a> {
             offset: self.offset,
             hash: format!("{:016x}", self.hash.digest()),
             lines: self.lines,
+            skipped: self.skipped,
             conversation: self.parser.conversation().map(str::to_owned),
             began: self.parser.began(),
             resume: self.parser.resume(),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::time::Duration;
 
 use super::budget::{Budget, Share};
-use super::discover::{LogFile, logs, roots};
+use super::discover::{LogFile, Logs, logs, roots};
 use super::gather::{Batch, Gatherer};
 use super::merge::join;
 use super::reader::Chunk;
@@ -15,7 +15,8 @@ use super::source::{Found, Source};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
 use crate::event::{
-    EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, TokensAmended, withdrawn_path,
+    EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokensAmended,
+    withdrawn_path,
 };
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::projection::{Effective, began, effective, file_states, find_record};
@@ -89,13 +90,13 @@ pub(super) fn run_some(
         let mut roots = roots(source, &options.homes)?;
         let found = if let Some(named) = named {
             roots.retain(|root| named.roots.contains(root));
-            let found = super::discover::named(source, &roots, &named.paths);
-            if found.is_empty() {
+            let files = super::discover::named(source, &roots, &named.paths);
+            if files.is_empty() {
                 continue;
             }
-            found
+            Logs { files, ..Logs::default() }
         } else {
-            logs(source, &roots)?
+            logs(source, &roots)
         };
         jobs.push(Job::new(source, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
     }
@@ -144,6 +145,7 @@ struct Job {
     roots: Vec<PathBuf>,
     zone: Zone,
     files: u64,
+    unreadable: Vec<SkippedLine>,
     changed: Vec<(LogFile, Option<ImportedFile>)>,
 }
 
@@ -151,13 +153,20 @@ impl Job {
     fn new(
         source: &'static dyn Source,
         roots: Vec<PathBuf>,
-        found: Vec<LogFile>,
+        found: Logs,
         zone: Zone,
         ledger: &mut Ledger,
     ) -> Result<Self> {
         let mut states = file_states(ledger.sight()?.view(), source.name())?;
-        let files = found.len() as u64;
+        let files = found.files.len() as u64;
+        let unreadable = found.unreadable.into_iter().map(|(path, error)| SkippedLine {
+            file: path.to_string_lossy().into_owned(),
+            line: 0,
+            why: format!("it cannot be read: {error}"),
+        });
+        let unreadable = unreadable.collect();
         let changed = found
+            .files
             .into_iter()
             .map(|file| {
                 let known = states.remove(&*file.path.to_string_lossy());
@@ -172,7 +181,7 @@ impl Job {
                 !known.as_ref().or_else(shredded).is_some_and(|known| is_unchanged(file, known))
             })
             .collect();
-        Ok(Self { source, roots, zone, files, changed })
+        Ok(Self { source, roots, zone, files, unreadable, changed })
     }
 
     fn bytes(&self) -> u64 {
@@ -206,6 +215,7 @@ impl Job {
             Ok::<(), Error>(())
         })?;
         self.beside(ledger, now, &mut writer.report)?;
+        writer.report.skipped.extend(self.unreadable);
         Ok(writer.report)
     }
 

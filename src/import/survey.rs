@@ -4,12 +4,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::ImportOptions;
 use super::discover::{LogFile, logs, roots};
+use super::packed::open;
 use super::run::is_unchanged;
-use super::source::Source;
+use super::source::{Form, Source};
 use crate::error::Result;
+use crate::event::ImportedFile;
 use crate::ledger::Sight;
 use crate::projection::file_states;
 use crate::time::{DAY, Timestamp};
@@ -44,15 +47,36 @@ pub struct Surveyed {
     pub gone: u64,
     /// After how many days without a change the agent deletes a log, if it does.
     pub deleted_after_days: Option<u32>,
-    /// Logs that it deletes within a week.
-    pub going: u64,
-    /// Those of them that are not in the ledger as they are now.
-    pub going_unread: u64,
-    /// Logs that cannot be opened, and why.
+    /// Logs that it deletes within a week, the next one first.
+    pub going: Vec<Going>,
+    /// Logs and directories that cannot be read, and why.
     pub unreadable: Vec<Unreadable>,
+    /// Lines or entries that an import could not understand, of logs that are there or were.
+    pub skipped: u64,
+    /// The logs they stand in.
+    pub skipped_in: Vec<PathBuf>,
 }
 
-/// A log that cannot be opened.
+/// A log that its agent deletes soon.
+///
+/// ```
+/// use usage_ledger::import::Going;
+/// # let from = "2026-11-27T08:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let log = Going { file: "/home/me/.claude/projects/acme/s.jsonl".into(), from, safe: true };
+/// assert!(log.safe); // what it says is in the ledger
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Going {
+    /// The file.
+    pub file: PathBuf,
+    /// From when on the agent deletes it, unless it is written to before.
+    pub from: Timestamp,
+    /// Whether the ledger has all that it says.
+    pub safe: bool,
+}
+
+/// A log, or a directory that may hold some, that cannot be read.
 ///
 /// ```
 /// let denied = usage_ledger::import::Unreadable { file: "/root/x.jsonl".into(), why: "permission denied".to_owned() };
@@ -66,7 +90,7 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// Looks at the logs that an import with these options would read, and reads none.
+/// Looks at the logs that an import with these options would read, and imports none.
 ///
 /// # Errors
 /// As those of [`run`](super::run).
@@ -94,9 +118,14 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(sight.view(), source.name())?;
     let mut found = Surveyed { source: source.name().to_owned(), ..Surveyed::default() };
-    for file in logs(source, &places)? {
+    let logs = logs(source, &places);
+    for (file, error) in logs.unreadable {
+        found.unreadable.push(Unreadable { file, why: error.to_string() });
+    }
+    for file in logs.files {
         let known = states.remove(&*file.path.to_string_lossy());
-        let unread = !known.is_some_and(|known| is_unchanged(&file, &known));
+        let unread = !known.as_ref().is_some_and(|known| is_unchanged(&file, known) || is_same(source, &file, known));
+        found.note_skipped(known.as_ref());
         found.files += 1;
         found.bytes += file.size;
         found.unread += u64::from(unread);
@@ -106,17 +135,43 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
         let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| source.kept_days(place));
         if let Some(days) = kept {
             found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
-            let going = is_going(&file, days, now);
-            found.going += u64::from(going);
-            found.going_unread += u64::from(going && unread);
+            let from = deleted_from(&file, days);
+            if from <= now.plus(SOON_DAYS * DAY) {
+                found.going.push(Going { file: file.path, from, safe: !unread });
+            }
         }
     }
-    found.gone = states.keys().filter(|path| !Path::new(path).exists()).count() as u64;
+    for state in states.values() {
+        found.gone += u64::from(!Path::new(&state.path).exists());
+        found.note_skipped(Some(state));
+    }
+    found.going.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
+    found.skipped_in.sort();
     found.places = places;
     Ok(found)
 }
 
-fn is_going(file: &LogFile, days: u32, now: Timestamp) -> bool {
-    let age = now.millis().saturating_sub(file.modified / 1_000_000);
-    age >= (i64::from(days) - SOON_DAYS).max(0) * DAY
+impl Surveyed {
+    fn note_skipped(&mut self, known: Option<&ImportedFile>) {
+        if let Some(known) = known.filter(|known| known.skipped > 0) {
+            self.skipped += known.skipped;
+            self.skipped_in.push(PathBuf::from(&known.path));
+        }
+    }
+}
+
+/// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
+fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
+    source.form(&file.path) != Form::Database
+        && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)
+}
+
+fn content_hash(path: &Path) -> std::io::Result<u64> {
+    let mut hash = Xxh3::new();
+    std::io::copy(&mut open(path)?, &mut hash)?;
+    Ok(hash.digest())
+}
+
+fn deleted_from(file: &LogFile, days: u32) -> Timestamp {
+    Timestamp::from_millis(file.modified / 1_000_000).plus(i64::from(days) * DAY)
 }

@@ -1,0 +1,104 @@
+//! What `doctor` says of agents' logs.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use indicatif::HumanBytes;
+
+use super::doctor::{About, Finding};
+use super::failure::Failure;
+use super::output::{Plain, counted, grouped};
+use crate::import::{self, Going, ImportOptions, Surveyed};
+use crate::ledger::Sight;
+use crate::time::{Timestamp, Zone};
+
+/// Files that are named for people; JSON has all of them.
+const NAMED: usize = 5;
+
+/// The agents that have logs here, or had.
+pub(super) fn found(sight: &Sight<'_>, homes: Vec<PathBuf>, now: Timestamp) -> Result<Vec<Surveyed>, Failure> {
+    let options = ImportOptions { homes, ..ImportOptions::default() };
+    let mut found = import::survey(sight, &options, now)?;
+    found.retain(|agent| agent.files + agent.gone + agent.skipped > 0 || !agent.unreadable.is_empty());
+    Ok(found)
+}
+
+pub(super) fn findings(logs: &[Surveyed]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for agent in logs {
+        let mut add = |what: String, remedy: String| {
+            findings.push(Finding { about: About::Source(agent.source.clone()), what, remedy });
+        };
+        let lost = agent.going.iter().filter(|log| !log.safe).count();
+        if lost > 0 {
+            add(
+                format!("{} that it deletes within a week are not in the ledger yet", counted(lost as u64, "log")),
+                format!("usage-ledger import {}", agent.source),
+            );
+        }
+        if let Some(first) = agent.unreadable.first() {
+            add(
+                format!(
+                    "{} cannot be read, {} ({})",
+                    counted(agent.unreadable.len() as u64, "place"),
+                    Plain(&first.file.to_string_lossy()),
+                    Plain(&first.why)
+                ),
+                "let this user read it, or import as the user who may, into the same ledger".to_owned(),
+            );
+        }
+    }
+    findings
+}
+
+pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    if logs.is_empty() {
+        return Ok(writeln!(out, "\nno logs of an agent were found: name a home directory with --home")?);
+    }
+    writeln!(out, "\nlogs")?;
+    for agent in logs {
+        let mut said = vec![format!("{}, {}", counted(agent.files, "file"), HumanBytes(agent.bytes))];
+        said.push(if agent.unread == 0 { "all read".to_owned() } else { format!("{} to read", grouped(agent.unread)) });
+        if agent.gone > 0 {
+            said.push(format!("{} that are gone are safe here", grouped(agent.gone)));
+        }
+        writeln!(out, "  {:<12} {}", agent.source, said.join("; "))?;
+        going(agent, zone, out)?;
+        if agent.skipped > 0 {
+            let of = counted(agent.skipped_in.len() as u64, "file");
+            let what = counted(agent.skipped, "line");
+            writeln!(out, "{INDENT}not understood: {what} of {of}; usage-ledger log --kind imported says why")?;
+            files(agent.skipped_in.iter().map(|file| file.to_string_lossy().into_owned()), out)?;
+        }
+    }
+    Ok(())
+}
+
+const INDENT: &str = "               ";
+
+fn going(agent: &Surveyed, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(days) = agent.deleted_after_days else { return Ok(()) };
+    let safe = agent.going.iter().filter(|log| log.safe).count();
+    let of = match (agent.going.len(), safe) {
+        (0, _) => "none within a week".to_owned(),
+        (all, safe) if all == safe => format!("{} within a week, all safe here", grouped(all as u64)),
+        (all, safe) => format!("{} within a week, {} safe here", grouped(all as u64), grouped(safe as u64)),
+    };
+    writeln!(out, "{INDENT}deletes logs after {days} days: {of}")?;
+    let line = |log: &Going| {
+        let safe = if log.safe { "safe    " } else { "not read" };
+        format!("{} {safe} {}", zone.day(log.from), log.file.to_string_lossy())
+    };
+    files(agent.going.iter().map(line), out)
+}
+
+fn files(names: impl ExactSizeIterator<Item = String>, out: &mut dyn Write) -> Result<(), Failure> {
+    let more = names.len().saturating_sub(NAMED);
+    for name in names.take(NAMED) {
+        writeln!(out, "{INDENT}  {}", Plain(&name))?;
+    }
+    if more > 0 {
+        writeln!(out, "{INDENT}  and {} more; --json names all", grouped(more as u64))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! `import --watch`: what agents write is in the ledger soon after they wrote it. `doctor`: what of it is safe.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod cli_support;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use cli_support::Desk;
+use serde_json::Value;
+
+/// Far more than it takes, for a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `import --watch`, which ends with the test.
+struct Following {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Following {
+    /// Starts and waits until all that was there is imported.
+    fn start(desk: &Desk) -> Self {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+            .args(["--json", "import", "--watch", "--home"])
+            .arg(home(desk))
+            .env_clear()
+            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let mut following = Self { child, said };
+        following.next();
+        following
+    }
+
+    /// What it says of the next import.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn home(desk: &Desk) -> PathBuf {
+    desk.dir().join("home")
+}
+
+fn claude(desk: &Desk) -> PathBuf {
+    home(desk).join(".claude/projects/-home-me-acme")
+}
+
+fn answer(number: u32) -> String {
+    format!(
+        r#"{{"type":"assistant","timestamp":"2026-06-01T10:00:{number:02}.000Z","sessionId":"s1","cwd":"/home/me/acme","requestId":"req_{number}","message":{{"id":"msg_{number}","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":50,"output_tokens":7}}}}}}"#
+    )
+}
+
+fn append(path: &Path, text: &str) {
+    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// Waits until a report counts so many requests.
+fn wait_for(desk: &Desk, requests: u64) {
+    let since = Instant::now();
+    loop {
+        let counted = desk.json(&["report"])["total"]["requests"].as_u64().unwrap();
+        if counted == requests {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "{counted} of {requests} requests after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_is_appended_comes_in_while_it_is_written() {
+    let desk = Desk::new();
+    let logs = claude(&desk);
+    fs::create_dir_all(&logs).unwrap();
+    let log = logs.join("s1.jsonl");
+    append(&log, &format!("{}\n", answer(1)));
+    let mut following = Following::start(&desk);
+    wait_for(&desk, 1);
+    append(&log, &format!("{}\n", answer(2)));
+    let told = following.next();
+    assert_eq!((&told["sources"][0]["source"], &told["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
+    wait_for(&desk, 2);
+    // A line that is half written is read when it is whole.
+    let third = answer(3);
+    let (begin, end) = third.split_at(80);
+    append(&log, begin);
+    std::thread::sleep(Duration::from_millis(100));
+    append(&log, &format!("{end}\n"));
+    wait_for(&desk, 3);
+    // So is a new log, in a directory that was made for it.
+    let other = logs.join("s1/subagents");
+    fs::create_dir_all(&other).unwrap();
+    append(&other.join("agent-1.jsonl"), &format!("{}\n", answer(4)));
+    wait_for(&desk, 4);
+    drop(following);
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+}
+
+#[test]
+fn an_agent_that_was_not_there_yet_is_found() {
+    let desk = Desk::new();
+    fs::create_dir_all(home(&desk)).unwrap();
+    let _following = Following::start(&desk);
+    fs::create_dir_all(claude(&desk)).unwrap();
+    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n{}\n", answer(1), answer(2)));
+    wait_for(&desk, 2);
+}
+
+#[test]
+fn a_document_that_is_replaced_as_a_whole_is_read_again() {
+    let desk = Desk::new();
+    let threads = home(&desk).join(".local/share/amp/threads");
+    fs::create_dir_all(&threads).unwrap();
+    let thread =
+        include_str!("fixtures/agents/amp/.local/share/amp/threads/T-0a4d7b52-31c4-4a6e-8a1f-2b9d7c3e4f02.json");
+    fs::write(threads.join("T-1.json.tmp"), thread).unwrap();
+    let mut following = Following::start(&desk);
+    fs::rename(threads.join("T-1.json.tmp"), threads.join("T-1.json")).unwrap();
+    assert_eq!(following.next()["sources"][0]["source"], "amp");
+}
+
+/// A home with two logs of Claude Code, one of which goes in three days, and what `doctor` says of it.
+fn doctored(desk: &Desk, now: &str) -> (Value, i32) {
+    let home = home(desk);
+    let mut command = desk.command();
+    let done = command.args(["--now", now, "--json", "doctor", "--home", home.to_str().unwrap()]).output().unwrap();
+    let mut found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    found["findings"].as_array_mut().unwrap().retain(|one| one["source"].is_string());
+    (found, done.status.code().unwrap())
+}
+
+fn age(path: &Path, days: u64) {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_272_000 - days * 86_400); // 2026-06-01T00:00:00Z
+    File::options().append(true).open(path).unwrap().set_modified(at).unwrap();
+}
+
+#[test]
+fn doctor_says_which_logs_go_soon_and_whether_they_are_safe() {
+    let now = "2026-06-01T00:00:00Z";
+    let desk = Desk::new();
+    let logs = claude(&desk);
+    fs::create_dir_all(&logs).unwrap();
+    let (old, new) = (logs.join("old.jsonl"), logs.join("new.jsonl"));
+    append(&old, &format!("{}\n\"usage\" is no line of it\n", answer(1)));
+    append(&new, &format!("{}\n", answer(2)));
+    age(&old, 27);
+    age(&new, 2);
+    let (found, code) = doctored(&desk, now);
+    let agent = &found["logs"][0];
+    assert_eq!((&agent["source"], &agent["files"], &agent["unread"]), (&"claude-code".into(), &2.into(), &2.into()));
+    assert_eq!(agent["going"].as_array().unwrap().len(), 1);
+    assert_eq!(agent["going"][0]["file"], old.to_str().unwrap());
+    assert_eq!(
+        (&agent["going"][0]["from"], &agent["going"][0]["safe"]),
+        (&"2026-06-04T00:00:00.000Z".into(), &false.into())
+    );
+    assert_eq!((&found["findings"][0]["source"], code), (&"claude-code".into(), 1));
+    assert_eq!(found["findings"][0]["remedy"], "usage-ledger import claude-code");
+    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
+    let (found, _) = doctored(&desk, now);
+    let agent = &found["logs"][0];
+    assert_eq!((&agent["unread"], &agent["going"][0]["safe"]), (&0.into(), &true.into()));
+    assert_eq!((&agent["skipped"], &agent["skipped_in"][0]), (&1.into(), &old.to_str().unwrap().into()));
+    assert_eq!(found["findings"], Value::Array(vec![]));
+    // A log that was only touched says nothing new; one that went on does; and one that is gone is safe.
+    age(&old, 26);
+    assert_eq!(doctored(&desk, now).0["logs"][0]["going"][0]["safe"], true);
+    append(&old, &format!("{}\n", answer(3)));
+    age(&old, 26);
+    assert_eq!(doctored(&desk, now).0["logs"][0]["going"][0]["safe"], false);
+    fs::remove_file(&old).unwrap();
+    let agent = &doctored(&desk, now).0["logs"][0];
+    assert_eq!((&agent["files"], &agent["gone"]), (&1.into(), &1.into()));
+    // The agent's own setting counts.
+    fs::write(home(&desk).join(".claude/settings.json"), r#"{"cleanupPeriodDays": 5}"#).unwrap();
+    let agent = &doctored(&desk, now).0["logs"][0];
+    assert_eq!((&agent["deleted_after_days"], &agent["going"][0]["safe"]), (&5.into(), &true.into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn doctor_says_which_logs_it_cannot_read() {
+    let desk = Desk::new();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    // A link to itself can be read by nobody, not even by root.
+    let log = claude(&desk).join("s1.jsonl");
+    std::os::unix::fs::symlink(&log, &log).unwrap();
+    let (found, code) = doctored(&desk, "2026-06-01T00:00:00Z");
+    assert_eq!(found["logs"][0]["unreadable"][0]["file"], log.to_str().unwrap(), "{found}");
+    assert_eq!((found["findings"].as_array().unwrap().len(), code), (1, 1));
+}
