@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 
 /// How long further changes are waited for when there is one: an agent writes several lines at a time.
 const TOGETHER: Duration = Duration::from_millis(10);
+/// How long at most: somebody may always be writing.
+const LONGEST: Duration = Duration::from_millis(40);
 /// How often all is looked at anew: a directory may have come into being, and not every file system tells of changes.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How often directories that were not there are looked for.
@@ -132,6 +134,7 @@ impl Follower {
     fn changed(&mut self, wait: Duration) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         let mut wait = wait.min(APPEAR);
+        let mut until = None;
         loop {
             match self.told.recv_timeout(wait) {
                 Ok(Ok(event)) => {
@@ -139,7 +142,8 @@ impl Follower {
                         continue;
                     }
                     changed.extend(event.paths.into_iter().map(|path| discover::logged(&path)));
-                    wait = TOGETHER;
+                    let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
+                    wait = TOGETHER.min(until.saturating_duration_since(Instant::now()));
                 }
                 // What was missed is found when all is looked at.
                 Ok(Err(_)) => self.looked = None,
