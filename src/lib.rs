@@ -103,6 +103,8 @@ mod tokens;
 pub mod tui;
 pub mod usage;
 mod view;
+#[cfg(feature = "web")]
+pub mod web;
 mod window;
 
 pub use budget::{ProviderStatus, Status};

@@ -72,6 +72,8 @@ pub(super) enum Command {
     Status(status::StatusArgs),
     #[cfg(feature = "tui")]
     Watch(super::watch::WatchArgs),
+    #[cfg(feature = "web")]
+    Serve(super::serve::ServeArgs),
     Statusline(statusline::StatuslineArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),

@@ -124,6 +124,12 @@ impl Context {
         self.globals.now.or(self.clock).unwrap_or_else(|| chrono::Utc::now().into())
     }
 
+    /// The time that stands in for the clock, if one is named.
+    #[cfg(feature = "web")]
+    pub fn fixed_now(&self) -> Option<Timestamp> {
+        self.globals.now.or(self.clock)
+    }
+
     /// The time that a sight is asked at: its own moment when it is of the past, unless the command line names one.
     pub fn now_of(&self, sight: &Sight<'_>) -> Timestamp {
         self.globals.now.or(sight.moment()).unwrap_or_else(|| self.now())

@@ -40,6 +40,8 @@ mod report;
 mod reserve;
 mod scan_output;
 mod seal;
+#[cfg(feature = "web")]
+mod serve;
 mod shell;
 mod show;
 mod shred;
@@ -124,6 +126,8 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Status(args) => status::run(&args, context, out),
         #[cfg(feature = "tui")]
         Command::Watch(args) => watch::run(&args, context),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(&args, context, out),
         Command::Statusline(args) => statusline::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),
         Command::Switch(args) => switch::run(&args, context, out),

@@ -25,6 +25,35 @@ pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
     }
 }
 
+/// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
+/// call's place; telemetry fills in what the log does not tell, such as the cost.
+pub(super) fn complete(log: Found, told: Found) -> Found {
+    let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+    let telemetry_knows_more = total(&told) > total(&log);
+    let (mut record, told_at) = (log.record, told.at);
+    let told = told.record;
+    let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
+    record.keys.extend(new);
+    record.model = record.model.or(told.model);
+    record.agent = record.agent.or(told.agent);
+    record.account = record.account.or(told.account);
+    record.conversation = record.conversation.or(told.conversation);
+    record.project = record.project.or(told.project);
+    record.cost = record.cost.or(told.cost);
+    record.duration_ms = record.duration_ms.or(told.duration_ms);
+    for (name, value) in told.labels {
+        record.labels.entry(name).or_insert(value);
+    }
+    if telemetry_knows_more {
+        record.tokens = told.tokens;
+        record.normaliser = told.normaliser;
+        record.quality = told.quality;
+        record.residual = told.residual;
+        record.raw = told.raw;
+    }
+    Found { at: log.at.min(told_at), record }
+}
+
 /// Whether `a` knows all keys of `b` already, which is a fork's repetition.
 fn is_known_repetition(a: &Found, b: &Found) -> bool {
     let (known, new) = (&a.record.keys, &b.record.keys);

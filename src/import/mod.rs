@@ -17,8 +17,11 @@ mod gemini_cli;
 mod goose;
 mod jsonl;
 pub mod koan;
+mod meet;
 mod merge;
 mod opencode;
+#[cfg(feature = "web")]
+pub mod otlp;
 mod packed;
 mod paths;
 mod places;
@@ -29,6 +32,7 @@ mod run;
 mod source;
 mod survey;
 mod told;
+mod twin;
 
 use std::path::PathBuf;
 

@@ -9,17 +9,15 @@ use std::time::Duration;
 use super::budget::{Budget, Share};
 use super::discover::{LogFile, Logs, logs, roots};
 use super::gather::{Batch, Gatherer};
-use super::merge::join;
+use super::meet::{Meeting, Met};
 use super::reader::Chunk;
 use super::source::{Found, Source};
+use super::twin::{self, Heard};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
-use crate::event::{
-    EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokensAmended,
-    withdrawn_path,
-};
+use crate::event::{EventId, Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, withdrawn_path};
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
-use crate::projection::{Effective, began, effective, file_states, find_record};
+use crate::projection::{file_states, find_record};
 use crate::time::{Timestamp, Zone};
 
 /// Records that readers may be ahead.
@@ -196,7 +194,8 @@ impl Job {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<SourceReport> {
         let empty = ledger.head()?.position == Position::START;
-        let mut writer = Writer::new(self.source.name(), now, empty);
+        let heard = Heard::read(ledger.sight()?.view())?;
+        let mut writer = Writer::new(self.source.name(), now, empty, heard);
         writer.report.files = self.files;
         let read = Read::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);
@@ -287,14 +286,17 @@ struct Writer {
     report: SourceReport,
     /// When conversations begin, as far as this run has seen.
     began: HashMap<String, Timestamp>,
+    /// Conversations that telemetry has told of.
+    heard: Heard,
     /// Keys this run has written, while it knows all there are: the ledger was empty and nobody else writes.
     written: Option<(HashSet<u64>, Position)>,
 }
 
 impl Writer {
-    fn new(source: &str, now: Timestamp, empty: bool) -> Self {
+    fn new(source: &str, now: Timestamp, empty: bool, heard: Heard) -> Self {
         Self {
             now,
+            heard,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
             began: HashMap::new(),
             written: empty.then(|| (HashSet::new(), Position::START)),
@@ -375,99 +377,42 @@ impl Writer {
 
     fn write(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
         if self.is_new(call.ids()) {
-            appender.push_ready(call)?;
-            run.recorded += 1;
-            return Ok(());
+            return self.record(appender, call, run);
         }
         let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
         let known = find_record(appender.committed_view(), record)?;
-        let mut counting = Vec::new();
-        for position in &known {
-            if let Some(now) = effective(appender.committed_view(), *position, None)? {
-                counting.push((*position, now));
-            }
+        if known.is_empty() {
+            return self.record(appender, call, run);
         }
-        let mut counting = counting.into_iter();
-        match counting.next() {
-            None if known.is_empty() => {
-                appender.push_ready(call)?;
-                run.recorded += 1;
-                Ok(())
-            }
-            // Somebody withdrew it: seeing it again in a log does not bring it back.
-            None => {
-                run.duplicates += 1;
-                Ok(())
-            }
-            Some(keeper) => {
-                let event = call.into_event();
-                let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
-                let found = Found { at: event.occurred_at, record };
-                self.meet(appender, found, keeper, &counting.collect::<Vec<_>>(), run)
-            }
-        }
+        let event = call.into_event();
+        let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+        self.meet(appender, Found { at: event.occurred_at, record }, &known, run)
     }
 
-    /// Holds a sighting against the records it meets in the ledger.
-    fn meet(
-        &self,
-        appender: &mut Appender<'_>,
-        found: Found,
-        (position, keeper): (Position, Effective),
-        others: &[(Position, Effective)],
-        run: &mut Imported,
-    ) -> Result<()> {
-        // What a person or another feed said last about a call is not overruled by a log.
-        if keeper.source != run.source {
-            run.duplicates += 1;
-            return Ok(());
-        }
-        let sighting = |told: Effective| Found { at: told.at, record: told.record };
-        let (amended_at, shredded) = (keeper.amended_at, keeper.shredded);
-        let before = sighting(keeper);
-        let mut after = before.clone();
+    /// Writes a call that no key finds: telemetry may have told of it without one.
+    fn record(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
+        let event = call.event();
+        if let Payload::TokensRecorded(record) = &event.payload
+            && self.heard.of(record)
+            && let Some(twin) = twin::find(appender.view()?, record, event.occurred_at, &twin::is_telemetry)?
         {
-            let view = appender.committed_view();
-            let start = |conversation: &str| {
-                let stored = began(view, &run.source, conversation).ok().flatten();
-                [stored, self.began.get(conversation).copied()].into_iter().flatten().min()
-            };
-            let ours = others.iter().filter(|(_, told)| told.source == run.source).map(|(_, told)| told.clone());
-            for one in ours.map(sighting).chain([found]) {
-                after = join(after, one, &start);
-            }
+            let event = call.into_event();
+            let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+            return self.meet(appender, Found { at: event.occurred_at, record }, &[twin], run);
         }
-        let target = id_at(appender, position)?;
-        for (other, told) in others.iter().filter(|(_, told)| told.source == run.source) {
-            let void = EventVoided { target: id_at(appender, *other)?, reason: format!("the same call as {target}") };
-            let at = told.amended_at.map_or(self.now, |amended| self.now.max(amended.plus(1)));
-            appender.push(NewEvent::new(void, at).source(run.source.clone()))?;
-        }
-        if shredded {
-            // The numbers may still become better; the names do not come back.
-            after.record = after.record.without_names();
-        }
-        if after == before {
-            run.duplicates += 1;
-            return Ok(());
-        }
-        let amend = TokensAmended {
-            target,
-            reason: "later lines of the log".to_owned(),
-            at: Some(after.at),
-            replacement: after.record,
-        };
-        // Later than the amend it replaces, whatever the clock says.
-        let at = amended_at.map_or(self.now, |amended| self.now.max(amended.plus(1)));
-        appender.push(NewEvent::new(Payload::from(amend), at).source(run.source.clone()))?;
-        run.amended += 1;
+        appender.push_ready(call)?;
+        run.recorded += 1;
         Ok(())
     }
-}
 
-fn id_at(appender: &mut Appender<'_>, position: Position) -> Result<EventId> {
-    let line = appender.committed_view().expect_line(position)?;
-    Ok(crate::event::Envelope::parse(position, &line)?.id)
+    fn meet(&self, appender: &mut Appender<'_>, found: Found, known: &[Position], run: &mut Imported) -> Result<()> {
+        let meeting = Meeting { source: &run.source, now: self.now, began: &self.began };
+        match meeting.meet(appender, found, known)? {
+            Met::Amended => run.amended += 1,
+            Met::Known => run.duplicates += 1,
+        }
+        Ok(())
+    }
 }
 
 /// The files that were read further, or differ from what is known of them.

@@ -36,6 +36,16 @@ pub(super) fn count(object: &Value, name: &str) -> Result<Option<u64>, String> {
     }
 }
 
+/// A count, which some exporters write as a text.
+pub(super) fn worded_count(object: &Value, name: &str) -> Result<Option<u64>, String> {
+    match object.get(name).and_then(Value::as_str) {
+        Some(text) => {
+            text.trim().parse().map(Some).map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
+        }
+        None => count(object, name),
+    }
+}
+
 /// A whole number that is written with a decimal point.
 pub(super) fn whole(number: f64) -> Option<u64> {
     let exact = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);

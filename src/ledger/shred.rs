@@ -333,7 +333,7 @@ impl Sight<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// let line = ledger.event(1)?.to_line().to_owned();
+    /// let line = ledger.event(1)?.to_line();
     /// assert_eq!(ledger.sight()?.leaf(1.into())?, Hash::of_line(&line));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

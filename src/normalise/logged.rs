@@ -16,6 +16,8 @@ pub(crate) struct Logged {
     /// Name and version of the rules.
     pub normaliser: &'static str,
     pub input: Field,
+    /// Further input that is not part of it.
+    pub more_input: Field,
     pub cache_read: Field,
     pub cache_write: Field,
     pub output: Field,
@@ -34,6 +36,7 @@ impl Logged {
             agent,
             normaliser,
             input,
+            more_input: NONE,
             cache_read: NONE,
             cache_write: NONE,
             output,
@@ -45,7 +48,7 @@ impl Logged {
 
     /// Whether no count is above zero: such a log does not know, or the call used nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        let counts = [self.input, self.cache_read, self.cache_write, self.output, self.reasoning];
+        let counts = [self.input, self.more_input, self.cache_read, self.cache_write, self.output, self.reasoning];
         counts.iter().all(|(_, count)| count.unwrap_or(0) == 0)
     }
 
@@ -60,6 +63,7 @@ impl Logged {
         let stated = |(name, count): Field| Stated { name, count };
         let habit = |inside| if inside { Habit::Inside } else { Habit::Apart };
         let mut statement = Statement::new(stated(self.input), stated(self.output));
+        statement.more_input = stated(self.more_input);
         statement.cache_read = stated(self.cache_read);
         statement.cache_write = Writes::whole(stated(self.cache_write));
         statement.cache = habit(self.cache_inside);

@@ -25,4 +25,6 @@ pub(crate) use imports::{began, file_state, file_states};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use totals::Totals;
+#[cfg(feature = "import")]
+pub(crate) use uses::between as uses_between;
 pub(crate) use uses::{first_from, last_before, sum as sum_uses};

@@ -199,6 +199,20 @@ pub(crate) fn last_before(view: &dyn View, account: &[u8], before: Timestamp) ->
     Ok(found)
 }
 
+/// The uses in `[from, to)`.
+#[cfg(feature = "import")]
+pub(crate) fn between(view: &dyn View, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
+    let first = chunk_at(view, account, from)?.map_or(from, |(start, _)| start);
+    let (start, end) = (chunk_key(account, first), chunk_key(account, to));
+    let mut found = Instants::new();
+    view.scan(Space::Uses, &start, &end, Order::Ascending, &mut |key, value| {
+        let (_, _, instants) = read(key, value)?;
+        found.extend(instants.range(from.millis()..to.millis()));
+        GO_ON
+    })?;
+    Ok(found)
+}
+
 /// The sum over `[from, to)`, read use by use.
 pub(crate) fn sum(view: &dyn View, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Totals> {
     let mut total = Totals::default();

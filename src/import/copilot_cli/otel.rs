@@ -72,7 +72,7 @@ impl Parser {
         let mut raw = BTreeMap::new();
         for (field, names) in fields.iter_mut().zip(NAMES) {
             for name in names {
-                if let Some(count) = count(attributes, name)? {
+                if let Some(count) = told::worded_count(attributes, name)? {
                     *field = (name, field.1.or(Some(count)));
                     raw.insert(*name, Value::from(count));
                 }
@@ -163,16 +163,6 @@ fn level(line: &Value, attributes: &Value) -> Level {
 /// The id of the span that a line is, or is written in.
 fn id<'l>(line: &'l Value, name: &str) -> Option<&'l str> {
     told::text(line, name).or_else(|| told::text(line.get("spanContext")?, name))
-}
-
-/// A count, which some exporters write as a text.
-fn count(attributes: &Value, name: &str) -> Result<Option<u64>, String> {
-    match attributes.get(name).and_then(Value::as_str) {
-        Some(text) => {
-            text.trim().parse().map(Some).map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
-        }
-        None => told::count(attributes, name),
-    }
 }
 
 /// When a call was answered.

@@ -1,0 +1,111 @@
+//! A call that is told of again: what it says is held against what the ledger knows of it.
+
+use std::collections::HashMap;
+
+use super::merge::{complete, join};
+use super::source::Found;
+use super::twin::{TELEMETRY, is_telemetry};
+use crate::error::Result;
+use crate::event::{EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
+use crate::ledger::Appender;
+use crate::projection::{Effective, began, effective};
+use crate::time::Timestamp;
+
+/// Who tells, and what was heard so far of when conversations began.
+pub(super) struct Meeting<'m> {
+    pub source: &'m str,
+    pub now: Timestamp,
+    pub began: &'m HashMap<String, Timestamp>,
+}
+
+/// What became of a call that was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// Nothing about it is new, or nobody asked.
+    Known,
+    /// It changed what the ledger knows.
+    Amended,
+}
+
+impl Meeting<'_> {
+    /// Holds a sighting against the records it meets in the ledger, of which there is at least one.
+    pub fn meet(&self, appender: &mut Appender<'_>, found: Found, known: &[Position]) -> Result<Met> {
+        let mut counting = Vec::new();
+        for position in known {
+            if let Some(now) = effective(appender.committed_view(), *position, None)? {
+                counting.push((*position, now));
+            }
+        }
+        let mut counting = counting.into_iter();
+        // Somebody withdrew it: seeing it again in a log does not bring it back.
+        let Some((position, keeper)) = counting.next() else { return Ok(Met::Known) };
+        // What a person said last about a call is not overruled by a log.
+        if !self.may_change(&keeper.source) {
+            return Ok(Met::Known);
+        }
+        let others: Vec<_> = counting.filter(|(_, told)| self.may_change(&told.source)).collect();
+        self.join(appender, found, (position, keeper), &others)
+    }
+
+    /// Whether a record is a log's or telemetry's, and not another log's.
+    fn may_change(&self, told_by: &str) -> bool {
+        let telemetry = |name: &str| name == TELEMETRY;
+        let feed = |name: &str| telemetry(name) || super::names().contains(&name);
+        told_by == self.source || ((telemetry(told_by) || telemetry(self.source)) && feed(told_by))
+    }
+
+    fn join(
+        &self,
+        appender: &mut Appender<'_>,
+        found: Found,
+        (position, keeper): (Position, Effective),
+        others: &[(Position, Effective)],
+    ) -> Result<Met> {
+        let sighting = |told: Effective| Found { at: told.at, record: told.record };
+        let (amended_at, shredded) = (keeper.amended_at, keeper.shredded);
+        let before = sighting(keeper);
+        let mut after = before.clone();
+        {
+            let view = appender.committed_view();
+            let start = |conversation: &str| {
+                let stored = began(view, self.source, conversation).ok().flatten();
+                [stored, self.began.get(conversation).copied()].into_iter().flatten().min()
+            };
+            for one in others.iter().map(|(_, told)| sighting(told.clone())).chain([found]) {
+                after = match (is_telemetry(&after.record), is_telemetry(&one.record)) {
+                    (true, false) => complete(one, after),
+                    (false, true) => complete(after, one),
+                    _ => join(after, one, &start),
+                };
+            }
+        }
+        let target = id_at(appender, position)?;
+        for (other, told) in others {
+            let void = EventVoided { target: id_at(appender, *other)?, reason: format!("the same call as {target}") };
+            self.tell(appender, Payload::from(void), told.amended_at)?;
+        }
+        if shredded {
+            // The numbers may still become better; the names do not come back.
+            after.record = after.record.without_names();
+        }
+        if after == before {
+            return Ok(Met::Known);
+        }
+        let reason = if self.source == TELEMETRY { "telemetry of the same call" } else { "later lines of the log" };
+        let amend = TokensAmended { target, reason: reason.to_owned(), at: Some(after.at), replacement: after.record };
+        self.tell(appender, Payload::from(amend), amended_at)?;
+        Ok(Met::Amended)
+    }
+
+    /// Later than the amend it replaces, whatever the clock says.
+    fn tell(&self, appender: &mut Appender<'_>, payload: Payload, after: Option<Timestamp>) -> Result<()> {
+        let at = after.map_or(self.now, |amended| self.now.max(amended.plus(1)));
+        appender.push(NewEvent::new(payload, at).source(self.source.to_owned()))?;
+        Ok(())
+    }
+}
+
+fn id_at(appender: &mut Appender<'_>, position: Position) -> Result<EventId> {
+    let line = appender.committed_view().expect_line(position)?;
+    Ok(crate::event::Envelope::parse(position, &line)?.id)
+}

@@ -1,0 +1,137 @@
+//! Telemetry into a ledger: each call once, whoever told of it first.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Sums, Telemetry};
+use crate::error::Result;
+use crate::event::{Imported, ImportedFile, NewEvent, TokenRecord};
+use crate::import::meet::{Meeting, Met};
+use crate::import::source::Found;
+use crate::import::twin::{self, Heard, KEY, TELEMETRY};
+use crate::ledger::{Appender, Ledger};
+use crate::projection::find_record;
+use crate::time::Timestamp;
+
+/// What a ledger took from telemetry.
+///
+/// ```
+/// use usage_ledger::import::otlp::Taken;
+/// let taken = Taken { recorded: 2, known: 1, amended: 1 };
+/// assert_eq!(taken.recorded + taken.known + taken.amended, 4); // calls that were told of
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// Calls that were new.
+    pub recorded: u64,
+    /// Calls of which nothing was new.
+    pub known: u64,
+    /// Calls of which something was, such as their cost.
+    pub amended: u64,
+}
+
+/// Records the calls that telemetry tells of, in one transaction. What is told twice counts once.
+///
+/// # Errors
+/// The store's own. Nothing is recorded then.
+///
+/// ```
+/// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+/// use usage_ledger::{Ledger, import::otlp::{self, Sums, Telemetry}};
+/// # let logs: ExportLogsServiceRequest = serde_json::from_str(r#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{
+/// #     "timeUnixNano": "1780308000000000000",
+/// #     "attributes": [
+/// #         {"key": "event.name", "value": {"stringValue": "codex.sse_event"}},
+/// #         {"key": "conversation.id", "value": {"stringValue": "c1"}},
+/// #         {"key": "input_token_count", "value": {"intValue": "30"}},
+/// #         {"key": "output_token_count", "value": {"intValue": "12"}}
+/// #     ]
+/// # }]}]}]}"#)?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let mut sums = Sums::default();
+/// let first = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now(), &mut sums)?;
+/// let again = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now(), &mut sums)?;
+/// assert_eq!((first.recorded, again.recorded, again.known), (1, 0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>, sums: &mut Sums) -> Result<Taken> {
+    let now = now.into();
+    let mut taken = Taken::default();
+    let mut new = Vec::new();
+    if told.found.is_empty() {
+        return Ok(taken);
+    }
+    ledger.transact(now, |appender| {
+        let mut heard = Heard::read(appender.view()?)?;
+        let mut run = Imported::new(TELEMETRY);
+        for mut found in told.found {
+            if found.record.keys.is_empty() {
+                found.record.keys.push(made_key(&found));
+            }
+            let record = found.record.clone();
+            if let Some(conversation) = record.conversation.as_deref().filter(|name| heard.add(name)) {
+                run.files.push(conversation_of(&record, conversation));
+            }
+            match one(appender, found, now)? {
+                None => taken.recorded += 1,
+                Some(Met::Known) => taken.known += 1,
+                Some(Met::Amended) => taken.amended += 1,
+            }
+            new.push(record);
+        }
+        if !run.files.is_empty() {
+            run.files.sort_by(|a, b| a.path.cmp(&b.path));
+            run.recorded = taken.recorded;
+            run.duplicates = taken.known;
+            run.amended = taken.amended;
+            appender.push(NewEvent::new(run, now).source(TELEMETRY))?;
+        }
+        Ok(())
+    })?;
+    for record in &new {
+        sums.record(record);
+    }
+    Ok(taken)
+}
+
+/// Records a call, or holds it against the record that it is; `None` when it was new.
+fn one(appender: &mut Appender<'_>, mut found: Found, now: Timestamp) -> Result<Option<Met>> {
+    let mut known = find_record(appender.view()?, &found.record)?;
+    if known.is_empty() {
+        // The agent's own log may have told of it under a name that telemetry does not know.
+        appender.sink()?;
+        let unmet = |record: &TokenRecord| !twin::is_met(record);
+        known.extend(twin::find(appender.view()?, &found.record, found.at, &unmet)?);
+        if !known.is_empty() && !found.record.keys.iter().any(|key| key.starts_with(KEY)) {
+            // So that no other call is taken for this one, and an exporter's second try finds it.
+            found.record.keys.push(made_key(&found));
+        }
+    }
+    if known.is_empty() {
+        appender.push(NewEvent::new(found.record, found.at).source(TELEMETRY))?;
+        return Ok(None);
+    }
+    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new() };
+    meeting.meet(appender, found, &known).map(Some)
+}
+
+/// A key of what is told, so that a call without an id is one record however often it is sent.
+fn made_key(found: &Found) -> String {
+    let record = &found.record;
+    let place = record.conversation.as_deref().or(record.agent.as_deref()).unwrap_or_default();
+    let model = record.model.as_deref().unwrap_or_default();
+    let told = format!("{place}\n{model}\n{:?}", record.tokens.counts());
+    format!("{KEY}{}/{:016x}", found.at.millis(), xxh3_64(told.as_bytes()))
+}
+
+/// That a conversation was told of, for those who look for the same calls in its log.
+fn conversation_of(record: &TokenRecord, conversation: &str) -> ImportedFile {
+    let agent = record.agent.as_deref().unwrap_or("unknown");
+    ImportedFile {
+        path: format!("{agent}/{conversation}"),
+        conversation: Some(conversation.to_owned()),
+        ..ImportedFile::default()
+    }
+}
