@@ -20,6 +20,9 @@ const TOGETHER: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(40);
 /// How often all is looked at anew: a directory may have come into being, and not every file system tells of changes.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long after a directory has come into being all is looked at: what was written in it before it was watched is not
+/// told of.
+const SETTLED: Duration = Duration::from_millis(50);
 /// How often directories that were not there are looked for.
 const APPEAR: Duration = Duration::from_secs(2);
 
@@ -43,8 +46,8 @@ pub struct Follower {
     watcher: RecommendedWatcher,
     told: Receiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
-    /// When all was looked at last.
-    looked: Option<Instant>,
+    /// When all is looked at next.
+    look: Instant,
     /// When directories were looked for last.
     sought: Instant,
 }
@@ -69,7 +72,7 @@ impl Follower {
         })
         .map_err(|error| refused(&error, None))?;
         let mut follower =
-            Self { options, watcher, told, watched: BTreeSet::new(), looked: None, sought: Instant::now() };
+            Self { options, watcher, told, watched: BTreeSet::new(), look: Instant::now(), sought: Instant::now() };
         follower.seek()?;
         Ok(follower)
     }
@@ -113,13 +116,12 @@ impl Follower {
         wait: Duration,
     ) -> Result<Option<ImportReport>> {
         let quiet = &mut |_: Progress| {};
-        if self.looked.is_none_or(|looked| looked.elapsed() >= AGAIN) {
-            self.seek()?;
-            self.looked = Some(Instant::now());
-            return run_some(ledger, &self.options, None, now(), quiet).map(Some);
-        }
-        let changed = self.changed(wait);
+        let changed = if self.look <= Instant::now() { BTreeSet::new() } else { self.changed(wait) };
         if self.sought.elapsed() >= APPEAR && self.seek()? {
+            self.look = Instant::now();
+        }
+        if self.look <= Instant::now() {
+            self.look = Instant::now() + AGAIN;
             return run_some(ledger, &self.options, None, now(), quiet).map(Some);
         }
         if changed.is_empty() {
@@ -133,7 +135,7 @@ impl Follower {
     /// The files that were written to.
     fn changed(&mut self, wait: Duration) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
-        let mut wait = wait.min(APPEAR);
+        let mut wait = wait.min(APPEAR).min(self.look.saturating_duration_since(Instant::now()));
         let mut until = None;
         loop {
             match self.told.recv_timeout(wait) {
@@ -141,12 +143,15 @@ impl Follower {
                     if matches!(event.kind, EventKind::Access(_)) {
                         continue;
                     }
+                    if matches!(event.kind, EventKind::Create(_)) && event.paths.iter().any(|path| path.is_dir()) {
+                        self.look = self.look.min(Instant::now() + SETTLED);
+                    }
                     changed.extend(event.paths.into_iter().map(|path| discover::logged(&path)));
                     let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
                     wait = TOGETHER.min(until.saturating_duration_since(Instant::now()));
                 }
                 // What was missed is found when all is looked at.
-                Ok(Err(_)) => self.looked = None,
+                Ok(Err(_)) => self.look = Instant::now(),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return changed,
             }
         }
