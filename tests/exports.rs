@@ -59,6 +59,42 @@ fn csv_has_every_record_as_it_counts_now() {
     );
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_has_the_rows_of_the_csv_with_types() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let desk = desk();
+    let path = desk.dir().join("calls.parquet");
+    desk.ok(&["export", "--format", "parquet", "--output", path.to_str().unwrap()]);
+    let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let text = |field: &Field| match field {
+        Field::Null => String::new(),
+        Field::Str(text) => text.clone(),
+        Field::Long(number) => number.to_string(),
+        Field::TimestampMillis(millis) => {
+            chrono::DateTime::from_timestamp_millis(*millis).unwrap().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+        }
+        Field::Decimal(amount) => {
+            assert_eq!((amount.precision(), amount.scale()), (38, 12));
+            let picos = i128::from_be_bytes(amount.data().try_into().unwrap());
+            rust_decimal::Decimal::from_i128_with_scale(picos, 12).normalize().to_string()
+        }
+        other => panic!("{other:?}"),
+    };
+    let rows: Vec<BTreeMap<String, String>> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| row.unwrap().get_column_iter().map(|(name, field)| (name.clone(), text(field))).collect())
+        .collect();
+    let csv = export(&desk, "csv");
+    let mut csv = csv::Reader::from_reader(csv.as_bytes());
+    let told: Vec<BTreeMap<String, String>> = csv.deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows, told);
+}
+
 #[test]
 fn focus_has_the_columns_types_and_values_of_the_specification() {
     let desk = desk();

@@ -20,6 +20,7 @@ use crate::provider::ProviderId;
 /// events: every stored line to the letter, in order. What is hashed is what is printed.
 /// cloudevents: every event in the envelope of that standard, version 1.0, in JSON lines.
 /// csv: every record as it counts now, with its reported and computed cost.
+/// parquet: the same with types, where the build has it (feature `parquet`).
 /// focus: usage as charges of FOCUS 1.2, a row a day, model and token class, in CSV.
 /// prometheus: counters and windows in Prometheus' text format.
 /// hledger: a journal of plain-text accounting with balance assertions.

@@ -7,6 +7,8 @@ mod events;
 mod focus;
 mod hledger;
 mod koan_jsonl;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod prometheus;
 mod usage_md;
 
@@ -128,10 +130,12 @@ pub enum ExportError {
 }
 
 /// Every format.
-const ALL: [&dyn Exporter; 8] = [
+const ALL: &[&dyn Exporter] = &[
     &events::Events,
     &cloudevents::CloudEvents,
     &calls::Calls,
+    #[cfg(feature = "parquet")]
+    &parquet::Parquet,
     &focus::Focus,
     &prometheus::Prometheus,
     &hledger::Hledger,
@@ -160,7 +164,8 @@ pub fn names() -> Vec<&'static str> {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn find(name: &str) -> Result<&'static dyn Exporter> {
-    ALL.into_iter()
+    ALL.iter()
+        .copied()
         .find(|exporter| exporter.name() == name)
         .ok_or_else(|| Error::invalid(format!("`{name}` is not a format to export: use one of {}", names().join(", "))))
 }

@@ -1,0 +1,226 @@
+//! The columns of the CSV as a Parquet file, with types.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{Type, TypePtr};
+
+use super::calls::{Call, each, quality};
+use super::{ExportError, ExportOptions, Exporter};
+use crate::error::Error;
+use crate::ledger::Sight;
+use crate::tokens::{TokenClass, Usd};
+
+/// Every record as it counts now, a row each, in the order of the log.
+///
+/// Times are UTC with milliseconds, amounts decimals of twelve places, labels JSON. What is not known is null.
+pub(super) struct Parquet;
+
+/// Rows in a group; as many are in memory at a time.
+const GROUP: usize = 1 << 16;
+/// Digits of an amount, and how many of them are behind the point.
+const DIGITS: (i32, i32) = (38, 12);
+
+impl Exporter for Parquet {
+    fn name(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(sight, &ExportOptions::default(), out)
+    }
+
+    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+        let shared = Shared::default();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let mut writer =
+            SerializedFileWriter::new(shared.clone(), schema().map_err(told)?, Arc::new(properties)).map_err(told)?;
+        let mut group = Vec::new();
+        each(sight, options, &mut |call| {
+            group.push(call);
+            if group.len() == GROUP {
+                write(&mut writer, &group)?;
+                group.clear();
+                shared.drain(out)?;
+            }
+            Ok(())
+        })?;
+        if !group.is_empty() {
+            write(&mut writer, &group)?;
+        }
+        writer.close().map_err(told)?;
+        Ok(shared.drain(out)?)
+    }
+}
+
+fn told(error: ParquetError) -> ExportError {
+    match error {
+        ParquetError::External(error) => io::Error::other(error).into(),
+        other => Error::invalid(format!("the records do not fit into Parquet ({other})")).into(),
+    }
+}
+
+/// What was written and is on its way; the writer asks for one that other threads could take.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn drain(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        out.write_all(&bytes)?;
+        bytes.clear();
+        out.flush()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A column: its name, and how a call's value of it is found. Columns that may be null have an option.
+enum Values {
+    Number(fn(&Call) -> Option<i64>),
+    Time(fn(&Call) -> Option<i64>),
+    Text(fn(&Call) -> Option<String>),
+    Json(fn(&Call) -> Option<String>),
+    Amount(fn(&Call) -> Option<Usd>),
+}
+
+struct Column {
+    name: &'static str,
+    always: bool,
+    values: Values,
+}
+
+const fn always(name: &'static str, values: Values) -> Column {
+    Column { name, always: true, values }
+}
+
+const fn maybe(name: &'static str, values: Values) -> Column {
+    Column { name, always: false, values }
+}
+
+fn number(count: u64) -> Option<i64> {
+    i64::try_from(count).ok()
+}
+
+fn class(call: &Call, class: TokenClass) -> Option<i64> {
+    call.record.tokens.get(class).and_then(number)
+}
+
+/// As those of the CSV, in its order.
+fn columns() -> [Column; 23] {
+    use Values::{Amount, Json, Number, Text, Time};
+    [
+        always("position", Number(|call| number(call.position.get()))),
+        always("id", Text(|call| Some(call.id.to_string()))),
+        always("occurred_at", Time(|call| Some(call.at.millis()))),
+        always("provider", Text(|call| Some(call.record.provider.to_string()))),
+        maybe("account", Text(|call| call.record.account.clone())),
+        maybe("model", Text(|call| call.record.model.clone())),
+        maybe("agent", Text(|call| call.record.agent.clone())),
+        maybe("conversation", Text(|call| call.record.conversation.clone())),
+        maybe("project", Text(|call| call.record.project.clone())),
+        maybe("labels", Json(labels)),
+        maybe("input", Number(|call| class(call, TokenClass::Input))),
+        maybe("cache_read", Number(|call| class(call, TokenClass::CacheRead))),
+        maybe("cache_write_5m", Number(|call| class(call, TokenClass::CacheWrite5m))),
+        maybe("cache_write_1h", Number(|call| class(call, TokenClass::CacheWrite1h))),
+        maybe("cache_write", Number(|call| class(call, TokenClass::CacheWrite))),
+        maybe("output", Number(|call| class(call, TokenClass::Output))),
+        maybe("reasoning", Number(|call| class(call, TokenClass::Reasoning))),
+        maybe("total", Number(|call| call.record.tokens.total().ok().and_then(number))),
+        maybe("reported_usd", Amount(|call| call.record.cost)),
+        maybe("usd", Amount(|call| call.usd)),
+        maybe("duration_ms", Number(|call| call.record.duration_ms.and_then(number))),
+        always("quality", Text(|call| Some(quality(call.record.quality).to_owned()))),
+        maybe("residual", Text(|call| call.record.residual.clone())),
+    ]
+}
+
+fn labels(call: &Call) -> Option<String> {
+    let labels = &call.record.labels;
+    (!labels.is_empty()).then(|| serde_json::to_string(labels).unwrap_or_default())
+}
+
+fn schema() -> Result<TypePtr, ParquetError> {
+    let fields: Result<Vec<_>, _> = columns().iter().map(Column::field).collect();
+    Ok(Arc::new(Type::group_type_builder("calls").with_fields(fields?).build()?))
+}
+
+impl Column {
+    fn field(&self) -> Result<TypePtr, ParquetError> {
+        let repetition = if self.always { Repetition::REQUIRED } else { Repetition::OPTIONAL };
+        let of = |physical| Type::primitive_type_builder(self.name, physical).with_repetition(repetition);
+        let field = match self.values {
+            Values::Number(_) => of(Physical::INT64),
+            Values::Time(_) => {
+                of(Physical::INT64).with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MILLIS)))
+            }
+            Values::Text(_) => of(Physical::BYTE_ARRAY).with_logical_type(Some(LogicalType::String)),
+            Values::Json(_) => of(Physical::BYTE_ARRAY).with_logical_type(Some(LogicalType::Json)),
+            Values::Amount(_) => of(Physical::FIXED_LEN_BYTE_ARRAY)
+                .with_length(16)
+                .with_precision(DIGITS.0)
+                .with_scale(DIGITS.1)
+                .with_logical_type(Some(LogicalType::decimal(DIGITS.1, DIGITS.0))),
+        };
+        Ok(Arc::new(field.build()?))
+    }
+
+    fn write(&self, writer: &mut ColumnWriter<'_>, calls: &[Call]) -> Result<(), ExportError> {
+        let levels = |known: Vec<bool>| (!self.always).then(|| known.into_iter().map(i16::from).collect::<Vec<_>>());
+        let written = match (&self.values, writer) {
+            (Values::Number(of) | Values::Time(of), ColumnWriter::Int64ColumnWriter(writer)) => {
+                let (values, known) = split(calls, of);
+                writer.write_batch(&values, levels(known).as_deref(), None)
+            }
+            (Values::Text(of) | Values::Json(of), ColumnWriter::ByteArrayColumnWriter(writer)) => {
+                let (values, known) = split(calls, |call| of(call).map(|text| ByteArray::from(text.into_bytes())));
+                writer.write_batch(&values, levels(known).as_deref(), None)
+            }
+            (Values::Amount(of), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
+                let picos: Result<Vec<_>, Error> =
+                    calls.iter().map(|call| of(call).map(Usd::picos).transpose()).collect();
+                let picos = picos?;
+                let known = picos.iter().map(Option::is_some).collect();
+                let bytes = |picos: i128| FixedLenByteArray::from(picos.to_be_bytes().to_vec());
+                let values: Vec<_> = picos.into_iter().flatten().map(bytes).collect();
+                writer.write_batch(&values, levels(known).as_deref(), None)
+            }
+            _ => Err(ParquetError::General(format!("the column {} has another type", self.name))),
+        };
+        written.map(|_| ()).map_err(told)
+    }
+}
+
+/// The values that are known, and which calls they are of.
+fn split<T>(calls: &[Call], of: impl Fn(&Call) -> Option<T>) -> (Vec<T>, Vec<bool>) {
+    let values: Vec<Option<T>> = calls.iter().map(of).collect();
+    let known = values.iter().map(Option::is_some).collect();
+    (values.into_iter().flatten().collect(), known)
+}
+
+fn write(writer: &mut SerializedFileWriter<Shared>, calls: &[Call]) -> Result<(), ExportError> {
+    let mut group = writer.next_row_group().map_err(told)?;
+    for column in columns() {
+        let Some(mut writer) = group.next_column().map_err(told)? else { break };
+        column.write(writer.untyped(), calls)?;
+        writer.close().map_err(told)?;
+    }
+    group.close().map_err(told)?;
+    Ok(())
+}
