@@ -310,6 +310,30 @@ fn what_is_new_in_a_database_is_all_that_is_read_of_it() {
     assert_eq!(changes, [(1, 0, 0); 2]);
 }
 
+#[test]
+fn kilo_codes_database_is_read_as_that_of_opencode_which_it_is_made_from() {
+    let (home, mut ledger) = (Home::of(&[]), Ledger::in_memory().unwrap());
+    let path = ".local/share/kilo/kilo.db";
+    fs::create_dir_all(home.file(path).parent().unwrap()).unwrap();
+    home.sql(
+        path,
+        r#"CREATE TABLE session (id text PRIMARY KEY, directory text NOT NULL, time_created integer NOT NULL);
+        CREATE TABLE message (id text PRIMARY KEY, session_id text NOT NULL, time_created integer NOT NULL,
+            time_updated integer NOT NULL, data text NOT NULL);
+        INSERT INTO session VALUES ('ses_k', '/work', 1795464190000);
+        INSERT INTO message VALUES ('msg_k', 'ses_k', 1795464190000, 1795464195000,
+            '{"role":"assistant","modelID":"claude-sonnet-4-5","providerID":"anthropic","cost":0.01,
+              "time":{"created":1795464190000,"completed":1795464195000},
+              "tokens":{"input":30,"output":7,"reasoning":0,"cache":{"read":100,"write":20}}}');"#,
+    );
+    let report = home.one(&mut ledger, "kilo-code");
+    assert_eq!((report.recorded, report.skipped.len()), (1, 0), "{:?}", report.skipped);
+    let event = ledger.event(1).unwrap();
+    let Payload::TokensRecorded(record) = &event.payload else { panic!("{event:?}") };
+    assert_eq!((record.agent.as_deref(), record.conversation.as_deref()), (Some("kilo-code"), Some("ses_k")));
+    assert_eq!((record.tokens.total().unwrap(), record.project.as_deref()), (157, Some("/work")));
+}
+
 /// A file of each agent in a shape that is not known.
 const STRANGE: [(&str, &str, &str); 8] = [
     ("amp", ".local/share/amp/threads/T-x.json", r#"{"id":"T-x","usageLedger":{"calls":[]}}"#),

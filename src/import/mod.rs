@@ -188,6 +188,7 @@ mod tests {
     fn directories_that_the_environment_names_are_looked_at() {
         for (source, name, value, directory) in [
             ("copilot-cli", "COPILOT_HOME", "/c", "/c"),
+            ("copilot-cli", "COPILOT_OTEL_FILE_EXPORTER_PATH", "/o/calls.jsonl", "/o/calls.jsonl"),
             ("copilot-cli", "XDG_STATE_HOME", "/s", "/s/.copilot"),
             ("amp", "AMP_DATA_DIR", "/a,/b", "/b/threads"),
             ("amp", "XDG_DATA_HOME", "/d", "/d/amp/threads"),

@@ -36,11 +36,20 @@ const NAMES: [(&str, &str); 5] = [
     ("xai", "x-ai"),
 ];
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Provider {
-    #[serde(default)]
     fallback_model_providers: Vec<String>,
     models: Vec<Model>,
+}
+
+/// A provider whose models are not read yet: most of the table is of providers that nobody asks for.
+#[derive(Deserialize)]
+struct Outline {
+    id: &'static str,
+    #[serde(default)]
+    fallback_model_providers: Vec<String>,
+    #[serde(borrow)]
+    models: &'static RawValue,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,26 +185,21 @@ impl Price {
     }
 }
 
+/// The table's providers.
+static OUTLINES: LazyLock<Vec<Outline>> = LazyLock::new(|| serde_json::from_str(JSON).unwrap_or_default());
 /// A provider of the table, read when it is first asked for.
 static READ: LazyLock<Mutex<HashMap<String, Option<&'static Provider>>>> = LazyLock::new(Mutex::default);
 
 fn provider(id: &str) -> Option<&'static Provider> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        id: &'a str,
-    }
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = read.get(id) {
         return *known;
     }
-    // Most of the table is of providers that nobody asks for: only their outlines are looked at.
-    let all: Vec<&RawValue> = serde_json::from_str(JSON).unwrap_or_default();
-    let found = all
-        .into_iter()
-        .map(RawValue::get)
-        .find(|one| serde_json::from_str::<Named<'_>>(one).is_ok_and(|named| named.id == id))
-        .and_then(|one| serde_json::from_str::<Provider>(one).ok())
-        .map(|provider| &*Box::leak(Box::new(provider)));
+    let found = OUTLINES.iter().find(|outline| outline.id == id).and_then(|outline| {
+        let models = serde_json::from_str(outline.models.get()).ok()?;
+        let fallback_model_providers = outline.fallback_model_providers.clone();
+        Some(&*Box::leak(Box::new(Provider { fallback_model_providers, models })))
+    });
     read.insert(id.to_owned(), found);
     found
 }

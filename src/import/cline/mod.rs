@@ -10,8 +10,8 @@
 //! what the model was told of its surroundings (Roo Code, Kilo Code). Where nothing tells them, the model is absent and the
 //! provider is the agent. Whether `tokensIn` includes the cache: see [`tasks`].
 //!
-//! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code keep `kilo.db` instead, with the
-//! schema of `OpenCode`: it is named, and not read here.
+//! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code, made from `OpenCode`, keep `kilo.db`
+//! with its schema instead: see [`opencode`].
 //!
 //! What is not known is refused by name: a document that is no list of messages, a request without a time or whose text is
 //! no JSON; requests that tell no counts are counted.
@@ -26,7 +26,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::document::Document;
-use super::places;
+use super::{opencode, places};
 use super::source::{Form, Source};
 use crate::normalise::logged::Logged;
 use crate::time::Zone;
@@ -128,8 +128,12 @@ impl Source for Family {
         }
     }
 
-    fn database(&self, _path: &Path, _database: &Connection, _resume: Option<&Value>) -> Result<Document, String> {
-        Err("sessions of a newer Kilo Code: its database has the schema of OpenCode, which is not read here".to_owned())
+    fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+        let mut document = opencode::Opencode.database(path, database, resume)?;
+        for found in &mut document.found {
+            found.record.agent = Some(self.name.to_owned());
+        }
+        Ok(document)
     }
 }
 

@@ -54,6 +54,11 @@ fn is_telemetry(path: &Path) -> bool {
     is_named(path.parent(), &[TELEMETRY])
 }
 
+/// Whether a file is about a session; what is neither that nor the store is telemetry in a place of the user's choice.
+fn is_session(path: &Path) -> bool {
+    is_named(Some(path), &["events.jsonl"]) || is_named(path.parent(), &SESSIONS)
+}
+
 /// The directory of Copilot CLI that a file is in.
 fn home_of(path: &Path) -> Option<&Path> {
     let inner = path
@@ -72,7 +77,7 @@ impl Source for CopilotCli {
     }
 
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut found = places::listed(variable, &["COPILOT_HOME"]);
+        let mut found = places::listed(variable, &["COPILOT_HOME", "COPILOT_OTEL_FILE_EXPORTER_PATH"]);
         let base = places::listed(variable, &["XDG_CONFIG_HOME", "XDG_STATE_HOME"]);
         found.extend([places::each(&base, ".copilot"), places::each(&base, "copilot")].concat());
         found
@@ -96,7 +101,7 @@ impl Source for CopilotCli {
     fn form(&self, path: &Path) -> Form {
         if is_store(path) {
             Form::Database
-        } else if is_telemetry(path) {
+        } else if is_telemetry(path) || !is_session(path) {
             Form::Lines
         } else {
             Form::Document
