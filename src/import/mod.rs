@@ -33,6 +33,7 @@ mod source;
 mod survey;
 mod told;
 mod twin;
+mod write;
 
 use std::path::PathBuf;
 

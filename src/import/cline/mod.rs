@@ -26,8 +26,8 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::document::Document;
-use super::{opencode, places};
 use super::source::{Form, Source};
+use super::{opencode, places};
 use crate::normalise::logged::Logged;
 use crate::time::Zone;
 
