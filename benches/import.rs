@@ -6,7 +6,7 @@
 mod corpus;
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use usage_ledger::Ledger;
@@ -23,7 +23,7 @@ fn main() {
     let directory = support::directory();
     let (mut first, mut again, mut reading) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        reading.push(time(|| read_all(&home)));
+        reading.push(support::read_all(&home));
         let path = directory.path().join(format!("{round}.db"));
         first.push(time(|| import_into(&path, &home)));
         again.push(time(|| import_into(&path, &home)));
@@ -50,22 +50,4 @@ fn time(work: impl FnOnce()) -> Duration {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
-}
-
-/// One thread, one buffer: what `cat` to nowhere does.
-fn read_all(home: &Path) {
-    use std::io::Read;
-    let mut directories: Vec<PathBuf> = vec![home.to_owned()];
-    let mut buffer = vec![0_u8; 1 << 17];
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                let mut file = std::fs::File::open(path).unwrap();
-                while file.read(&mut buffer).unwrap() > 0 {}
-            }
-        }
-    }
 }

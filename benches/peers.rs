@@ -66,7 +66,8 @@ fn main() {
         }
     };
     for round in 0..=ROUNDS {
-        note(round, "read every file", Some(read_all(&logs)));
+        let wall = support::read_all(&logs);
+        note(round, "read every file", Some(Took { wall, cpu: Duration::ZERO, memory: 0 }));
         let ledger = scratch.path().join(format!("{round}.db"));
         let ours = |args: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
@@ -123,26 +124,6 @@ fn run(mut command: Command, home: &Path, caches: &Path) -> Option<Took> {
     let used = ended.rusage;
     // Linux counts the memory in KiB, which the crate has made bytes of.
     ended.status.success().then_some(Took { wall, cpu: used.utime + used.stime, memory: used.maxrss })
-}
-
-/// One thread, one buffer: what `cat` to nowhere does.
-fn read_all(home: &Path) -> Took {
-    use std::io::Read;
-    let start = Instant::now();
-    let mut directories = vec![home.to_owned()];
-    let mut buffer = vec![0_u8; 1 << 17];
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                let mut file = std::fs::File::open(path).unwrap();
-                while file.read(&mut buffer).unwrap() > 0 {}
-            }
-        }
-    }
-    Took { wall: start.elapsed(), cpu: Duration::ZERO, memory: 0 }
 }
 
 fn print(rows: &[Row], logs: &Path) {

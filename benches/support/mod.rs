@@ -83,3 +83,23 @@ pub fn durable_writes_per_second(directory: &Path) -> f64 {
     }
     f64::from(count) / start.elapsed().as_secs_f64()
 }
+
+/// How long one thread with one buffer takes to read every file below a directory: what `cat` to nowhere does.
+pub fn read_all(home: &Path) -> Duration {
+    use std::io::Read;
+    let start = Instant::now();
+    let mut directories = vec![home.to_owned()];
+    let mut buffer = vec![0_u8; 1 << 17];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let mut file = std::fs::File::open(path).unwrap();
+                while file.read(&mut buffer).unwrap() > 0 {}
+            }
+        }
+    }
+    start.elapsed()
+}

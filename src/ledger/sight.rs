@@ -3,7 +3,7 @@
 use crate::audit::{self, Hash};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Position, WindowKind};
-use crate::projection::{AccountRef, Effective, effective, is_void, position_of_key};
+use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
 use crate::provider::ProviderId;
 use crate::store::{GO_ON, Head, STOP, View};
 use crate::time::Timestamp;
@@ -241,6 +241,8 @@ impl<'a> Sight<'a> {
     /// stays flat.
     pub(crate) fn each_call(&self, visit: &mut dyn FnMut(Position, Effective) -> Result<()>) -> Result<()> {
         const BATCH: usize = 4_096;
+        // Where nothing is corrected, nothing has to be looked up.
+        let corrected = corrections_exist(self.view())?;
         let mut next = Position::START.next();
         loop {
             let mut records = Vec::with_capacity(BATCH);
@@ -248,13 +250,15 @@ impl<'a> Sight<'a> {
             self.view.rows(next, &mut |position, row| {
                 last = Some(position);
                 if row.is_kind("tokens_recorded") {
-                    records.push(position);
+                    records.push((position, if corrected { String::new() } else { row.body.to_owned() }));
                 }
                 if records.len() == BATCH { STOP } else { GO_ON }
             })?;
-            for position in records {
-                if let Some(effective) = self.effective(position)? {
-                    visit(position, effective)?;
+            for (position, line) in records {
+                let now =
+                    if corrected { self.effective(position)? } else { uncorrected(self.view(), position, &line)? };
+                if let Some(now) = now {
+                    visit(position, now)?;
                 }
             }
             match last {

@@ -36,7 +36,7 @@ pub(super) fn file(sink: &mut dyn Sink, target: EventId, event: &Event, position
 }
 
 /// Whether there is any correction at all.
-pub(super) fn exist(view: &dyn View) -> Result<bool> {
+pub(crate) fn exist(view: &dyn View) -> Result<bool> {
     let mut found = false;
     view.scan(Space::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
         found = true;
@@ -141,8 +141,24 @@ pub(crate) struct Effective {
 pub(crate) fn effective(view: &dyn View, position: Position, without: Option<EventId>) -> Result<Option<Effective>> {
     let line = view.expect_line(position)?;
     let envelope = Envelope::parse(position, &line)?;
-    let shredded = Stub::is(&line);
-    match holding(view, envelope.id, None, without, 0)? {
+    let correction = holding(view, envelope.id, None, without, 0)?;
+    corrected(view, position, &line, correction)
+}
+
+/// What a record counts as where nothing corrects it.
+pub(crate) fn uncorrected(view: &dyn View, position: Position, line: &str) -> Result<Option<Effective>> {
+    corrected(view, position, line, None)
+}
+
+fn corrected(
+    view: &dyn View,
+    position: Position,
+    line: &str,
+    correction: Option<Correction>,
+) -> Result<Option<Effective>> {
+    let envelope = Envelope::parse(position, line)?;
+    let shredded = Stub::is(line);
+    match correction {
         None => {
             let event = envelope.open(position)?;
             let Payload::TokensRecorded(record) = event.payload else { return Ok(None) };

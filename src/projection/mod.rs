@@ -15,7 +15,9 @@ mod uses;
 mod varint;
 
 pub(crate) use check::{add_stored, describe, position_in, record_rows};
-pub(crate) use corrections::{Effective, corrections_of, effective, is_void, root, void_of};
+pub(crate) use corrections::{
+    Effective, corrections_of, effective, exist as corrections_exist, is_void, root, uncorrected, void_of,
+};
 pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
