@@ -15,12 +15,10 @@ mod table;
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::event::TokenRecord;
 use crate::ledger::{Ledger, Sight};
 use crate::price::Prices;
 use crate::projection::Series;
 use crate::time::{QUARTER, Timestamp, Zone};
-use crate::tokens::Usd;
 
 use pricing::Costs;
 
@@ -28,6 +26,7 @@ pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
 pub use key::ReportKey;
 pub use outcomes::{Outcomes, Trend};
+pub(crate) use records::PricedCall;
 pub use seal::{Restatement, Seal};
 pub use table::{Table, TableRow};
 
@@ -257,15 +256,16 @@ impl Report {
         self.filters.iter().any(|(filtered, _)| filtered == key)
     }
 
-    /// Visits each call that the report is of, as it counts now, with what it costs if that is known. Calls come in
-    /// the order in which the ledger learned of them.
+    /// Visits each call that the report is of, in the order in which the ledger learned of them.
     pub(crate) fn each_call(
         &self,
         sight: &Sight<'_>,
-        visit: &mut dyn FnMut(Timestamp, &TokenRecord, Option<Usd>) -> Result<()>,
+        visit: &mut dyn FnMut(&PricedCall<'_>) -> Result<()>,
     ) -> Result<()> {
         let prices = self.prices_in(sight)?;
-        records::covered(sight, self, &mut |at, record| visit(at, record, prices.cost(record, at)?))
+        records::covered(sight, self, &mut |at, record| {
+            visit(&PricedCall { at, record, cost: prices.cost(record, at)? })
+        })
     }
 
     fn prices_in<'p>(&'p self, sight: &Sight<'_>) -> Result<Cow<'p, Prices>> {

@@ -12,8 +12,17 @@ use crate::event::{TokenRecord, TokenView, WindowKind};
 use crate::ledger::Sight;
 use crate::projection::{AccountRef, Series, Totals};
 use crate::time::Timestamp;
+use crate::tokens::Usd;
 use crate::usage::AccountWindows;
 use crate::window::Window;
+
+/// A call as it counts now.
+pub(crate) struct PricedCall<'c> {
+    pub at: Timestamp,
+    pub record: &'c TokenRecord,
+    /// What it costs, if that is known.
+    pub cost: Option<Usd>,
+}
 
 /// Visits every call as it counts now that a report is of.
 pub(super) fn covered(

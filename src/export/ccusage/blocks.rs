@@ -27,14 +27,14 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions
     }
     let mut models: BTreeSet<Rc<str>> = BTreeSet::new();
     let mut calls = Vec::new();
-    of_all_times.each_call(sight, &mut |at, record, cost| {
-        let name = record.model.as_deref().unwrap_or(UNKNOWN);
+    of_all_times.each_call(sight, &mut |call| {
+        let name = call.record.model.as_deref().unwrap_or(UNKNOWN);
         let model = models.get(name).cloned().unwrap_or_else(|| {
             let model: Rc<str> = name.into();
             models.insert(Rc::clone(&model));
             model
         });
-        calls.push(Call { at, model, spent: Spent::of_call(record, cost) });
+        calls.push(Call { at: call.at, model, spent: Spent::of_call(call) });
         Ok(())
     })?;
     let mut blocks = Vec::new();
@@ -76,12 +76,15 @@ struct Row {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct TokenCounts {
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
-    input_tokens: u64,
-    output_tokens: u64,
+    #[serde(rename = "cacheCreationInputTokens")]
+    cache_creation: u64,
+    #[serde(rename = "cacheReadInputTokens")]
+    cache_read: u64,
+    #[serde(rename = "inputTokens")]
+    input: u64,
+    #[serde(rename = "outputTokens")]
+    output: u64,
 }
 
 impl Row {
@@ -103,10 +106,10 @@ impl Row {
             projection,
             start_time: block.start,
             token_counts: TokenCounts {
-                cache_creation_input_tokens: spent.cache_creation,
-                cache_read_input_tokens: spent.cache_read,
-                input_tokens: spent.input,
-                output_tokens: spent.output,
+                cache_creation: spent.cache_creation,
+                cache_read: spent.cache_read,
+                input: spent.input,
+                output: spent.output,
             },
             total_tokens: spent.total(),
             unpriced_models: block.unpriced.iter().map(ToString::to_string).collect(),

@@ -26,16 +26,12 @@ struct Model {
 impl Models {
     /// Adds what was used of a model.
     pub fn add(&mut self, name: &str, first: Option<Timestamp>, spent: &Spent) -> Result<()> {
-        match self.0.iter_mut().find(|model| model.name == name) {
-            Some(model) => {
-                model.first = model.first.min(first);
-                model.spent.add(spent)
-            }
-            None => {
-                self.0.push(Model { name: name.to_owned(), first, spent: *spent });
-                Ok(())
-            }
+        if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
+            model.first = model.first.min(first);
+            return model.spent.add(spent);
         }
+        self.0.push(Model { name: name.to_owned(), first, spent: *spent });
+        Ok(())
     }
 
     /// The row of all models together.

@@ -8,9 +8,8 @@ use super::names::{self, CODEX, UNKNOWN};
 use super::rows::{Answer, Metadata, Models, Row};
 use super::spent::Spent;
 use crate::error::Result;
-use crate::event::TokenRecord;
 use crate::ledger::Sight;
-use crate::report::Report;
+use crate::report::{PricedCall, Report};
 use crate::time::Timestamp;
 use crate::tokens::Usd;
 
@@ -24,13 +23,11 @@ struct Session {
 /// Sums sessions from their calls, as no projection knows their last one.
 pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
     let mut sessions: HashMap<(Option<String>, Option<String>), Session> = HashMap::new();
-    report.each_call(sight, &mut |at, record, cost| {
-        let session = sessions.entry((record.agent.clone(), record.conversation.clone())).or_insert_with(|| Session {
-            last: at,
-            reasoning: 0,
-            models: Models::default(),
-        });
-        session.take(at, record, cost)
+    report.each_call(sight, &mut |call| {
+        let session = sessions
+            .entry((call.record.agent.clone(), call.record.conversation.clone()))
+            .or_insert_with(|| Session { last: call.at, reasoning: 0, models: Models::default() });
+        session.take(call)
     })?;
     let rollouts = names::rollouts(sight)?;
     let mut all = Spent::default();
@@ -56,12 +53,12 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions
 }
 
 impl Session {
-    fn take(&mut self, at: Timestamp, record: &TokenRecord, cost: Option<Usd>) -> Result<()> {
-        let spent = Spent::of_call(record, cost);
-        self.last = self.last.max(at);
+    fn take(&mut self, call: &PricedCall<'_>) -> Result<()> {
+        let spent = Spent::of_call(call);
+        self.last = self.last.max(call.at);
         self.reasoning = self.reasoning.saturating_add(spent.reasoning);
         // ccusage lists the models of Codex by name, those of the others by first use.
-        let first = (record.agent.as_deref() != Some(CODEX)).then_some(at);
-        self.models.add(record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)
+        let first = (call.record.agent.as_deref() != Some(CODEX)).then_some(call.at);
+        self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)
     }
 }

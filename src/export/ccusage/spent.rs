@@ -1,5 +1,5 @@
 use crate::error::Result;
-use crate::event::TokenRecord;
+use crate::report::PricedCall;
 use crate::tokens::{TokenClass, Usd};
 use crate::usage::Usage;
 
@@ -27,8 +27,9 @@ impl Spent {
     }
 
     /// What a call used.
-    pub fn of_call(record: &TokenRecord, cost: Option<Usd>) -> Self {
-        Self::new(|class| record.tokens.get(class).unwrap_or(0), cost.unwrap_or_default(), cost.is_none())
+    pub fn of_call(call: &PricedCall<'_>) -> Self {
+        let cost = call.cost.unwrap_or_default();
+        Self::new(|class| call.record.tokens.get(class).unwrap_or(0), cost, call.cost.is_none())
     }
 
     fn new(count: impl Fn(TokenClass) -> u64, cost: Usd, unpriced: bool) -> Self {
