@@ -46,7 +46,7 @@ pub(super) fn rollouts(sight: &Sight<'_>) -> Result<HashMap<String, String>> {
 /// A rollout's place below the directory of all of them, without its ending.
 fn rollout(path: &str) -> Option<String> {
     let path = path.replace('\\', "/");
-    let place = ["/sessions/", "/archived_sessions/"].iter().find_map(|root| path.split_once(root))?.1;
+    let place = ["/sessions/", "/archived_sessions/"].iter().find_map(|root| path.rsplit_once(root))?.1;
     let place = place.strip_suffix(".zst").unwrap_or(place);
     Some(place.strip_suffix(".jsonl").unwrap_or(place).to_owned())
 }
@@ -61,6 +61,7 @@ mod tests {
         assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl"), "2026/03/01/rollout-a");
         assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl.zst"), "2026/03/01/rollout-a");
         assert_eq!(named(r"C:\h\.codex\archived_sessions\rollout-a.jsonl"), "rollout-a");
+        assert_eq!(named("/old/sessions/h/.codex/sessions/2026/rollout-a.jsonl"), "2026/rollout-a");
         assert_eq!(rollout("/elsewhere/rollout-a.jsonl"), None);
     }
 }
