@@ -12,6 +12,8 @@ mod rollups;
 mod seal;
 mod table;
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Sight};
 use crate::price::Prices;
@@ -24,6 +26,7 @@ pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
 pub use key::ReportKey;
 pub use outcomes::{Outcomes, Trend};
+pub(crate) use records::PricedCall;
 pub use seal::{Restatement, Seal};
 pub use table::{Table, TableRow};
 
@@ -233,6 +236,45 @@ impl Report {
         self.since(since).until(until)
     }
 
+    /// What rows are told apart by.
+    pub(crate) fn keys(&self) -> &[ReportKey] {
+        &self.by
+    }
+
+    /// The same question by other keys.
+    pub(crate) fn rekeyed(&self, by: impl IntoIterator<Item = ReportKey>) -> Self {
+        Self { by: by.into_iter().collect(), ..self.clone() }
+    }
+
+    /// The same question of all times.
+    pub(crate) fn of_all_times(&self) -> Self {
+        Self { since: None, until: None, ..self.clone() }
+    }
+
+    /// Whether only some values of a key count.
+    pub(crate) fn filters_by(&self, key: &ReportKey) -> bool {
+        self.filters.iter().any(|(filtered, _)| filtered == key)
+    }
+
+    /// Visits each call that the report is of, in the order in which the ledger learned of them.
+    pub(crate) fn each_call(
+        &self,
+        sight: &Sight<'_>,
+        visit: &mut dyn FnMut(&PricedCall<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let prices = self.prices_in(sight)?;
+        records::covered(sight, self, &mut |at, record| {
+            visit(&PricedCall { at, record, cost: prices.cost(record, at)? })
+        })
+    }
+
+    fn prices_in<'p>(&'p self, sight: &Sight<'_>) -> Result<Cow<'p, Prices>> {
+        match &self.prices {
+            Some(prices) => Ok(Cow::Borrowed(prices)),
+            None => sight.prices().map(Cow::Owned),
+        }
+    }
+
     fn admits(&self, series: &Series<'_>) -> bool {
         self.filters.iter().all(|(key, _)| {
             let value = key.of(series).unwrap_or_default();
@@ -240,7 +282,8 @@ impl Report {
         })
     }
 
-    fn covers(&self, at: Timestamp) -> bool {
+    /// Whether an instant is within its range.
+    pub(crate) fn covers(&self, at: Timestamp) -> bool {
         self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
     }
 
@@ -257,10 +300,7 @@ impl Report {
 
 /// Answers a report from the coarsest projection that can tell its keys and prices apart, else from the records.
 fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
-    let prices = match &report.prices {
-        Some(prices) => prices.clone(),
-        None => sight.prices()?,
-    };
+    let prices = report.prices_in(sight)?;
     let mut costs = Costs::new(&prices);
     let mut rows = table::Builder::default();
     let done = if report.by.contains(&ReportKey::Window) {

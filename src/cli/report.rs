@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::clock::{Moment, range};
@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::fields::label;
 use super::{csv, grid, output};
 use crate::error::Error;
+use crate::export::{self, CcusageOptions};
 use crate::price::Prices;
 use crate::provider::ProviderId;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal, Table};
@@ -26,6 +27,7 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal
     usage-ledger report --by label:mission --until 2026-07 --csv\n  \
     usage-ledger report --by day --days 30 --fill\n  \
     usage-ledger report --by model --no-cost\n  \
+    usage-ledger report --by day --format ccusage\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(super) struct ReportArgs {
@@ -90,6 +92,16 @@ pub(super) struct ReportArgs {
     /// Answer in CSV
     #[arg(long)]
     csv: bool,
+    /// Answer in the JSON of another program, by day, week, month, conversation (its session) or window (its blocks)
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["csv", "sealed", "outcomes", "fill"])]
+    format: Option<Format>,
+}
+
+/// A program whose shape an answer may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// ccusage 20
+    Ccusage,
 }
 
 impl ReportArgs {
@@ -115,9 +127,14 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     {
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
-    let csv = args.csv;
-    let prices =
-        if args.no_cost { Some(Prices::none()) } else { args.prices.as_deref().map(price_list).transpose()? };
+    let (csv, format) = (args.csv, args.format);
+    let costs = !args.no_cost;
+    // ccusage leaves costs out of its answer, and yet sorts by them.
+    let prices = if args.no_cost && format.is_none() {
+        Some(Prices::none())
+    } else {
+        args.prices.as_deref().map(price_list).transpose()?
+    };
     let mut ledger = context.read()?;
     let mut seal = None;
     let sight = if args.sealed {
@@ -159,6 +176,10 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     let with_outcomes = args.outcomes;
     for (key, value) in args.filters() {
         report = report.only(key, value)?;
+    }
+    if format == Some(Format::Ccusage) {
+        let options = CcusageOptions { now: context.now_of(&sight), costs };
+        return Ok(export::ccusage(&sight, &report, options, out)?);
     }
     let answer = sight.report(&report)?;
     let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;

@@ -2,6 +2,7 @@
 
 mod activity;
 mod calls;
+mod ccusage;
 mod cloudevents;
 mod events;
 mod focus;
@@ -19,6 +20,7 @@ use crate::ledger::Sight;
 use crate::time::{Timestamp, Zone};
 
 pub use activity::activity;
+pub use ccusage::{CcusageOptions, ccusage};
 
 /// A format to export.
 ///

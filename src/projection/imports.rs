@@ -1,9 +1,11 @@
 //! What importers have read, as their `imported` events tell it.
 
-use super::key::{push_text, push_time, take_time};
+use std::collections::HashMap;
+
+use super::key::{after_prefix, push_text, push_time, take_time};
 use crate::error::Result;
-use crate::event::{Event, Imported, Payload, Position};
-use crate::view::{GO_ON, Sink, Space, View, clear};
+use crate::event::{Event, Imported, ImportedFile, Payload, Position};
+use crate::view::{GO_ON, Order, Sink, Space, View, clear};
 
 /// Files how far a run read each file, and when conversations begin.
 pub(super) fn file(sink: &mut dyn Sink, run: &Imported) -> Result<()> {
@@ -52,37 +54,35 @@ fn file_key(source: &str, path: &str) -> Vec<u8> {
     key
 }
 
+/// How far every file of a source was imported, by path.
+pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
+    let prefix = file_key(source, "");
+    let mut states = HashMap::new();
+    view.scan(Space::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
+        if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
+            states.insert(file.path.clone(), file);
+        }
+        GO_ON
+    })?;
+    Ok(states)
+}
+
 #[cfg(feature = "import")]
-pub(crate) use reading::{began, file_state, file_states};
+pub(crate) use reading::{began, file_state};
 
 #[cfg(feature = "import")]
 mod reading {
-    use std::collections::HashMap;
-
-    use super::super::key::{after_prefix, take_time};
+    use super::super::key::take_time;
     use super::file_key;
     use crate::error::Result;
     use crate::event::ImportedFile;
     use crate::time::Timestamp;
-    use crate::view::{GO_ON, Order, Space, View};
+    use crate::view::{Space, View};
 
     /// How far a file was imported.
     pub(crate) fn file_state(view: &dyn View, source: &str, path: &str) -> Result<Option<ImportedFile>> {
         let value = view.get(Space::Files, &file_key(source, path))?;
         Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-    }
-
-    /// How far every file of a source was imported, by path.
-    pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
-        let prefix = file_key(source, "");
-        let mut states = HashMap::new();
-        view.scan(Space::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
-            if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
-                states.insert(file.path.clone(), file);
-            }
-            GO_ON
-        })?;
-        Ok(states)
     }
 
     /// When a conversation's log begins.

@@ -21,9 +21,9 @@ pub(crate) use corrections::{
 pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
-pub(crate) use imports::refile;
 #[cfg(feature = "import")]
-pub(crate) use imports::{began, file_state, file_states};
+pub(crate) use imports::{began, file_state};
+pub(crate) use imports::{file_states, refile};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use totals::Totals;

@@ -8,24 +8,46 @@ use super::rollups::{keys, window_name};
 use super::table::Builder;
 use super::{Report, ReportKey};
 use crate::error::Result;
-use crate::event::{TokenView, WindowKind};
+use crate::event::{TokenRecord, TokenView, WindowKind};
 use crate::ledger::Sight;
 use crate::projection::{AccountRef, Series, Totals};
+use crate::time::Timestamp;
+use crate::tokens::Usd;
 use crate::usage::AccountWindows;
 use crate::window::Window;
+
+/// A call as it counts now.
+pub(crate) struct PricedCall<'c> {
+    pub at: Timestamp,
+    pub record: &'c TokenRecord,
+    /// What it costs, if that is known.
+    pub cost: Option<Usd>,
+}
+
+/// Visits every call as it counts now that a report is of.
+pub(super) fn covered(
+    sight: &Sight<'_>,
+    report: &Report,
+    visit: &mut dyn FnMut(Timestamp, &TokenRecord) -> Result<()>,
+) -> Result<()> {
+    sight.each_call(&mut |_, effective| {
+        let view = TokenView::from(&effective.record);
+        if report.covers(effective.at) && report.admits(&Series::of(&view)) {
+            visit(effective.at, &effective.record)?;
+        }
+        Ok(())
+    })
+}
 
 /// Sums every record as it counts now.
 pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     let mut windows: HashMap<AccountRef<'static>, Vec<Window>> = HashMap::new();
-    sight.each_call(&mut |_, effective| {
-        let view = TokenView::from(&effective.record);
+    covered(sight, report, &mut |at, record| {
+        let view = TokenView::from(record);
         let series = Series::of(&view);
-        if !report.covers(effective.at) || !report.admits(&series) {
-            return Ok(());
-        }
-        let mut names = keys(report, &series, &buckets.at(effective.at));
+        let mut names = keys(report, &series, &buckets.at(at));
         if by_window {
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {
@@ -33,7 +55,7 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
                 windows.insert(account.clone(), all);
             }
             let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
-            let after = of_account.partition_point(|window| window.start <= effective.at);
+            let after = of_account.partition_point(|window| window.start <= at);
             let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
             for (key, name) in report.by.iter().zip(&mut names) {
                 if *key == ReportKey::Window {
@@ -42,7 +64,7 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
             }
         }
         let totals = Totals::one(&view.tokens, view.cost)?;
-        let priced = costs.call(&view, effective.at, &totals)?;
+        let priced = costs.call(&view, at, &totals)?;
         rows.add(&names, &totals, priced).map(|_| ())
     })
 }

@@ -1,0 +1,118 @@
+//! `blocks`: stretches of five hours by ccusage's own rule, which knows nothing of what the provider says.
+
+mod cut;
+mod rate;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use super::CcusageOptions;
+use super::names::{CLAUDE_CODE, UNKNOWN};
+use super::number::Number;
+use super::spent::Spent;
+use crate::error::Result;
+use crate::ledger::Sight;
+use crate::report::{Report, ReportKey};
+use crate::time::Timestamp;
+use cut::{Block, Call, cut};
+use rate::{BurnRate, Projection};
+
+/// Cuts all calls into blocks and keeps those that begin in the report's range.
+pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
+    let mut of_all_times = report.of_all_times();
+    if !report.filters_by(&ReportKey::Agent) {
+        of_all_times = of_all_times.only(ReportKey::Agent, CLAUDE_CODE)?;
+    }
+    let mut models: BTreeSet<Rc<str>> = BTreeSet::new();
+    let mut calls = Vec::new();
+    of_all_times.each_call(sight, &mut |call| {
+        let name = call.record.model.as_deref().unwrap_or(UNKNOWN);
+        let model = models.get(name).cloned().unwrap_or_else(|| {
+            let model: Rc<str> = name.into();
+            models.insert(Rc::clone(&model));
+            model
+        });
+        calls.push(Call { at: call.at, model, spent: Spent::of_call(call) });
+        Ok(())
+    })?;
+    let mut blocks = Vec::new();
+    for block in cut(calls)? {
+        if report.covers(block.start) {
+            blocks.push(Row::new(&block, options)?);
+        }
+    }
+    Ok(Answer { blocks })
+}
+
+/// The report.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    blocks: Vec<Row>,
+}
+
+/// A block or a gap, with its fields in the order of their names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    actual_end_time: Option<Timestamp>,
+    burn_rate: Option<BurnRate>,
+    #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Number>,
+    end_time: Timestamp,
+    entries: usize,
+    id: String,
+    is_active: bool,
+    is_gap: bool,
+    models: Vec<String>,
+    projection: Option<Projection>,
+    start_time: Timestamp,
+    token_counts: TokenCounts,
+    total_tokens: u64,
+    /// No field of ccusage's: its blocks do not tell a cost of 0 from an unknown one.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unpriced_models: BTreeSet<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct TokenCounts {
+    #[serde(rename = "cacheCreationInputTokens")]
+    cache_creation: u64,
+    #[serde(rename = "cacheReadInputTokens")]
+    cache_read: u64,
+    #[serde(rename = "inputTokens")]
+    input: u64,
+    #[serde(rename = "outputTokens")]
+    output: u64,
+}
+
+impl Row {
+    fn new(block: &Block, options: CcusageOptions) -> Result<Self> {
+        let is_active = block.is_active(options.now);
+        let rate = if is_active { BurnRate::of(block, options.costs)? } else { None };
+        let projection = rate.as_ref().map(|_| Projection::of(block, options)).transpose()?;
+        let spent = &block.spent;
+        Ok(Self {
+            actual_end_time: block.last,
+            burn_rate: rate,
+            cost_usd: options.costs.then(|| Number::usd(spent.cost)).transpose()?,
+            end_time: block.end,
+            entries: block.calls,
+            id: if block.is_gap() { format!("gap-{}", block.start) } else { block.start.to_string() },
+            is_active,
+            is_gap: block.is_gap(),
+            models: block.models.iter().map(ToString::to_string).collect(),
+            projection,
+            start_time: block.start,
+            token_counts: TokenCounts {
+                cache_creation: spent.cache_creation,
+                cache_read: spent.cache_read,
+                input: spent.input,
+                output: spent.output,
+            },
+            total_tokens: spent.total(),
+            unpriced_models: block.unpriced.iter().map(ToString::to_string).collect(),
+        })
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::super::spent::Spent;
+use crate::error::Result;
+use crate::time::{HOUR, Timestamp};
+
+/// How long a block is, in milliseconds.
+pub(super) const LENGTH: i64 = 5 * HOUR;
+
+/// A call.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub at: Timestamp,
+    pub model: Rc<str>,
+    pub spent: Spent,
+}
+
+/// A stretch of calls, or a gap between two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Its first call; a gap has none.
+    pub first: Option<Timestamp>,
+    /// Its last call.
+    pub last: Option<Timestamp>,
+    pub calls: usize,
+    pub spent: Spent,
+    /// In the order of their first use.
+    pub models: Vec<Rc<str>>,
+    /// Those of them that have a call whose price is not known.
+    pub unpriced: BTreeSet<Rc<str>>,
+}
+
+/// Cuts calls into blocks. A block begins at the full hour (UTC) of its first call; the first call more than five hours
+/// behind that, or behind the call before it, begins another one. What is longer than five hours between two calls
+/// leaves a gap, from five hours after the former to the latter.
+pub(super) fn cut(mut calls: Vec<Call>) -> Result<Vec<Block>> {
+    calls.sort_by_key(|call| call.at);
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut open: Option<Block> = None;
+    for call in &calls {
+        let mut block = match open.take() {
+            Some(block) if !block.is_over(call.at) => block,
+            ended => {
+                if let Some(block) = ended {
+                    let gap = block.last.map(|last| last.plus(LENGTH)).filter(|from| *from < call.at);
+                    blocks.push(block);
+                    blocks.extend(gap.map(|from| Block::new(from, call.at)));
+                }
+                let start = Timestamp::from_millis(call.at.millis() - call.at.millis().rem_euclid(HOUR));
+                Block::new(start, start.plus(LENGTH))
+            }
+        };
+        block.take(call)?;
+        open = Some(block);
+    }
+    blocks.extend(open);
+    // A gap of less than an hour begins behind the full hour that the next block is laid at.
+    blocks.sort_by_key(|block| block.start);
+    Ok(blocks)
+}
+
+impl Block {
+    fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self {
+            start,
+            end,
+            first: None,
+            last: None,
+            calls: 0,
+            spent: Spent::default(),
+            models: Vec::new(),
+            unpriced: BTreeSet::new(),
+        }
+    }
+
+    fn take(&mut self, call: &Call) -> Result<()> {
+        self.first = self.first.or(Some(call.at));
+        self.last = Some(call.at);
+        self.calls += 1;
+        self.spent.add(&call.spent)?;
+        if !self.models.contains(&call.model) {
+            self.models.push(Rc::clone(&call.model));
+        }
+        if call.spent.unpriced {
+            self.unpriced.insert(Rc::clone(&call.model));
+        }
+        Ok(())
+    }
+
+    /// Whether a call at an instant is too late for this block.
+    fn is_over(&self, at: Timestamp) -> bool {
+        let since = |from: Timestamp| at.millis() - from.millis();
+        since(self.start) > LENGTH || self.last.is_some_and(|last| since(last) > LENGTH)
+    }
+
+    /// Whether it is a gap between two blocks.
+    pub const fn is_gap(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Whether calls of this moment would still be its own.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.last.is_some_and(|last| now < last.plus(LENGTH)) && now < self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn blocks(times: &[&str]) -> Vec<Block> {
+        let call = |text: &&str| Call { at: at(text), model: "m".into(), spent: Spent::default() };
+        cut(times.iter().map(call).collect()).unwrap()
+    }
+
+    fn starts(times: &[&str]) -> Vec<String> {
+        let name = |block: &Block| format!("{}{}", if block.is_gap() { "gap " } else { "" }, block.start);
+        blocks(times).iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_call_exactly_at_the_end_is_still_in() {
+        let times = ["2026-03-10T08:00:00Z", "2026-03-10T13:00:00Z"];
+        assert_eq!(starts(&times), ["2026-03-10T08:00:00.000Z"]);
+        let times = ["2026-03-10T08:00:00Z", "2026-03-10T08:10:00Z", "2026-03-10T13:00:00.001Z"];
+        assert_eq!(starts(&times), ["2026-03-10T08:00:00.000Z", "2026-03-10T13:00:00.000Z"]);
+    }
+
+    #[test]
+    fn a_gap_lies_from_five_hours_after_a_call_to_the_next() {
+        let times = ["2026-03-10T20:00:00Z", "2026-03-10T08:30:00Z"];
+        let gap = &blocks(&times)[1];
+        assert_eq!((gap.start, gap.end), (at("2026-03-10T13:30:00Z"), at("2026-03-10T20:00:00Z")));
+        assert_eq!((gap.calls, gap.is_gap()), (0, true));
+    }
+
+    #[test]
+    fn a_short_gap_stands_behind_the_block_that_follows_it() {
+        let times = ["2026-03-10T08:30:00Z", "2026-03-10T13:45:00Z"];
+        let all = ["2026-03-10T08:00:00.000Z", "2026-03-10T13:00:00.000Z", "gap 2026-03-10T13:30:00.000Z"];
+        assert_eq!(starts(&times), all);
+    }
+
+    #[test]
+    fn a_block_is_active_until_it_ends() {
+        let block = &blocks(&["2026-03-10T08:30:00Z"])[0];
+        assert!(block.is_active(at("2026-03-10T12:59:59.999Z")));
+        assert!(!block.is_active(at("2026-03-10T13:00:00Z")));
+    }
+}

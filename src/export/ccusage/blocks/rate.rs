@@ -1,0 +1,74 @@
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::Serialize;
+
+use super::super::CcusageOptions;
+use super::super::number::{Number, decimal};
+use super::cut::Block;
+use crate::error::{Error, Result};
+use crate::time::{HOUR, MINUTE};
+
+/// Decimals of what does not come out even.
+const DECIMALS: u32 = 12;
+
+/// How fast a block is used up, from its first call to its last.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BurnRate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_per_hour: Option<Number>,
+    tokens_per_minute: Number,
+    /// Of input and output alone.
+    tokens_per_minute_for_indicator: Number,
+}
+
+/// What a block comes to if that goes on to its end.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Projection {
+    remaining_minutes: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_cost: Option<Number>,
+    total_tokens: Number,
+}
+
+/// Milliseconds from a block's first call to its last; a single instant has no rate.
+fn span(block: &Block) -> Option<i64> {
+    Some(block.last?.millis() - block.first?.millis()).filter(|span| *span > 0)
+}
+
+/// How much of an amount falls on so many milliseconds, when it was used in a span of them.
+fn share(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
+    let over = Error::Overflow { what: "burn rate" };
+    amount.checked_mul(millis.into()).and_then(|product| product.checked_div(span.into())).ok_or(over)
+}
+
+impl BurnRate {
+    pub fn of(block: &Block, costs: bool) -> Result<Option<Self>> {
+        let Some(span) = span(block) else { return Ok(None) };
+        let rate = |amount, millis| Ok::<_, Error>(Number(share(amount, millis, span)?.round_dp(DECIMALS)));
+        let spent = &block.spent;
+        Ok(Some(Self {
+            cost_per_hour: if costs { Some(rate(decimal(spent.cost)?, HOUR)?) } else { None },
+            tokens_per_minute: rate(spent.total().into(), MINUTE)?,
+            tokens_per_minute_for_indicator: rate(spent.input.saturating_add(spent.output).into(), MINUTE)?,
+        }))
+    }
+}
+
+impl Projection {
+    /// Of a block that has a burn rate.
+    pub fn of(block: &Block, options: CcusageOptions) -> Result<Self> {
+        // ccusage rounds to whole minutes before it goes on.
+        let remaining = (block.end.millis() - options.now.millis() + MINUTE / 2) / MINUTE;
+        let whole = |amount: Decimal, decimals| {
+            let rest = span(block).map_or(Ok(Decimal::ZERO), |span| share(amount, remaining * MINUTE, span))?;
+            let whole = amount.checked_add(rest).ok_or(Error::Overflow { what: "projection" })?;
+            Ok::<_, Error>(Number(whole.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero)))
+        };
+        Ok(Self {
+            remaining_minutes: remaining,
+            total_cost: options.costs.then(|| whole(decimal(block.spent.cost)?, 2)).transpose()?,
+            total_tokens: whole(block.spent.total().into(), 0)?,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! The reports of [ccusage](https://github.com/ccusage/ccusage), in the JSON that its version 20.0.24 prints for
+//! `daily`, `weekly`, `monthly`, `session` and `blocks`, the reports of all agents.
+
+mod blocks;
+mod names;
+mod number;
+mod periods;
+mod rows;
+mod sessions;
+mod spent;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::ExportError;
+use crate::error::{Error, Result};
+use crate::ledger::Sight;
+use crate::report::{Report, ReportKey};
+use crate::time::Timestamp;
+
+/// What ccusage's reports depend on besides the question.
+///
+/// ```
+/// use usage_ledger::{Timestamp, export::CcusageOptions};
+/// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
+/// assert!(CcusageOptions::at(now).costs);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CcusageOptions {
+    /// The moment that says which block is active.
+    pub now: Timestamp,
+    /// Whether costs are printed; the order of rows is by cost all the same.
+    pub costs: bool,
+}
+
+impl CcusageOptions {
+    /// With costs, at a moment.
+    ///
+    /// ```
+    /// use usage_ledger::{Timestamp, export::CcusageOptions};
+    /// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
+    /// assert_eq!(CcusageOptions::at(now).now, now);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn at(now: impl Into<Timestamp>) -> Self {
+        Self { now: now.into(), costs: true }
+    }
+}
+
+/// Which of ccusage's reports.
+enum Kind {
+    Periods(periods::Length),
+    Sessions,
+    Blocks,
+}
+
+impl Kind {
+    fn of(keys: &[ReportKey]) -> Result<Self> {
+        match keys {
+            [ReportKey::Day] => Ok(Self::Periods(periods::Length::Day)),
+            [ReportKey::Week] => Ok(Self::Periods(periods::Length::Week)),
+            [ReportKey::Month] => Ok(Self::Periods(periods::Length::Month)),
+            [ReportKey::Conversation] => Ok(Self::Sessions),
+            [ReportKey::Window] => Ok(Self::Blocks),
+            _ => Err(Error::invalid(
+                "ccusage has five reports, of one key each: use --by day, --by week, --by month, --by conversation \
+                 (its session) or --by window (its blocks)",
+            )),
+        }
+    }
+}
+
+/// Answers a report as ccusage does: by day `daily`, by week `weekly`, by month `monthly`, by conversation `session`,
+/// by window `blocks`.
+///
+/// Tokens are counts, costs US dollars in exact decimals. A model without a known price counts 0, and is named: its
+/// breakdown says `missingPricing`, totals and blocks list it in `unpricedModels`. Blocks are of Claude Code, unless the
+/// report is filtered by agent; a range holds for the beginning of a block.
+///
+/// # Errors
+/// [`ExportError::Ledger`] for a report by other keys and when the ledger fails, [`ExportError::Output`] when `out` does.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord, export::{self, CcusageOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").agent("claude-code").input(100).output(20), now)?;
+/// let mut out = Vec::new();
+/// export::ccusage(&ledger.sight()?, &Report::by(Day), CcusageOptions::at(now), &mut out)?;
+/// let answer: serde_json::Value = serde_json::from_slice(&out)?;
+/// assert_eq!(answer["daily"][0]["period"], "2026-11-23");
+/// assert_eq!(answer["totals"]["totalCost"], 0.001);
+/// assert!(export::ccusage(&ledger.sight()?, &Report::by(Provider), CcusageOptions::at(now), &mut out).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn ccusage(
+    sight: &Sight<'_>,
+    report: &Report,
+    options: CcusageOptions,
+    out: &mut dyn Write,
+) -> Result<(), ExportError> {
+    match Kind::of(report.keys())? {
+        Kind::Periods(length) => print(&periods::answer(sight, report, length, options)?, out),
+        Kind::Sessions => print(&sessions::answer(sight, report, options)?, out),
+        Kind::Blocks => print(&blocks::answer(sight, report, options)?, out),
+    }
+}
+
+fn print(answer: &impl Serialize, out: &mut dyn Write) -> Result<(), ExportError> {
+    serde_json::to_writer_pretty(&mut *out, answer).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}

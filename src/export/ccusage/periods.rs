@@ -1,0 +1,79 @@
+//! `daily`, `weekly` and `monthly`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{NaiveDate, Weekday};
+
+use super::CcusageOptions;
+use super::names::{self, UNKNOWN};
+use super::rows::{Answer, Metadata, Models};
+use super::spent::Spent;
+use crate::error::Result;
+use crate::ledger::Sight;
+use crate::report::{Report, ReportKey};
+
+/// How long a period is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    Day,
+    Week,
+    Month,
+}
+
+impl Length {
+    const fn key(self) -> ReportKey {
+        match self {
+            Self::Day => ReportKey::Day,
+            Self::Week => ReportKey::Week,
+            Self::Month => ReportKey::Month,
+        }
+    }
+
+    const fn rows(self) -> &'static str {
+        match self {
+            Self::Day => "daily",
+            Self::Week => "weekly",
+            Self::Month => "monthly",
+        }
+    }
+}
+
+/// Sums periods from the report by period, agent and model.
+pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options: CcusageOptions) -> Result<Answer> {
+    let table = sight.report(&report.rekeyed([length.key(), ReportKey::Agent, ReportKey::Model]))?;
+    let mut periods: BTreeMap<String, (BTreeSet<String>, Models)> = BTreeMap::new();
+    for row in &table.rows {
+        let mut keys = row.keys.iter().map(Option::as_deref);
+        let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
+        let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
+        agents.insert(names::agent(agent).to_owned());
+        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(&row.usage))?;
+    }
+    let mut all = Spent::default();
+    let mut rows = Vec::with_capacity(periods.len());
+    for (period, (agents, models)) in periods {
+        let (row, spent) = models.row("all".to_owned(), period, Metadata::Agents { agents }, options.costs)?;
+        all.add(&spent)?;
+        rows.push(row);
+    }
+    Ok(Answer { name: length.rows(), rows, all, costs: options.costs })
+}
+
+/// The date of the Monday of an ISO week, by which ccusage names it.
+fn monday(week: &str) -> Option<String> {
+    let (year, week) = week.split_once("-W")?;
+    NaiveDate::from_isoywd_opt(year.parse().ok()?, week.parse().ok()?, Weekday::Mon).map(|day| day.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_are_named_by_their_mondays() {
+        assert_eq!(monday("2026-W01").as_deref(), Some("2025-12-29"));
+        assert_eq!(monday("2026-W53").as_deref(), Some("2026-12-28"));
+        assert_eq!(monday("2026-08-06"), None);
+        assert_eq!(monday("2026-08"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! The rows of periods and sessions, with their fields in the order of their names.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::number::Number;
+use super::spent::Spent;
+use crate::error::Result;
+use crate::time::Timestamp;
+
+/// What was used by models together.
+#[derive(Debug, Default)]
+pub(super) struct Models(Vec<Model>);
+
+#[derive(Debug)]
+struct Model {
+    name: String,
+    /// Its first use, where models stand in the order of that and not of their names.
+    first: Option<Timestamp>,
+    spent: Spent,
+}
+
+impl Models {
+    /// Adds what was used of a model.
+    pub fn add(&mut self, name: &str, first: Option<Timestamp>, spent: &Spent) -> Result<()> {
+        if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
+            model.first = model.first.min(first);
+            return model.spent.add(spent);
+        }
+        self.0.push(Model { name: name.to_owned(), first, spent: *spent });
+        Ok(())
+    }
+
+    /// The row of all models together.
+    pub fn row(mut self, agent: String, period: String, metadata: Metadata, costs: bool) -> Result<(Row, Spent)> {
+        self.0.sort_by(|a, b| (a.first, &a.name).cmp(&(b.first, &b.name)));
+        let models_used = self.0.iter().map(|model| model.name.clone()).collect();
+        let mut all = Spent::default();
+        for model in &self.0 {
+            all.add(&model.spent)?;
+        }
+        // The dearest first; equally dear ones stay in their order.
+        self.0.sort_by_key(|model| Reverse(model.spent.cost));
+        let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
+        let row = Row {
+            agent,
+            cache_creation_tokens: all.cache_creation,
+            cache_read_tokens: all.cache_read,
+            input_tokens: all.input,
+            metadata,
+            model_breakdowns,
+            models_used,
+            output_tokens: all.output,
+            period,
+            total_cost: cost(&all, costs)?,
+            total_tokens: all.total(),
+        };
+        Ok((row, all))
+    }
+}
+
+fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
+    wanted.then(|| Number::usd(spent.cost)).transpose()
+}
+
+/// A row: a day, a week, a month or a session.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Row {
+    pub agent: String,
+    cache_creation_tokens: u64,
+    cache_read_tokens: u64,
+    input_tokens: u64,
+    metadata: Metadata,
+    model_breakdowns: Vec<Breakdown>,
+    models_used: Vec<String>,
+    output_tokens: u64,
+    pub period: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_cost: Option<Number>,
+    total_tokens: u64,
+}
+
+/// What is told of a row besides.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Metadata {
+    /// Of a period.
+    Agents {
+        /// Who called in it.
+        agents: BTreeSet<String>,
+    },
+    /// Of a session.
+    #[serde(rename_all = "camelCase")]
+    Session {
+        /// The time of its last call.
+        last_activity: Timestamp,
+        /// Of Codex alone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reasoning_output_tokens: Option<u64>,
+    },
+}
+
+/// A model's part of a row.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Breakdown {
+    cache_creation_tokens: u64,
+    cache_read_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Number>,
+    input_tokens: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    missing_pricing: bool,
+    model_name: String,
+    output_tokens: u64,
+}
+
+impl Breakdown {
+    fn new(model: Model, costs: bool) -> Result<Self> {
+        let spent = model.spent;
+        Ok(Self {
+            cache_creation_tokens: spent.cache_creation,
+            cache_read_tokens: spent.cache_read,
+            cost: cost(&spent, costs)?,
+            input_tokens: spent.input,
+            missing_pricing: spent.unpriced,
+            model_name: model.name,
+            output_tokens: spent.output,
+        })
+    }
+}
+
+/// The sum of all rows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Totals<'r> {
+    cache_creation_tokens: u64,
+    cache_read_tokens: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_cost: Option<Number>,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unpriced_models: BTreeSet<&'r str>,
+}
+
+/// A report of rows.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// What the list of rows is called.
+    pub name: &'static str,
+    pub rows: Vec<Row>,
+    pub all: Spent,
+    pub costs: bool,
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let parts = self.rows.iter().flat_map(|row| &row.model_breakdowns);
+        let totals = Totals {
+            cache_creation_tokens: self.all.cache_creation,
+            cache_read_tokens: self.all.cache_read,
+            input_tokens: self.all.input,
+            output_tokens: self.all.output,
+            total_cost: cost(&self.all, self.costs).map_err(serde::ser::Error::custom)?,
+            total_tokens: self.all.total(),
+            unpriced_models: parts.filter(|part| part.missing_pricing).map(|part| part.model_name.as_str()).collect(),
+        };
+        let mut map = serializer.serialize_map(Some(2))?;
+        if self.name < "totals" {
+            map.serialize_entry(self.name, &self.rows)?;
+            map.serialize_entry("totals", &totals)?;
+        } else {
+            map.serialize_entry("totals", &totals)?;
+            map.serialize_entry(self.name, &self.rows)?;
+        }
+        map.end()
+    }
+}

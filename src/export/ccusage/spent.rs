@@ -1,0 +1,65 @@
+use crate::error::Result;
+use crate::report::PricedCall;
+use crate::tokens::{TokenClass, Usd};
+use crate::usage::Usage;
+
+/// Tokens in the four classes that ccusage has, and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub input: u64,
+    /// With reasoning.
+    pub output: u64,
+    pub cache_creation: u64,
+    pub cache_read: u64,
+    /// The part of the output that is reasoning.
+    pub reasoning: u64,
+    /// What is priced of it.
+    pub cost: Usd,
+    /// Whether the price of any of it is not known.
+    pub unpriced: bool,
+}
+
+impl Spent {
+    /// What a row of a report used.
+    pub fn of_usage(usage: &Usage) -> Self {
+        let cost = usage.cost.usd.unwrap_or_default();
+        Self::new(|class| usage.tokens.get(class), cost, usage.cost.unpriced_requests > 0)
+    }
+
+    /// What a call used.
+    pub fn of_call(call: &PricedCall<'_>) -> Self {
+        let cost = call.cost.unwrap_or_default();
+        Self::new(|class| call.record.tokens.get(class).unwrap_or(0), cost, call.cost.is_none())
+    }
+
+    fn new(count: impl Fn(TokenClass) -> u64, cost: Usd, unpriced: bool) -> Self {
+        let reasoning = count(TokenClass::Reasoning);
+        let writes = [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite];
+        Self {
+            input: count(TokenClass::Input),
+            output: count(TokenClass::Output).saturating_add(reasoning),
+            cache_creation: writes.into_iter().fold(0, |sum, class| sum.saturating_add(count(class))),
+            cache_read: count(TokenClass::CacheRead),
+            reasoning,
+            cost,
+            unpriced,
+        }
+    }
+
+    /// Adds another sum; what would pass 64 bits stays at the largest number.
+    pub fn add(&mut self, other: &Self) -> Result<()> {
+        self.input = self.input.saturating_add(other.input);
+        self.output = self.output.saturating_add(other.output);
+        self.cache_creation = self.cache_creation.saturating_add(other.cache_creation);
+        self.cache_read = self.cache_read.saturating_add(other.cache_read);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.cost = self.cost.checked_add(other.cost)?;
+        self.unpriced |= other.unpriced;
+        Ok(())
+    }
+
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        [self.output, self.cache_creation, self.cache_read].into_iter().fold(self.input, u64::saturating_add)
+    }
+}

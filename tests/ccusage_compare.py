@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Compares `usage-ledger report --format ccusage` with what ccusage itself answers, field by field.
+
+    tests/ccusage_compare.py --ccusage PATH [--usage-ledger target/debug/usage-ledger] [--tz ZONE] HOME...
+
+A HOME is a directory with `.claude` and `.codex` in it. Each is imported into a ledger of its own and asked for all
+five reports. Keys, their order, nesting, order of rows, counts and names must be the same; costs and rates may differ by
+1e-6, a projection's cents by one. Which block is active depends on the clock: the ledger is asked at the time at
+which ccusage began. Nothing but Python's standard library is needed. Exit code 1: something differs.
+
+Where a response was logged in several lines, the ledger has its call at the first of them, ccusage at the one that it
+counts. So times may be earlier by --times-within seconds, and rates of an active block differ by a fiftieth; how many do is
+told. With 0 they must be the same. Models that cost the same, as those without a price do, are in the order of their
+names here and in that of their files there: breakdowns are compared by name among them. `unpricedModels` in a block is an
+addition of ours.
+
+    tests/ccusage_compare.py --ccusage PATH --capture DIR HOME
+
+writes ccusage's answers to DIR as fixtures instead, and the time at which they were given.
+"""
+
+import argparse
+import datetime
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+REPORTS = {
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "session": "conversation",
+    "blocks": "window",
+}
+MONEY = 1e-6
+SHOWN = 10
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def theirs(options, home, report):
+    environment = {"HOME": str(home.resolve()), "PATH": "/bin", "TZ": options.tz}
+    command = [options.ccusage, report, "--json", "--offline"]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def ours(options, ledger, report, at):
+    command = [options.usage_ledger, "--ledger", ledger, "--tz", options.tz, "--now", at]
+    command += ["report", "--by", REPORTS[report], "--format", "ccusage"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class Comparison:
+    """Where two answers differ; of objects the order of the keys counts too."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.earlier = 0
+        self.found = []
+
+    def say(self, path, a, b):
+        self.found.append(f"{path}: {a!r}, not {b!r}")
+
+    def walk(self, a, b, path=""):
+        if isinstance(a, dict) and isinstance(b, dict):
+            if path.startswith(".blocks"):
+                a = {key: value for key, value in a.items() if key != "unpricedModels"}
+            if list(a) != list(b):
+                self.say(f"{path} keys", list(a), list(b))
+            for key in sorted(a.keys() & b.keys()):
+                self.walk(a[key], b[key], f"{path}.{key}")
+        elif isinstance(a, list) and isinstance(b, list):
+            if len(a) != len(b):
+                self.say(f"{path} length", len(a), len(b))
+            if path.endswith("modelBreakdowns"):
+                a, b = by_cost(a), by_cost(b)
+            for index, (left, right) in enumerate(zip(a, b)):
+                self.walk(left, right, f"{path}[{index}]")
+        elif a != b and not self.near(a, b, path):
+            self.say(path, a, b)
+
+    def near(self, a, b, path):
+        if is_number(a) and is_number(b):
+            if ".burnRate." in path or ".projection.total" in path:
+                return abs(a - b) <= max(0.0101, (0.02 if self.seconds else 1e-12) * abs(b))
+            return (isinstance(a, float) or isinstance(b, float)) and abs(a - b) <= MONEY
+        late = seconds_between(a, b)
+        if late is None or not 0 < late <= self.seconds:
+            return False
+        self.earlier += 1
+        return True
+
+
+def by_cost(breakdowns):
+    return sorted(breakdowns, key=lambda part: (-round(part["cost"], 6), part["modelName"]))
+
+
+def seconds_between(a, b):
+    try:
+        a, b = (datetime.datetime.fromisoformat(text.removeprefix("gap-").replace("Z", "+00:00")) for text in (a, b))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return (b - a).total_seconds()
+
+
+def is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def compare(options, home):
+    found = 0
+    with tempfile.TemporaryDirectory() as directory:
+        ledger = f"{directory}/usage.db"
+        for source in ("claude-code", "codex"):
+            command = [options.usage_ledger, "--ledger", ledger, "import", source, "--home", str(home)]
+            subprocess.run(command, check=True, capture_output=True)
+        for report in REPORTS:
+            at = now()
+            expected = json.loads(theirs(options, home, report))
+            answer = json.loads(ours(options, ledger, report, at))
+            comparison = Comparison(options.times_within)
+            comparison.walk(answer, expected)
+            differing = comparison.found
+            earlier = f", {comparison.earlier} times earlier" if comparison.earlier else ""
+            print(f"{home} {report}: {len(expected[report])} rows, {len(differing)} differences{earlier}")
+            for line in differing[:SHOWN]:
+                print(f"  {line}")
+            found += len(differing)
+    return found
+
+
+def capture(options, home):
+    directory = pathlib.Path(options.capture)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "now").write_text(now() + "\n")
+    for report in REPORTS:
+        (directory / f"{report}.json").write_text(theirs(options, home, report))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ccusage", required=True, metavar="PATH")
+    parser.add_argument("--usage-ledger", default="target/debug/usage-ledger", metavar="PATH")
+    parser.add_argument("--tz", default="UTC", metavar="ZONE")
+    parser.add_argument("--times-within", type=float, default=10, metavar="SECONDS")
+    parser.add_argument("--capture", metavar="DIR")
+    parser.add_argument("home", nargs="+", type=pathlib.Path)
+    options = parser.parse_args()
+    if options.capture:
+        if len(options.home) != 1:
+            parser.error("--capture is of one home")
+        capture(options, options.home[0])
+        return 0
+    return 1 if sum(compare(options, home) for home in options.home) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
