@@ -1,8 +1,10 @@
 //! The one writer of an import: what was gathered goes into the ledger, each call once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+
+use fastbloom::BloomFilter;
 
 use super::SourceReport;
 use super::gather::Batch;
@@ -21,8 +23,11 @@ const TOGETHER: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Skipped lines kept in one `imported` event; the report has them all.
 const SKIPPED_KEPT: usize = 1_000;
-/// Keys remembered to spare look-ups in a ledger that was empty when the import began.
-const REMEMBERED: usize = 1 << 20;
+/// Bits by which keys are remembered to spare look-ups in a ledger that was empty when the import began. Of a million
+/// keys one in some hundred is taken for known, and looked up.
+const REMEMBERED: usize = 1 << 24;
+/// Bits a key.
+const HASHES: u32 = 3;
 
 /// Writes batches, several in a transaction.
 pub(super) struct Writer {
@@ -33,7 +38,7 @@ pub(super) struct Writer {
     /// Conversations that telemetry has told of.
     heard: Heard,
     /// Keys this run has written, while it knows all there are: the ledger was empty and nobody else writes.
-    written: Option<(HashSet<u64>, Position)>,
+    written: Option<(BloomFilter, Position)>,
 }
 
 impl Writer {
@@ -43,7 +48,7 @@ impl Writer {
             heard,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
             began: HashMap::new(),
-            written: empty.then(|| (HashSet::new(), Position::START)),
+            written: empty.then(|| (BloomFilter::with_num_bits(REMEMBERED).hashes(HASHES), Position::START)),
         }
     }
 
@@ -100,10 +105,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Stops sparing look-ups when somebody else has written, or when there is too much to remember.
+    /// Stops sparing look-ups when somebody else has written.
     fn check_alone(&mut self, appender: &Appender<'_>) -> Result<()> {
         let head = appender.committed_view().head()?.position;
-        if self.written.as_ref().is_some_and(|(keys, expected)| *expected != head || keys.len() > REMEMBERED) {
+        if self.written.as_ref().is_some_and(|(_, expected)| *expected != head) {
             self.written = None;
         }
         Ok(())
@@ -114,7 +119,7 @@ impl Writer {
         let Some((keys, _)) = &mut self.written else { return false };
         let mut new = true;
         for id in ids {
-            new &= keys.insert(id.prefix());
+            new &= !keys.insert_hash(id.prefix());
         }
         new
     }
