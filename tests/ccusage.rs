@@ -233,6 +233,37 @@ fn the_past_answers_too() {
     assert_eq!((&none["session"], &none["totals"]["totalCost"]), (&serde_json::json!([]), &0.into()));
 }
 
+/// A row of the sessions of agents that each used 1 input, 20 output and 300 reasoning tokens of no known price.
+fn sessions(agents: [&str; 3]) -> Vec<Value> {
+    let desk = Desk::new();
+    for (agent, name) in agents.into_iter().zip(["b", "a", "c"]) {
+        let names = ["--agent", agent, "--conversation", name, "--key", name];
+        let counts = ["--provider", "p", "--model", "m", "--input", "1", "--output", "20", "--reasoning", "300"];
+        desk.at("2026-03-01T12:00:00Z", &[&["record"], names.as_slice(), &counts].concat());
+    }
+    let answer: Value =
+        serde_json::from_str(&desk.ok(&["report", "--by", "conversation", "--format", "ccusage"])).unwrap();
+    answer["session"].as_array().unwrap().clone()
+}
+
+#[test]
+fn equally_dear_sessions_go_by_their_names_whoever_called() {
+    let names: Vec<_> = sessions(["claude-code", "koan", "amp"]).iter().map(|row| row["period"].clone()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn reasoning_and_activity_are_told_as_ccusage_tells_them_of_each_agent() {
+    let rows = sessions(["gemini-cli", "codex", "koan"]);
+    let told = |agent: &str| {
+        let row = rows.iter().find(|row| row["agent"] == agent).unwrap();
+        (row["outputTokens"].as_u64(), row["totalTokens"].as_u64(), row.get("metadata").is_some())
+    };
+    assert_eq!(told("codex"), (Some(320), Some(321), true));
+    assert_eq!(told("gemini"), (Some(20), Some(321), false));
+    assert_eq!(told("koan"), (Some(320), Some(321), true)); // ccusage does not know it
+}
+
 #[test]
 fn what_ccusage_has_no_report_for_is_refused() {
     let desk = Desk::new();

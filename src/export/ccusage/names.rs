@@ -15,16 +15,32 @@ pub(super) const CLAUDE_CODE: &str = "claude-code";
 /// The agent whose sessions go by their files.
 pub(super) const CODEX: &str = "codex";
 
-/// ccusage's name of an agent.
-pub(super) fn agent(name: Option<&str>) -> &str {
-    match name {
-        None => UNKNOWN,
-        Some(CLAUDE_CODE) => "claude",
-        Some("copilot-cli") => "copilot",
-        Some("gemini-cli") => "gemini",
-        Some("qwen-code") => "qwen",
-        Some(other) => other,
-    }
+/// An agent as ccusage sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agent<'a> {
+    pub name: &'a str,
+    /// Whether its reasoning is in `totalTokens` alone, beside `outputTokens`.
+    pub reasoning_beside: bool,
+    /// Whether its sessions say when they were last active.
+    pub tells_activity: bool,
+}
+
+/// An agent that the ledger calls so; one that ccusage does not know keeps its name.
+pub(super) fn agent(ours: Option<&str>) -> Agent<'_> {
+    let (name, reasoning_beside, tells_activity) = match ours {
+        None => (UNKNOWN, false, true),
+        Some(CLAUDE_CODE) => ("claude", false, true),
+        Some("amp") => ("amp", false, false),
+        Some("copilot-cli") => ("copilot", false, true),
+        Some("droid") => ("droid", true, false),
+        Some("gemini-cli") => ("gemini", true, false),
+        Some("goose") => ("goose", true, false),
+        Some("kilo-code") => ("kilo", false, true),
+        Some("opencode") => ("opencode", true, true),
+        Some("qwen-code") => ("qwen", true, true),
+        Some(other) => (other, false, true),
+    };
+    Agent { name, reasoning_beside, tells_activity }
 }
 
 /// The sessions of Codex, which ccusage names by the places of their files, by their threads.
@@ -54,6 +70,13 @@ fn rollout(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_ccusage_does_not_know_keeps_its_name() {
+        assert_eq!(agent(Some("gemini-cli")), Agent { name: "gemini", reasoning_beside: true, tells_activity: false });
+        assert_eq!(agent(Some("koan")), Agent { name: "koan", reasoning_beside: false, tells_activity: true });
+        assert_eq!(agent(None).name, UNKNOWN);
+    }
 
     #[test]
     fn a_rollout_is_named_by_its_place() {

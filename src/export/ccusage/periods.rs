@@ -46,13 +46,13 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
         let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
-        agents.insert(names::agent(agent).to_owned());
-        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(&row.usage))?;
+        agents.insert(names::agent(agent).name.to_owned());
+        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(agent, &row.usage))?;
     }
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
     for (period, (agents, models)) in periods {
-        let (row, spent) = models.row("all".to_owned(), period, Metadata::Agents { agents }, options.costs)?;
+        let (row, spent) = models.row("all".to_owned(), period, Some(Metadata::Agents { agents }), options.costs)?;
         all.add(&spent)?;
         rows.push(row);
     }

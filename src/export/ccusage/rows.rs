@@ -35,7 +35,13 @@ impl Models {
     }
 
     /// The row of all models together.
-    pub fn row(mut self, agent: String, period: String, metadata: Metadata, costs: bool) -> Result<(Row, Spent)> {
+    pub fn row(
+        mut self,
+        agent: String,
+        period: String,
+        metadata: Option<Metadata>,
+        costs: bool,
+    ) -> Result<(Row, Spent)> {
         self.0.sort_by(|a, b| (a.first, &a.name).cmp(&(b.first, &b.name)));
         let models_used = self.0.iter().map(|model| model.name.clone()).collect();
         let mut all = Spent::default();
@@ -74,7 +80,8 @@ pub(super) struct Row {
     cache_creation_tokens: u64,
     cache_read_tokens: u64,
     input_tokens: u64,
-    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata>,
     model_breakdowns: Vec<Breakdown>,
     models_used: Vec<String>,
     output_tokens: u64,

@@ -36,18 +36,18 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions
         let is_codex = agent.as_deref() == Some(CODEX);
         let place = conversation.as_ref().filter(|_| is_codex).and_then(|thread| rollouts.get(thread)).cloned();
         let period = place.or(conversation).unwrap_or_else(|| UNKNOWN.to_owned());
-        let metadata = Metadata::Session {
+        let agent = names::agent(agent.as_deref());
+        let metadata = agent.tells_activity.then(|| Metadata::Session {
             last_activity: session.last,
             reasoning_output_tokens: is_codex.then_some(session.reasoning),
-        };
-        let agent = names::agent(agent.as_deref()).to_owned();
-        let (row, spent) = session.models.row(agent, period, metadata, options.costs)?;
+        });
+        let (row, spent) = session.models.row(agent.name.to_owned(), period, metadata, options.costs)?;
         all.add(&spent)?;
         rows.push((spent.cost, row));
     }
-    // The dearest first.
+    // The dearest first, equally dear ones by their names.
     rows.sort_by(|(a_cost, a), (b_cost, b)| {
-        (Reverse(a_cost), &a.agent, &a.period).cmp(&(Reverse(b_cost), &b.agent, &b.period))
+        (Reverse(a_cost), &a.period, &a.agent).cmp(&(Reverse(b_cost), &b.period, &b.agent))
     });
     Ok(Answer { name: "session", rows: rows.into_iter().map(|(_, row)| row).collect(), all, costs: options.costs })
 }

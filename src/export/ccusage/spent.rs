@@ -1,3 +1,4 @@
+use super::names;
 use crate::error::Result;
 use crate::report::PricedCall;
 use crate::tokens::{TokenClass, Usd};
@@ -7,11 +8,13 @@ use crate::usage::Usage;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub input: u64,
-    /// With reasoning.
+    /// With reasoning, unless the agent's reasoning stands beside it.
     pub output: u64,
+    /// Reasoning that is not in the output.
+    pub beside: u64,
     pub cache_creation: u64,
     pub cache_read: u64,
-    /// The part of the output that is reasoning.
+    /// All reasoning, wherever it stands.
     pub reasoning: u64,
     /// What is priced of it.
     pub cost: Usd,
@@ -20,24 +23,26 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// What a row of a report used.
-    pub fn of_usage(usage: &Usage) -> Self {
+    /// What a row of a report used, which is of one agent.
+    pub fn of_usage(agent: Option<&str>, usage: &Usage) -> Self {
         let cost = usage.cost.usd.unwrap_or_default();
-        Self::new(|class| usage.tokens.get(class), cost, usage.cost.unpriced_requests > 0)
+        Self::new(agent, |class| usage.tokens.get(class), cost, usage.cost.unpriced_requests > 0)
     }
 
     /// What a call used.
     pub fn of_call(call: &PricedCall<'_>) -> Self {
-        let cost = call.cost.unwrap_or_default();
-        Self::new(|class| call.record.tokens.get(class).unwrap_or(0), cost, call.cost.is_none())
+        let (agent, cost) = (call.record.agent.as_deref(), call.cost.unwrap_or_default());
+        Self::new(agent, |class| call.record.tokens.get(class).unwrap_or(0), cost, call.cost.is_none())
     }
 
-    fn new(count: impl Fn(TokenClass) -> u64, cost: Usd, unpriced: bool) -> Self {
+    fn new(agent: Option<&str>, count: impl Fn(TokenClass) -> u64, cost: Usd, unpriced: bool) -> Self {
         let reasoning = count(TokenClass::Reasoning);
+        let (within, beside) = if names::agent(agent).reasoning_beside { (0, reasoning) } else { (reasoning, 0) };
         let writes = [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite];
         Self {
             input: count(TokenClass::Input),
-            output: count(TokenClass::Output).saturating_add(reasoning),
+            output: count(TokenClass::Output).saturating_add(within),
+            beside,
             cache_creation: writes.into_iter().fold(0, |sum, class| sum.saturating_add(count(class))),
             cache_read: count(TokenClass::CacheRead),
             reasoning,
@@ -50,6 +55,7 @@ impl Spent {
     pub fn add(&mut self, other: &Self) -> Result<()> {
         self.input = self.input.saturating_add(other.input);
         self.output = self.output.saturating_add(other.output);
+        self.beside = self.beside.saturating_add(other.beside);
         self.cache_creation = self.cache_creation.saturating_add(other.cache_creation);
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
@@ -60,6 +66,8 @@ impl Spent {
 
     /// All classes together.
     pub fn total(&self) -> u64 {
-        [self.output, self.cache_creation, self.cache_read].into_iter().fold(self.input, u64::saturating_add)
+        [self.output, self.beside, self.cache_creation, self.cache_read]
+            .into_iter()
+            .fold(self.input, u64::saturating_add)
     }
 }
