@@ -13,6 +13,7 @@ mod seal;
 mod table;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, Sight};
@@ -251,9 +252,14 @@ impl Report {
         Self { since: None, until: None, ..self.clone() }
     }
 
-    /// Whether only some values of a key count.
-    pub(crate) fn filters_by(&self, key: &ReportKey) -> bool {
-        self.filters.iter().any(|(filtered, _)| filtered == key)
+    /// The values of a key that count; none when all do.
+    pub(crate) fn wanted(&self, key: &ReportKey) -> BTreeSet<&str> {
+        self.filters.iter().filter(|(filtered, _)| filtered == key).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The zone of its days.
+    pub(crate) const fn zone(&self) -> Zone {
+        self.zone
     }
 
     /// Visits each call that the report is of, in the order in which the ledger learned of them.

@@ -14,6 +14,12 @@ use cli_support::Desk;
 const REPORTS: [(&str, &str); 5] =
     [("daily", "day"), ("weekly", "week"), ("monthly", "month"), ("session", "conversation"), ("blocks", "window")];
 
+/// The commands of one agent, and the agent as the ledger calls it.
+const OF_ONE: [(&str, &str, &[&str]); 2] = [
+    ("claude", "claude-code", &["daily", "weekly", "monthly", "session"]),
+    ("codex", "codex", &["daily", "monthly", "session"]), // it has no weekly
+];
+
 /// A home with ccusage's answers, and a ledger of its logs.
 struct Case {
     dir: PathBuf,
@@ -112,6 +118,24 @@ fn every_report_is_ccusages_own_field_by_field() {
 }
 
 #[test]
+fn a_report_of_one_agent_is_that_agents_own() {
+    for name in ["models", "corpus"] {
+        let case = Case::new(name);
+        for (command, agent, reports) in OF_ONE {
+            for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
+                let text = case.ours(by, &["--agent", agent]);
+                let theirs = case.theirs(&format!("{command}-{report}"));
+                let ours = serde_json::from_str(&text).unwrap();
+                assert_eq!(fields(&text), fields(&theirs), "{name} {command} {report}");
+                assert_eq!(compared(&ours, &theirs), Vec::<String>::new(), "{name} {command} {report}");
+            }
+        }
+    }
+    let both = Case::new("corpus").json("day", &["--agent", "codex", "--agent", "claude-code"]);
+    assert_eq!(both["daily"][0]["agent"], "all");
+}
+
+#[test]
 fn a_comparison_finds_what_differs() {
     let case = Case::new("models");
     let theirs = case.theirs("daily");
@@ -175,7 +199,8 @@ fn what_has_no_price_is_named() {
 fn filters_and_ranges_hold() {
     let case = Case::new("models");
     let codex = case.json("day", &["--agent", "codex"]);
-    assert!(codex["daily"].as_array().unwrap().iter().all(|day| day["metadata"]["agents"][0] == "codex"));
+    let days = codex["daily"].as_array().unwrap();
+    assert!(days.iter().all(|day| day["models"].as_object().unwrap().keys().all(|model| !model.starts_with("claude"))));
     assert_eq!(codex["totals"]["inputTokens"], 6060); // 5000 − 1000, 6000 − 4000, 60 − 40 and 50 − 10
 
     let range = ["--since", "2026-03-10", "--until", "2026-03-11"];

@@ -4,9 +4,10 @@
     tests/ccusage_compare.py --ccusage PATH [--usage-ledger target/debug/usage-ledger] [--tz ZONE] HOME...
 
 A HOME is a directory with `.claude` and `.codex` in it. Each is imported into a ledger of its own and asked for all
-five reports. Keys, their order, nesting, order of rows, counts and names must be the same; costs and rates may differ by
-1e-6, a projection's cents by one. Which block is active depends on the clock: the ledger is asked at the time at
-which ccusage began. Nothing but Python's standard library is needed. Exit code 1: something differs.
+five reports, and for those of `ccusage claude` and `ccusage codex`. Keys, their order, nesting, order of rows, counts and
+names must be the same; costs and rates may differ by 1e-6, a projection's cents by one. Which block is active depends on
+the clock: the ledger is asked at the time at which ccusage began. Nothing but Python's standard library is needed. Exit
+code 1: something differs.
 
 Where a response was logged in several lines, the ledger has its call at the first of them, ccusage at the one that it
 counts. So times may be earlier by --times-within seconds, and rates of an active block differ by a fiftieth; how many do is
@@ -34,6 +35,11 @@ REPORTS = {
     "session": "conversation",
     "blocks": "window",
 }
+# The commands of one agent; Codex has no weekly one.
+AGENTS = {
+    "claude": ("claude-code", ("daily", "weekly", "monthly", "session")),
+    "codex": ("codex", ("daily", "monthly", "session")),
+}
 MONEY = 1e-6
 SHOWN = 10
 
@@ -42,15 +48,26 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def theirs(options, home, report):
+def questions():
+    """ccusage's command, how its answer's file is named, the report's key, and the agent if it is of one."""
+    for report, key in REPORTS.items():
+        yield [report], report, key, None
+    for command, (agent, reports) in AGENTS.items():
+        for report in reports:
+            yield [command, report], f"{command}-{report}", REPORTS[report], agent
+
+
+def theirs(options, home, asked):
     environment = {"HOME": str(home.resolve()), "PATH": "/bin", "TZ": options.tz}
-    command = [options.ccusage, report, "--json", "--offline"]
+    command = [options.ccusage, *asked, "--json", "--offline"]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-def ours(options, ledger, report, at):
+def ours(options, ledger, key, agent, at):
     command = [options.usage_ledger, "--ledger", ledger, "--tz", options.tz, "--now", at]
-    command += ["report", "--by", REPORTS[report], "--format", "ccusage"]
+    command += ["report", "--by", key, "--format", "ccusage"]
+    if agent:
+        command += ["--agent", agent]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -118,15 +135,16 @@ def compare(options, home):
         for source in ("claude-code", "codex"):
             command = [options.usage_ledger, "--ledger", ledger, "import", source, "--home", str(home)]
             subprocess.run(command, check=True, capture_output=True)
-        for report in REPORTS:
+        for asked, name, key, agent in questions():
             at = now()
-            expected = json.loads(theirs(options, home, report))
-            answer = json.loads(ours(options, ledger, report, at))
+            expected = json.loads(theirs(options, home, asked))
+            answer = json.loads(ours(options, ledger, key, agent, at))
             comparison = Comparison(options.times_within)
             comparison.walk(answer, expected)
             differing = comparison.found
             earlier = f", {comparison.earlier} times earlier" if comparison.earlier else ""
-            print(f"{home} {report}: {len(expected[report])} rows, {len(differing)} differences{earlier}")
+            rows = next(len(rows) for part, rows in expected.items() if part != "totals")
+            print(f"{home} {name}: {rows} rows, {len(differing)} differences{earlier}")
             for line in differing[:SHOWN]:
                 print(f"  {line}")
             found += len(differing)
@@ -137,8 +155,8 @@ def capture(options, home):
     directory = pathlib.Path(options.capture)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "now").write_text(now() + "\n")
-    for report in REPORTS:
-        (directory / f"{report}.json").write_text(theirs(options, home, report))
+    for asked, name, _, _ in questions():
+        (directory / f"{name}.json").write_text(theirs(options, home, asked))
 
 
 def main():

@@ -22,7 +22,7 @@ use rate::{BurnRate, Projection};
 /// Cuts all calls into blocks and keeps those that begin in the report's range.
 pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
     let mut of_all_times = report.of_all_times();
-    if !report.filters_by(&ReportKey::Agent) {
+    if report.wanted(&ReportKey::Agent).is_empty() {
         of_all_times = of_all_times.only(ReportKey::Agent, CLAUDE_CODE)?;
     }
     let mut models: BTreeSet<Rc<str>> = BTreeSet::new();

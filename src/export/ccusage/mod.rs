@@ -1,9 +1,11 @@
 //! The reports of [ccusage](https://github.com/ccusage/ccusage), in the JSON that its version 20.0.24 prints for
-//! `daily`, `weekly`, `monthly`, `session` and `blocks`, the reports of all agents.
+//! `daily`, `weekly`, `monthly`, `session` and `blocks`: of all agents, or of one where the question is filtered by it.
 
 mod blocks;
+mod codex;
 mod names;
 mod number;
+mod one_agent;
 mod periods;
 mod rows;
 mod sessions;
@@ -72,8 +74,32 @@ impl Kind {
     }
 }
 
+/// Whose report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    /// All agents', with an `agent` in each row.
+    All,
+    /// `ccusage codex`'s, which has names of its own.
+    Codex,
+    /// That of another agent, by the ledger's name of it.
+    One(String),
+}
+
+impl Shape {
+    /// A report that is filtered by one agent has the shape of that agent's command.
+    fn of(report: &Report) -> Self {
+        let mut agents = report.wanted(&ReportKey::Agent).into_iter();
+        match (agents.next(), agents.next()) {
+            (Some(names::CODEX), None) => Self::Codex,
+            (Some(agent), None) => Self::One(agent.to_owned()),
+            _ => Self::All,
+        }
+    }
+}
+
 /// Answers a report as ccusage does: by day `daily`, by week `weekly`, by month `monthly`, by conversation `session`,
-/// by window `blocks`.
+/// by window `blocks`. One that is filtered by a single agent is answered as that agent's command is, such as
+/// `ccusage claude daily` or `ccusage codex session`.
 ///
 /// Tokens are counts, costs US dollars in exact decimals. A model without a known price counts 0, and is named: its
 /// breakdown says `missingPricing`, totals and blocks list it in `unpricedModels`. Blocks are of Claude Code, unless the
@@ -101,10 +127,17 @@ pub fn ccusage(
     options: CcusageOptions,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
-    match Kind::of(report.keys())? {
-        Kind::Periods(length) => print(&periods::answer(sight, report, length, options)?, out),
-        Kind::Sessions => print(&sessions::answer(sight, report, options)?, out),
-        Kind::Blocks => print(&blocks::answer(sight, report, options)?, out),
+    let shape = Shape::of(report);
+    match (Kind::of(report.keys())?, &shape) {
+        (Kind::Periods(length), Shape::All) => print(&periods::answer(sight, report, length, options)?, out),
+        (Kind::Periods(length), Shape::Codex) => print(&codex::periods(sight, report, length, options)?, out),
+        (Kind::Periods(length), Shape::One(agent)) => {
+            print(&one_agent::answer(sight, report, agent, length, options)?, out)
+        }
+        (Kind::Sessions, Shape::Codex) => print(&codex::sessions(sight, report, options)?, out),
+        (Kind::Sessions, Shape::All) => print(&sessions::answer(sight, report, None, options)?, out),
+        (Kind::Sessions, Shape::One(agent)) => print(&sessions::answer(sight, report, Some(agent), options)?, out),
+        (Kind::Blocks, _) => print(&blocks::answer(sight, report, options)?, out),
     }
 }
 

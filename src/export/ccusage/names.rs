@@ -45,18 +45,28 @@ pub(super) fn agent(ours: Option<&str>) -> Agent<'_> {
 
 /// The sessions of Codex, which ccusage names by the places of their files, by their threads.
 pub(super) fn rollouts(sight: &Sight<'_>) -> Result<HashMap<String, String>> {
-    let mut rollouts: HashMap<String, String> = HashMap::new();
-    for file in file_states(sight.view(), CODEX)?.into_values() {
-        let (Some(thread), Some(place)) = (file.conversation, rollout(&file.path)) else { continue };
-        match rollouts.get_mut(&thread) {
+    places(sight, CODEX, rollout)
+}
+
+/// The directories of Claude Code's projects by their sessions.
+pub(super) fn projects(sight: &Sight<'_>) -> Result<HashMap<String, String>> {
+    places(sight, CLAUDE_CODE, project)
+}
+
+/// What the paths of a source's files say of its conversations; of several the least.
+fn places(sight: &Sight<'_>, source: &str, place: impl Fn(&str) -> Option<String>) -> Result<HashMap<String, String>> {
+    let mut places: HashMap<String, String> = HashMap::new();
+    for file in file_states(sight.view(), source)?.into_values() {
+        let (Some(conversation), Some(place)) = (file.conversation, place(&file.path)) else { continue };
+        match places.get_mut(&conversation) {
             Some(known) if *known <= place => {}
             Some(known) => *known = place,
             None => {
-                rollouts.insert(thread, place);
+                places.insert(conversation, place);
             }
         }
     }
-    Ok(rollouts)
+    Ok(places)
 }
 
 /// A rollout's place below the directory of all of them, without its ending.
@@ -65,6 +75,13 @@ fn rollout(path: &str) -> Option<String> {
     let place = ["/sessions/", "/archived_sessions/"].iter().find_map(|root| path.rsplit_once(root))?.1;
     let place = place.strip_suffix(".zst").unwrap_or(place);
     Some(place.strip_suffix(".jsonl").unwrap_or(place).to_owned())
+}
+
+/// The directory of a log's project below the directory of all of them.
+fn project(path: &str) -> Option<String> {
+    let path = path.replace('\\', "/");
+    let (project, _) = path.rsplit_once("/projects/")?.1.split_once('/')?;
+    Some(project.to_owned())
 }
 
 #[cfg(test)]
@@ -86,5 +103,13 @@ mod tests {
         assert_eq!(named(r"C:\h\.codex\archived_sessions\rollout-a.jsonl"), "rollout-a");
         assert_eq!(named("/old/sessions/h/.codex/sessions/2026/rollout-a.jsonl"), "2026/rollout-a");
         assert_eq!(rollout("/elsewhere/rollout-a.jsonl"), None);
+    }
+
+    #[test]
+    fn a_project_is_named_by_its_directory() {
+        let named = |path: &str| project(path).unwrap();
+        assert_eq!(named("/h/.claude/projects/-home-dev-a/b.jsonl"), "-home-dev-a");
+        assert_eq!(named(r"C:\h\.claude\projects\C--src\b\subagents\agent-c.jsonl"), "C--src");
+        assert_eq!(project("/elsewhere/b.jsonl"), None);
     }
 }

@@ -6,7 +6,7 @@ use chrono::{NaiveDate, Weekday};
 
 use super::CcusageOptions;
 use super::names::{self, UNKNOWN};
-use super::rows::{Answer, Metadata, Models};
+use super::rows::{Answer, Label, Metadata, Models};
 use super::spent::Spent;
 use crate::error::Result;
 use crate::ledger::Sight;
@@ -21,7 +21,7 @@ pub(super) enum Length {
 }
 
 impl Length {
-    const fn key(self) -> ReportKey {
+    pub const fn key(self) -> ReportKey {
         match self {
             Self::Day => ReportKey::Day,
             Self::Week => ReportKey::Week,
@@ -29,7 +29,7 @@ impl Length {
         }
     }
 
-    const fn rows(self) -> &'static str {
+    pub const fn rows(self) -> &'static str {
         match self {
             Self::Day => "daily",
             Self::Week => "weekly",
@@ -52,7 +52,15 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
     for (period, (agents, models)) in periods {
-        let (row, spent) = models.row("all".to_owned(), period, Some(Metadata::Agents { agents }), options.costs)?;
+        let (row, spent) = models.row(
+            Label {
+                agent: Some("all".to_owned()),
+                period: Some(period),
+                metadata: Some(Metadata::Agents { agents }),
+                ..Label::default()
+            },
+            options.costs,
+        )?;
         all.add(&spent)?;
         rows.push(row);
     }
@@ -60,7 +68,7 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
 }
 
 /// The date of the Monday of an ISO week, by which ccusage names it.
-fn monday(week: &str) -> Option<String> {
+pub(super) fn monday(week: &str) -> Option<String> {
     let (year, week) = week.split_once("-W")?;
     NaiveDate::from_isoywd_opt(year.parse().ok()?, week.parse().ok()?, Weekday::Mon).map(|day| day.to_string())
 }

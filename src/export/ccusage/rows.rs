@@ -1,8 +1,9 @@
 //! The rows of periods and sessions, with their fields in the order of their names.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -10,6 +11,10 @@ use super::number::Number;
 use super::spent::Spent;
 use crate::error::Result;
 use crate::time::Timestamp;
+
+/// Where the first call of a model stands in the order in which ccusage reads: by day, project, session, subagents last,
+/// time.
+pub(super) type Place = (NaiveDate, String, String, bool, Timestamp);
 
 /// What was used by models together.
 #[derive(Debug, Default)]
@@ -19,30 +24,31 @@ pub(super) struct Models(Vec<Model>);
 struct Model {
     name: String,
     /// Its first use, where models stand in the order of that and not of their names.
-    first: Option<Timestamp>,
+    first: Option<Place>,
     spent: Spent,
 }
 
 impl Models {
     /// Adds what was used of a model.
-    pub fn add(&mut self, name: &str, first: Option<Timestamp>, spent: &Spent) -> Result<()> {
+    pub fn add(&mut self, name: &str, first: Option<Place>, spent: &Spent) -> Result<()> {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
-            model.first = model.first.min(first);
+            if first < model.first {
+                model.first = first;
+            }
             return model.spent.add(spent);
         }
         self.0.push(Model { name: name.to_owned(), first, spent: *spent });
         Ok(())
     }
 
+    /// All of them by their names.
+    pub fn by_name(self) -> BTreeMap<String, Spent> {
+        self.0.into_iter().map(|model| (model.name, model.spent)).collect()
+    }
+
     /// The row of all models together.
-    pub fn row(
-        mut self,
-        agent: String,
-        period: String,
-        metadata: Option<Metadata>,
-        costs: bool,
-    ) -> Result<(Row, Spent)> {
-        self.0.sort_by(|a, b| (a.first, &a.name).cmp(&(b.first, &b.name)));
+    pub fn row(mut self, label: Label, costs: bool) -> Result<(Row, Spent)> {
+        self.0.sort_by(|a, b| (&a.first, &a.name).cmp(&(&b.first, &b.name)));
         let models_used = self.0.iter().map(|model| model.name.clone()).collect();
         let mut all = Spent::default();
         for model in &self.0 {
@@ -52,20 +58,42 @@ impl Models {
         self.0.sort_by_key(|model| Reverse(model.spent.cost));
         let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
         let row = Row {
-            agent,
+            agent: label.agent,
             cache_creation_tokens: all.cache_creation,
             cache_read_tokens: all.cache_read,
+            date: label.date,
+            first_activity: label.first_activity,
             input_tokens: all.input,
-            metadata,
+            last_activity: label.last_activity,
+            metadata: label.metadata,
             model_breakdowns,
             models_used,
+            month: label.month,
             output_tokens: all.output,
-            period,
+            period: label.period,
+            project_path: label.project_path,
+            session_id: label.session_id,
             total_cost: cost(&all, costs)?,
             total_tokens: all.total(),
+            week: label.week,
         };
         Ok((row, all))
     }
+}
+
+/// What a row is of. Rows of all agents have a period and an agent, those of one agent what their report names.
+#[derive(Debug, Default)]
+pub(super) struct Label {
+    pub agent: Option<String>,
+    pub date: Option<String>,
+    pub first_activity: Option<Timestamp>,
+    pub last_activity: Option<Timestamp>,
+    pub metadata: Option<Metadata>,
+    pub month: Option<String>,
+    pub period: Option<String>,
+    pub project_path: Option<String>,
+    pub session_id: Option<String>,
+    pub week: Option<String>,
 }
 
 fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
@@ -76,19 +104,35 @@ fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
-    pub agent: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     cache_creation_tokens: u64,
     cache_read_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_activity: Option<Timestamp>,
     input_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Metadata>,
+    pub last_activity: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
     model_breakdowns: Vec<Breakdown>,
     models_used: Vec<String>,
-    output_tokens: u64,
-    pub period: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    total_cost: Option<Number>,
+    pub month: Option<String>,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_cost: Option<Number>,
     total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub week: Option<String>,
 }
 
 /// What is told of a row besides.
@@ -178,14 +222,24 @@ impl Serialize for Answer {
             total_tokens: self.all.total(),
             unpriced_models: parts.filter(|part| part.missing_pricing).map(|part| part.model_name.as_str()).collect(),
         };
-        let mut map = serializer.serialize_map(Some(2))?;
-        if self.name < "totals" {
-            map.serialize_entry(self.name, &self.rows)?;
-            map.serialize_entry("totals", &totals)?;
-        } else {
-            map.serialize_entry("totals", &totals)?;
-            map.serialize_entry(self.name, &self.rows)?;
-        }
-        map.end()
+        in_order(serializer, self.name, &self.rows, &totals)
     }
+}
+
+/// Rows and their sum, in the order of their names.
+pub(super) fn in_order<S: Serializer>(
+    serializer: S,
+    name: &str,
+    rows: &impl Serialize,
+    totals: &impl Serialize,
+) -> std::result::Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    if name < "totals" {
+        map.serialize_entry(name, rows)?;
+        map.serialize_entry("totals", totals)?;
+    } else {
+        map.serialize_entry("totals", totals)?;
+        map.serialize_entry(name, rows)?;
+    }
+    map.end()
 }

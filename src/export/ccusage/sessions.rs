@@ -1,11 +1,13 @@
-//! `session`.
+//! `session`, of all agents and of one.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
+
 use super::CcusageOptions;
-use super::names::{self, CODEX, UNKNOWN};
-use super::rows::{Answer, Metadata, Models, Row};
+use super::names::{self, CLAUDE_CODE, CODEX, UNKNOWN};
+use super::rows::{Answer, Label, Metadata, Models, Place, Row};
 use super::spent::Spent;
 use crate::error::Result;
 use crate::ledger::Sight;
@@ -14,51 +16,99 @@ use crate::time::Timestamp;
 use crate::tokens::Usd;
 
 /// What is known of a session after some of its calls.
-struct Session {
-    last: Timestamp,
-    reasoning: u64,
-    models: Models,
+pub(super) struct Session {
+    pub agent: Option<String>,
+    pub conversation: Option<String>,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub reasoning: u64,
+    pub models: Models,
 }
 
 /// Sums sessions from their calls, as no projection knows their last one.
-pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
+pub(super) fn gather(sight: &Sight<'_>, report: &Report) -> Result<Vec<Session>> {
     let mut sessions: HashMap<(Option<String>, Option<String>), Session> = HashMap::new();
     report.each_call(sight, &mut |call| {
-        let session = sessions
-            .entry((call.record.agent.clone(), call.record.conversation.clone()))
-            .or_insert_with(|| Session { last: call.at, reasoning: 0, models: Models::default() });
+        let (agent, conversation) = (call.record.agent.clone(), call.record.conversation.clone());
+        let session = sessions.entry((agent.clone(), conversation.clone())).or_insert_with(|| Session {
+            agent,
+            conversation,
+            first: call.at,
+            last: call.at,
+            reasoning: 0,
+            models: Models::default(),
+        });
         session.take(call)
     })?;
-    let rollouts = names::rollouts(sight)?;
+    Ok(sessions.into_values().collect())
+}
+
+/// Where a call stands in the order in which ccusage reads an agent's logs.
+pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> Place {
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    let aside = call.record.labels.contains_key("sidechain");
+    (day, text(project), text(call.record.conversation.as_ref()), aside, call.at)
+}
+
+/// Rows of sessions, of all agents or of one that is not Codex.
+pub(super) fn answer(sight: &Sight<'_>, report: &Report, one: Option<&str>, options: CcusageOptions) -> Result<Answer> {
+    let (rollouts, projects) = (names::rollouts(sight)?, names::projects(sight)?);
     let mut all = Spent::default();
-    let mut rows: Vec<(Usd, Row)> = Vec::with_capacity(sessions.len());
-    for ((agent, conversation), session) in sessions {
-        let is_codex = agent.as_deref() == Some(CODEX);
-        let place = conversation.as_ref().filter(|_| is_codex).and_then(|thread| rollouts.get(thread)).cloned();
-        let period = place.or(conversation).unwrap_or_else(|| UNKNOWN.to_owned());
-        let agent = names::agent(agent.as_deref());
-        let metadata = agent.tells_activity.then(|| Metadata::Session {
-            last_activity: session.last,
-            reasoning_output_tokens: is_codex.then_some(session.reasoning),
-        });
-        let (row, spent) = session.models.row(agent.name.to_owned(), period, metadata, options.costs)?;
+    let mut rows: Vec<(Usd, Row)> = Vec::new();
+    for session in gather(sight, report)? {
+        let Session { agent, conversation, first, last, reasoning, models } = session;
+        let agent = agent.as_deref();
+        let of_file = |files: &HashMap<String, String>| conversation.as_ref().and_then(|name| files.get(name)).cloned();
+        let rollout = if agent == Some(CODEX) { of_file(&rollouts) } else { None };
+        let known = names::agent(agent);
+        let label = match one {
+            Some(name) => {
+                let of_claude = name == CLAUDE_CODE;
+                Label {
+                    session_id: Some(conversation.clone().unwrap_or_else(|| UNKNOWN.to_owned())),
+                    project_path: of_claude.then(|| of_file(&projects).unwrap_or_else(|| UNKNOWN.to_owned())),
+                    first_activity: of_claude.then_some(first),
+                    last_activity: of_claude.then_some(last),
+                    ..Label::default()
+                }
+            }
+            None => Label {
+                agent: Some(known.name.to_owned()),
+                period: Some(rollout.or(conversation).unwrap_or_else(|| UNKNOWN.to_owned())),
+                metadata: known.tells_activity.then(|| Metadata::Session {
+                    last_activity: last,
+                    reasoning_output_tokens: (agent == Some(CODEX)).then_some(reasoning),
+                }),
+                ..Label::default()
+            },
+        };
+        let (row, spent) = models.row(label, options.costs)?;
         all.add(&spent)?;
         rows.push((spent.cost, row));
     }
-    // The dearest first, equally dear ones by their names.
+    // The dearest first, equally dear ones by their names; those of an agent such as Gemini CLI by their names alone.
+    let by_cost = one.is_none_or(|name| name == CLAUDE_CODE);
     rows.sort_by(|(a_cost, a), (b_cost, b)| {
-        (Reverse(a_cost), &a.period, &a.agent).cmp(&(Reverse(b_cost), &b.period, &b.agent))
+        let dearer = if by_cost { b_cost.cmp(a_cost) } else { Ordering::Equal };
+        dearer.then_with(|| names_of(a).cmp(&names_of(b)))
     });
-    Ok(Answer { name: "session", rows: rows.into_iter().map(|(_, row)| row).collect(), all, costs: options.costs })
+    let name = if one.is_none() { "session" } else { "sessions" };
+    Ok(Answer { name, rows: rows.into_iter().map(|(_, row)| row).collect(), all, costs: options.costs })
+}
+
+fn names_of(row: &Row) -> [Option<&str>; 4] {
+    [row.period.as_deref(), row.agent.as_deref(), row.project_path.as_deref(), row.session_id.as_deref()]
 }
 
 impl Session {
     fn take(&mut self, call: &PricedCall<'_>) -> Result<()> {
         let spent = Spent::of_call(call);
+        self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
         self.reasoning = self.reasoning.saturating_add(spent.reasoning);
-        // ccusage lists the models of Codex by name, those of the others by first use.
-        let first = (call.record.agent.as_deref() != Some(CODEX)).then_some(call.at);
+        // ccusage lists the models of Codex by name, those of the others by first use; a session may go on for days, and
+        // its own log comes before those of its subagents.
+        let first = (call.record.agent.as_deref() != Some(CODEX)).then(|| place(NaiveDate::MIN, None, call));
         self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)
     }
 }

@@ -1,0 +1,165 @@
+//! `codex daily`, `codex monthly` and `codex session`, and `weekly` likewise, which ccusage does not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use super::CcusageOptions;
+use super::names::{self, CODEX, UNKNOWN};
+use super::number::Number;
+use super::periods::{Length, monday};
+use super::rows::{Models, in_order};
+use super::sessions::{Session, gather};
+use super::spent::Spent;
+use crate::error::Result;
+use crate::ledger::Sight;
+use crate::report::{Report, ReportKey};
+use crate::time::Timestamp;
+
+/// Sums periods from the report by period and model.
+pub(super) fn periods(sight: &Sight<'_>, report: &Report, length: Length, options: CcusageOptions) -> Result<Answer> {
+    let table = sight.report(&report.rekeyed([length.key(), ReportKey::Model]))?;
+    let mut periods: BTreeMap<String, Models> = BTreeMap::new();
+    for row in &table.rows {
+        let mut keys = row.keys.iter().map(Option::as_deref);
+        let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else { continue };
+        let models = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
+        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(Some(CODEX), &row.usage))?;
+    }
+    let mut answer = Answer::new(length.rows(), options);
+    for (period, models) in periods {
+        let label = match length {
+            Length::Day => Row { date: Some(period), ..Row::default() },
+            Length::Week => Row { week: Some(period), ..Row::default() },
+            Length::Month => Row { month: Some(period), ..Row::default() },
+        };
+        answer.take(label, models)?;
+    }
+    Ok(answer)
+}
+
+/// Sums sessions, which stand in the order of their files.
+pub(super) fn sessions(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
+    let rollouts = names::rollouts(sight)?;
+    let mut sessions = BTreeMap::new();
+    for session in gather(sight, report)? {
+        let place = session.conversation.as_ref().and_then(|thread| rollouts.get(thread)).cloned();
+        let id = place.or_else(|| session.conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned());
+        sessions.insert((id, session.conversation.clone()), session);
+    }
+    let mut answer = Answer::new("sessions", options);
+    for ((id, _), Session { last, models, .. }) in sessions {
+        let (directory, file) = id.rsplit_once('/').unwrap_or(("", &id));
+        let label = Row {
+            directory: Some(directory.to_owned()),
+            session_file: Some(file.to_owned()),
+            last_activity: Some(last),
+            session_id: Some(id.clone()),
+            ..Row::default()
+        };
+        answer.take(label, models)?;
+    }
+    Ok(answer)
+}
+
+/// A report of Codex.
+#[derive(Debug)]
+pub(super) struct Answer {
+    name: &'static str,
+    rows: Vec<Row>,
+    all: Spent,
+    unpriced: BTreeSet<String>,
+    costs: bool,
+}
+
+impl Answer {
+    fn new(name: &'static str, options: CcusageOptions) -> Self {
+        Self { name, rows: Vec::new(), all: Spent::default(), unpriced: BTreeSet::new(), costs: options.costs }
+    }
+
+    fn take(&mut self, label: Row, models: Models) -> Result<()> {
+        let mut parts = BTreeMap::new();
+        let mut all = Spent::default();
+        for (name, spent) in models.by_name() {
+            all.add(&spent)?;
+            if spent.unpriced {
+                self.unpriced.insert(name.clone());
+            }
+            // ccusage guesses the model of a log that names none; the ledger does not.
+            let part = Row { is_fallback: Some(false), missing_pricing: spent.unpriced, ..Row::default() };
+            parts.insert(name, part.counted(&spent));
+        }
+        self.all.add(&all)?;
+        let row = Row { models: Some(parts), ..label };
+        self.rows.push(row.counted(&all).priced(&all, self.costs)?);
+        Ok(())
+    }
+
+    fn totals(&self) -> Result<Row> {
+        let totals = Row { unpriced_models: self.unpriced.clone(), ..Row::default() };
+        totals.counted(&self.all).priced(&self.all, self.costs)
+    }
+}
+
+/// A day, a week, a month or a session; a model's part of one; and the sum of all. Fields stand in the order of their names.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    cache_creation_tokens: u64,
+    cache_read_tokens: u64,
+    #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<String>,
+    input_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_fallback: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_activity: Option<Timestamp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    missing_pricing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<BTreeMap<String, Self>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    month: Option<String>,
+    output_tokens: u64,
+    /// A part of the output.
+    reasoning_output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unpriced_models: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    week: Option<String>,
+}
+
+impl Row {
+    fn counted(self, spent: &Spent) -> Self {
+        Self {
+            cache_creation_tokens: spent.cache_creation,
+            cache_read_tokens: spent.cache_read,
+            input_tokens: spent.input,
+            output_tokens: spent.output,
+            reasoning_output_tokens: spent.reasoning,
+            total_tokens: spent.total(),
+            ..self
+        }
+    }
+
+    fn priced(self, spent: &Spent, costs: bool) -> Result<Self> {
+        Ok(Self { cost_usd: costs.then(|| Number::usd(spent.cost)).transpose()?, ..self })
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let totals = self.totals().map_err(serde::ser::Error::custom)?;
+        in_order(serializer, self.name, &self.rows, &totals)
+    }
+}
