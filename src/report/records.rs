@@ -14,7 +14,6 @@ use crate::projection::{AccountRef, Series, Totals};
 use crate::time::Timestamp;
 use crate::tokens::Usd;
 use crate::usage::AccountWindows;
-use crate::window::Window;
 
 /// A call as it counts now.
 pub(crate) struct PricedCall<'c> {
@@ -43,7 +42,8 @@ pub(super) fn covered(
 pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
-    let mut windows: HashMap<AccountRef<'static>, Vec<Window>> = HashMap::new();
+    // Each with its name, which is dear to write.
+    let mut windows: HashMap<AccountRef<'static>, Vec<(Timestamp, String)>> = HashMap::new();
     covered(sight, report, &mut |at, record| {
         let view = TokenView::from(record);
         let series = Series::of(&view);
@@ -52,14 +52,15 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {
                 let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
-                windows.insert(account.clone(), all);
+                let named = all.iter().map(|window| (window.start, window_name(&account, window)));
+                windows.insert(account.clone(), named.collect());
             }
             let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
-            let after = of_account.partition_point(|window| window.start <= at);
+            let after = of_account.partition_point(|(start, _)| *start <= at);
             let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
             for (key, name) in report.by.iter().zip(&mut names) {
                 if *key == ReportKey::Window {
-                    *name = holder.map(|window| window_name(&account, window));
+                    *name = holder.map(|(_, name)| name.clone());
                 }
             }
         }
