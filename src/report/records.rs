@@ -52,8 +52,8 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {
                 let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
-                let named = all.iter().map(|window| (window.start, window_name(&account, window)));
-                windows.insert(account.clone(), named.collect());
+                let written = all.iter().map(|window| (window.start, window_name(&account, window)));
+                windows.insert(account.clone(), written.collect());
             }
             let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
             let after = of_account.partition_point(|(start, _)| *start <= at);
