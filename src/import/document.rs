@@ -11,15 +11,13 @@ use super::discover::LogFile;
 use super::merge::Sighting;
 use super::reader::{Chunk, LONGEST_LINE, unquoted};
 use super::source::{Form, Found, Source};
-use crate::event::{ImportedFile, NewEvent, SkippedLine};
+use crate::event::{ImportedFile, SkippedLine};
 use crate::time::{Timestamp, Zone};
 
 /// What a document or a database tells.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub found: Vec<Found>,
-    /// What it tells of quotas.
-    pub observed: Vec<NewEvent>,
     /// Parts that cannot be taken in: which one, counted from 1 (0 for the whole), and why.
     pub skipped: Vec<(u64, String)>,
     /// The conversation the document is the log of, if it is of one.
@@ -120,7 +118,7 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
     Chunk {
         skipped: document.skipped.into_iter().map(skipped).collect(),
         found: document.found.into_iter().map(Sighting::from).collect(),
-        observed: document.observed,
+        observed: Vec::new(),
         began: document.conversations,
         bytes: file.size,
         progress: file.size,

@@ -18,8 +18,8 @@ pub(super) struct Batch {
     pub calls: Vec<Ready>,
     /// Calls without keys.
     pub keyless: Vec<NewEvent>,
-    /// What is told of quotas.
-    pub observed: Vec<NewEvent>,
+    /// What is told of quotas, each with an id that its words make.
+    pub observed: Vec<Ready>,
     /// How far files are read.
     pub states: Vec<ImportedFile>,
     pub skipped: Vec<SkippedLine>,
@@ -70,7 +70,10 @@ impl Gatherer {
         for found in chunk.found {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
-        self.batch.observed.extend(chunk.observed.into_iter().map(|event| event.source(self.source)));
+        let observed = chunk.observed.into_iter().map(|(id, event)| {
+            Ready::new(id, event.source(self.source), None, self.recorded_at)
+        });
+        self.batch.observed.extend(observed);
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest())
     }
 

@@ -10,7 +10,7 @@ use super::discover::LogFile;
 use super::merge::Sighting;
 use super::packed::{is_packed, open};
 use super::source::{Form, LineParser, Source};
-use crate::event::{ImportedFile, NewEvent, SkippedLine};
+use crate::event::{EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::time::{Timestamp, Zone};
 
 /// Bytes read at a time.
@@ -35,8 +35,8 @@ pub(super) fn unquoted(why: &str) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub found: Vec<Sighting>,
-    /// What the file tells of quotas.
-    pub observed: Vec<NewEvent>,
+    /// What the file tells of quotas, each with the id that its words make.
+    pub observed: Vec<(EventId, NewEvent)>,
     pub skipped: Vec<SkippedLine>,
     /// When conversations began, besides the one that the file is the log of.
     pub began: Vec<(String, Timestamp)>,

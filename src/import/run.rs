@@ -12,10 +12,10 @@ use super::gather::{Batch, Gatherer};
 use super::reader::Chunk;
 use super::source::Source;
 use super::twin::Heard;
-use super::write::Writer;
+use super::write::{Writer, Written};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
-use crate::event::{ImportedFile, Position, SkippedLine, withdrawn_path};
+use crate::event::{ImportedFile, SkippedLine, withdrawn_path};
 use crate::ledger::{Ledger, Outcome};
 use crate::projection::file_states;
 use crate::time::{Timestamp, Zone};
@@ -94,8 +94,9 @@ pub(super) fn run_some(
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
     let mut report = ImportReport::default();
+    let mut written = Written::since(ledger.head()?.position);
     for job in jobs {
-        report.sources.push(job.run(ledger, now, &mut bar, progress)?);
+        report.sources.push(job.run(ledger, now, &mut written, &mut bar, progress)?);
     }
     Ok(report)
 }
@@ -183,12 +184,12 @@ impl Job {
         self,
         ledger: &mut Ledger,
         now: Timestamp,
+        written: &mut Written,
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<SourceReport> {
-        let empty = ledger.head()?.position == Position::START;
         let heard = Heard::read(ledger.sight()?.view())?;
-        let mut writer = Writer::new(self.source.name(), now, empty, heard);
+        let mut writer = Writer::new(self.source.name(), now, written, heard);
         writer.report.files = self.files;
         let read = Read::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);

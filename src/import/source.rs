@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::Document;
 use crate::error::Result;
-use crate::event::{NewEvent, SkippedLine, TokenRecord};
+use crate::event::{EventId, NewEvent, SkippedLine, TokenRecord};
 use crate::ledger::Ledger;
 use crate::time::{Timestamp, Zone};
 
@@ -131,7 +131,7 @@ pub(crate) trait LineParser: Send {
     fn take(&mut self) -> Vec<Found>;
 
     /// Hands over what the log tells of quotas, found since the last call.
-    fn take_observed(&mut self) -> Vec<NewEvent> {
+    fn take_observed(&mut self) -> Vec<(EventId, NewEvent)> {
         Vec::new()
     }
 

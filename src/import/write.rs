@@ -29,26 +29,59 @@ const REMEMBERED: usize = 1 << 24;
 /// Bits a key.
 const HASHES: u32 = 3;
 
+/// Keys that a run has written, while it knows all there are: the ledger was empty when it began and nobody else writes.
+pub(super) struct Written(Option<(BloomFilter, Position)>);
+
+impl Written {
+    /// What a run knows that begins at this head.
+    pub fn since(head: Position) -> Self {
+        let empty = head == Position::START;
+        Self(empty.then(|| (BloomFilter::with_num_bits(REMEMBERED).hashes(HASHES), head)))
+    }
+
+    /// Knows nothing more when somebody else has written.
+    fn check(&mut self, head: Position) {
+        if self.0.as_ref().is_some_and(|(_, expected)| *expected != head) {
+            self.0 = None;
+        }
+    }
+
+    fn reach(&mut self, head: Position) {
+        if let Some((_, expected)) = &mut self.0 {
+            *expected = head;
+        }
+    }
+
+    /// Whether no event in the ledger can have one of these keys; remembers them.
+    fn is_new(&mut self, ids: &[EventId]) -> bool {
+        let Some((keys, _)) = &mut self.0 else { return false };
+        let mut new = true;
+        for id in ids {
+            new &= !keys.insert_hash(id.prefix());
+        }
+        new
+    }
+}
+
 /// Writes batches, several in a transaction.
-pub(super) struct Writer {
+pub(super) struct Writer<'w> {
     now: Timestamp,
     pub report: SourceReport,
     /// When conversations begin, as far as this run has seen.
     began: HashMap<String, Timestamp>,
     /// Conversations that telemetry has told of.
     heard: Heard,
-    /// Keys this run has written, while it knows all there are: the ledger was empty and nobody else writes.
-    written: Option<(BloomFilter, Position)>,
+    written: &'w mut Written,
 }
 
-impl Writer {
-    pub fn new(source: &str, now: Timestamp, empty: bool, heard: Heard) -> Self {
+impl<'w> Writer<'w> {
+    pub fn new(source: &str, now: Timestamp, written: &'w mut Written, heard: Heard) -> Self {
         Self {
             now,
             heard,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
             began: HashMap::new(),
-            written: empty.then(|| (BloomFilter::with_num_bits(REMEMBERED).hashes(HASHES), Position::START)),
+            written,
         }
     }
 
@@ -58,7 +91,7 @@ impl Writer {
         let (mut states, mut skipped) = (HashMap::new(), Vec::new());
         let (mut observed, mut bytes) = (0, 0);
         ledger.transact(self.now, |appender| {
-            self.check_alone(appender)?;
+            self.written.check(appender.committed_view().head()?.position);
             let mut next = Some(first);
             for written in 1.. {
                 let Some(batch) = next else { break };
@@ -78,9 +111,9 @@ impl Writer {
                 }
                 for event in batch.observed {
                     // Forks and moved logs tell it again: the same words at the same time are one observation.
-                    if let Outcome::Appended(_) = appender.push(event)? {
-                        observed += 1;
-                    }
+                    let is_new = self.written.is_new(&[event.event().id]);
+                    let outcome = if is_new { appender.push_ready(event) } else { appender.push(event.into()) }?;
+                    observed += u64::from(matches!(outcome, Outcome::Appended(_)));
                 }
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
@@ -91,9 +124,7 @@ impl Writer {
                 run.skipped = skipped.iter().take(SKIPPED_KEPT).cloned().collect();
                 appender.push(NewEvent::new(run.clone(), self.now).source(run.source.clone()))?;
             }
-            if let Some((_, head)) = &mut self.written {
-                *head = appender.view()?.head()?.position;
-            }
+            self.written.reach(appender.view()?.head()?.position);
             Ok(())
         })?;
         self.report.bytes += bytes;
@@ -105,27 +136,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Stops sparing look-ups when somebody else has written.
-    fn check_alone(&mut self, appender: &Appender<'_>) -> Result<()> {
-        let head = appender.committed_view().head()?.position;
-        if self.written.as_ref().is_some_and(|(_, expected)| *expected != head) {
-            self.written = None;
-        }
-        Ok(())
-    }
-
-    /// Whether no record in the ledger can have one of these keys; remembers them.
-    fn is_new(&mut self, ids: &[EventId]) -> bool {
-        let Some((keys, _)) = &mut self.written else { return false };
-        let mut new = true;
-        for id in ids {
-            new &= !keys.insert_hash(id.prefix());
-        }
-        new
-    }
-
     fn write(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
-        if self.is_new(call.ids()) {
+        if self.written.is_new(call.ids()) {
             return self.record(appender, call, run);
         }
         let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };

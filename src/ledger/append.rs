@@ -65,6 +65,13 @@ pub(crate) struct Ready {
     ids: Option<Vec<EventId>>,
 }
 
+impl From<Ready> for NewEvent {
+    fn from(ready: Ready) -> Self {
+        let Event { id, occurred_at, source, payload, .. } = ready.event;
+        Self { id: Some(id), occurred_at, source, payload }
+    }
+}
+
 impl Ready {
     /// Works out the line of an event with an id of its own, as it will be if it is appended at that time.
     pub fn new(id: EventId, new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {

@@ -58,6 +58,12 @@ pub(crate) fn is_same_window(a: &QuotaObserved, b: &QuotaObserved) -> bool {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn event(seen: QuotaObserved, at: Timestamp) -> NewEvent {
+    let id = id(&seen, at);
+    NewEvent::new(seen, at).id(id)
+}
+
+/// The id that all that is said makes.
+pub(crate) fn id(seen: &QuotaObserved, at: Timestamp) -> EventId {
     // Every field has a part in it: were one left out, two observations that differ in it alone would be a conflict.
     let key = json!([
         "quota_observed",
@@ -70,6 +76,5 @@ pub fn event(seen: QuotaObserved, at: Timestamp) -> NewEvent {
         seen.status,
         seen.feed,
     ]);
-    let id = EventId::from_key(seen.provider.as_str(), &key.to_string());
-    NewEvent::new(seen, at).id(id)
+    EventId::from_key(seen.provider.as_str(), &key.to_string())
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{NewEvent, QuotaObserved};
+use crate::event::{EventId, NewEvent, QuotaObserved};
 use crate::observe;
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ pub(super) struct Limits {
     /// The last observation of each window, and when it was made.
     latest: Vec<(QuotaObserved, Timestamp)>,
     #[serde(skip)]
-    found: Vec<NewEvent>,
+    found: Vec<(EventId, NewEvent)>,
     /// The limits as they were told last; most lines only repeat them.
     #[serde(skip)]
     told: String,
@@ -35,7 +35,7 @@ impl Limits {
         self.found.len()
     }
 
-    pub fn take(&mut self) -> Vec<NewEvent> {
+    pub fn take(&mut self) -> Vec<(EventId, NewEvent)> {
         std::mem::take(&mut self.found)
     }
 
@@ -55,7 +55,7 @@ impl Limits {
                 None if room => self.latest.push((seen.clone(), at)),
                 _ => continue,
             }
-            self.found.push(observe::event(seen, at));
+            self.found.push((observe::id(&seen, at), NewEvent::new(seen, at)));
         }
         self.told.clear();
         // In so many seconds is another instant in each line.

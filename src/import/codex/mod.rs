@@ -29,7 +29,7 @@ use serde::de::IgnoredAny;
 use super::jsonl;
 use super::paths::listed;
 use super::source::{Found, LineParser, Source};
-use crate::event::NewEvent;
+use crate::event::{EventId, NewEvent};
 use crate::time::Timestamp;
 use line::{Context, Count, Kind, Line, Meta, Record, read};
 use thread::Thread;
@@ -148,7 +148,7 @@ impl LineParser for Parser {
         self.thread.calls.take()
     }
 
-    fn take_observed(&mut self) -> Vec<NewEvent> {
+    fn take_observed(&mut self) -> Vec<(EventId, NewEvent)> {
         self.thread.limits.take()
     }
 
