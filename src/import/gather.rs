@@ -70,9 +70,10 @@ impl Gatherer {
         for found in chunk.found {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
-        let observed = chunk.observed.into_iter().map(|(id, event)| {
-            Ready::new(id, event.source(self.source), None, self.recorded_at)
-        });
+        let observed = chunk
+            .observed
+            .into_iter()
+            .map(|(id, event)| Ready::new(id, event.source(self.source), None, self.recorded_at));
         self.batch.observed.extend(observed);
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest())
     }

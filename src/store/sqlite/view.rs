@@ -1,0 +1,223 @@
+//! One snapshot or one write of an SQLite ledger.
+
+use rusqlite::{ErrorCode, OptionalExtension, params};
+
+use super::file::About;
+use crate::error::{Error, Result};
+use crate::event::{EventId, Position};
+use crate::store::{Flow, Head, Order, Row, Sink, Space, Transaction, View};
+use crate::time::Timestamp;
+
+pub(super) struct SqliteView<'a> {
+    pub tx: rusqlite::Transaction<'a>,
+    pub about: &'a About,
+}
+
+impl SqliteView<'_> {
+    fn fail(&self, error: rusqlite::Error) -> Error {
+        self.about.error(error, "reading")
+    }
+}
+
+fn number(position: Position) -> i64 {
+    i64::try_from(position.get()).unwrap_or(i64::MAX)
+}
+
+fn position(number: i64) -> Position {
+    Position::new(u64::try_from(number).unwrap_or(0))
+}
+
+impl View for SqliteView<'_> {
+    fn head(&self) -> Result<Head> {
+        let mut statement = self
+            .tx
+            .prepare_cached("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1")
+            .map_err(|e| self.fail(e))?;
+        let found = statement
+            .query_row([], |row| {
+                Ok(Head { position: position(row.get(0)?), recorded_at: Timestamp::from_millis(row.get(1)?) })
+            })
+            .optional();
+        Ok(found.map_err(|e| self.fail(e))?.unwrap_or_default())
+    }
+
+    fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+        let mut statement =
+            self.tx.prepare_cached("SELECT position FROM events WHERE id = ?").map_err(|e| self.fail(e))?;
+        let found = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
+        Ok(found.map_err(|e| self.fail(e))?.map(position))
+    }
+
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+        let mut statement = self
+            .tx
+            .prepare_cached(
+                "SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position",
+            )
+            .map_err(|e| self.fail(e))?;
+        // From the start means from the very first row, so that an audit sees what nobody else would.
+        let from = if from == Position::START { i64::MIN } else { number(from) };
+        let mut rows = statement.query([from]).map_err(|e| self.fail(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
+            let at = position(row.get(0).map_err(|e| self.fail(e))?);
+            let read = || -> rusqlite::Result<Option<Row<'_>>> {
+                let id = row.get_ref(1)?.as_blob().ok().and_then(EventId::from_slice);
+                let body = row.get_ref(5)?.as_str().ok();
+                let (Some(id), Some(body)) = (id, body) else { return Ok(None) };
+                Ok(Some(Row {
+                    id,
+                    kind: row.get(2)?,
+                    occurred_at: Timestamp::from_millis(row.get(3)?),
+                    recorded_at: Timestamp::from_millis(row.get(4)?),
+                    body,
+                }))
+            };
+            let seen =
+                read().ok().flatten().ok_or_else(|| Error::damaged(at, "the row has an id or a body that is none"))?;
+            if visit(at, seen)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut statement = self.tx.prepare_cached(sql(space).get).map_err(|e| self.fail(e))?;
+        statement.query_row([key], |row| row.get(0)).optional().map_err(|e| self.fail(e))
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()> {
+        let sql = sql(space);
+        let (text, bounded) = match (order, to.is_empty()) {
+            (Order::Ascending, false) => (sql.up, true),
+            (Order::Ascending, true) => (sql.up_open, false),
+            (Order::Descending, false) => (sql.down, true),
+            (Order::Descending, true) => (sql.down_open, false),
+        };
+        let mut statement = self.tx.prepare_cached(text).map_err(|e| self.fail(e))?;
+        let mut rows =
+            if bounded { statement.query([from, to]) } else { statement.query([from]) }.map_err(|e| self.fail(e))?;
+        while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
+            let bytes = |column| row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
+            let (Some(key), Some(value)) = (bytes(0), bytes(1)) else {
+                return Err(Error::damaged(None, format!("table {} holds a row that is not bytes", space.name())));
+            };
+            if visit(key, value)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for SqliteView<'_> {
+    fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let done = match value {
+            Some(value) => self.tx.prepare_cached(sql(space).put).and_then(|mut s| s.execute([key, value])),
+            None => self.tx.prepare_cached(sql(space).remove).and_then(|mut s| s.execute([key])),
+        };
+        done.map(|_| ()).map_err(|e| self.about.error(e, "writing a projection"))
+    }
+}
+
+impl Transaction for SqliteView<'_> {
+    fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
+        let mut at = self.head()?.position;
+        let fail = |e| self.about.error(e, "appending");
+        let mut statement = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO events (position, id, kind, occurred_at, recorded_at, body) VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .map_err(fail)?;
+        for row in rows {
+            at = at.next();
+            let done = statement.execute(params![
+                number(at),
+                row.id.as_bytes().as_slice(),
+                row.kind,
+                row.occurred_at.millis(),
+                row.recorded_at.millis(),
+                row.body,
+            ]);
+            if let Err(e) = done {
+                if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+                    && let Some(earlier) = self.position_of(row.id)?
+                {
+                    return Err(Error::Conflict { id: row.id, position: earlier });
+                }
+                return Err(fail(e));
+            }
+        }
+        Ok(at)
+    }
+
+    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+        let fail = |e| self.about.error(e, "shredding");
+        // What is freed from here on is overwritten with zeros, in this transaction already.
+        self.tx.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
+        let mut statement = self.tx.prepare_cached("UPDATE events SET body = ? WHERE position = ?").map_err(fail)?;
+        if statement.execute(params![stub, number(position)]).map_err(fail)? == 0 {
+            return Err(Error::NotFound { what: format!("at position {position}") });
+        }
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        let Self { tx, about } = *self;
+        tx.commit().map_err(|e| about.error(e, "committing"))
+    }
+}
+
+/// The statements of one space's table.
+struct Sql {
+    get: &'static str,
+    put: &'static str,
+    remove: &'static str,
+    up: &'static str,
+    up_open: &'static str,
+    down: &'static str,
+    down_open: &'static str,
+}
+
+macro_rules! sql {
+    ($table:literal) => {
+        Sql {
+            get: concat!("SELECT value FROM ", $table, " WHERE key = ?"),
+            put: concat!(
+                "INSERT INTO ",
+                $table,
+                " (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            ),
+            remove: concat!("DELETE FROM ", $table, " WHERE key = ?"),
+            up: concat!("SELECT key, value FROM ", $table, " WHERE key >= ? AND key < ? ORDER BY key"),
+            up_open: concat!("SELECT key, value FROM ", $table, " WHERE key >= ? ORDER BY key"),
+            down: concat!("SELECT key, value FROM ", $table, " WHERE key >= ? AND key < ? ORDER BY key DESC"),
+            down_open: concat!("SELECT key, value FROM ", $table, " WHERE key >= ? ORDER BY key DESC"),
+        }
+    };
+}
+
+const fn sql(space: Space) -> Sql {
+    match space {
+        Space::Tree => sql!("tree"),
+        Space::ByModel => sql!("usage_by_model"),
+        Space::ByProject => sql!("usage_by_project"),
+        Space::ByConversation => sql!("usage_by_conversation"),
+        Space::Uses => sql!("uses"),
+        Space::Facts => sql!("facts"),
+        Space::Corrections => sql!("corrections"),
+        Space::Keys => sql!("natural_keys"),
+        Space::Files => sql!("imported_files"),
+        Space::Conversations => sql!("conversations"),
+        Space::Accounts => sql!("accounts"),
+        Space::Snapshots => sql!("snapshots"),
+    }
+}
