@@ -199,3 +199,38 @@ mod processes {
         assert_exact(&path, BATCHES * LINES);
     }
 }
+
+#[test]
+fn a_store_that_is_put_in_order_while_it_is_written_to_and_read_loses_nothing() {
+    use usage_ledger::store::{EventStore, SqliteStore};
+    const EACH: u64 = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    let mut housekeeping = store.housekeeping().unwrap().unwrap();
+    let writing = AtomicBool::new(true);
+    let log = dir.path().join("usage.db-wal");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while writing.load(Ordering::SeqCst) {
+                housekeeping();
+            }
+            housekeeping();
+        });
+        let mut ledger = Ledger::with_store(Box::new(store));
+        let mut reader = Ledger::open(&path).unwrap();
+        for number in 0..EACH {
+            let calls = (0..WRITERS).map(|writer| NewEvent::new(call(writer, number), now()));
+            ledger.append(calls, now()).unwrap();
+            assert_eq!(reader.head().unwrap().position.get(), WRITERS * (number + 1));
+        }
+        writing.store(false, Ordering::SeqCst);
+    });
+    // What was committed is in the file itself, though nobody has closed it yet.
+    let kept = dir.path().join("kept.db");
+    std::fs::copy(&path, &kept).unwrap();
+    assert!(log.exists(), "somebody has closed the ledger");
+    assert_exact(&kept, EACH);
+    drop(housekeeping);
+    assert_exact(&path, EACH);
+}

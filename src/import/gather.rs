@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::known::Known;
 use super::merge::{Pending, Sighting};
 use super::reader::Chunk;
 use crate::event::{ImportedFile, NewEvent, SkippedLine};
@@ -11,15 +12,22 @@ use crate::time::Timestamp;
 /// Records and observations handed over at a time.
 const BATCH: usize = 2_048;
 
+/// An event to be written.
+pub(super) struct Told {
+    pub ready: Ready,
+    /// Whether an event of this run, or one that was there before it, may have one of its keys.
+    pub known: bool,
+}
+
 /// What is handed over to the writer.
 #[derive(Default)]
 pub(super) struct Batch {
     /// Calls whose keys make an id.
-    pub calls: Vec<Ready>,
+    pub calls: Vec<Told>,
     /// Calls without keys.
     pub keyless: Vec<NewEvent>,
     /// What is told of quotas, each with an id that its words make.
-    pub observed: Vec<Ready>,
+    pub observed: Vec<Told>,
     /// How far files are read.
     pub states: Vec<ImportedFile>,
     pub skipped: Vec<SkippedLine>,
@@ -32,21 +40,23 @@ pub(super) struct Batch {
 }
 
 /// Gathers chunks into batches.
-pub(super) struct Gatherer {
+pub(super) struct Gatherer<'k> {
     source: &'static str,
     /// When what is written will have been recorded; should that turn out otherwise, the line is made anew.
     recorded_at: Timestamp,
+    known: &'k mut Known,
     pending: Pending,
     began: HashMap<String, Timestamp>,
     states: HashMap<String, ImportedFile>,
     batch: Batch,
 }
 
-impl Gatherer {
-    pub fn new(source: &'static str, recorded_at: Timestamp) -> Self {
+impl<'k> Gatherer<'k> {
+    pub fn new(source: &'static str, recorded_at: Timestamp, known: &'k mut Known) -> Self {
         Self {
             source,
             recorded_at,
+            known,
             pending: Pending::default(),
             began: HashMap::new(),
             states: HashMap::new(),
@@ -70,11 +80,10 @@ impl Gatherer {
         for found in chunk.found {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
-        let observed = chunk
-            .observed
-            .into_iter()
-            .map(|(id, event)| Ready::new(id, event.source(self.source), None, self.recorded_at));
-        self.batch.observed.extend(observed);
+        for (id, event) in chunk.observed {
+            let ready = Ready::new(id, event.source(self.source), None, self.recorded_at);
+            self.batch.observed.push(Told { ready, known: self.known.any(&[id]) });
+        }
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest())
     }
 
@@ -86,7 +95,10 @@ impl Gatherer {
         for Sighting { found, ids } in self.pending.drain() {
             let event = NewEvent::new(found.record, found.at).source(self.source);
             match ids.first() {
-                Some(id) => batch.calls.push(Ready::new(*id, event, Some(ids), self.recorded_at)),
+                Some(id) => {
+                    let known = self.known.any(&ids);
+                    batch.calls.push(Told { ready: Ready::new(*id, event, Some(ids), self.recorded_at), known });
+                }
                 None => batch.keyless.push(event),
             }
         }

@@ -9,19 +9,23 @@ use std::time::Duration;
 use super::budget::{Budget, Share};
 use super::discover::{LogFile, Logs, logs, roots};
 use super::gather::{Batch, Gatherer};
+use super::hands::Hands;
+use super::known::Known;
 use super::reader::Chunk;
 use super::source::Source;
 use super::twin::Heard;
-use super::write::{Writer, Written};
+use super::write::{Alone, Writer};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
-use crate::event::{ImportedFile, SkippedLine, withdrawn_path};
+use crate::event::{ImportedFile, Position, SkippedLine, withdrawn_path};
 use crate::ledger::{Ledger, Outcome};
 use crate::projection::file_states;
 use crate::time::{Timestamp, Zone};
 
 /// Records that readers may be ahead.
 const AHEAD: usize = 2_048;
+/// Bytes of logs from which on the store is put in order beside the writing.
+const MUCH: u64 = 16 << 20;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -94,11 +98,16 @@ pub(super) fn run_some(
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
     let mut report = ImportReport::default();
-    let mut written = Written::since(ledger.head()?.position);
-    for job in jobs {
-        report.sources.push(job.run(ledger, now, &mut written, &mut bar, progress)?);
-    }
-    Ok(report)
+    let head = ledger.head()?.position;
+    let (mut known, mut alone) = (Known::new(head == Position::START), Alone::since(head));
+    let housekeeping = if bar.total >= MUCH { ledger.housekeeping()? } else { None };
+    std::thread::scope(|scope| {
+        let hands = Hands::start(scope, housekeeping);
+        for job in jobs {
+            report.sources.push(job.run(ledger, now, (&mut known, &mut alone, &hands), &mut bar, progress)?);
+        }
+        Ok(report)
+    })
 }
 
 /// How far the readers of a job are.
@@ -184,17 +193,17 @@ impl Job {
         self,
         ledger: &mut Ledger,
         now: Timestamp,
-        written: &mut Written,
+        (known, alone, hands): (&mut Known, &mut Alone, &Hands),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<SourceReport> {
         let heard = Heard::read(ledger.sight()?.view())?;
-        let mut writer = Writer::new(self.source.name(), now, written, heard);
+        let mut writer = Writer::new(self.source.name(), now, alone, heard, hands);
         writer.report.files = self.files;
         let read = Read::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);
         std::thread::scope(|scope| {
-            let batches = self.start(scope, &read, recorded_at);
+            let batches = self.start(scope, &read, recorded_at, known);
             loop {
                 match batches.recv_timeout(TICK) {
                     // A failed write drops the receiver, which stops all who work towards it.
@@ -218,6 +227,7 @@ impl Job {
         scope: &'s std::thread::Scope<'s, '_>,
         read: &'s Read,
         recorded_at: Timestamp,
+        known: &'s mut Known,
     ) -> Receiver<Batch> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(self.changed.len());
         let (send, chunks) = channel::<(Chunk, Share<'s>)>();
@@ -240,7 +250,7 @@ impl Job {
             });
         }
         let (hand_over, batches) = sync_channel::<Batch>(0);
-        let mut gatherer = Gatherer::new(self.source.name(), recorded_at);
+        let mut gatherer = Gatherer::new(self.source.name(), recorded_at, known);
         scope.spawn(move || {
             // Who stops here drops what the readers have sent, and so all room they wait for.
             for (chunk, _share) in chunks {

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use fastbloom::BloomFilter;
-
 use super::SourceReport;
-use super::gather::Batch;
+use super::gather::{Batch, Told};
+use super::hands::Hands;
 use super::meet::{Meeting, Met};
 use super::source::Found;
 use super::twin::{self, Heard};
 use crate::error::Result;
-use crate::event::{EventId, Imported, ImportedFile, NewEvent, Payload, Position};
+use crate::event::{Imported, ImportedFile, NewEvent, Payload, Position};
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::projection::find_record;
 use crate::time::Timestamp;
@@ -23,43 +22,24 @@ const TOGETHER: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Skipped lines kept in one `imported` event; the report has them all.
 const SKIPPED_KEPT: usize = 1_000;
-/// Bits by which keys are remembered to spare look-ups in a ledger that was empty when the import began. Of a million
-/// keys one in some hundred is taken for known, and looked up.
-const REMEMBERED: usize = 1 << 24;
-/// Bits a key.
-const HASHES: u32 = 3;
 
-/// Keys that a run has written, while it knows all there are: the ledger was empty when it began and nobody else writes.
-pub(super) struct Written(Option<(BloomFilter, Position)>);
+/// Where the log ends, as far as a run knows that is alone to write.
+pub(super) struct Alone(Option<Position>);
 
-impl Written {
-    /// What a run knows that begins at this head.
-    pub fn since(head: Position) -> Self {
-        let empty = head == Position::START;
-        Self(empty.then(|| (BloomFilter::with_num_bits(REMEMBERED).hashes(HASHES), head)))
+impl Alone {
+    /// A run that begins at this head.
+    pub const fn since(head: Position) -> Self {
+        Self(Some(head))
     }
 
-    /// Knows nothing more when somebody else has written.
-    fn check(&mut self, head: Position) {
-        if self.0.as_ref().is_some_and(|(_, expected)| *expected != head) {
-            self.0 = None;
-        }
+    /// Whether the run alone has written up to this head; once it has not, it is not alone any more.
+    fn is(&mut self, head: Position) -> bool {
+        self.0 = self.0.filter(|expected| *expected == head);
+        self.0.is_some()
     }
 
     fn reach(&mut self, head: Position) {
-        if let Some((_, expected)) = &mut self.0 {
-            *expected = head;
-        }
-    }
-
-    /// Whether no event in the ledger can have one of these keys; remembers them.
-    fn is_new(&mut self, ids: &[EventId]) -> bool {
-        let Some((keys, _)) = &mut self.0 else { return false };
-        let mut new = true;
-        for id in ids {
-            new &= !keys.insert_hash(id.prefix());
-        }
-        new
+        self.0 = self.0.map(|_| head);
     }
 }
 
@@ -71,17 +51,19 @@ pub(super) struct Writer<'w> {
     began: HashMap<String, Timestamp>,
     /// Conversations that telemetry has told of.
     heard: Heard,
-    written: &'w mut Written,
+    alone: &'w mut Alone,
+    hands: &'w Hands,
 }
 
 impl<'w> Writer<'w> {
-    pub fn new(source: &str, now: Timestamp, written: &'w mut Written, heard: Heard) -> Self {
+    pub fn new(source: &str, now: Timestamp, alone: &'w mut Alone, heard: Heard, hands: &'w Hands) -> Self {
         Self {
             now,
             heard,
             report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
             began: HashMap::new(),
-            written,
+            alone,
+            hands,
         }
     }
 
@@ -91,7 +73,8 @@ impl<'w> Writer<'w> {
         let (mut states, mut skipped) = (HashMap::new(), Vec::new());
         let (mut observed, mut bytes) = (0, 0);
         ledger.transact(self.now, |appender| {
-            self.written.check(appender.committed_view().head()?.position);
+            appender.leave_spent(self.hands.spent.clone());
+            let alone = self.alone.is(appender.committed_view().head()?.position);
             let mut next = Some(first);
             for written in 1.. {
                 let Some(batch) = next else { break };
@@ -102,17 +85,21 @@ impl<'w> Writer<'w> {
                 self.began.extend(batch.began);
                 skipped.extend(batch.skipped);
                 states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-                for one in batch.calls {
-                    self.write(appender, one, &mut run)?;
+                for Told { ready, known } in batch.calls {
+                    if alone && !known {
+                        self.record(appender, ready, &mut run)?;
+                    } else {
+                        self.look_up(appender, ready, &mut run)?;
+                    }
                 }
                 for one in batch.keyless {
                     appender.push(one)?;
                     run.recorded += 1;
                 }
-                for event in batch.observed {
+                for Told { ready, known } in batch.observed {
                     // Forks and moved logs tell it again: the same words at the same time are one observation.
-                    let is_new = self.written.is_new(&[event.event().id]);
-                    let outcome = if is_new { appender.push_ready(event) } else { appender.push(event.into()) }?;
+                    let outcome =
+                        if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
                     observed += u64::from(matches!(outcome, Outcome::Appended(_)));
                 }
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
@@ -124,9 +111,10 @@ impl<'w> Writer<'w> {
                 run.skipped = skipped.iter().take(SKIPPED_KEPT).cloned().collect();
                 appender.push(NewEvent::new(run.clone(), self.now).source(run.source.clone()))?;
             }
-            self.written.reach(appender.view()?.head()?.position);
+            self.alone.reach(appender.view()?.head()?.position);
             Ok(())
         })?;
+        self.hands.tidy();
         self.report.bytes += bytes;
         self.report.recorded += run.recorded;
         self.report.duplicates += run.duplicates;
@@ -136,10 +124,8 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    fn write(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
-        if self.written.is_new(call.ids()) {
-            return self.record(appender, call, run);
-        }
+    /// Writes a call, unless one of its keys finds one.
+    fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
         let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
         let known = find_record(appender.committed_view(), record)?;
         if known.is_empty() {

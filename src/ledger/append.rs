@@ -1,6 +1,7 @@
 //! Appending: identity, order, hashes, tree and projections, in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::SyncSender;
 
 use crate::audit::{Hash, append_leaves, leaf_hash};
 use crate::error::{Error, Result};
@@ -81,12 +82,6 @@ impl Ready {
         Self { event, line, leaf, ids }
     }
 
-    /// What the keys of a record make, where that is known.
-    #[cfg(feature = "import")]
-    pub fn ids(&self) -> &[EventId] {
-        self.ids.as_deref().unwrap_or_default()
-    }
-
     /// The event.
     #[cfg(feature = "import")]
     pub const fn event(&self) -> &Event {
@@ -113,6 +108,8 @@ pub(crate) struct Appender<'t> {
     ids: &'t uuid::ContextV7,
     /// The last id drawn for the present millisecond.
     last: Option<EventId>,
+    /// Who drops what is written, if somebody else than the writer.
+    spent: Option<SyncSender<Vec<Ready>>>,
 }
 
 /// As many events of one millisecond are looked at to keep their order.
@@ -148,7 +145,14 @@ impl<'t> Appender<'t> {
             pending_keys: HashSet::new(),
             unflushed: 0,
             ids,
+            spent: None,
         })
+    }
+
+    /// Leaves it to another thread to drop what is written: each event is many pieces of memory.
+    #[cfg(feature = "import")]
+    pub fn leave_spent(&mut self, to: SyncSender<Vec<Ready>>) {
+        self.spent = Some(to);
     }
 
     /// The transaction with everything pushed so far in it.
@@ -310,7 +314,8 @@ impl<'t> Appender<'t> {
         let leaves: Vec<Hash> = self.pending.iter().map(|pending| pending.leaf).collect();
         append_leaves(&mut *self.tx, self.size, &leaves)?;
         let mut position = Position::new(self.size);
-        for pending in self.pending.drain(..) {
+        let pending = std::mem::take(&mut self.pending);
+        for pending in &pending {
             position = position.next();
             self.fold.event(&mut *self.tx, position, &pending.event, pending.ids.as_deref())?;
         }
@@ -324,6 +329,10 @@ impl<'t> Appender<'t> {
         }
         self.pending_ids.clear();
         self.pending_keys.clear();
+        if let Some(spent) = &self.spent {
+            // Should nobody take it, it is dropped here.
+            let _ = spent.send(pending);
+        }
         Ok(())
     }
 

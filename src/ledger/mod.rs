@@ -133,6 +133,12 @@ impl Ledger {
         Ok(done)
     }
 
+    /// Work that another thread may do while much is appended.
+    #[cfg(feature = "import")]
+    pub(crate) fn housekeeping(&mut self) -> Result<Option<crate::store::Housekeeping>> {
+        self.store.housekeeping()
+    }
+
     /// Appends events, all or none of them. An event that is there already is found, not added.
     ///
     /// `now` is the clock; what is recorded is never earlier than what was recorded before.

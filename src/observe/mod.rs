@@ -41,10 +41,11 @@ use crate::provider::ProviderId;
 use crate::time::Timestamp;
 
 #[cfg(feature = "import")]
-#[cfg(feature = "import")]
 pub(crate) use change::CONFIRMED;
+#[cfg(feature = "import")]
+pub(crate) use change::id;
 pub use change::{changed, event};
-pub(crate) use change::{id, is_news, is_same_window};
+pub(crate) use change::{is_news, is_same_window};
 #[cfg(feature = "import")]
 pub(crate) use codex::rollout;
 pub use format::Format;

@@ -76,7 +76,34 @@ pub trait EventStore: Send {
     fn erase(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Work that another thread may do, again and again, while much is written to this store, so that the writer need not
+    /// do it between its transactions; `None` when there is none. Nothing depends on its being done.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert!(MemoryStore::new().housekeeping()?.is_none());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
+        Ok(None)
+    }
 }
+
+/// Work beside the writer of a store: [`EventStore::housekeeping`].
+///
+/// ```
+/// use usage_ledger::store::{EventStore, Housekeeping, SqliteStore};
+/// # let dir = tempfile::tempdir()?;
+/// let mut store = SqliteStore::open(&dir.path().join("usage.db"))?;
+/// let mut work: Housekeeping = store.housekeeping()?.ok_or("SQLite has some")?;
+/// std::thread::spawn(move || work()).join().map_err(|_| "it does not panic")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type Housekeeping = Box<dyn FnMut() + Send>;
 
 /// A write in progress; dropping it without [`commit`](Self::commit) leaves no trace.
 ///

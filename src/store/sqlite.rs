@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::file::{About, create_private, newer, refuse_foreign};
 use self::view::SqliteView;
-use super::{EventStore, Transaction, View};
+use super::{EventStore, Housekeeping, Transaction, View};
 use crate::error::{Error, Result};
 
 /// `ULDG`: marks a database file as a usage ledger.
@@ -22,6 +22,10 @@ const SCHEMA: i64 = 1;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 /// Bytes of a page in a new file.
 const PAGE: u32 = 8_192;
+/// Pages of the write-ahead log at which a writer moves them into the file.
+const LOG_PAGES: u32 = 4_000;
+/// The same while somebody else does so.
+const LOG_PAGES_KEPT: u32 = 2 * LOG_PAGES;
 /// How long the erasing of shredded bytes waits for readers at most, in seconds.
 const ERASE_SECONDS: u64 = 5;
 
@@ -166,9 +170,9 @@ impl SqliteStore {
         }
         let about = &self.about;
         let fail = |e| about.error(e, "opening the ledger");
-        self.connection
-            .execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000;")
-            .map_err(fail)
+        let settings =
+            format!("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};");
+        self.connection.execute_batch(&settings).map_err(fail)
     }
 
     /// The schema number of the file; 0 for an empty one.
@@ -252,6 +256,18 @@ impl EventStore for SqliteStore {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|e| about.error(e, "taking the write lock"))?;
         Ok(Box::new(SqliteView { tx, about }))
+    }
+
+    fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
+        let fail = |e| self.about.error(e, "preparing to write much");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let beside = Connection::open_with_flags(&self.about.path, flags).map_err(fail)?;
+        beside.execute_batch("PRAGMA synchronous=FULL").map_err(fail)?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_KEPT).map_err(fail)?;
+        Ok(Some(Box::new(move || {
+            // It waits for nobody. What it cannot move now, or at all, the writer moves and tells why not.
+            let _ = beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        })))
     }
 
     fn erase(&mut self) -> Result<()> {
