@@ -100,6 +100,15 @@ impl Sight<'_> {
         })
     }
 
+    /// The account of an ask with the decision for it, without the records that an estimate rests on.
+    pub(crate) fn provider_status(&self, ask: &Ask, now: Timestamp) -> Result<ProviderStatus> {
+        let view = self.view();
+        let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+        let evidence = Evidence::gather(view, &account, &switches(view, now)?, now)?;
+        let budget = decide(&evidence, ask);
+        Ok(ProviderStatus { usage: evidence.usage, budget })
+    }
+
     /// May I run on this provider?
     ///
     /// # Errors
@@ -133,13 +142,10 @@ impl Sight<'_> {
     pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         let ask = &on_the_account_meant(view, ask)?;
-        let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
-        let evidence = Evidence::gather(view, &account, &switches(view, now)?, now)?;
-        let mut verdict = decide(&evidence, ask);
-        for (window, counts) in [
-            (&evidence.usage.session, true),
-            (&evidence.usage.weekly, verdict.budget_mode == crate::event::BudgetMode::Full),
-        ] {
+        let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, now)?;
+        for (window, counts) in
+            [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::event::BudgetMode::Full)]
+        {
             if verdict.metered && counts && window.basis != Basis::Observed {
                 verdict.evidence.extend(evidence::records(view, ask, window, now)?);
             }

@@ -160,7 +160,7 @@ fn ask(
     if let Some(account) = account {
         ask = ask.account(account);
     }
-    let status = ProviderStatus { usage: sight.account(provider, account, now)?, budget: sight.gate(&ask, now)? };
+    let status = sight.provider_status(&ask, now)?;
     let zone = context.zone();
     let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
     today = today.only(ReportKey::Provider, provider)?;

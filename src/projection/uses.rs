@@ -41,23 +41,53 @@ fn encode(start: i64, instants: &Instants) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-pub(crate) fn decode(start: Timestamp, mut bytes: &[u8]) -> Option<Instants> {
-    let mut instants = Instants::new();
-    let mut previous = start.millis();
-    while !bytes.is_empty() {
-        previous = previous.checked_add_unsigned(varint::take(&mut bytes)?)?;
-        instants.insert(previous, Totals::decode(&mut bytes)?);
+fn unreadable() -> Error {
+    Error::damaged(None, "a chunk of the uses projection is unreadable")
+}
+
+/// The account and the start of a stored chunk.
+fn place(key: &[u8]) -> Result<(&[u8], Timestamp)> {
+    let (account, start) = key.split_at_checked(key.len().saturating_sub(8)).ok_or_else(unreadable)?;
+    let (start, _) = take_time(start).ok_or_else(unreadable)?;
+    Ok((account, start))
+}
+
+/// The uses of a stored chunk, in order, each read when it is asked for.
+struct Stored<'v> {
+    previous: i64,
+    rest: &'v [u8],
+}
+
+impl<'v> Stored<'v> {
+    fn new(key: &[u8], value: &'v [u8]) -> Result<Self> {
+        Ok(Self { previous: place(key)?.1.millis(), rest: value })
     }
-    Some(instants)
+
+    fn take(&mut self) -> Option<(i64, Totals)> {
+        self.previous = self.previous.checked_add_unsigned(varint::take(&mut self.rest)?)?;
+        Some((self.previous, Totals::decode(&mut self.rest)?))
+    }
+}
+
+impl Iterator for Stored<'_> {
+    type Item = Result<(i64, Totals)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let taken = self.take();
+        if taken.is_none() {
+            self.rest = &[];
+        }
+        Some(taken.ok_or_else(unreadable))
+    }
 }
 
 /// The account, start and instants of a stored chunk.
 pub(crate) fn read<'k>(key: &'k [u8], value: &[u8]) -> Result<(&'k [u8], Timestamp, Instants)> {
-    let unreadable = || Error::damaged(None, "a chunk of the uses projection is unreadable");
-    let (account, start) = key.split_at_checked(key.len().saturating_sub(8)).ok_or_else(unreadable)?;
-    let (start, _) = take_time(start).ok_or_else(unreadable)?;
-    let instants = decode(start, value).ok_or_else(unreadable)?;
-    Ok((account, start, instants))
+    let (account, start) = place(key)?;
+    Ok((account, start, Stored::new(key, value)?.collect::<Result<_>>()?))
 }
 
 /// Whether a chunk has just the key, bytes and borders that its instants give it.
@@ -67,9 +97,9 @@ pub(crate) fn is_canonical(key: &[u8], start: Timestamp, instants: &Instants, va
         starts_chunk(*millis) == first && (!first || *millis == start.millis())
     });
     let counts = !instants.is_empty() && !instants.values().any(Totals::is_zero);
-    let mut place = Vec::new();
-    push_time(&mut place, start);
-    borders && counts && key.ends_with(&place) && encode(start.millis(), instants).is_ok_and(|bytes| bytes == value)
+    let mut end = Vec::new();
+    push_time(&mut end, start);
+    borders && counts && key.ends_with(&end) && encode(start.millis(), instants).is_ok_and(|bytes| bytes == value)
 }
 
 /// Adds changes of one account. Where a change takes a chunk's border away, its chunk joins the one before.
@@ -160,6 +190,17 @@ fn chunk_at(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<(Ti
     Ok(found)
 }
 
+/// Where the chunk that holds, or would hold, an instant starts.
+fn start_at(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
+    let mut found = None;
+    let to = chunk_key(account, at.plus(1));
+    view.scan(Space::Uses, account, &to, Order::Descending, &mut |key, _| {
+        found = Some(place(key)?.1);
+        STOP
+    })?;
+    Ok(found)
+}
+
 /// Where the chunk after the one of an instant starts.
 fn next_chunk(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
@@ -173,18 +214,26 @@ fn next_chunk(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<T
 
 /// The first use at or after an instant.
 pub(crate) fn first_from(view: &dyn View, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
-    if let Some((_, instants)) = chunk_at(view, account, from)?
-        && let Some((millis, _)) = instants.range(from.millis()..).next()
-    {
-        return Ok(Some(Timestamp::from_millis(*millis)));
-    }
     let mut found = None;
-    let start = chunk_key(account, from.plus(1));
-    view.scan(Space::Uses, &start, &after_prefix(account), Order::Ascending, &mut |key, value| {
-        let (_, _, instants) = read(key, value)?;
-        found = instants.keys().next().copied().map(Timestamp::from_millis);
+    // Windows are followed one after the other by this question, so no more of a chunk is read than it needs.
+    let mut look = |key: &[u8], value: &[u8]| {
+        for one in Stored::new(key, value)? {
+            let (millis, _) = one?;
+            if millis >= from.millis() {
+                found = Some(Timestamp::from_millis(millis));
+                break;
+            }
+        }
         STOP
-    })?;
+    };
+    let border = chunk_key(account, from.plus(1));
+    view.scan(Space::Uses, account, &border, Order::Descending, &mut look)?;
+    if found.is_none() {
+        view.scan(Space::Uses, &border, &after_prefix(account), Order::Ascending, &mut |key, value| {
+            found = Stored::new(key, value)?.next().transpose()?.map(|(millis, _)| Timestamp::from_millis(millis));
+            STOP
+        })?;
+    }
     Ok(found)
 }
 
@@ -202,7 +251,7 @@ pub(crate) fn last_before(view: &dyn View, account: &[u8], before: Timestamp) ->
 /// The uses in `[from, to)`.
 #[cfg(feature = "import")]
 pub(crate) fn between(view: &dyn View, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
-    let first = chunk_at(view, account, from)?.map_or(from, |(start, _)| start);
+    let first = start_at(view, account, from)?.unwrap_or(from);
     let (start, end) = (chunk_key(account, first), chunk_key(account, to));
     let mut found = Instants::new();
     view.scan(Space::Uses, &start, &end, Order::Ascending, &mut |key, value| {
@@ -219,20 +268,17 @@ pub(crate) fn sum(view: &dyn View, account: &[u8], from: Timestamp, to: Timestam
     if from >= to {
         return Ok(total);
     }
-    let first = chunk_at(view, account, from)?.map_or(from, |(start, _)| start);
-    view.scan(
-        Space::Uses,
-        &chunk_key(account, first),
-        &chunk_key(account, to),
-        Order::Ascending,
-        &mut |key, value| {
-            let (_, _, instants) = read(key, value)?;
-            for totals in instants.range(from.millis()..to.millis()).map(|(_, totals)| totals) {
-                total.add(totals)?;
+    let first = start_at(view, account, from)?.unwrap_or(from);
+    let (start, end) = (chunk_key(account, first), chunk_key(account, to));
+    view.scan(Space::Uses, &start, &end, Order::Ascending, &mut |key, value| {
+        for one in Stored::new(key, value)? {
+            let (millis, totals) = one?;
+            if (from.millis()..to.millis()).contains(&millis) {
+                total.add(&totals)?;
             }
-            GO_ON
-        },
-    )?;
+        }
+        GO_ON
+    })?;
     Ok(total)
 }
 
