@@ -60,10 +60,29 @@ impl From<String> for Pattern {
 impl Pattern {
     /// Whether it fits; `^(?!.*x)` asks that `x` stands nowhere. A pattern that cannot be read fits nothing.
     fn matches(&self, name: &str) -> bool {
+        if front(&self.text).is_some_and(|front| !name.starts_with(&front)) {
+            return false;
+        }
         let absent = self.text.strip_prefix("^(?!.*").and_then(|rest| rest.strip_suffix(')'));
         let regex = self.regex.get_or_init(|| Regex::new(absent.unwrap_or(&self.text)).ok());
         regex.as_ref().is_some_and(|regex| regex.is_match(name) != absent.is_some())
     }
+}
+
+/// The plain text that a pattern wants a name to begin with, which spares understanding most patterns at all.
+fn front(pattern: &str) -> Option<String> {
+    let mut chars = pattern.strip_prefix('^').filter(|rest| !rest.contains('|'))?.chars().peekable();
+    let mut front = String::new();
+    while let Some(next) = chars.next() {
+        let plain = match next {
+            '\\' => chars.next().filter(|escaped| escaped.is_ascii_punctuation()),
+            plain => (plain.is_ascii_alphanumeric() || "-/:_".contains(plain)).then_some(plain),
+        };
+        let repeated = matches!(chars.peek(), Some('?' | '*' | '+' | '{'));
+        let Some(plain) = plain.filter(|_| !repeated) else { break };
+        front.push(plain);
+    }
+    Some(front)
 }
 
 /// Writes dates as `-2025-12-11` where a name has `-20251211`.
@@ -93,6 +112,21 @@ pub(super) fn with_dashed_dates(model: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_pattern_wants_at_the_front_is_read_off_it() {
+        for (pattern, wanted) in [
+            (r"^gpt-6\.1-sol-\d{8}$", Some("gpt-6.1-sol-")),
+            ("^ab?c", Some("a")),
+            ("^(?!.*x)", Some("")),
+            ("^a|b", None),
+            ("a", None),
+        ] {
+            assert_eq!(front(pattern).as_deref(), wanted, "{pattern}");
+        }
+        let pattern = Pattern::from(r"^gpt-6-\d{2}$".to_owned());
+        assert!(pattern.matches("gpt-6-12") && !pattern.matches("gpt-6-x") && !pattern.matches("gpt-5-12"));
+    }
 
     #[test]
     fn rules_read_and_match() {

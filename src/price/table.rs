@@ -207,20 +207,20 @@ fn provider(id: &str) -> Option<&'static Provider> {
 /// A model, and whether the provider sells it itself, at its own tariffs.
 type Sold = (&'static Model, bool);
 
-/// Models by provider and name.
-type Asked = HashMap<(String, String), Option<Sold>>;
+/// Models by provider, then by name.
+type Asked = HashMap<String, HashMap<String, Option<Sold>>>;
 
 /// The models that were asked for.
 static ASKED: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
 
 /// The model of a provider that a name is of.
 fn model(provider_id: &str, name: &str) -> Option<Sold> {
-    let key = (provider_id.to_owned(), name.to_owned());
-    if let Some(known) = ASKED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = asked.get(provider_id).and_then(|names| names.get(name)) {
         return *known;
     }
     let found = look_up(provider_id, name);
-    ASKED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found);
+    asked.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), found);
     found
 }
 

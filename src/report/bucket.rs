@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use chrono::{Datelike, Timelike};
+use chrono::{Datelike, NaiveDate, Timelike};
 
 use super::ReportKey;
 use crate::time::{QUARTER, Timestamp, Zone};
@@ -11,6 +11,7 @@ pub(super) type TimeKeys = Vec<String>;
 /// Names local hours, days, weeks and months.
 pub(super) struct Buckets<'r> {
     keys: Vec<&'r ReportKey>,
+    hours: bool,
     zone: Zone,
     days: HashMap<i64, DayKeys>,
 }
@@ -27,7 +28,8 @@ pub(super) enum DayKeys {
 
 impl<'r> Buckets<'r> {
     pub fn new(by: &'r [ReportKey], zone: Zone) -> Self {
-        Self { keys: by.iter().filter(|key| key.is_time()).collect(), zone, days: HashMap::new() }
+        let keys: Vec<_> = by.iter().filter(|key| key.is_time()).collect();
+        Self { hours: keys.contains(&&ReportKey::Hour), keys, zone, days: HashMap::new() }
     }
 
     /// The time keys at an instant.
@@ -61,17 +63,38 @@ impl<'r> Buckets<'r> {
 
     fn work_out(&self, day: i64) -> DayKeys {
         let quarter = |n: i64| Timestamp::from_millis((day * 96 + n) * QUARTER);
-        let mut quarters = Vec::with_capacity(96);
+        // No zone leaves a day and comes back to it within it.
+        let whole = self.place(quarter(0));
+        if whole == self.place(quarter(96).plus(-1)) {
+            return DayKeys::One(self.at(quarter(0)));
+        }
+        let mut quarters: Vec<TimeKeys> = Vec::with_capacity(96);
+        let mut last = None;
         for n in 0..96 {
-            let keys = self.at(quarter(n));
-            if !self.keys.is_empty() && keys != self.at(quarter(n + 1).plus(-1)) {
+            let place = self.place(quarter(n));
+            let keys = match quarters.last() {
+                // Names are made where they change only.
+                Some(before) if last == Some(place) => before.clone(),
+                _ => self.at(quarter(n)),
+            };
+            if place != self.place(quarter(n + 1).plus(-1)) && keys != self.at(quarter(n + 1).plus(-1)) {
                 return DayKeys::Finer;
             }
+            last = Some(place);
             quarters.push(keys);
         }
         match quarters.first() {
             Some(first) if quarters.iter().all(|keys| keys == first) => DayKeys::One(quarters.swap_remove(0)),
             _ => DayKeys::Quarters(quarters),
         }
+    }
+
+    /// What all time keys of an instant follow from.
+    fn place(&self, at: Timestamp) -> (NaiveDate, u32) {
+        if self.keys.is_empty() {
+            return Default::default();
+        }
+        let local = self.zone.local(at);
+        (local.date(), if self.hours { local.hour() } else { 0 })
     }
 }
