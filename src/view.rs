@@ -239,6 +239,26 @@ pub trait Sink: View {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()>;
+
+    /// Sets many keys of one projection, best in their order.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put_all(Space::Facts, &mut [(&b"a"[..], &b"1"[..]), (b"b", b"2")].into_iter())?;
+    /// assert_eq!(tx.get(Space::Facts, b"b")?.as_deref(), Some(&b"2"[..]));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn put_all(&mut self, space: Space, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
+        for (key, value) in rows {
+            self.put(space, key, Some(value))?;
+        }
+        Ok(())
+    }
 }
 
 /// Removes every key of a projection.

@@ -46,6 +46,9 @@ use crate::error::{Error, Result};
 
 use crate::time::Timestamp;
 
+/// Bytes that most lines fit in.
+const LINE: usize = 1_024;
+
 /// The version of the line format this build writes.
 ///
 /// ```
@@ -283,8 +286,12 @@ impl Event {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn to_line(&self) -> String {
+        // Most lines fit, so that the text is not moved while it grows. The caller may keep it long: it takes no more than it needs.
+        let mut line = Vec::with_capacity(LINE);
         // Every field is a string, a number or a list of those: this cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut line, self);
+        line.shrink_to_fit();
+        String::from_utf8(line).unwrap_or_default()
     }
 
     /// Reads a stored line; of a shredded event, what stays of it.

@@ -320,7 +320,7 @@ impl<'t> Appender<'t> {
             self.fold.event(&mut *self.tx, position, &pending.event, pending.ids.as_deref())?;
         }
         self.size = position.get();
-        self.fold.flush_keys(&mut *self.tx)?;
+        self.fold.flush_small(&mut *self.tx)?;
         self.unflushed += rows_written;
         if self.unflushed >= COUNTERS {
             // A transaction of millions of events keeps its memory flat.

@@ -1,5 +1,7 @@
 //! Events that are not counts: switches, limits, observations and the like, by subject and time.
 
+use std::collections::BTreeSet;
+
 use super::corrections::is_void;
 use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
 use crate::error::{Error, Result};
@@ -62,21 +64,41 @@ pub(crate) fn kind_code(kind: &str) -> u8 {
     index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
 }
 
-/// Files an event that is a fact.
-pub(super) fn file(sink: &mut dyn Sink, event: &Event, position: Position) -> Result<()> {
-    let Some(subject) = subject(&event.payload) else { return Ok(()) };
-    let mut key = vec![kind_code(event.payload.kind())];
-    key.extend(subject.key());
-    push_time(&mut key, event.occurred_at);
-    key.extend_from_slice(event.id.as_bytes());
-    sink.put(Space::Facts, &key, Some(&position_value(position)))?;
-    if let Subject::Account(account) = subject {
-        let key = account.key();
-        if sink.get(Space::Accounts, &key)?.is_none() {
-            sink.put(Space::Accounts, &key, Some(&[]))?;
+/// Facts that wait to be filed, so that many are filed at once.
+#[derive(Default)]
+pub(super) struct Waiting {
+    facts: Vec<(Vec<u8>, Vec<u8>)>,
+    accounts: BTreeSet<Vec<u8>>,
+}
+
+impl Waiting {
+    /// Takes an event, if it is a fact.
+    pub fn take(&mut self, event: &Event, position: Position) {
+        let Some(subject) = subject(&event.payload) else { return };
+        let about = subject.key();
+        let mut key = Vec::with_capacity(about.len() + 25);
+        key.push(kind_code(event.payload.kind()));
+        key.extend_from_slice(&about);
+        push_time(&mut key, event.occurred_at);
+        key.extend_from_slice(event.id.as_bytes());
+        self.facts.push((key, position_value(position)));
+        if matches!(subject, Subject::Account(_)) && !self.accounts.contains(&about) {
+            self.accounts.insert(about);
         }
     }
-    Ok(())
+
+    /// Files what waits.
+    pub fn file(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        self.facts.sort_unstable();
+        sink.put_all(Space::Facts, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
+        self.facts.clear();
+        for account in std::mem::take(&mut self.accounts) {
+            if sink.get(Space::Accounts, &account)?.is_none() {
+                sink.put(Space::Accounts, &account, Some(&[]))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Visits the facts of a kind about a subject that happened up to `until`, without the withdrawn ones.

@@ -2,6 +2,7 @@
 
 use super::corrections::{self, effective};
 use super::deltas::Deltas;
+use super::early::Early;
 use super::key::after_prefix;
 use super::{facts, imports};
 use crate::error::Result;
@@ -13,19 +14,25 @@ pub(crate) struct Fold {
     /// Counter changes that wait.
     pub deltas: Deltas,
     keys: Vec<[u8; 13]>,
-    corrected: bool,
+    facts: facts::Waiting,
+    early: Early,
 }
 
 impl Fold {
     /// A fold that goes on from the state of a view.
     pub fn new(view: &dyn View) -> Result<Self> {
-        Ok(Self { deltas: Deltas::default(), keys: Vec::new(), corrected: corrections::exist(view)? })
+        Ok(Self {
+            deltas: Deltas::default(),
+            keys: Vec::new(),
+            facts: facts::Waiting::default(),
+            early: Early::new(view)?,
+        })
     }
 
     /// Folds the event at `position`, which is in the log already, as are all before it.
     pub fn apply(&mut self, sink: &mut dyn Sink, position: Position, line: &str) -> Result<()> {
         let envelope = Envelope::parse(position, line)?;
-        if envelope.kind == "tokens_recorded" && !self.corrected {
+        if envelope.kind == "tokens_recorded" && !self.early.is_corrected(&*sink, envelope.id, position)? {
             // The common case, without a copy of anything.
             let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
@@ -50,7 +57,7 @@ impl Fold {
                     Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
                     None => self.keys.extend(alias_entries(record.ids(), event.id, position)),
                 }
-                if !self.corrected || !corrections::any(&*sink, event.id)? {
+                if !self.early.is_corrected(&*sink, event.id, position)? {
                     return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
                 }
                 // Corrections were here first; the accounts known are the same as if they had come later.
@@ -66,14 +73,17 @@ impl Fold {
                 }
                 self.correct(sink, position, event)?;
             }
-            _ => file_small(sink, event, position)?,
+            Payload::Imported(run) => imports::file(sink, run)?,
+            _ => self.facts.take(event, position),
         }
         Ok(())
     }
 
     fn correct(&mut self, sink: &mut dyn Sink, position: Position, event: &Event) -> Result<()> {
         file_small(sink, event, position)?;
-        self.corrected = true;
+        if let Some(target) = event.payload.corrects() {
+            self.early.note(&*sink, target, position)?;
+        }
         let Some(root) = corrections::root(&*sink, event, position)? else { return Ok(()) };
         if let Some(before) = effective(&*sink, root, Some(event.id))? {
             self.deltas.add(before.at, &TokenView::from(&before.record), true)?;
@@ -86,17 +96,16 @@ impl Fold {
 
     /// Writes what waits.
     pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        self.flush_keys(sink)?;
+        self.flush_small(sink)?;
         self.deltas.flush(sink)
     }
 
-    /// Writes the natural keys that wait, so that they can be found.
-    pub fn flush_keys(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    /// Writes the natural keys and facts that wait, so that they can be found.
+    pub fn flush_small(&mut self, sink: &mut dyn Sink) -> Result<()> {
         self.keys.sort_unstable();
-        for key in self.keys.drain(..) {
-            sink.put(Space::Keys, &key, Some(&[]))?;
-        }
-        Ok(())
+        sink.put_all(Space::Keys, &mut self.keys.iter().map(|key| (key.as_slice(), &[][..])))?;
+        self.keys.clear();
+        self.facts.file(sink)
     }
 }
 
@@ -109,7 +118,11 @@ pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position)
             None => Ok(()),
         },
         Payload::Imported(run) => imports::file(sink, run),
-        _ => facts::file(sink, event, position),
+        _ => {
+            let mut fact = facts::Waiting::default();
+            fact.take(event, position);
+            fact.file(sink)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod corrections;
 mod day;
 mod deltas;
+mod early;
 mod facts;
 mod fingerprint;
 mod fold;

@@ -125,6 +125,15 @@ impl Sink for SqliteView<'_> {
         };
         done.map(|_| ()).map_err(|e| self.about.error(e, "writing a projection"))
     }
+
+    fn put_all(&mut self, space: Space, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
+        let fail = |e| self.about.error(e, "writing a projection");
+        let mut statement = self.tx.prepare_cached(sql(space).put).map_err(fail)?;
+        for (key, value) in rows {
+            statement.execute([key, value]).map_err(fail)?;
+        }
+        Ok(())
+    }
 }
 
 impl Transaction for SqliteView<'_> {
