@@ -22,6 +22,8 @@ pub(super) struct Told {
 /// What is handed over to the writer.
 #[derive(Default)]
 pub(super) struct Batch {
+    /// Whose it is: which of the sources that are read at a time.
+    pub of: usize,
     /// Calls whose keys make an id.
     pub calls: Vec<Told>,
     /// Calls without keys.
@@ -39,24 +41,32 @@ pub(super) struct Batch {
     pub bytes: u64,
 }
 
-/// Gathers chunks into batches.
-pub(super) struct Gatherer<'k> {
+impl Batch {
+    /// Whether there is nothing in it to be written or told.
+    pub fn is_empty(&self) -> bool {
+        let written = self.calls.is_empty() && self.keyless.is_empty() && self.observed.is_empty();
+        written && self.states.is_empty() && self.skipped.is_empty() && self.copies == 0 && self.bytes == 0
+    }
+}
+
+/// Gathers one source's chunks into batches.
+pub(super) struct Gatherer {
+    of: usize,
     source: &'static str,
     /// When what is written will have been recorded; should that turn out otherwise, the line is made anew.
     recorded_at: Timestamp,
-    known: &'k mut Known,
     pending: Pending,
     began: HashMap<String, Timestamp>,
     states: HashMap<String, ImportedFile>,
     batch: Batch,
 }
 
-impl<'k> Gatherer<'k> {
-    pub fn new(source: &'static str, recorded_at: Timestamp, known: &'k mut Known) -> Self {
+impl Gatherer {
+    pub fn new(of: usize, source: &'static str, recorded_at: Timestamp) -> Self {
         Self {
+            of,
             source,
             recorded_at,
-            known,
             pending: Pending::default(),
             began: HashMap::new(),
             states: HashMap::new(),
@@ -65,7 +75,7 @@ impl<'k> Gatherer<'k> {
     }
 
     /// Takes what was read. Gives a batch when there is enough for one.
-    pub fn take(&mut self, chunk: Chunk) -> Option<Batch> {
+    pub fn take(&mut self, chunk: Chunk, keys: &mut Known) -> Option<Batch> {
         let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
         for (conversation, at) in chunk.began.into_iter().chain(own) {
             let known = self.began.entry(conversation.clone()).or_insert(at);
@@ -82,21 +92,22 @@ impl<'k> Gatherer<'k> {
         }
         for (id, event) in chunk.observed {
             let ready = Ready::new(id, event.source(self.source), None, self.recorded_at);
-            self.batch.observed.push(Told { ready, known: self.known.any(&[id]) });
+            self.batch.observed.push(Told { ready, known: keys.any(&[id]) });
         }
-        (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest())
+        (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
     }
 
     /// What is left.
-    pub fn rest(&mut self) -> Batch {
+    pub fn rest(&mut self, keys: &mut Known) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
+        batch.of = self.of;
         batch.copies = std::mem::take(&mut self.pending.copies);
         batch.states = std::mem::take(&mut self.states).into_values().collect();
         for Sighting { found, ids } in self.pending.drain() {
             let event = NewEvent::new(found.record, found.at).source(self.source);
             match ids.first() {
                 Some(id) => {
-                    let known = self.known.any(&ids);
+                    let known = keys.any(&ids);
                     batch.calls.push(Told { ready: Ready::new(*id, event, Some(ids), self.recorded_at), known });
                 }
                 None => batch.keyless.push(event),

@@ -9,10 +9,11 @@ use crate::store::Housekeeping;
 /// Lots of written events that wait to be dropped.
 const LOTS: usize = 2;
 
-/// Threads that work until this is dropped.
+/// Threads that work until this is dropped, of which a run with little to do needs none.
+#[derive(Default)]
 pub(super) struct Hands {
     /// Drops what is written: made by other threads, piece by piece, it is dear to drop.
-    pub spent: SyncSender<Vec<Ready>>,
+    pub spent: Option<SyncSender<Vec<Ready>>>,
     tidy: Option<SyncSender<()>>,
 }
 
@@ -25,7 +26,7 @@ impl Hands {
             scope.spawn(move || asked.into_iter().for_each(|()| work()));
             tidy
         });
-        Self { spent, tidy }
+        Self { spent: Some(spent), tidy }
     }
 
     /// Has the store put in order, unless somebody is at it or will be next.

@@ -24,7 +24,7 @@ use crate::time::{Timestamp, Zone};
 
 /// Records that readers may be ahead.
 const AHEAD: usize = 2_048;
-/// Bytes of logs from which on the store is put in order beside the writing.
+/// Bytes of logs from which on other threads help the writer.
 const MUCH: u64 = 16 << 20;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -97,17 +97,26 @@ pub(super) fn run_some(
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
-    let mut report = ImportReport::default();
     let head = ledger.head()?.position;
     let (mut known, mut alone) = (Known::new(head == Position::START), Alone::since(head));
-    let housekeeping = if bar.total >= MUCH { ledger.housekeeping()? } else { None };
+    let much = bar.total >= MUCH;
+    let housekeeping = if much { ledger.housekeeping()? } else { None };
     std::thread::scope(|scope| {
-        let hands = Hands::start(scope, housekeeping);
-        for job in jobs {
-            report.sources.push(job.run(ledger, now, (&mut known, &mut alone, &hands), &mut bar, progress)?);
+        let hands = if much { Hands::start(scope, housekeeping) } else { Hands::default() };
+        let mut sources = Vec::new();
+        for together in lanes(&jobs) {
+            sources.extend(together.run(ledger, now, (&mut known, &mut alone, &hands), &mut bar, progress)?);
         }
-        Ok(report)
+        sources.sort_by_key(|(place, _)| *place);
+        Ok(ImportReport { sources: sources.into_iter().map(|(_, report)| report).collect() })
     })
+}
+
+/// Jobs that are done at a time: those of sources that tell of no call that another source tells of. The others are done
+/// one after the other, for of two that tell of one call the first counts.
+fn lanes(jobs: &[Job]) -> Vec<Lane<'_>> {
+    let (apart, others): (Vec<_>, Vec<_>) = jobs.iter().enumerate().partition(|(_, job)| job.source.is_apart());
+    std::iter::once(apart).chain(others.into_iter().map(|job| vec![job])).map(Lane).collect()
 }
 
 /// How far the readers of a job are.
@@ -189,82 +198,6 @@ impl Job {
         self.changed.iter().map(|(file, _)| file.size).sum()
     }
 
-    fn run(
-        self,
-        ledger: &mut Ledger,
-        now: Timestamp,
-        (known, alone, hands): (&mut Known, &mut Alone, &Hands),
-        bar: &mut Progress,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<SourceReport> {
-        let heard = Heard::read(ledger.sight()?.view())?;
-        let mut writer = Writer::new(self.source.name(), now, alone, heard, hands);
-        writer.report.files = self.files;
-        let read = Read::default();
-        let recorded_at = now.max(ledger.head()?.recorded_at);
-        std::thread::scope(|scope| {
-            let batches = self.start(scope, &read, recorded_at, known);
-            loop {
-                match batches.recv_timeout(TICK) {
-                    // A failed write drops the receiver, which stops all who work towards it.
-                    Ok(batch) => writer.flush(ledger, batch, &batches)?,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                progress(read.added_to(*bar));
-            }
-            *bar = read.added_to(*bar);
-            Ok::<(), Error>(())
-        })?;
-        self.beside(ledger, now, &mut writer.report)?;
-        writer.report.skipped.extend(self.unreadable);
-        Ok(writer.report)
-    }
-
-    /// Starts who reads the files, and who gathers what they find. A batch is handed over when the writer asks for it.
-    fn start<'s>(
-        &'s self,
-        scope: &'s std::thread::Scope<'s, '_>,
-        read: &'s Read,
-        recorded_at: Timestamp,
-        known: &'s mut Known,
-    ) -> Receiver<Batch> {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(self.changed.len());
-        let (send, chunks) = channel::<(Chunk, Share<'s>)>();
-        for _ in 0..threads {
-            let send = send.clone();
-            scope.spawn(move || {
-                while let Some((file, known)) = self.changed.get(read.next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut open = true;
-                    super::reader::read(self.source, self.zone, file, known.as_ref(), &mut |chunk| {
-                        read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
-                        read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
-                        let share = read.ahead.take(chunk.weight());
-                        open = send.send((chunk, share)).is_ok();
-                        open
-                    });
-                    if !open {
-                        break;
-                    }
-                }
-            });
-        }
-        let (hand_over, batches) = sync_channel::<Batch>(0);
-        let mut gatherer = Gatherer::new(self.source.name(), recorded_at, known);
-        scope.spawn(move || {
-            // Who stops here drops what the readers have sent, and so all room they wait for.
-            for (chunk, _share) in chunks {
-                if let Some(batch) = gatherer.take(chunk)
-                    && hand_over.send(batch).is_err()
-                {
-                    return;
-                }
-            }
-            let _ = hand_over.send(gatherer.rest());
-        });
-        batches
-    }
-
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
     fn beside(&self, ledger: &mut Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
         let beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
@@ -277,6 +210,132 @@ impl Job {
         let outcomes = ledger.append(beside.events.into_iter().map(|event| event.source(name)), now)?;
         report.observed += outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_))).count() as u64;
         Ok(())
+    }
+}
+
+/// Jobs that are done at a time, each with its place among all.
+struct Lane<'j>(Vec<(usize, &'j Job)>);
+
+impl<'j> Lane<'j> {
+    fn run(
+        self,
+        ledger: &mut Ledger,
+        now: Timestamp,
+        (known, alone, hands): (&mut Known, &mut Alone, &Hands),
+        bar: &mut Progress,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<(usize, SourceReport)>> {
+        let heard = Heard::read(ledger.sight()?.view())?;
+        let reports = self.0.iter().map(|(_, job)| SourceReport {
+            source: job.source.name().to_owned(),
+            files: job.files,
+            ..SourceReport::default()
+        });
+        let mut writer = Writer::new(reports, now, alone, heard, hands);
+        let files = self.files();
+        if !files.is_empty() {
+            self.read(ledger, now, &files, (known, &mut writer), bar, progress)?;
+        }
+        let mut reports = Vec::new();
+        for ((place, job), mut report) in self.0.iter().zip(writer.into_reports()) {
+            job.beside(ledger, now, &mut report)?;
+            report.skipped.extend(job.unreadable.iter().cloned());
+            reports.push((*place, report));
+        }
+        Ok(reports)
+    }
+
+    /// Reads files and writes what they tell.
+    fn read(
+        &self,
+        ledger: &mut Ledger,
+        now: Timestamp,
+        files: &[(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))],
+        (known, writer): (&mut Known, &mut Writer<'_>),
+        bar: &mut Progress,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let read = Read::default();
+        let recorded_at = now.max(ledger.head()?.recorded_at);
+        std::thread::scope(|scope| {
+            let batches = self.start(scope, files, &read, recorded_at, known);
+            loop {
+                match batches.recv_timeout(TICK) {
+                    // A failed write drops the receiver, which stops all who work towards it.
+                    Ok(batch) => writer.flush(ledger, batch, &batches)?,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                progress(read.added_to(*bar));
+            }
+            *bar = read.added_to(*bar);
+            Ok::<(), Error>(())
+        })
+    }
+
+    /// All files in the order in which they are read: of each job about as much at a time, so that who parses much and
+    /// who has much written are at work together.
+    fn files(&self) -> Vec<(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))> {
+        let mut files = Vec::new();
+        for (of, (_, job)) in self.0.iter().enumerate() {
+            let count = job.changed.len().max(1);
+            files.extend(job.changed.iter().enumerate().map(|(at, file)| ((at << 16) / count, (of, *job, file))));
+        }
+        files.sort_by_key(|(share, _)| *share);
+        files.into_iter().map(|(_, file)| file).collect()
+    }
+
+    /// Starts who reads the files, and who gathers what they find. A batch is handed over when the writer asks for it.
+    fn start<'s>(
+        &self,
+        scope: &'s std::thread::Scope<'s, '_>,
+        files: &'s [(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))],
+        read: &'s Read,
+        recorded_at: Timestamp,
+        known: &'s mut Known,
+    ) -> Receiver<Batch> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
+        let (send, chunks) = channel::<(usize, Chunk, Share<'s>)>();
+        for _ in 0..threads {
+            let send = send.clone();
+            scope.spawn(move || {
+                while let Some((of, job, (file, known))) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut open = true;
+                    super::reader::read(job.source, job.zone, file, known.as_ref(), &mut |chunk| {
+                        read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
+                        read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
+                        let share = read.ahead.take(chunk.weight());
+                        open = send.send((*of, chunk, share)).is_ok();
+                        open
+                    });
+                    if !open {
+                        break;
+                    }
+                }
+            });
+        }
+        let (hand_over, batches) = sync_channel::<Batch>(0);
+        let sources = self.0.iter().enumerate();
+        let mut gatherers: Vec<_> =
+            sources.map(|(of, (_, job))| Gatherer::new(of, job.source.name(), recorded_at)).collect();
+        scope.spawn(move || {
+            // Who stops here drops what the readers have sent, and so all room they wait for.
+            for (of, chunk, _share) in chunks {
+                let batch = gatherers.get_mut(of).and_then(|gatherer| gatherer.take(chunk, known));
+                if let Some(batch) = batch
+                    && hand_over.send(batch).is_err()
+                {
+                    return;
+                }
+            }
+            for mut gatherer in gatherers {
+                let rest = gatherer.rest(known);
+                if !rest.is_empty() && hand_over.send(rest).is_err() {
+                    return;
+                }
+            }
+        });
+        batches
     }
 }
 

@@ -97,6 +97,11 @@ pub(crate) trait Source: Sync {
         true
     }
 
+    /// Whether no other source tells of the calls that this one's logs tell of.
+    fn is_apart(&self) -> bool {
+        false
+    }
+
     /// Whether a parser can go on where an earlier one stopped. Of small files it may be simpler to read all again.
     fn resumes(&self) -> bool {
         true

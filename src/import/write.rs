@@ -1,6 +1,6 @@
 //! The one writer of an import: what was gathered goes into the ledger, each call once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::meet::{Meeting, Met};
 use super::source::Found;
 use super::twin::{self, Heard};
 use crate::error::Result;
-use crate::event::{Imported, ImportedFile, NewEvent, Payload, Position};
+use crate::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::projection::find_record;
 use crate::time::Timestamp;
@@ -43,12 +43,54 @@ impl Alone {
     }
 }
 
+/// One source's share of a run.
+struct Part {
+    report: SourceReport,
+    /// When conversations begin, as far as this run has seen.
+    began: HashMap<String, Timestamp>,
+}
+
+/// What one transaction takes in of one source.
+struct Taken {
+    run: Imported,
+    states: HashMap<String, ImportedFile>,
+    skipped: Vec<SkippedLine>,
+    observed: u64,
+    bytes: u64,
+}
+
+impl Taken {
+    fn of(source: &str) -> Self {
+        let run = Imported::new(source.to_owned());
+        Self { run, states: HashMap::new(), skipped: Vec::new(), observed: 0, bytes: 0 }
+    }
+
+    /// Tells what was taken in, if anything was.
+    fn tell(&mut self, appender: &mut Appender<'_>, now: Timestamp) -> Result<()> {
+        let run = &mut self.run;
+        run.files = new_states(appender, &run.source, std::mem::take(&mut self.states))?;
+        if run.recorded + run.amended > 0 || !run.files.is_empty() {
+            run.files.sort_by(|a, b| a.path.cmp(&b.path));
+            run.skipped = self.skipped.iter().take(SKIPPED_KEPT).cloned().collect();
+            appender.push(NewEvent::new(run.clone(), now).source(run.source.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn add_to(self, report: &mut SourceReport) {
+        report.bytes += self.bytes;
+        report.recorded += self.run.recorded;
+        report.duplicates += self.run.duplicates;
+        report.amended += self.run.amended;
+        report.skipped.extend(self.skipped);
+        report.observed += self.observed;
+    }
+}
+
 /// Writes batches, several in a transaction.
 pub(super) struct Writer<'w> {
     now: Timestamp,
-    pub report: SourceReport,
-    /// When conversations begin, as far as this run has seen.
-    began: HashMap<String, Timestamp>,
+    parts: Vec<Part>,
     /// Conversations that telemetry has told of.
     heard: Heard,
     alone: &'w mut Alone,
@@ -56,88 +98,92 @@ pub(super) struct Writer<'w> {
 }
 
 impl<'w> Writer<'w> {
-    pub fn new(source: &str, now: Timestamp, alone: &'w mut Alone, heard: Heard, hands: &'w Hands) -> Self {
-        Self {
-            now,
-            heard,
-            report: SourceReport { source: source.to_owned(), ..SourceReport::default() },
-            began: HashMap::new(),
-            alone,
-            hands,
-        }
+    pub fn new(
+        reports: impl Iterator<Item = SourceReport>,
+        now: Timestamp,
+        alone: &'w mut Alone,
+        heard: Heard,
+        hands: &'w Hands,
+    ) -> Self {
+        let parts = reports.map(|report| Part { report, began: HashMap::new() }).collect();
+        Self { now, parts, heard, alone, hands }
+    }
+
+    /// What was taken in of each source.
+    pub fn into_reports(self) -> impl Iterator<Item = SourceReport> {
+        self.parts.into_iter().map(|part| part.report)
     }
 
     /// Writes a batch, and those that follow soon, in one transaction.
     pub fn flush(&mut self, ledger: &mut Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
-        let mut run = Imported::new(self.report.source.clone());
-        let (mut states, mut skipped) = (HashMap::new(), Vec::new());
-        let (mut observed, mut bytes) = (0, 0);
+        let mut taken: BTreeMap<usize, Taken> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
-            appender.leave_spent(self.hands.spent.clone());
+            if let Some(spent) = &self.hands.spent {
+                appender.leave_spent(spent.clone());
+            }
             let alone = self.alone.is(appender.committed_view().head()?.position);
             let mut next = Some(first);
             for written in 1.. {
                 let Some(batch) = next else { break };
                 // Copies of what was written just now have to be found.
                 appender.view()?;
-                run.duplicates += batch.copies;
-                bytes += batch.bytes;
-                self.began.extend(batch.began);
-                skipped.extend(batch.skipped);
-                states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-                for Told { ready, known } in batch.calls {
-                    if alone && !known {
-                        self.record(appender, ready, &mut run)?;
-                    } else {
-                        self.look_up(appender, ready, &mut run)?;
-                    }
-                }
-                for one in batch.keyless {
-                    appender.push(one)?;
-                    run.recorded += 1;
-                }
-                for Told { ready, known } in batch.observed {
-                    // Forks and moved logs tell it again: the same words at the same time are one observation.
-                    let outcome =
-                        if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
-                    observed += u64::from(matches!(outcome, Outcome::Appended(_)));
-                }
+                let Some(part) = self.parts.get_mut(batch.of) else { break };
+                part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
+                let of = taken.entry(batch.of).or_insert_with(|| Taken::of(&part.report.source));
+                self.write(appender, batch, alone, of)?;
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
-            run.files = new_states(appender, &run.source, states)?;
-            let news = run.recorded + run.amended > 0 || !run.files.is_empty();
-            if news {
-                run.files.sort_by(|a, b| a.path.cmp(&b.path));
-                run.skipped = skipped.iter().take(SKIPPED_KEPT).cloned().collect();
-                appender.push(NewEvent::new(run.clone(), self.now).source(run.source.clone()))?;
-            }
+            taken.values_mut().try_for_each(|of| of.tell(appender, self.now))?;
             self.alone.reach(appender.view()?.head()?.position);
             Ok(())
         })?;
         self.hands.tidy();
-        self.report.bytes += bytes;
-        self.report.recorded += run.recorded;
-        self.report.duplicates += run.duplicates;
-        self.report.amended += run.amended;
-        self.report.skipped.extend(skipped);
-        self.report.observed += observed;
+        for (of, taken) in taken {
+            if let Some(part) = self.parts.get_mut(of) {
+                taken.add_to(&mut part.report);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, appender: &mut Appender<'_>, batch: Batch, alone: bool, taken: &mut Taken) -> Result<()> {
+        taken.run.duplicates += batch.copies;
+        taken.bytes += batch.bytes;
+        taken.skipped.extend(batch.skipped);
+        taken.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+        for Told { ready, known } in batch.calls {
+            if alone && !known {
+                self.record(appender, ready, batch.of, &mut taken.run)?;
+            } else {
+                self.look_up(appender, ready, batch.of, &mut taken.run)?;
+            }
+        }
+        for one in batch.keyless {
+            appender.push(one)?;
+            taken.run.recorded += 1;
+        }
+        for Told { ready, known } in batch.observed {
+            // Forks and moved logs tell it again: the same words at the same time are one observation.
+            let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
+            taken.observed += u64::from(matches!(outcome, Outcome::Appended(_)));
+        }
         Ok(())
     }
 
     /// Writes a call, unless one of its keys finds one.
-    fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
+    fn look_up(&self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
         let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
         let known = find_record(appender.committed_view(), record)?;
         if known.is_empty() {
-            return self.record(appender, call, run);
+            return self.record(appender, call, of, run);
         }
         let event = call.into_event();
         let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
-        self.meet(appender, Found { at: event.occurred_at, record }, &known, run)
+        self.meet(appender, Found { at: event.occurred_at, record }, &known, of, run)
     }
 
     /// Writes a call that no key finds: telemetry may have told of it without one.
-    fn record(&mut self, appender: &mut Appender<'_>, call: Ready, run: &mut Imported) -> Result<()> {
+    fn record(&self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
         let event = call.event();
         if let Payload::TokensRecorded(record) = &event.payload
             && self.heard.of(record)
@@ -145,15 +191,23 @@ impl<'w> Writer<'w> {
         {
             let event = call.into_event();
             let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
-            return self.meet(appender, Found { at: event.occurred_at, record }, &[twin], run);
+            return self.meet(appender, Found { at: event.occurred_at, record }, &[twin], of, run);
         }
         appender.push_ready(call)?;
         run.recorded += 1;
         Ok(())
     }
 
-    fn meet(&self, appender: &mut Appender<'_>, found: Found, known: &[Position], run: &mut Imported) -> Result<()> {
-        let meeting = Meeting { source: &run.source, now: self.now, began: &self.began };
+    fn meet(
+        &self,
+        appender: &mut Appender<'_>,
+        found: Found,
+        known: &[Position],
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
+        let Some(part) = self.parts.get(of) else { return Ok(()) };
+        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began };
         match meeting.meet(appender, found, known)? {
             Met::Amended => run.amended += 1,
             Met::Known => run.duplicates += 1,

@@ -62,6 +62,10 @@ impl Source for ClaudeCode {
         homes.map(|home| home.join("projects")).collect()
     }
 
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "jsonl")
     }

@@ -67,6 +67,10 @@ impl Source for Codex {
         homes.flat_map(|home| rollouts(&home)).collect()
     }
 
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &Path) -> bool {
         log_name(path).is_some()
     }
