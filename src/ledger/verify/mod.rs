@@ -3,8 +3,10 @@
 mod checkpoints;
 mod exact;
 mod lines;
+mod parts;
 mod refold;
 mod shredded;
+mod snapshots;
 
 use serde::Serialize;
 
@@ -13,6 +15,7 @@ pub(crate) use checkpoints::{hold, hold_all};
 use crate::audit::{Hash, StreamingTree};
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::ledger::snapshot;
 use crate::projection::{FingerprintWeights, kind_code};
 use crate::store::View;
 
@@ -87,7 +90,7 @@ impl Findings {
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Lines, tree and projections.
+    /// Lines, tree, projections and what is kept of past ones.
     Replay,
     /// And that each id finds its own event.
     Everything,
@@ -97,7 +100,8 @@ pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
-    let seen = match lines::read(view, weights, &mut tree, &mut findings) {
+    let kept = snapshot::positions(view)?;
+    let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
         // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.
         Err(Error::Damaged { position: Some(position), what }) => {
@@ -111,8 +115,9 @@ pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
         if scope == Scope::Everything {
             check_ids(view, &mut findings)?;
         }
-        let compared =
-            shredded::check(&seen, &mut findings).and_then(|()| refold::compare(view, seen, weights, &mut findings));
+        let compared = shredded::check(&seen, &mut findings)
+            .and_then(|()| refold::compare(view, &seen.whole(), weights, &mut findings))
+            .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
             // A line that was found wrong above may be one that cannot be folded either.
             Err(Error::Damaged { position, what }) => findings.add(position, what),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::lines::Seen;
+use super::parts::Prefix;
 use super::{Findings, exact};
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
@@ -12,13 +12,18 @@ use crate::projection::{
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
 /// Compares; where a sum differs, a second look names the row and an event in it.
-pub(super) fn compare(view: &dyn View, seen: Seen, weights: FingerprintWeights, findings: &mut Findings) -> Result<()> {
+pub(super) fn compare(
+    view: &dyn View,
+    seen: &Prefix<'_>,
+    weights: FingerprintWeights,
+    findings: &mut Findings,
+) -> Result<()> {
     let mut refolded = PrefixView::new(Box::new(view), view.head()?.position)?;
-    let mut sums = seen.records;
-    let mut accounts = seen.accounts;
+    let mut sums = seen.records.sums.clone();
+    let mut accounts = seen.records.accounts.clone();
     let mut corrected: BTreeSet<Position> = BTreeSet::new();
     let mut corrections = Vec::new();
-    for (position, line) in &seen.others {
+    for (position, line) in seen.others {
         let event = Event::from_line(*position, line)?;
         file_small(&mut refolded, &event, *position)?;
         if let Payload::TokensAmended(amend) = &event.payload {
