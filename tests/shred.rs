@@ -170,7 +170,8 @@ fn memory_is_shredded_as_a_file_is() {
     assert!(ledger.verify().unwrap().ok);
     // A second time there is nothing left to do.
     let done = ledger.shred(&shred(), now()).unwrap();
-    assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44, "{done:?}");
+    // What the import said of the other log is said again, where it can go as well.
+    assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44 + 1, "{done:?}");
 }
 
 #[test]

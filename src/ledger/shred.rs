@@ -1,15 +1,17 @@
 //! Shredding: names that must go, out of the log, the projections and the file, while numbers and proofs stay.
 
+mod carried;
 mod plan;
 
 use super::{Ledger, Sight};
 use crate::audit::{Hash, leaf_at, stored_leaf};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, EventShredded, NewEvent, Payload, Position, Raw, Stub, TokenRecord};
+use crate::event::{Event, EventId, EventShredded, NewEvent, Payload, Position, Raw, Stub};
 use crate::projection::{refile, root};
 use crate::store::{GO_ON, STOP, Space, View};
 use crate::time::Timestamp;
 use crate::view::clear;
+use carried::{Carried, Mentions};
 use plan::Plan;
 
 /// Events shredded at a time: their words are written before their bodies go.
@@ -35,36 +37,6 @@ pub struct Shred {
     carried: Vec<Carried>,
     reason: String,
     author: Option<String>,
-}
-
-/// A name by which records are found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Carried {
-    Project(String),
-    Conversation(String),
-    Label(String, String),
-}
-
-impl Carried {
-    fn by(&self, record: &TokenRecord) -> bool {
-        match self {
-            Self::Project(name) => record.project.as_ref() == Some(name),
-            Self::Conversation(name) => record.conversation.as_ref() == Some(name),
-            Self::Label(name, value) => record.labels.get(name) == Some(value),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Project(name) | Self::Conversation(name) | Self::Label(_, name) => name,
-        }
-    }
-
-    /// The name as it stands in a line of JSON.
-    fn written(&self) -> String {
-        let quoted = serde_json::to_string(self.name()).unwrap_or_default();
-        quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
-    }
 }
 
 impl Shred {
@@ -99,7 +71,8 @@ impl Shred {
         self
     }
 
-    /// And every record of a project, with what importers wrote down of the logs it came from.
+    /// And every record of a project, with what importers wrote down of the logs it came from and of those whose paths
+    /// mention it.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -115,7 +88,7 @@ impl Shred {
         self
     }
 
-    /// And every record of a conversation, with what importers wrote down of its log.
+    /// And every record of a conversation, with what importers wrote down of its log and of those whose paths mention it.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -220,8 +193,11 @@ impl Ledger {
     /// and numbers stay, so proofs hold, and totals are what they were; by project, conversation and label they move to
     /// none.
     ///
-    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there,
-    /// the next import tells its new calls by their names.
+    /// Runs of importers that told of a log that goes lose the names of all their logs; what they said of the others is
+    /// appended anew.
+    ///
+    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there and
+    /// says the same, an import leaves it alone; what is appended to it later is a new fact and told by its names.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an event that is not there, [`Error::Invalid`] when it holds nothing that can go, and the
@@ -247,6 +223,7 @@ impl Ledger {
         let (events, still) = self.transact(now, |appender| {
             let plan = Plan::make(appender.view()?, shred)?;
             let positions: Vec<Position> = plan.positions().collect();
+            let restated = plan.restated(appender.view()?)?;
             for chunk in positions.chunks(CHUNK) {
                 let mut going = Vec::with_capacity(chunk.len());
                 for position in chunk {
@@ -271,6 +248,10 @@ impl Ledger {
                     Ok((NewEvent::new(Payload::from(word), now).source(source.clone()), one.keeps))
                 }))?;
                 appender.count(&roots, false)?;
+            }
+            for run in restated {
+                let source = run.source.clone();
+                appender.push(NewEvent::new(run, now).source(source))?;
             }
             if !positions.is_empty() {
                 let sink = appender.sink()?;
@@ -386,7 +367,8 @@ fn root_of(view: &dyn View, going: &Going) -> Result<Option<Position>> {
 
 /// The lines that hold one of the names.
 fn still(view: &dyn View, carried: &[Carried]) -> Result<Vec<Position>> {
-    let names: Vec<String> = carried.iter().map(Carried::written).collect();
+    let mut names: Vec<String> = carried.iter().map(Carried::written).collect();
+    names.extend(carried.iter().filter_map(Carried::spelled));
     let mut found = Vec::new();
     if !names.is_empty() {
         view.rows(Position::START.next(), &mut |position, row| {
