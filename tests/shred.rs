@@ -240,6 +240,19 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
 }
 
 #[test]
+fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
+    let id = ledger.event(1).unwrap().id;
+    let done = ledger.shred(&Shred::because("a person's matter").event(id), now().plus(1)).unwrap();
+    assert_eq!(done.events, [1.into()]);
+    assert!(!ledger.event(1).unwrap().to_line().contains("Ann"));
+    assert_eq!(ledger.status(now().plus(2)).unwrap().paused.unwrap().reason, "shredded");
+    ledger.resume("back", now().plus(3)).unwrap();
+    assert!(ledger.status(now().plus(4)).unwrap().paused.is_none() && ledger.verify().unwrap().ok);
+}
+
+#[test]
 fn what_cannot_go_is_refused_and_nothing_is_written() {
     let mut ledger = Ledger::in_memory().unwrap();
     ledger.record(named(1), now()).unwrap();

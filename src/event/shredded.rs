@@ -64,8 +64,13 @@ impl Payload {
             Self::EventVoided(void) => void.reason.clear(),
             Self::ProviderSwitched(switch) => switch.reason = None,
             Self::QuotaExhausted(refusal) => refusal.excerpt.clear(),
-            // Its reason is the word that decides how it ends.
-            Self::Paused(pause) => pause.note = None,
+            Self::Paused(pause) => {
+                pause.note = None;
+                // These words decide how it ends; any other is the user's own.
+                if !["quota", "timed", "manual"].contains(&pause.reason.as_str()) {
+                    SHREDDED.clone_into(&mut pause.reason);
+                }
+            }
             Self::Resumed(resumed) => resumed.reason.clear(),
             Self::UsageOverridden(word) => {
                 SHREDDED.clone_into(&mut word.author);
