@@ -168,3 +168,39 @@ fn no_call_is_in_two_sealed_periods() {
     desk.at(now, &["void", "4", "--reason", "to be made anew"]);
     desk.at(now, &["seal", "--since", "2026-05", "--until", "2026-07"]);
 }
+
+#[test]
+fn a_seal_over_another_history_is_found_at_its_position() {
+    use usage_ledger::audit::Signer;
+    use usage_ledger::event::{NewEvent, Payload};
+    use usage_ledger::{Ledger, Timestamp, TokenRecord};
+
+    let now: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
+    let signer = Signer::generate("a.example/log").unwrap();
+    let filled = |input| {
+        let mut ledger = Ledger::in_memory().unwrap();
+        ledger.record(TokenRecord::new("openai", "m").input(input).key("k"), now.plus(-60_000)).unwrap();
+        ledger
+    };
+    let mut honest = filled(1);
+    honest.seal(None, now, &signer, now).unwrap();
+    assert!(honest.verify_signed(&[], &[signer.verifier().clone()]).unwrap().ok);
+    let Payload::PeriodSealed(sealed) = honest.event(2).unwrap().payload else { panic!() };
+
+    let beyond = usage_ledger::event::PeriodSealed { size: 2.into(), ..sealed.clone() };
+    let other_sum = usage_ledger::event::PeriodSealed { requests: 7, ..sealed.clone() };
+    let unsigned = usage_ledger::event::PeriodSealed { statement: String::new(), ..sealed.clone() };
+    for (input, forged, what) in [
+        (2, sealed, "are not those that this seal was signed over"),
+        (1, beyond, "there were fewer in front of it"),
+        (1, other_sum, "does not say what the event says"),
+        (1, unsigned, "cannot be read"),
+    ] {
+        let mut ledger = filled(input);
+        ledger.append([NewEvent::new(forged, now)], now).unwrap();
+        let found = ledger.verify().unwrap().findings;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].position == Some(2.into()) && found[0].what.contains(what), "{found:?}");
+        assert!(!ledger.replay().unwrap().ok);
+    }
+}

@@ -46,7 +46,8 @@ pub(super) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
-    let mut ledger = context.write_known()?;
+    context.expect_existing()?;
+    let mut ledger = context.write()?;
     let outcome = ledger.seal(since, until.unwrap_or(now), &signer, now)?;
     if context.json {
         return answer(&mut ledger, outcome, context, out);

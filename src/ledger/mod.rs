@@ -521,7 +521,8 @@ impl Ledger {
         self.sight()?.root()
     }
 
-    /// Recomputes everything: positions, ids, line hashes, the tree, and the projections from the events.
+    /// Recomputes everything: positions, ids, line hashes, the tree, the projections from the events and what is kept of
+    /// past ones; and holds seals against the events that they stand on.
     ///
     /// # Errors
     /// The store's own, when it cannot be read at all; what does not fit is a finding, not an error.
@@ -535,7 +536,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Everything)
+        verify::verify(&*self.store.read()?, verify::Scope::Everything, &[])
     }
 
     /// Folds all events again from position 1 and compares with what is stored, every line's hash checked on the way.
@@ -553,7 +554,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn replay(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Replay)
+        verify::verify(&*self.store.read()?, verify::Scope::Replay, &[])
     }
 
     /// Folds all events again from position 1 and writes the projections anew. The log is not touched.

@@ -1,7 +1,7 @@
 //! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
 
 use super::{Finding, Ledger, Sight, Verification, verify};
-use crate::audit::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, root_at};
+use crate::audit::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, root_at};
 use crate::error::{Error, Result};
 use crate::event::Position;
 
@@ -179,8 +179,29 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify_against(&mut self, checkpoints: &[Checkpoint]) -> Result<Verification> {
+        self.verify_signed(checkpoints, &[])
+    }
+
+    /// As [`verify_against`](Self::verify_against); and that each seal in the ledger is signed by one of these keys.
+    ///
+    /// # Errors
+    /// As [`Ledger::verify`].
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
+    /// assert!(ledger.verify_signed(&[], &[signer.verifier().clone()])?.ok);
+    /// let another = Signer::generate("a.example/log")?;
+    /// let found = ledger.verify_signed(&[], &[another.verifier().clone()])?.findings;
+    /// assert_eq!(found[0].position, Some(2.into())); // the seal
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify_signed(&mut self, checkpoints: &[Checkpoint], verifiers: &[Verifier]) -> Result<Verification> {
         let view = self.store.read()?;
-        let mut verification = verify::verify(&*view, verify::Scope::Everything)?;
+        let mut verification = verify::verify(&*view, verify::Scope::Everything, verifiers)?;
         verification.add(verify::hold_all(&*view, checkpoints)?);
         Ok(verification)
     }

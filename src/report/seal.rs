@@ -106,12 +106,13 @@ impl Sight<'_> {
     /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, event::NewEvent, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
     /// ledger.seal(None, now, &signer, now)?;
     /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
     /// let late = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now.plus(-DAY));
     /// ledger.append([late], now.plus(DAY))?;
     /// let seals = ledger.sight()?.seals(now.plus(DAY))?;
-    /// assert_eq!(seals[0].restatement.events, [3.into()]);
+    /// assert_eq!(seals[0].restatement.events, [4.into()]);
     /// assert!(seals[1].restatement.is_nothing());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -163,16 +164,21 @@ impl Ledger {
         }
         let sealed = {
             let sight = self.sight()?;
-            let held = held(sight.view(), now)?;
-            let since = since.or_else(|| held.iter().map(|(_, _, sealed)| sealed.until).max());
+            if sight.head()?.position == Position::START {
+                return Err(Error::invalid(
+                    "the ledger is empty, so there is nothing to seal: record or import first, or give another --ledger",
+                ));
+            }
+            let seals = held(sight.view(), now)?;
+            let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());
             if since.is_some_and(|since| since >= until) {
                 return Err(Error::invalid(format!(
                     "the period ends at {until}, before it begins: give a later end, or an earlier beginning"
                 )));
             }
-            refuse_overlap(&held, since, until)?;
+            refuse_overlap(&seals, since, until)?;
             let (head, root) = (sight.head()?, sight.root()?);
-            let before = held.last().map_or(Position::START, |(_, _, before)| before.size);
+            let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
             let total = sight.report(&of_period(since, until))?.total;
             PeriodSealed {
                 since,
@@ -222,12 +228,13 @@ impl Ledger {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, audit::Signer, time::DAY};
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
     /// ledger.seal(None, now, &signer, now)?;
     /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
-    /// let (first, _) = ledger.sealed_at(1.into(), now.plus(DAY))?.unwrap();
+    /// let (first, _) = ledger.sealed_at(2.into(), now.plus(DAY))?.unwrap();
     /// assert_eq!(first.sealed.until, now);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

@@ -5,6 +5,7 @@ mod exact;
 mod lines;
 mod parts;
 mod refold;
+mod seals;
 mod shredded;
 mod snapshots;
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 pub(crate) use checkpoints::{hold, hold_all};
 
-use crate::audit::{Hash, StreamingTree};
+use crate::audit::{Hash, StreamingTree, Verifier};
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::ledger::snapshot;
@@ -96,7 +97,8 @@ pub(crate) enum Scope {
     Everything,
 }
 
-pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
+/// Recomputes; with verifiers, the signatures of seals are checked as well.
+pub(crate) fn verify(view: &dyn View, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
@@ -116,6 +118,7 @@ pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
             check_ids(view, &mut findings)?;
         }
         let compared = shredded::check(&seen, &mut findings)
+            .and_then(|()| seals::check(view, &seen, verifiers, &mut findings))
             .and_then(|()| refold::compare(view, &seen.whole(), weights, &mut findings))
             .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
