@@ -192,7 +192,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
     if let Some(sealed) = &seal {
         if context.json {
-            return output::json(out, &Sealed { answer, sealed, restated_earlier: &earlier });
+            return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
         grid::write(&answer, out)?;
         priced(&answer, out)?;
@@ -235,7 +235,7 @@ fn priced(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// A report and the seal it stands on.
 #[derive(Serialize)]
-struct Sealed<'s> {
+struct AsSealed<'s> {
     #[serde(flatten)]
     answer: Table,
     sealed: &'s Seal,

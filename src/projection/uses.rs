@@ -160,6 +160,11 @@ fn chunk_at(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<(Ti
     Ok(found)
 }
 
+/// The key of the chunk that holds an instant, if there is one.
+pub(crate) fn row_of(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
+    Ok(chunk_at(view, account, at)?.map(|(start, _)| chunk_key(account, start)))
+}
+
 /// Where the chunk after the one of an instant starts.
 fn next_chunk(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;

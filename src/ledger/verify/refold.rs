@@ -7,7 +7,7 @@ use super::{Findings, exact};
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
-    AccountRef, Fingerprint, FingerprintWeights, add_stored, alias_entries, describe, effective, file_small, root,
+    AccountRef, Fingerprint, FingerprintWeights, add_stored, alias_entries, effective, file_small, root,
 };
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
@@ -55,10 +55,8 @@ pub(super) fn compare(
 
     let mut stored = Fingerprint::new(weights);
     let mut differ: BTreeSet<Space> = BTreeSet::new();
-    add_stored(view, &mut stored, &mut |space, key| {
-        differ.insert(space);
-        findings.add(None, format!("{}: the row of {} is unreadable", space.name(), describe(space, key)));
-    })?;
+    // A row that cannot be read is not the one that the events make: the second look names it and them.
+    add_stored(view, &mut stored, &mut |space, _| _ = differ.insert(space))?;
     let summed = [Space::ByModel, Space::ByProject, Space::ByConversation, Space::Uses, Space::Keys];
     differ.extend(summed.into_iter().filter(|space| stored.of(*space) != sums.of(*space)));
     for space in [Space::Facts, Space::Corrections, Space::Files, Space::Conversations, Space::Accounts] {
