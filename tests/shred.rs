@@ -116,7 +116,7 @@ fn no_name_is_left_in_any_file() {
         .collect();
 
     let done = ledger.shred(&shred(), now().plus(7_200_000)).unwrap();
-    assert!(done.unerased.is_none() && done.still.is_empty(), "{done:?}");
+    assert!(done.erased && done.unerased.is_none() && done.still.is_empty(), "{done:?}");
     // Forty records, the three corrections that are of them, and the import; the others are as they were.
     assert_eq!(done.events.len(), 40 + 3 + 1, "{:?}", done.events);
     for (file, bytes) in files(&path) {
@@ -318,11 +318,15 @@ fn a_reader_keeps_the_old_bytes_and_is_named() {
     let why = done.unerased.unwrap();
     assert!(why.is_store() && why.to_string().contains("shred --finish"), "{why}");
     assert!(matches!(ledger.erase(), Err(Error::NotErased { .. })));
+    // Asked for the same again it tries to finish, and says as much.
+    let again = ledger.shred(&shred(), now()).unwrap();
+    assert!(again.events.is_empty() && !again.erased && again.unerased.is_some(), "{again:?}");
     assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, "acme-secret")));
     // The reader sees what it saw, and once it is gone so are the bytes.
     assert!(reading.event(1.into()).unwrap().to_line().contains("acme-secret"));
     drop(reading);
-    ledger.erase().unwrap();
+    let last = ledger.shred(&shred(), now()).unwrap();
+    assert!(last.events.is_empty() && last.erased && last.unerased.is_none(), "{last:?}");
     assert!(!files(&path).iter().any(|(_, bytes)| NAMES.iter().any(|name| holds(bytes, name))));
     assert!(ledger.verify().unwrap().ok);
 }

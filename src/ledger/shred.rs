@@ -7,8 +7,8 @@ use super::{Ledger, Sight};
 use crate::audit::{Hash, leaf_at, stored_leaf};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, EventShredded, NewEvent, Payload, Position, Raw, Stub};
-use crate::projection::{refile, root};
-use crate::store::{GO_ON, STOP, Space, View};
+use crate::projection::{Subject, facts, refile, root};
+use crate::store::{GO_ON, Order, STOP, Space, View};
 use crate::time::Timestamp;
 use crate::view::clear;
 use carried::{Carried, Mentions};
@@ -176,6 +176,8 @@ pub struct Shredding {
     pub events: Vec<Position>,
     /// Lines in which a name that was to go still stands, as part of something that stays; at most the first thousand.
     pub still: Vec<Position>,
+    /// Whether the store's files were written anew, so that nothing of this shredding or an earlier one is in them.
+    pub erased: bool,
     /// Why the store's files still hold what was shredded, if they do: [`Ledger::erase`] goes on from there.
     pub unerased: Option<Error>,
 }
@@ -262,8 +264,22 @@ impl Ledger {
             }
             Ok((positions, still(appender.view()?, &shred.carried)?))
         })?;
-        let unerased = if events.is_empty() { None } else { self.erase().err() };
-        Ok(Shredding { events, still, unerased })
+        // Where nothing is left to shred an earlier shredding may have been unable to erase, and this is how it is asked
+        // to go on.
+        let erase = !events.is_empty() || self.has_shredded(now)?;
+        let unerased = if erase { self.erase().err() } else { None };
+        Ok(Shredding { events, still, erased: erase && unerased.is_none(), unerased })
+    }
+
+    fn has_shredded(&mut self, now: Timestamp) -> Result<bool> {
+        let mut any = false;
+        let sight = self.sight()?;
+        let now = now.max(sight.head()?.recorded_at);
+        facts(sight.view(), "event_shredded", &Subject::Ledger, now, Order::Descending, &mut |_| {
+            any = true;
+            STOP
+        })?;
+        Ok(any)
     }
 
     /// The events that [`shred`](Self::shred) would shred now.
