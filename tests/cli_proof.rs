@@ -288,3 +288,22 @@ fn what_a_replaced_key_signed_is_checked_with_its_own_verifier_beside_the_new_on
     // A file that is no such proof is named.
     assert!(desk.fails(2, &["prove", "check", &first, "--old", &first, "--verifier", &old]).contains(&first));
 }
+
+#[test]
+fn what_is_visibly_broken_is_not_signed() {
+    let edits = [
+        "UPDATE events SET body = replace(body, '20', '21') WHERE position = 20",
+        "DELETE FROM events WHERE position > 18",
+    ];
+    for edit in edits {
+        let (desk, _) = with_key(20);
+        let store = rusqlite::Connection::open(desk.ledger()).unwrap();
+        store.execute_batch("DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_removed;").unwrap();
+        assert!(store.execute(edit, []).unwrap() > 0);
+        drop(store);
+        for args in [&["checkpoint"][..], &["--now", "2030-01-01T00:00:00Z", "seal", "--until", "2029-01"]] {
+            let said = desk.fails(3, args);
+            assert!(said.contains("damaged at position") && said.contains("usage-ledger verify"), "{edit}: {said}");
+        }
+    }
+}

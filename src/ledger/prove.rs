@@ -1,7 +1,9 @@
 //! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
 
 use super::{Finding, Ledger, Sight, Verification, verify};
-use crate::audit::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, root_at};
+use crate::audit::{
+    Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, ends_at, leaf_at, root_at,
+};
 use crate::error::{Error, Result};
 use crate::event::Position;
 
@@ -67,7 +69,24 @@ impl Sight<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn checkpoint_at(&self, size: u64, signer: &Signer) -> Result<String> {
+        self.expect_whole()?;
         Checkpoint::new(signer.verifier().name(), size, self.root_at(size)?)?.sign(signer)
+    }
+
+    /// That log and tree end with the same event: what can be seen to be broken is not signed. It is no audit.
+    pub(crate) fn expect_whole(&self) -> Result<()> {
+        let head = self.head()?.position;
+        if head > Position::START && self.leaf(head)? != leaf_at(self.view(), head)? {
+            return Err(Error::damaged(head, "the line does not have the hash that the tree keeps of it"));
+        }
+        // The tree of a ledger as it was goes on.
+        if self.moment().is_none() && !ends_at(self.view(), head.get())? {
+            return Err(Error::damaged(
+                head.next(),
+                "the tree knows of an event here, the log does not: its end was cut off",
+            ));
+        }
+        Ok(())
     }
 
     /// Proves that the event at a position is among the first `size` ones; without a size, among all.

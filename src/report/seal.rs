@@ -177,6 +177,7 @@ impl Ledger {
                 )));
             }
             refuse_overlap(&seals, since, until)?;
+            sight.expect_whole()?;
             let (head, root) = (sight.head()?, sight.root()?);
             let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
             let total = sight.report(&of_period(since, until))?.total;
