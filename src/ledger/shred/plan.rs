@@ -1,5 +1,6 @@
 //! Which events a shredding is about, and what stays of each.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Carried, Mentions, Shred};
@@ -64,13 +65,17 @@ impl Plan {
     /// again, in events of its own that can go as well one day.
     pub fn restated(&self, view: &dyn View) -> Result<Vec<Imported>> {
         let mut again: BTreeMap<String, Imported> = BTreeMap::new();
+        let mut states = BTreeMap::new();
         for position in &self.positions {
             let event = Event::from_line(*position, &view.expect_line(*position)?)?;
             let Payload::Imported(run) = event.payload else { continue };
             if self.named.contains(position) {
                 continue;
             }
-            let latest = file_states(view, &run.source)?;
+            let latest = match states.entry(run.source.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(file_states(view, &run.source)?),
+            };
             let other = |path: &String| !self.paths.contains(path);
             let files = run.files.into_iter().filter(|file| other(&file.path) && latest.get(&file.path) == Some(file));
             let skipped = run.skipped.into_iter().filter(|line: &SkippedLine| other(&line.file));
