@@ -181,7 +181,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file could not be read or written. Check the path and its permissions.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; {}", path.display(), io_remedy(source))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -189,6 +189,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What to do about a file that cannot be read or written.
+fn io_remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "check who may read and write it",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and repeat the command",
+        ErrorKind::InvalidData => "it holds no text that can be read: give another file",
+        ErrorKind::IsADirectory => "give the path of a file",
+        _ => "check the path and its permissions",
+    }
 }
 
 impl Error {

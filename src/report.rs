@@ -8,6 +8,7 @@ mod key;
 mod outcomes;
 mod pricing;
 mod records;
+mod restatement;
 mod rollups;
 mod seal;
 mod table;
@@ -28,7 +29,8 @@ pub use efficiency::Efficiency;
 pub use key::ReportKey;
 pub use outcomes::{Outcomes, Trend};
 pub(crate) use records::PricedCall;
-pub use seal::{Restatement, Seal};
+pub use restatement::Restatement;
+pub use seal::Seal;
 pub use table::{Table, TableRow};
 
 /// A question: rows by these keys, within these limits.

@@ -21,9 +21,6 @@ fn an_empty_ledger_answers_and_is_not_made() {
         &["log"],
         &["limit", "show"],
         &["provider", "list"],
-        &["verify"],
-        &["replay"],
-        &["replay", "--write"],
         &["export"],
         &["completions", "bash"],
         &["man"],
@@ -35,13 +32,40 @@ fn an_empty_ledger_answers_and_is_not_made() {
         desk.ok(args);
     }
     assert!(!desk.ledger().exists());
-    let said = desk.command().arg("verify").assert().success();
+    let said = desk.command().arg("export").assert().success();
     let note = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
     assert!(note.contains("answering for an empty ledger"), "{note}");
     // A file that nothing was written to yet is as good as none.
     std::fs::write(desk.ledger(), "").unwrap();
     desk.ok(&["status"]);
     assert!(desk.bytes().is_empty());
+}
+
+#[test]
+fn of_a_ledger_that_is_not_there_nothing_is_proven() {
+    let desk = Desk::new();
+    desk.ok(&["key", "generate"]);
+    let proofs = [
+        &["verify"][..],
+        &["replay"],
+        &["replay", "--write"],
+        &["checkpoint"],
+        &["--now", "2026-06-03T00:00:00Z", "seal", "--until", "2026-06"],
+    ];
+    for args in proofs {
+        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
+        assert!(!desk.ledger().exists());
+    }
+    std::fs::write(desk.ledger(), "").unwrap();
+    for args in proofs {
+        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
+    }
+    // One without events is a ledger, and sound; there is nothing in it to seal.
+    usage_ledger::Ledger::open(desk.ledger()).unwrap();
+    desk.ok(&["verify"]);
+    desk.ok(&["checkpoint"]);
+    assert!(desk.fails(2, proofs[4]).contains("nothing to seal"));
+    assert_eq!(desk.json(&["verify"])["size"], 0);
 }
 
 #[test]

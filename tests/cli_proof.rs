@@ -248,9 +248,10 @@ fn a_verifier_is_a_key_or_a_file_and_never_a_secret() {
     for key in [&verifier.to_string(), public_path] {
         desk.ok(&["verify", "--checkpoint", kept_path, "--verifier", key]);
     }
+    // Alone it is held against the seals in the ledger.
+    desk.ok(&["verify", "--verifier", public_path]);
     for args in [
         &["verify", "--checkpoint", kept_path][..],
-        &["verify", "--verifier", public_path],
         &["verify", "--checkpoint", "/nonexistent", "--verifier", public_path],
         &["verify", "--checkpoint", public_path, "--verifier", public_path],
         &["verify", "--checkpoint", kept_path, "--verifier", "/nonexistent"],
@@ -260,4 +261,49 @@ fn a_verifier_is_a_key_or_a_file_and_never_a_secret() {
     }
     let said = desk.fails(2, &["verify", "--checkpoint", kept_path, "--verifier", secret_path]);
     assert!(said.contains("this is a secret key"), "{said}");
+}
+
+#[test]
+fn what_a_replaced_key_signed_is_checked_with_its_own_verifier_beside_the_new_one() {
+    let (desk, old) = with_key(20);
+    let file = |name: &str, text: &str| {
+        let path = desk.dir().join(name).to_str().unwrap().to_owned();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let first = file("first", &desk.ok(&["--as-of", "6", "checkpoint"]));
+    desk.ok(&["--now", "2030-01-01T00:00:00Z", "seal", "--until", "2029-01"]);
+    fs::remove_file(desk.dir().join(".config/usage-ledger/key")).unwrap();
+    let new = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]);
+    let second = file("second", &desk.ok(&["checkpoint"]));
+    let continued = file("proof", &desk.ok(&["prove", "consistency", &first]));
+    let (old, new) = (old.to_string(), new.trim_end());
+    desk.ok(&["verify", "--checkpoint", &first, &second, "--verifier", &old, "--verifier", new]);
+    desk.ok(&["prove", "check", &continued, "--old", &first, "--verifier", &old, "--verifier", new]);
+    let one = desk.command().args(["verify", "--checkpoint", &second, "--verifier", new]).output().unwrap();
+    let told = String::from_utf8(one.stdout).unwrap();
+    assert_eq!(one.status.code(), Some(1));
+    assert!(told.contains("position 21: the seal proves nothing"), "{told}");
+    desk.fails(1, &["prove", "check", &continued, "--old", &first, "--verifier", new]);
+    // A file that is no such proof is named.
+    assert!(desk.fails(2, &["prove", "check", &first, "--old", &first, "--verifier", &old]).contains(&first));
+}
+
+#[test]
+fn what_is_visibly_broken_is_not_signed() {
+    let edits = [
+        "UPDATE events SET body = replace(body, '20', '21') WHERE position = 20",
+        "DELETE FROM events WHERE position > 18",
+    ];
+    for edit in edits {
+        let (desk, _) = with_key(20);
+        let store = rusqlite::Connection::open(desk.ledger()).unwrap();
+        store.execute_batch("DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_removed;").unwrap();
+        assert!(store.execute(edit, []).unwrap() > 0);
+        drop(store);
+        for args in [&["checkpoint"][..], &["--now", "2030-01-01T00:00:00Z", "seal", "--until", "2029-01"]] {
+            let said = desk.fails(3, args);
+            assert!(said.contains("damaged at position") && said.contains("usage-ledger verify"), "{edit}: {said}");
+        }
+    }
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use usage_ledger::audit::Signer;
 use usage_ledger::event::{LimitSet, NewEvent, QuotaObserved, WindowKind};
 use usage_ledger::time::{HOUR, MINUTE};
-use usage_ledger::{Ledger, Position, ProviderId, Report, ReportKey, Timestamp, TokenRecord};
+use usage_ledger::{AsOf, Ledger, Position, ProviderId, Report, ReportKey, Timestamp, TokenRecord};
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
 
@@ -46,7 +47,19 @@ fn fill(path: &Path) {
     ledger.amend(wrong, TokenRecord::new("anthropic", "model-3").input(7), "a test", now).unwrap();
     let void = ledger.event(9).unwrap().id;
     ledger.void(void, "a test", now).unwrap();
+    let signer = Signer::generate("a.example/log").unwrap();
+    ledger.seal(None, NOW.plus(10 * HOUR), &signer, now).unwrap();
+    ledger.record(TokenRecord::new("openai", "late").input(3), now).unwrap();
+    // What was asked about the past is kept, so that later answers are read from it.
+    let mut ledger = ledger.snapshots_every(10);
+    for position in PAST {
+        ledger.as_of(AsOf::Position(position.into())).unwrap();
+    }
+    ledger.sealed(now).unwrap().unwrap();
 }
+
+/// Positions that are asked about, with a snapshot at each.
+const PAST: [u64; 2] = [21, 38];
 
 /// Everything that is read of a ledger, with its size and root; `None` when it is found to be damaged.
 fn read(path: &Path) -> Option<String> {
@@ -64,10 +77,18 @@ fn read(path: &Path) -> Option<String> {
         })
         .ok()?;
     let keys = [ReportKey::Day, ReportKey::Provider, ReportKey::Model, ReportKey::Project, ReportKey::Conversation];
-    let table = sight.report(&Report::by_all(keys)).ok()?;
+    let table = sight.report(&Report::by_all(keys.clone())).ok()?;
     let status = sight.status(NOW.plus(14 * HOUR)).ok()?;
     let found = sight.find("anthropic", "message-1").ok()?;
-    Some(format!("{}\n{lines}{table:?}\n{status:?}\n{found:?}", sight.root().ok()?))
+    let mut told = format!("{}\n{lines}{table:?}\n{status:?}\n{found:?}", sight.root().ok()?);
+    drop(sight);
+    for position in PAST {
+        let past = ledger.as_of(AsOf::Position(position.into())).ok()?;
+        write!(told, "\n{position}: {:?}", past.report(&Report::by_all(keys.clone())).ok()?).unwrap();
+    }
+    let (seal, sealed) = ledger.sealed(NOW.plus(14 * HOUR)).ok()??;
+    write!(told, "\n{seal:?}: {:?}", sealed.report(&Report::by_all(keys.clone())).ok()?).unwrap();
+    Some(told)
 }
 
 /// `SplitMix64`: a seed gives the same changes everywhere.

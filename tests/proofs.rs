@@ -137,6 +137,10 @@ fn two_checkpoints_of_one_size_that_differ_are_found() {
         answer["findings"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert!(found.iter().any(|what| what.contains("two checkpoints of 12 events")), "{found:?}");
     assert!(answer["findings"].as_array().unwrap().iter().all(|one| one["position"] == 12), "{answer}");
+    // The one that fits vouches for all twelve: no event of them is in doubt, the other checkpoint is.
+    let (answer, _) = verify(&desk, &["told-to-bob", "kept"]);
+    assert!(answer.to_string().contains("another checkpoint of as many events fits"), "{answer}");
+    assert!(!answer.to_string().contains("13 to 12"), "{answer}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn no_name_is_left_in_any_file() {
         .collect();
 
     let done = ledger.shred(&shred(), now().plus(7_200_000)).unwrap();
-    assert!(done.unerased.is_none() && done.still.is_empty(), "{done:?}");
+    assert!(done.erased && done.unerased.is_none() && done.still.is_empty(), "{done:?}");
     // Forty records, the three corrections that are of them, and the import; the others are as they were.
     assert_eq!(done.events.len(), 40 + 3 + 1, "{:?}", done.events);
     for (file, bytes) in files(&path) {
@@ -170,7 +170,8 @@ fn memory_is_shredded_as_a_file_is() {
     assert!(ledger.verify().unwrap().ok);
     // A second time there is nothing left to do.
     let done = ledger.shred(&shred(), now()).unwrap();
-    assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44, "{done:?}");
+    // What the import said of the other log is said again, where it can go as well.
+    assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44 + 1, "{done:?}");
 }
 
 #[test]
@@ -239,6 +240,19 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
 }
 
 #[test]
+fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
+    let id = ledger.event(1).unwrap().id;
+    let done = ledger.shred(&Shred::because("a person's matter").event(id), now().plus(1)).unwrap();
+    assert_eq!(done.events, [1.into()]);
+    assert!(!ledger.event(1).unwrap().to_line().contains("Ann"));
+    assert_eq!(ledger.status(now().plus(2)).unwrap().paused.unwrap().reason, "shredded");
+    ledger.resume("back", now().plus(3)).unwrap();
+    assert!(ledger.status(now().plus(4)).unwrap().paused.is_none() && ledger.verify().unwrap().ok);
+}
+
+#[test]
 fn what_cannot_go_is_refused_and_nothing_is_written() {
     let mut ledger = Ledger::in_memory().unwrap();
     ledger.record(named(1), now()).unwrap();
@@ -304,11 +318,15 @@ fn a_reader_keeps_the_old_bytes_and_is_named() {
     let why = done.unerased.unwrap();
     assert!(why.is_store() && why.to_string().contains("shred --finish"), "{why}");
     assert!(matches!(ledger.erase(), Err(Error::NotErased { .. })));
+    // Asked for the same again it tries to finish, and says as much.
+    let again = ledger.shred(&shred(), now()).unwrap();
+    assert!(again.events.is_empty() && !again.erased && again.unerased.is_some(), "{again:?}");
     assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, "acme-secret")));
     // The reader sees what it saw, and once it is gone so are the bytes.
     assert!(reading.event(1.into()).unwrap().to_line().contains("acme-secret"));
     drop(reading);
-    ledger.erase().unwrap();
+    let last = ledger.shred(&shred(), now()).unwrap();
+    assert!(last.events.is_empty() && last.erased && last.unerased.is_none(), "{last:?}");
     assert!(!files(&path).iter().any(|(_, bytes)| NAMES.iter().any(|name| holds(bytes, name))));
     assert!(ledger.verify().unwrap().ok);
 }

@@ -137,6 +137,8 @@ fn a_proof_of_another_event_is_refused() {
         (proof.replacen(&format!("{hash}\n"), "", 1), "the proof is too short"),
         (proof.replacen(hash, &format!("{hash}\n{hash}"), 1), "the proof is too long"),
         (proof.replacen("\n21\n", "\n22\n", 1), "does not fit"),
+        (proof.replacen(hash, &format!("extra eA==\n{hash}"), 1), "has a hash that is none"),
+        (proof.replacen("index", "extra eA==\nextra eA==\nindex", 1), "is no c2sp.org/tlog-proof@v1"),
         (proof.replacen("@v1", "@v2", 1), "is no c2sp.org/tlog-proof@v1"),
     ] {
         fs::write(given.file("proof"), forged).unwrap();
@@ -160,4 +162,18 @@ fn a_shredded_line_stands_by_its_hash_and_only_when_an_event_says_so() {
     assert!(accepted && said.contains("the first 21 of 22 events"), "{said}");
     events[4] = events[4].replacen(&leaf, &"0".repeat(64), 1);
     given.refuses(&events, "position 5 is left out");
+}
+
+#[test]
+fn an_export_of_an_earlier_state_says_that_a_shredding_stands_behind_it() {
+    let given = Given::new();
+    given.desk.ok(&["shred", "5", "--reason", "a name in it"]);
+    let exported = given.desk.command().args(["--as-of", "21", "export"]).output().unwrap();
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(exported.status.success() && said.contains("shredded later, by position 22"), "{said}");
+    fs::write(given.file("early.jsonl"), exported.stdout).unwrap();
+    let (accepted, words) = given.judge("early.jsonl", "checkpoint", &given.key, None);
+    assert!(!accepted && words.contains("check an export of the whole ledger"), "{words}");
+    given.desk.ok(&["export", "--output", &given.path("whole.jsonl")]);
+    assert!(given.judge("whole.jsonl", "checkpoint", &given.key, None).0);
 }

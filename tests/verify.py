@@ -120,7 +120,8 @@ def read(path, sizes, position):
                 roots[count] = root
     named = shredded.pop("named", {})
     for at, kept in shredded.items():
-        check(named.get(at) == kept, f"position {at} is left out, and no event_shredded says why")
+        check(named.get(at) == kept, f"position {at} is left out, and no event_shredded says why"
+              " (of an earlier state it may stand behind: check an export of the whole ledger)")
         print(f"position {at} is shredded: its hash stands for it")
     return roots, leaf, count
 
@@ -146,8 +147,10 @@ def main(events, checkpoint, verifier, proof=None):
     index = None
     if proof:
         head, _, note = text(proof).partition("\n\n")
-        head = [line for line in head.split("\n") if not line.startswith("extra ")]
-        check(head[0] == "c2sp.org/tlog-proof@v1" and head[1].startswith("index "), "the proof is no c2sp.org/tlog-proof@v1")
+        head = head.split("\n")
+        if head[1:] and head[1].startswith("extra "):  # an application's own line, in this place alone
+            del head[1]
+        check(len(head) > 1 and head[0] == "c2sp.org/tlog-proof@v1" and head[1].startswith("index "), "the proof is no c2sp.org/tlog-proof@v1")
         index, path = int(head[1][6:]), [unbase64(line, "the proof has a hash that is none") for line in head[2:]]
         proof_size, proof_root = open_note(note, verifier, "the proof's checkpoint")
     roots, leaf, count = read(events, {size}, None if index is None else index + 1)

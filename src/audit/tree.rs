@@ -109,6 +109,13 @@ pub(crate) fn leaf_at(view: &dyn View, position: Position) -> Result<Hash> {
 }
 
 /// The root over the first `size` leaves, where `size` is the length of the log.
+/// Whether the tree knows of no event behind the first so many.
+pub(crate) fn ends_at(view: &dyn View, size: u64) -> Result<bool> {
+    let kept =
+        |group| Ok(view.get(Space::Tree, &group_key(0, group))?.map_or(0, |bytes| children(&bytes).len()) as u64);
+    Ok(kept(size / GROUP)? == size % GROUP && kept(size / GROUP + 1)? == 0)
+}
+
 pub(crate) fn root(view: &dyn View, size: u64) -> Result<Hash> {
     let mut counts = Vec::new();
     let mut count = size;

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::key_file;
 use super::output::{Answer, Plain, counted};
-use crate::audit::Checkpoint;
+use crate::audit::{Checkpoint, Note, Verifier};
 use crate::error::Error;
 use crate::event::Position;
 use crate::ledger::{Finding, Verification};
@@ -24,14 +24,16 @@ use crate::ledger::{Finding, Verification};
 #[command(after_help = "Examples:\n  \
     usage-ledger verify\n  \
     usage-ledger --ledger usage.db --json verify\n  \
-    usage-ledger verify --checkpoint kept/*.checkpoint --verifier kept/verifier.pub")]
+    usage-ledger verify --checkpoint kept/*.checkpoint --verifier kept/verifier.pub\n  \
+    usage-ledger verify --checkpoint kept/*.checkpoint --verifier old.pub --verifier new.pub")]
 pub(super) struct VerifyArgs {
     /// Signed checkpoints that the ledger must continue
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
     checkpoint: Vec<PathBuf>,
-    /// The key that must have signed them, as `key show` prints it, or a file with it
-    #[arg(long, value_name = "KEY|FILE", requires = "checkpoint")]
-    verifier: Option<String>,
+    /// The key that must have signed them and the seals in the ledger, as `key show` prints it, or a file with it; given
+    /// again for keys of other times, of which any may have signed
+    #[arg(long, value_name = "KEY|FILE")]
+    verifier: Vec<String>,
 }
 
 /// Fold all events again from the first one and compare with the stored counters
@@ -57,15 +59,12 @@ struct Replayed {
 
 pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an audit looks at all there is")?;
-    let Some(verifier) = &args.verifier else {
-        return answer(&context.read_aloud()?.verify()?, "verified", context, out);
-    };
-    let verifier = key_file::verifier(verifier)?;
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {
         let kept = Kept::read(path)?;
-        match Checkpoint::open(&kept.note, &verifier) {
+        match signed_by_any(&kept.note, &verifiers) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
             // What nobody signed says nothing about the ledger; that it is there is worth a look.
             Err(Error::Unproven { what }) => {
@@ -75,15 +74,30 @@ pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
             Err(other) => return Err(other.into()),
         }
     }
-    let mut verification = context.read_aloud()?.verify_against(&checkpoints)?;
+    let mut verification = context.read_existing()?.verify_signed(&checkpoints, &verifiers)?;
     verification.add(unsigned);
-    let done = format!("verified against {}", counted(args.checkpoint.len() as u64, "checkpoint"));
+    let done = match args.checkpoint.len() as u64 {
+        0 => "verified".to_owned(),
+        some => format!("verified against {}", counted(some, "checkpoint")),
+    };
     answer(&verification, &done, context, out)
+}
+
+/// The checkpoint in a note that one of these keys signed; else what is wrong with the last of them.
+pub(super) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
+    let mut result = Err(Error::unproven("there is no key to check it with"));
+    for verifier in verifiers {
+        result = Checkpoint::open(note, verifier);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 pub(super) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a replay folds all there is")?;
-    let mut ledger = context.read_aloud()?;
+    let mut ledger = context.read_existing()?;
     if !args.write {
         return answer(&ledger.replay()?, "replayed", context, out);
     }

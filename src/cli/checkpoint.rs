@@ -23,7 +23,7 @@ use crate::ledger::Sight;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger checkpoint > ~/anchors/$(date +%F).checkpoint\n  \
-    usage-ledger checkpoint --out ~/anchors/ledger.checkpoint && git -C ~/anchors commit -qam checkpoint")]
+    usage-ledger checkpoint --out ~/anchors/ledger.checkpoint && git -C ~/anchors add -A && git -C ~/anchors commit -qm checkpoint")]
 pub(super) struct CheckpointArgs {
     /// The key [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
@@ -72,7 +72,7 @@ impl Kept {
 
 pub(super) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
-    let mut ledger = context.read_aloud()?;
+    let mut ledger = context.read_existing()?;
     let sight = context.sight(&mut ledger)?;
     if let Some(path) = &args.out {
         expect_older(path, &signer, &sight)?;

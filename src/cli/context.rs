@@ -70,6 +70,24 @@ impl Context {
         self.read()
     }
 
+    /// The ledger to read, which must be there: what is said of it is taken as a proof, and of nothing there is none.
+    pub fn read_existing(&self) -> Result<Ledger, Failure> {
+        self.expect_existing()?;
+        self.read()
+    }
+
+    /// That there is a ledger.
+    pub fn expect_existing(&self) -> Result<(), Failure> {
+        let path = self.path()?;
+        if exists(&path)? {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "there is no ledger at {}: give the path of one with --ledger, or record or import first",
+            path.display()
+        )))
+    }
+
     /// The ledger to write, made with its directory when it is not there.
     pub fn write(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;

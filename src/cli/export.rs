@@ -9,8 +9,9 @@ use clap::builder::PossibleValuesParser;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, say};
 use crate::error::Error;
+use crate::event::{Position, Stub};
 use crate::export::{self, ExportError, ExportOptions, Exporter};
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
@@ -55,6 +56,9 @@ pub(super) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
         zone: context.zone(),
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
     };
+    if args.format == "events" && context.is_past() {
+        tell_of_later_shredding(&sight)?;
+    }
     let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
         return Ok(exporter.export_with(&sight, &options, out)?);
     };
@@ -62,6 +66,24 @@ pub(super) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
         ExportError::Output(source) => Failure::Ledger(Error::Io { path: path.to_owned(), source }),
         other => other.into(),
     })
+}
+
+/// What was shredded is gone from the past too, and the event that says so may stand behind it: then whoever checks the
+/// export alone cannot know that.
+fn tell_of_later_shredding(sight: &Sight<'_>) -> Result<(), Failure> {
+    let head = sight.head()?.position;
+    let mut found = None;
+    sight.lines(Position::START.next(), &mut |position, line| {
+        found = Stub::read(position, line)?.filter(|stub| stub.by > head).map(|stub| (position, stub.by));
+        Ok(found.is_none())
+    })?;
+    if let Some((position, by)) = found {
+        say(&format!(
+            "position {position} was shredded later, by position {by}, which is not in this export: who is to check it \
+             needs an export of the whole ledger"
+        ));
+    }
+    Ok(())
 }
 
 /// Writes beside the file and puts it in place when all of it is there; a pipe or device is written to directly.

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::audit::signed_by_any;
 use super::checkpoint::Kept;
 use super::context::Context;
 use super::failure::Failure;
 use super::key_file;
 use super::output::{Answer, counted};
-use crate::audit::{Checkpoint, Continuation, Receipt};
+use crate::audit::{Checkpoint, Continuation, Receipt, Verifier};
+use crate::error::Error;
 use crate::event::Stub;
 
 /// Check a proof; no ledger is needed
@@ -25,9 +27,10 @@ use crate::event::Stub;
 pub(super) struct CheckArgs {
     /// The proof, of either kind
     proof: PathBuf,
-    /// The key that must have signed, as `key show` prints it, or a file with it
-    #[arg(long, value_name = "KEY|FILE")]
-    verifier: String,
+    /// The key that must have signed, as `key show` prints it, or a file with it; given again for keys of other times, of
+    /// which any may have signed
+    #[arg(long, value_name = "KEY|FILE", required = true)]
+    verifier: Vec<String>,
     /// For a proof of inclusion: a file with the event's line as `export` prints it
     #[arg(long, value_name = "FILE", conflicts_with = "old")]
     line: Option<PathBuf>,
@@ -46,26 +49,37 @@ struct Proven {
 }
 
 pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let verifier = key_file::verifier(&args.verifier)?;
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
     let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| key_file::trouble(path, error));
+    let named = |error: Error| match error {
+        Error::Invalid { what } => Failure::usage(format!("{}: {what}", args.proof.display())),
+        other => other.into(),
+    };
     let text = read(&args.proof)?;
     let (what, checkpoint) = match (&args.line, &args.old) {
         (Some(line), _) => {
             let line = read(line)?;
-            let receipt: Receipt = text.parse()?;
+            let receipt: Receipt = text.parse().map_err(named)?;
             let line = line.strip_suffix('\n').unwrap_or(&line);
             let position = receipt.proof().position;
             match Stub::read_exported(position, line)? {
-                None => (format!("the event is at position {position}"), receipt.verify(line, &verifier)?),
-                Some(leaf) => (
-                    format!("the event at position {position} is shredded, and had this hash"),
-                    receipt.verify_leaf(&leaf.parse()?, &verifier)?,
+                None => (
+                    format!("the event is at position {position}"),
+                    by_any(&verifiers, |verifier| receipt.verify(line, verifier))?,
                 ),
+                Some(leaf) => {
+                    let leaf = leaf.parse()?;
+                    (
+                        format!("the event at position {position} is shredded, and had this hash"),
+                        by_any(&verifiers, |verifier| receipt.verify_leaf(&leaf, verifier))?,
+                    )
+                }
             }
         }
         (None, Some(old)) => {
-            let old = Checkpoint::open(&Kept::read(old)?.note, &verifier)?;
-            let checkpoint = text.parse::<Continuation>()?.verify(&old, &verifier)?;
+            let old = signed_by_any(&Kept::read(old)?.note, &verifiers)?;
+            let proof: Continuation = text.parse().map_err(named)?;
+            let checkpoint = by_any(&verifiers, |verifier| proof.verify(&old, verifier))?;
             (format!("the first {} are as they were", counted(old.size(), "event")), checkpoint)
         }
         (None, None) => {
@@ -80,4 +94,16 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let size = counted(checkpoint.size(), "event");
     Ok(writeln!(out, "ok: {what}, of {size} that {} signed, root {}", checkpoint.origin(), checkpoint.root())?)
+}
+
+/// What one of the keys proves; else what is wrong with the last of them.
+fn by_any(verifiers: &[Verifier], check: impl Fn(&Verifier) -> Result<Checkpoint, Error>) -> Result<Checkpoint, Error> {
+    let mut result = Err(Error::unproven("there is no key to check it with"));
+    for verifier in verifiers {
+        result = check(verifier);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::fields::label;
 use super::{csv, grid, output};
 use crate::error::Error;
+use crate::event::Position;
 use crate::export::{self, CcusageOptions};
 use crate::price::Prices;
 use crate::provider::ProviderId;
@@ -83,9 +84,11 @@ pub(super) struct ReportArgs {
     /// Work out no costs; a report by window is quicker then
     #[arg(long, conflicts_with = "prices")]
     no_cost: bool,
-    /// As the last seal stands on it: its period, over the events it was made of, and what was restated since
-    #[arg(long, conflicts_with_all = ["since", "until", "days", "back", "csv", "outcomes"])]
-    sealed: bool,
+    /// As the last seal stands on it, or the one at a position: its period, over the events it was made of, and what was
+    /// restated since
+    #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true, conflicts_with_all = ["since", "until", "days", "back", "csv", "outcomes"])]
+    #[allow(clippy::option_option)] // absent, without a position, with one
+    sealed: Option<Option<u64>>,
     /// Also what sessions achieved: a record with the label outcome is one that ended productive, empty or blocked
     #[arg(long, conflicts_with = "csv")]
     outcomes: bool,
@@ -137,11 +140,15 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     };
     let mut ledger = context.read()?;
     let mut seal = None;
-    let sight = if args.sealed {
+    let mut earlier = Vec::new();
+    let sight = if let Some(which) = args.sealed {
         context.refuse_as_of("a seal is of a moment of its own")?;
-        let (found, sight) = ledger.sealed(context.now())?.ok_or_else(|| {
-            Failure::usage("nothing was sealed yet: `usage-ledger seal --until TIME` closes a period")
-        })?;
+        if which.is_none() {
+            earlier = ledger.sight()?.seals(context.now())?;
+            earlier.pop();
+            earlier.retain(|seal| !seal.restatement.is_nothing());
+        }
+        let (found, sight) = super::seal::find(&mut ledger, which.map(Position::new), context.now())?;
         seal = Some(found);
         sight
     } else {
@@ -185,11 +192,11 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
     if let Some(sealed) = &seal {
         if context.json {
-            return output::json(out, &Sealed { answer, sealed });
+            return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
         grid::write(&answer, out)?;
         priced(&answer, out)?;
-        return super::seal::stands_on(sealed, out);
+        return super::seal::stands_on(sealed, &earlier, out);
     }
     if context.json {
         return match efficiency {
@@ -228,10 +235,12 @@ fn priced(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// A report and the seal it stands on.
 #[derive(Serialize)]
-struct Sealed<'s> {
+struct AsSealed<'s> {
     #[serde(flatten)]
     answer: Table,
     sealed: &'s Seal,
+    /// Earlier seals whose periods were restated.
+    restated_earlier: &'s [Seal],
 }
 
 /// A report and what its sessions achieved.

@@ -11,9 +11,14 @@ use super::correct::answer;
 use super::failure::Failure;
 use super::key_file;
 use super::output::counted;
-use crate::event::Payload;
-use crate::report::Seal;
-use crate::tokens::TokenClass;
+use crate::event::{Payload, Position};
+use crate::ledger::{Ledger, Sight};
+use crate::report::{Restatement, Seal};
+use crate::time::Timestamp;
+use crate::tokens::{TokenClass, Usd};
+
+/// Events named in a line for people.
+const NAMED: usize = 20;
 
 /// Close a period: totals, positions and root in one signed statement
 ///
@@ -23,12 +28,13 @@ use crate::tokens::TokenClass;
 #[command(after_help = "Examples:\n  \
     usage-ledger seal --until 2026-06 > may.seal\n  \
     usage-ledger report --sealed --by provider\n  \
+    usage-ledger report --sealed=120 --by provider\n  \
     usage-ledger verify --checkpoint may.seal --verifier verifier.pub")]
 pub(super) struct SealArgs {
     /// The period's end, which is not in it: a time, a date or a month
     #[arg(long, value_name = "TIME")]
     until: Moment,
-    /// Its beginning [default: where the last seal ended]
+    /// Its beginning [default: where the latest sealed period ended]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
     /// The key [default: usage-ledger/key in the XDG configuration directory]
@@ -40,7 +46,8 @@ pub(super) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
-    let mut ledger = context.write_known()?;
+    context.expect_existing()?;
+    let mut ledger = context.write()?;
     let outcome = ledger.seal(since, until.unwrap_or(now), &signer, now)?;
     if context.json {
         return answer(&mut ledger, outcome, context, out);
@@ -51,8 +58,22 @@ pub(super) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     Ok(write!(out, "{}", sealed.statement)?)
 }
 
-/// Tells which seal a report stands on, and what came later.
-pub(super) fn stands_on(seal: &Seal, out: &mut dyn Write) -> Result<(), Failure> {
+/// The seal that a report is to stand on, with the ledger as it was then.
+pub(super) fn find(ledger: &mut Ledger, which: Option<Position>, now: Timestamp) -> Result<(Seal, Sight<'_>), Failure> {
+    match which {
+        None => ledger
+            .sealed(now)?
+            .ok_or_else(|| Failure::usage("nothing was sealed yet: `usage-ledger seal --until TIME` closes a period")),
+        Some(position) => ledger.sealed_at(position, now)?.ok_or_else(|| {
+            Failure::usage(format!(
+                "there is no seal that holds at position {position}: `usage-ledger log --kind period_sealed` lists them"
+            ))
+        }),
+    }
+}
+
+/// Tells which seal a report stands on, what came later, and which seals in front of it no longer say all.
+pub(super) fn stands_on(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
     let sealed = &seal.sealed;
     let since = sealed.since.map(|since| format!(" from {since}")).unwrap_or_default();
     writeln!(
@@ -60,16 +81,47 @@ pub(super) fn stands_on(seal: &Seal, out: &mut dyn Write) -> Result<(), Failure>
         "sealed at position {}: the period{since} until {}, over positions {} to {}\nroot {}",
         seal.position, sealed.until, sealed.first, sealed.size, sealed.root
     )?;
-    if seal.restatement.is_nothing() {
-        return Ok(writeln!(out, "nothing of it was restated since")?);
+    writeln!(out, "{}", restated(&seal.restatement))?;
+    for seal in earlier {
+        writeln!(
+            out,
+            "the period {} was {} (report --sealed={})",
+            seal.sealed.period(),
+            restated(&seal.restatement),
+            seal.position
+        )?;
+    }
+    Ok(())
+}
+
+fn restated(restatement: &Restatement) -> String {
+    if restatement.is_nothing() {
+        return "nothing of it was restated since".to_owned();
+    }
+    let mut parts = Vec::new();
+    let (more, requests) = (restatement.requests, restatement.requests.unsigned_abs());
+    if more != 0 {
+        parts.push(format!("{}{}", if more < 0 { "-" } else { "+" }, counted(requests, "request")));
     }
     let tokens: Vec<String> = TokenClass::ALL
         .iter()
-        .zip(seal.restatement.tokens)
+        .zip(restatement.tokens)
         .filter(|(_, count)| *count != 0)
         .map(|(class, count)| format!("{} {count:+}", class.name()))
         .collect();
-    let (more, requests) = (seal.restatement.requests, seal.restatement.requests.unsigned_abs());
-    let sign = if more < 0 { "-" } else { "+" };
-    Ok(writeln!(out, "restated since: {sign}{}, tokens {}", counted(requests, "request"), tokens.join(", "))?)
+    if !tokens.is_empty() {
+        parts.push(format!("tokens {}", tokens.join(", ")));
+    }
+    if restatement.reported_usd != Usd::default() {
+        let cost = restatement.reported_usd.to_string();
+        parts.push(format!("reported cost {}{cost} USD", if cost.starts_with('-') { "" } else { "+" }));
+    }
+    if parts.is_empty() {
+        parts.push("no sum, but what it is made of".to_owned());
+    }
+    let named: Vec<String> = restatement.events.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = restatement.events_total.saturating_sub(named.len() as u64);
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let by = if named.is_empty() { String::new() } else { format!(", by position {}{rest}", named.join(", ")) };
+    format!("restated since: {}{by}", parts.join(", "))
 }

@@ -89,13 +89,14 @@ pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
         let what = format!("{} would be shredded{}", counted(events.len() as u64, "event"), at(&events));
         return tell(&events, &[], None, &what, context, out);
     }
-    let Shredding { events, still, unerased } = ledger.shred(&shred, context.now())?;
+    let Shredding { events, still, erased, unerased } = ledger.shred(&shred, context.now())?;
     let what = if events.is_empty() {
-        "nothing was shredded: no event holds anything of it that can go".to_owned()
+        let file = if erased { "; the file was written anew, in case an earlier shredding could not" } else { "" };
+        format!("nothing was shredded: no event holds anything of it that can go{file}")
     } else {
         format!("{} shredded{}", counted(events.len() as u64, "event"), at(&events))
     };
-    let erased = (!events.is_empty()).then_some(unerased.is_none());
+    let erased = (erased || unerased.is_some()).then_some(erased);
     tell(&events, &still, erased, &what, context, out)?;
     unerased.map_or(Ok(()), |error: Error| Err(error.into()))
 }
@@ -114,7 +115,12 @@ fn tell(
     writeln!(out, "{what}")?;
     if !still.is_empty() {
         let lines = counted(still.len() as u64, "line");
-        writeln!(out, "{lines} still hold a name, as part of what stays{}: look with `usage-ledger show`", at(still))?;
+        let hold = if still.len() == 1 { "holds" } else { "hold" };
+        writeln!(
+            out,
+            "{lines} still {hold} a name, as part of what stays{}: look with `usage-ledger show`",
+            at(still)
+        )?;
     }
     Ok(())
 }

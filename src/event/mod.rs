@@ -39,7 +39,7 @@ pub use weights::Weights;
 
 pub(crate) use record::TokenView;
 #[cfg(feature = "import")]
-pub(crate) use shredded::withdrawn_path;
+pub(crate) use shredded::WITHDRAWN_PATH;
 pub(crate) use stub::Stub;
 
 use crate::error::{Error, Result};

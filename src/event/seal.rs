@@ -49,6 +49,19 @@ pub struct PeriodSealed {
 }
 
 impl PeriodSealed {
+    /// The period in words: `from the beginning until 2026-06-01T00:00:00.000Z`.
+    ///
+    /// ```
+    /// # use usage_ledger::event::PeriodSealed;
+    /// let sealed: PeriodSealed = serde_json::from_str(r#"{"until":"2026-06-01T00:00:00Z","first":1,"size":9,
+    ///     "root":"ab","requests":4,"tokens":[12,0,0,0,0,30,0],"statement":""}"#).unwrap();
+    /// assert_eq!(sealed.period(), "from the beginning until 2026-06-01T00:00:00.000Z");
+    /// ```
+    pub fn period(&self) -> String {
+        let since = self.since.map_or_else(|| "the beginning".to_owned(), |since| since.to_string());
+        format!("from {since} until {}", self.until)
+    }
+
     /// The lines that a statement has besides those of a checkpoint.
     ///
     /// ```
@@ -59,7 +72,6 @@ impl PeriodSealed {
     ///     requests 4\ntokens input 12, output 30\n");
     /// ```
     pub fn lines(&self) -> String {
-        let since = self.since.map_or_else(|| "the beginning".to_owned(), |since| since.to_string());
         let counts: Vec<String> = TokenClass::ALL
             .iter()
             .zip(self.tokens)
@@ -69,8 +81,11 @@ impl PeriodSealed {
         let tokens = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
         let cost = self.reported_usd.map(|cost| format!("reported {cost} USD\n")).unwrap_or_default();
         format!(
-            "seal from {since} until {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}",
-            self.until, self.first, self.size, self.requests
+            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}",
+            self.period(),
+            self.first,
+            self.size,
+            self.requests
         )
     }
 }

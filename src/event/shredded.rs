@@ -45,13 +45,8 @@ pub struct EventShredded {
 
 impl Event {
     /// The event without what can be withdrawn of it; `None` when it holds nothing of the kind.
-    ///
-    /// `goes` says which of an import's files are to be withdrawn.
-    pub(crate) fn withdrawn(&self, goes: &dyn Fn(&ImportedFile) -> bool) -> Option<Self> {
-        let payload = match &self.payload {
-            Payload::Imported(run) => run.withdrawn(goes).into(),
-            other => other.withdrawn()?,
-        };
+    pub(crate) fn withdrawn(&self) -> Option<Self> {
+        let payload = self.payload.withdrawn()?;
         (payload != self.payload).then(|| Self { payload, source: self.source.clone(), ..*self })
     }
 }
@@ -69,8 +64,13 @@ impl Payload {
             Self::EventVoided(void) => void.reason.clear(),
             Self::ProviderSwitched(switch) => switch.reason = None,
             Self::QuotaExhausted(refusal) => refusal.excerpt.clear(),
-            // Its reason is the word that decides how it ends.
-            Self::Paused(pause) => pause.note = None,
+            Self::Paused(pause) => {
+                pause.note = None;
+                // These words decide how it ends; any other is the user's own.
+                if !["quota", "timed", "manual"].contains(&pause.reason.as_str()) {
+                    SHREDDED.clone_into(&mut pause.reason);
+                }
+            }
             Self::Resumed(resumed) => resumed.reason.clear(),
             Self::UsageOverridden(word) => {
                 SHREDDED.clone_into(&mut word.author);
@@ -78,7 +78,7 @@ impl Payload {
             }
             Self::PriceSet(price) => price.note = None,
             Self::BudgetReleased(released) => released.reason.clear(),
-            Self::Imported(run) => *run = run.withdrawn(&|_| true),
+            Self::Imported(run) => run.withdraw(),
             Self::QuotaObserved(_)
             | Self::LimitSet(_)
             | Self::ProviderDeclared(_)
@@ -113,41 +113,29 @@ impl TokenRecord {
     }
 }
 
-/// The name that a withdrawn file goes by: what tells it from others on its machine, and nothing that it says.
-pub(crate) fn withdrawn_path(identity: &str) -> String {
-    format!("{SHREDDED}:{identity}")
-}
+/// What the name of a withdrawn file begins with: no path does.
+pub(crate) const WITHDRAWN_PATH: &str = "shredded:";
 
 impl ImportedFile {
-    /// How far it was read, without its path: as long as it stays as it is, an import need not open it again.
+    /// How far it was read, without its path: a log that is the same to the letter need not be opened again, whatever it
+    /// is called. It goes by the hash of what was read; what has neither hash nor place on a disk is no file.
     fn withdrawn(&self) -> Option<Self> {
-        let identity = self.identity.clone()?;
-        let path = withdrawn_path(&identity);
-        Some(Self { path, identity: Some(identity), conversation: None, began: None, resume: None, ..self.clone() })
+        if self.hash.is_empty() && self.identity.is_none() {
+            return None;
+        }
+        let path = format!("{WITHDRAWN_PATH}{}", self.hash);
+        Some(Self { path, conversation: None, began: None, resume: None, ..self.clone() })
     }
 }
 
 impl Imported {
-    fn withdrawn(&self, goes: &dyn Fn(&ImportedFile) -> bool) -> Self {
-        let gone: BTreeSet<&str> = self.files.iter().filter(|file| goes(file)).map(|file| file.path.as_str()).collect();
-        let mut kept = self.clone();
-        kept.files.clear();
-        for file in &self.files {
-            if gone.contains(file.path.as_str()) {
-                kept.files.extend(file.withdrawn());
-            } else {
-                kept.files.push(file.clone());
-            }
+    /// Takes away the names of all its files: what stays stands in an `event_shredded`, of which nothing goes any more.
+    fn withdraw(&mut self) {
+        self.files = self.files.iter().filter_map(ImportedFile::withdrawn).collect();
+        for line in &mut self.skipped {
+            SHREDDED.clone_into(&mut line.file);
+            SHREDDED.clone_into(&mut line.why);
         }
-        for line in &mut kept.skipped {
-            // A file of which no line was taken in may be told of here alone.
-            let file = ImportedFile { path: line.file.clone(), ..ImportedFile::default() };
-            if gone.contains(line.file.as_str()) || goes(&file) {
-                SHREDDED.clone_into(&mut line.file);
-                SHREDDED.clone_into(&mut line.why);
-            }
-        }
-        kept
     }
 }
 
@@ -174,20 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn of_an_import_the_files_that_are_meant_lose_their_names() {
-        let file = |path: &str, identity: Option<&str>| ImportedFile {
+    fn of_an_import_no_name_stays() {
+        let file = |path: &str, identity: Option<&str>, hash: &str| ImportedFile {
             path: path.to_owned(),
             identity: identity.map(str::to_owned),
+            hash: hash.to_owned(),
             offset: 9,
             conversation: Some(path.to_owned()),
             ..ImportedFile::default()
         };
         let mut run = Imported::new("codex");
-        run.files = vec![file("acme", Some("1:2")), file("other", Some("1:3")), file("acme2", None)];
-        run.skipped.push(SkippedLine { file: "acme".to_owned(), line: 3, why: "not JSON".to_owned() });
-        let kept = run.withdrawn(&|file| file.path.starts_with("acme"));
+        run.files = vec![file("acme", Some("1:2"), "ab"), file("acme1", None, "cd"), file("acme2", None, "")];
+        run.skipped.push(SkippedLine { file: "acme3".to_owned(), line: 3, why: "not JSON".to_owned() });
+        let Some(Payload::Imported(kept)) = Payload::from(run).withdrawn() else { panic!() };
         let paths: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();
-        assert_eq!(paths, ["shredded:1:2", "other"]);
+        assert_eq!(paths, ["shredded:ab", "shredded:cd"]);
         assert_eq!((kept.files[0].offset, kept.skipped.len()), (9, 1));
         assert!(!serde_json::to_string(&kept).unwrap().contains("acme"));
     }

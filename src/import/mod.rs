@@ -35,6 +35,7 @@ mod source;
 mod survey;
 mod told;
 mod twin;
+mod withdrawn;
 mod write;
 
 use std::path::PathBuf;

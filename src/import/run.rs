@@ -14,10 +14,11 @@ use super::known::Known;
 use super::reader::Chunk;
 use super::source::Source;
 use super::twin::Heard;
+use super::withdrawn::Withdrawn;
 use super::write::{Alone, Writer};
 use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
-use crate::event::{ImportedFile, Position, SkippedLine, withdrawn_path};
+use crate::event::{ImportedFile, Position, SkippedLine};
 use crate::ledger::{Ledger, Outcome};
 use crate::projection::file_states;
 use crate::time::{Timestamp, Zone};
@@ -168,6 +169,7 @@ impl Job {
         ledger: &mut Ledger,
     ) -> Result<Self> {
         let mut states = file_states(ledger.sight()?.view(), source.name())?;
+        let withdrawn = Withdrawn::take(&mut states);
         let files = found.files.len() as u64;
         let unreadable = found.unreadable.into_iter().map(|(path, error)| SkippedLine {
             file: path.to_string_lossy().into_owned(),
@@ -184,11 +186,10 @@ impl Job {
             })
             .collect::<Vec<_>>()
             .into_iter()
-            .filter(|(file, known)| {
-                // A log whose name was shredded is not opened as long as nothing is new in it; then it is read from its
-                // beginning, and what it tells again is known.
-                let shredded = || file.identity.as_deref().and_then(|identity| states.get(&withdrawn_path(identity)));
-                !known.as_ref().or_else(shredded).is_some_and(|known| is_unchanged(file, known))
+            .filter(|(file, known)| match known {
+                Some(known) => !is_unchanged(file, known),
+                // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
+                None => !withdrawn.knows(source, file),
             })
             .collect();
         Ok(Self { source, roots, zone, files, unreadable, changed })

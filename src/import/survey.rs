@@ -11,6 +11,7 @@ use super::discover::{LogFile, logs, roots};
 use super::packed::open;
 use super::run::is_unchanged;
 use super::source::{Form, Source};
+use super::withdrawn::Withdrawn;
 use crate::error::Result;
 use crate::event::ImportedFile;
 use crate::ledger::Sight;
@@ -117,6 +118,7 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
     let roots = roots(source, &options.homes)?;
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(sight.view(), source.name())?;
+    let withdrawn = Withdrawn::take(&mut states);
     let mut found = Surveyed { source: source.name().to_owned(), ..Surveyed::default() };
     let logs = logs(source, &places);
     for (file, error) in logs.unreadable {
@@ -124,7 +126,10 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
     }
     for file in logs.files {
         let known = states.remove(&*file.path.to_string_lossy());
-        let unread = !known.as_ref().is_some_and(|known| is_unchanged(&file, known) || is_same(source, &file, known));
+        let unread = !match &known {
+            Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
+            None => withdrawn.knows(source, &file),
+        };
         found.note_skipped(known.as_ref());
         found.files += 1;
         found.bytes += file.size;

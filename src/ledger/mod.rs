@@ -8,6 +8,7 @@ mod prove;
 mod revise;
 mod shred;
 mod sight;
+mod snapshot;
 mod verify;
 
 use std::borrow::Cow;
@@ -55,6 +56,7 @@ pub struct Ledger {
     store: Box<dyn EventStore>,
     pub(crate) source: Cow<'static, str>,
     ids: uuid::ContextV7,
+    snapshots_every: u64,
 }
 
 impl Ledger {
@@ -103,7 +105,32 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
-        Self { store, source: "library".into(), ids: uuid::ContextV7::new() }
+        Self { store, source: "library".into(), ids: uuid::ContextV7::new(), snapshots_every: snapshot::EVERY }
+    }
+
+    /// How many events a question about the past may have to fold before the state it came to is kept for the next such
+    /// question: 50,000 unless this says otherwise. Of these states, which `verify` checks too, a few are kept.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Space}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut store = MemoryStore::new();
+    /// let mut ledger = Ledger::with_store(Box::new(store.clone())).snapshots_every(2);
+    /// for n in 0..5 {
+    ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(n), now)?;
+    /// }
+    /// ledger.as_of(AsOf::Position(3.into()))?;
+    /// let mut kept = 0;
+    /// store.read()?.scan(Space::Snapshots, b"", b"", Order::Ascending, &mut |_, _| {
+    ///     kept += 1;
+    ///     GO_ON
+    /// })?;
+    /// assert_eq!(kept, 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn snapshots_every(mut self, events: u64) -> Self {
+        self.snapshots_every = events;
+        self
     }
 
     /// Names who tells this ledger things; it stands in every event appended from here on.
@@ -416,7 +443,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn as_of(&mut self, when: AsOf) -> Result<Sight<'_>> {
-        past::open(&mut *self.store, when)
+        past::open(&mut *self.store, when, self.snapshots_every)
     }
 
     /// What a provider has used: session, weekly, all time, and since the last switch.
@@ -494,7 +521,8 @@ impl Ledger {
         self.sight()?.root()
     }
 
-    /// Recomputes everything: positions, ids, line hashes, the tree, and the projections from the events.
+    /// Recomputes everything: positions, ids, line hashes, the tree, the projections from the events and what is kept of
+    /// past ones; and holds seals against the events that they stand on.
     ///
     /// # Errors
     /// The store's own, when it cannot be read at all; what does not fit is a finding, not an error.
@@ -508,7 +536,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Everything)
+        verify::verify(&*self.store.read()?, verify::Scope::Everything, &[])
     }
 
     /// Folds all events again from position 1 and compares with what is stored, every line's hash checked on the way.
@@ -526,7 +554,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn replay(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Replay)
+        verify::verify(&*self.store.read()?, verify::Scope::Replay, &[])
     }
 
     /// Folds all events again from position 1 and writes the projections anew. The log is not touched.

@@ -1,21 +1,15 @@
 //! The ledger as it was, and the projections made anew.
 
-use super::Sight;
+use super::{Sight, snapshot};
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::projection::Fold;
-use crate::store::{EventStore, GO_ON, Order, PrefixView, STOP, Sink, Space, View};
+use crate::store::{EventStore, GO_ON, PrefixView, STOP, Sink, Space, View};
 use crate::time::Timestamp;
 use crate::view::clear;
 
 /// Events folded before their counters are written.
 const BATCH: u64 = 20_000;
-/// A prefix this much longer than the nearest snapshot earns one of its own.
-const SNAPSHOT_EVERY: u64 = 50_000;
-/// Snapshots kept.
-const SNAPSHOTS: usize = 8;
-/// Changes when the fold does, so that an old snapshot is not taken for a new one.
-const FOLD_VERSION: u8 = 1;
 
 /// A moment of the ledger's own history.
 ///
@@ -70,15 +64,15 @@ fn recorded_at(view: &dyn View, position: Position) -> Result<Timestamp> {
     found.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
 }
 
-/// Opens the ledger as it was.
-pub(super) fn open(store: &mut dyn EventStore, when: AsOf) -> Result<Sight<'_>> {
+/// Opens the ledger as it was. A prefix that is `every` events longer than the nearest snapshot earns one of its own.
+pub(super) fn open(store: &mut dyn EventStore, when: AsOf, every: u64) -> Result<Sight<'_>> {
     let saved = {
         let view = store.read()?;
         let at = position(&*view, when)?;
-        let far = at < view.head()?.position && at.get() - nearest(&*view, at)?.0.get() >= SNAPSHOT_EVERY;
+        let far = at < view.head()?.position && at.get() - snapshot::nearest(&*view, at)?.0.get() >= every;
         if far {
             let mut past = PrefixView::new(view, at)?;
-            let start = load(&mut past)?;
+            let start = snapshot::load(&mut past)?;
             refold(&mut past, start)?;
             Some((at, past.dump(), past.log().head()?.position))
         } else {
@@ -87,7 +81,7 @@ pub(super) fn open(store: &mut dyn EventStore, when: AsOf) -> Result<Sight<'_>> 
     };
     if let Some((at, state, seen)) = saved {
         // A cache: where it cannot be kept the answer is as right, only slower next time.
-        let _ = save(store, at, &state, seen);
+        let _ = snapshot::save(store, at, &state, seen);
     }
     let view = store.read()?;
     let at = position(&*view, when)?;
@@ -100,7 +94,7 @@ pub(super) fn open(store: &mut dyn EventStore, when: AsOf) -> Result<Sight<'_>> 
         return Ok(Sight::new(view).then(now));
     }
     let mut past = PrefixView::new(view, at)?;
-    let start = load(&mut past)?;
+    let start = snapshot::load(&mut past)?;
     refold(&mut past, start)?;
     Ok(Sight::new(Box::new(past)).then(now))
 }
@@ -123,68 +117,6 @@ pub(super) fn refold(past: &mut dyn Sink, start: Position) -> Result<()> {
         fold.flush(past)?;
     }
     Ok(())
-}
-
-fn snapshot_key(at: Position) -> Vec<u8> {
-    let mut key = vec![FOLD_VERSION];
-    key.extend_from_slice(&at.get().to_be_bytes());
-    key
-}
-
-/// The last snapshot up to a position: where it ends, and its state.
-fn nearest(view: &dyn View, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
-    let mut found = (Position::START, None);
-    view.scan(Space::Snapshots, &[FOLD_VERSION], &snapshot_key(at.next()), Order::Descending, &mut |key, value| {
-        if let Some(number) = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes) {
-            found = (Position::new(number), Some(value.to_vec()));
-        }
-        STOP
-    })?;
-    Ok(found)
-}
-
-/// Loads the nearest snapshot into a prefix and says where it ends.
-fn load(past: &mut PrefixView<'_>) -> Result<Position> {
-    let at = past.head()?.position;
-    match nearest(past.log(), at)? {
-        (position, Some(state)) if past.load(&state) => Ok(position),
-        _ => Ok(Position::START),
-    }
-}
-
-/// Keeps a state that was folded when the ledger ended at `seen`.
-fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
-    let mut tx = store.write()?;
-    let mut shredded = false;
-    tx.rows(seen.next(), &mut |_, row| {
-        shredded |= row.is_kind("event_shredded");
-        if shredded { STOP } else { GO_ON }
-    })?;
-    if shredded {
-        // It may hold names that have gone meanwhile.
-        return Ok(());
-    }
-    tx.put(Space::Snapshots, &snapshot_key(at), Some(state))?;
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, _| {
-        kept.push(key.to_vec());
-        GO_ON
-    })?;
-    if kept.len() > SNAPSHOTS {
-        // Drop the one whose neighbours are nearest to each other: what is left stays spread.
-        let number = |key: &[u8]| key.get(1..).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
-        let densest = kept
-            .windows(3)
-            .filter_map(|three| match three {
-                [before, this, after] => Some((number(after) - number(before), this.clone())),
-                _ => None,
-            })
-            .min();
-        if let Some((_, key)) = densest {
-            tx.put(Space::Snapshots, &key, None)?;
-        }
-    }
-    tx.commit()
 }
 
 /// Empties the projections and folds the whole log into them, in one transaction.

@@ -1,7 +1,9 @@
 //! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
 
 use super::{Finding, Ledger, Sight, Verification, verify};
-use crate::audit::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, root_at};
+use crate::audit::{
+    Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, ends_at, leaf_at, root_at,
+};
 use crate::error::{Error, Result};
 use crate::event::Position;
 
@@ -67,7 +69,24 @@ impl Sight<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn checkpoint_at(&self, size: u64, signer: &Signer) -> Result<String> {
+        self.expect_whole()?;
         Checkpoint::new(signer.verifier().name(), size, self.root_at(size)?)?.sign(signer)
+    }
+
+    /// That log and tree end with the same event: what can be seen to be broken is not signed. It is no audit.
+    pub(crate) fn expect_whole(&self) -> Result<()> {
+        let head = self.head()?.position;
+        if head > Position::START && self.leaf(head)? != leaf_at(self.view(), head)? {
+            return Err(Error::damaged(head, "the line does not have the hash that the tree keeps of it"));
+        }
+        // The tree of a ledger as it was goes on.
+        if self.moment().is_none() && !ends_at(self.view(), head.get())? {
+            return Err(Error::damaged(
+                head.next(),
+                "the tree knows of an event here, the log does not: its end was cut off",
+            ));
+        }
+        Ok(())
     }
 
     /// Proves that the event at a position is among the first `size` ones; without a size, among all.
@@ -179,8 +198,29 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify_against(&mut self, checkpoints: &[Checkpoint]) -> Result<Verification> {
+        self.verify_signed(checkpoints, &[])
+    }
+
+    /// As [`verify_against`](Self::verify_against); and that each seal in the ledger is signed by one of these keys.
+    ///
+    /// # Errors
+    /// As [`Ledger::verify`].
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
+    /// assert!(ledger.verify_signed(&[], &[signer.verifier().clone()])?.ok);
+    /// let another = Signer::generate("a.example/log")?;
+    /// let found = ledger.verify_signed(&[], &[another.verifier().clone()])?.findings;
+    /// assert_eq!(found[0].position, Some(2.into())); // the seal
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify_signed(&mut self, checkpoints: &[Checkpoint], verifiers: &[Verifier]) -> Result<Verification> {
         let view = self.store.read()?;
-        let mut verification = verify::verify(&*view, verify::Scope::Everything)?;
+        let mut verification = verify::verify(&*view, verify::Scope::Everything, verifiers)?;
         verification.add(verify::hold_all(&*view, checkpoints)?);
         Ok(verification)
     }

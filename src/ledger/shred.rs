@@ -1,187 +1,26 @@
 //! Shredding: names that must go, out of the log, the projections and the file, while numbers and proofs stay.
 
+mod carried;
 mod plan;
+mod request;
 
 use super::{Ledger, Sight};
 use crate::audit::{Hash, leaf_at, stored_leaf};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, EventShredded, NewEvent, Payload, Position, Raw, Stub, TokenRecord};
-use crate::projection::{refile, root};
-use crate::store::{GO_ON, STOP, Space, View};
+use crate::event::{Event, EventShredded, NewEvent, Payload, Position, Raw, Stub};
+use crate::projection::{Subject, facts, refile, root};
+use crate::store::{GO_ON, Order, STOP, Space, View};
 use crate::time::Timestamp;
 use crate::view::clear;
+pub use request::Shred;
+
+use carried::{Carried, Mentions};
 use plan::Plan;
 
 /// Events shredded at a time: their words are written before their bodies go.
 const CHUNK: usize = 512;
 /// Lines named that still hold what was shredded elsewhere.
 const STILL: usize = 1_000;
-
-/// What is to be shredded, and why.
-///
-/// Of a record its project, conversation, labels (but for the service tier, which prices rest on), raw usage object and
-/// natural keys go; of other kinds the texts that people and providers wrote. The corrections of an event go with it.
-///
-/// ```
-/// use usage_ledger::{EventId, Shred};
-/// let one = Shred::because("a name in a label").event(EventId::from_key("anthropic", "msg_1"));
-/// let all = Shred::because("the customer asked").author("me").project("acme").label("mission", "acme-7");
-/// assert_ne!(one, all);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Shred {
-    events: Vec<EventId>,
-    carried: Vec<Carried>,
-    reason: String,
-    author: Option<String>,
-}
-
-/// A name by which records are found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Carried {
-    Project(String),
-    Conversation(String),
-    Label(String, String),
-}
-
-impl Carried {
-    fn by(&self, record: &TokenRecord) -> bool {
-        match self {
-            Self::Project(name) => record.project.as_ref() == Some(name),
-            Self::Conversation(name) => record.conversation.as_ref() == Some(name),
-            Self::Label(name, value) => record.labels.get(name) == Some(value),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Project(name) | Self::Conversation(name) | Self::Label(_, name) => name,
-        }
-    }
-
-    /// The name as it stands in a line of JSON.
-    fn written(&self) -> String {
-        let quoted = serde_json::to_string(self.name()).unwrap_or_default();
-        quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
-    }
-}
-
-impl Shred {
-    /// Nothing yet, for a reason. The reason stays in the ledger: leave out what is to go.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, Shred};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// assert!(ledger.shred(&Shred::because("the customer asked"), now).is_err()); // it does not say what
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn because(reason: impl Into<String>) -> Self {
-        Self { events: Vec::new(), carried: Vec::new(), reason: reason.into(), author: None }
-    }
-
-    /// And this event, of whatever kind.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, Shred, event::{Paused, Payload}};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: Some("Ann is ill".to_owned()) }, now)?;
-    /// let pause = ledger.event(1)?.id;
-    /// ledger.shred(&Shred::because("a person's matter").event(pause), now)?;
-    /// let paused = ledger.status(now)?.paused.unwrap(); // it goes on
-    /// assert_eq!((paused.reason.as_str(), paused.note), ("manual", None));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn event(mut self, id: EventId) -> Self {
-        self.events.push(id);
-        self
-    }
-
-    /// And every record of a project, with what importers wrote down of the logs it came from.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2).project("other"), now)?;
-    /// assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now)?.events, [1.into()]);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn project(mut self, name: impl Into<String>) -> Self {
-        self.carried.push(Carried::Project(name.into()));
-        self
-    }
-
-    /// And every record of a conversation, with what importers wrote down of its log.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).conversation("c1"), now)?;
-    /// assert_eq!(ledger.shred(&Shred::because("asked").conversation("c1"), now)?.events, [1.into()]);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn conversation(mut self, id: impl Into<String>) -> Self {
-        self.carried.push(Carried::Conversation(id.into()));
-        self
-    }
-
-    /// And every record with a label of this value.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).label("mission", "m1"), now)?;
-    /// assert_eq!(ledger.shred(&Shred::because("asked").label("mission", "m1"), now)?.events, [1.into()]);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.carried.push(Carried::Label(name.into(), value.into()));
-        self
-    }
-
-    /// Names who wants it. That stays in the ledger too.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Shred, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
-    /// ledger.shred(&Shred::because("asked").author("me").project("acme"), now)?;
-    /// assert!(ledger.event(2)?.to_line().contains(r#""author":"me""#));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn author(mut self, author: impl Into<String>) -> Self {
-        self.author = Some(author.into());
-        self
-    }
-
-    fn validate(&self) -> Result<()> {
-        if self.reason.trim().is_empty() {
-            return Err(Error::invalid("shredding says why: the reason stays when the rest is gone"));
-        }
-        if self.events.is_empty() && self.carried.is_empty() {
-            return Err(Error::invalid("nothing to shred: name events, a project, a conversation or a label"));
-        }
-        for carried in &self.carried {
-            let name = carried.name();
-            if name.is_empty() {
-                return Err(Error::invalid("an empty name is carried by no record"));
-            }
-            if self.reason.contains(name) || self.author.as_ref().is_some_and(|author| author.contains(name)) {
-                return Err(Error::invalid(format!(
-                    "the reason and the author stay in the ledger, and `{name}` is to go: say it without that name"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What became of a shredding.
 ///
@@ -203,6 +42,8 @@ pub struct Shredding {
     pub events: Vec<Position>,
     /// Lines in which a name that was to go still stands, as part of something that stays; at most the first thousand.
     pub still: Vec<Position>,
+    /// Whether the store's files were written anew, so that nothing of this shredding or an earlier one is in them.
+    pub erased: bool,
     /// Why the store's files still hold what was shredded, if they do: [`Ledger::erase`] goes on from there.
     pub unerased: Option<Error>,
 }
@@ -220,8 +61,11 @@ impl Ledger {
     /// and numbers stay, so proofs hold, and totals are what they were; by project, conversation and label they move to
     /// none.
     ///
-    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there,
-    /// the next import tells its new calls by their names.
+    /// Runs of importers that told of a log that goes lose the names of all their logs; what they said of the others is
+    /// appended anew.
+    ///
+    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there and
+    /// says the same, an import leaves it alone; what is appended to it later is a new fact and told by its names.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an event that is not there, [`Error::Invalid`] when it holds nothing that can go, and the
@@ -247,6 +91,7 @@ impl Ledger {
         let (events, still) = self.transact(now, |appender| {
             let plan = Plan::make(appender.view()?, shred)?;
             let positions: Vec<Position> = plan.positions().collect();
+            let restated = plan.restated(appender.view()?)?;
             for chunk in positions.chunks(CHUNK) {
                 let mut going = Vec::with_capacity(chunk.len());
                 for position in chunk {
@@ -272,6 +117,10 @@ impl Ledger {
                 }))?;
                 appender.count(&roots, false)?;
             }
+            for run in restated {
+                let source = run.source.clone();
+                appender.push(NewEvent::new(run, now).source(source))?;
+            }
             if !positions.is_empty() {
                 let sink = appender.sink()?;
                 if plan.has_imports() {
@@ -281,8 +130,22 @@ impl Ledger {
             }
             Ok((positions, still(appender.view()?, &shred.carried)?))
         })?;
-        let unerased = if events.is_empty() { None } else { self.erase().err() };
-        Ok(Shredding { events, still, unerased })
+        // Where nothing is left to shred an earlier shredding may have been unable to erase, and this is how it is asked
+        // to go on.
+        let erase = !events.is_empty() || self.has_shredded(now)?;
+        let unerased = if erase { self.erase().err() } else { None };
+        Ok(Shredding { events, still, erased: erase && unerased.is_none(), unerased })
+    }
+
+    fn has_shredded(&mut self, now: Timestamp) -> Result<bool> {
+        let mut any = false;
+        let sight = self.sight()?;
+        let now = now.max(sight.head()?.recorded_at);
+        facts(sight.view(), "event_shredded", &Subject::Ledger, now, Order::Descending, &mut |_| {
+            any = true;
+            STOP
+        })?;
+        Ok(any)
     }
 
     /// The events that [`shred`](Self::shred) would shred now.
@@ -386,7 +249,8 @@ fn root_of(view: &dyn View, going: &Going) -> Result<Option<Position>> {
 
 /// The lines that hold one of the names.
 fn still(view: &dyn View, carried: &[Carried]) -> Result<Vec<Position>> {
-    let names: Vec<String> = carried.iter().map(Carried::written).collect();
+    let mut names: Vec<String> = carried.iter().map(Carried::written).collect();
+    names.extend(carried.iter().filter_map(Carried::spelled));
     let mut found = Vec::new();
     if !names.is_empty() {
         view.rows(Position::START.next(), &mut |position, row| {

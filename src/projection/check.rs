@@ -2,7 +2,7 @@
 
 use super::fingerprint::Fingerprint;
 use super::key::{AccountRef, take_position};
-use super::series::{Level, Series};
+use super::series::Level;
 use super::{day, uses};
 use crate::error::Result;
 use crate::event::{Position, TokenView};
@@ -51,27 +51,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
     })
 }
 
-/// A row's key for people.
-pub(crate) fn describe(space: Space, key: &[u8]) -> String {
-    match space {
-        Space::ByModel | Space::ByProject | Space::ByConversation => match Series::from_key(key) {
-            Some((day, series)) => {
-                let date = crate::time::Timestamp::from_millis(day * crate::time::DAY).to_string();
-                let names =
-                    [series.account, series.model, series.agent, series.tariff, series.project, series.conversation];
-                let names: Vec<_> = std::iter::once(series.provider).chain(names.into_iter().flatten()).collect();
-                format!("{} {}", date.get(..10).unwrap_or_default(), names.join(" "))
-            }
-            None => "an unreadable key".to_owned(),
-        },
-        _ => {
-            let shown: Vec<u8> = key.iter().map(|b| if b.is_ascii_graphic() { *b } else { b'.' }).collect();
-            String::from_utf8_lossy(&shown).into_owned()
-        }
-    }
-}
-
-/// The rows that a record has a part in; of its chunk of uses only the account's part of the key.
+/// The rows that a record has a part in, but for its chunk of uses, whose key depends on the others in it.
 pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Vec<(Space, Vec<u8>)> {
     let mut key = Vec::new();
     let ends = Level::write_key(&mut key, at, record);
@@ -80,7 +60,7 @@ pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Vec<(Space, 
         .zip(ends)
         .map(|(level, end)| (level.space(), key.get(..end).unwrap_or_default().to_vec()))
         .collect();
-    rows.push((Space::Uses, AccountRef::new(&record.provider, record.account.as_deref()).key()));
+    rows.push((Space::Accounts, AccountRef::new(&record.provider, record.account.as_deref()).key()));
     rows
 }
 

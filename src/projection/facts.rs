@@ -58,6 +58,14 @@ fn subject(payload: &Payload) -> Option<Subject<'_>> {
     Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
 }
 
+/// The account that an event is a fact about, if it is about one.
+pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
+    match subject(payload)? {
+        Subject::Account(account) => Some(account),
+        Subject::Ledger => None,
+    }
+}
+
 /// The code of a kind in keys and in the log's column.
 pub(crate) fn kind_code(kind: &str) -> u8 {
     let index = Payload::KINDS.iter().position(|known| *known == kind);

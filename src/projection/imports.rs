@@ -54,6 +54,22 @@ fn file_key(source: &str, path: &str) -> Vec<u8> {
     key
 }
 
+/// The rows of a state that a run has a part in: of when a conversation began only what it said holds.
+pub(crate) fn file_rows(view: &dyn View, run: &Imported) -> Result<Vec<(Space, Vec<u8>)>> {
+    let mut rows = Vec::new();
+    for file in &run.files {
+        rows.push((Space::Files, file_key(&run.source, &file.path)));
+        if let (Some(conversation), Some(began)) = (&file.conversation, file.began) {
+            let key = file_key(&run.source, conversation);
+            let known = view.get(Space::Conversations, &key)?;
+            if known.as_deref().and_then(take_time).is_some_and(|(known, _)| known == began) {
+                rows.push((Space::Conversations, key));
+            }
+        }
+    }
+    Ok(rows)
+}
+
 /// How far every file of a source was imported, by path.
 pub(crate) fn file_states(view: &dyn View, source: &str) -> Result<HashMap<String, ImportedFile>> {
     let prefix = file_key(source, "");

@@ -4,6 +4,7 @@ mod check;
 mod corrections;
 mod day;
 mod deltas;
+mod describe;
 mod early;
 mod facts;
 mod fingerprint;
@@ -15,19 +16,20 @@ mod totals;
 mod uses;
 mod varint;
 
-pub(crate) use check::{add_stored, describe, position_in, record_rows};
+pub(crate) use check::{add_stored, position_in, record_rows};
 pub(crate) use corrections::{
     Effective, corrections_of, effective, exist as corrections_exist, is_void, root, uncorrected, void_of,
 };
-pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts};
+pub(crate) use describe::describe;
+pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts, subject_account};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_state};
-pub(crate) use imports::{file_states, refile};
+pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use totals::Totals;
 #[cfg(feature = "import")]
 pub(crate) use uses::between as uses_between;
-pub(crate) use uses::{first_from, last_before, sum as sum_uses};
+pub(crate) use uses::{first_from, last_before, row_of as use_row, sum as sum_uses};

@@ -201,6 +201,11 @@ fn start_at(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Tim
     Ok(found)
 }
 
+/// The key of the chunk that holds an instant, if there is one.
+pub(crate) fn row_of(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
+    Ok(start_at(view, account, at)?.map(|start| chunk_key(account, start)))
+}
+
 /// Where the chunk after the one of an instant starts.
 fn next_chunk(view: &dyn View, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::restatement::{self, Restatement};
 use super::{Report, ReportKey};
 use crate::audit::{Checkpoint, Hash, Signer};
 use crate::error::{Error, Result};
@@ -9,46 +10,9 @@ use crate::event::{NewEvent, Payload, PeriodSealed, Position};
 use crate::ledger::{AsOf, Ledger, Outcome, Sight};
 use crate::price::Prices;
 use crate::projection::{Subject, facts};
-use crate::store::View;
 use crate::time::Timestamp;
 use crate::tokens::TokenClass;
-use crate::usage::Usage;
-use crate::view::{Order, STOP};
-
-/// What a period has come to differently since it was sealed.
-///
-/// ```
-/// use usage_ledger::report::Restatement;
-/// assert!(Restatement::default().is_nothing());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Restatement {
-    /// Calls more, or fewer, than were sealed.
-    pub requests: i64,
-    /// Tokens more, or fewer, in the order of [`TokenClass::ALL`].
-    pub tokens: [i64; 7],
-}
-
-impl Restatement {
-    /// Whether the period is as it was sealed.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Restatement;
-    /// assert!(!Restatement { requests: 1, ..Restatement::default() }.is_nothing());
-    /// ```
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn between(sealed: &PeriodSealed, now: &Usage) -> Self {
-        let less = |now: u64, then: u64| i64::try_from(i128::from(now) - i128::from(then)).unwrap_or(i64::MAX);
-        let mut tokens = [0; 7];
-        for ((slot, class), then) in tokens.iter_mut().zip(TokenClass::ALL).zip(sealed.tokens) {
-            *slot = less(now.tokens.get(class), then);
-        }
-        Self { requests: less(now.requests, sealed.requests), tokens }
-    }
-}
+use crate::view::{GO_ON, Order, View};
 
 /// A seal and what became of its period since.
 ///
@@ -85,16 +49,35 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
     }
 }
 
-/// The last seal that holds at a time.
-fn last(view: &dyn View, now: Timestamp) -> Result<Option<(Position, Timestamp, PeriodSealed)>> {
-    let mut found = None;
-    facts(view, "period_sealed", &Subject::Ledger, now, Order::Descending, &mut |fact| {
+/// The seals that hold at a time, in the order in which they were made.
+fn held(view: &dyn View, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
+    let mut found = Vec::new();
+    facts(view, "period_sealed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::PeriodSealed(sealed) = fact.event.payload {
-            found = Some((fact.position, fact.event.occurred_at, sealed));
+            found.push((fact.position, fact.event.occurred_at, sealed));
         }
-        STOP
+        GO_ON
     })?;
     Ok(found)
+}
+
+/// Refuses a period of which a part is sealed already: no call belongs to two closed periods.
+fn refuse_overlap(
+    held: &[(Position, Timestamp, PeriodSealed)],
+    since: Option<Timestamp>,
+    until: Timestamp,
+) -> Result<()> {
+    let overlaps = |sealed: &PeriodSealed| {
+        since.is_none_or(|since| since < sealed.until) && sealed.since.is_none_or(|since| since < until)
+    };
+    match held.iter().find(|(_, _, sealed)| overlaps(sealed)) {
+        None => Ok(()),
+        Some((position, _, sealed)) => Err(Error::invalid(format!(
+            "a part of that period is sealed at position {position} already, {}: begin where it ends, or void that seal \
+             first if it is to be made anew",
+            sealed.period()
+        ))),
+    }
 }
 
 impl Sight<'_> {
@@ -110,22 +93,56 @@ impl Sight<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn last_seal(&self, now: impl Into<Timestamp>) -> Result<Option<Seal>> {
-        let Some((position, at, sealed)) = last(self.view(), now.into())? else { return Ok(None) };
-        let total = self.report(&of_period(sealed.since, sealed.until))?.total;
-        let restatement = Restatement::between(&sealed, &total);
-        Ok(Some(Seal { position, at, sealed, restatement }))
+        let last = held(self.view(), now.into())?.pop();
+        Ok(self.restated(last.into_iter().collect())?.pop())
+    }
+
+    /// All seals that hold, in the order in which they were made, and what became of their periods since.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, event::NewEvent, time::DAY};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
+    /// ledger.seal(None, now, &signer, now)?;
+    /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
+    /// let late = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now.plus(-DAY));
+    /// ledger.append([late], now.plus(DAY))?;
+    /// let seals = ledger.sight()?.seals(now.plus(DAY))?;
+    /// assert_eq!(seals[0].restatement.events, [4.into()]);
+    /// assert!(seals[1].restatement.is_nothing());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn seals(&self, now: impl Into<Timestamp>) -> Result<Vec<Seal>> {
+        self.restated(held(self.view(), now.into())?)
+    }
+
+    fn restated(&self, held: Vec<(Position, Timestamp, PeriodSealed)>) -> Result<Vec<Seal>> {
+        let periods: Vec<&PeriodSealed> = held.iter().map(|(_, _, sealed)| sealed).collect();
+        let restatements = restatement::events(self.view(), &periods)?;
+        held.into_iter()
+            .zip(restatements)
+            .map(|((position, at, sealed), mut restatement)| {
+                let total = self.report(&of_period(sealed.since, sealed.until))?.total;
+                restatement.count(&sealed, &total)?;
+                Ok(Seal { position, at, sealed, restatement })
+            })
+            .collect()
     }
 }
 
 impl Ledger {
     /// Closes a period: states what it came to over all events so far, signs the statement, and keeps it as an event.
-    /// Without a beginning it goes on where the last seal ended.
+    /// Without a beginning it goes on where the latest sealed period ended.
     ///
     /// The statement is a checkpoint of C2SP with further lines, so whoever can check a checkpoint can check it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the period is not over or ends before it begins, and the store's own. Then nothing is
-    /// written.
+    /// [`Error::Invalid`] when the period is not over, ends before it begins or is sealed in part already, or when there
+    /// is no event at all; and the store's own. Then nothing is written.
     ///
     /// ```
     /// use usage_ledger::{Ledger, audit::Signer};
@@ -147,19 +164,27 @@ impl Ledger {
         }
         let sealed = {
             let sight = self.sight()?;
-            let before = last(sight.view(), now)?.map(|(_, _, sealed)| sealed);
-            let since = since.or_else(|| before.as_ref().map(|before| before.until));
+            if sight.head()?.position == Position::START {
+                return Err(Error::invalid(
+                    "the ledger is empty, so there is nothing to seal: record or import first, or give another --ledger",
+                ));
+            }
+            let seals = held(sight.view(), now)?;
+            let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());
             if since.is_some_and(|since| since >= until) {
                 return Err(Error::invalid(format!(
                     "the period ends at {until}, before it begins: give a later end, or an earlier beginning"
                 )));
             }
+            refuse_overlap(&seals, since, until)?;
+            sight.expect_whole()?;
             let (head, root) = (sight.head()?, sight.root()?);
+            let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
             let total = sight.report(&of_period(since, until))?.total;
             PeriodSealed {
                 since,
                 until,
-                first: before.map_or(Position::START, |before| before.size).next(),
+                first: before.next(),
                 size: head.position,
                 root: root.to_string(),
                 requests: total.requests,
@@ -194,6 +219,33 @@ impl Ledger {
     /// ```
     pub fn sealed(&mut self, now: impl Into<Timestamp>) -> Result<Option<(Seal, Sight<'_>)>> {
         let Some(seal) = self.sight()?.last_seal(now)? else { return Ok(None) };
+        let size = seal.sealed.size;
+        Ok(Some((seal, self.as_of(AsOf::Position(size))?)))
+    }
+
+    /// The ledger as the seal at a position stands on it, with that seal; `None` when no seal is there that holds.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, time::DAY};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
+    /// ledger.seal(None, now, &signer, now)?;
+    /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
+    /// let (first, _) = ledger.sealed_at(2.into(), now.plus(DAY))?.unwrap();
+    /// assert_eq!(first.sealed.until, now);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn sealed_at(&mut self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Sight<'_>)>> {
+        let seal = {
+            let sight = self.sight()?;
+            let named = held(sight.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);
+            sight.restated(named.into_iter().collect())?.pop()
+        };
+        let Some(seal) = seal else { return Ok(None) };
         let size = seal.sealed.size;
         Ok(Some((seal, self.as_of(AsOf::Position(size))?)))
     }

@@ -64,7 +64,7 @@ impl<'a> PrefixView<'a> {
                 Some(taken)
             };
             let (Some(&[space]), Some(key), Some(value)) = (take(), take(), take()) else { return false };
-            let Some(space) = Space::ALL.into_iter().find(|known| *known as u8 == space) else { return false };
+            let Some(space) = Space::FOLDED.into_iter().find(|known| *known as u8 == space) else { return false };
             spaces.entry(space).or_default().insert(key.to_vec(), value.to_vec());
         }
         self.spaces = spaces;

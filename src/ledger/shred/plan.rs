@@ -1,11 +1,12 @@
 //! Which events a shredding is about, and what stays of each.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Carried, Shred};
+use super::{Carried, Mentions, Shred};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, ImportedFile, Payload, Position, Stub};
-use crate::projection::corrections_of;
+use crate::event::{Event, EventId, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
+use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, View};
 
 /// What is to be shredded.
@@ -30,7 +31,7 @@ impl Plan {
         }
         if !shred.carried.is_empty() {
             let conversations = plan.find(view, &shred.carried)?;
-            plan.find_files(view, &conversations)?;
+            plan.find_files(view, &conversations, &Mentions::of(&shred.carried))?;
         }
         plan.follow(view)?;
         Ok(plan)
@@ -48,8 +49,47 @@ impl Plan {
 
     /// What stays of an event; `None` when all of it does.
     pub fn kept(&self, position: Position, event: &Event) -> Option<Event> {
-        let named = self.named.contains(&position);
-        event.withdrawn(&|file: &ImportedFile| named || self.paths.contains(&file.path))
+        let goes = match &event.payload {
+            Payload::Imported(run) => self.named.contains(&position) || self.concerns(run),
+            _ => true,
+        };
+        if goes { event.withdrawn() } else { None }
+    }
+
+    fn concerns(&self, run: &Imported) -> bool {
+        run.files.iter().any(|file| self.paths.contains(&file.path))
+            || run.skipped.iter().any(|line| self.paths.contains(&line.file))
+    }
+
+    /// What runs of importers that go say of other files, and no later run says anew, by importer. It is to be told
+    /// again, in events of its own that can go as well one day.
+    pub fn restated(&self, view: &dyn View) -> Result<Vec<Imported>> {
+        let mut again: BTreeMap<String, Imported> = BTreeMap::new();
+        let mut states = BTreeMap::new();
+        for position in &self.positions {
+            let event = Event::from_line(*position, &view.expect_line(*position)?)?;
+            let Payload::Imported(run) = event.payload else { continue };
+            if self.named.contains(position) {
+                continue;
+            }
+            let latest = match states.entry(run.source.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(file_states(view, &run.source)?),
+            };
+            let other = |path: &String| !self.paths.contains(path);
+            let files = run.files.into_iter().filter(|file| other(&file.path) && latest.get(&file.path) == Some(file));
+            let skipped = run.skipped.into_iter().filter(|line: &SkippedLine| other(&line.file));
+            let (files, skipped): (Vec<_>, Vec<_>) = (files.collect(), skipped.collect());
+            let told = again.entry(run.source.clone()).or_insert_with(|| Imported::new(run.source));
+            told.files.extend(files);
+            told.skipped.extend(skipped);
+        }
+        again.retain(|_, run| {
+            run.files.sort_by(|a, b| a.path.cmp(&b.path));
+            run.files.dedup_by(|a, b| a.path == b.path);
+            !run.files.is_empty()
+        });
+        Ok(again.into_values().collect())
     }
 
     /// Adds an event when something of it is to go.
@@ -104,8 +144,9 @@ impl Plan {
         Ok(conversations)
     }
 
-    /// Adds what importers wrote down of the logs of conversations.
-    fn find_files(&mut self, view: &dyn View, conversations: &HashSet<String>) -> Result<()> {
+    /// Adds what importers wrote down of the logs of conversations, and of those whose paths mention a name: of a log
+    /// that told nothing new no record tells.
+    fn find_files(&mut self, view: &dyn View, conversations: &HashSet<String>, mentions: &Mentions) -> Result<()> {
         let mut runs = Vec::new();
         view.rows(Position::START.next(), &mut |position, row| {
             if row.is_kind("imported") {
@@ -113,8 +154,11 @@ impl Plan {
                 if let Payload::Imported(run) = &event.payload {
                     let theirs = |file: &&ImportedFile| {
                         file.conversation.as_ref().is_some_and(|conversation| conversations.contains(conversation))
+                            || mentions.is_in(&file.path)
                     };
                     self.paths.extend(run.files.iter().filter(theirs).map(|file| file.path.clone()));
+                    let lines = run.skipped.iter().filter(|line| mentions.is_in(&line.file));
+                    self.paths.extend(lines.map(|line| line.file.clone()));
                 }
                 runs.push(position);
             }

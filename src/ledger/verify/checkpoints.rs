@@ -36,12 +36,14 @@ fn hold_behind(view: &dyn View, checkpoint: &Checkpoint, sound: u64) -> Result<O
         return Ok(None);
     }
     // A root tells that something differs, not where: the border is what other checkpoints vouch for.
-    let what = format!(
-        "the first {size} events are not those that {} signed a checkpoint of: one at {} to {size} was changed, moved, \
-         added or left out",
-        checkpoint.origin(),
-        Position::new(sound).next()
-    );
+    let place = if sound < size {
+        format!("one at {} to {size} was changed, moved, added or left out", Position::new(sound).next())
+    } else {
+        // Another checkpoint of as many events fits: then it is this one that tells another history.
+        "another checkpoint of as many events fits, so two histories were signed".to_owned()
+    };
+    let what =
+        format!("the first {size} events are not those that {} signed a checkpoint of: {place}", checkpoint.origin());
     Ok(Some(Finding { position: Some(Position::new(size)), what }))
 }
 

@@ -1,12 +1,13 @@
 //! The second look: which rows of a projection differ from a replay, and which events they are about.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Findings;
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
 use crate::ledger::past::refold;
-use crate::projection::{describe, record_rows};
+use crate::projection::{AccountRef, describe, file_rows, position_in, record_rows, root, subject_account, use_row};
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
 /// Rows named for each projection.
@@ -31,7 +32,7 @@ pub(super) fn name_rows(view: &dyn View, spaces: &BTreeSet<Space>, findings: &mu
         }
         wrong.extend(stored.into_keys().map(|key| ((*space, key), "belongs to no event")));
     }
-    let about = events_of(view, &wrong)?;
+    let about = events_of(view, &refolded, &wrong)?;
     let mut named: BTreeMap<Space, usize> = BTreeMap::new();
     for ((space, key), what) in wrong {
         let count = named.entry(space).or_default();
@@ -50,35 +51,57 @@ pub(super) fn name_rows(view: &dyn View, spaces: &BTreeSet<Space>, findings: &mu
 /// For each row, the last event that has a part in it.
 fn events_of(
     view: &dyn View,
+    refolded: &PrefixView<'_>,
     wrong: &BTreeMap<(Space, Vec<u8>), &str>,
 ) -> Result<BTreeMap<(Space, Vec<u8>), Position>> {
     let mut about = BTreeMap::new();
+    let head = view.head()?.position;
     view.rows(Position::START.next(), &mut |position, row| {
         let event = Event::from_line(position, row.body)?;
-        let record = match &event.payload {
-            Payload::TokensRecorded(record) => Some(record),
-            Payload::TokensAmended(amend) => Some(&amend.replacement),
-            _ => None,
-        };
-        let rows = match record {
-            Some(record) => record_rows(event.occurred_at, &TokenView::from(record)),
-            None => Vec::new(),
-        };
-        for (space, key) in rows {
-            // A chunk of uses is named by its account and its first instant: the account is enough here.
-            let near = wrong.range((space, key.clone())..).take_while(|((s, k), _)| *s == space && k.starts_with(&key));
-            for ((space, key), _) in near {
-                about.insert((*space, key.clone()), position);
+        for row in rows_of(view, refolded, &event)? {
+            match about.entry(row) {
+                Entry::Vacant(row) if wrong.contains_key(row.key()) => _ = row.insert(position),
+                // The first who says when a conversation began is the one who made it known.
+                Entry::Occupied(mut row) if row.key().0 != Space::Conversations => _ = row.insert(position),
+                _ => {}
             }
         }
         GO_ON
     })?;
     for (space, key) in wrong.keys() {
-        // Facts, corrections and natural keys carry the position themselves.
-        let value = view.get(*space, key)?;
-        if let Some(position) = crate::projection::position_in(*space, key, value.as_deref()) {
+        // Facts, corrections and natural keys carry the position themselves: the event that makes the row, or, where none
+        // does, the one that the row pretends to be of.
+        let (right, stored) = (refolded.get(*space, key)?, view.get(*space, key)?);
+        let named = |value: Option<&[u8]>| position_in(*space, key, value).filter(|at| *at <= head);
+        if let Some(position) = named(right.as_deref()).or_else(|| named(stored.as_deref())) {
             about.insert((*space, key.clone()), position);
         }
     }
     Ok(about)
+}
+
+/// The rows that an event has a part in.
+fn rows_of(view: &dyn View, refolded: &PrefixView<'_>, event: &Event) -> Result<Vec<(Space, Vec<u8>)>> {
+    let (at, record) = match &event.payload {
+        Payload::TokensRecorded(record) => (event.occurred_at, record),
+        Payload::TokensAmended(amend) => {
+            // It counts when the call was, not when it was made.
+            let root = root(view, event, Position::new(u64::MAX))?;
+            let told = match root {
+                Some(root) => Event::from_line(root, &view.expect_line(root)?)?.occurred_at,
+                None => event.occurred_at,
+            };
+            (amend.at.unwrap_or(told), &amend.replacement)
+        }
+        Payload::Imported(run) => return file_rows(refolded, run),
+        payload => {
+            let account = subject_account(payload).map(|account| (Space::Accounts, account.key()));
+            return Ok(account.into_iter().collect());
+        }
+    };
+    let record = TokenView::from(record);
+    let mut rows = record_rows(at, &record);
+    let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
+    rows.extend(use_row(refolded, &account, at)?.map(|key| (Space::Uses, key)));
+    Ok(rows)
 }

@@ -1,14 +1,15 @@
 //! The pass over the log: positions, columns, hashes and tree, and what the records add up to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
+use super::parts::{Part, Prefix};
 use super::{Finding, Findings, is_record};
 use crate::audit::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
 use crate::error::{Error, Result};
 use crate::event::{Envelope, EventId, Position, Stub, TokenView};
-use crate::projection::{AccountRef, Fingerprint, FingerprintWeights, alias_entries, kind_code};
+use crate::projection::{AccountRef, FingerprintWeights, alias_entries, kind_code};
 use crate::store::{GO_ON, Space, View};
 use crate::time::Timestamp;
 
@@ -50,20 +51,40 @@ pub(super) struct StubRow {
 
 /// What the log says.
 pub(super) struct Seen {
-    /// The sum of all records, corrections not applied.
-    pub records: Fingerprint,
-    /// Provider accounts that have records.
-    pub accounts: BTreeSet<AccountRef<'static>>,
+    weights: FingerprintWeights,
+    /// The positions at which the records are told apart.
+    borders: Vec<Position>,
+    /// What the records up to each border and those behind the last one come to.
+    parts: Vec<Part>,
     /// Every event that is not a record.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
     pub stubs: Vec<StubRow>,
 }
 
-/// Reads every line, hashes and checks them on all cores, and grows the tree.
+impl Seen {
+    /// The whole log.
+    pub fn whole(&self) -> Prefix<'_> {
+        Prefix { records: Part::join(&self.parts, self.weights), others: &self.others }
+    }
+
+    /// The log up to one of the borders.
+    pub fn up_to(&self, border: Position) -> Prefix<'_> {
+        let parts = self.borders.partition_point(|other| *other < border) + 1;
+        let others = self.others.partition_point(|(position, _)| *position <= border);
+        Prefix {
+            records: Part::join(self.parts.get(..parts).unwrap_or(&self.parts), self.weights),
+            others: self.others.get(..others).unwrap_or(&self.others),
+        }
+    }
+}
+
+/// Reads every line, hashes and checks them on all cores, and grows the tree. What records come to is told apart at the
+/// borders, which are in order.
 pub(super) fn read(
     view: &dyn View,
     weights: FingerprintWeights,
+    borders: &[Position],
     tree: &mut StreamingTree,
     findings: &mut Findings,
 ) -> Result<Seen> {
@@ -75,7 +96,7 @@ pub(super) fn read(
         let handles: Vec<_> = (0..workers)
             .map(|_| {
                 let (batches, to_main) = (&batches, to_main.clone());
-                scope.spawn(move || work(batches, &to_main, weights))
+                scope.spawn(move || work(batches, &to_main, borders, weights))
             })
             .collect();
         drop(to_main);
@@ -85,15 +106,15 @@ pub(super) fn read(
         for result in done {
             order.take(view, result, tree, findings)?;
         }
-        let mut records = Fingerprint::new(weights);
-        let mut accounts = BTreeSet::new();
+        let mut parts = Part::for_each(borders, weights);
         for handle in handles {
-            let (print, seen) = handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?;
-            records.join(&print);
-            accounts.extend(seen);
+            let theirs = handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?;
+            for (part, more) in parts.iter_mut().zip(&theirs) {
+                part.add(more);
+            }
         }
         fed?;
-        Ok(Seen { records, accounts, others: order.others, stubs: order.stubs })
+        Ok(Seen { weights, borders: borders.to_vec(), parts, others: order.others, stubs: order.stubs })
     })
 }
 
@@ -151,27 +172,27 @@ fn feed(
 fn work(
     batches: &Mutex<Receiver<Batch>>,
     to_main: &std::sync::mpsc::Sender<Result<Done>>,
+    borders: &[Position],
     weights: FingerprintWeights,
-) -> (Fingerprint, BTreeSet<AccountRef<'static>>) {
-    let mut print = Fingerprint::new(weights);
-    let mut accounts = BTreeSet::new();
+) -> Vec<Part> {
+    let mut parts = Part::for_each(borders, weights);
     loop {
         let batch = match batches.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => break,
         };
         let Ok(batch) = batch else { break };
-        if to_main.send(check(&batch, &mut print, &mut accounts)).is_err() {
+        if to_main.send(check(&batch, borders, &mut parts)).is_err() {
             break;
         }
     }
-    (print, accounts)
+    parts
 }
 
-fn check(batch: &Batch, print: &mut Fingerprint, accounts: &mut BTreeSet<AccountRef<'static>>) -> Result<Done> {
+fn check(batch: &Batch, borders: &[Position], parts: &mut [Part]) -> Result<Done> {
     let mut done =
         Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), stubs: Vec::new(), findings: Vec::new() };
-    let mut last: Option<AccountRef<'static>> = None;
+    let mut last: Option<(usize, AccountRef<'static>)> = None;
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
         let line = batch.text.get(row.start..row.end).unwrap_or_default();
@@ -201,17 +222,19 @@ fn check(batch: &Batch, print: &mut Fingerprint, accounts: &mut BTreeSet<Account
             done.others.push((position, line.to_owned()));
             continue;
         }
+        let number = borders.partition_point(|border| *border < position);
+        let Some(part) = parts.get_mut(number) else { continue };
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
-                print.record(envelope.occurred_at, &record, false)?;
+                part.sums.record(envelope.occurred_at, &record, false)?;
                 for entry in alias_entries(record.ids(), envelope.id, position) {
-                    print.row(Space::Keys, &entry);
+                    part.sums.row(Space::Keys, &entry);
                 }
                 let account = AccountRef::new(&record.provider, record.account.as_deref());
-                if last.as_ref() != Some(&account) {
+                if !last.as_ref().is_some_and(|(seen, other)| *seen == number && *other == account) {
                     let account = account.into_owned();
-                    accounts.insert(account.clone());
-                    last = Some(account);
+                    part.accounts.insert(account.clone());
+                    last = Some((number, account));
                 }
             }
             Err(e) => found(format!("this record is unreadable ({e})")),

@@ -3,16 +3,20 @@
 mod checkpoints;
 mod exact;
 mod lines;
+mod parts;
 mod refold;
+mod seals;
 mod shredded;
+mod snapshots;
 
 use serde::Serialize;
 
 pub(crate) use checkpoints::{hold, hold_all};
 
-use crate::audit::{Hash, StreamingTree};
+use crate::audit::{Hash, StreamingTree, Verifier};
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::ledger::snapshot;
 use crate::projection::{FingerprintWeights, kind_code};
 use crate::store::View;
 
@@ -87,17 +91,19 @@ impl Findings {
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Lines, tree and projections.
+    /// Lines, tree, projections and what is kept of past ones.
     Replay,
     /// And that each id finds its own event.
     Everything,
 }
 
-pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
+/// Recomputes; with verifiers, the signatures of seals are checked as well.
+pub(crate) fn verify(view: &dyn View, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
-    let seen = match lines::read(view, weights, &mut tree, &mut findings) {
+    let kept = snapshot::positions(view)?;
+    let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
         // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.
         Err(Error::Damaged { position: Some(position), what }) => {
@@ -111,8 +117,10 @@ pub(crate) fn verify(view: &dyn View, scope: Scope) -> Result<Verification> {
         if scope == Scope::Everything {
             check_ids(view, &mut findings)?;
         }
-        let compared =
-            shredded::check(&seen, &mut findings).and_then(|()| refold::compare(view, seen, weights, &mut findings));
+        let compared = shredded::check(&seen, &mut findings)
+            .and_then(|()| seals::check(view, &seen, verifiers, &mut findings))
+            .and_then(|()| refold::compare(view, &seen.whole(), weights, &mut findings))
+            .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
             // A line that was found wrong above may be one that cannot be folded either.
             Err(Error::Damaged { position, what }) => findings.add(position, what),

@@ -1,0 +1,57 @@
+//! Holds the seals in the ledger against the events that they stand on: each is a checkpoint that the ledger keeps itself.
+
+use super::Findings;
+use super::lines::Seen;
+use crate::audit::{Checkpoint, Hash, Note, Verifier, root_at};
+use crate::error::{Error, Result};
+use crate::event::{Event, Payload, PeriodSealed, Position};
+use crate::store::View;
+
+/// Checks every seal; with verifiers also that one of them signed it.
+pub(super) fn check(view: &dyn View, seen: &Seen, verifiers: &[Verifier], findings: &mut Findings) -> Result<()> {
+    for (position, line) in seen.others.iter().filter(|(_, line)| line.contains("\"period_sealed\"")) {
+        let Payload::PeriodSealed(sealed) = Event::from_line(*position, line)?.payload else { continue };
+        match wrong(view, *position, &sealed, verifiers) {
+            Ok(None) => {}
+            Ok(Some(what)) => findings.add(*position, what),
+            Err(Error::Damaged { what, .. }) => findings.add(*position, format!("this seal cannot be checked: {what}")),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with one.
+fn wrong(view: &dyn View, position: Position, sealed: &PeriodSealed, verifiers: &[Verifier]) -> Result<Option<String>> {
+    let size = sealed.size;
+    if size >= position {
+        return Ok(Some(format!("this seal stands on {size} events, and there were fewer in front of it")));
+    }
+    if sealed.root.parse::<Hash>().ok() != Some(root_at(view, size.get())?) {
+        return Ok(Some(format!(
+            "the first {size} events are not those that this seal was signed over: one of them was changed, moved, added \
+             or left out"
+        )));
+    }
+    let note: Note = match sealed.statement.parse() {
+        Ok(note) => note,
+        Err(error) => return Ok(Some(format!("its signed statement cannot be read: {error}"))),
+    };
+    let states = |checkpoint: &Checkpoint| note.text() == format!("{checkpoint}{}", sealed.lines());
+    match note.text().parse::<Checkpoint>() {
+        Ok(checkpoint)
+            if checkpoint.size() == size.get()
+                && checkpoint.root().to_string() == sealed.root
+                && states(&checkpoint) => {}
+        _ => return Ok(Some("its signed statement does not say what the event says".to_owned())),
+    }
+    let mut why = None;
+    for verifier in verifiers {
+        match Checkpoint::open(&note, verifier) {
+            Ok(_) => return Ok(None),
+            Err(Error::Unproven { what } | Error::Invalid { what }) => why = Some(what),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(why.map(|why| format!("the seal proves nothing: {why}; give the verifier of the key that signed it too")))
+}

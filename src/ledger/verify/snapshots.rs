@@ -1,0 +1,150 @@
+//! Holds stored snapshots against what the events in front of them come to.
+
+use super::lines::Seen;
+use super::{Findings, refold};
+use crate::error::{Error, Result};
+use crate::event::Position;
+use crate::ledger::snapshot;
+use crate::projection::FingerprintWeights;
+use crate::store::{PrefixView, View};
+
+/// Checks every snapshot that an answer could be read from. The log was read once for all of them.
+pub(super) fn check(
+    view: &dyn View,
+    seen: &Seen,
+    weights: FingerprintWeights,
+    at: &[Position],
+    findings: &mut Findings,
+) -> Result<()> {
+    let head = view.head()?.position;
+    for at in at.iter().copied() {
+        let what = if at > head {
+            Some("there is no event here".to_owned())
+        } else {
+            match compare(view, seen, weights, at) {
+                Err(Error::Damaged { what, .. }) => Some(what),
+                other => other?,
+            }
+        };
+        if let Some(what) = what {
+            findings.add(
+                at,
+                format!(
+                    "the snapshot from which questions as of this position are answered is not what the events up to \
+                     here come to: {what}; `replay --write` drops it"
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with one.
+fn compare(view: &dyn View, seen: &Seen, weights: FingerprintWeights, at: Position) -> Result<Option<String>> {
+    let mut past = PrefixView::new(Box::new(view), at)?;
+    let loaded = snapshot::state(view, at)?.is_some_and(|state| past.load(&state));
+    if !loaded {
+        return Ok(Some("its bytes are damaged, and it is passed over".to_owned()));
+    }
+    let mut found = Findings::default();
+    refold::compare(&past, &seen.up_to(at), weights, &mut found)?;
+    Ok(found.0.into_iter().next().map(|finding| finding.what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::TokenRecord;
+    use crate::ledger::{AsOf, Ledger};
+    use crate::report::{Report, ReportKey};
+    use crate::store::MemoryStore;
+    use crate::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000);
+
+    /// Ten calls of so many tokens each, two of them corrected, in two accounts.
+    fn fill(store: &MemoryStore, input: u64) -> Ledger {
+        let mut ledger = Ledger::with_store(Box::new(store.clone())).snapshots_every(2);
+        for call in 0..10 {
+            let provider = if call % 2 == 0 { "openai" } else { "anthropic" };
+            let record = TokenRecord::new(provider, "m").input(input).key(format!("k{call}")).key(format!("r{call}"));
+            ledger.record(record, NOW.plus(call * 60_000)).unwrap();
+        }
+        let ids = [2, 5].map(|at| ledger.event(at).unwrap().id);
+        ledger.void(ids[0], "twice", NOW.plus(700_000)).unwrap();
+        ledger
+            .amend(ids[1], TokenRecord::new("openai", "m").input(input + 1).key("k4"), "x", NOW.plus(700_000))
+            .unwrap();
+        ledger.record(TokenRecord::new("openai", "n").input(1), NOW.plus(800_000)).unwrap();
+        ledger
+    }
+
+    fn asked(ledger: &mut Ledger, at: u64) -> u64 {
+        let report = Report::by(ReportKey::Provider);
+        ledger.as_of(AsOf::Position(at.into())).unwrap().report(&report).unwrap().total.tokens.total()
+    }
+
+    #[test]
+    fn snapshots_of_every_position_are_what_the_events_come_to() {
+        let store = MemoryStore::new();
+        let mut ledger = fill(&store, 10);
+        for at in 2..=12 {
+            asked(&mut ledger, at);
+            assert_eq!(ledger.verify().unwrap().findings, [], "with one at {at}");
+        }
+        assert!(ledger.replay().unwrap().ok);
+    }
+
+    #[test]
+    fn a_forged_snapshot_is_found_at_its_position() {
+        let (store, other) = (MemoryStore::new(), MemoryStore::new());
+        let (mut ledger, mut another) = (fill(&store, 10), fill(&other, 11));
+        let state = |ledger: &mut Ledger, at: u64| {
+            let view = ledger.store.read().unwrap();
+            let mut past = PrefixView::new(view, at.into()).unwrap();
+            crate::ledger::past::refold(&mut past, Position::START).unwrap();
+            past.dump()
+        };
+        let (right, wrong, early) = (state(&mut ledger, 12), state(&mut another, 12), state(&mut ledger, 11));
+        let found = |store: &MemoryStore, at: u64, state: &[u8]| {
+            snapshot::forge(&mut store.clone(), at.into(), state);
+            let mut ledger = Ledger::with_store(Box::new(store.clone()));
+            let positions =
+                |found: crate::Verification| found.findings.iter().map(|one| one.position).collect::<Vec<_>>();
+            let (verified, replayed) = (positions(ledger.verify().unwrap()), positions(ledger.replay().unwrap()));
+            assert_eq!(verified, replayed);
+            ledger.rebuild().unwrap();
+            assert!(ledger.verify().unwrap().ok);
+            verified
+        };
+        assert_eq!(found(&store, 12, &right), []);
+        for (at, state) in [(12, &wrong), (12, &early), (11, &right), (14, &right), (12, &Vec::new()), (0, &early)] {
+            assert_eq!(found(&store, at, state), [Some(at.into())], "as of {at}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_snapshot_changes_no_answer_and_is_found() {
+        use crate::store::{EventStore, GO_ON, Order, Space};
+        let store = MemoryStore::new();
+        let mut ledger = fill(&store, 10);
+        let before = asked(&mut ledger, 9);
+        let mut row = (Vec::new(), Vec::new());
+        let mut tx = store.clone();
+        let mut tx = tx.write().unwrap();
+        tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
+            row = (key.to_vec(), value.to_vec());
+            GO_ON
+        })
+        .unwrap();
+        for byte in row.1.iter_mut().rev().take(40) {
+            *byte ^= 4;
+        }
+        tx.put(Space::Snapshots, &row.0, Some(&row.1)).unwrap();
+        tx.commit().unwrap();
+        let mut unkept = Ledger::with_store(Box::new(store));
+        assert_eq!(asked(&mut unkept, 9), before);
+        let found = unkept.verify().unwrap().findings;
+        assert_eq!((found.len(), found[0].position), (1, Some(9.into())), "{found:?}");
+    }
+}

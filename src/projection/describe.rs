@@ -1,0 +1,62 @@
+//! What a projection's row is about, in words.
+
+use super::key::{AccountRef, take_id, take_time, texts};
+use super::series::Series;
+use crate::event::Payload;
+use crate::time::{DAY, Timestamp};
+use crate::view::Space;
+
+/// A row's key for people.
+pub(crate) fn describe(space: Space, key: &[u8]) -> String {
+    let told = match space {
+        Space::ByModel | Space::ByProject | Space::ByConversation => series(key),
+        Space::Uses => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
+        Space::Facts => fact(key),
+        Space::Corrections => correction(key),
+        Space::Keys => Some("a natural key".to_owned()),
+        Space::Files | Space::Conversations => Some(words(key)),
+        Space::Accounts => Some(account_of(key)),
+        _ => None,
+    };
+    told.filter(|told| !told.is_empty()).unwrap_or_else(|| "an unreadable key".to_owned())
+}
+
+fn series(key: &[u8]) -> Option<String> {
+    let (day, series) = Series::from_key(key)?;
+    let date = Timestamp::from_millis(day.checked_mul(DAY)?).to_string();
+    let names = [series.account, series.model, series.agent, series.tariff, series.project, series.conversation];
+    let names: Vec<_> = std::iter::once(series.provider).chain(names.into_iter().flatten()).collect();
+    Some(format!("{} {}", date.get(..10).unwrap_or_default(), names.join(" ")))
+}
+
+/// What stands in front of the time that ends a key, and that time.
+fn timed(key: &[u8]) -> Option<(&[u8], Timestamp)> {
+    let (before, time) = key.split_at_checked(key.len().checked_sub(8)?)?;
+    Some((before, take_time(time)?.0))
+}
+
+fn account_of(key: &[u8]) -> String {
+    let Some(AccountRef { provider, account }) = AccountRef::from_key(key) else { return String::new() };
+    account.map_or_else(|| provider.to_string(), |account| format!("{provider} {account}"))
+}
+
+fn fact(key: &[u8]) -> Option<String> {
+    let (key, _) = key.split_at_checked(key.len().checked_sub(16)?)?;
+    let (before, at) = timed(key)?;
+    let (kind, subject) = before.split_first()?;
+    let kind = Payload::KINDS.get(usize::from(*kind))?;
+    // The ledger as a whole is no provider.
+    let of = if subject == [0] { String::new() } else { format!(" of {}", account_of(subject)) };
+    Some(format!("{kind}{of} at {at}"))
+}
+
+fn correction(key: &[u8]) -> Option<String> {
+    let (target, rest) = take_id(key)?;
+    let (at, _) = take_time(rest)?;
+    Some(format!("a correction of event {target} at {at}"))
+}
+
+/// A source and what it calls something.
+fn words(key: &[u8]) -> String {
+    texts(key).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,115 @@
+//! What a sealed period has come to since, and by which events.
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::error::Result;
+use crate::event::{Event, Payload, PeriodSealed, Position};
+use crate::projection::{corrections_of, root};
+use crate::store::{GO_ON, View};
+use crate::time::Timestamp;
+use crate::tokens::{TokenClass, Usd};
+use crate::usage::Usage;
+
+/// Events named of a restatement.
+const NAMED: usize = 1_000;
+
+/// What a period has come to differently since it was sealed.
+///
+/// Sums can be equal where rows are not: an event that moves a call to another model, project or hour of the period is a
+/// restatement too. So what counts is whether there is any event that is about the period and came after the seal.
+///
+/// ```
+/// use usage_ledger::report::Restatement;
+/// assert!(Restatement::default().is_nothing());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Restatement {
+    /// Calls more, or fewer, than were sealed.
+    pub requests: i64,
+    /// Tokens more, or fewer, in the order of [`TokenClass::ALL`].
+    pub tokens: [i64; 7],
+    /// Reported cost more, or less.
+    #[serde(rename = "cost", serialize_with = "as_cost")]
+    pub reported_usd: Usd,
+    /// Where the events are that came after the seal and are about calls of the period, late ones and corrections; the
+    /// first thousand of them.
+    pub events: Vec<Position>,
+    /// How many there are.
+    pub events_total: u64,
+}
+
+fn as_cost<S: Serializer>(usd: &Usd, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let mut cost = serializer.serialize_map(Some(1))?;
+    cost.serialize_entry("reported_usd", usd)?;
+    cost.end()
+}
+
+impl Restatement {
+    /// Whether the period is as it was sealed.
+    ///
+    /// ```
+    /// # use usage_ledger::report::Restatement;
+    /// assert!(!Restatement { events: vec![9.into()], events_total: 1, ..Restatement::default() }.is_nothing());
+    /// ```
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds how the sums differ.
+    pub(super) fn count(&mut self, sealed: &PeriodSealed, now: &Usage) -> Result<()> {
+        let less = |now: u64, then: u64| i64::try_from(i128::from(now) - i128::from(then)).unwrap_or(i64::MAX);
+        for ((slot, class), then) in self.tokens.iter_mut().zip(TokenClass::ALL).zip(sealed.tokens) {
+            *slot = less(now.tokens.get(class), then);
+        }
+        self.requests = less(now.requests, sealed.requests);
+        let picos = |usd: Option<Usd>| usd.unwrap_or_default().picos();
+        self.reported_usd = Usd::from_picos(picos(now.cost.reported_usd)? - picos(sealed.reported_usd)?)?;
+        Ok(())
+    }
+
+    fn name(&mut self, position: Position) {
+        self.events_total += 1;
+        if self.events.len() < NAMED {
+            self.events.push(position);
+        }
+    }
+}
+
+fn is_in(sealed: &PeriodSealed, at: Timestamp) -> bool {
+    sealed.since.is_none_or(|since| since <= at) && at < sealed.until
+}
+
+/// Which events restate which seal, in one pass over what came after the first of them.
+pub(super) fn events(view: &dyn View, seals: &[&PeriodSealed]) -> Result<Vec<Restatement>> {
+    let mut found = vec![Restatement::default(); seals.len()];
+    let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(found) };
+    view.rows(first.next(), &mut |position, row| {
+        let times = if row.is_kind("tokens_recorded") {
+            vec![row.occurred_at]
+        } else if row.is_kind("tokens_amended") || row.is_kind("event_voided") {
+            times_of(view, &Event::from_line(position, row.body)?)?
+        } else {
+            return GO_ON;
+        };
+        for (sealed, restatement) in seals.iter().zip(&mut found) {
+            if position > sealed.size && times.iter().any(|at| is_in(sealed, *at)) {
+                restatement.name(position);
+            }
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// Every time that was ever told of the call which a correction is about; none when it is about no call that is there.
+fn times_of(view: &dyn View, correction: &Event) -> Result<Vec<Timestamp>> {
+    let Some(root) = root(view, correction, Position::new(u64::MAX))? else { return Ok(Vec::new()) };
+    let record = Event::from_line(root, &view.expect_line(root)?)?;
+    let mut times = vec![record.occurred_at];
+    for position in corrections_of(view, record.id)? {
+        if let Payload::TokensAmended(amend) = Event::from_line(position, &view.expect_line(position)?)?.payload {
+            times.extend(amend.at);
+        }
+    }
+    Ok(times)
+}
