@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::served::Names;
 use super::source::Found;
 use crate::event::{EventId, TokenRecord};
 use crate::time::Timestamp;
@@ -15,20 +16,26 @@ pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 ///
 /// `a` is what is known so far, `b` comes to it.
 pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
-    if is_known_repetition(&a, &b) || is_origin(&a, &b) {
+    let names = Names::of(&a.record, &b.record);
+    let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
         told_by(a, b)
     } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
         // What a fork repeats has its parent's key besides, so what has one key only is the call itself.
         told_by(b, a)
     } else {
         join_equals(a, b, began)
+    };
+    if let Some(names) = names {
+        names.agree(&mut joined.record);
     }
+    joined
 }
 
 /// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
 /// call's place; telemetry fills in what the log does not tell, such as the cost.
 pub(super) fn complete(log: Found, told: Found) -> Found {
     let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+    let names = Names::of(&log.record, &told.record);
     let telemetry_knows_more = total(&told) > total(&log);
     let (mut record, told_at) = (log.record, told.at);
     let told = told.record;
@@ -50,6 +57,9 @@ pub(super) fn complete(log: Found, told: Found) -> Found {
         record.quality = told.quality;
         record.residual = told.residual;
         record.raw = told.raw;
+    }
+    if let Some(names) = names {
+        names.agree(&mut record);
     }
     Found { at: log.at.min(told_at), record }
 }
@@ -131,7 +141,7 @@ pub(super) struct Sighting {
 
 impl From<Found> for Sighting {
     fn from(found: Found) -> Self {
-        let ids = found.record.keys.iter().map(|key| EventId::from_key(&found.record.provider, key)).collect();
+        let ids = found.record.ids().collect();
         Self { found, ids }
     }
 }

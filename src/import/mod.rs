@@ -31,6 +31,7 @@ mod provider;
 mod qwen_code;
 mod reader;
 mod run;
+mod served;
 mod source;
 mod survey;
 mod told;
