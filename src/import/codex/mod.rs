@@ -6,7 +6,8 @@
 //! whenever the rate limits change, so a call is behind it only when the total moved. Since about 0.151 a
 //! `token_usage_record` also records each call, under the id of its response; it says what calls the counter leaves
 //! out. A forked or spawned thread may repeat its parent's history, with new times or the old ones: its calls carry
-//! the parent's name for them besides, and so they are the parent's own calls again.
+//! the parent's name for them besides, and so they are the parent's own calls again. What it repeats ends with the first
+//! total that its parents did not show, or, when their rollouts are gone, some seconds after it began.
 //!
 //! The same lines tell what is used of the account's quota windows. That is kept where it changes, as observations.
 //!
@@ -16,6 +17,7 @@
 mod calls;
 mod limits;
 mod line;
+mod parents;
 mod thread;
 mod vector;
 
@@ -32,6 +34,7 @@ use super::source::{Found, LineParser, Source};
 use crate::event::{EventId, NewEvent};
 use crate::time::Timestamp;
 use line::{Context, Count, Kind, Line, Meta, Record, read};
+use parents::Parents;
 use thread::Thread;
 
 /// The importer of Codex' rollouts.
@@ -73,7 +76,8 @@ impl Source for Codex {
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
         let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
-        Box::new(Parser { thread: known.unwrap_or_else(|| Thread::new(name_of(path))) })
+        let thread = known.unwrap_or_else(|| Thread::new(name_of(path)));
+        Box::new(Parser { thread, parents: Parents::new(path.to_owned()) })
     }
 }
 
@@ -92,6 +96,7 @@ fn name_of(path: &Path) -> String {
 
 struct Parser {
     thread: Thread,
+    parents: Parents,
 }
 
 impl LineParser for Parser {
@@ -116,7 +121,7 @@ impl LineParser for Parser {
             Kind::Count => {
                 let line: Line<'_, Count<'_>> = read(line)?;
                 match line.payload.as_ref().map(|count| (&count.info, count.input_tokens)) {
-                    Some((Some(info), _)) => self.thread.count(time(&line)?, info)?,
+                    Some((Some(info), _)) => self.thread.count(time(&line)?, info, &mut self.parents)?,
                     Some((None, Some(_))) => {
                         return Err("unknown shape: a token_count with its counts beside `info`".to_owned());
                     }

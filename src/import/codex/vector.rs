@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::import::jsonl;
 
 /// A usage object's counts: input, cached input, output, reasoning output and their total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Vector([u64; 5]);
 
 impl Vector {
