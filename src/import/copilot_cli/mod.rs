@@ -6,7 +6,8 @@
 //!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
 //! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
 //!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
-//!    the other two where those tell of the run.
+//!    the other two where those tell of the run. Clients that restore a session go on from its sums, others begin anew: what
+//!    went up on the whole, as far as its answers do not say otherwise, goes on.
 //!
 //! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
 //! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
@@ -15,6 +16,7 @@
 //! its sums. Runs without a summary, and older sessions (`history-session-state`), whose files tell no counts, are counted.
 
 mod events;
+mod metrics;
 mod otel;
 mod store;
 
