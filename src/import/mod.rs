@@ -36,6 +36,7 @@ mod source;
 mod survey;
 mod told;
 mod twin;
+mod watched;
 mod write;
 
 use std::path::PathBuf;
