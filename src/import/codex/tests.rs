@@ -432,3 +432,37 @@ fn a_log_is_known_by_its_name_compressed_or_not() {
     assert_eq!(name_of(Path::new(&format!("{FILE}.zst"))), id);
     assert_eq!(name_of(Path::new("/x/thread.jsonl.zst")), "thread");
 }
+
+#[test]
+fn tokens_under_names_that_are_not_known_are_refused() {
+    let event = |payload: &str| line(1, "event_msg", payload);
+    let good = usage(1);
+    let renamed = good.replace("input_tokens", "prompt_tokens").replace("output_tokens", "completion_tokens");
+    for (told, why) in [
+        (count(1, &renamed, &renamed), "without input_tokens and output_tokens"),
+        (count(1, r#"{"totalTokens":505}"#, "null"), "without input_tokens and output_tokens"),
+        (event(&format!(r#"{{"type":"token_count","total_token_usage":{good}}}"#)), "beside `info`"),
+        (line(1, "token_count", &format!(r#"{{"info":{{"total_token_usage":{good}}}}}"#)), "type `token_count`"),
+        (event(&format!(r#"{{"type":"turn_done","usage":{good}}}"#)), "type `turn_done`"),
+        (event(&format!(r#"{{"type":"turn_done","token_usage":{good}}}"#)), "type `turn_done`"),
+        (line(1, "token_usage_record_v2", &format!(r#"{{"usage":{good}}}"#)), "type `token_usage_record_v2`"),
+    ] {
+        assert!(refused(&told).contains(why), "{told}");
+    }
+    let none = found(&[
+        event(&format!(r#"{{"type":"mcp_tool_call_end","result":{{"usage":{good}}}}}"#)),
+        event(r#"{"type":"turn_done","usage":null,"input_tokens":null}"#),
+        line(1, "response_item", &format!(r#"{{"type":"message","usage":{good}}}"#)),
+    ]);
+    assert_eq!(none, []);
+}
+
+#[test]
+fn sessions_of_the_first_clients_are_told_of() {
+    let path = Path::new("/h/.codex/sessions/rollout-2025-05-01-x.json");
+    assert!(Codex.wants(path));
+    assert_eq!(Codex.form(path), Form::Document);
+    let document = Codex.document(path, br#"{"session":{},"items":[]}"#, Zone::UTC).unwrap();
+    assert!(document.found.is_empty());
+    assert!(document.skipped[0].1.contains("tells no token counts"));
+}

@@ -27,6 +27,9 @@ impl Vector {
             total: Option<u64>,
         }
         let usage: Usage = serde_json::from_str(usage.get()).map_err(|error| jsonl::refusal(&error))?;
+        if usage.input.is_none() || usage.output.is_none() {
+            return Err("unknown shape: a usage object without input_tokens and output_tokens".to_owned());
+        }
         let counts = [usage.input, usage.cached, usage.output, usage.reasoning, usage.total];
         Ok(Self(counts.map(Option::unwrap_or_default)))
     }
