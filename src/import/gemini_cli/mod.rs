@@ -15,6 +15,7 @@
 
 pub(super) mod message;
 mod project;
+mod retention;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -61,6 +62,10 @@ impl Source for GeminiCli {
 
     fn form(&self, path: &Path) -> Form {
         form(path)
+    }
+
+    fn kept_days(&self, root: &Path) -> Option<u32> {
+        retention::days(&std::fs::read(root.with_file_name("settings.json")).unwrap_or_default())
     }
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
