@@ -123,13 +123,14 @@ fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option
 }
 
 /// What makes one sighting's conversation the call's own: the least of these wins.
-type Home<'r> = (Timestamp, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
+type Home<'r> = (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
 fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Home<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
-    (start, conversation, labels.len(), record.project.as_deref(), labels)
+    // One that names no conversation is in no better one.
+    (start, conversation.is_none(), conversation, labels.len(), record.project.as_deref(), labels)
 }
 
 /// A sighting with the ids that its keys make; working them out is dear enough to do it once, where it was read.
@@ -250,6 +251,17 @@ mod tests {
         let fine = call(TokenRecord::new("openai", "m").input(40).cache_read(60).output(20));
         for order in [[coarse.clone(), fine.clone()], [fine.clone(), coarse]] {
             assert_eq!(joined(&order).record.tokens, fine.record.tokens);
+        }
+    }
+
+    #[test]
+    fn a_sighting_without_a_conversation_does_not_take_the_call_out_of_the_other_s() {
+        let call = |record: TokenRecord| Found { at: Timestamp::from_millis(0), record: record.key("msg") };
+        let bare = call(TokenRecord::new("openai", "m").input(5));
+        let placed = call(TokenRecord::new("openai", "m").input(5).conversation("d").project("p"));
+        for order in [[bare.clone(), placed.clone()], [placed, bare]] {
+            let one = joined(&order).record;
+            assert_eq!((one.conversation.as_deref(), one.project.as_deref()), (Some("d"), Some("p")));
         }
     }
 
