@@ -1,7 +1,7 @@
 //! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use serde_json::Value;
@@ -190,8 +190,8 @@ impl Reading<'_> {
                 && otel::USAGE.find(line).is_some()
                 && at().is_some_and(|at| at >= from && at <= to)
         };
-        let files = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
-        files
+        files(&directory)
+            .into_iter()
             .filter(|path| path.extension().is_some_and(|name| name == "jsonl"))
             .any(|path| fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(tells)))
     }
@@ -205,4 +205,16 @@ impl Reading<'_> {
         }
         self.run = Run::default();
     }
+}
+
+/// The files below a directory. Links to directories are not followed: they may lead in a circle.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory { &mut left } else { &mut found }.push(entry.path());
+        }
+    }
+    found
 }

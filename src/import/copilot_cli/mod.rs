@@ -2,7 +2,7 @@
 //! the best of them:
 //!
 //! 1. `session-store.db`, since the middle of 2026: a row of `assistant_usage_events` for each call, written as it is made.
-//! 2. `otel/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
+//! 2. `otel/**/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
 //!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
 //! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
 //!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
@@ -52,8 +52,9 @@ fn is_store(path: &Path) -> bool {
     is_named(Some(path), &[STORE])
 }
 
+/// Whether a path is in the directory of telemetry, however far down.
 fn is_telemetry(path: &Path) -> bool {
-    is_named(path.parent(), &[TELEMETRY])
+    path.ancestors().skip(1).any(|directory| is_named(Some(directory), &[TELEMETRY]))
 }
 
 /// Whether a file is about a session; what is neither that nor the store is telemetry in a place of the user's choice.
@@ -88,6 +89,7 @@ impl Source for CopilotCli {
     fn enters(&self, directory: &Path) -> bool {
         is_named(Some(directory), &SESSIONS)
             || is_named(Some(directory), &[TELEMETRY])
+            || is_telemetry(directory)
             || is_named(directory.parent(), &SESSIONS)
     }
 

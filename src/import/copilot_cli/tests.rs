@@ -254,3 +254,25 @@ fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
     assert_eq!(resumed(&[80], &told(90, 80)), [150, 170]);
     assert_eq!(resumed(&[80], &told(180, 80)), [150, 260]);
 }
+
+#[test]
+fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
+    let home = Home::new();
+    let database = home.store(&ROW.replace("gpt-5.4", "auto"));
+    database.execute_batch("ALTER TABLE assistant_usage_events ADD COLUMN copilot_usage_model TEXT").unwrap();
+    let model = || CopilotCli.database(Path::new(STORE), &database, None).unwrap().found.remove(0).record.model;
+    assert_eq!(model().as_deref(), Some("auto"));
+    database.execute_batch("UPDATE assistant_usage_events SET copilot_usage_model = 'gpt-5.4'").unwrap();
+    assert_eq!(model().as_deref(), Some("gpt-5.4"));
+    let below = Path::new("/h/.copilot/otel/2026/08");
+    assert!(CopilotCli.enters(below) && CopilotCli.wants(&below.join("x.jsonl")));
+    assert_eq!(CopilotCli.form(&below.join("x.jsonl")), Form::Lines);
+    // Such telemetry tells of a run as well as any.
+    let directory = home.0.path().join(TELEMETRY).join("2026");
+    fs::create_dir_all(&directory).unwrap();
+    drop(database);
+    fs::remove_file(home.0.path().join(STORE)).unwrap();
+    assert_eq!(home.events(&run()).found.len(), 1);
+    fs::write(directory.join("a.jsonl"), text(&[span(30, "chat gpt-5.4", "chat", "c1")])).unwrap();
+    assert_eq!(home.events(&run()).found.len(), 0);
+}
