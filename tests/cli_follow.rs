@@ -251,6 +251,34 @@ fn doctor_says_which_logs_go_soon_and_whether_they_are_safe() {
     assert_eq!((&agent["deleted_after_days"], &agent["going"][0]["safe"]), (&5.into(), &true.into()));
 }
 
+#[test]
+fn doctor_says_which_documents_an_import_cannot_read() {
+    let desk = Desk::new();
+    let threads = home(&desk).join(".local/share/amp/threads");
+    let packed = home(&desk).join(".codex/sessions/2026/06/01");
+    for directory in [&threads, &packed] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    let (torn, cut) = (threads.join("T-1.json"), packed.join("rollout-x.jsonl.zst"));
+    fs::write(&torn, r#"{"id":"T-1","messages":["#).unwrap();
+    fs::write(&cut, "no frame of it").unwrap();
+    fs::write(threads.join("T-2.json"), r#"{"id":"T-2","messages":[]}"#).unwrap();
+    // An import takes nothing of them, and does not forget that.
+    for _ in 0..2 {
+        let (found, _) = doctored(&desk, "2026-06-01T00:00:00Z");
+        let mut unreadable: Vec<_> = found["logs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|agent| agent["unreadable"].as_array().unwrap())
+            .map(|one| one["file"].as_str().unwrap())
+            .collect();
+        unreadable.sort_unstable();
+        assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
+        desk.ok(&["import", "--home", home(&desk).to_str().unwrap()]);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn doctor_says_which_logs_it_cannot_read() {
