@@ -124,6 +124,62 @@ fn an_agent_that_was_not_there_yet_is_found() {
     wait_for(&desk, 2);
 }
 
+/// Following goes on when what it follows is replaced: by another directory of the name, or by a copy of itself.
+#[test]
+fn directories_that_are_replaced_are_followed_on() {
+    let desk = Desk::new();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n", answer(1)));
+    let _following = Following::start(&desk);
+    wait_for(&desk, 1);
+    let agent = home(&desk).join(".claude");
+    fs::remove_dir_all(&agent).unwrap();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(2)));
+    wait_for(&desk, 2);
+    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(3)));
+    wait_for(&desk, 3);
+    // Away and, as other files, back.
+    let away = desk.dir().join("away");
+    fs::rename(&agent, &away).unwrap();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    fs::copy(away.join("projects/-home-me-acme/s2.jsonl"), claude(&desk).join("s2.jsonl")).unwrap();
+    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(4)));
+    wait_for(&desk, 4);
+    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(5)));
+    wait_for(&desk, 5);
+    // A directory that is moved to where logs are.
+    let moved = desk.dir().join("moved");
+    fs::create_dir_all(&moved).unwrap();
+    append(&moved.join("s3.jsonl"), &format!("{}\n", answer(6)));
+    fs::rename(&moved, home(&desk).join(".claude/projects/moved")).unwrap();
+    wait_for(&desk, 6);
+    append(&home(&desk).join(".claude/projects/moved/s3.jsonl"), &format!("{}\n", answer(7)));
+    wait_for(&desk, 7);
+}
+
+/// Directories are looked for every two seconds; one that comes is told of before that.
+#[test]
+fn an_agent_that_was_not_there_yet_is_seen_at_once() {
+    use usage_ledger::import::{Follower, ImportOptions};
+    let desk = Desk::new();
+    fs::create_dir_all(home(&desk)).unwrap();
+    let options = ImportOptions { homes: vec![home(&desk)], ..ImportOptions::default() };
+    let mut ledger = usage_ledger::Ledger::in_memory().unwrap();
+    let mut follower = Follower::new(options).unwrap();
+    let now = || "2026-06-01T12:00:00Z".parse::<usage_ledger::Timestamp>().unwrap();
+    follower.next(&mut ledger, now, Duration::ZERO).unwrap().unwrap();
+    let since = Instant::now();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n", answer(1)));
+    let mut recorded = 0;
+    while recorded == 0 && since.elapsed() < Duration::from_millis(1_500) {
+        let told = follower.next(&mut ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
+        recorded = told.sources.iter().map(|source| source.recorded).sum();
+    }
+    assert_eq!(recorded, 1, "{:?}", since.elapsed());
+}
+
 #[test]
 fn a_document_that_is_replaced_as_a_whole_is_read_again() {
     let desk = Desk::new();
@@ -193,6 +249,34 @@ fn doctor_says_which_logs_go_soon_and_whether_they_are_safe() {
     fs::write(home(&desk).join(".claude/settings.json"), r#"{"cleanupPeriodDays": 5}"#).unwrap();
     let agent = &doctored(&desk, now).0["logs"][0];
     assert_eq!((&agent["deleted_after_days"], &agent["going"][0]["safe"]), (&5.into(), &true.into()));
+}
+
+#[test]
+fn doctor_says_which_documents_an_import_cannot_read() {
+    let desk = Desk::new();
+    let threads = home(&desk).join(".local/share/amp/threads");
+    let packed = home(&desk).join(".codex/sessions/2026/06/01");
+    for directory in [&threads, &packed] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    let (torn, cut) = (threads.join("T-1.json"), packed.join("rollout-x.jsonl.zst"));
+    fs::write(&torn, r#"{"id":"T-1","messages":["#).unwrap();
+    fs::write(&cut, "no frame of it").unwrap();
+    fs::write(threads.join("T-2.json"), r#"{"id":"T-2","messages":[]}"#).unwrap();
+    // An import takes nothing of them, and does not forget that.
+    for _ in 0..2 {
+        let (found, _) = doctored(&desk, "2026-06-01T00:00:00Z");
+        let mut unreadable: Vec<_> = found["logs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|agent| agent["unreadable"].as_array().unwrap())
+            .map(|one| one["file"].as_str().unwrap())
+            .collect();
+        unreadable.sort_unstable();
+        assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
+        desk.ok(&["import", "--home", home(&desk).to_str().unwrap()]);
+    }
 }
 
 #[cfg(unix)]

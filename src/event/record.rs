@@ -127,7 +127,8 @@ pub struct TokenRecord {
     /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
-    /// The ids that natural keys make which were shredded: they find the record, and do not say the keys.
+    /// Further ids that find the record and do not say the keys they are made of: of natural keys that were shredded, or
+    /// that the call was known by while another provider was taken for its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_ids: Vec<EventId>,
     /// Name and version of the normaliser that made the counts of the raw object.
@@ -328,7 +329,7 @@ impl TokenRecord {
     }
 
     /// Checks the provider, the counts and the lengths of the texts.
-    /// The ids that its natural keys make, those of shredded keys too.
+    /// The ids that its natural keys make, and the further ones.
     pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
         self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
     }

@@ -5,7 +5,7 @@
 //! The input is without the cache, unless the message says that it is its `totalInputTokens`. Credits are Amp's own
 //! money and no US dollars: they are in no cost. Who served a model is not told as a rule; then it is `amp`.
 //!
-//! What is not known is refused by name: a thread without an id, a ledger that is no list of events, an event or an
+//! What is not known is refused by name: a thread without an id, messages or a ledger that are no list, an event or an
 //! answer without a time or without counts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +52,9 @@ impl Source for Amp {
     fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
         let thread = told::parse(text)?;
         let id = told::text(&thread, "id").ok_or("unknown shape: a thread without an id")?;
+        if thread.get("messages").is_some_and(|messages| !messages.is_array() && !messages.is_null()) {
+            return Err("unknown shape: a thread whose messages are no list".to_owned());
+        }
         let mut reading = Reading::new(id, &thread);
         match thread.get("usageLedger").and_then(|ledger| ledger.get("events")) {
             Some(Value::Array(events)) => reading.ledger(events),
@@ -139,7 +142,13 @@ impl<'t> Reading<'t> {
     fn messages(&mut self, named: &BTreeSet<i64>, begun: Option<Timestamp>) {
         let answers = self.answers.clone();
         for (at, answer) in answers.into_iter().enumerate() {
-            let Some(usage) = answer.get("usage").filter(|usage| usage.is_object()) else { continue };
+            let Some(usage) = answer.get("usage").filter(|usage| usage.is_object()) else {
+                // A ledger has the calls, whatever its answers say.
+                if begun.is_none() {
+                    self.tally.add("answers without a usage, whose token counts are not known");
+                }
+                continue;
+            };
             let id = message_id(answer);
             if id.is_some_and(|id| named.contains(&id)) {
                 continue;

@@ -2,7 +2,8 @@
 //!
 //! Known: the table `cursorDiskKV`, whose keys `bubbleId:<conversation>:<message>` have a message each, with `tokenCount`
 //! (`inputTokens`, `outputTokens`), `modelInfo.modelName`, and `createdAt` or the `timingInfo` of older ones. The last
-//! message of an answer has the counts of all of it; newer versions keep zeros. A zero is a count that Cursor did not keep,
+//! message of an answer has the counts of all of it; newer versions keep zeros. The first versions kept the messages in
+//! `composerData:<conversation>` itself, whose `createdAt` is the time of messages that tell none. A zero is a count that Cursor did not keep,
 //! so it is absent, and conversations without any are counted as such. The input says nothing of a cache. The model
 //! `default` is whatever Cursor chose. The costs and the size of the context that `composerData` holds are of no call, and
 //! stay out. Of the other tables, which hold credentials, nothing is read.
@@ -23,6 +24,7 @@ use super::document::Document;
 use super::places;
 use super::source::{Form, Found, Source};
 use super::told;
+use crate::event::Quality;
 use crate::normalise::logged::Logged;
 use crate::time::Timestamp;
 
@@ -100,6 +102,15 @@ impl Bubble {
     }
 }
 
+/// A conversation, as far as it matters here.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Composer {
+    created_at: Value,
+    /// Its messages, of versions that had no rows for them.
+    conversation: Value,
+}
+
 /// What is found in the rows that are new.
 #[derive(Default)]
 struct Reading {
@@ -113,24 +124,55 @@ struct Reading {
 impl Reading {
     fn rows(&mut self, database: &Connection, last: i64) -> Result<(), String> {
         // Without the plus signs the index of the keys would be walked, and every row be fetched for its number.
-        let sql = "SELECT rowid AS number, key, value FROM cursorDiskKV \
-                   WHERE rowid > ?1 AND +key >= 'bubbleId:' AND +key < 'bubbleId;' ORDER BY rowid";
+        let sql = "SELECT rowid AS number, key, value FROM cursorDiskKV WHERE rowid > ?1 \
+                   AND (+key >= 'bubbleId:' AND +key < 'bubbleId;' OR +key >= 'composerData:' AND +key < 'composerData;') \
+                   ORDER BY rowid";
         told::visit(database, sql, [last], &mut |row| {
-            if let Err(why) = self.row(&row) {
+            if let Err(why) = self.row(database, &row) {
                 let number = row.get("number").and_then(Value::as_u64).unwrap_or(0);
                 self.document.skipped.push((number, why));
             }
         })
     }
 
-    fn row(&mut self, row: &Value) -> Result<(), String> {
+    fn row(&mut self, database: &Connection, row: &Value) -> Result<(), String> {
         let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
         let Some(value) = row.get("value").and_then(Value::as_str) else { return Ok(()) };
+        if let Some(conversation) = key.strip_prefix("composerData:") {
+            return self.composer(conversation, value);
+        }
         let (conversation, message) = key
             .strip_prefix("bubbleId:")
             .and_then(|key| key.rsplit_once(':'))
             .ok_or("unknown shape: a message without a name")?;
         let bubble: Bubble = serde_json::from_str(value).map_err(|error| super::jsonl::refusal(&error))?;
+        self.bubble(conversation, message, &bubble, &|| began(database, conversation))
+    }
+
+    /// Takes the messages that stand in a conversation itself.
+    fn composer(&mut self, conversation: &str, value: &str) -> Result<(), String> {
+        let composer: Composer = serde_json::from_str(value).map_err(|error| super::jsonl::refusal(&error))?;
+        let Value::Array(messages) = composer.conversation else { return Ok(()) };
+        let began = told::time(Some(&composer.created_at));
+        let mut first = Ok(());
+        for (at, message) in messages.into_iter().enumerate() {
+            let id = told::text(&message, "bubbleId").map_or_else(|| at.to_string(), str::to_owned);
+            let read = Bubble::deserialize(message)
+                .map_err(|error| super::jsonl::refusal(&error))
+                .and_then(|bubble| self.bubble(conversation, &id, &bubble, &|| began));
+            first = first.and(read);
+        }
+        first
+    }
+
+    /// Takes a message. One without a time is of its conversation's beginning, as near as is known.
+    fn bubble(
+        &mut self,
+        conversation: &str,
+        message: &str,
+        bubble: &Bubble,
+        began: &dyn Fn() -> Option<Timestamp>,
+    ) -> Result<(), String> {
         // A zero is what is not known.
         let known = |name| told::count(&bubble.token_count, name).map(|count| count.filter(|count| *count > 0));
         let input = ("tokenCount.inputTokens", known("inputTokens")?);
@@ -142,11 +184,16 @@ impl Reading {
             return Ok(());
         }
         self.counted.insert(conversation.to_owned());
-        let Some(at) = bubble.at() else {
+        let own = bubble.at();
+        let Some(at) = own.or_else(began) else {
             self.timeless += 1;
             return Ok(());
         };
-        let found = made(conversation, message, &bubble, at, logged)?;
+        let mut found = made(conversation, message, bubble, at, logged)?;
+        if own.is_none() {
+            found.record.quality = Quality::Derived;
+            found.record.residual = Some("the time is when the conversation began".to_owned());
+        }
         self.document.found.push(found);
         Ok(())
     }
@@ -171,6 +218,18 @@ impl Reading {
         self.document.resume = Some(json!({ "last": last }));
         self.document
     }
+}
+
+/// When a conversation began, as it says itself.
+fn began(database: &Connection, conversation: &str) -> Option<Timestamp> {
+    let key = format!("composerData:{conversation}");
+    let mut began = None;
+    // A row that cannot be read is told of where it is itself read.
+    let _ = told::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
+        let value = row.get("value").and_then(Value::as_str).unwrap_or_default();
+        began = serde_json::from_str::<Composer>(value).ok().and_then(|it| told::time(Some(&it.created_at)));
+    });
+    began
 }
 
 fn made(conversation: &str, message: &str, bubble: &Bubble, at: Timestamp, logged: Logged) -> Result<Found, String> {
@@ -251,6 +310,24 @@ mod tests {
                 (0, "answers with token counts but without a time: 1".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn a_conversation_may_hold_its_messages_and_tells_when_they_were_said() {
+        let mut message = bubble(2, 7, 3);
+        message["createdAt"] = Value::Null;
+        let mut inner = message.clone();
+        inner["bubbleId"] = "b9".into();
+        let database = database(&[
+            ("bubbleId:c1:b1", message),
+            ("composerData:c1", json!({"createdAt": 1_750_000_000_000_i64, "conversation": []})),
+            ("composerData:c2", json!({"createdAt": 1_750_000_009_000_i64, "conversation": [bubble(1, 0, 0), inner]})),
+        ]);
+        let document = read(&database, None);
+        let found: Vec<_> = document.found.iter().map(|f| (f.at.millis(), f.record.keys[0].as_str())).collect();
+        assert_eq!(found, [(1_750_000_000_000, "cursor/c1/b1"), (1_750_000_009_000, "cursor/c2/b9")]);
+        assert!(document.found.iter().all(|found| found.record.quality == Quality::Derived));
+        assert_eq!(document.skipped, []);
     }
 
     #[test]

@@ -46,20 +46,25 @@ pub(super) struct Logs {
 
 /// Every log of an agent below these directories.
 pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
-    let mut found = Logs::default();
-    let mut seen = BTreeSet::new();
+    let mut walk = Walk { source, found: Logs::default(), seen: BTreeSet::new(), links: Vec::new() };
     for root in roots {
-        // Two names for one directory are one directory.
-        let Ok(real) = fs::canonicalize(root) else { continue };
-        if !seen.insert(real) {
-            continue;
-        }
         match fs::metadata(root) {
             // A setting may name the one file that an agent writes to.
-            Ok(meta) if meta.is_file() => found.files.push(LogFile::of(source, root.clone(), &meta)),
-            _ => walk(source, root, &mut found),
+            Ok(meta) if meta.is_file() => {
+                if walk.is_new(root) {
+                    walk.found.files.push(LogFile::of(source, root.clone(), &meta));
+                }
+            }
+            Ok(_) => walk.directory(root),
+            // Its agent is not there.
+            Err(_) => {}
         }
     }
+    // Links come last: what they lead to may be there under its own name too.
+    while let Some(link) = walk.links.pop() {
+        walk.directory(&link);
+    }
+    let mut found = walk.found;
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
     found.files.dedup_by(|a, b| a.path == b.path);
     found
@@ -88,29 +93,51 @@ pub(super) fn logged(path: &Path) -> PathBuf {
     beside.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
-fn walk(source: &dyn Source, directory: &Path, found: &mut Logs) {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        // Its agent has deleted it just now.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(error) => return found.unreadable.push((directory.to_owned(), error)),
-    };
-    for entry in entries {
-        match entry.and_then(|entry| entry.file_type().map(|kind| (entry.path(), kind))) {
-            Ok((path, kind)) if kind.is_dir() => {
-                if source.enters(&path) {
-                    walk(source, &path, found);
+/// A way through directories that goes into each once, however often links lead there.
+struct Walk<'s> {
+    source: &'s dyn Source,
+    found: Logs,
+    /// The directories that were gone into, whatever their names.
+    seen: BTreeSet<PathBuf>,
+    links: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn is_new(&mut self, path: &Path) -> bool {
+        fs::canonicalize(path).is_ok_and(|real| self.seen.insert(real))
+    }
+
+    fn directory(&mut self, directory: &Path) {
+        if !self.is_new(directory) {
+            return;
+        }
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            // Its agent has deleted it just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.found.unreadable.push((directory.to_owned(), error)),
+        };
+        for entry in entries {
+            match entry.and_then(|entry| entry.file_type().map(|kind| (entry.path(), kind))) {
+                Ok((path, kind)) if kind.is_dir() => {
+                    if self.source.enters(&path) {
+                        self.directory(&path);
+                    }
                 }
-            }
-            // A link to a directory is not followed: it may lead in a circle.
-            Ok((path, kind)) if source.wants(&path) => match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => found.files.push(LogFile::of(source, path, &meta)),
+                Ok((path, kind)) if kind.is_symlink() && path.is_dir() => {
+                    if self.source.enters(&path) {
+                        self.links.push(path);
+                    }
+                }
+                Ok((path, kind)) if self.source.wants(&path) => match fs::metadata(&path) {
+                    Ok(meta) if meta.is_file() => self.found.files.push(LogFile::of(self.source, path, &meta)),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && !kind.is_symlink() => {}
+                    Err(error) => self.found.unreadable.push((path, error)),
+                },
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !kind.is_symlink() => {}
-                Err(error) => found.unreadable.push((path, error)),
-            },
-            Ok(_) => {}
-            Err(error) => found.unreadable.push((directory.to_owned(), error)),
+                Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
+            }
         }
     }
 }
@@ -150,5 +177,30 @@ impl LogFile {
             self.size += wal.len();
             self.modified = self.modified.max(modified(&wal));
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::import::claude_code::ClaudeCode;
+
+    #[test]
+    fn links_to_directories_are_followed_once_and_in_no_circle() {
+        let home = tempfile::tempdir().unwrap();
+        let [projects, elsewhere] = ["projects", "elsewhere"].map(|name| home.path().join(name));
+        for directory in [projects.join("a"), elsewhere.join("deeper")] {
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("s.jsonl"), "").unwrap();
+        }
+        symlink(&elsewhere, projects.join("b")).unwrap();
+        symlink(&projects, elsewhere.join("round")).unwrap();
+        symlink(projects.join("a"), projects.join("0")).unwrap();
+        let found = logs(&ClaudeCode, std::slice::from_ref(&projects));
+        let paths: Vec<_> = found.files.iter().map(|file| file.path.strip_prefix(&projects).unwrap()).collect();
+        assert_eq!(paths, [Path::new("a/s.jsonl"), Path::new("b/deeper/s.jsonl")]);
+        assert!(found.unreadable.is_empty());
     }
 }

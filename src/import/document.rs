@@ -83,8 +83,10 @@ fn database(source: &dyn Source, file: &LogFile, known: Option<&ImportedFile>) -
 /// Opens an agent's database to read it, and leaves no trace beside it.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Nobody writes to a database without a write-ahead log beside it; SQLite would make one to read it.
-    let immutable = std::fs::metadata(wal(path)).map_or(true, |meta| meta.len() == 0);
+    // Nobody writes to a database without a log beside it; SQLite would make a write-ahead log to read it. With a journal
+    // there the file has pages in it that are not committed, and may have to be taken back.
+    let is_empty = |log: PathBuf| std::fs::metadata(log).map_or(true, |meta| meta.len() == 0);
+    let immutable = ["-wal", "-journal"].iter().all(|end| is_empty(beside(path, end)));
     let escaped: String = path
         .to_string_lossy()
         .chars()
@@ -103,8 +105,12 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 /// The write-ahead log beside a database, where what is newest stands.
 pub(super) fn wal(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(end);
     name.into()
 }
 
@@ -135,5 +141,32 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
             began: document.began,
             resume: document.resume,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer that was killed after it had written pages which it never committed.
+    #[test]
+    fn what_was_not_committed_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.db");
+        let writer = Connection::open(&path).unwrap();
+        let rows = "PRAGMA cache_size = 2; CREATE TABLE t (v, x);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+            INSERT INTO t SELECT 0, zeroblob(3000) FROM n";
+        writer.execute_batch(rows).unwrap();
+        let changed =
+            |path: &Path| open(path).unwrap().query_row("SELECT sum(v) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(changed(&path), Ok(0));
+        writer.execute_batch("BEGIN; UPDATE t SET v = 1").unwrap();
+        let killed = home.path().join("killed.db");
+        for end in ["", "-journal"] {
+            std::fs::copy(beside(&path, end), beside(&killed, end)).unwrap();
+        }
+        // Somebody who may write has to take it back first.
+        assert!(changed(&killed).unwrap_err().to_string().contains("readonly"));
     }
 }

@@ -1,16 +1,18 @@
 //! Follows logs as agents write them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind};
 
 use super::discover::{self, roots};
 use super::run::{Named, run_some};
+use super::watched::{Watched, refused};
 use super::{ImportOptions, ImportReport, Progress};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
@@ -23,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How long after a directory has come into being all is looked at: what was written in it before it was watched is not
 /// told of.
 const SETTLED: Duration = Duration::from_millis(50);
-/// How often directories that were not there are looked for.
+/// How often directories are looked for that came or went without being told of.
 const APPEAR: Duration = Duration::from_secs(2);
 
 /// Follows the logs of agents by what the operating system tells of their directories.
@@ -43,13 +45,14 @@ const APPEAR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Follower {
     options: ImportOptions,
-    watcher: RecommendedWatcher,
+    /// Directories that hold homes of agents.
+    homes: Vec<PathBuf>,
     told: Receiver<notify::Result<Event>>,
-    watched: BTreeSet<PathBuf>,
+    watched: Watched,
     /// When all is looked at next.
     look: Instant,
-    /// When directories were looked for last.
-    sought: Instant,
+    /// When directories are looked for next.
+    seek: Instant,
 }
 
 impl Follower {
@@ -66,33 +69,30 @@ impl Follower {
     /// ```
     pub fn new(options: ImportOptions) -> Result<Self> {
         let (tell, told) = channel();
-        let watcher = notify::recommended_watcher(move |event| {
+        let system = notify::recommended_watcher(move |event| {
             // Nobody listens any more when the follower is gone.
             let _ = tell.send(event);
         })
         .map_err(|error| refused(&error, None))?;
-        let mut follower =
-            Self { options, watcher, told, watched: BTreeSet::new(), look: Instant::now(), sought: Instant::now() };
+        let mut sought = BTreeSet::new();
+        for source in options.sources()? {
+            sought.extend(roots(source, &options.homes)?);
+        }
+        let homes =
+            if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
+        let watched = Watched::new(system, sought);
+        let mut follower = Self { options, homes, told, watched, look: Instant::now(), seek: Instant::now() };
         follower.seek()?;
         Ok(follower)
     }
 
-    /// Watches directories that have come into being.
-    fn seek(&mut self) -> Result<bool> {
-        let mut new = false;
-        for source in self.options.sources()? {
-            for root in roots(source, &self.options.homes)? {
-                if !self.watched.contains(&root) && root.exists() {
-                    self.watcher
-                        .watch(&root, RecursiveMode::Recursive)
-                        .map_err(|error| refused(&error, Some(&root)))?;
-                    self.watched.insert(root);
-                    new = true;
-                }
-            }
+    /// Watches directories that have come into being, and all there is in them is looked at.
+    fn seek(&mut self) -> Result<()> {
+        if self.watched.seek(&self.homes)? {
+            self.look = Instant::now();
         }
-        self.sought = Instant::now();
-        Ok(new)
+        self.seek = Instant::now() + APPEAR;
+        Ok(())
     }
 
     /// Imports what has changed, waiting at most so long for a change. The first call imports all there is. `None` when
@@ -117,8 +117,8 @@ impl Follower {
     ) -> Result<Option<ImportReport>> {
         let quiet = &mut |_: Progress| {};
         let changed = if self.look <= Instant::now() { BTreeSet::new() } else { self.changed(wait) };
-        if self.sought.elapsed() >= APPEAR && self.seek()? {
-            self.look = Instant::now();
+        if self.seek <= Instant::now() {
+            self.seek()?;
         }
         if self.look <= Instant::now() {
             self.look = Instant::now() + AGAIN;
@@ -127,7 +127,7 @@ impl Follower {
         if changed.is_empty() {
             return Ok(None);
         }
-        let named = Named { paths: changed, roots: &self.watched };
+        let named = Named { paths: changed, roots: self.watched.roots() };
         let report = run_some(ledger, &self.options, Some(&named), now(), quiet)?;
         Ok((!report.sources.is_empty()).then_some(report))
     }
@@ -135,20 +135,15 @@ impl Follower {
     /// The files that were written to.
     fn changed(&mut self, wait: Duration) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
-        let mut wait = wait.min(APPEAR).min(self.look.saturating_duration_since(Instant::now()));
+        let mut end = (Instant::now() + wait).min(self.seek).min(self.look);
         let mut until = None;
         loop {
-            match self.told.recv_timeout(wait) {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Ok(event)) => {
-                    if matches!(event.kind, EventKind::Access(_)) {
-                        continue;
+                    if self.take(event, &mut changed) {
+                        let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
+                        end = (Instant::now() + TOGETHER).min(until);
                     }
-                    if matches!(event.kind, EventKind::Create(_)) && event.paths.iter().any(|path| path.is_dir()) {
-                        self.look = self.look.min(Instant::now() + SETTLED);
-                    }
-                    changed.extend(event.paths.into_iter().map(|path| discover::logged(&path)));
-                    let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
-                    wait = TOGETHER.min(until.saturating_duration_since(Instant::now()));
                 }
                 // What was missed is found when all is looked at.
                 Ok(Err(_)) => self.look = Instant::now(),
@@ -156,11 +151,37 @@ impl Follower {
             }
         }
     }
-}
 
-fn refused(error: &notify::Error, path: Option<&Path>) -> Error {
-    let place = path.map(|path| format!(" {}", path.display())).unwrap_or_default();
-    Error::invalid(format!(
-        "the logs{place} cannot be watched ({error}): raise the system's limit of watches, or import now and then instead"
-    ))
+    /// Takes what the system tells; whether it is about logs.
+    fn take(&mut self, event: Event, changed: &mut BTreeSet<PathBuf>) -> bool {
+        if event.need_rescan() {
+            self.look = Instant::now();
+            return true;
+        }
+        if matches!(event.kind, EventKind::Access(_)) {
+            return false;
+        }
+        let (came, went) = match event.kind {
+            EventKind::Create(_) => (true, false),
+            EventKind::Remove(_) => (false, true),
+            EventKind::Modify(ModifyKind::Name(_)) => (true, true),
+            _ => (false, false),
+        };
+        let mut about_logs = false;
+        for path in event.paths {
+            if (came || went) && self.watched.is_above(&path) {
+                self.watched.lose(&path);
+                self.seek = Instant::now();
+                about_logs = true;
+            }
+            if self.watched.holds(&path) {
+                if came && path.is_dir() {
+                    self.look = self.look.min(Instant::now() + SETTLED);
+                }
+                changed.insert(discover::logged(&path));
+                about_logs = true;
+            }
+        }
+        about_logs
+    }
 }

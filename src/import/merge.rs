@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::served::Names;
 use super::source::Found;
 use crate::event::{EventId, TokenRecord};
 use crate::time::Timestamp;
@@ -15,20 +16,26 @@ pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 ///
 /// `a` is what is known so far, `b` comes to it.
 pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
-    if is_known_repetition(&a, &b) || is_origin(&a, &b) {
+    let names = Names::of(&a.record, &b.record);
+    let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
         told_by(a, b)
     } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
         // What a fork repeats has its parent's key besides, so what has one key only is the call itself.
         told_by(b, a)
     } else {
         join_equals(a, b, began)
+    };
+    if let Some(names) = names {
+        names.agree(&mut joined.record);
     }
+    joined
 }
 
 /// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
 /// call's place; telemetry fills in what the log does not tell, such as the cost.
 pub(super) fn complete(log: Found, told: Found) -> Found {
     let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+    let names = Names::of(&log.record, &told.record);
     let telemetry_knows_more = total(&told) > total(&log);
     let (mut record, told_at) = (log.record, told.at);
     let told = told.record;
@@ -50,6 +57,9 @@ pub(super) fn complete(log: Found, told: Found) -> Found {
         record.quality = told.quality;
         record.residual = told.residual;
         record.raw = told.raw;
+    }
+    if let Some(names) = names {
+        names.agree(&mut record);
     }
     Found { at: log.at.min(told_at), record }
 }
@@ -113,13 +123,14 @@ fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option
 }
 
 /// What makes one sighting's conversation the call's own: the least of these wins.
-type Home<'r> = (Timestamp, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
+type Home<'r> = (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
 fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Home<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
-    (start, conversation, labels.len(), record.project.as_deref(), labels)
+    // One that names no conversation is in no better one.
+    (start, conversation.is_none(), conversation, labels.len(), record.project.as_deref(), labels)
 }
 
 /// A sighting with the ids that its keys make; working them out is dear enough to do it once, where it was read.
@@ -131,7 +142,7 @@ pub(super) struct Sighting {
 
 impl From<Found> for Sighting {
     fn from(found: Found) -> Self {
-        let ids = found.record.keys.iter().map(|key| EventId::from_key(&found.record.provider, key)).collect();
+        let ids = found.record.ids().collect();
         Self { found, ids }
     }
 }
@@ -240,6 +251,17 @@ mod tests {
         let fine = call(TokenRecord::new("openai", "m").input(40).cache_read(60).output(20));
         for order in [[coarse.clone(), fine.clone()], [fine.clone(), coarse]] {
             assert_eq!(joined(&order).record.tokens, fine.record.tokens);
+        }
+    }
+
+    #[test]
+    fn a_sighting_without_a_conversation_does_not_take_the_call_out_of_the_other_s() {
+        let call = |record: TokenRecord| Found { at: Timestamp::from_millis(0), record: record.key("msg") };
+        let bare = call(TokenRecord::new("openai", "m").input(5));
+        let placed = call(TokenRecord::new("openai", "m").input(5).conversation("d").project("p"));
+        for order in [[bare.clone(), placed.clone()], [placed, bare]] {
+            let one = joined(&order).record;
+            assert_eq!((one.conversation.as_deref(), one.project.as_deref()), (Some("d"), Some("p")));
         }
     }
 

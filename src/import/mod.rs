@@ -31,10 +31,12 @@ mod provider;
 mod qwen_code;
 mod reader;
 mod run;
+mod served;
 mod source;
 mod survey;
 mod told;
 mod twin;
+mod watched;
 mod withdrawn;
 mod write;
 

@@ -44,9 +44,10 @@ pub(super) fn each(directories: &[PathBuf], name: &str) -> Vec<PathBuf> {
 }
 
 /// Visual Studio Code and the editors made from it.
-const EDITORS: [&str; 11] = [
+const EDITORS: [&str; 13] = [
     "Code",
     "Code - Insiders",
+    "Code - OSS",
     "VSCodium",
     "VSCodium - Insiders",
     "Cursor",
@@ -56,22 +57,35 @@ const EDITORS: [&str; 11] = [
     "Antigravity",
     "Kiro",
     "Trae",
+    "Trae CN",
 ];
 
 /// What editors leave where they are used from afar.
-const SERVERS: [&str; 7] = [
+const SERVERS: [&str; 10] = [
     ".vscode-server/data",
     ".vscode-server-insiders/data",
     ".vscodium-server/data",
     ".cursor-server/data",
     ".windsurf-server/data",
+    ".antigravity-server/data",
+    ".trae-server/data",
+    ".openvscode-server/data",
     ".vscode-remote/data",
     ".local/share/code-server",
+];
+
+/// Where Flatpak puts the settings of editors that come by it.
+const FLATPAKS: [&str; 4] = [
+    ".var/app/com.visualstudio.code/config",
+    ".var/app/com.visualstudio.code.insiders/config",
+    ".var/app/com.visualstudio.code-oss/config",
+    ".var/app/com.vscodium.codium/config",
 ];
 
 /// Where editors keep what their extensions store, below a home.
 pub(super) fn editors(home: &Path) -> Vec<PathBuf> {
     let mut found = edited(&config(home));
+    found.extend(edited(&below(home, &FLATPAKS)));
     found.extend(below(home, &SERVERS).iter().map(|server| server.join("User/globalStorage")));
     found
 }
@@ -108,6 +122,9 @@ mod tests {
             "/h/Library/Application Support/Cursor/User/globalStorage",
             "/h/AppData/Roaming/VSCodium/User/globalStorage",
             "/h/.vscode-server/data/User/globalStorage",
+            "/h/.openvscode-server/data/User/globalStorage",
+            "/h/.config/Code - OSS/User/globalStorage",
+            "/h/.var/app/com.visualstudio.code/config/Code/User/globalStorage",
         ] {
             assert!(found.contains(&PathBuf::from(place)), "{place}");
         }

@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::ImportOptions;
 use super::discover::{LogFile, logs, roots};
-use super::packed::open;
+use super::document;
+use super::packed::{is_packed, open};
 use super::run::is_unchanged;
 use super::source::{Form, Source};
 use super::withdrawn::Withdrawn;
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::event::ImportedFile;
 use crate::ledger::Sight;
 use crate::projection::file_states;
-use crate::time::{DAY, Timestamp};
+use crate::time::{DAY, Timestamp, Zone};
 
 /// Logs that are deleted within so many days are soon gone.
 const SOON_DAYS: i64 = 7;
@@ -134,9 +135,13 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
         found.files += 1;
         found.bytes += file.size;
         found.unread += u64::from(unread);
-        if let Err(error) = File::open(&file.path) {
-            found.unreadable.push(Unreadable { file: file.path.clone(), why: error.to_string() });
-        }
+        let known = known.as_ref().filter(|_| unread);
+        let why = match File::open(&file.path) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if unread => refused(source, options, &file, known),
+            Ok(_) => None,
+        };
+        found.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
         let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| source.kept_days(place));
         if let Some(days) = kept {
             found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
@@ -163,6 +168,26 @@ impl Surveyed {
             self.skipped_in.push(PathBuf::from(&known.path));
         }
     }
+}
+
+/// Why an import would take nothing of a log that can be opened.
+fn refused(
+    source: &dyn Source,
+    options: &ImportOptions,
+    file: &LogFile,
+    known: Option<&ImportedFile>,
+) -> Option<String> {
+    if source.form(&file.path) == Form::Lines {
+        // Lines are told of one by one; but what cannot be unpacked has none.
+        return is_packed(&file.path).then(|| content_hash(&file.path).err()).flatten().map(|error| error.to_string());
+    }
+    let mut why = None;
+    document::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
+        let refused = chunk.state.is_none().then_some(chunk.skipped).into_iter().flatten();
+        why = refused.map(|skipped| skipped.why).next();
+        true
+    });
+    why
 }
 
 /// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.

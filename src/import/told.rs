@@ -17,6 +17,7 @@ use crate::tokens::Usd;
 
 /// Reads a document. It must be a whole one: an agent may be writing it.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     serde_json::from_slice(text).map_err(|error| jsonl::refusal(&error))
 }
 

@@ -152,8 +152,16 @@ pub(crate) fn position_of_key(view: &dyn View, provider: &str, key: &str) -> Res
         return Ok(Some(position));
     }
     find_alias(view, id, &|record| {
-        record.provider == provider && (record.keys.iter().any(|k| k == key) || record.key_ids.contains(&id))
+        (record.provider == provider && record.keys.iter().any(|k| k == key)) || record.key_ids.contains(&id)
     })
+}
+
+/// The record that an id finds which a natural key makes.
+fn position_of_id(view: &dyn View, id: EventId) -> Result<Option<Position>> {
+    if let Some(position) = view.position_of(id)? {
+        return Ok(Some(position));
+    }
+    find_alias(view, id, &|record| record.ids().any(|known| known == id))
 }
 
 fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
@@ -186,12 +194,12 @@ fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) ->
 pub(crate) fn find_record(view: &dyn View, record: &TokenRecord) -> Result<Vec<Position>> {
     let mut found = Vec::new();
     for key in &record.keys {
-        if let Some(position) = position_of_key(view, &record.provider, key)?
-            && !found.contains(&position)
-        {
-            found.push(position);
-        }
+        found.extend(position_of_key(view, &record.provider, key)?);
+    }
+    for id in &record.key_ids {
+        found.extend(position_of_id(view, *id)?);
     }
     found.sort_unstable();
+    found.dedup();
     Ok(found)
 }

@@ -56,6 +56,7 @@ pub const CATALOGUE: &[Known] = &[
     metered("kilo-code", "Kilo Code", &["kilocode", "kilo"]),
     unmetered("llama.cpp", "llama.cpp", &["llamacpp"]),
     unmetered("lmstudio", "LM Studio", &["lm-studio"]),
+    metered("minimax", "MiniMax", &[]),
     metered("mistral", "Mistral", &["mistral_ai", "mistralai"]),
     metered("moonshot", "Moonshot", &["moonshot_ai", "moonshotai", "kimi"]),
     unmetered("ollama", "Ollama", &["ollama-launch", "ollama-local"]),

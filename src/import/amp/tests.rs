@@ -63,6 +63,12 @@ fn what_is_not_known_is_named() {
     let whole =
         |thread: Value| Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap_err();
     assert!(whole(json!({"messages": []})).contains("without an id"));
+    assert!(whole(json!({"id": "T-1", "messages": {"a": 1}})).contains("no list"));
+    let renamed = json!([{"role": "assistant", "messageId": 1, "tokenUsage": {"inputTokens": 3}}, {"role": "user"}]);
+    assert_eq!(
+        read(&json!({"id": "T-1", "messages": renamed})).skipped,
+        [(0, "answers without a usage, whose token counts are not known: 1".to_owned())]
+    );
     assert!(whole(json!({"id": "T-1", "usageLedger": {"rows": []}})).contains("without events"));
     assert!(whole(json!({"id": "T-1", "usageLedger": {"events": {}}})).contains("no list"));
 }

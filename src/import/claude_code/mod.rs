@@ -9,6 +9,8 @@
 //! `progress` lines it repeats the record it wraps. Lines of the model `<synthetic>` are the client's own error
 //! messages and cost nothing.
 //!
+//! Who served a call the log does not say: Anthropic, unless the call's id or model says otherwise (`served`).
+//!
 //! A line of type `assistant` that lacks the message, its id or its usage is of a shape this build does not know: it
 //! is refused by name, never counted as nothing.
 
@@ -28,6 +30,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::jsonl;
 use super::paths::listed;
+use super::served::{self, ANTHROPIC};
 use super::source::{Found, LineParser, Source};
 use crate::event::{Raw, TokenRecord};
 use crate::normalise::{self, Format, Normalised};
@@ -40,7 +43,6 @@ use line::{Line, Message};
 pub(crate) struct ClaudeCode;
 
 const AGENT: &str = "claude-code";
-const PROVIDER: &str = "anthropic";
 
 /// Stands near the front of every answer, and nowhere in other lines but for copies of answers. Inside of a text its
 /// quotes would be escaped.
@@ -295,7 +297,7 @@ impl Parser {
         let Counted { counts, total } = counted;
         let text = |text: &Option<Cow<'_, str>>| text.as_deref().and_then(jsonl::name).map(str::to_owned);
         let mut record = TokenRecord {
-            provider: PROVIDER.into(),
+            provider: ANTHROPIC.into(),
             account: None,
             model: text(&message.model),
             agent: Some(AGENT.to_owned()),
@@ -318,6 +320,7 @@ impl Parser {
         if line.sidechain == Some(true) {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
+        served::settle(&mut record);
         Call { found: Found { at, record }, total, usage: message.usage.unwrap_or_default().to_owned() }
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Count,
     /// One call.
     Record,
+    /// What was said or done: nothing in it counts, whatever it quotes.
+    Item,
     /// Anything else.
     Other,
     /// Not to be told from the beginning of the line.
@@ -57,6 +59,7 @@ impl Kind {
             b"\"session_meta\"" => Self::Meta,
             b"\"turn_context\"" => Self::Context,
             b"\"token_usage_record\"" => Self::Record,
+            b"\"response_item\"" | b"\"compacted\"" => Self::Item,
             _ => Self::Other,
         }
     }
@@ -91,6 +94,40 @@ impl Kind {
         let count = event.and_then(|event| event.kind).is_some_and(|kind| kind == "token_count");
         Ok(if count { Self::Count } else { Self::Other })
     }
+}
+
+/// Refuses a line of an unknown type that tells of tokens.
+pub(super) fn refuse_tokens(line: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Shape<'a> {
+        #[serde(rename = "type")]
+        kind: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        payload: Option<&'a RawValue>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Told<'a> {
+        #[serde(rename = "type")]
+        kind: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        input_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+        #[serde(borrow)]
+        token_usage: Option<&'a RawValue>,
+        #[serde(borrow)]
+        total_token_usage: Option<&'a RawValue>,
+    }
+    let shape: Shape<'_> = read(line)?;
+    let told: Told<'_> = shape.payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default();
+    let kind = shape.kind.unwrap_or_default();
+    let kind = if kind == "event_msg" { told.kind.unwrap_or_default() } else { kind };
+    let counts = [told.input_tokens, told.usage, told.token_usage, told.total_token_usage];
+    if kind.contains("token") || counts.iter().flatten().any(|counts| counts.get() != "null") {
+        let kind: String = kind.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect();
+        return Err(format!("unknown shape: a line of type `{kind}` that tells of tokens"));
+    }
+    Ok(())
 }
 
 /// A line with the payload of its kind.
@@ -156,6 +193,10 @@ pub(super) struct Count<'a> {
     /// Counts beside `info` instead of in it: how clients wrote them before rollouts kept events.
     #[serde(borrow)]
     pub input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub total_token_usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub last_token_usage: Option<&'a RawValue>,
     /// What is used of the account's windows.
     #[serde(borrow)]
     pub rate_limits: Option<&'a RawValue>,
@@ -193,7 +234,7 @@ mod tests {
             (event(r#"{"info":null,"type":"token_count"}"#), Kind::Unclear),
             (r#"{"type":"session_meta","payload":{}}"#.to_owned(), Kind::Meta),
             (r#"{"payload":{},"type":"session_meta"}"#.to_owned(), Kind::Unclear),
-            (r#"{"type":"response_item","payload":{"type":"token_count"}}"#.to_owned(), Kind::Other),
+            (r#"{"type":"response_item","payload":{"type":"token_count"}}"#.to_owned(), Kind::Item),
             (r#"{"id":"x","timestamp":"t","instructions":null}"#.to_owned(), Kind::Unclear),
         ] {
             assert_eq!(Kind::of(line.as_bytes()), kind, "{line}");

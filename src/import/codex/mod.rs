@@ -6,16 +6,20 @@
 //! whenever the rate limits change, so a call is behind it only when the total moved. Since about 0.151 a
 //! `token_usage_record` also records each call, under the id of its response; it says what calls the counter leaves
 //! out. A forked or spawned thread may repeat its parent's history, with new times or the old ones: its calls carry
-//! the parent's name for them besides, and so they are the parent's own calls again.
+//! the parent's name for them besides, and so they are the parent's own calls again. What it repeats ends with the first
+//! total that its parents did not show, or, when their rollouts are gone, some seconds after it began.
 //!
 //! The same lines tell what is used of the account's quota windows. That is kept where it changes, as observations.
 //!
-//! Counts beside `info` instead of in it, an `info` without a total and a record without usage are shapes this build
-//! does not know: such a line is refused by name, never counted as nothing. An `info` of `null` holds only rate limits.
+//! Counts beside `info` instead of in it, an `info` without a total, a record without usage, usage under other names and
+//! lines of another type that tell of tokens are shapes this build does not know: such a line is refused by name, never
+//! counted as nothing. An `info` of `null` holds only rate limits. The first clients' sessions (`rollout-*.json`) tell no
+//! counts, and are told of.
 
 mod calls;
 mod limits;
 mod line;
+mod parents;
 mod thread;
 mod vector;
 
@@ -26,12 +30,14 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::document::Document;
 use super::jsonl;
 use super::paths::listed;
-use super::source::{Found, LineParser, Source};
+use super::source::{Form, Found, LineParser, Source};
 use crate::event::{EventId, NewEvent};
-use crate::time::Timestamp;
-use line::{Context, Count, Kind, Line, Meta, Record, read};
+use crate::time::{Timestamp, Zone};
+use line::{Context, Count, Kind, Line, Meta, Record, read, refuse_tokens};
+use parents::Parents;
 use thread::Thread;
 
 /// The importer of Codex' rollouts.
@@ -41,6 +47,8 @@ const AGENT: &str = "codex";
 
 /// Begins the types of the lines that count. Inside of a text a backslash stands before its quote.
 static COUNTING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"token_"));
+/// Stands in every usage object.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"input_tokens\""));
 
 /// The directories of a Codex home that hold rollouts. Archiving moves a rollout from one to the other.
 fn rollouts(home: &Path) -> Vec<PathBuf> {
@@ -72,13 +80,30 @@ impl Source for Codex {
     }
 
     fn wants(&self, path: &Path) -> bool {
-        log_name(path).is_some()
+        log_name(path).is_some() || is_first(path)
+    }
+
+    fn form(&self, path: &Path) -> Form {
+        if is_first(path) { Form::Document } else { Form::Lines }
+    }
+
+    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        read::<IgnoredAny>(text)?;
+        let why = "a session of the first clients, whose file tells no token counts".to_owned();
+        Ok(Document { skipped: vec![(0, why)], ..Document::default() })
     }
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
         let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
-        Box::new(Parser { thread: known.unwrap_or_else(|| Thread::new(name_of(path))) })
+        let thread = known.unwrap_or_else(|| Thread::new(name_of(path)));
+        Box::new(Parser { thread, parents: Parents::new(path.to_owned()) })
     }
+}
+
+/// Whether a file is a session of the first clients, before they wrote lines.
+fn is_first(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("rollout-") && name.ends_with(".json")
 }
 
 /// A log's name without its extensions. The client compresses what nobody wrote to for a week.
@@ -96,6 +121,7 @@ fn name_of(path: &Path) -> String {
 
 struct Parser {
     thread: Thread,
+    parents: Parents,
 }
 
 impl LineParser for Parser {
@@ -108,7 +134,7 @@ impl LineParser for Parser {
             Kind::Unclear => Kind::by_the_book(line)?,
             kind => kind,
         };
-        if kind != Kind::Other {
+        if !matches!(kind, Kind::Item | Kind::Other) {
             jsonl::utf8(line)?;
         }
         match kind {
@@ -119,9 +145,12 @@ impl LineParser for Parser {
             Kind::Context => self.thread.context(&read::<Line<'_, Context<'_>>>(line)?.payload.unwrap_or_default()),
             Kind::Count => {
                 let line: Line<'_, Count<'_>> = read(line)?;
-                match line.payload.as_ref().map(|count| (&count.info, count.input_tokens)) {
-                    Some((Some(info), _)) => self.thread.count(time(&line)?, info)?,
-                    Some((None, Some(_))) => {
+                let beside = |count: &Count<'_>| {
+                    [count.input_tokens, count.total_token_usage, count.last_token_usage].iter().any(Option::is_some)
+                };
+                match line.payload.as_ref().map(|count| (&count.info, beside(count))) {
+                    Some((Some(info), _)) => self.thread.count(time(&line)?, info, &mut self.parents)?,
+                    Some((None, true)) => {
                         return Err("unknown shape: a token_count with its counts beside `info`".to_owned());
                     }
                     _ => {}
@@ -139,11 +168,11 @@ impl LineParser for Parser {
                 self.thread.record(time(&line)?, record)?;
             }
             // A line that was cut may have swallowed the one behind it.
-            Kind::Other | Kind::Unclear => {
-                if counts(line) {
-                    read::<IgnoredAny>(line)?;
-                }
+            Kind::Item if counts(line) => {
+                read::<IgnoredAny>(line)?;
             }
+            Kind::Other | Kind::Unclear if counts(line) || USAGE.find(line).is_some() => refuse_tokens(line)?,
+            Kind::Item | Kind::Other | Kind::Unclear => {}
         }
         Ok(())
     }

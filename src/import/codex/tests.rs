@@ -7,6 +7,8 @@ use super::*;
 use crate::event::Quality;
 use crate::normalise::{self, Format};
 
+mod forks;
+
 const FILE: &str =
     "/h/.codex/sessions/2026/06/01/rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl";
 
@@ -217,44 +219,6 @@ fn interruptions_lose_nothing_and_repeat_nothing() {
 }
 
 #[test]
-fn a_parent_s_history_meets_the_parent_s_own_calls() {
-    let parent = found(&[meta("parent", ""), count(2, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
-    let child = found(&[
-        meta("own", SPAWNED),
-        meta("parent", r#","forked_from_id":"grandparent""#),
-        count(1, &usage(1), &usage(1)),
-        count(2, &usage(3), &usage(2)),
-        record(10, "r1", &usage(1), &usage(4)),
-        count(10, &usage(4), &usage(1)),
-        count(11, &usage(6), &usage(2)),
-    ]);
-    assert_eq!(child[1].record.keys, [key("own", 3), key("parent", 3), key("grandparent", 3)]);
-    for (own, theirs) in child.iter().zip(&parent) {
-        assert!(own.record.keys.contains(&theirs.record.keys[0]));
-    }
-    // Its own calls are nobody else's: two siblings may well have used the same.
-    assert_eq!(child[2].record.keys, ["r1".to_owned(), key("own", 4)]);
-    assert_eq!(child[3].record.keys, [key("own", 6)]);
-    assert!(child.iter().all(|found| found.record.conversation.as_deref() == Some("own")));
-}
-
-#[test]
-fn a_call_made_after_the_fork_is_no_call_of_the_parent_s() {
-    let all = found(&[meta("own", SPAWNED), count(1, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
-    assert_eq!(all[0].record.keys, [key("own", 1), key("parent", 1)]);
-    assert_eq!(all[1].record.keys, [key("own", 3)]);
-}
-
-#[test]
-fn a_fork_without_history_counts_what_its_calls_used() {
-    let all = found(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), &usage(1))]);
-    assert_eq!(outputs(&all), [10]);
-    assert_eq!(all[0].record.quality, Quality::Reported);
-    let all = found(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), "null")]);
-    assert_eq!(all[0].record.quality, Quality::Derived);
-}
-
-#[test]
 fn a_thread_is_known_by_its_meta_or_by_its_file() {
     let bare = r#"{"id":"bare","timestamp":"2026-06-01T09:00:00.5Z","instructions":"x","git":{}}"#.to_owned();
     let mut parser = parser();
@@ -377,4 +341,38 @@ fn a_log_is_known_by_its_name_compressed_or_not() {
     assert_eq!(name_of(Path::new(FILE)), id);
     assert_eq!(name_of(Path::new(&format!("{FILE}.zst"))), id);
     assert_eq!(name_of(Path::new("/x/thread.jsonl.zst")), "thread");
+}
+
+#[test]
+fn tokens_under_names_that_are_not_known_are_refused() {
+    let event = |payload: &str| line(1, "event_msg", payload);
+    let good = usage(1);
+    let renamed = good.replace("input_tokens", "prompt_tokens").replace("output_tokens", "completion_tokens");
+    for (told, why) in [
+        (count(1, &renamed, &renamed), "without input_tokens and output_tokens"),
+        (count(1, r#"{"totalTokens":505}"#, "null"), "without input_tokens and output_tokens"),
+        (event(&format!(r#"{{"type":"token_count","total_token_usage":{good}}}"#)), "beside `info`"),
+        (line(1, "token_count", &format!(r#"{{"info":{{"total_token_usage":{good}}}}}"#)), "type `token_count`"),
+        (event(&format!(r#"{{"type":"turn_done","usage":{good}}}"#)), "type `turn_done`"),
+        (event(&format!(r#"{{"type":"turn_done","token_usage":{good}}}"#)), "type `turn_done`"),
+        (line(1, "token_usage_record_v2", &format!(r#"{{"usage":{good}}}"#)), "type `token_usage_record_v2`"),
+    ] {
+        assert!(refused(&told).contains(why), "{told}");
+    }
+    let none = found(&[
+        event(&format!(r#"{{"type":"mcp_tool_call_end","result":{{"usage":{good}}}}}"#)),
+        event(r#"{"type":"turn_done","usage":null,"input_tokens":null}"#),
+        line(1, "response_item", &format!(r#"{{"type":"message","usage":{good}}}"#)),
+    ]);
+    assert_eq!(none, []);
+}
+
+#[test]
+fn sessions_of_the_first_clients_are_told_of() {
+    let path = Path::new("/h/.codex/sessions/rollout-2025-05-01-x.json");
+    assert!(Codex.wants(path));
+    assert_eq!(Codex.form(path), Form::Document);
+    let document = Codex.document(path, br#"{"session":{},"items":[]}"#, Zone::UTC).unwrap();
+    assert!(document.found.is_empty());
+    assert!(document.skipped[0].1.contains("tells no token counts"));
 }

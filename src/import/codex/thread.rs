@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::calls::Calls;
 use super::limits::Limits;
 use super::line::{Context, Info, Meta, Record};
+use super::parents::Parents;
 use super::vector::Vector;
 use crate::event::{Quality, Raw, TokenRecord};
 use crate::import::jsonl;
@@ -20,7 +21,7 @@ const MAX_PARENTS: usize = 8;
 /// Who serves a thread that does not say so.
 const DEFAULT_PROVIDER: &str = "openai";
 
-/// How long after a fork began the repetition of its parents' calls may last, in milliseconds.
+/// How long after a fork began the repetition of its parents' calls is believed without looking at theirs, in milliseconds.
 const REPLAY: i64 = 2_000;
 
 /// The state of one rollout; a later run goes on from it.
@@ -46,6 +47,9 @@ pub(super) struct Thread {
     total: Option<Vector>,
     /// A call of this thread's own was recorded: what it repeats of its parents is over.
     own: bool,
+    /// The counter moved as a parent's did.
+    #[serde(skip)]
+    repeats: bool,
     pub calls: Calls,
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -108,7 +112,7 @@ impl Thread {
     }
 
     /// Takes a line that shows the counter. It is shown again and again: a call is behind it only when it moved.
-    pub fn count(&mut self, at: Timestamp, info: &Info<'_>) -> Result<(), String> {
+    pub fn count(&mut self, at: Timestamp, info: &Info<'_>, parents: &mut Parents) -> Result<(), String> {
         let Some(shown) = info.total_token_usage else {
             return Err("unknown shape: a token_count without total_token_usage".to_owned());
         };
@@ -146,10 +150,8 @@ impl Thread {
             }
         };
         let mut keys = vec![key(self.id(), &total)];
-        // What a fork repeats of its parents stands at its head, at their times or in the moment of the fork. A later
-        // call may move two forks' counters alike: it is no call of their parent's.
-        let at_its_head = self.began.is_none_or(|began| at <= began.plus(REPLAY));
-        if !self.own && at_its_head {
+        self.repeats = self.is_repetition(at, &total, parents);
+        if self.repeats {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
         let found = self.found(at, keys, &used)?;
@@ -157,12 +159,31 @@ impl Thread {
         Ok(())
     }
 
+    /// Whether a total may be one that a parent's counter moved to.
+    ///
+    /// What a fork repeats of its parents stands at its head, at their times, in the moment of the fork, or when it is first
+    /// written. A later call may move two forks' counters alike: it is no call of their parent's.
+    fn is_repetition(&mut self, at: Timestamp, total: &Vector, parents: &mut Parents) -> bool {
+        if self.own || self.parents.is_empty() {
+            return false;
+        }
+        if self.began.is_none_or(|began| at <= began.plus(REPLAY)) {
+            return true;
+        }
+        let showed = parents.showed(&self.parents, total, at);
+        if showed == Some(false) {
+            self.own = true;
+            parents.forget();
+        }
+        showed == Some(true)
+    }
+
     /// Takes what a line tells of the account's windows.
     pub fn limits(&mut self, at: Timestamp, limits: &RawValue) {
         // A fork may repeat its parents' lines with the time of the fork: what they tell held earlier than that.
         let is_repeated = !self.own
             && !self.parents.is_empty()
-            && self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at));
+            && (self.repeats || self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at)));
         if !is_repeated {
             self.limits.tell(limits, at, self.provider.as_deref().unwrap_or(DEFAULT_PROVIDER));
         }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::import::jsonl;
 
 /// A usage object's counts: input, cached input, output, reasoning output and their total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Vector([u64; 5]);
 
 impl Vector {
@@ -27,6 +27,9 @@ impl Vector {
             total: Option<u64>,
         }
         let usage: Usage = serde_json::from_str(usage.get()).map_err(|error| jsonl::refusal(&error))?;
+        if usage.input.is_none() || usage.output.is_none() {
+            return Err("unknown shape: a usage object without input_tokens and output_tokens".to_owned());
+        }
         let counts = [usage.input, usage.cached, usage.output, usage.reasoning, usage.total];
         Ok(Self(counts.map(Option::unwrap_or_default)))
     }

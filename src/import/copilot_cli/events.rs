@@ -1,11 +1,12 @@
 //! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use serde_json::Value;
 
+use super::metrics::{COUNTS, Counts, Metrics};
 use super::store::Store;
 use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
 use crate::event::Quality;
@@ -15,14 +16,14 @@ use crate::import::source::Found;
 use crate::import::told;
 use crate::time::{MINUTE, Timestamp};
 
-const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "reasoningTokens"];
-
 /// A run of the program within a session.
 #[derive(Default)]
 struct Run {
     began: Option<Timestamp>,
     ended: Option<Timestamp>,
     answers: u64,
+    /// What they say they put out, if they do.
+    put_out: Option<u64>,
     compacted: bool,
 }
 
@@ -32,6 +33,8 @@ struct Reading<'p> {
     project: Option<String>,
     store: Option<Store>,
     run: Run,
+    /// The sums at the end of the run before.
+    told: Option<Metrics>,
     document: Document,
 }
 
@@ -49,6 +52,7 @@ pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
         project: None,
         store: home_of(path).and_then(Store::open),
         run: Run::default(),
+        told: None,
         document: Document::default(),
     };
     for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -90,7 +94,12 @@ impl Reading<'_> {
                 self.project = told::text(data, "cwd").map(str::to_owned).or(self.project.take());
             }
             "session.compaction_complete" => self.run.compacted = true,
-            "assistant.message" => self.run.answers += 1,
+            "assistant.message" => {
+                self.run.answers += 1;
+                if let Ok(Some(count)) = told::count(data, "outputTokens") {
+                    self.run.put_out = Some(self.run.put_out.unwrap_or_default().saturating_add(count));
+                }
+            }
             "session.shutdown" => {
                 let told = self.summary(&event, data, at, number);
                 self.run = Run::default();
@@ -103,18 +112,31 @@ impl Reading<'_> {
 
     /// Takes the sums at the end of a run, unless other files tell of its calls.
     fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
-        if self.is_told() {
+        let is_told = self.is_told();
+        let Some(told) = data.get("modelMetrics").and_then(Value::as_object) else {
+            let why = "a run whose summary tells no token counts: an older version".to_owned();
+            return if is_told { Ok(()) } else { Err(why) };
+        };
+        let (mut metrics, mut wrong) = (Metrics::default(), None);
+        for (model, metric) in told {
+            wrong = metrics.add(model, metric).err().or(wrong);
+        }
+        // A run without an answer put nothing out.
+        let put_out = self.run.put_out.or_else(|| (self.run.answers == 0).then_some(0));
+        let before = self.told.replace(metrics.clone()).filter(|before| metrics.go_on_from(before, put_out));
+        if is_told {
             return Ok(());
         }
         let at = at.ok_or("unknown shape: a summary without a time")?;
-        let Some(metrics) = data.get("modelMetrics").and_then(Value::as_object) else {
-            return Err("a run whose summary tells no token counts: an older version".to_owned());
-        };
         let key = told::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
-        let mut wrong = None;
-        for (model, metric) in metrics {
-            match self.sums(model, metric, at, &key) {
-                Ok(found) => self.document.found.extend(found),
+        for (model, metric) in told {
+            match self.sums(model, metric, metrics.since(before.as_ref(), model), (at, &key)) {
+                Ok(found) => self.document.found.extend(found.map(|mut found| {
+                    if before.is_some() {
+                        found.record.residual = Some("the summary goes on from that of the run before".to_owned());
+                    }
+                    found
+                })),
                 Err(why) => wrong = Some(why),
             }
         }
@@ -125,12 +147,16 @@ impl Reading<'_> {
         wrong.map_or(Ok(()), Err)
     }
 
-    fn sums(&self, model: &str, metric: &Value, at: Timestamp, key: &str) -> Result<Option<Found>, String> {
-        let usage = metric.get("usage").filter(|usage| usage.is_object());
-        let usage = usage.ok_or("unknown shape: a summary without the usage of a model")?;
+    fn sums(
+        &self,
+        model: &str,
+        metric: &Value,
+        counts: Counts,
+        (at, key): (Timestamp, &str),
+    ) -> Result<Option<Found>, String> {
         let mut fields = [("", None); 5];
-        for (field, name) in fields.iter_mut().zip(COUNTS) {
-            *field = (name, told::count(usage, name)?);
+        for (field, told) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
+            *field = told;
         }
         let logged = logged(fields);
         if logged.is_nothing() {
@@ -141,7 +167,7 @@ impl Reading<'_> {
         record.model = jsonl::name(model).map(str::to_owned);
         record.project.clone_from(&self.project);
         record.quality = Quality::Derived;
-        let told = COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone())));
+        let told = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
         let requests = metric.pointer("/requests/count").map(|count| ("requests", count.clone()));
         record.raw = told::raw(&told.chain(requests).collect());
         told::checked(at, record).map(Some)
@@ -164,8 +190,8 @@ impl Reading<'_> {
                 && otel::USAGE.find(line).is_some()
                 && at().is_some_and(|at| at >= from && at <= to)
         };
-        let files = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
-        files
+        files(&directory)
+            .into_iter()
             .filter(|path| path.extension().is_some_and(|name| name == "jsonl"))
             .any(|path| fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(tells)))
     }
@@ -179,4 +205,16 @@ impl Reading<'_> {
         }
         self.run = Run::default();
     }
+}
+
+/// The files below a directory. Links to directories are not followed: they may lead in a circle.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory { &mut left } else { &mut found }.push(entry.path());
+        }
+    }
+    found
 }

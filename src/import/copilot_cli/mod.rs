@@ -2,11 +2,12 @@
 //! the best of them:
 //!
 //! 1. `session-store.db`, since the middle of 2026: a row of `assistant_usage_events` for each call, written as it is made.
-//! 2. `otel/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
+//! 2. `otel/**/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
 //!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
 //! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
 //!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
-//!    the other two where those tell of the run.
+//!    the other two where those tell of the run. Clients that restore a session go on from its sums, others begin anew: what
+//!    went up on the whole, as far as its answers do not say otherwise, goes on.
 //!
 //! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
 //! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
@@ -15,6 +16,7 @@
 //! its sums. Runs without a summary, and older sessions (`history-session-state`), whose files tell no counts, are counted.
 
 mod events;
+mod metrics;
 mod otel;
 mod store;
 
@@ -50,8 +52,9 @@ fn is_store(path: &Path) -> bool {
     is_named(Some(path), &[STORE])
 }
 
+/// Whether a path is in the directory of telemetry, however far down.
 fn is_telemetry(path: &Path) -> bool {
-    is_named(path.parent(), &[TELEMETRY])
+    path.ancestors().skip(1).any(|directory| is_named(Some(directory), &[TELEMETRY]))
 }
 
 /// Whether a file is about a session; what is neither that nor the store is telemetry in a place of the user's choice.
@@ -86,6 +89,7 @@ impl Source for CopilotCli {
     fn enters(&self, directory: &Path) -> bool {
         is_named(Some(directory), &SESSIONS)
             || is_named(Some(directory), &[TELEMETRY])
+            || is_telemetry(directory)
             || is_named(directory.parent(), &SESSIONS)
     }
 

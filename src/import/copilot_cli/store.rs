@@ -27,8 +27,15 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
         let unknown = || "unknown shape: a store without a table of sessions".to_owned();
         return if sessions.is_empty() { Err(unknown()) } else { Ok(Document::default()) };
     }
-    let more =
-        ["cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "duration_ms", "agent_id", "total_nano_aiu"];
+    let more = [
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "duration_ms",
+        "agent_id",
+        "total_nano_aiu",
+        "copilot_usage_model",
+    ];
     let mut chosen = told::choose(&have, TABLE, &NEEDED, &more)?;
     let mut tables = TABLE.to_owned();
     let sessions = told::columns(database, "sessions")?;
@@ -73,7 +80,9 @@ fn call(row: &Value, id: u64, tally: &mut Tally) -> Result<Option<Found>, String
     let at = told::time(row.get("created_at")).ok_or("unknown shape: a call without a time")?;
     let mut record = told::record(PROVIDER, AGENT, logged)?;
     record = record.conversation(session).key(format!("copilot-cli/{session}/{id}"));
-    record.model = told::text(row, "model").map(str::to_owned);
+    // What was asked for may be "auto"; what was billed says which model that was.
+    let billed = told::text(row, "copilot_usage_model");
+    record.model = billed.or_else(|| told::text(row, "model")).map(str::to_owned);
     record.project = told::text(row, "cwd").map(str::to_owned);
     record.duration_ms = row.get("duration_ms").and_then(Value::as_u64);
     if told::text(row, "agent_id").is_some() {

@@ -124,7 +124,7 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
     let document = home.events(&lines);
     let told =
         |document: &Document| document.found.iter().map(|found| found.record.tokens.counts()[0]).collect::<Vec<_>>();
-    assert_eq!(told(&document), [30, 130]);
+    assert_eq!(told(&document), [30, 100]);
     let record = &document.found[0].record;
     assert_eq!(
         (record.quality, record.model.as_deref(), record.project.as_deref()),
@@ -135,7 +135,7 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
     // Telemetry of the first run, then a store that had the second run too.
     let (found, _) = home.telemetry(&[span(30, "chat gpt-5.4", "chat", "c1")]);
     assert_eq!(found[0].at.to_string(), "2026-08-06T09:00:30.500Z");
-    assert_eq!(told(&home.events(&lines)), [130]);
+    assert_eq!(told(&home.events(&lines)), [100]);
     drop(home.store(&format!("{ROW}, (2, 's1', 1, NULL, 'm', 5, 5, 0, 0, 0, 0, 0, '2026-08-06 11:04:00')")));
     let document = home.events(&lines);
     assert!(document.found.is_empty() && document.skipped.is_empty());
@@ -227,4 +227,52 @@ fn only_what_tells_of_calls_is_looked_at() {
         !CopilotCli.wants(&home.join("config.json"))
             && !CopilotCli.wants(&home.join("session-state/s1/workspace.yaml"))
     );
+}
+
+#[test]
+fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
+    let home = Home::new();
+    let resumed = |answers: &[u64], then: &Value| {
+        let mut lines = run().to_vec();
+        lines.push(event("10:00:00", "session.resume", &json!({"context": {"cwd": "/w"}})));
+        let answer = |output| event("10:01:00", "assistant.message", &json!({"outputTokens": output}));
+        lines.extend(answers.iter().map(answer));
+        lines.push(event("10:09:00", "session.shutdown", then));
+        let document = home.events(&lines);
+        assert_eq!(document.skipped, []);
+        document.found.iter().map(|found| found.record.tokens.total().unwrap()).collect::<Vec<_>>()
+    };
+    let told = |input: u64, output: u64| {
+        let mut told = metrics(input);
+        told["modelMetrics"]["gpt-5.4"]["usage"]["outputTokens"] = json!(output);
+        told
+    };
+    // Nothing was asked: the sums are those that were restored.
+    assert_eq!(resumed(&[], &told(100, 50)), [150]);
+    assert_eq!(resumed(&[30], &told(180, 80)), [150, 110]);
+    // They began anew: one went down, or they are what the answers say.
+    assert_eq!(resumed(&[80], &told(90, 80)), [150, 170]);
+    assert_eq!(resumed(&[80], &told(180, 80)), [150, 260]);
+}
+
+#[test]
+fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
+    let home = Home::new();
+    let database = home.store(&ROW.replace("gpt-5.4", "auto"));
+    database.execute_batch("ALTER TABLE assistant_usage_events ADD COLUMN copilot_usage_model TEXT").unwrap();
+    let model = || CopilotCli.database(Path::new(STORE), &database, None).unwrap().found.remove(0).record.model;
+    assert_eq!(model().as_deref(), Some("auto"));
+    database.execute_batch("UPDATE assistant_usage_events SET copilot_usage_model = 'gpt-5.4'").unwrap();
+    assert_eq!(model().as_deref(), Some("gpt-5.4"));
+    let below = Path::new("/h/.copilot/otel/2026/08");
+    assert!(CopilotCli.enters(below) && CopilotCli.wants(&below.join("x.jsonl")));
+    assert_eq!(CopilotCli.form(&below.join("x.jsonl")), Form::Lines);
+    // Such telemetry tells of a run as well as any.
+    let directory = home.0.path().join(TELEMETRY).join("2026");
+    fs::create_dir_all(&directory).unwrap();
+    drop(database);
+    fs::remove_file(home.0.path().join(STORE)).unwrap();
+    assert_eq!(home.events(&run()).found.len(), 1);
+    fs::write(directory.join("a.jsonl"), text(&[span(30, "chat gpt-5.4", "chat", "c1")])).unwrap();
+    assert_eq!(home.events(&run()).found.len(), 0);
 }

@@ -38,6 +38,8 @@ pub(in crate::import) struct Entry<'a> {
     /// Of a line that is a message.
     #[serde(borrow)]
     pub tokens: Option<&'a RawValue>,
+    #[serde(borrow, rename = "usageMetadata")]
+    pub renamed: Option<&'a RawValue>,
 }
 
 /// What a `$set` line replaces.
@@ -63,6 +65,8 @@ struct Message<'a> {
     model: Option<Cow<'a, str>>,
     #[serde(borrow)]
     tokens: Option<&'a RawValue>,
+    #[serde(borrow, rename = "usageMetadata")]
+    renamed: Option<&'a RawValue>,
 }
 
 /// Whose chat it is.
@@ -86,7 +90,10 @@ impl<'a> Entry<'a> {
 /// The call that a message is the answer of, if it states what it took.
 pub(in crate::import) fn call(dialect: Dialect, place: &Place, json: &str) -> Result<Option<Found>, String> {
     let message: Message<'_> = serde_json::from_str(json).map_err(|error| jsonl::refusal(&error))?;
-    let Some(tokens) = message.tokens else { return Ok(None) };
+    let Some(tokens) = message.tokens else {
+        let why = "unknown shape: a message whose counts are in `usageMetadata`".to_owned();
+        return if message.renamed.is_some() { Err(why) } else { Ok(None) };
+    };
     if !message.kind.as_deref().is_some_and(|kind| dialect.answers.contains(&kind)) {
         return Err("unknown shape: tokens in a message that is no answer".to_owned());
     }

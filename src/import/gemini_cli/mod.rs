@@ -15,6 +15,7 @@
 
 pub(super) mod message;
 mod project;
+mod retention;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -41,6 +42,8 @@ const DIALECT: Dialect =
 /// Stand in every line that matters. Inside of a text a backslash would stand before the last quote.
 static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"tokens\""));
 static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"sessionId\""));
+/// What the API calls them.
+static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
 
 impl Source for GeminiCli {
     fn name(&self) -> &'static str {
@@ -61,6 +64,10 @@ impl Source for GeminiCli {
 
     fn form(&self, path: &Path) -> Form {
         form(path)
+    }
+
+    fn kept_days(&self, root: &Path) -> Option<u32> {
+        retention::days(&std::fs::read(root.with_file_name("settings.json")).unwrap_or_default())
     }
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
@@ -184,7 +191,7 @@ impl Parser {
 impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
-        let counts = TOKENS.find(line).is_some();
+        let counts = TOKENS.find(line).is_some() || RENAMED.find(line).is_some();
         if !counts && SESSION.find(line).is_none() {
             return Ok(());
         }
@@ -194,7 +201,7 @@ impl LineParser for Parser {
         if !counts {
             return Ok(());
         }
-        let own = match entry.tokens {
+        let own = match entry.tokens.or(entry.renamed) {
             Some(_) => self.message(std::str::from_utf8(line).unwrap_or_default()),
             None => Ok(()),
         };

@@ -139,6 +139,8 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     let none = r#"{"input":0,"output":0,"cached":0,"thoughts":0,"tool":0,"total":0}"#;
     assert_eq!(refused(&answer.replace(&usage(20), none)), "unknown usage: all counts of an answer are 0");
     assert!(refused(&answer.replace(&usage(20), r#"{"prompt":100,"completion":5}"#)).contains("no token count"));
+    let renamed = refused(&answer.replace("\"tokens\"", "\"usageMetadata\""));
+    assert_eq!(renamed, "unknown shape: a message whose counts are in `usageMetadata`");
     assert!(refused(&answer[..answer.len() - 9]).starts_with("torn line"));
     assert_eq!(document(r#"{"sessionId":"s","turns":[]}"#).unwrap_err(), "unknown shape: a chat without messages");
     assert!(document("[]").unwrap_err().starts_with("unknown shape"));

@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 ///
 /// A line that does not begin and end as an object was cut while it was written.
 pub(super) fn whole(line: &[u8]) -> Result<Option<&[u8]>, String> {
+    // Some editors begin a text file with a mark of its encoding.
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     match line.trim_ascii() {
         [] => Ok(None),
         whole @ [b'{', .., b'}'] => Ok(Some(whole)),
@@ -86,6 +88,7 @@ mod tests {
         assert!(whole(b"\":1}").is_err());
         assert!(whole(b"\0\0\0").is_err());
         assert!(whole(b"{").is_err());
+        assert_eq!(whole(b"\xef\xbb\xbf{\"a\":1}"), Ok(Some(&b"{\"a\":1}"[..])));
     }
 
     #[test]

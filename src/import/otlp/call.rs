@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 
 use super::attributes::{flat, id, instant, text};
+use crate::import::served::{self, ANTHROPIC};
 use crate::import::source::Found;
 use crate::import::told;
 use crate::normalise::logged::{Field, Logged};
@@ -121,9 +122,10 @@ impl<'r> Item<'r> {
         logged.cache_inside = false;
         let tier = self.text("speed").filter(|speed| !matches!(*speed, "normal" | "standard")).map(str::to_owned);
         let keys = self.text("request_id").map(str::to_owned).into_iter().collect();
-        let found = self.found("anthropic", "claude-code", &logged, &["session.id"], &["model"], keys)?;
+        let found = self.found(ANTHROPIC, "claude-code", &logged, &["session.id"], &["model"], keys)?;
         Ok(found.map(|mut found| {
             found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            served::settle(&mut found.record);
             found
         }))
     }

@@ -26,6 +26,8 @@ pub(super) struct Line<'a> {
     pub model: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "usageMetadata")]
     pub usage: Option<&'a RawValue>,
+    #[serde(borrow, rename = "usage")]
+    pub renamed: Option<&'a RawValue>,
     /// Of a subagent.
     #[serde(rename = "isSidechain")]
     pub sidechain: Option<bool>,

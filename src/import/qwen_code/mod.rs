@@ -47,6 +47,8 @@ const OLDER: Dialect =
 
 /// Stands in every line that counts. Inside of a text a backslash would stand before its last quote.
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
+/// What other formats call it.
+static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 /// The directories of a Qwen home that hold chats.
 fn chats(home: &Path) -> [PathBuf; 2] {
@@ -132,7 +134,7 @@ struct Parser {
 impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
-        let counts = USAGE.find(line).is_some();
+        let counts = USAGE.find(line).is_some() || RENAMED.find(line).is_some();
         let is_known = self.origin.session.is_some() && self.origin.began.is_some();
         if !counts && is_known {
             return Ok(());
@@ -144,7 +146,14 @@ impl LineParser for Parser {
             Ok(read) => read,
         };
         self.origin.learn(&read);
-        let Some(usage) = read.usage else { return Ok(()) };
+        let Some(usage) = read.usage else {
+            let renamed = read.kind.as_deref() == Some("assistant") && read.renamed.is_some();
+            return if renamed {
+                Err("unknown shape: an answer whose counts are in `usage`".to_owned())
+            } else {
+                Ok(())
+            };
+        };
         jsonl::utf8(line)?;
         self.call(&read, usage)
     }

@@ -108,6 +108,8 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     let answer = answer("s1", UUID);
     let other = refused(&answer.replace("\"assistant\"", "\"reply\""));
     assert_eq!(other, "unknown shape: usage in a record that is no answer");
+    let renamed = refused(&answer.replace("\"usageMetadata\"", "\"usage\""));
+    assert_eq!(renamed, "unknown shape: an answer whose counts are in `usage`");
     let anonymous = refused(&answer.replace(&format!(r#""uuid":"{UUID}","#), ""));
     assert_eq!(anonymous, "unknown shape: an answer without a uuid");
     let timeless = refused(&answer.replace(r#""timestamp":"2026-06-01T10:00:05Z","#, ""));
