@@ -271,6 +271,52 @@ fn a_call_that_a_log_tells_of_too_is_one_record_whichever_came_first() {
 }
 
 #[test]
+fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
+    let session = "0d9a2c53-6f1d-4b6e-9d7a-0c4b5f0a1e11";
+    let line = |second: &str, output: u64| {
+        let usage = json!({"input_tokens": 3, "cache_creation_input_tokens": 400, "cache_read_input_tokens": 1_500,
+            "output_tokens": output});
+        json!({
+            "type": "assistant", "timestamp": format!("2026-06-01T10:00:{second}Z"), "sessionId": session,
+            "cwd": "/home/me/acme", "requestId": "req_of_the_log",
+            "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-4-5-20251101",
+                "content": [], "usage": usage}
+        })
+    };
+    // Older versions tell no request id.
+    let telemetry = CLAUDE.replace("\"request_id\"", "\"nothing\"");
+    let mut told = Vec::new();
+    for order in ["ptf", "tpf", "pft", "tf"] {
+        let desk = Desk::new();
+        let home = desk.dir().join("home");
+        let claude = home.join(".claude/projects/-home-me-acme");
+        fs::create_dir_all(&claude).unwrap();
+        let mut log = String::new();
+        let mut import = |line: Option<Value>| {
+            log.extend(line.map(|line| format!("{line}\n")));
+            fs::write(claude.join(format!("{session}.jsonl")), &log).unwrap();
+            desk.ok(&["import", "--home", home.to_str().unwrap()]);
+        };
+        let send = || drop(Serving::start(&desk).json("/v1/logs", &telemetry));
+        for step in order.chars() {
+            match step {
+                'p' => import(Some(line("02.000", 3))),
+                'f' => import(Some(line("04.100", 120))),
+                _ => send(),
+            }
+        }
+        assert_eq!(models(&desk), claude_models(), "{order}");
+        let before = desk.ok(&["export"]);
+        import(None);
+        send();
+        assert_eq!(desk.ok(&["export"]), before, "{order}");
+        assert_eq!(desk.json(&["verify"])["ok"], true);
+        told.push(whole(&desk));
+    }
+    assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
+}
+
+#[test]
 fn metrics_are_compared_and_never_recorded() {
     let desk = Desk::new();
     let serving = Serving::start(&desk);

@@ -153,7 +153,7 @@ impl<'w> Writer<'w> {
     }
 
     fn meet(&self, appender: &mut Appender<'_>, found: Found, known: &[Position], run: &mut Imported) -> Result<()> {
-        let meeting = Meeting { source: &run.source, now: self.now, began: &self.began };
+        let meeting = Meeting { source: &run.source, now: self.now, began: &self.began, heard: Some(&self.heard) };
         match meeting.meet(appender, found, known)? {
             Met::Amended => run.amended += 1,
             Met::Known => run.duplicates += 1,

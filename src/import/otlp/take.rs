@@ -113,7 +113,7 @@ fn one(appender: &mut Appender<'_>, mut found: Found, now: Timestamp) -> Result<
         appender.push(NewEvent::new(found.record, found.at).source(TELEMETRY))?;
         return Ok(None);
     }
-    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new() };
+    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None };
     meeting.meet(appender, found, &known).map(Some)
 }
 
