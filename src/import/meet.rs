@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::merge::{complete, join};
+use super::merge::{complete, join, unite};
 use super::source::Found;
 use super::twin::{self, Heard, TELEMETRY, is_telemetry};
 use crate::error::Result;
@@ -49,6 +49,17 @@ impl Meeting<'_> {
         self.join(appender, found, (position, keeper), others)
     }
 
+    /// Withdraws a record, unless a person had a say in it.
+    #[cfg(feature = "web")]
+    pub fn withdraw(&self, appender: &mut Appender<'_>, position: Position, reason: &str) -> Result<()> {
+        let Some(told) = effective(appender.committed_view(), position, None)? else { return Ok(()) };
+        if !self.may_change(&told.source) {
+            return Ok(());
+        }
+        let void = EventVoided { target: id_at(appender, position)?, reason: reason.to_owned() };
+        self.tell(appender, Payload::from(void), told.amended_at)
+    }
+
     /// Whether a record is a log's or telemetry's, and not another log's.
     fn may_change(&self, told_by: &str) -> bool {
         let telemetry = |name: &str| name == TELEMETRY;
@@ -77,7 +88,8 @@ impl Meeting<'_> {
                 after = match (is_telemetry(&after.record), is_telemetry(&one.record)) {
                     (true, false) => complete(one, after),
                     (false, true) => complete(after, one),
-                    _ => join(after, one, &start),
+                    (true, true) => unite(after, one),
+                    (false, false) => join(after, one, &start),
                 };
             }
         }

@@ -17,6 +17,8 @@ use crate::view::{GO_ON, STOP, View};
 pub(super) const TELEMETRY: &str = "otlp";
 /// How the names of its normalisers end.
 pub(super) const NORMALISER: &str = "-otlp/1";
+/// The normaliser of what telemetry seems to tell of: a call because it has counts and a model.
+pub(super) const GUESSED: &str = "gen-ai-like-otlp/1";
 /// How the keys begin that are made for calls which telemetry names no id of.
 pub(super) const KEY: &str = "otlp/";
 /// How far apart an agent's clock may put an answer, its end and the telemetry of it.

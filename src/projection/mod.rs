@@ -20,6 +20,8 @@ pub(crate) use corrections::{
 };
 pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
+#[cfg(feature = "web")]
+pub(crate) use fold::positions_of_key;
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_state};
