@@ -205,9 +205,15 @@ fn prometheus_reads_the_counters() {
     let sonnet = "account= class=input model=claude-sonnet-4-5 provider=anthropic";
     assert_eq!(samples[&format!("usage_ledger_tokens_total {sonnet}")], 251_000.0);
     assert_eq!(
-        samples["usage_ledger_cost_usd_total account= kind=reported model=claude-sonnet-4-5 provider=anthropic"],
+        samples["usage_ledger_reported_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic"],
         0.01
     );
+    // What is reported and what is computed is never one metric, and what nobody reported is no sample.
+    assert!(
+        samples
+            .contains_key("usage_ledger_computed_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic")
+    );
+    assert!(!page.contains("usage_ledger_cost_usd_total") && !page.contains("class=\"cache_write_5m\""), "{page}");
     let unpriced =
         samples.iter().filter(|(name, value)| name.contains("unpriced") && **value == 1.0).collect::<Vec<_>>();
     assert!(unpriced.len() == 1 && unpriced[0].0.contains("provider=ollama"), "{unpriced:?}");
