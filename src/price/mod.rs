@@ -96,6 +96,7 @@ impl std::fmt::Display for Term {
 
 /// What is known of a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // nearly all are rates, and a box for each would be looked up behind each
 pub(crate) enum Found {
     Rates {
         rates: Rates,

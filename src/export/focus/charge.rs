@@ -77,15 +77,15 @@ pub(super) fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTree
         if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
             return Ok(());
         }
-        let mut priced = prices.origin_of_call(&record, told.at);
-        if let Some((rates, _)) = &priced
+        let mut quoted = prices.origin_of_call(&record, told.at);
+        if let Some((rates, _)) = &quoted
             && rates.charge(record.tokens.counts(), 1)?.is_none()
         {
-            priced = None;
+            quoted = None;
         }
         let tags = tags(&record);
         let mut add = |meter: Meter, usd: Option<Usd>, quantity: u64| {
-            let price = priced.as_ref().zip(usd).map(|((_, origin), usd)| Price {
+            let price = quoted.as_ref().zip(usd).map(|((_, origin), usd)| Price {
                 usd,
                 above: origin.above,
                 term: origin.term,
@@ -107,10 +107,10 @@ pub(super) fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTree
         };
         for class in TokenClass::ALL {
             if let Some(tokens) = record.tokens.get(class).filter(|tokens| *tokens > 0) {
-                add(Meter::Tokens(class), priced.as_ref().and_then(|(rates, _)| rates.of(class)), tokens);
+                add(Meter::Tokens(class), quoted.as_ref().and_then(|(rates, _)| rates.of(class)), tokens);
             }
         }
-        let requests = priced.as_ref().map(|(rates, _)| rates.requests()).filter(|usd| *usd > Usd::default());
+        let requests = quoted.as_ref().map(|(rates, _)| rates.requests()).filter(|usd| *usd > Usd::default());
         if requests.is_some() {
             add(Meter::Requests, requests, 1);
         }
