@@ -250,6 +250,27 @@ impl Usd {
         self.0.checked_add(other.0).map(Self).ok_or(Error::Overflow { what: "cost" })
     }
 
+    /// Reads an amount that is kept to the last digit, where parsing rounds to twelve decimals.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what has more decimals or is no amount, [`Error::Overflow`] for more digits than fit.
+    ///
+    /// ```
+    /// use usage_ledger::Usd;
+    /// assert_eq!(Usd::exact("0.000000000001")?.to_string(), "0.000000000001");
+    /// assert!(Usd::exact("0.0000000000001").is_err()); // it would be kept as 0
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn exact(text: &str) -> Result<Self> {
+        let rounded: Self = text.parse()?;
+        let whole =
+            if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
+        if whole.is_ok_and(|whole| whole == rounded.0) {
+            return Ok(rounded);
+        }
+        Err(Error::invalid(format!("`{text}` cannot be kept exactly: write at most {} decimals", Self::SCALE)))
+    }
+
     /// The amount as a whole number of 10^-12 dollars.
     pub(crate) fn picos(self) -> Result<i128> {
         let mut scaled = self.0;

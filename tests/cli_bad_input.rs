@@ -37,6 +37,11 @@ fn words_that_are_none() {
         (&["record", "--provider", "xai", "--input", "1", "--occurred-at", "2026-02-30T00:00:00Z"], "write RFC 3339"),
         (&["report", "--since", "2026-02-30"], "no such day"),
         (&["report", "--by", "colour"], "`colour` is not a report key: use provider"),
+        (
+            &["price", "set", "xai", "grok", "--input", "0.0000000000001", "--output", "1"],
+            "cannot be kept exactly: write at most 12 decimals",
+        ),
+        (&["price", "set", "xai", "grok", "--input", "1", "--output", "1.5e-13"], "cannot be kept exactly"),
         (&["record", "--provider", "xai", "--input", "-5"], "a whole number from 0"),
         (&["record", "--provider", "xai", "--input", "1.5"], "a whole number from 0"),
         (&["record", "--provider", "xai", "--input", "9007199254740992"], "from 0 to 9007199254740991"),

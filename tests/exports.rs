@@ -95,24 +95,93 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
     assert_eq!(rows, told);
 }
 
+/// What a check against the specification's columns says of an export.
+fn focus(desk: &Desk, file: &str) -> (bool, String) {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (script, columns) = (format!("{root}/tests/focus.py"), format!("{root}/tests/fixtures/focus/columns-1.4.csv"));
+    let output = python(desk, &[&script, &columns, file]);
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
 fn focus_has_the_columns_types_and_values_of_the_specification() {
     let desk = desk();
     let text = export(&desk, "focus");
     std::fs::write(desk.dir().join("focus.csv"), &text).unwrap();
-    let root = env!("CARGO_MANIFEST_DIR");
-    let check = |file: &str| {
-        let (script, columns) =
-            (format!("{root}/tests/focus.py"), format!("{root}/tests/fixtures/focus/columns-1.2.csv"));
-        let output = python(&desk, &[&script, &columns, file]);
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
-    };
+    let check = |file: &str| focus(&desk, file);
     let cost = desk.json(&["report"])["total"]["cost"]["usd"].as_str().unwrap().to_owned();
     assert_eq!(check("focus.csv"), (true, format!("8 rows, {cost} USD\n")));
     assert!(text.lines().any(|line| line.contains("qwen3") && line.contains(",false,")), "{text}");
     // And the check can fail.
     std::fs::write(desk.dir().join("bad.csv"), text.replacen("AI and Machine Learning", "Magic", 1)).unwrap();
     assert!(!check("bad.csv").0);
+}
+
+#[test]
+fn focus_adds_up_to_the_report_and_names_each_price() {
+    let desk = Desk::new();
+    let call = |model: &str, more: &str| format!("{{\"provider\":{model},{more}}}\n");
+    let opus = r#""anthropic","model":"claude-opus-4-6""#;
+    let rows = [
+        // A price for each request besides.
+        call(r#""perplexity","model":"sonar""#, r#""input":100,"output":10,"occurred_at":"2026-06-08T10:00:00Z""#),
+        // One class has no price: the call has none.
+        call(
+            r#""openai","model":"text-embedding-3-small""#,
+            r#""input":1000,"output":1,"occurred_at":"2026-06-08T10:00:00Z""#,
+        ),
+        // Short and long prompts before prices became flat, and after.
+        call(opus, r#""input":1000,"output":10,"occurred_at":"2026-03-01T10:00:00Z","project":"acme","agent":"bot""#),
+        call(opus, r#""input":300000,"output":10,"occurred_at":"2026-03-01T10:00:00Z","labels":{"team":"blue"}"#),
+        call(opus, r#""input":300000,"output":10,"occurred_at":"2026-03-20T10:00:00Z""#),
+        call(
+            opus,
+            r#""input":300000,"output":10,"occurred_at":"2026-11-01T10:00:00Z","labels":{"service_tier":"batch"}"#,
+        ),
+        // Of another price in the same hour of another day.
+        call(r#""deepseek","model":"deepseek-chat""#, r#""input":1000000,"occurred_at":"2026-06-08T10:00:00Z""#),
+        call(r#""deepseek","model":"deepseek-chat""#, r#""input":1000000,"occurred_at":"2026-06-08T20:00:00Z""#),
+        call(r#""mine","model":"m""#, r#""input":5,"occurred_at":"2026-06-08T10:00:00Z""#),
+        call(r#""mine","model":"m""#, r#""input":5,"occurred_at":"2026-06-10T10:00:00Z""#),
+    ];
+    desk.fed(rows.concat(), &["--now", "2026-11-20T12:00:00Z", "record", "--jsonl", "-"]);
+    desk.ok(&["price", "set", "mine", "m", "--input", "3", "--output", "1"]);
+    desk.ok(&["price", "set", "mine", "m", "--input", "4", "--output", "1", "--from", "2026-06-09T00:00:00Z"]);
+    let text = desk.ok(&["export", "--format", "focus"]);
+    std::fs::write(desk.dir().join("focus.csv"), &text).unwrap();
+    let report = desk.json(&["report"]);
+    let (fine, said) = focus(&desk, "focus.csv");
+    let cost = report["total"]["cost"]["usd"].as_str().unwrap();
+    assert!(fine && said.ends_with(&format!(" {cost} USD\n")), "{said} of {cost}");
+    assert_eq!(report["total"]["cost"]["unpriced_requests"], 1);
+    let read: Vec<BTreeMap<String, String>> =
+        csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
+    let unpriced: Vec<_> = read.iter().filter(|row| row["x_PriceKnown"] == "false").collect();
+    assert_eq!(unpriced.len(), 2);
+    assert!(unpriced.iter().all(|row| row["ListCost"] == "0" && row["SkuPriceId"].ends_with("/unpriced")));
+    let ids = |column: &str, of: &str| -> Vec<String> {
+        read.iter().filter(|row| row["SkuId"] == of).map(|row| row[column].clone()).collect()
+    };
+    let input = "anthropic/claude-opus-4-6/input";
+    assert_eq!(
+        ids("SkuPriceId", input),
+        [
+            input.to_owned(),
+            format!("{input}/above 200000"),
+            format!("{input}/2026-03-13"),
+            format!("{input}/batch/2026-10-14")
+        ]
+    );
+    assert_eq!(
+        ids("SkuPriceDetails", input)[1],
+        r#"{"x_Model":"claude-opus-4-6","x_PromptAbove":"200000 tokens","x_TokenClass":"input"}"#
+    );
+    assert_eq!(
+        ids("Tags", input),
+        [r#"{"agent":"bot","project":"acme"}"#, r#"{"team":"blue"}"#, "", r#"{"service_tier":"batch"}"#]
+    );
+    assert_eq!(ids("SkuPriceId", "mine/m/input"), ["mine/m/input/stated at 11", "mine/m/input/stated at 12"]);
+    assert_eq!(ids("PricingUnit", "perplexity/sonar/requests"), ["1000 Requests"]);
 }
 
 #[test]
@@ -136,9 +205,15 @@ fn prometheus_reads_the_counters() {
     let sonnet = "account= class=input model=claude-sonnet-4-5 provider=anthropic";
     assert_eq!(samples[&format!("usage_ledger_tokens_total {sonnet}")], 251_000.0);
     assert_eq!(
-        samples["usage_ledger_cost_usd_total account= kind=reported model=claude-sonnet-4-5 provider=anthropic"],
+        samples["usage_ledger_reported_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic"],
         0.01
     );
+    // What is reported and what is computed is never one metric, and what nobody reported is no sample.
+    assert!(
+        samples
+            .contains_key("usage_ledger_computed_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic")
+    );
+    assert!(!page.contains("usage_ledger_cost_usd_total") && !page.contains("class=\"cache_write_5m\""), "{page}");
     let unpriced =
         samples.iter().filter(|(name, value)| name.contains("unpriced") && **value == 1.0).collect::<Vec<_>>();
     assert!(unpriced.len() == 1 && unpriced[0].0.contains("provider=ollama"), "{unpriced:?}");

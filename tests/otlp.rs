@@ -26,6 +26,13 @@ const SPANS: &str = include_str!("fixtures/otlp/genai-spans.json");
 const DETAILS: &str = include_str!("fixtures/otlp/genai-logs.json");
 const METRICS: &str = include_str!("fixtures/otlp/metrics.json");
 
+/// `google.rpc.Status`, as far as it is looked at.
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+}
+
 /// A receiver, killed at the end of the test unless it was stopped before.
 struct Serving {
     child: Child,
@@ -271,6 +278,52 @@ fn a_call_that_a_log_tells_of_too_is_one_record_whichever_came_first() {
 }
 
 #[test]
+fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
+    let session = "0d9a2c53-6f1d-4b6e-9d7a-0c4b5f0a1e11";
+    let line = |second: &str, output: u64| {
+        let usage = json!({"input_tokens": 3, "cache_creation_input_tokens": 400, "cache_read_input_tokens": 1_500,
+            "output_tokens": output});
+        json!({
+            "type": "assistant", "timestamp": format!("2026-06-01T10:00:{second}Z"), "sessionId": session,
+            "cwd": "/home/me/acme", "requestId": "req_of_the_log",
+            "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-4-5-20251101",
+                "content": [], "usage": usage}
+        })
+    };
+    // Older versions tell no request id.
+    let telemetry = CLAUDE.replace("\"request_id\"", "\"nothing\"");
+    let mut told = Vec::new();
+    for order in ["ptf", "tpf", "pft", "tf"] {
+        let desk = Desk::new();
+        let home = desk.dir().join("home");
+        let claude = home.join(".claude/projects/-home-me-acme");
+        fs::create_dir_all(&claude).unwrap();
+        let mut log = String::new();
+        let mut import = |line: Option<Value>| {
+            log.extend(line.map(|line| format!("{line}\n")));
+            fs::write(claude.join(format!("{session}.jsonl")), &log).unwrap();
+            desk.ok(&["import", "--home", home.to_str().unwrap()]);
+        };
+        let send = || drop(Serving::start(&desk).json("/v1/logs", &telemetry));
+        for step in order.chars() {
+            match step {
+                'p' => import(Some(line("02.000", 3))),
+                'f' => import(Some(line("04.100", 120))),
+                _ => send(),
+            }
+        }
+        assert_eq!(models(&desk), claude_models(), "{order}");
+        let before = desk.ok(&["export"]);
+        import(None);
+        send();
+        assert_eq!(desk.ok(&["export"]), before, "{order}");
+        assert_eq!(desk.json(&["verify"])["ok"], true);
+        told.push(whole(&desk));
+    }
+    assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
+}
+
+#[test]
 fn metrics_are_compared_and_never_recorded() {
     let desk = Desk::new();
     let serving = Serving::start(&desk);
@@ -314,7 +367,11 @@ fn what_cannot_be_taken_is_refused_and_says_why() {
     assert_eq!(serving.post("/v1/logs", &[("content-type", "text/plain")], "{}").0, 415);
     assert_eq!(serving.post("/v1/profiles", &[json], "{}").0, 404);
     assert_eq!(ureq::get(format!("{}/v1/logs", serving.url)).call().unwrap_err().to_string(), "http status: 405");
-    assert_eq!(serving.post("/v1/logs", &[json], vec![b' '; (16 << 20) + 1]).0, 413);
+    let (status, answer) = serving.post("/v1/logs", &[json], vec![b' '; (16 << 20) + 1]);
+    assert_eq!(status, 413);
+    assert!(why(&answer).contains("16 MiB"), "{}", why(&answer));
+    let (status, answer) = serving.post("/v1/logs", &[protobuf], vec![b' '; (16 << 20) + 1]);
+    assert_eq!((status, Status::decode(&*answer).unwrap().code), (413, 3));
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     bomb.write_all(&vec![b' '; 17 << 20]).unwrap();
     let (status, answer) = serving.post("/v1/logs", &[json, ("content-encoding", "gzip")], bomb.finish().unwrap());
@@ -328,6 +385,49 @@ fn what_cannot_be_taken_is_refused_and_says_why() {
     let answer = serving.json("/v1/logs", &wrong);
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("cached_token_count"), "{answer}");
     assert_eq!(models(&desk).len(), 0);
+}
+
+#[test]
+fn who_sends_while_another_process_writes_is_asked_to_come_again_soon() {
+    let desk = Desk::new();
+    let serving = Serving::start(&desk);
+    let other = rusqlite::Connection::open(desk.ledger()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asked = std::time::Instant::now();
+    let post = || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("{}/v1/logs", serving.url)).header("content-type", "application/json");
+        let response = request.send(CODEX).unwrap();
+        (
+            response.status().as_u16(),
+            response.headers().get("retry-after").map(|told| told.to_str().unwrap().to_owned()),
+        )
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(post)).collect();
+        waiting.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| *answer == (503, Some("1".to_owned()))), "{answers:?}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(9), "{:?}", asked.elapsed());
+    other.execute_batch("ROLLBACK").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(post().0, 200);
+    assert_eq!(by(&desk, "agent").len(), 1);
+}
+
+#[test]
+fn what_the_json_of_protobuf_allows_is_read() {
+    let desk = Desk::new();
+    let serving = Serving::start(&desk);
+    let nan = r#"{"key": "x", "value": {"doubleValue": "NaN"}}, {"key": "y", "value": {"doubleValue": "1.5"}}, "#;
+    let logs =
+        CODEX.replacen("\"attributes\": [", &format!("\"droppedAttributesCount\": null, \"attributes\": [{nan}"), 1);
+    assert_ne!(logs, CODEX);
+    assert_eq!(serving.json("/v1/logs", &logs), json!({}));
+    assert_eq!(by(&desk, "agent"), [("codex".to_owned(), 2, [600, 1_600, 0, 90, 30])]);
+    let empty = r#"{"resourceLogs": [{"resource": null, "scopeLogs": [{"logRecords": null}]}, {"scopeLogs": null}]}"#;
+    assert_eq!(serving.json("/v1/logs", empty), json!({}));
+    assert_eq!(serving.json("/v1/traces", r#"{"resourceSpans": null}"#), json!({}));
 }
 
 #[cfg(unix)]

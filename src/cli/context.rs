@@ -100,12 +100,17 @@ impl Context {
 
     /// As [`write`](Self::write), for who cannot wait: when another process holds the write lock it fails at once.
     pub fn write_now(&self) -> Result<Ledger, Failure> {
+        self.write_within(0)
+    }
+
+    /// As [`write`](Self::write), for who can wait so many seconds only for another process that holds the write lock.
+    pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
         let path = self.path()?;
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             make_private(directory)?;
         }
-        open_with(&path, Options::new().create(true).busy_timeout_seconds(0))
+        open_with(&path, Options::new().create(true).busy_timeout_seconds(seconds))
     }
 
     /// The ledger to write something about what is in it; without a file there is nothing in it.

@@ -22,7 +22,7 @@ use crate::provider::ProviderId;
 /// cloudevents: every event in the envelope of that standard, version 1.0, in JSON lines.
 /// csv: every record as it counts now, with its reported and computed cost.
 /// parquet: the same with types, where the build has it (feature `parquet`).
-/// focus: usage as charges of FOCUS 1.2, a row a day, model and token class, in CSV.
+/// focus: usage as charges of FOCUS 1.4, a row a day, model, token class, price and set of tags, in CSV.
 /// prometheus: counters and windows in Prometheus' text format.
 /// hledger: a journal of plain-text accounting with balance assertions.
 /// usage-md: the page of percentages by which Koan's parts tell each other how much is used.

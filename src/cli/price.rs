@@ -48,22 +48,22 @@ struct SetArgs {
     #[arg(default_value = "")]
     model: String,
     /// Uncached input
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     input: Usd,
     /// Output
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     output: Usd,
     /// Input read from a cache [default: as input]
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_read: Option<Usd>,
     /// Input written to a cache for five minutes [default: as input]
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_write_5m: Option<Usd>,
     /// Input written to a cache for an hour [default: as for five minutes]
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_write_1h: Option<Usd>,
     /// Reasoning [default: as output]
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     reasoning: Option<Usd>,
     /// When the price begins [default: it always held]
     #[arg(long, value_name = "TIME")]

@@ -13,6 +13,9 @@ use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
 use crate::web::{self, Received, Receiver};
 
+/// How many seconds a sender is kept waiting for another process that writes; then it is asked to come again.
+const PATIENCE: u64 = 3;
+
 /// Receive telemetry of agents over OTLP/HTTP, and record the calls it tells of
 ///
 /// Claude Code, Codex, Gemini CLI, Qwen Code and any OpenTelemetry GenAI instrumentation can send to it: logs, traces and
@@ -37,7 +40,7 @@ pub(super) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let now = context.fixed_now();
     let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
-    let receiver = Arc::new(Receiver::new(context.write()?, clock));
+    let receiver = Arc::new(Receiver::new(context.write_within(PATIENCE)?, clock));
     let mut told: Result<(), Failure> = Ok(());
     let listening = |address: SocketAddr| told = announce(address, context.json, out);
     web::serve(&receiver, args.listen, listening, web::asked_to_end()).map_err(|error| {

@@ -1,26 +1,29 @@
-use std::collections::BTreeMap;
+mod charge;
+
 use std::io::Write;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use rust_decimal::Decimal;
+use serde_json::{Map, Value};
 
+use self::charge::{Key, Meter, Sum, gather};
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Sight;
-use crate::price::SERVICE_TIER;
 use crate::provider::CATALOGUE;
-use crate::time::Zone;
-use crate::tokens::{TokenClass, Usd};
 
-/// Usage as charges of [FOCUS](https://focus.finops.org) 1.2, the `FinOps` Open Cost and Usage Specification: a row a UTC
-/// day, provider, account, model, service tier and token class, in CSV.
+/// Usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification: a row a UTC
+/// day, provider, account, model, service tier, token class, price and set of tags, in CSV.
 ///
-/// Costs are list prices times quantities. What a subscription bills is not known to a ledger, so billed, contracted and
-/// effective cost are the list cost. Where no price is known the unit price is null, the cost 0, as the
-/// specification has it, and `x_PriceKnown` says false: filter by it before adding up.
+/// Costs are list prices times quantities, and add up to what a report works out. What a subscription bills is not known
+/// to a ledger, so billed, contracted and effective cost are the list cost. Where a call's price is not known the unit
+/// prices are null, the costs 0, as the specification has it, and `x_PriceKnown` says false: filter by it before adding up.
 pub(super) struct Focus;
 
-/// The columns. Those of commitments, regions and resources are of no use to tokens; version 1.0 wants them there.
-const COLUMNS: [&str; 49] = [
+/// The columns. Of those that the specification asks for under a condition, such as commitments, regions and resources,
+/// there are those whose condition holds.
+const COLUMNS: [&str; 40] = [
+    "AllocatedMethodDetails",
+    "AvailabilityZone",
     "BilledCost",
     "BillingAccountId",
     "BillingAccountName",
@@ -33,37 +36,26 @@ const COLUMNS: [&str; 49] = [
     "ChargeFrequency",
     "ChargePeriodEnd",
     "ChargePeriodStart",
-    "CommitmentDiscountCategory",
-    "CommitmentDiscountId",
-    "CommitmentDiscountName",
-    "CommitmentDiscountStatus",
-    "CommitmentDiscountType",
     "ConsumedQuantity",
     "ConsumedUnit",
     "ContractedCost",
     "ContractedUnitPrice",
     "EffectiveCost",
+    "HostProviderName",
     "InvoiceIssuerName",
     "ListCost",
     "ListUnitPrice",
     "PricingCategory",
     "PricingQuantity",
     "PricingUnit",
-    "ProviderName",
-    "PublisherName",
-    "RegionId",
-    "RegionName",
-    "ResourceId",
-    "ResourceName",
-    "ResourceType",
     "ServiceCategory",
     "ServiceName",
+    "ServiceProviderName",
     "ServiceSubcategory",
     "SkuId",
     "SkuMeter",
+    "SkuPriceDetails",
     "SkuPriceId",
-    "SubAccountId",
-    "SubAccountName",
     "Tags",
     "x_PriceKnown",
     "x_PriceTable",
@@ -71,27 +63,6 @@ const COLUMNS: [&str; 49] = [
     "x_ServiceTier",
     "x_TokenClass",
 ];
-
-/// A price is of so many tokens.
-const MILLION: u64 = 1_000_000;
-
-/// What a charge is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    day: NaiveDate,
-    provider: String,
-    account: Option<String>,
-    model: Option<String>,
-    tier: Option<String>,
-    class: TokenClass,
-    price: Option<Usd>,
-}
-
-#[derive(Default)]
-struct Sum {
-    tokens: u64,
-    requests: u64,
-}
 
 impl Exporter for Focus {
     fn name(&self) -> &'static str {
@@ -107,110 +78,119 @@ impl Exporter for Focus {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS).map_err(std::io::Error::from)?;
         for (key, sum) in gather(sight, options)? {
-            writer.write_record(row(&key, &sum, table)).map_err(std::io::Error::from)?;
+            let row = Row::new(&key, &sum);
+            let values = COLUMNS.map(|column| row.value(column, table));
+            writer.write_record(values).map_err(std::io::Error::from)?;
         }
         Ok(writer.flush()?)
     }
 }
 
-/// Charges are told apart by their price too, which depends on the length of each call's prompt.
-fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, Sum>, ExportError> {
-    let prices = sight.prices()?;
-    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
-    sight.each_call(&mut |_, told| {
-        let record = told.record;
-        if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
-            return Ok(());
-        }
-        let rates = prices.of_call(&record, told.at);
-        for class in TokenClass::ALL {
-            let Some(tokens) = record.tokens.get(class).filter(|tokens| *tokens > 0) else { continue };
-            let key = Key {
-                day: Zone::UTC.day(told.at),
-                provider: record.provider.to_string(),
-                account: record.account.clone(),
-                model: record.model.clone(),
-                tier: record.labels.get(SERVICE_TIER).cloned(),
-                class,
-                price: rates.and_then(|rates| rates.of(class)),
-            };
-            let sum = sums.entry(key).or_default();
-            sum.tokens = sum.tokens.saturating_add(tokens);
-            sum.requests += 1;
-        }
-        Ok(())
-    })?;
-    Ok(sums)
+/// A charge, and what several columns say of it.
+struct Row<'r> {
+    key: &'r Key,
+    sum: &'r Sum,
+    /// Of the provider.
+    name: String,
+    model: &'r str,
+    meter: &'static str,
+    quantity: Decimal,
+    cost: Decimal,
 }
 
-fn midnight(day: NaiveDate) -> String {
-    format!("{day}T00:00:00Z")
-}
+impl<'r> Row<'r> {
+    fn new(key: &'r Key, sum: &'r Sum) -> Self {
+        let known = CATALOGUE.iter().find(|known| known.id == key.provider);
+        let quantity = Decimal::from(sum.quantity) / Decimal::from(key.meter.unit().0);
+        let price = key.price.and_then(|price| price.usd.to_string().parse::<Decimal>().ok());
+        Self {
+            key,
+            sum,
+            name: known.map_or_else(|| key.provider.clone(), |known| known.name.to_owned()),
+            model: key.model.as_deref().unwrap_or("unknown model"),
+            meter: key.meter.name(),
+            quantity,
+            cost: price.unwrap_or_default() * quantity,
+        }
+    }
 
-fn row(key: &Key, sum: &Sum, table: &str) -> [String; COLUMNS.len()] {
-    let known = CATALOGUE.iter().find(|known| known.id == key.provider);
-    let name = known.map_or_else(|| key.provider.clone(), |known| known.name.to_owned());
-    let model = key.model.as_deref().unwrap_or("unknown model");
-    let class = key.class.name();
-    let month = key.day.with_day(1).unwrap_or(key.day);
-    let quantity = Decimal::from(sum.tokens) / Decimal::from(MILLION);
-    let price = key.price.map(|usd| usd.to_string());
-    let cost = price.as_deref().and_then(|price| price.parse::<Decimal>().ok()).unwrap_or_default() * quantity;
-    let cost = cost.normalize().to_string();
-    let price = price.unwrap_or_default();
-    let next = |day: Option<NaiveDate>| midnight(day.unwrap_or(key.day));
-    let tier = key.tier.clone().unwrap_or_default();
-    let sku = if tier.is_empty() { format!("{model}/{class}") } else { format!("{model}/{tier}/{class}") };
-    let none = String::new;
-    [
-        cost.clone(),
-        key.account.clone().unwrap_or_else(|| key.provider.clone()),
-        key.account.clone().unwrap_or_else(|| name.clone()),
-        "USD".to_owned(),
-        next(month.checked_add_months(Months::new(1))),
-        midnight(month),
-        "Usage".to_owned(),
-        none(),
-        format!("{model}: {} tokens", class.replace('_', " ")),
-        "Usage-Based".to_owned(),
-        next(key.day.checked_add_days(Days::new(1))),
-        midnight(key.day),
-        none(),
-        none(),
-        none(),
-        none(),
-        none(),
-        sum.tokens.to_string(),
-        "Tokens".to_owned(),
-        cost.clone(),
-        price.clone(),
-        cost.clone(),
-        name.clone(),
-        cost,
-        price,
-        "Standard".to_owned(),
-        quantity.normalize().to_string(),
-        format!("{MILLION} Tokens"),
-        name.clone(),
-        name.clone(),
-        none(),
-        none(),
-        none(),
-        none(),
-        none(),
-        "AI and Machine Learning".to_owned(),
-        format!("{name} models"),
-        "Generative AI".to_owned(),
-        model.to_owned(),
-        class.to_owned(),
-        sku,
-        none(),
-        none(),
-        none(),
-        key.price.is_some().to_string(),
-        table.to_owned(),
-        sum.requests.to_string(),
-        tier,
-        class.to_owned(),
-    ]
+    fn value(&self, column: &str, table: &str) -> String {
+        let (key, name) = (self.key, &self.name);
+        let (of, unit) = key.meter.unit();
+        let month = key.day.with_day(1).unwrap_or(key.day);
+        let midnight = |day: Option<NaiveDate>| format!("{}T00:00:00Z", day.unwrap_or(key.day));
+        match column {
+            "BilledCost" | "ContractedCost" | "EffectiveCost" | "ListCost" => self.cost.normalize().to_string(),
+            "BillingAccountId" => key.account.clone().unwrap_or_else(|| key.provider.clone()),
+            "BillingAccountName" => key.account.clone().unwrap_or_else(|| name.clone()),
+            "BillingCurrency" => "USD".to_owned(),
+            "BillingPeriodEnd" => midnight(month.checked_add_months(Months::new(1))),
+            "BillingPeriodStart" => midnight(Some(month)),
+            "ChargeCategory" => "Usage".to_owned(),
+            "ChargeDescription" => match key.meter {
+                Meter::Tokens(class) => format!("{}: {} tokens", self.model, class.name().replace('_', " ")),
+                Meter::Requests => format!("{}: requests", self.model),
+            },
+            "ChargeFrequency" => "Usage-Based".to_owned(),
+            "ChargePeriodEnd" => midnight(key.day.checked_add_days(Days::new(1))),
+            "ChargePeriodStart" => midnight(Some(key.day)),
+            "ConsumedQuantity" => self.sum.quantity.to_string(),
+            "ConsumedUnit" => unit.to_owned(),
+            "ContractedUnitPrice" | "ListUnitPrice" => key.price.map(|price| price.usd.to_string()).unwrap_or_default(),
+            "HostProviderName" | "InvoiceIssuerName" | "ServiceProviderName" => name.clone(),
+            "PricingCategory" => "Standard".to_owned(),
+            "PricingQuantity" => self.quantity.normalize().to_string(),
+            "PricingUnit" => format!("{of} {unit}"),
+            "ServiceCategory" => "AI and Machine Learning".to_owned(),
+            "ServiceName" => format!("{name} models"),
+            "ServiceSubcategory" => "Generative AI".to_owned(),
+            "SkuId" => self.sku(),
+            "SkuMeter" | "x_TokenClass" => self.meter.to_owned(),
+            "SkuPriceDetails" => self.details(),
+            "SkuPriceId" => self.price_id(),
+            "Tags" => key.tags.clone().unwrap_or_default(),
+            "x_PriceKnown" => key.price.is_some().to_string(),
+            "x_PriceTable" => table.to_owned(),
+            "x_Requests" => self.sum.requests.to_string(),
+            "x_ServiceTier" => key.tier.clone().unwrap_or_default(),
+            // What tokens have none of.
+            _ => String::new(),
+        }
+    }
+
+    fn sku(&self) -> String {
+        format!("{}/{}/{}", self.key.provider, self.model, self.meter)
+    }
+
+    /// Names one price: whose it is, of what, how it was asked for, from which length of prompts on, and when it holds.
+    fn price_id(&self) -> String {
+        let mut id = self.sku();
+        if let Some(tier) = &self.key.tier {
+            id = format!("{id}/{tier}");
+        }
+        let Some(price) = self.key.price else { return format!("{id}/unpriced") };
+        if price.above > 0 {
+            id = format!("{id}/above {}", price.above);
+        }
+        match price.own {
+            Some(position) => format!("{id}/stated at {position}"),
+            None if price.term == crate::price::Term::Always => id,
+            None => format!("{id}/{}", price.term),
+        }
+    }
+
+    /// What all charges of one price have in common.
+    fn details(&self) -> String {
+        let mut details = Map::new();
+        let mut add = |name: &str, value: String| details.insert(name.to_owned(), Value::from(value));
+        add("x_Model", self.model.to_owned());
+        add("x_TokenClass", self.meter.to_owned());
+        if let Some(tier) = &self.key.tier {
+            add("x_ServiceTier", tier.clone());
+        }
+        if let Some(above) = self.key.price.map(|price| price.above).filter(|above| *above > 0) {
+            add("x_PromptAbove", format!("{above} tokens"));
+        }
+        Value::Object(details).to_string()
+    }
 }

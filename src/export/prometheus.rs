@@ -52,14 +52,12 @@ impl Exporter for Prometheus {
 }
 
 /// Each metric: its name, its type and what it says.
-const METRICS: [(&str, &str, &str); 11] = [
+const METRICS: [(&str, &str, &str); 12] = [
     ("usage_ledger_requests_total", "counter", "Calls that were recorded."),
     ("usage_ledger_tokens_total", "counter", "Tokens by class; the classes are disjoint."),
-    (
-        "usage_ledger_cost_usd_total",
-        "counter",
-        "Cost in US dollars: reported by agents, or computed by the price table.",
-    ),
+    // Two names: what is reported and what is computed are of the same calls, and nobody is to add them up.
+    ("usage_ledger_reported_cost_usd_total", "counter", "Cost in US dollars that agents and providers reported."),
+    ("usage_ledger_computed_cost_usd_total", "counter", "Cost in US dollars, computed by the price table."),
     ("usage_ledger_unpriced_requests_total", "counter", "Calls without a known price."),
     ("usage_ledger_window_tokens", "gauge", "Tokens used in the present quota window."),
     ("usage_ledger_window_limit_tokens", "gauge", "The limit of the quota window, in weighted tokens."),
@@ -77,13 +75,19 @@ fn counters(table: &Table, page: &mut Page) {
         let names = [("provider", next()), ("account", next()), ("model", next())];
         let with = |name: &'static str, value: &'static str| [names.as_slice(), &[(name, value)]].concat();
         page.add("usage_ledger_requests_total", &names, row.usage.requests);
-        for class in TokenClass::ALL {
-            page.add("usage_ledger_tokens_total", &with("class", class.name()), row.usage.tokens.get(class));
+        // A class that nobody reported is not 0, it is unknown.
+        for (class, tokens) in TokenClass::ALL.map(|class| (class, row.usage.tokens.get(class))) {
+            if tokens > 0 {
+                page.add("usage_ledger_tokens_total", &with("class", class.name()), tokens);
+            }
         }
         let cost = &row.usage.cost;
-        for (kind, usd) in [("reported", cost.reported_usd), ("computed", cost.usd)] {
+        for (metric, usd) in [
+            ("usage_ledger_reported_cost_usd_total", cost.reported_usd),
+            ("usage_ledger_computed_cost_usd_total", cost.usd),
+        ] {
             if let Some(usd) = usd {
-                page.add("usage_ledger_cost_usd_total", &with("kind", kind), usd);
+                page.add(metric, &names, usd);
             }
         }
         page.add("usage_ledger_unpriced_requests_total", &names, cost.unpriced_requests);

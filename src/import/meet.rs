@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::merge::{complete, join};
+use super::merge::{complete, join, unite};
 use super::source::Found;
-use super::twin::{TELEMETRY, is_telemetry};
+use super::twin::{self, Heard, TELEMETRY, is_telemetry};
 use crate::error::Result;
 use crate::event::{EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
 use crate::ledger::Appender;
@@ -16,6 +16,8 @@ pub(super) struct Meeting<'m> {
     pub source: &'m str,
     pub now: Timestamp,
     pub began: &'m HashMap<String, Timestamp>,
+    /// Conversations that telemetry has told of, where a log tells.
+    pub heard: Option<&'m Heard>,
 }
 
 /// What became of a call that was known.
@@ -43,8 +45,19 @@ impl Meeting<'_> {
         if !self.may_change(&keeper.source) {
             return Ok(Met::Known);
         }
-        let others: Vec<_> = counting.filter(|(_, told)| self.may_change(&told.source)).collect();
-        self.join(appender, found, (position, keeper), &others)
+        let others = counting.filter(|(_, told)| self.may_change(&told.source)).collect();
+        self.join(appender, found, (position, keeper), others)
+    }
+
+    /// Withdraws a record, unless a person had a say in it.
+    #[cfg(feature = "web")]
+    pub fn withdraw(&self, appender: &mut Appender<'_>, position: Position, reason: &str) -> Result<()> {
+        let Some(told) = effective(appender.committed_view(), position, None)? else { return Ok(()) };
+        if !self.may_change(&told.source) {
+            return Ok(());
+        }
+        let void = EventVoided { target: id_at(appender, position)?, reason: reason.to_owned() };
+        self.tell(appender, Payload::from(void), told.amended_at)
     }
 
     /// Whether a record is a log's or telemetry's, and not another log's.
@@ -59,7 +72,7 @@ impl Meeting<'_> {
         appender: &mut Appender<'_>,
         found: Found,
         (position, keeper): (Position, Effective),
-        others: &[(Position, Effective)],
+        mut others: Vec<(Position, Effective)>,
     ) -> Result<Met> {
         let sighting = |told: Effective| Found { at: told.at, record: told.record };
         let (amended_at, shredded) = (keeper.amended_at, keeper.shredded);
@@ -75,12 +88,18 @@ impl Meeting<'_> {
                 after = match (is_telemetry(&after.record), is_telemetry(&one.record)) {
                     (true, false) => complete(one, after),
                     (false, true) => complete(after, one),
-                    _ => join(after, one, &start),
+                    (true, true) => unite(after, one),
+                    (false, false) => join(after, one, &start),
                 };
             }
         }
+        let has_twin = is_telemetry(&before.record) || others.iter().any(|(_, told)| is_telemetry(&told.record));
+        if !has_twin && let Some(twin) = self.twin_of_changed(appender, &before, &after)? {
+            after = complete(after, sighting(twin.1.clone()));
+            others.push(twin);
+        }
         let target = id_at(appender, position)?;
-        for (other, told) in others {
+        for (other, told) in &others {
             let void = EventVoided { target: id_at(appender, *other)?, reason: format!("the same call as {target}") };
             self.tell(appender, Payload::from(void), told.amended_at)?;
         }
@@ -95,6 +114,24 @@ impl Meeting<'_> {
         let amend = TokensAmended { target, reason: reason.to_owned(), at: Some(after.at), replacement: after.record };
         self.tell(appender, Payload::from(amend), amended_at)?;
         Ok(Met::Amended)
+    }
+
+    /// Telemetry that told of the call before the log told all of it: with the counts that the record has only now, it
+    /// was taken for another call.
+    fn twin_of_changed(
+        &self,
+        appender: &mut Appender<'_>,
+        before: &Found,
+        after: &Found,
+    ) -> Result<Option<(Position, Effective)>> {
+        let record = &after.record;
+        let changed = record.tokens != before.record.tokens;
+        if !changed || twin::is_met(record) || !self.heard.is_some_and(|heard| heard.of(record)) {
+            return Ok(None);
+        }
+        let view = appender.view()?;
+        let Some(position) = twin::find(view, record, after.at, &is_telemetry)? else { return Ok(None) };
+        Ok(effective(view, position, None)?.map(|told| (position, told)))
     }
 
     /// Later than the amend it replaces, whatever the clock says.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::served::Names;
 use super::source::Found;
+use super::told::UNKNOWN;
+use super::twin::GUESSED;
 use crate::event::{EventId, TokenRecord};
 use crate::time::Timestamp;
 use crate::tokens::TokenClass;
@@ -41,6 +43,9 @@ pub(super) fn complete(log: Found, told: Found) -> Found {
     let told = told.record;
     let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
     record.keys.extend(new);
+    if record.provider == UNKNOWN {
+        record.provider = told.provider;
+    }
     record.model = record.model.or(told.model);
     record.agent = record.agent.or(told.agent);
     record.account = record.account.or(told.account);
@@ -62,6 +67,18 @@ pub(super) fn complete(log: Found, told: Found) -> Found {
         names.agree(&mut record);
     }
     Found { at: log.at.min(told_at), record }
+}
+
+/// Joins what telemetry tells of one call in two places, such as a span and the log record in it: the fuller one counts,
+/// the other fills in. `a` is what is known so far, and stays where both tell as much.
+pub(super) fn unite(a: Found, b: Found) -> Found {
+    let (fuller, other) = if fullness(&b.record) > fullness(&a.record) { (b, a) } else { (a, b) };
+    let surer = other.record.normaliser.clone();
+    let mut united = complete(fuller, other);
+    if united.record.normaliser.as_deref() == Some(GUESSED) {
+        united.record.normaliser = surer;
+    }
+    united
 }
 
 /// Whether `a` knows all keys of `b` already, which is a fork's repetition.

@@ -15,6 +15,9 @@ use crate::provider::ProviderId;
 use crate::time::Timestamp;
 use crate::tokens::Usd;
 
+/// The provider of calls of which nobody tells who served them.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// Reads a document. It must be a whole one: an agent may be writing it.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);

@@ -17,8 +17,9 @@ use crate::view::{GO_ON, STOP, View};
 pub(super) const TELEMETRY: &str = "otlp";
 /// How the names of its normalisers end.
 pub(super) const NORMALISER: &str = "-otlp/1";
+/// The normaliser of what telemetry seems to tell of: a call because it has counts and a model.
+pub(super) const GUESSED: &str = "gen-ai-like-otlp/1";
 /// How the keys begin that are made for calls which telemetry names no id of.
-#[cfg(feature = "web")]
 pub(super) const KEY: &str = "otlp/";
 /// How far apart an agent's clock may put an answer, its end and the telemetry of it.
 const APART: i64 = 5 * MINUTE;
@@ -31,7 +32,6 @@ pub(super) fn is_telemetry(record: &TokenRecord) -> bool {
 }
 
 /// Whether telemetry was found to tell of a call, or told of it first.
-#[cfg(feature = "web")]
 pub(super) fn is_met(record: &TokenRecord) -> bool {
     is_telemetry(record) || record.keys.iter().any(|key| key.starts_with(KEY))
 }

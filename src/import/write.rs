@@ -207,7 +207,7 @@ impl<'w> Writer<'w> {
         run: &mut Imported,
     ) -> Result<()> {
         let Some(part) = self.parts.get(of) else { return Ok(()) };
-        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began };
+        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard: Some(&self.heard) };
         match meeting.meet(appender, found, known)? {
             Met::Amended => run.amended += 1,
             Met::Known => run.duplicates += 1,

@@ -60,13 +60,47 @@ pub struct PriceSource {
     pub own: Vec<Position>,
 }
 
+/// Which of the prices of a model holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The model of the table that the price is stated for.
+    of: &'static str,
+    /// Prompts it is of are longer; 0 where all are of it.
+    pub above: u64,
+    /// When it holds.
+    pub term: Term,
+    /// The event that states it; `None` for the table's.
+    pub own: Option<Position>,
+}
+
+/// When a price of the table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Term {
+    #[default]
+    Always,
+    /// From a day on.
+    Since(chrono::NaiveDate),
+    /// Between two times of the day, UTC.
+    Daily(&'static str, &'static str),
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Always => Ok(()),
+            Self::Since(day) => day.fmt(f),
+            Self::Daily(from, until) => write!(f, "{from}-{until}"),
+        }
+    }
+}
+
 /// What is known of a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // nearly all are rates, and a box for each would be looked up behind each
 pub(crate) enum Found {
     Rates {
         rates: Rates,
-        /// The model of the table that the price is stated for.
-        of: &'static str,
+        origin: Origin,
     },
     Unknown,
     /// The calls' own prompts have to be looked at.
@@ -203,7 +237,7 @@ impl Prices {
             return Some(Quote { rates: own.rates, stated_for: own.fragment().to_owned(), position });
         }
         match self.of_table(provider, model, at, tariff) {
-            Found::Rates { rates, of } => Some(Quote { rates, stated_for: of.to_owned(), position: None }),
+            Found::Rates { rates, origin } => Some(Quote { rates, stated_for: origin.of.to_owned(), position: None }),
             Found::Unknown | Found::Finer => None,
         }
     }
@@ -215,7 +249,10 @@ impl Prices {
     /// The prices that all calls of a tariff have.
     pub(crate) fn find(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
         match own::find(&self.own, provider, model, at, tariff) {
-            Held::By(own) => Found::Rates { rates: own.rates, of: "" },
+            Held::By(own) => {
+                let stated = (own.position != Position::START).then_some(own.position);
+                Found::Rates { rates: own.rates, origin: Origin { above: own.above, own: stated, ..Origin::default() } }
+            }
             Held::Finer => Found::Finer,
             Held::Nothing => self.of_table(provider, model, at, tariff),
         }
@@ -247,9 +284,14 @@ impl Prices {
 
     /// The prices that a call has.
     pub(crate) fn of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<Rates> {
+        self.origin_of_call(record, at).map(|(rates, _)| rates)
+    }
+
+    /// The prices that a call has, and which they are.
+    pub(crate) fn origin_of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<(Rates, Origin)> {
         let tariff = Tariff::of(&record.tokens, &record.labels);
         match self.find(&record.provider, record.model.as_deref()?, at, tariff) {
-            Found::Rates { rates, .. } => Some(rates),
+            Found::Rates { rates, origin } => Some((rates, origin)),
             Found::Unknown | Found::Finer => None,
         }
     }

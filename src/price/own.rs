@@ -20,7 +20,7 @@ pub(super) struct OwnPrice {
     /// In lower case.
     fragment: String,
     from: Timestamp,
-    above: u64,
+    pub above: u64,
     service: Option<String>,
     pub rates: Rates,
     /// The event that states it; 0 for a file.

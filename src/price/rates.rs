@@ -40,6 +40,11 @@ impl Rates {
         TokenClass::ALL.iter().zip(self.classes).find(|(c, _)| **c == class).and_then(|(_, usd)| usd)
     }
 
+    /// What a thousand requests cost besides.
+    pub(crate) const fn requests(&self) -> Usd {
+        self.thousand_requests
+    }
+
     /// What reading so many tokens from a cache saved against sending them anew. Where reading has no price it is taken
     /// for a tenth of the input's, which is what providers commonly ask.
     ///

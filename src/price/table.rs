@@ -12,10 +12,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::Found;
 use super::rates::Rates;
 use super::rule::{Rule, with_dashed_dates};
 use super::tariff::Tariff;
+use super::{Found, Origin, Term};
 use crate::time::{DAY, Timestamp};
 use crate::tokens::{TokenClass, Usd};
 
@@ -146,7 +146,29 @@ struct Tier {
     price: Usd,
 }
 
+impl PriceSet {
+    fn all(&self) -> [Option<&Price>; 7] {
+        [
+            &self.input_mtok,
+            &self.cache_read_mtok,
+            &self.cache_write_mtok,
+            &self.cache_write_1h_mtok,
+            &self.output_mtok,
+            &self.output_reasoning_mtok,
+            &self.requests_kcount,
+        ]
+        .map(Option::as_ref)
+    }
+}
+
 impl Constraint {
+    fn term(&'static self) -> Term {
+        match self {
+            Self::Since { start_date } => Term::Since(*start_date),
+            Self::Daily { start_time, end_time } => Term::Daily(start_time, end_time),
+        }
+    }
+
     fn is_active(&self, at: Timestamp) -> bool {
         match self {
             Self::Since { start_date } => at.to_chrono().date_naive() >= *start_date,
@@ -170,6 +192,12 @@ fn time_of_day(text: &str) -> Option<i64> {
 }
 
 impl Price {
+    /// The length of prompts that it changes at and this tariff's are above.
+    fn above(&self, tariff: Tariff<'_>) -> u64 {
+        let Self::Tiered(Tiered { tiers, .. }) = self else { return 0 };
+        tiers.iter().map(|tier| tier.start).filter(|start| tariff.prompt > *start).max().unwrap_or(0)
+    }
+
     /// The price that holds for a prompt; `None` when the tariff cannot tell.
     fn at(&self, tariff: Tariff<'_>) -> Option<Usd> {
         match self {
@@ -243,24 +271,28 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
     let Some((model, own)) = model(provider, name) else { return Found::Unknown };
     let list = &model.prices.0;
     let active = |one: &&Conditional| one.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at));
-    let Some(standard) = list.iter().rev().find(active).or(list.first()).map(|one| &one.prices) else {
+    let Some(Conditional { constraint, prices: standard }) = list.iter().rev().find(active).or(list.first()) else {
         return Found::Unknown;
     };
-    let variants: Vec<&PriceSet> = match tariff.service {
+    let variants: Vec<&Variant> = match tariff.service {
         None => Vec::new(),
         Some(service) => model
             .price_variants
             .iter()
             .filter(|variant| own && is_of(variant, service))
             .filter(|variant| variant.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at)))
-            .map(|variant| &variant.prices)
             .collect(),
     };
     // What a special tier costs is not what the ordinary one does.
     if tariff.service.is_some() && variants.is_empty() {
         return Found::Unknown;
     }
-    rates(standard, &variants, tariff).map_or(Found::Finer, |rates| Found::Rates { rates, of: &model.id })
+    let constraint = variants.iter().find_map(|variant| variant.constraint.as_ref()).or(constraint.as_ref());
+    let term = constraint.map_or(Term::Always, Constraint::term);
+    let sets: Vec<&PriceSet> = variants.into_iter().map(|variant| &variant.prices).chain([standard]).collect();
+    let above = sets.iter().flat_map(|set| set.all()).flatten().map(|price| price.above(tariff)).max().unwrap_or(0);
+    let origin = Origin { of: &model.id, above, term, own: None };
+    rates(&sets, tariff).map_or(Found::Finer, |rates| Found::Rates { rates, origin })
 }
 
 fn is_of(variant: &Variant, service: &str) -> bool {
@@ -268,10 +300,11 @@ fn is_of(variant: &Variant, service: &str) -> bool {
     variant.when.len() == 1 && variant.when.get(key).is_some_and(|value| value == service)
 }
 
-/// The prices of all classes; `None` when one changes at a length of prompts that the tariff cannot tell.
-fn rates(standard: &PriceSet, variants: &[&PriceSet], tariff: Tariff<'_>) -> Option<Rates> {
+/// The prices of all classes, the first that states one; `None` when one changes at a length of prompts that the tariff
+/// cannot tell.
+fn rates(sets: &[&PriceSet], tariff: Tariff<'_>) -> Option<Rates> {
     let price = |of: fn(&PriceSet) -> Option<&Price>| {
-        let stated = variants.iter().find_map(|set| of(set)).or_else(|| of(standard));
+        let stated = sets.iter().find_map(|set| of(set));
         stated.map_or(Some(None), |price| price.at(tariff).map(Some))
     };
     let input = price(|set| set.input_mtok.as_ref())?;

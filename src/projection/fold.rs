@@ -165,6 +165,28 @@ fn position_of_id(view: &dyn View, id: EventId) -> Result<Option<Position>> {
 }
 
 fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+    for candidate in candidates(view, alias)? {
+        if let Some(found) = known_by(view, candidate, matches)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The positions of all records that a natural key of a provider finds; several where some were withdrawn.
+#[cfg(feature = "web")]
+pub(crate) fn positions_of_key(view: &dyn View, provider: &str, key: &str) -> Result<Vec<Position>> {
+    let id = EventId::from_key(provider, key);
+    let matches = |record: &TokenRecord| record.provider == provider && record.keys.iter().any(|k| k == key);
+    let mut found: Vec<Position> = view.position_of(id)?.into_iter().collect();
+    for candidate in candidates(view, id)? {
+        found.extend(known_by(view, candidate, &matches)?.filter(|position| !found.contains(position)));
+    }
+    Ok(found)
+}
+
+/// The events whose keys have the hash of this one.
+fn candidates(view: &dyn View, alias: EventId) -> Result<Vec<Position>> {
     let prefix = alias.prefix().to_be_bytes();
     let mut candidates = Vec::new();
     view.scan(Space::Keys, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |key, _| {
@@ -173,21 +195,21 @@ fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) ->
         }
         GO_ON
     })?;
-    for candidate in candidates {
-        match Event::from_line(candidate, &view.expect_line(candidate)?)?.payload {
-            Payload::TokensRecorded(record) if matches(&record) => return Ok(Some(candidate)),
-            Payload::TokensAmended(amend) if matches(&amend.replacement) => {
-                // Its record may not have arrived, and nobody can amend what is no record.
-                if let Some(target) = view.position_of(amend.target)?
-                    && Event::from_line(target, &view.expect_line(target)?)?.payload.kind() == "tokens_recorded"
-                {
-                    return Ok(Some(target));
-                }
-            }
-            _ => {}
+    Ok(candidates)
+}
+
+/// The record that an event is about, if it is one that is looked for.
+fn known_by(view: &dyn View, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+    match Event::from_line(event, &view.expect_line(event)?)?.payload {
+        Payload::TokensRecorded(record) if matches(&record) => Ok(Some(event)),
+        Payload::TokensAmended(amend) if matches(&amend.replacement) => {
+            // Its record may not have arrived, and nobody can amend what is no record.
+            let Some(target) = view.position_of(amend.target)? else { return Ok(None) };
+            let kind = Event::from_line(target, &view.expect_line(target)?)?.payload.kind();
+            Ok((kind == "tokens_recorded").then_some(target))
         }
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
 /// The positions of all records that any key of this one finds, in order.

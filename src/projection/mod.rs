@@ -23,6 +23,8 @@ pub(crate) use corrections::{
 pub(crate) use describe::describe;
 pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts, subject_account};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
+#[cfg(feature = "web")]
+pub(crate) use fold::positions_of_key;
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_state};

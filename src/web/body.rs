@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use flate2::read::MultiGzDecoder;
 use prost::Message;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::answer::{Form, Refusal};
 
@@ -57,6 +58,50 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
         |error: &dyn std::fmt::Display| refuse(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"));
     match form {
         Form::Protobuf => M::decode(bytes).map_err(|error| bad(&error)),
-        Form::Json => serde_json::from_slice(bytes).map_err(|error| bad(&error)),
+        Form::Json => serde_json::from_slice(bytes).or_else(|_| as_proto3(bytes)).map_err(|error| bad(&error)),
+    }
+}
+
+/// Reads what protobuf's JSON allows and serde does not: `null` for what is not there, and numbers that are written as
+/// texts, such as `"NaN"`, which here is no number.
+fn as_proto3<M: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<M> {
+    let mut told: Value = serde_json::from_slice(bytes)?;
+    tidy(&mut told);
+    serde_json::from_value(told)
+}
+
+/// Fields of floating point.
+const FLOATS: [&str; 9] =
+    ["doubleValue", "asDouble", "sum", "min", "max", "quantile", "value", "zeroThreshold", "explicitBounds"];
+
+fn tidy(told: &mut Value) {
+    match told {
+        Value::Array(all) => {
+            all.retain(|one| !one.is_null());
+            all.iter_mut().for_each(tidy);
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                if FLOATS.contains(&name.as_str()) {
+                    number(field);
+                }
+                tidy(field);
+            }
+            fields.retain(|_, field| !field.is_null());
+        }
+        _ => {}
+    }
+}
+
+/// A number that is written as a text; `NaN` and the infinities count nothing.
+fn number(told: &mut Value) {
+    if let Value::Array(all) = told {
+        all.iter_mut().for_each(number);
+    } else if let Some(text) = told.as_str() {
+        let read: Option<f64> = text.parse().ok();
+        *told = match read {
+            Some(number) => serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number),
+            None => return,
+        };
     }
 }

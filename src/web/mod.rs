@@ -8,14 +8,17 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::import::otlp::{Sum, Sums, Taken, Telemetry, take};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
+/// How long after it was busy the ledger is not asked again: those who wait behind each other would wait for long.
+const BUSY: Duration = Duration::from_secs(1);
 /// Reasons that are kept of what could not be read.
 const KEPT: usize = 100;
 
@@ -29,6 +32,8 @@ struct Inner {
     ledger: Ledger,
     report: Received,
     sums: Sums,
+    /// When the ledger was last busy.
+    busy: Option<Instant>,
 }
 
 /// What a receiver has taken since it was started.
@@ -60,7 +65,7 @@ impl Receiver {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let inner = Inner { ledger, report: Received::default(), sums: Sums::default() };
+        let inner = Inner { ledger, report: Received::default(), sums: Sums::default(), busy: None };
         Self { inner: Mutex::new(inner), now: Box::new(now) }
     }
 
@@ -86,8 +91,13 @@ impl Receiver {
     fn take(&self, told: Telemetry) -> Result<Vec<String>> {
         let unread = told.unread.clone();
         let mut inner = self.lock();
-        let Inner { ledger, report, sums } = &mut *inner;
-        let taken = take(ledger, told, (self.now)(), sums)?;
+        let Inner { ledger, report, sums, busy } = &mut *inner;
+        if busy.is_some_and(|at| at.elapsed() < BUSY) {
+            return Err(Error::Busy { seconds: 0 });
+        }
+        let taken = take(ledger, told, (self.now)(), sums);
+        *busy = matches!(taken, Err(Error::Busy { .. })).then(Instant::now);
+        let taken = taken?;
         report.calls.recorded += taken.recorded;
         report.calls.known += taken.known;
         report.calls.amended += taken.amended;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use super::{Received, Receiver};
 use crate::import::otlp::Telemetry;
 
 type Shared = State<Arc<Receiver>>;
+type Body = Result<Bytes, BytesRejection>;
 
 pub(super) fn routes(receiver: Arc<Receiver>) -> Router {
     Router::new()
@@ -30,22 +32,35 @@ pub(super) fn routes(receiver: Arc<Receiver>) -> Router {
         .with_state(receiver)
 }
 
-async fn logs(State(receiver): Shared, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn logs(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let form = form(&headers)?;
-    let request: ExportLogsServiceRequest = read(form, &headers, &body)?;
+    let request: ExportLogsServiceRequest = read(form, &headers, &whole(form, body)?)?;
     record(&receiver, form, "rejectedLogRecords", Telemetry::of_logs(&request))
 }
 
-async fn traces(State(receiver): Shared, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn traces(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let form = form(&headers)?;
-    let request: ExportTraceServiceRequest = read(form, &headers, &body)?;
+    let request: ExportTraceServiceRequest = read(form, &headers, &whole(form, body)?)?;
     record(&receiver, form, "rejectedSpans", Telemetry::of_spans(&request))
 }
 
-async fn metrics(State(receiver): Shared, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn metrics(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let form = form(&headers)?;
-    let request: ExportMetricsServiceRequest = read(form, &headers, &body)?;
+    let request: ExportMetricsServiceRequest = read(form, &headers, &whole(form, body)?)?;
     Ok(taken(form, "rejectedDataPoints", &receiver.compare(&request)))
+}
+
+/// A body that came whole, or why it did not, in the sender's own encoding.
+fn whole(form: Form, body: Body) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| {
+        let status = rejection.status();
+        let why = if status == StatusCode::PAYLOAD_TOO_LARGE {
+            format!("the body is over {} MiB: send less at a time", MOST >> 20)
+        } else {
+            format!("the body did not come whole ({})", rejection.body_text())
+        };
+        Refusal { form, status, why }
+    })
 }
 
 fn record(receiver: &Receiver, form: Form, rejected: &str, told: Telemetry) -> Result<Response, Refusal> {

@@ -38,8 +38,13 @@ pub(super) fn instant(nanos: u64) -> Option<Timestamp> {
     (millis > 0).then(|| Timestamp::from_millis(millis))
 }
 
+/// A span as it is written elsewhere: `trace/span`.
+pub(super) fn span_id(trace: &[u8], span: &[u8]) -> Option<String> {
+    id(trace).zip(id(span)).map(|(trace, span)| format!("{trace}/{span}"))
+}
+
 /// An id as it is written elsewhere; none when there is none, or it is all zeros.
-pub(super) fn id(bytes: &[u8]) -> Option<String> {
+fn id(bytes: &[u8]) -> Option<String> {
     use std::fmt::Write;
     bytes.iter().any(|byte| *byte != 0).then(|| {
         bytes.iter().fold(String::new(), |mut text, byte| {

@@ -6,50 +6,33 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 
-use super::attributes::{flat, id, instant, text};
+use super::attributes::{flat, instant, span_id, text};
+use super::gen_ai::is_counted;
+use super::nest::Place;
 use crate::import::served::{self, ANTHROPIC};
 use crate::import::source::Found;
 use crate::import::told;
 use crate::normalise::logged::{Field, Logged};
 use crate::price::SERVICE_TIER;
 use crate::time::Timestamp;
+use crate::tokens::Tokens;
 
-/// Spans of these are sums of inferences, or of none.
-const SUMS: [&str; 8] =
-    ["invoke_agent", "create_agent", "invoke_workflow", "execute_tool", "plan", "fetch_response", "retrieval", "agent"];
-/// What an inference is called.
-const INFERENCES: [&str; 6] = ["chat", "generate_content", "text_completion", "embeddings", "completion", "responses"];
-/// Names of each count of GenAI instrumentations, the newest first.
-const GEN_AI: [&[&str]; 5] = [
-    &["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"],
-    &["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"],
-    &[
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-        "gen_ai.usage.input_tokens.cached",
-    ],
-    &[
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "gen_ai.usage.input_tokens.cache_write",
-    ],
-    &["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"],
-];
+const UNTOLD: [Field; 2] = [("", None); 2];
 
 /// A log record or a span.
 pub(super) struct Item<'r> {
     /// What the event is called, or the span.
-    name: String,
+    pub name: String,
     at: Option<Timestamp>,
     duration_ms: Option<u64>,
-    attributes: Value,
+    pub attributes: Value,
     resource: &'r Value,
-    /// Trace and span, of a span.
-    span: Option<String>,
+    pub place: Place,
+    /// Of what was written to a cache, the counts of what lives five minutes and an hour.
+    pub lives: [Field; 2],
 }
 
-type Told = Result<Option<Found>, String>;
+pub(super) type Told = Result<Option<Found>, String>;
 
 impl<'r> Item<'r> {
     pub fn of_log(record: &LogRecord, resource: &'r Value) -> Self {
@@ -62,10 +45,12 @@ impl<'r> Item<'r> {
             .or_else(|| told::time(attributes.get("event.timestamp")))
             .or_else(|| instant(record.observed_time_unix_nano));
         let duration_ms = told::worded_count(&attributes, "duration_ms").ok().flatten();
-        Self { name: name.unwrap_or_default().to_owned(), at, duration_ms, attributes, resource, span: None }
+        let place = Place { own: None, within: span_id(&record.trace_id, &record.span_id) };
+        Self { name: name.unwrap_or_default().to_owned(), at, duration_ms, attributes, resource, place, lives: UNTOLD }
     }
 
-    pub fn of_span(span: &Span, resource: &'r Value) -> Self {
+    /// `within` is the span that this one stands in.
+    pub fn of_span(span: &Span, within: Option<String>, resource: &'r Value) -> Self {
         let (started, ended) = (instant(span.start_time_unix_nano), instant(span.end_time_unix_nano));
         let lasted = started.zip(ended).map(|(started, ended)| ended.millis() - started.millis());
         Self {
@@ -74,7 +59,8 @@ impl<'r> Item<'r> {
             duration_ms: lasted.and_then(|millis| u64::try_from(millis).ok()),
             attributes: flat(&span.attributes),
             resource,
-            span: id(&span.trace_id).zip(id(&span.span_id)).map(|(trace, span)| format!("{trace}/{span}")),
+            place: Place { own: span_id(&span.trace_id, &span.span_id), within },
+            lives: UNTOLD,
         }
     }
 
@@ -92,7 +78,7 @@ impl<'r> Item<'r> {
             name if name.starts_with("codex.") && self.has("input_token_count") => self.codex(),
             "gemini_cli.api_response" => self.gemini("gemini-cli", "google", "gemini-cli-otlp/1", false),
             "qwen-code.api_response" => self.gemini("qwen-code", "alibaba", "qwen-code-otlp/1", true),
-            _ if GEN_AI.iter().flat_map(|names| names.iter()).any(|name| self.has(name)) => {
+            _ if is_counted(&self.attributes) => {
                 // These agents tell of each call in words of their own besides.
                 let own = ["claude-code", "codex", "gemini-cli", "qwen-code"];
                 if own.iter().any(|own| service.starts_with(own)) { Ok(None) } else { self.gen_ai() }
@@ -105,11 +91,11 @@ impl<'r> Item<'r> {
         self.attributes.get(name).is_some()
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         told::text(&self.attributes, name).or_else(|| told::text(self.resource, name))
     }
 
-    fn field(&self, name: &'static str) -> Result<Field, String> {
+    pub fn field(&self, name: &'static str) -> Result<Field, String> {
         Ok((name, told::worded_count(&self.attributes, name)?))
     }
 
@@ -152,72 +138,16 @@ impl<'r> Item<'r> {
         self.found(provider, agent, &logged, &["session.id"], &["model"], keys)
     }
 
-    /// The convention: cached input inside the input, reasoning inside the output. Inferences count; sums of them do not.
-    fn gen_ai(self) -> Told {
-        let first = self.name.split([' ', '.']).next_back().unwrap_or_default();
-        let operation = self.text("gen_ai.operation.name").or_else(|| self.text("llm.request.type"));
-        let is = |names: &[&str]| {
-            operation.map_or_else(
-                || names.contains(&self.name.split(' ').next().unwrap_or_default()) || names.contains(&first),
-                |operation| names.contains(&operation),
-            )
-        };
-        if is(&SUMS) || self.name == "copilot_chat.agent.turn" {
-            return Ok(None);
-        }
-        let is_details = self.name == "gen_ai.client.inference.operation.details";
-        if !is(&INFERENCES) && !is_details {
-            let operation = operation.unwrap_or(&self.name);
-            return Err(format!("telemetry of tokens of `{operation}`, which is no known operation"));
-        }
-        let mut fields: [Field; 5] = [("", None); 5];
-        for (field, names) in fields.iter_mut().zip(GEN_AI) {
-            for name in names {
-                let (name, count) = self.field(name)?;
-                if count.is_some() && field.1.is_none() {
-                    *field = (name, count);
-                }
-            }
-        }
-        let copilot = ["github.copilot.", "copilot_chat."];
-        let is_copilot = self
-            .attributes
-            .as_object()
-            .is_some_and(|all| all.keys().any(|name| copilot.iter().any(|prefix| name.starts_with(prefix))));
-        let (agent, provider) = if is_copilot {
-            ("copilot-cli".to_owned(), "github-copilot".to_owned())
-        } else {
-            let agent = self.text("gen_ai.agent.name").or_else(|| self.text("service.name"));
-            let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);
-            let told_by = self.text("gen_ai.provider.name").or_else(|| self.text("gen_ai.system"));
-            let model = self.text("gen_ai.response.model").or_else(|| self.text("gen_ai.request.model"));
-            (agent.unwrap_or_default(), told::provider(told_by, model, "unknown"))
-        };
-        let [input, output, read, written, reasoning] = fields;
-        let mut logged = Logged::new("the instrumentation", "gen-ai-otlp/1", input, output);
-        (logged.cache_read, logged.cache_write, logged.reasoning) = (read, written, reasoning);
-        let id = self.text("gen_ai.response.id").map(str::to_owned);
-        let keys = id.into_iter().chain(self.span.clone()).collect();
-        let conversations =
-            ["gen_ai.conversation.id", "copilot_chat.session_id", "copilot_chat.chat_session_id", "session.id"];
-        let models = ["gen_ai.response.model", "gen_ai.request.model"];
-        self.found(&provider, &agent, &logged, &conversations, &models, keys)
-    }
-
     /// What is of no known form: about tokens or not.
     fn other(self) -> Told {
-        let about_tokens = |name: &String| {
-            let name = name.to_lowercase();
-            name.ends_with("_token_count") || name.ends_with("input_tokens") || name.ends_with("output_tokens")
-        };
-        let named = self.attributes.as_object().and_then(|all| all.keys().find(|name| about_tokens(name)));
+        let named = self.attributes.as_object().and_then(|all| all.iter().find(|(name, told)| is_count(name, told)));
         match named {
-            Some(name) => Err(format!("`{}` tells of tokens (`{name}`) and is of no known form", self.name)),
+            Some((name, _)) => Err(format!("`{}` tells of tokens (`{name}`) and is of no known form", self.name)),
             None => Ok(None),
         }
     }
 
-    fn found(
+    pub fn found(
         &self,
         provider: &str,
         agent: &str,
@@ -233,6 +163,7 @@ impl<'r> Item<'r> {
         }
         let at = self.at.ok_or_else(|| format!("`{}` without a time", self.name))?;
         let mut record = told::record(provider, agent, *logged)?;
+        self.tell_lives(&mut record.tokens)?;
         record.agent = record.agent.filter(|agent| !agent.is_empty());
         record.keys = keys;
         let first = |names: &[&str]| names.iter().find_map(|name| self.text(name)).map(str::to_owned);
@@ -241,9 +172,25 @@ impl<'r> Item<'r> {
         record.duration_ms = self.duration_ms;
         let fields =
             [logged.input, logged.more_input, logged.cache_read, logged.cache_write, logged.output, logged.reasoning];
-        let stated = fields.into_iter().filter_map(|(name, count)| Some((name, Value::from(count?))));
+        let fields = fields.into_iter().chain(self.lives);
+        let stated = fields.filter(|(name, _)| self.has(name));
+        let stated = stated.filter_map(|(name, count)| Some((name, Value::from(count?))));
         record.raw = told::raw(&stated.collect::<BTreeMap<_, _>>());
         told::checked(at, record).map(Some)
+    }
+
+    /// Tells what was written to a cache by how long it lives; what is left of it has an unknown lifetime.
+    fn tell_lives(&self, tokens: &mut Tokens) -> Result<(), String> {
+        let [five_minutes, hour] = self.lives.map(|(_, count)| count);
+        if five_minutes.is_none() && hour.is_none() {
+            return Ok(());
+        }
+        let known = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
+        let rest = known.and_then(|known| tokens.cache_write.unwrap_or(0).checked_sub(known));
+        let rest = rest.ok_or_else(|| format!("`{}` tells of more cache writes by lifetime than in all", self.name))?;
+        (tokens.cache_write_5m, tokens.cache_write_1h) = (five_minutes, hour);
+        tokens.cache_write = Some(rest).filter(|rest| *rest > 0);
+        Ok(())
     }
 
     /// Some exporters write every value as a text.
@@ -257,4 +204,13 @@ fn is_known(name: &str) -> bool {
     ["claude_code.", "codex.", "gemini_cli.", "qwen-code.", "gen_ai.", "copilot_chat."]
         .iter()
         .any(|known| name.starts_with(known))
+}
+
+/// Whether an attribute is of no known name and looks like a count of tokens that were used, not of those that were allowed.
+fn is_count(name: &str, told: &Value) -> bool {
+    let name = name.to_lowercase();
+    let allowed = ["max", "limit", "budget", "request.", "threshold"].iter().any(|word| name.contains(word));
+    let counted = told.is_number() || told.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
+    let names_tokens = name.contains("tokens") || name.contains("token_count") || name.contains("tokencount");
+    counted && names_tokens && !allowed
 }

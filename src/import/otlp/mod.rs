@@ -5,16 +5,20 @@
 //! | Claude Code | log `claude_code.api_request`, span `claude_code.llm_request` | request id |
 //! | Codex | log `codex.sse_event` with counts | its conversation, time and counts |
 //! | Gemini CLI, Qwen Code | log `gemini_cli.api_response`, `qwen-code.api_response` | its conversation, time and counts |
-//! | any GenAI instrumentation | span of an inference, log `gen_ai.client.inference.operation.details` | response id, span id |
+//! | any GenAI instrumentation | span or log record with counts and a model | response id, its place in the trace |
 //!
-//! What else tells of tokens is a sum of such calls (spans of an agent or a workflow) and adds nothing, or it is unknown and
-//! counted as such. Metrics are sums too: see [`Sums`].
+//! Spans of agents and workflows are sums of such calls and add nothing; so does a span that turns out to be one by the
+//! calls that stand in it. What else tells of tokens is unknown, and counted as such. Metrics are sums too: see [`Sums`].
 //!
 //! A call that an agent's own log tells of as well is one record, whichever comes first. Without a common id it is the
 //! same when conversation, model and counts agree within five minutes.
 
 mod attributes;
 mod call;
+mod gen_ai;
+#[cfg(test)]
+mod gen_ai_tests;
+mod nest;
 mod sums;
 mod take;
 #[cfg(test)]
@@ -26,6 +30,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use self::attributes::flat;
 use self::call::Item;
+use self::nest::Place;
+use self::nest::Spans;
 use super::source::Found;
 
 pub use sums::{Sum, Sums};
@@ -42,7 +48,7 @@ pub use take::{Taken, take};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
-    found: Vec<Found>,
+    found: Vec<(Found, Place)>,
     /// What tells of tokens and cannot be read: why, each once for every time.
     pub unread: Vec<String>,
 }
@@ -99,10 +105,11 @@ impl Telemetry {
     /// ```
     pub fn of_spans(request: &ExportTraceServiceRequest) -> Self {
         let mut told = Self::default();
+        let around = Spans::of(request);
         for of_resource in &request.resource_spans {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
             for span in of_resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
-                told.add(Item::of_span(span, &resource));
+                told.add(Item::of_span(span, around.within(span), &resource));
             }
         }
         told
@@ -133,8 +140,9 @@ impl Telemetry {
     }
 
     fn add(&mut self, item: Item<'_>) {
+        let place = item.place.clone();
         match item.call() {
-            Ok(found) => self.found.extend(found),
+            Ok(found) => self.found.extend(found.map(|found| (found, place))),
             Err(why) => self.unread.push(why),
         }
     }

@@ -1,11 +1,12 @@
 //! Telemetry into a ledger: each call once, whoever told of it first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Sums, Telemetry};
+use super::nest::Place;
+use super::{Sums, Telemetry, gen_ai, nest};
 use crate::error::Result;
 use crate::event::{Imported, ImportedFile, NewEvent, TokenRecord};
 use crate::import::meet::{Meeting, Met};
@@ -63,18 +64,20 @@ pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>, sum
     if told.found.is_empty() {
         return Ok(taken);
     }
+    // Those of one message may name a call's provider differently.
+    let named: BTreeSet<String> = told.found.iter().map(|(found, _)| found.record.provider.to_string()).collect();
     ledger.transact(now, |appender| {
         let mut heard = Heard::read(appender.view()?)?;
         let mut run = Imported::new(TELEMETRY);
-        for mut found in told.found {
+        for (mut found, place) in told.found {
             if found.record.keys.is_empty() {
-                found.record.keys.push(made_key(&found));
+                found.record.keys.push(made_key(&found, &place));
             }
             let record = found.record.clone();
             if let Some(conversation) = record.conversation.as_deref().filter(|name| heard.add(name)) {
                 run.files.push(conversation_of(&record, conversation));
             }
-            match one(appender, found, now)? {
+            match one(appender, found, (&place, &named), now)? {
                 None => taken.recorded += 1,
                 Some(Met::Known) => taken.known += 1,
                 Some(Met::Amended) => taken.amended += 1,
@@ -97,8 +100,27 @@ pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>, sum
 }
 
 /// Records a call, or holds it against the record that it is; `None` when it was new.
-fn one(appender: &mut Appender<'_>, mut found: Found, now: Timestamp) -> Result<Option<Met>> {
+fn one(
+    appender: &mut Appender<'_>,
+    mut found: Found,
+    (place, named): (&Place, &BTreeSet<String>),
+    now: Timestamp,
+) -> Result<Option<Met>> {
     let mut known = find_record(appender.view()?, &found.record)?;
+    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None };
+    if gen_ai::is_told_by(&found.record) {
+        let kin = nest::look(appender.view()?, place, named, &found.record, &known)?;
+        if kin.is_sum {
+            return Ok(Some(Met::Known));
+        }
+        if let Some(sum) = kin.sum {
+            meeting.withdraw(appender, sum, "a sum of calls that are told of one by one")?;
+        }
+        known.extend(kin.same);
+        known.sort_unstable();
+        known.dedup();
+        found.record.keys.extend(kin.key);
+    }
     if known.is_empty() {
         // The agent's own log may have told of it under a name that telemetry does not know.
         appender.sink()?;
@@ -106,23 +128,25 @@ fn one(appender: &mut Appender<'_>, mut found: Found, now: Timestamp) -> Result<
         known.extend(twin::find(appender.view()?, &found.record, found.at, &unmet)?);
         if !known.is_empty() && !found.record.keys.iter().any(|key| key.starts_with(KEY)) {
             // So that no other call is taken for this one, and an exporter's second try finds it.
-            found.record.keys.push(made_key(&found));
+            found.record.keys.push(made_key(&found, place));
         }
     }
     if known.is_empty() {
         appender.push(NewEvent::new(found.record, found.at).source(TELEMETRY))?;
         return Ok(None);
     }
-    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new() };
     meeting.meet(appender, found, &known).map(Some)
 }
 
 /// A key of what is told, so that a call without an id is one record however often it is sent.
-fn made_key(found: &Found) -> String {
+fn made_key(found: &Found, place: &Place) -> String {
     let record = &found.record;
-    let place = record.conversation.as_deref().or(record.agent.as_deref()).unwrap_or_default();
+    let of = record.conversation.as_deref().or(record.agent.as_deref()).unwrap_or_default();
     let model = record.model.as_deref().unwrap_or_default();
-    let told = format!("{place}\n{model}\n{:?}", record.tokens.counts());
+    let mut told = format!("{of}\n{model}\n{:?}", record.tokens.counts());
+    if let Some(within) = place.within.as_ref().filter(|_| gen_ai::is_told_by(record)) {
+        told = format!("{told}\n{within}");
+    }
     format!("{KEY}{}/{:016x}", found.at.millis(), xxh3_64(told.as_bytes()))
 }
 

@@ -98,6 +98,7 @@ fn spans_of_one_request_and_its_log_are_one_call() {
             ("input_tokens", 3.into()),
             ("output_tokens", 7.into()),
             ("cost_usd", 0.1.into()),
+            ("duration_ms", 1_000.into()),
         ])
     };
     let mut ledger = Ledger::in_memory().unwrap();

@@ -1,0 +1,132 @@
+//! Charges: what calls used, told apart by all that a row says of them.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+use crate::error::Result;
+use crate::event::{Position, TokenRecord};
+use crate::export::ExportOptions;
+use crate::ledger::Sight;
+use crate::price::{SERVICE_TIER, Term};
+use crate::time::Zone;
+use crate::tokens::{TokenClass, Usd};
+
+/// What is metered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Meter {
+    Tokens(TokenClass),
+    /// Calls, where a price asks for them besides.
+    Requests,
+}
+
+impl Meter {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokens(class) => class.name(),
+            Self::Requests => "requests",
+        }
+    }
+
+    /// How much a price is of, and of what.
+    pub const fn unit(self) -> (u64, &'static str) {
+        match self {
+            Self::Tokens(_) => (1_000_000, "Tokens"),
+            Self::Requests => (1_000, "Requests"),
+        }
+    }
+}
+
+/// A price that holds for a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Price {
+    pub usd: Usd,
+    pub above: u64,
+    pub term: Term,
+    pub own: Option<Position>,
+}
+
+/// What a charge is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub day: NaiveDate,
+    pub provider: String,
+    pub account: Option<String>,
+    pub model: Option<String>,
+    pub tier: Option<String>,
+    pub meter: Meter,
+    /// None where the price of a call is not known, as reports have it: of all it used, or of nothing.
+    pub price: Option<Price>,
+    /// Project, agent and labels, as JSON.
+    pub tags: Option<String>,
+}
+
+#[derive(Default)]
+pub(super) struct Sum {
+    /// In the meter's unit.
+    pub quantity: u64,
+    pub requests: u64,
+}
+
+/// Charges are told apart by their price too, which depends on the length of each call's prompt.
+pub(super) fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, Sum>> {
+    let prices = sight.prices()?;
+    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
+    sight.each_call(&mut |_, told| {
+        let record = told.record;
+        if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
+            return Ok(());
+        }
+        let mut quoted = prices.origin_of_call(&record, told.at);
+        if let Some((rates, _)) = &quoted
+            && rates.charge(record.tokens.counts(), 1)?.is_none()
+        {
+            quoted = None;
+        }
+        let tags = tags(&record);
+        let mut add = |meter: Meter, usd: Option<Usd>, quantity: u64| {
+            let price = quoted.as_ref().zip(usd).map(|((_, origin), usd)| Price {
+                usd,
+                above: origin.above,
+                term: origin.term,
+                own: origin.own,
+            });
+            let key = Key {
+                day: Zone::UTC.day(told.at),
+                provider: record.provider.to_string(),
+                account: record.account.clone(),
+                model: record.model.clone(),
+                tier: record.labels.get(SERVICE_TIER).cloned(),
+                meter,
+                price,
+                tags: tags.clone(),
+            };
+            let sum = sums.entry(key).or_default();
+            sum.quantity = sum.quantity.saturating_add(quantity);
+            sum.requests += 1;
+        };
+        for class in TokenClass::ALL {
+            if let Some(tokens) = record.tokens.get(class).filter(|tokens| *tokens > 0) {
+                add(Meter::Tokens(class), quoted.as_ref().and_then(|(rates, _)| rates.of(class)), tokens);
+            }
+        }
+        let requests = quoted.as_ref().map(|(rates, _)| rates.requests()).filter(|usd| *usd > Usd::default());
+        if requests.is_some() {
+            add(Meter::Requests, requests, 1);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
+}
+
+/// What somebody named the call by; a label of the same name goes before project and agent.
+fn tags(record: &TokenRecord) -> Option<String> {
+    let mut tags: BTreeMap<&str, &str> =
+        record.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for (name, value) in [("project", &record.project), ("agent", &record.agent)] {
+        if let Some(value) = value {
+            tags.entry(name).or_insert(value);
+        }
+    }
+    (!tags.is_empty()).then(|| serde_json::json!(tags).to_string())
+}
