@@ -51,18 +51,18 @@ pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
         match fs::metadata(root) {
             // A setting may name the one file that an agent writes to.
             Ok(meta) if meta.is_file() => {
-                if walk.is_new(root) {
+                if fs::canonicalize(root).is_ok_and(|real| walk.seen.insert(real)) {
                     walk.found.files.push(LogFile::of(source, root.clone(), &meta));
                 }
             }
-            Ok(_) => walk.directory(root),
+            Ok(_) => walk.linked(root),
             // Its agent is not there.
             Err(_) => {}
         }
     }
     // Links come last: what they lead to may be there under its own name too.
     while let Some(link) = walk.links.pop() {
-        walk.directory(&link);
+        walk.linked(&link);
     }
     let mut found = walk.found;
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -103,12 +103,16 @@ struct Walk<'s> {
 }
 
 impl Walk<'_> {
-    fn is_new(&mut self, path: &Path) -> bool {
-        fs::canonicalize(path).is_ok_and(|real| self.seen.insert(real))
+    /// Goes into a directory whose name may have links in it.
+    fn linked(&mut self, directory: &Path) {
+        if let Ok(real) = fs::canonicalize(directory) {
+            self.directory(directory, real);
+        }
     }
 
-    fn directory(&mut self, directory: &Path) {
-        if !self.is_new(directory) {
+    /// Goes into a directory, `real` without links in its name, unless it was gone into.
+    fn directory(&mut self, directory: &Path, real: PathBuf) {
+        if self.seen.contains(&real) {
             return;
         }
         let entries = match fs::read_dir(directory) {
@@ -121,7 +125,8 @@ impl Walk<'_> {
             match entry.and_then(|entry| entry.file_type().map(|kind| (entry.path(), kind))) {
                 Ok((path, kind)) if kind.is_dir() => {
                     if self.source.enters(&path) {
-                        self.directory(&path);
+                        let name = path.file_name().unwrap_or_default();
+                        self.directory(&path, real.join(name));
                     }
                 }
                 Ok((path, kind)) if kind.is_symlink() && path.is_dir() => {
@@ -139,6 +144,7 @@ impl Walk<'_> {
                 Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
             }
         }
+        self.seen.insert(real);
     }
 }
 
