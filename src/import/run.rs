@@ -102,7 +102,7 @@ pub(super) fn run_some(
     let (mut known, mut alone) = (Known::new(head == Position::START), Alone::since(head));
     let much = bar.total >= MUCH;
     let housekeeping = if much { ledger.housekeeping()? } else { None };
-    std::thread::scope(|scope| {
+    let imported = std::thread::scope(|scope| {
         let hands = if much { Hands::start(scope, housekeeping) } else { Hands::default() };
         let mut sources = Vec::new();
         for together in lanes(&jobs) {
@@ -110,7 +110,12 @@ pub(super) fn run_some(
         }
         sources.sort_by_key(|(place, _)| *place);
         Ok(ImportReport { sources: sources.into_iter().map(|(_, report)| report).collect() })
-    })
+    });
+    if much {
+        // However it went: what is committed is kept.
+        ledger.sync()?;
+    }
+    imported
 }
 
 /// Jobs that are done at a time: those of sources that tell of no call that another source tells of. The others are done

@@ -160,10 +160,16 @@ impl Ledger {
         Ok(done)
     }
 
-    /// Work that another thread may do while much is appended.
+    /// Prepares for much to be appended: [`EventStore::housekeeping`](crate::store::EventStore::housekeeping).
     #[cfg(feature = "import")]
     pub(crate) fn housekeeping(&mut self) -> Result<Option<crate::store::Housekeeping>> {
         self.store.housekeeping()
+    }
+
+    /// Makes durable what was appended since then.
+    #[cfg(feature = "import")]
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.store.sync()
     }
 
     /// Appends events, all or none of them. An event that is there already is found, not added.

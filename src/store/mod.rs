@@ -77,8 +77,9 @@ pub trait EventStore: Send {
         Ok(())
     }
 
-    /// Work that another thread may do, again and again, while much is written to this store, so that the writer need not
-    /// do it between its transactions; `None` when there is none. Nothing depends on its being done.
+    /// Prepares for much to be written: until [`sync`](Self::sync) a commit may wait with being durable, and what it
+    /// gives is work that another thread may do, again and again, so that the writer need not do it between its
+    /// transactions; `None` when there is none. Nothing depends on its being done.
     ///
     /// # Errors
     /// The store's own.
@@ -90,6 +91,26 @@ pub trait EventStore: Send {
     /// ```
     fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
         Ok(None)
+    }
+
+    /// Makes durable what was committed since [`housekeeping`](Self::housekeeping) was asked for; from then on each commit
+    /// is durable again when it returns.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, SqliteStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut store = SqliteStore::open(&dir.path().join("usage.db"))?;
+    /// let work = store.housekeeping()?;
+    /// // … much is written …
+    /// drop(work);
+    /// store.sync()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn sync(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -127,7 +127,8 @@ impl Options {
 
 /// The default store: one SQLite file in WAL mode, `synchronous=FULL`, mode 0600.
 ///
-/// A commit is durable when it returns. Readers never wait; writers wait for each other.
+/// A commit is durable when it returns, but for those of a long import, which are when the import returns. Readers never
+/// wait; writers wait for each other.
 ///
 /// ```
 /// use usage_ledger::{Ledger, store::SqliteStore};
@@ -264,10 +265,20 @@ impl EventStore for SqliteStore {
         let beside = Connection::open_with_flags(&self.about.path, flags).map_err(fail)?;
         beside.execute_batch("PRAGMA synchronous=FULL").map_err(fail)?;
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_KEPT).map_err(fail)?;
+        // A power failure may now take the last commits along, but never one that others stand on.
+        self.connection.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
         Ok(Some(Box::new(move || {
             // It waits for nobody. What it cannot move now, or at all, the writer moves and tells why not.
             let _ = beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         })))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let fail = |e| self.about.error(e, "making what was written durable");
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
+        self.connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+        // What is in the file itself already was made durable when it was moved there.
+        file::sync_log(&self.about.path)
     }
 
     fn erase(&mut self) -> Result<()> {
@@ -287,5 +298,29 @@ impl EventStore for SqliteStore {
             },
         };
         Err(Error::NotErased { why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_durable_one_by_one_but_while_much_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&dir.path().join("usage.db")).unwrap();
+        let setting = |store: &SqliteStore, name: &str| -> i64 {
+            store.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+        };
+        let usual = |store: &SqliteStore| (setting(store, "synchronous"), setting(store, "wal_autocheckpoint"));
+        assert_eq!(usual(&store), (2, i64::from(LOG_PAGES)));
+        let work = store.housekeeping().unwrap();
+        assert_eq!(setting(&store, "synchronous"), 1);
+        let mut tx = store.write().unwrap();
+        tx.put(crate::store::Space::Facts, b"key", Some(b"value")).unwrap();
+        tx.commit().unwrap();
+        drop(work);
+        store.sync().unwrap();
+        assert_eq!(usual(&store), (2, i64::from(LOG_PAGES)));
     }
 }

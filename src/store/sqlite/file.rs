@@ -53,6 +53,17 @@ pub(super) fn newer(path: &Path, found: i64) -> Result<()> {
     Ok(())
 }
 
+/// Makes durable what stands in the write-ahead log.
+pub(super) fn sync_log(path: &Path) -> Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let synced = fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.sync_all());
+    match synced {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: log.into(), source }),
+        _ => Ok(()),
+    }
+}
+
 /// Makes an empty file that only its owner can read; SQLite gives its side files the same mode.
 pub(super) fn create_private(path: &Path) -> Result<()> {
     let mut options = fs::OpenOptions::new();
