@@ -91,10 +91,8 @@ impl Exporter for Calls {
 
     fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(COLUMNS).map_err(std::io::Error::from)?;
-        each(sight, options, &mut |call| {
-            writer.write_record(fields(&call)).map_err(|error| std::io::Error::from(error).into())
-        })?;
+        writer.write_record(COLUMNS)?;
+        each(sight, options, &mut |call| Ok(writer.write_record(fields(&call))?))?;
         Ok(writer.flush()?)
     }
 }

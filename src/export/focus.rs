@@ -76,11 +76,11 @@ impl Exporter for Focus {
     fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
         let table = sight.prices()?.source().table.unwrap_or_default();
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(COLUMNS).map_err(std::io::Error::from)?;
+        writer.write_record(COLUMNS)?;
         for (key, sum) in gather(sight, options)? {
             let row = Row::new(&key, &sum);
             let values = COLUMNS.map(|column| row.value(column, table));
-            writer.write_record(values).map_err(std::io::Error::from)?;
+            writer.write_record(values)?;
         }
         Ok(writer.flush()?)
     }

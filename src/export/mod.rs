@@ -131,6 +131,16 @@ pub enum ExportError {
     Output(#[from] io::Error),
 }
 
+impl From<csv::Error> for ExportError {
+    /// What the writer of the lines met stays what it is: a closed pipe is no fault.
+    fn from(error: csv::Error) -> Self {
+        Self::Output(match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            other => io::Error::other(format!("{other:?}")),
+        })
+    }
+}
+
 /// Every format.
 const ALL: &[&dyn Exporter] = &[
     &events::Events,
@@ -170,4 +180,39 @@ pub fn find(name: &str) -> Result<&'static dyn Exporter> {
         .copied()
         .find(|exporter| exporter.name() == name)
         .ok_or_else(|| Error::invalid(format!("`{name}` is not a format to export: use one of {}", names().join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ledger, TokenRecord};
+
+    /// A reader that went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn every_format_says_what_kept_it_from_being_written() {
+        let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        let mut ledger = Ledger::in_memory().unwrap();
+        for number in 0..300 {
+            let model = format!("model-{number}");
+            ledger.record(TokenRecord::new("openai", model).input(1).key(number.to_string()), now).unwrap();
+        }
+        let sight = ledger.sight().unwrap();
+        for exporter in ALL {
+            let error = exporter.export(&sight, &mut Closed).unwrap_err();
+            let ExportError::Output(error) = error else { panic!("{}: {error}", exporter.name()) };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{}", exporter.name());
+        }
+    }
 }
