@@ -1,6 +1,7 @@
 //! Finds log files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -46,12 +47,12 @@ pub(super) struct Logs {
 
 /// Every log of an agent below these directories.
 pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
-    let mut walk = Walk { source, found: Logs::default(), seen: BTreeSet::new(), links: Vec::new() };
+    let mut walk = Walk { source, found: Logs::default(), seen: HashSet::new(), links: Vec::new() };
     for root in roots {
         match fs::metadata(root) {
             // A setting may name the one file that an agent writes to.
             Ok(meta) if meta.is_file() => {
-                if fs::canonicalize(root).is_ok_and(|real| walk.seen.insert(real)) {
+                if fs::canonicalize(root).is_ok_and(|real| walk.seen.insert(real.into_os_string())) {
                     walk.found.files.push(LogFile::of(source, root.clone(), &meta));
                 }
             }
@@ -65,8 +66,9 @@ pub(super) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
         walk.linked(&link);
     }
     let mut found = walk.found;
-    found.files.sort_by(|a, b| a.path.cmp(&b.path));
-    found.files.dedup_by(|a, b| a.path == b.path);
+    // As bytes: to compare the names of directories one by one takes many times as long.
+    found.files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+    found.files.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
     found
 }
 
@@ -98,7 +100,7 @@ struct Walk<'s> {
     source: &'s dyn Source,
     found: Logs,
     /// The directories that were gone into, whatever their names.
-    seen: BTreeSet<PathBuf>,
+    seen: HashSet<OsString>,
     links: Vec<PathBuf>,
 }
 
@@ -112,7 +114,7 @@ impl Walk<'_> {
 
     /// Goes into a directory, `real` without links in its name, unless it was gone into.
     fn directory(&mut self, directory: &Path, real: PathBuf) {
-        if self.seen.contains(&real) {
+        if self.seen.contains(real.as_os_str()) {
             return;
         }
         let entries = match fs::read_dir(directory) {
@@ -144,7 +146,7 @@ impl Walk<'_> {
                 Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
             }
         }
-        self.seen.insert(real);
+        self.seen.insert(real.into_os_string());
     }
 }
 

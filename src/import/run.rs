@@ -20,7 +20,7 @@ use super::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::error::{Error, Result};
 use crate::event::{ImportedFile, Position, SkippedLine};
 use crate::ledger::{Ledger, Outcome};
-use crate::projection::file_states;
+use crate::projection::{file_outlines, file_state};
 use crate::time::{Timestamp, Zone};
 
 /// Records that readers may be ahead.
@@ -173,7 +173,8 @@ impl Job {
         zone: Zone,
         ledger: &mut Ledger,
     ) -> Result<Self> {
-        let mut states = file_states(ledger.sight()?.view(), source.name())?;
+        let sight = ledger.sight()?;
+        let mut states = file_outlines(sight.view(), source.name())?;
         let withdrawn = Withdrawn::take(&mut states);
         let files = found.files.len() as u64;
         let unreadable = found.unreadable.into_iter().map(|(path, error)| SkippedLine {
@@ -182,21 +183,19 @@ impl Job {
             why: format!("it cannot be read: {error}"),
         });
         let unreadable = unreadable.collect();
-        let changed = found
-            .files
-            .into_iter()
-            .map(|file| {
-                let known = states.remove(&*file.path.to_string_lossy());
-                (file, known)
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .filter(|(file, known)| match known {
-                Some(known) => !is_unchanged(file, known),
+        let mut changed = Vec::new();
+        for file in found.files {
+            let path = file.path.to_string_lossy();
+            let known = match states.remove(&*path) {
+                Some(known) if is_unchanged(&file, &known) => continue,
+                Some(_) => file_state(sight.view(), source.name(), &path)?,
                 // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
-                None => !withdrawn.knows(source, file),
-            })
-            .collect();
+                None if withdrawn.knows(source, &file) => continue,
+                None => None,
+            };
+            drop(path);
+            changed.push((file, known));
+        }
         Ok(Self { source, roots, zone, files, unreadable, changed })
     }
 

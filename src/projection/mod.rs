@@ -27,7 +27,7 @@ pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 pub(crate) use fold::positions_of_key;
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
 #[cfg(feature = "import")]
-pub(crate) use imports::{began, file_state};
+pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
