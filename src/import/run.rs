@@ -155,6 +155,11 @@ impl Read {
     }
 }
 
+/// A file that is new or changed, and how far it was read before.
+type Changed = (LogFile, Option<ImportedFile>);
+/// A file to be read: which of the jobs of a lane it belongs to, and that job.
+type Task<'j> = (usize, &'j Job, &'j Changed);
+
 /// One importer's files that are new or changed.
 struct Job {
     source: &'static dyn Source,
@@ -162,7 +167,7 @@ struct Job {
     zone: Zone,
     files: u64,
     unreadable: Vec<SkippedLine>,
-    changed: Vec<(LogFile, Option<ImportedFile>)>,
+    changed: Vec<Changed>,
 }
 
 impl Job {
@@ -255,7 +260,7 @@ impl<'j> Lane<'j> {
         &self,
         ledger: &mut Ledger,
         now: Timestamp,
-        files: &[(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))],
+        files: &[Task<'j>],
         (known, writer): (&mut Known, &mut Writer<'_>),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
@@ -280,7 +285,7 @@ impl<'j> Lane<'j> {
 
     /// All files in the order in which they are read: of each job about as much at a time, so that who parses much and
     /// who has much written are at work together.
-    fn files(&self) -> Vec<(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))> {
+    fn files(&self) -> Vec<Task<'j>> {
         let mut files = Vec::new();
         for (of, (_, job)) in self.0.iter().enumerate() {
             let count = job.changed.len().max(1);
@@ -294,7 +299,7 @@ impl<'j> Lane<'j> {
     fn start<'s>(
         &self,
         scope: &'s std::thread::Scope<'s, '_>,
-        files: &'s [(usize, &'j Job, &'j (LogFile, Option<ImportedFile>))],
+        files: &'s [Task<'j>],
         read: &'s Read,
         recorded_at: Timestamp,
         known: &'s mut Known,

@@ -75,7 +75,7 @@ fn front(pattern: &str) -> Option<String> {
     let mut front = String::new();
     while let Some(next) = chars.next() {
         let plain = match next {
-            '\\' => chars.next().filter(|escaped| escaped.is_ascii_punctuation()),
+            '\\' => chars.next().filter(char::is_ascii_punctuation),
             plain => (plain.is_ascii_alphanumeric() || "-/:_".contains(plain)).then_some(plain),
         };
         let repeated = matches!(chars.peek(), Some('?' | '*' | '+' | '{'));
