@@ -59,7 +59,7 @@ impl Follower {
     /// Follows what an import with these options would read.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an unknown source and when the operating system cannot watch, [`Error::Io`] for a home
+    /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source and when the operating system cannot watch, [`Error::Io`](crate::Error::Io) for a home
     /// that cannot be read.
     ///
     /// ```
