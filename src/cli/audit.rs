@@ -85,9 +85,17 @@ pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
 
 /// The checkpoint in a note that one of these keys signed; else what is wrong with the last of them.
 pub(super) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
+    by_any(verifiers, |verifier| Checkpoint::open(note, verifier))
+}
+
+/// What one of the keys proves; else what is wrong with the last of them.
+pub(super) fn by_any(
+    verifiers: &[Verifier],
+    check: impl Fn(&Verifier) -> Result<Checkpoint, Error>,
+) -> Result<Checkpoint, Error> {
     let mut result = Err(Error::unproven("there is no key to check it with"));
     for verifier in verifiers {
-        result = Checkpoint::open(note, verifier);
+        result = check(verifier);
         if result.is_ok() {
             break;
         }

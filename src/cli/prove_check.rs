@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::audit::signed_by_any;
+use super::audit::{by_any, signed_by_any};
 use super::checkpoint::Kept;
 use super::context::Context;
 use super::failure::Failure;
 use super::key_file;
 use super::output::{Answer, counted};
-use crate::audit::{Checkpoint, Continuation, Receipt, Verifier};
+use crate::audit::{Continuation, Receipt};
 use crate::error::Error;
 use crate::event::Stub;
 
@@ -94,16 +94,4 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let size = counted(checkpoint.size(), "event");
     Ok(writeln!(out, "ok: {what}, of {size} that {} signed, root {}", checkpoint.origin(), checkpoint.root())?)
-}
-
-/// What one of the keys proves; else what is wrong with the last of them.
-fn by_any(verifiers: &[Verifier], check: impl Fn(&Verifier) -> Result<Checkpoint, Error>) -> Result<Checkpoint, Error> {
-    let mut result = Err(Error::unproven("there is no key to check it with"));
-    for verifier in verifiers {
-        result = check(verifier);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
