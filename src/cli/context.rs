@@ -11,7 +11,7 @@ use super::args::Globals;
 use super::failure::{Failure, say};
 use crate::error::Error;
 use crate::ledger::{Ledger, Sight};
-use crate::store::Options;
+use crate::store::{Draft, Options};
 use crate::time::{Timestamp, Zone};
 
 /// What every command is given.
@@ -90,12 +90,22 @@ impl Context {
 
     /// The ledger to write, made with its directory when it is not there.
     pub fn write(&self) -> Result<Ledger, Failure> {
+        open(&self.place()?, true)
+    }
+
+    /// A ledger in the making, when there is nothing at its place yet.
+    pub fn draft(&self) -> Result<Option<Draft>, Failure> {
+        Draft::beside(&self.place()?).map_err(on_opening)
+    }
+
+    /// Where a ledger is written to, with the directory made that it is in.
+    fn place(&self) -> Result<PathBuf, Failure> {
         self.refuse_as_of("this command writes")?;
         let path = self.path()?;
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             make_private(directory)?;
         }
-        open(&path, true)
+        Ok(path)
     }
 
     /// As [`write`](Self::write), for who cannot wait: when another process holds the write lock it fails at once.
@@ -105,12 +115,7 @@ impl Context {
 
     /// As [`write`](Self::write), for who can wait so many seconds only for another process that holds the write lock.
     pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
-        self.refuse_as_of("this command writes")?;
-        let path = self.path()?;
-        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make_private(directory)?;
-        }
-        open_with(&path, Options::new().create(true).busy_timeout_seconds(seconds))
+        open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
     }
 
     /// The ledger to write something about what is in it; without a file there is nothing in it.
@@ -187,11 +192,16 @@ fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
-    let store = options.open(path).map_err(|error| match error {
+    let store = options.open(path).map_err(on_opening)?;
+    Ok(Ledger::with_store(Box::new(store)).source("cli"))
+}
+
+/// An error about the ledger's file.
+fn on_opening(error: Error) -> Failure {
+    match error {
         Error::Io { .. } => Failure::Unreachable(error),
         other => Failure::Ledger(other),
-    })?;
-    Ok(Ledger::with_store(Box::new(store)).source("cli"))
+    }
 }
 
 /// Makes a directory that only its owner can look into, if it is missing.

@@ -14,7 +14,7 @@ use super::failure::{Failure, say};
 use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
 use crate::import::koan::{self, Backfill};
-use crate::import::{self, Follower, ImportOptions, ImportReport};
+use crate::import::{self, Follower, ImportOptions, ImportReport, Progress};
 use crate::ledger::Ledger;
 
 /// How long a change is waited for at a time.
@@ -72,27 +72,44 @@ pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let all = args.sources.is_empty();
     let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
-    let mut ledger = context.write()?;
     if args.watch {
-        return follow(options, &mut ledger, context, out);
+        return follow(options, &mut context.write()?, context, out);
     }
     let bar = progress_bar(context);
-    let report = import::run(&mut ledger, &options, context.now(), &mut |progress| {
+    let shown = &mut |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         bar.set_message(counted(progress.records, "record"));
-    });
+    };
+    let done = into_ledger(&options, context, shown);
     bar.finish_and_clear();
-    let imported = report?;
+    let imported = done?;
     // Rows first: a session whose row is not in the ledger would seem to have none.
-    let backfill =
-        args.backfill.then(|| koan::backfill(&mut ledger, &options, args.apply, context.now())).transpose()?;
+    let backfill = args.backfill.then(|| backfill(&options, args.apply, context)).transpose()?;
     if context.json {
         return Answer::new(Both { imported, backfill }).write(out);
     }
     human(&imported, all, out)?;
     told_twice(&imported);
     backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+}
+
+/// Imports into the ledger, which is made whole when it is not there yet.
+fn into_ledger(
+    options: &ImportOptions,
+    context: &Context,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportReport, Failure> {
+    if let Some(draft) = context.draft()?
+        && let Some(report) = import::fill(draft, options, context.now(), progress)?
+    {
+        return Ok(report);
+    }
+    Ok(import::run(&mut context.write()?, options, context.now(), progress)?)
+}
+
+fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<Backfill, Failure> {
+    Ok(koan::backfill(&mut context.write()?, options, apply, context.now())?)
 }
 
 /// Imports until the process is ended. Every import is whole: nothing is lost by ending it.

@@ -11,6 +11,7 @@ mod discover;
 mod document;
 mod droid;
 mod file_calls;
+mod first;
 mod follow;
 mod gather;
 mod gemini_cli;
@@ -49,6 +50,9 @@ use crate::error::{Error, Result};
 use crate::event::SkippedLine;
 use crate::time::Zone;
 
+#[cfg(feature = "cli")]
+pub(crate) use first::fill;
+pub use first::first;
 pub use follow::Follower;
 pub use run::run;
 pub use survey::{Going, Surveyed, Unreadable, survey};

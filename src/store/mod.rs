@@ -8,6 +8,8 @@ pub use memory::MemoryStore;
 pub use sqlite::{Options, SqliteStore};
 
 pub(crate) use prefix::PrefixView;
+#[cfg(feature = "import")]
+pub(crate) use sqlite::Draft;
 
 pub use crate::view::{Flow, GO_ON, Head, Order, Row, STOP, Sink, Space, View};
 

@@ -1,5 +1,7 @@
 //! The default store: one SQLite file.
 
+#[cfg(feature = "import")]
+mod draft;
 mod file;
 mod view;
 
@@ -12,6 +14,9 @@ use self::file::{About, create_private, newer, refuse_foreign};
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, Transaction, View};
 use crate::error::{Error, Result};
+
+#[cfg(feature = "import")]
+pub(crate) use self::draft::Draft;
 
 /// `ULDG`: marks a database file as a usage ledger.
 pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
@@ -26,6 +31,8 @@ const PAGE: u32 = 8_192;
 const LOG_PAGES: u32 = 4_000;
 /// The same while somebody else does so.
 const LOG_PAGES_KEPT: u32 = 2 * LOG_PAGES;
+/// Statements that are kept prepared.
+const STATEMENTS: usize = 64;
 /// How long the erasing of shredded bytes waits for readers at most, in seconds.
 const ERASE_SECONDS: u64 = 5;
 
@@ -119,7 +126,7 @@ impl Options {
         let about = About { path: path.to_owned(), busy_seconds: self.busy_seconds };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| about.error(e, "opening the ledger"))?;
-        let mut store = SqliteStore { connection, about };
+        let mut store = SqliteStore { connection, about, is_draft: false };
         store.prepare()?;
         Ok(store)
     }
@@ -141,6 +148,8 @@ impl Options {
 pub struct SqliteStore {
     connection: Connection,
     about: About,
+    /// Whether it is in the making still, with neither a journal nor anybody else who knows it.
+    is_draft: bool,
 }
 
 impl SqliteStore {
@@ -165,7 +174,7 @@ impl SqliteStore {
         let fail = |e| about.error(e, "opening the ledger");
         let connection = &self.connection;
         connection.busy_timeout(Duration::from_secs(about.busy_seconds)).map_err(fail)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if self.schema()? < SCHEMA {
             self.migrate()?;
         }
@@ -227,6 +236,11 @@ impl SqliteStore {
                 Err(e) => return Err(self.about.error(e, "switching to write-ahead logging")),
             }
         }
+        self.make_tables()
+    }
+
+    /// Brings the tables to the newest schema.
+    fn make_tables(&mut self) -> Result<()> {
         let about = &self.about;
         let fail = |e| about.error(e, "migrating the ledger");
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
@@ -261,6 +275,11 @@ impl EventStore for SqliteStore {
 
     fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
         let fail = |e| self.about.error(e, "preparing to write much");
+        if self.is_draft {
+            // What is on its way to the disk already is not waited for at the end.
+            let file = std::fs::File::open(&self.about.path);
+            return Ok(file.ok().map(|file| -> Housekeeping { Box::new(move || drop(file.sync_data())) }));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let beside = Connection::open_with_flags(&self.about.path, flags).map_err(fail)?;
         beside.execute_batch("PRAGMA synchronous=FULL").map_err(fail)?;
@@ -274,6 +293,9 @@ impl EventStore for SqliteStore {
     }
 
     fn sync(&mut self) -> Result<()> {
+        if self.is_draft {
+            return Ok(()); // it is made durable before it is put in its place
+        }
         let fail = |e| self.about.error(e, "making what was written durable");
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
