@@ -15,6 +15,7 @@ mod stub;
 mod weights;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -46,8 +47,8 @@ use crate::error::{Error, Result};
 
 use crate::time::Timestamp;
 
-/// Bytes that most lines fit in.
-const LINE: usize = 1_024;
+/// Bytes that all but the longest lines fit in.
+const LONG: usize = 1 << 16;
 
 /// The version of the line format this build writes.
 ///
@@ -286,12 +287,17 @@ impl Event {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn to_line(&self) -> String {
-        // Most lines fit, so that the text is not moved while it grows. The caller may keep it long: it takes no more than it needs.
-        let mut line = Vec::with_capacity(LINE);
-        // Every field is a string, a number or a list of those: this cannot fail.
-        let _ = serde_json::to_writer(&mut line, self);
-        line.shrink_to_fit();
-        String::from_utf8(line).unwrap_or_default()
+        thread_local! {
+            /// Where lines are written: the caller may keep one long, and it takes no more than it needs.
+            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        SCRATCH.with_borrow_mut(|line| {
+            line.clear();
+            line.shrink_to(LONG);
+            // Every field is a string, a number or a list of those: this cannot fail.
+            let _ = serde_json::to_writer(&mut *line, self);
+            std::str::from_utf8(line).unwrap_or_default().to_owned()
+        })
     }
 
     /// Reads a stored line; of a shredded event, what stays of it.
