@@ -32,6 +32,7 @@ mod qwen_code;
 mod reader;
 mod run;
 mod served;
+mod silence;
 mod source;
 mod survey;
 mod told;
