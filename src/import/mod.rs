@@ -37,6 +37,7 @@ mod source;
 mod survey;
 mod told;
 mod twin;
+mod unfinished;
 mod watched;
 mod withdrawn;
 mod write;

@@ -21,6 +21,9 @@ pub(super) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// Records handed on at a time.
 const CHUNK: usize = 2_048;
 
+/// Why a last line is left for later.
+pub(super) const INCOMPLETE: &str = "incomplete last line: it is read when it is complete";
+
 /// A reason without what it quotes of the line: nothing that was said or typed is stored.
 pub(super) fn unquoted(why: &str) -> String {
     let mut parts = why.split('"');
@@ -252,7 +255,7 @@ impl<'a> Reading<'a> {
             return;
         }
         if serde_json::from_slice::<IgnoredAny>(line).is_err() {
-            self.report_last("incomplete last line: it is read when it is complete".to_owned());
+            self.report_last(INCOMPLETE.to_owned());
             return;
         }
         self.lines += 1;
