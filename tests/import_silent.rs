@@ -182,3 +182,77 @@ fn limits_alone_are_no_counts_and_counts_that_cannot_be_read_are_told_of_as_such
     desk.append(ROLLOUT, &[meta(""), said_by("assistant"), renamed, codex("event_msg", DONE)]);
     assert_eq!(desk.said("codex"), ["3: unknown shape: a token_count without total_token_usage"]);
 }
+
+const GEMINI: &str = ".gemini/tmp/work/chats/session-2026-06-01T10-00-s1.jsonl";
+const UNCOUNTED: &str = "0: answers without token counts";
+
+fn gemini(kind: &str, id: &str, content: &str, tokens: &str) -> String {
+    let at = "2026-06-01T10:00:05Z";
+    format!(r#"{{"id":"{id}","timestamp":"{at}","type":"{kind}","content":"{content}"{tokens},"model":"m"}}"#)
+}
+
+const TOKENS: &str = r#","tokens":{"input":100,"output":50,"cached":60,"thoughts":9,"tool":4,"total":163}"#;
+
+#[test]
+fn a_chat_of_gemini_cli_without_counts_is_told_of_until_counts_come() {
+    let head = r#"{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","kind":"main"}"#.to_owned();
+    let mut desk = Desk::new();
+    desk.append(GEMINI, &[head.clone(), gemini("user", "u1", "hello", "")]);
+    assert_eq!(desk.said("gemini-cli"), [""; 0]);
+    desk.append(GEMINI, &[gemini("gemini", "a1", "a secret", "")]);
+    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![UNCOUNTED.to_owned()], 1));
+    desk.append(GEMINI, &[gemini("user", "u2", "more", ""), gemini("gemini", "a2", "a secret", "")]);
+    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![], 1));
+    desk.append(GEMINI, &[gemini("gemini", "a2", "a secret", TOKENS)]);
+    assert_eq!((desk.import("gemini-cli").recorded, desk.skipped("gemini-cli")), (1, 0));
+    // An answer without words may wait for its tools, and for its counts.
+    let mut desk = Desk::new();
+    desk.append(GEMINI, &[head, gemini("gemini", "a1", "", "")]);
+    assert_eq!(desk.said("gemini-cli"), [""; 0]);
+    rested(&desk.file(GEMINI), 70);
+    assert_eq!(desk.said("gemini-cli"), [UNCOUNTED]);
+    // Counts under another name are refused, and the chat is not told of besides.
+    let mut desk = Desk::new();
+    desk.append(GEMINI, &[gemini("gemini", "a1", "x", &TOKENS.replace("tokens", "usageMetadata"))]);
+    assert_eq!(desk.said("gemini-cli"), ["1: unknown shape: a message whose counts are in `usageMetadata`"]);
+}
+
+#[test]
+fn so_is_a_whole_document_of_an_older_client() {
+    let chat = |answers: &[String]| {
+        format!(r#"{{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","messages":[{}]}}"#, answers.join(","))
+    };
+    for (path, source, kind) in [
+        (".gemini/tmp/work/chats/session-1.json", "gemini-cli", "gemini"),
+        (".qwen/tmp/work/chats/session-1.json", "qwen-code", "qwen"),
+    ] {
+        let mut desk = Desk::new();
+        let mut messages = vec![gemini("user", "u1", "hello", ""), gemini(kind, "a1", "a secret", "")];
+        desk.append(path, &[chat(&messages)]);
+        assert_eq!((desk.said(source), desk.skipped(source)), (vec![UNCOUNTED.to_owned()], 1), "{source}");
+        assert_eq!(desk.said(source), [""; 0]);
+        messages.push(gemini(kind, "a2", "a secret", TOKENS));
+        fs::remove_file(desk.file(path)).unwrap();
+        desk.append(path, &[chat(&messages)]);
+        assert_eq!((desk.import(source).recorded, desk.skipped(source)), (1, 0), "{source}");
+    }
+}
+
+#[test]
+fn a_chat_of_qwen_code_without_counts_is_told_of_until_counts_come() {
+    const PATH: &str = ".qwen/projects/-work/chats/s1.jsonl";
+    let record = |kind: &str, id: &str, usage: &str| {
+        let at = "2026-06-01T10:00:05Z";
+        format!(r#"{{"uuid":"{id}","sessionId":"s1","timestamp":"{at}","type":"{kind}","message":{{}}{usage}}}"#)
+    };
+    let mut desk = Desk::new();
+    desk.append(PATH, &[record("user", "u1", ""), record("system", "x1", "")]);
+    assert_eq!(desk.said("qwen-code"), [""; 0]);
+    desk.append(PATH, &[record("assistant", "a1", "")]);
+    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![UNCOUNTED.to_owned()], 1));
+    desk.append(PATH, &[record("assistant", "a2", "")]);
+    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![], 1));
+    let usage = r#","usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":50,"totalTokenCount":150}"#;
+    desk.append(PATH, &[record("assistant", "a3", usage)]);
+    assert_eq!((desk.import("qwen-code").recorded, desk.skipped("qwen-code")), (1, 0));
+}

@@ -55,9 +55,9 @@ impl Silence {
         self.over = self.answered;
     }
 
-    /// Whether it was told of.
-    pub const fn is_told(&self) -> bool {
-        self.told
+    /// Whether there is one that was told of.
+    pub fn is_told(silence: Option<&Self>) -> bool {
+        silence.is_some_and(|silence| silence.told)
     }
 
     /// What is to be said at the end of the log as it stands, once.
@@ -92,12 +92,12 @@ mod tests {
         silence.go_on();
         assert_eq!(silence.end(true), Ending::Plain);
         silence.answer();
-        assert_eq!((silence.end(false), silence.is_told()), (Ending::Open, false));
+        assert_eq!((silence.end(false), Silence::is_told(Some(&silence))), (Ending::Open, false));
         silence.go_on();
         silence.by("Codex", "0.12.0\nand a text");
         silence.by("Codex", "0.12.0");
         let why = "answers without token counts, written by Codex 0.12.0".to_owned();
-        assert_eq!((silence.end(false), silence.is_told()), (Ending::Silent(why), true));
+        assert_eq!((silence.end(false), Silence::is_told(Some(&silence))), (Ending::Silent(why), true));
         assert_eq!(silence.end(true), Ending::Plain);
         let mut quiet = Silence::default();
         quiet.answer();

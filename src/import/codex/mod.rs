@@ -174,7 +174,7 @@ impl LineParser for Parser {
     }
 
     fn is_silent(&self) -> bool {
-        self.thread.silence.as_ref().is_some_and(Silence::is_told)
+        Silence::is_told(self.thread.silence.as_ref())
     }
 
     fn end(&mut self, settled: bool) -> Ending {
