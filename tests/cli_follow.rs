@@ -105,6 +105,9 @@ fn what_is_appended_comes_in_while_it_is_written() {
     std::thread::sleep(Duration::from_millis(100));
     append(&log, &format!("{end}\n"));
     wait_for(&desk, 3);
+    // Until then there is nothing to say of it.
+    let told = following.next();
+    assert_eq!((&told["sources"][0]["recorded"], &told["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
     // So is a new log, in a directory that was made for it.
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();

@@ -324,6 +324,26 @@ fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
 }
 
 #[test]
+fn data_points_of_a_kind_that_is_not_known_are_told_of() {
+    let desk = Desk::new();
+    let serving = Serving::start(&desk);
+    // Parts of other kinds are known, and add nothing.
+    let claude = METRICS.replace("\"cacheRead\"", "\"cacheReread\"");
+    assert_ne!(claude, METRICS);
+    let partial = serving.json("/v1/metrics", &claude)["partialSuccess"].clone();
+    assert_eq!(partial["rejectedDataPoints"], "1");
+    assert_eq!(partial["errorMessage"], "metric `claude_code.token.usage` of an unknown `type`: `cacheReread`");
+    let nameless = METRICS.replace("\"token_type\"", "\"kind_of_token\"");
+    assert_ne!(nameless, METRICS);
+    let partial = serving.json("/v1/metrics", &nameless)["partialSuccess"].clone();
+    assert_eq!(partial["errorMessage"], "metric `codex.turn.token_usage` without `token_type`");
+    let received = serving.received();
+    let reasons: Vec<&str> = received["reasons"].as_array().unwrap().iter().map(|why| why.as_str().unwrap()).collect();
+    assert!(reasons.contains(&"metric `codex.turn.token_usage` without `token_type`"), "{received}");
+    assert!(received["unread"].as_u64().unwrap() >= 2, "{received}");
+}
+
+#[test]
 fn metrics_are_compared_and_never_recorded() {
     let desk = Desk::new();
     let serving = Serving::start(&desk);

@@ -6,7 +6,8 @@
 //! money and no US dollars: they are in no cost. Who served a model is not told as a rule; then it is `amp`.
 //!
 //! What is not known is refused by name: a thread without an id, messages or a ledger that are no list, an event or an
-//! answer without a time or without counts.
+//! answer without a time or without counts. Calls that tell nothing but a total are counted as such: no class of tokens is
+//! known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -192,7 +193,13 @@ impl<'t> Reading<'t> {
         counts: &Value,
     ) -> Result<Option<Found>, String> {
         if logged.is_nothing() {
-            self.tally.add("calls without token counts");
+            let is_told = |name| told::count(counts, name).is_ok_and(|total| total.is_some_and(|total| total > 0));
+            // Input and output are counted apart, and have prices of their own.
+            self.tally.add(if ["total", "totalTokens"].into_iter().any(is_told) {
+                "calls that tell a total, and not how much of it is input or output"
+            } else {
+                "calls without token counts"
+            });
             return Ok(None);
         }
         let mut record = told::record(&told::provider(provider, model, AGENT), AGENT, logged)?;

@@ -10,6 +10,7 @@ use notify::{Event, EventKind};
 
 use super::discover::{self, roots};
 use super::run::{Named, run_some};
+use super::unfinished::Unfinished;
 use super::watched::{Watched, refused};
 use super::{ImportOptions, ImportReport, Progress};
 use crate::error::Result;
@@ -53,6 +54,7 @@ pub struct Follower {
     look: Instant,
     /// When directories are looked for next.
     seek: Instant,
+    unfinished: Unfinished,
 }
 
 impl Follower {
@@ -81,7 +83,8 @@ impl Follower {
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
         let watched = Watched::new(system, sought);
-        let mut follower = Self { options, homes, told, watched, look: Instant::now(), seek: Instant::now() };
+        let (look, unfinished) = (Instant::now(), Unfinished::default());
+        let mut follower = Self { options, homes, told, watched, look, seek: look, unfinished };
         follower.seek()?;
         Ok(follower)
     }
@@ -96,7 +99,8 @@ impl Follower {
     }
 
     /// Imports what has changed, waiting at most so long for a change. The first call imports all there is. `None` when
-    /// nothing changed.
+    /// nothing changed. A last line that is not whole is being written: nothing is said of it, unless nobody goes on with it
+    /// for a minute.
     ///
     /// # Errors
     /// As those of [`run`](super::run).
@@ -110,6 +114,20 @@ impl Follower {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn next<T: Into<Timestamp>>(
+        &mut self,
+        ledger: &mut Ledger,
+        now: impl Fn() -> T,
+        wait: Duration,
+    ) -> Result<Option<ImportReport>> {
+        let mut report = self.import(ledger, now, wait)?;
+        if let Some(report) = &mut report {
+            self.unfinished.hold(report, Instant::now());
+        }
+        self.unfinished.tell(&mut report, Instant::now());
+        Ok(report)
+    }
+
+    fn import<T: Into<Timestamp>>(
         &mut self,
         ledger: &mut Ledger,
         now: impl Fn() -> T,

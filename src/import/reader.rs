@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::discover::LogFile;
 use super::merge::Sighting;
 use super::packed::{is_packed, open};
+use super::silence::{Ending, is_settled};
 use super::source::{Form, LineParser, Source};
 use crate::event::{EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::time::{Timestamp, Zone};
@@ -19,6 +20,9 @@ const BLOCK: usize = 256 * 1024;
 pub(super) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// Records handed on at a time.
 const CHUNK: usize = 2_048;
+
+/// Why a last line is left for later.
+pub(super) const INCOMPLETE: &str = "incomplete last line: it is read when it is complete";
 
 /// A reason without what it quotes of the line: nothing that was said or typed is stored.
 pub(super) fn unquoted(why: &str) -> String {
@@ -141,7 +145,7 @@ impl<'a> Reading<'a> {
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
-            self.skipped = known.skipped;
+            self.skipped = known.skipped.saturating_sub(u64::from(self.parser.is_silent()));
             self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
         } else {
             self.hash = Xxh3::new();
@@ -174,7 +178,7 @@ impl<'a> Reading<'a> {
             }
         }
         self.last_line();
-        let mut last = self.cut();
+        let mut last = self.end();
         if is_packed(&self.file.path) {
             last.progress = self.file.size;
         }
@@ -251,7 +255,7 @@ impl<'a> Reading<'a> {
             return;
         }
         if serde_json::from_slice::<IgnoredAny>(line).is_err() {
-            self.report_last("incomplete last line: it is read when it is complete".to_owned());
+            self.report_last(INCOMPLETE.to_owned());
             return;
         }
         self.lines += 1;
@@ -262,6 +266,23 @@ impl<'a> Reading<'a> {
         self.hash.update(line);
         self.offset += line.len() as u64;
         self.filled = 0;
+    }
+
+    /// The last part, with what is to be said of the file as it stands.
+    fn end(&mut self) -> Chunk {
+        let ending = self.parser.end(is_settled(self.file));
+        let mut last = self.cut();
+        match ending {
+            Ending::Plain => {}
+            Ending::Silent(why) => last.skipped.push(SkippedLine { file: self.name.clone(), line: 0, why }),
+            // Whether something is written to it or not: a later import looks at it again.
+            Ending::Open => {
+                if let Some(state) = &mut last.state {
+                    state.modified = 0;
+                }
+            }
+        }
+        last
     }
 
     /// What was read before the file refused to be read further. A later import tries again, changed or not.
@@ -293,7 +314,7 @@ impl<'a> Reading<'a> {
             offset: self.offset,
             hash: format!("{:016x}", self.hash.digest()),
             lines: self.lines,
-            skipped: self.skipped,
+            skipped: self.skipped + u64::from(self.parser.is_silent()),
             conversation: self.parser.conversation().map(str::to_owned),
             began: self.parser.began(),
             resume: self.parser.resume(),

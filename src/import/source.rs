@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
+use super::silence::Ending;
 use crate::error::Result;
 use crate::event::{EventId, NewEvent, SkippedLine, TokenRecord};
 use crate::ledger::Ledger;
@@ -151,6 +152,17 @@ pub(crate) trait LineParser: Send {
 
     /// What a later parser needs to go on from here.
     fn resume(&self) -> Option<serde_json::Value>;
+
+    /// At the end of the file as it stands: whether answers stand in it and no counts, told once. `settled` says that
+    /// nobody writes to it any more.
+    fn end(&mut self, _settled: bool) -> Ending {
+        Ending::Plain
+    }
+
+    /// Whether that was told and still holds: it counts as a skip until the file tells counts after all.
+    fn is_silent(&self) -> bool {
+        false
+    }
 }
 
 /// Of a source whose files are not lines.

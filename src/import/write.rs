@@ -216,7 +216,7 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// The files that were read further, or differ from what is known of them.
+/// The files that were read further, or differ from what is known of them: in what they say, or in what is made of it.
 fn new_states(
     appender: &mut Appender<'_>,
     source: &str,
@@ -226,7 +226,9 @@ fn new_states(
     let mut new = Vec::new();
     for state in states.into_values() {
         let known = crate::projection::file_state(view, source, &state.path)?;
-        if known.is_none_or(|known| (known.offset, &known.hash) != (state.offset, &state.hash)) {
+        if known.is_none_or(|known| {
+            (known.offset, &known.hash, known.skipped) != (state.offset, &state.hash, state.skipped)
+        }) {
             new.push(state);
         }
     }

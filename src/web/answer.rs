@@ -75,6 +75,7 @@ pub(super) fn taken(form: Form, field: &str, unread: &[String]) -> Response {
         return (StatusCode::OK, kind, body).into_response();
     }
     let mut why: Vec<&str> = unread.iter().map(String::as_str).collect();
+    why.sort_unstable();
     why.dedup();
     let why = why.join("; ");
     let body = match form {

@@ -60,6 +60,9 @@ fn what_is_not_known_is_named() {
         event(json!({"timestamp": at, "tokens": {"input": 0, "output": 0}}))[0].1,
         "calls without token counts: 1"
     );
+    let unsplit = read(&json!({"id": "T-1", "usageLedger": {"events": [{"timestamp": at, "tokens": {"total": 900}}]}}));
+    let why = "calls that tell a total, and not how much of it is input or output: 1";
+    assert_eq!((unsplit.found.len(), unsplit.skipped), (0, vec![(0, why.to_owned())]));
     let whole =
         |thread: Value| Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap_err();
     assert!(whole(json!({"messages": []})).contains("without an id"));

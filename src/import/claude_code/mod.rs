@@ -11,8 +11,8 @@
 //!
 //! Who served a call the log does not say: Anthropic, unless the call's id or model says otherwise (`served`).
 //!
-//! A line of type `assistant` that lacks the message, its id or its usage is of a shape this build does not know: it
-//! is refused by name, never counted as nothing.
+//! A line of type `assistant` that lacks the message, its id or its usage, and an answer with usage in a line of an
+//! unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
 
 mod line;
 
@@ -241,7 +241,12 @@ fn answer<'l, 'a>(line: &'l Line<'a>) -> Result<Option<&'l Message<'a>>, String>
     match line.kind.as_deref() {
         Some("assistant") => {}
         None if message.usage.is_some() && message.role.as_deref().is_none_or(|role| role == "assistant") => {}
-        _ => return Ok(None),
+        // Copies and prompts are of these types.
+        None | Some("user" | "progress" | "system") => return Ok(None),
+        Some(_) if message.usage.is_some() && message.role.as_deref() == Some("assistant") => {
+            return unknown("an answer with usage in a line of another type than `assistant`");
+        }
+        Some(_) => return Ok(None),
     }
     if message.model.as_deref() == Some("<synthetic>") {
         return Ok(None);

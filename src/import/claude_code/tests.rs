@@ -139,6 +139,10 @@ fn a_line_that_cannot_be_taken_in_says_why() {
         refused(&good.replace("\"message\":{", "\"answer\":{")),
         "unknown shape: an assistant line without a message"
     );
+    assert_eq!(
+        refused(&good.replace("\"type\":\"assistant\"", "\"type\":\"answer\"")),
+        "unknown shape: an answer with usage in a line of another type than `assistant`"
+    );
     let nameless = good.replace("\"id\":\"m1\"", "\"id\":null").replace("\"r1\"", "null");
     assert_eq!(refused(&nameless), "unknown shape: an assistant message without an id");
     assert!(refused(&good.replace(&usage(9), r#"{"output_tokens":-1}"#)).starts_with("unknown shape"));

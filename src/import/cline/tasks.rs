@@ -77,12 +77,15 @@ fn gather<'m>(
     let mut requests = Vec::new();
     // A request whose counts are not told yet: they may stand in a message of their own.
     let mut open: Option<&Value> = None;
+    // Whether something stands behind it that comes when it is done.
+    let mut is_over = false;
     for (at, message) in messages.iter().enumerate() {
         let (from, role) = match message.get("say").and_then(Value::as_str) {
             Some("api_req_started") => {
                 if open.replace(message).is_some() {
                     tally.add("requests without token counts");
                 }
+                is_over = false;
                 (message, None)
             }
             Some("api_req_finished") => (open.unwrap_or(message), None),
@@ -92,7 +95,10 @@ fn gather<'m>(
                 tally.add("condensations of a context, which tell no token counts");
                 continue;
             }
-            _ => continue,
+            _ => {
+                is_over |= ends_request(message);
+                continue;
+            }
         };
         match request(family, message, from, role) {
             Ok(Some(request)) => {
@@ -113,7 +119,17 @@ fn gather<'m>(
             }
         }
     }
+    if open.is_some() && is_over {
+        tally.add("requests without token counts");
+    }
     requests
+}
+
+/// Whether a message is one that comes when no request is being made.
+fn ends_request(message: &Value) -> bool {
+    const BEHIND: [&str; 4] = ["completion_result", "resume_task", "resume_completed_task", "user_feedback"];
+    let is = |name: &str| message.get(name).and_then(Value::as_str).is_some_and(|kind| BEHIND.contains(&kind));
+    is("say") || is("ask")
 }
 
 /// A request that tells counts; `None` while it does not.

@@ -108,6 +108,18 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
 }
 
 #[test]
+fn the_last_request_is_being_made_until_what_comes_behind_it() {
+    let made = say(10, "api_req_started", &json!({"request": "x"}));
+    let words = say(11, "text", &json!("a secret"));
+    let skipped = |behind: &Value| Task::new().read(&CLINE, &json!([made, words, behind]), None).skipped;
+    assert_eq!(skipped(&words), []);
+    let asked = json!({"ts": 1_763_900_000_012_i64, "type": "ask", "ask": "resume_task"});
+    for behind in [say(12, "completion_result", &json!("done")), asked] {
+        assert_eq!(skipped(&behind), [(0, "requests without token counts: 1".to_owned())], "{behind}");
+    }
+}
+
+#[test]
 fn counts_of_the_oldest_logs_stand_in_a_message_of_their_own() {
     let started = say(10, "api_req_started", &json!({"request": "x"}));
     let finished = say(90, "api_req_finished", &json!({"tokensIn": 4, "tokensOut": 2, "cost": 0.1}));

@@ -66,61 +66,84 @@ impl Kind {
 
     /// The kind of any line, by the book. The first rollouts began with the bare payload of a `session_meta`.
     pub fn by_the_book(line: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Shape<'a> {
-            #[serde(rename = "type")]
-            kind: Option<Cow<'a, str>>,
-            #[serde(borrow)]
-            payload: Option<&'a RawValue>,
-            #[serde(borrow)]
-            id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            timestamp: Option<&'a RawValue>,
-        }
-        #[derive(Deserialize)]
-        struct Event<'a> {
-            #[serde(rename = "type")]
-            kind: Option<Cow<'a, str>>,
-        }
-        let shape: Shape<'_> = read(line)?;
-        let Some(kind) = shape.kind else {
-            let bare = shape.payload.is_none() && shape.id.is_some() && shape.timestamp.is_some();
+        let outline = Outline::read(line)?;
+        let Some(kind) = &outline.kind else {
+            let bare = outline.payload.is_none() && outline.id.is_some() && outline.timestamp.is_some();
             return Ok(if bare { Self::Meta } else { Self::Other });
         };
         if kind != "event_msg" {
             return Ok(Self::named(format!("\"{kind}\"").as_bytes()));
         }
-        let event = shape.payload.and_then(|payload| serde_json::from_str::<Event<'_>>(payload.get()).ok());
-        let count = event.and_then(|event| event.kind).is_some_and(|kind| kind == "token_count");
+        let count = outline.event().kind.is_some_and(|kind| kind == "token_count");
         Ok(if count { Self::Count } else { Self::Other })
     }
 }
 
+/// What any line tells of itself, by the book.
+#[derive(Deserialize)]
+pub(super) struct Outline<'a> {
+    #[serde(rename = "type")]
+    pub kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+}
+
+/// What the payload of a line tells of itself.
+#[derive(Default, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(rename = "type")]
+    pub kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total_token_usage: Option<&'a RawValue>,
+}
+
+impl<'a> Outline<'a> {
+    pub fn read(line: &'a [u8]) -> Result<Self, String> {
+        read(line)
+    }
+
+    /// Whose words the line is, of a line that is an item without an envelope.
+    pub fn role(&self) -> Option<&'a str> {
+        self.role.map(unquoted)
+    }
+
+    /// What the payload tells; nothing where it is no object.
+    pub fn event(&self) -> Event<'a> {
+        self.payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default()
+    }
+}
+
+impl<'a> Event<'a> {
+    /// Whose words the payload is.
+    pub fn role(&self) -> Option<&'a str> {
+        self.role.map(unquoted)
+    }
+}
+
+/// A word without its quotes; of anything else, what is written there.
+fn unquoted(value: &RawValue) -> &str {
+    value.get().trim_matches('"')
+}
+
 /// Refuses a line of an unknown type that tells of tokens.
 pub(super) fn refuse_tokens(line: &[u8]) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Shape<'a> {
-        #[serde(rename = "type")]
-        kind: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        payload: Option<&'a RawValue>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Told<'a> {
-        #[serde(rename = "type")]
-        kind: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        input_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        usage: Option<&'a RawValue>,
-        #[serde(borrow)]
-        token_usage: Option<&'a RawValue>,
-        #[serde(borrow)]
-        total_token_usage: Option<&'a RawValue>,
-    }
-    let shape: Shape<'_> = read(line)?;
-    let told: Told<'_> = shape.payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default();
-    let kind = shape.kind.unwrap_or_default();
+    let outline = Outline::read(line)?;
+    let told = outline.event();
+    let kind = outline.kind.unwrap_or_default();
     let kind = if kind == "event_msg" { told.kind.unwrap_or_default() } else { kind };
     let counts = [told.input_tokens, told.usage, told.token_usage, told.total_token_usage];
     if kind.contains("token") || counts.iter().flatten().any(|counts| counts.get() != "null") {
@@ -147,6 +170,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> 
 pub(super) struct Meta<'a> {
     pub id: Option<Cow<'a, str>>,
     pub cwd: Option<Cow<'a, str>>,
+    pub cli_version: Option<Cow<'a, str>>,
     pub model_provider: Option<Cow<'a, str>>,
     pub forked_from_id: Option<Cow<'a, str>>,
     pub parent_thread_id: Option<Cow<'a, str>>,

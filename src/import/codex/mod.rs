@@ -14,12 +14,14 @@
 //! Counts beside `info` instead of in it, an `info` without a total, a record without usage, usage under other names and
 //! lines of another type that tell of tokens are shapes this build does not know: such a line is refused by name, never
 //! counted as nothing. An `info` of `null` holds only rate limits. The first clients' sessions (`rollout-*.json`) tell no
-//! counts, and are told of.
+//! counts, and are told of. So is a rollout with answers and without any count, as clients wrote before there were counters:
+//! once the turn is done or the next one begins, for the counts stand before that, or when nobody has written to it for an hour.
 
 mod calls;
 mod limits;
 mod line;
 mod parents;
+mod said;
 mod thread;
 mod vector;
 
@@ -33,6 +35,7 @@ use serde::de::IgnoredAny;
 use super::document::Document;
 use super::jsonl;
 use super::paths::listed;
+use super::silence::{Ending, Silence};
 use super::source::{Form, Found, LineParser, Source};
 use crate::event::{EventId, NewEvent};
 use crate::time::{Timestamp, Zone};
@@ -134,6 +137,53 @@ impl LineParser for Parser {
             Kind::Unclear => Kind::by_the_book(line)?,
             kind => kind,
         };
+        let read = self.read(kind, line);
+        if self.thread.silence.is_some() {
+            match kind {
+                // Counts that cannot be read are told of as such.
+                Kind::Count | Kind::Record | Kind::Other if read.is_err() => self.thread.silence = None,
+                Kind::Item | Kind::Other => self.thread.said(line),
+                _ => {}
+            }
+        }
+        read
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        self.thread.calls.take()
+    }
+
+    fn take_observed(&mut self) -> Vec<(EventId, NewEvent)> {
+        self.thread.limits.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.thread.calls.len() + self.thread.limits.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(self.thread.id()).filter(|id| !id.is_empty())
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.thread.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.thread).ok()
+    }
+
+    fn is_silent(&self) -> bool {
+        Silence::is_told(self.thread.silence.as_ref())
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.thread.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+    }
+}
+
+impl Parser {
+    fn read(&mut self, kind: Kind, line: &[u8]) -> Result<(), String> {
         if !matches!(kind, Kind::Item | Kind::Other) {
             jsonl::utf8(line)?;
         }
@@ -175,30 +225,6 @@ impl LineParser for Parser {
             Kind::Item | Kind::Other | Kind::Unclear => {}
         }
         Ok(())
-    }
-
-    fn take(&mut self) -> Vec<Found> {
-        self.thread.calls.take()
-    }
-
-    fn take_observed(&mut self) -> Vec<(EventId, NewEvent)> {
-        self.thread.limits.take()
-    }
-
-    fn pending(&self) -> usize {
-        self.thread.calls.len() + self.thread.limits.len()
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(self.thread.id()).filter(|id| !id.is_empty())
-    }
-
-    fn began(&self) -> Option<Timestamp> {
-        self.thread.began
-    }
-
-    fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.thread).ok()
     }
 }
 

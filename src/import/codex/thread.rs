@@ -7,10 +7,12 @@ use super::calls::Calls;
 use super::limits::Limits;
 use super::line::{Context, Info, Meta, Record};
 use super::parents::Parents;
+use super::said::Said;
 use super::vector::Vector;
 use crate::event::{Quality, Raw, TokenRecord};
 use crate::import::jsonl;
 use crate::import::provider::named;
+use crate::import::silence::Silence;
 use crate::import::source::Found;
 use crate::normalise::{self, Format};
 use crate::time::Timestamp;
@@ -53,6 +55,9 @@ pub(super) struct Thread {
     pub calls: Calls,
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// What was said as long as no call was found; `None` once there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
 }
 
 /// What a call used, and how that is known.
@@ -74,7 +79,7 @@ impl<'a> Used<'a> {
 
 impl Thread {
     pub fn new(file: String) -> Self {
-        Self { file, ..Self::default() }
+        Self { file, silence: Some(Silence::default()), ..Self::default() }
     }
 
     pub fn id(&self) -> &str {
@@ -92,6 +97,9 @@ impl Thread {
         }
         for parent in meta.parents() {
             self.parent(&parent);
+        }
+        if let (Some(silence), Some(version)) = (&mut self.silence, &meta.cli_version) {
+            silence.by("Codex", version);
         }
     }
 
@@ -155,6 +163,7 @@ impl Thread {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
         let found = self.found(at, keys, &used)?;
+        self.silence = None;
         self.calls.counted(used.vector, found);
         Ok(())
     }
@@ -176,6 +185,23 @@ impl Thread {
             parents.forget();
         }
         showed == Some(true)
+    }
+
+    /// Takes what a line without counts says, as long as no line has told any.
+    pub fn said(&mut self, line: &[u8]) {
+        let Some(silence) = &mut self.silence else { return };
+        let said = Said::of(line);
+        // What a fork repeats was answered to its parents.
+        let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
+        if said == Said::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
+            return;
+        }
+        if said != Said::Over {
+            silence.answer();
+        }
+        if said != Said::Answer {
+            silence.go_on();
+        }
     }
 
     /// Takes what a line tells of the account's windows.
@@ -206,6 +232,7 @@ impl Thread {
         // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
         self.own |= own;
         let found = self.found(at, keys, &Used::reported(usage, vector))?;
+        self.silence = None;
         self.calls.recorded(vector, found);
         Ok(())
     }

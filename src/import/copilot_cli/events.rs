@@ -129,6 +129,7 @@ impl Reading<'_> {
         }
         let at = at.ok_or("unknown shape: a summary without a time")?;
         let key = told::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
+        let known = self.document.found.len();
         for (model, metric) in told {
             match self.sums(model, metric, metrics.since(before.as_ref(), model), (at, &key)) {
                 Ok(found) => self.document.found.extend(found.map(|mut found| {
@@ -139,6 +140,9 @@ impl Reading<'_> {
                 })),
                 Err(why) => wrong = Some(why),
             }
+        }
+        if wrong.is_none() && self.run.answers > 0 && self.document.found.len() == known {
+            wrong = Some("unknown usage: answers of a run whose summary counts no tokens".to_owned());
         }
         if self.run.compacted {
             let why = "the context was compacted: the summary may tell only of the calls since then".to_owned();

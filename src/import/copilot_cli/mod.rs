@@ -13,7 +13,8 @@
 //! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
 //!
 //! What is not known is refused by name: tables with other columns, telemetry of tokens in another shape, a summary without
-//! its sums. Runs without a summary, and older sessions (`history-session-state`), whose files tell no counts, are counted.
+//! its sums. Runs without a summary, telemetry of answers without any count, and older sessions (`history-session-state`),
+//! whose files tell no counts, are told of.
 
 mod events;
 mod metrics;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::store::Store;
 use super::{AGENT, PROVIDER, logged};
 use crate::import::jsonl;
+use crate::import::silence::{Ending, Silence};
 use crate::import::source::{Found, LineParser};
 use crate::import::told;
 use crate::normalise::logged::Field;
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 
 /// Stands in every line that tells of tokens.
 pub(super) static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"gen_ai.usage."));
+/// Stands in what tells of an answer, with its counts or without.
+static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"gen_ai.response.id\""));
 /// Traces whose calls were seen, of which a sum may follow.
 const TRACES: usize = 64;
 
@@ -34,6 +37,8 @@ const NAMES: [&[&str]; 5] = [
 pub(super) struct Parser {
     store: Option<Store>,
     traces: VecDeque<String>,
+    /// What was said as long as there was no count; `None` once there was one.
+    silence: Option<Silence>,
     found: Vec<Found>,
 }
 
@@ -47,7 +52,11 @@ enum Level {
 impl Parser {
     pub fn new(store: Option<Store>, resume: Option<&Value>) -> Self {
         let traces = resume.and_then(|resume| serde_json::from_value(resume.get("traces")?.clone()).ok());
-        Self { store, traces: traces.unwrap_or_default(), found: Vec::new() }
+        let silence = resume.map_or_else(
+            || Some(Silence::default()),
+            |resume| serde_json::from_value(resume.get("silence")?.clone()).ok().flatten(),
+        );
+        Self { store, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
     }
 
     fn call(&mut self, line: &Value, attributes: &Value) -> Result<(), String> {
@@ -102,8 +111,14 @@ impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         if USAGE.find(line).is_none() {
+            if let Some(silence) = &mut self.silence
+                && ANSWER.find(line).is_some()
+            {
+                silence.answer();
+            }
             return Ok(());
         }
+        self.silence = None;
         let line = told::parse(line)?;
         let attributes = line.get("attributes").filter(|attributes| attributes.is_object());
         let Some(attributes) = attributes else {
@@ -136,7 +151,18 @@ impl LineParser for Parser {
     }
 
     fn resume(&self) -> Option<Value> {
-        Some(json!({ "traces": self.traces }))
+        Some(match &self.silence {
+            Some(silence) => json!({ "traces": self.traces, "silence": silence }),
+            None => json!({ "traces": self.traces }),
+        })
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+    }
+
+    fn is_silent(&self) -> bool {
+        Silence::is_told(self.silence.as_ref())
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::Quality;
+use crate::import::silence::Ending;
 use crate::import::source::Found;
 
 struct Home(tempfile::TempDir);
@@ -165,6 +166,39 @@ fn runs_that_tell_no_counts_are_counted() {
     );
     let older = CopilotCli.document(Path::new("/h/history-session-state/session_1.json"), b"{}", Zone::UTC).unwrap();
     assert_eq!(older.skipped, [(0, "an older session, whose file tells no token counts".to_owned())]);
+}
+
+#[test]
+fn a_summary_that_counts_nothing_of_a_run_with_answers_is_told_of() {
+    let [start, answer, _] = run();
+    let told = |metrics: Value| {
+        let end = event("09:10:00", "session.shutdown", &json!({"modelMetrics": metrics}));
+        let with = Home::new().events(&[start.clone(), answer.clone(), end.clone()]);
+        assert!(Home::new().events(&[start.clone(), end]).skipped.is_empty());
+        (with.found.len(), with.skipped)
+    };
+    let why = "unknown usage: answers of a run whose summary counts no tokens".to_owned();
+    for metrics in [json!({}), json!({"m": {"usage": {"promptTokens": 5}}})] {
+        assert_eq!(told(metrics), (0, vec![(3, why.clone())]));
+    }
+}
+
+#[test]
+fn telemetry_of_answers_without_any_count_is_told_of_once() {
+    let mut uncounted = span(30, "chat gpt-5.4", "chat", "c1");
+    let attributes = uncounted["attributes"].as_object_mut().unwrap();
+    attributes.retain(|name, _| !name.starts_with("gen_ai.usage."));
+    let path = Path::new("/h/otel/a.jsonl");
+    let mut parser = CopilotCli.parser(path, None);
+    parser.line(json!({}).to_string().as_bytes()).unwrap();
+    assert_eq!(parser.end(true), Ending::Plain);
+    parser.line(uncounted.to_string().as_bytes()).unwrap();
+    assert_eq!(parser.end(false), Ending::Open);
+    assert_eq!(parser.end(true), Ending::Silent("answers without token counts".to_owned()));
+    let mut parser = CopilotCli.parser(path, parser.resume().as_ref());
+    assert!(parser.is_silent() && parser.end(true) == Ending::Plain);
+    parser.line(span(31, "chat gpt-5.4", "chat", "c2").to_string().as_bytes()).unwrap();
+    assert_eq!((parser.is_silent(), parser.take().len()), (false, 1));
 }
 
 #[test]

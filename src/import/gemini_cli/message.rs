@@ -69,6 +69,42 @@ struct Message<'a> {
     renamed: Option<&'a RawValue>,
 }
 
+/// What a message without counts says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::import) enum Said {
+    /// An answer that is whole: its counts would be written with it.
+    Answer,
+    /// An answer without words. Its counts may be written later.
+    Begun,
+    Nothing,
+}
+
+impl Said {
+    pub fn of(dialect: Dialect, json: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Words<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Option<Cow<'a, str>>,
+            #[serde(borrow)]
+            content: Option<&'a RawValue>,
+        }
+        let is_answer = |kind: &str| dialect.answers.contains(&kind);
+        if let Ok(Some(kind)) = jsonl::kind(json)
+            && !std::str::from_utf8(kind).is_ok_and(|kind| is_answer(kind.trim_matches('"')))
+        {
+            return Self::Nothing;
+        }
+        let words: Words<'_> = serde_json::from_slice(json).unwrap_or_default();
+        let has_words = || words.content.is_some_and(|content| !matches!(content.get(), "\"\"" | "[]" | "null"));
+        match words.kind.as_deref().is_some_and(is_answer) {
+            true if has_words() => Self::Answer,
+            true => Self::Begun,
+            false => Self::Nothing,
+        }
+    }
+}
+
 /// Whose chat it is.
 #[derive(Clone, Debug, Default)]
 pub(in crate::import) struct Place {

@@ -6,7 +6,8 @@
 //! type `gemini` with `tokens`. A line is the head of a session, a message, a `$set` that replaces fields, or a
 //! `$rewindTo`. Messages are written again when tools have run, with `$set`, and when a client goes on with an older
 //! document as lines: their ids tell. What was rewound was still answered, so it counts. A message without `tokens`
-//! is the client's own, or the API said nothing of it. Prompts (`logs.json`) and checkpoints lie outside of `chats`.
+//! is the client's own, or the API said nothing of it; a chat whose answers all lack them is told of. Prompts
+//! (`logs.json`) and checkpoints lie outside of `chats`.
 //!
 //! `input` includes `cached`; `thoughts` are beside `output`, and `tool` is beside `input`.
 //!
@@ -28,10 +29,11 @@ use super::document::Document;
 use super::file_calls::FileCalls;
 use super::jsonl;
 use super::paths::above;
+use super::silence::{Ending, Silence};
 use super::source::{Form, Found, LineParser, Source};
 use crate::normalise::Format;
 use crate::time::{Timestamp, Zone};
-use message::{Dialect, Entry, Place, call};
+use message::{Dialect, Entry, Place, Said, call};
 
 /// The importer of Gemini CLI's chats.
 pub(crate) struct GeminiCli;
@@ -110,9 +112,16 @@ pub(super) fn document(
     parser.origin.learn(&entry);
     let mut document = Document::default();
     for (number, message) in (1..).zip(entry.messages.unwrap_or_default()) {
-        if let Err(why) = parser.message(message.get()) {
-            document.skipped.push((number, why));
+        match parser.message(message.get()) {
+            Ok(()) => parser.said(message.get().as_bytes()),
+            Err(why) => document.skipped.push((number, why)),
         }
+    }
+    // It is read anew whenever it changes.
+    if document.skipped.is_empty()
+        && let Ending::Silent(why) = parser.end(true)
+    {
+        document.skipped.push((0, why));
     }
     document.found = parser.take();
     document.conversation = parser.conversation().map(str::to_owned);
@@ -134,6 +143,9 @@ struct Origin {
     /// Whether a subagent wrote it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     aside: bool,
+    /// What was said as long as there was no count; `None` once there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silence: Option<Silence>,
 }
 
 impl Origin {
@@ -164,7 +176,8 @@ impl Parser {
         project: Option<String>,
         resume: Option<&serde_json::Value>,
     ) -> Self {
-        let origin: Origin = resume.and_then(|resume| Origin::deserialize(resume).ok()).unwrap_or_default();
+        let new = || Origin { silence: Some(Silence::default()), ..Origin::default() };
+        let origin = resume.map_or_else(new, |resume| Origin::deserialize(resume).unwrap_or_default());
         let place = Place { parent: parent(path), project, ..Place::default() };
         Self { dialect, origin, place, calls: FileCalls::default() }
     }
@@ -174,8 +187,37 @@ impl Parser {
         self.place.aside = self.origin.aside || self.place.parent.is_some();
         if let Some(found) = call(self.dialect, &self.place, json)? {
             self.calls.add(found);
+            self.origin.silence = None;
         }
         Ok(())
+    }
+
+    /// Takes what a message without counts says, as long as none has told any.
+    fn said(&mut self, message: &[u8]) {
+        let Some(silence) = &mut self.origin.silence else { return };
+        let said = Said::of(self.dialect, message);
+        if said != Said::Nothing {
+            silence.answer();
+        }
+        if said == Said::Answer {
+            silence.go_on();
+        }
+    }
+
+    /// Reads a line that may count or names a session.
+    fn read(&mut self, line: &[u8], counts: bool) -> Result<(), String> {
+        jsonl::utf8(line)?;
+        let entry = Entry::parse(line)?;
+        self.origin.learn(&entry);
+        if !counts {
+            return Ok(());
+        }
+        let own = match entry.tokens.or(entry.renamed) {
+            Some(_) => self.message(std::str::from_utf8(line).unwrap_or_default()),
+            None => Ok(()),
+        };
+        let replaced = self.messages(entry.set.and_then(|set| set.messages));
+        own.and(replaced).and(self.messages(entry.messages))
     }
 
     fn messages(&mut self, messages: Option<Vec<&RawValue>>) -> Result<(), String> {
@@ -192,21 +234,13 @@ impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         let counts = TOKENS.find(line).is_some() || RENAMED.find(line).is_some();
-        if !counts && SESSION.find(line).is_none() {
-            return Ok(());
+        let read = if counts || SESSION.find(line).is_some() { self.read(line, counts) } else { Ok(()) };
+        match read {
+            Ok(()) => self.said(line),
+            // Counts that cannot be read are told of as such.
+            Err(_) => self.origin.silence = None,
         }
-        jsonl::utf8(line)?;
-        let entry = Entry::parse(line)?;
-        self.origin.learn(&entry);
-        if !counts {
-            return Ok(());
-        }
-        let own = match entry.tokens.or(entry.renamed) {
-            Some(_) => self.message(std::str::from_utf8(line).unwrap_or_default()),
-            None => Ok(()),
-        };
-        let replaced = self.messages(entry.set.and_then(|set| set.messages));
-        own.and(replaced).and(self.messages(entry.messages))
+        read
     }
 
     fn take(&mut self) -> Vec<Found> {
@@ -227,6 +261,14 @@ impl LineParser for Parser {
 
     fn resume(&self) -> Option<serde_json::Value> {
         serde_json::to_value(&self.origin).ok()
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.origin.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+    }
+
+    fn is_silent(&self) -> bool {
+        Silence::is_told(self.origin.silence.as_ref())
     }
 }
 

@@ -29,6 +29,16 @@ fn import(ledger: &mut Ledger, home: &Path, zone: &str) -> SourceReport {
 }
 
 #[test]
+fn a_row_whose_counts_have_other_names_is_no_row_of_nothing() {
+    let (home, mut ledger) = (instance(), Ledger::in_memory().unwrap());
+    let renamed = ROW.replace("input_tokens", "prompt_tokens").replace("output_tokens", "completion_tokens");
+    day(home.path(), format!("{renamed}\n"));
+    let report = import(&mut ledger, home.path(), "UTC");
+    assert_eq!((report.recorded, report.skipped.len()), (0, 1));
+    assert!(report.skipped[0].why.starts_with("a record needs at least one token count"), "{report:?}");
+}
+
+#[test]
 fn rows_are_told_once_and_only_what_grew_is_new() {
     let (home, mut ledger) = (instance(), Ledger::in_memory().unwrap());
     day(home.path(), format!("{ROW}\n{ROW}\n"));

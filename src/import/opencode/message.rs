@@ -126,7 +126,9 @@ impl<'a> Message<'a> {
             None => None,
         };
         let Some(counts) = counts.filter(|counts| counts.tokens.total().is_ok_and(|total| total > 0)) else {
-            let has_ended = self.finish.as_deref().is_some_and(|why| !matches!(why, "error" | "unknown"));
+            // Older clients tell when an answer ended, and not why.
+            let completed = self.time.completed.is_some();
+            let has_ended = self.finish.as_deref().map_or(completed, |why| !matches!(why, "error" | "unknown"));
             let has_failed = self.error.is_some();
             return if has_ended && !has_failed {
                 Err("unknown usage: an answer that ended without counts".to_owned())

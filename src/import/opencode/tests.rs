@@ -150,6 +150,9 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     assert_eq!(refused(r#","providerID":"mock""#, ""), "unknown shape: an answer without a provider");
     assert_eq!(refused(&format!(r#""created":{}"#, START + 1), r#""x":1"#), "unknown shape: an answer without a time");
     assert_eq!(refused(&counts(20), NONE), "unknown usage: an answer that ended without counts");
+    // Older clients do not say why it ended.
+    let older = whole.replace(r#","finish":"stop""#, "").replace(&counts(20), NONE);
+    assert_eq!(file(ID, &older).unwrap_err(), "unknown usage: an answer that ended without counts");
     assert_eq!(
         refused(&format!(r#","tokens":{}"#, counts(20)), ""),
         "unknown usage: an answer that ended without counts"

@@ -15,13 +15,43 @@ use super::attributes::flat;
 use crate::event::TokenRecord;
 use crate::import::told;
 
-/// Metrics of tokens: their name, the attribute that says of what kind, and the kinds that add up to the total.
-const METRICS: [(&str, &str, &[&str]); 5] = [
-    ("claude_code.token.usage", "type", &["input", "output", "cacheRead", "cacheCreation"]),
-    ("codex.turn.token_usage", "token_type", &["total"]),
-    ("gemini_cli.token.usage", "type", &["input", "output", "thought", "tool"]),
-    ("qwen-code.token.usage", "type", &["input", "output", "tool"]),
-    ("gen_ai.client.token.usage", "gen_ai.token.type", &["input", "output"]),
+/// A metric of tokens.
+struct Metric {
+    name: &'static str,
+    /// The attribute that says what kind of tokens they are.
+    kind: &'static str,
+    /// The kinds that add up to the total.
+    summed: &'static [&'static str],
+    /// The kinds that are parts of those, or their sum.
+    parts: &'static [&'static str],
+}
+
+const METRICS: [Metric; 5] = [
+    Metric {
+        name: "claude_code.token.usage",
+        kind: "type",
+        summed: &["input", "output", "cacheRead", "cacheCreation"],
+        parts: &[],
+    },
+    Metric {
+        name: "codex.turn.token_usage",
+        kind: "token_type",
+        summed: &["total"],
+        parts: &["input", "cached_input", "output", "reasoning_output"],
+    },
+    Metric {
+        name: "gemini_cli.token.usage",
+        kind: "type",
+        summed: &["input", "output", "thought", "tool"],
+        parts: &["cache"],
+    },
+    Metric {
+        name: "qwen-code.token.usage",
+        kind: "type",
+        summed: &["input", "output", "tool"],
+        parts: &["cache", "thought"],
+    },
+    Metric { name: "gen_ai.client.token.usage", kind: "gen_ai.token.type", summed: &["input", "output"], parts: &[] },
 ];
 /// Agents that state their metrics twice: in their own words, and in those of the convention.
 const OWN: [&str; 4] = ["claude-code", "codex", "gemini-cli", "qwen-code"];
@@ -104,9 +134,8 @@ impl Sums {
         for of_resource in &request.resource_metrics {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
             for metric in of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
-                let Some((name, kind, kinds)) = METRICS.iter().find(|(name, _, _)| *name == metric.name) else {
-                    continue;
-                };
+                let Some(known) = METRICS.iter().find(|known| known.name == metric.name) else { continue };
+                let name = known.name;
                 let service = told::text(&resource, "service.name").unwrap_or_default();
                 let own = OWN.iter().find(|own| service.starts_with(**own));
                 if name.starts_with("gen_ai.") && own.is_some() {
@@ -118,24 +147,35 @@ impl Sums {
                     continue;
                 };
                 for point in points {
-                    self.point(name, &agent, &resource, &point, kind, kinds);
+                    unread.extend(self.point(known, &agent, &resource, &point).err());
                 }
             }
         }
         unread
     }
 
-    fn point(&mut self, name: &str, agent: &str, resource: &Value, point: &Point<'_>, kind: &str, kinds: &[&str]) {
-        let attributes = flat(point.attributes);
-        if !told::text(&attributes, kind).is_some_and(|told| kinds.contains(&told)) {
-            return;
+    /// Adds a data point; an error says why it is not known what it counts.
+    fn point(&mut self, metric: &Metric, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
+        let (name, attributes) = (metric.name, flat(point.attributes));
+        let Some(kind) = told::text(&attributes, metric.kind) else {
+            return Err(format!("metric `{name}` without `{}`", metric.kind));
+        };
+        if !metric.summed.contains(&kind) {
+            let kind: String =
+                kind.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(64).collect();
+            let is_part = metric.parts.contains(&kind.as_str());
+            return if is_part {
+                Ok(())
+            } else {
+                Err(format!("metric `{name}` of an unknown `{}`: `{kind}`", metric.kind))
+            };
         }
         // A delta's series goes on through all intervals, a cumulative one begins anew with a new start.
         let begun = if point.cumulative { point.started } else { 0 };
         let series = format!("{name}\n{resource}\n{attributes}\n{begun}");
         let (last, value) = self.series.get(&series).copied().unwrap_or((0, 0.0));
         if point.at <= last {
-            return; // sent again
+            return Ok(()); // sent again
         }
         let more = if point.cumulative { point.value - value } else { point.value };
         self.series.insert(series, (point.at, point.value));
@@ -143,6 +183,7 @@ impl Sums {
         let model = model.iter().find_map(|name| told::text(&attributes, name)).unwrap_or_default();
         let sum = self.sum(agent, model);
         sum.stated = sum.stated.saturating_add(more.max(0.0).round() as u64);
+        Ok(())
     }
 }
 

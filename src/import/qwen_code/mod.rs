@@ -11,7 +11,7 @@
 //! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
 //!
 //! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
-//! know: it is refused by name, never counted as nothing.
+//! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of.
 
 mod line;
 
@@ -29,6 +29,7 @@ use super::gemini_cli::message::{Dialect, key};
 use super::gemini_cli::{self, is_chat};
 use super::jsonl;
 use super::paths::{above, listed};
+use super::silence::{Ending, Silence};
 use super::source::{Form, Found, LineParser, Source};
 use crate::event::{Raw, TokenRecord};
 use crate::normalise::{self, Format};
@@ -82,7 +83,8 @@ impl Source for QwenCode {
         if is_older(path) {
             return Box::new(gemini_cli::Parser::new(OLDER, path, project(path), resume));
         }
-        let origin = resume.and_then(|resume| Origin::deserialize(resume).ok()).unwrap_or_default();
+        let new = || Origin { silence: Some(Silence::default()), ..Origin::default() };
+        let origin = resume.map_or_else(new, |resume| Origin::deserialize(resume).unwrap_or_default());
         Box::new(Parser { origin, calls: FileCalls::default() })
     }
 
@@ -113,6 +115,9 @@ struct Origin {
     /// The first time that is not of a copied line: a branch begins behind what it took over.
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
+    /// What was said as long as there was no count; `None` once there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silence: Option<Silence>,
 }
 
 impl Origin {
@@ -134,6 +139,59 @@ struct Parser {
 impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        let read = self.read(line);
+        match (&read, &mut self.origin.silence) {
+            // Counts that cannot be read are told of as such.
+            (Err(_), silence) => *silence = None,
+            // A record is written with its counts.
+            (Ok(()), Some(silence)) if is_answer(line) => {
+                silence.answer();
+                silence.go_on();
+            }
+            _ => {}
+        }
+        read
+    }
+
+    fn take(&mut self) -> Vec<Found> {
+        self.calls.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.origin.session.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.origin.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+    }
+
+    fn is_silent(&self) -> bool {
+        Silence::is_told(self.origin.silence.as_ref())
+    }
+}
+
+/// Whether a record is an answer. One that cannot be read is none: it counts nothing.
+fn is_answer(line: &[u8]) -> bool {
+    match jsonl::kind(line) {
+        Ok(kind) => kind == Some(b"\"assistant\""),
+        Err(_) => Line::parse(line).is_ok_and(|line| line.kind.as_deref() == Some("assistant")),
+    }
+}
+
+impl Parser {
+    fn read(&mut self, line: &[u8]) -> Result<(), String> {
         let counts = USAGE.find(line).is_some() || RENAMED.find(line).is_some();
         let is_known = self.origin.session.is_some() && self.origin.began.is_some();
         if !counts && is_known {
@@ -158,28 +216,6 @@ impl LineParser for Parser {
         self.call(&read, usage)
     }
 
-    fn take(&mut self) -> Vec<Found> {
-        self.calls.take()
-    }
-
-    fn pending(&self) -> usize {
-        self.calls.len()
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        self.origin.session.as_deref()
-    }
-
-    fn began(&self) -> Option<Timestamp> {
-        self.origin.began
-    }
-
-    fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.origin).ok()
-    }
-}
-
-impl Parser {
     fn call(&mut self, line: &Line<'_>, usage: &RawValue) -> Result<(), String> {
         if line.kind.as_deref() != Some("assistant") {
             return Err("unknown shape: usage in a record that is no answer".to_owned());
@@ -217,6 +253,7 @@ impl Parser {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
         self.calls.add(Found { at, record });
+        self.origin.silence = None;
         Ok(())
     }
 }
