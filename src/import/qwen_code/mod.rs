@@ -208,6 +208,7 @@ impl Parser {
             tokens: counts.tokens,
             cost: counts.cost,
             duration_ms: None,
+            counted_at: None,
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
