@@ -12,6 +12,7 @@ mod restatement;
 mod rollups;
 mod seal;
 mod table;
+mod told;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -52,6 +53,7 @@ pub struct Report {
     filters: Vec<(ReportKey, String)>,
     prices: Option<Prices>,
     fill: bool,
+    told: bool,
 }
 
 impl Report {
@@ -91,6 +93,7 @@ impl Report {
             filters: Vec::new(),
             prices: None,
             fill: false,
+            told: false,
         }
     }
 
@@ -249,6 +252,16 @@ impl Report {
         Self { by: by.into_iter().collect(), ..self.clone() }
     }
 
+    /// The same question of calls that are dated by when their counts were told. Prices stay those of the calls' own times.
+    pub(crate) fn as_told(&self) -> Self {
+        Self { told: true, ..self.clone() }
+    }
+
+    /// The time of a call that this report goes by.
+    fn date(&self, at: Timestamp, counted_at: Option<Timestamp>) -> Timestamp {
+        counted_at.filter(|counted_at| self.told && *counted_at > at).unwrap_or(at)
+    }
+
     /// The same question of all times.
     pub(crate) fn of_all_times(&self) -> Self {
         Self { since: None, until: None, ..self.clone() }
@@ -272,7 +285,8 @@ impl Report {
     ) -> Result<()> {
         let prices = self.prices_in(sight)?;
         records::covered(sight, self, &mut |at, record| {
-            visit(&PricedCall { at, record, cost: prices.cost(record, at)? })
+            let date = self.date(at, record.counted_at);
+            visit(&PricedCall { at: date, made: at, record, cost: prices.cost(record, at)? })
         })
     }
 
@@ -316,6 +330,7 @@ fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
         costs.is_idle() && rollups::windows(sight.view(), report, &mut rows)?
     } else {
         rollups::days(sight.view(), report, &mut costs, &mut rows)?
+            && (!report.told || told::redate(sight.view(), report, &costs, &mut rows)?)
     };
     if !done {
         rows = table::Builder::default();

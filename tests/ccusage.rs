@@ -95,39 +95,33 @@ fn fields(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\":").map(|(name, _)| name)).collect()
 }
 
-/// Takes out what our blocks say besides.
-fn without_addition(answer: &mut Value) -> usize {
-    let blocks = answer.get_mut("blocks").and_then(Value::as_array_mut).into_iter().flatten();
-    blocks.filter_map(|block| block.as_object_mut().unwrap().remove("unpricedModels")).count()
+/// Holds an answer against ccusage's: the fields, their order and what they say.
+fn agrees(ours: &str, theirs: &str, what: &str) {
+    assert_eq!(fields(ours), fields(theirs), "{what}");
+    assert_eq!(compared(&serde_json::from_str(ours).unwrap(), theirs), Vec::<String>::new(), "{what}");
 }
+
+/// All homes: of a real corpus' shape, of many models, of streamed responses, and of such at the borders of days and blocks.
+const CASES: [&str; 4] = ["models", "corpus", "streamed", "borders"];
 
 #[test]
 fn every_report_is_ccusages_own_field_by_field() {
-    for name in ["models", "corpus"] {
+    for name in CASES {
         let case = Case::new(name);
         for (report, by) in REPORTS {
-            let theirs = case.theirs(report);
-            let text = case.ours(by, &[]);
-            let mut ours: Value = serde_json::from_str(&text).unwrap();
-            if without_addition(&mut ours) == 0 {
-                assert_eq!(fields(&text), fields(&theirs), "{name} {report}");
-            }
-            assert_eq!(compared(&ours, &theirs), Vec::<String>::new(), "{name} {report}");
+            agrees(&case.ours(by, &[]), &case.theirs(report), &format!("{name} {report}"));
         }
     }
 }
 
 #[test]
 fn a_report_of_one_agent_is_that_agents_own() {
-    for name in ["models", "corpus"] {
+    for name in CASES {
         let case = Case::new(name);
         for (command, agent, reports) in OF_ONE {
             for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
-                let text = case.ours(by, &["--agent", agent]);
-                let theirs = case.theirs(&format!("{command}-{report}"));
-                let ours = serde_json::from_str(&text).unwrap();
-                assert_eq!(fields(&text), fields(&theirs), "{name} {command} {report}");
-                assert_eq!(compared(&ours, &theirs), Vec::<String>::new(), "{name} {command} {report}");
+                let named = format!("{command}-{report}");
+                agrees(&case.ours(by, &["--agent", agent]), &case.theirs(&named), &format!("{name} {named}"));
             }
         }
     }
@@ -147,17 +141,34 @@ fn a_comparison_finds_what_differs() {
 }
 
 #[test]
-fn a_streamed_response_is_dated_by_its_first_line() {
-    let case = Case::new("streamed");
-    for (report, by) in REPORTS {
-        let times: Vec<_> = compared(&case.json(by, &[]), &case.theirs(report));
-        let only_times = |line: &String| ["Time", "lastActivity", ".id"].iter().any(|name| line.contains(name));
-        assert!(times.iter().all(only_times), "{times:?}");
+fn a_range_takes_what_was_counted_in_it() {
+    // `ccusage daily --since 2026-03-08 --until 2026-03-08` and so on: one response came in at midnight, one went out.
+    let case = Case::new("borders");
+    let range = ["--since", "2026-03-08", "--until", "2026-03-09"];
+    // Of all agents it takes sessions as wholes.
+    for (report, by) in REPORTS.into_iter().filter(|(report, _)| *report != "session") {
+        agrees(&case.ours(by, &range), &case.theirs(&format!("day/{report}")), report);
     }
-    let last = &case.json("conversation", &[])["session"][0]["metadata"]["lastActivity"];
-    let theirs: Value = serde_json::from_str(&case.theirs("session")).unwrap();
-    assert_eq!(last, "2026-03-02T08:10:05.123Z"); // ccusage: when the line came that it counts
-    assert_eq!(theirs["session"][0]["metadata"]["lastActivity"], "2026-03-02T08:10:06.873Z");
+    for (command, agent, reports) in OF_ONE {
+        for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
+            let (named, of_one) = (format!("day/{command}-{report}"), [&range[..], &["--agent", agent]].concat());
+            agrees(&case.ours(by, &of_one), &case.theirs(&named), &named);
+        }
+    }
+}
+
+#[test]
+fn other_reports_date_a_streamed_response_by_its_first_line() {
+    let case = Case::new("borders");
+    let by_day = |more: &[&str]| {
+        let args =
+            [&["--tz", &case.zone, "report", "--by", "day", "--json", "--model", "claude-haiku-4-5-20251001"], more];
+        let answer: Value = serde_json::from_str(&case.desk.at(&case.now, &args.concat())).unwrap();
+        let rows = answer["rows"].as_array().unwrap();
+        rows.iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(by_day(&[]), ["2026-03-07", "2026-03-20", "2026-03-21", "2026-03-25"]); // the first was counted on the 8th
+    assert_eq!(by_day(&["--since", "2026-03-08", "--until", "2026-03-09"]), Vec::<String>::new());
 }
 
 #[test]
@@ -190,9 +201,8 @@ fn what_has_no_price_is_named() {
     assert!(missing.iter().all(|part| part["cost"] == 0));
     assert!(breakdowns.iter().any(|part| part.get("missingPricing").is_none()));
     let blocks = case.json("window", &[]);
-    let unpriced: Vec<_> =
-        blocks["blocks"].as_array().unwrap().iter().filter_map(|b| b.get("unpricedModels")).collect();
-    assert_eq!(unpriced, [&serde_json::json!(["mystery-a", "mystery-b", "mystery-c"])]);
+    assert!(blocks["blocks"].as_array().unwrap().iter().all(|block| block.get("unpricedModels").is_none()));
+    assert_eq!(blocks["blocks"][2]["models"], serde_json::json!(["mystery-a", "mystery-b", "mystery-c"]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::tokens::{MAX_COUNT, TokenClass};
 
 /// Every field of a line.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "provider",
     "account",
     "model",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 20] = [
     "cost_usd",
     "duration_ms",
     "occurred_at",
+    "counted_at",
     "key",
     "keys",
     "id",
@@ -127,6 +128,7 @@ impl JsonLine {
             "cost_usd" => record.cost = Some(read(name, value, "an amount of US dollars, such as 0.33")?),
             "duration_ms" => record.duration_ms = Some(count(name, value)?),
             "occurred_at" => self.occurred_at = Some(text()?.parse()?),
+            "counted_at" => record.counted_at = Some(text()?.parse()?),
             "key" => first.push(text()?),
             "keys" => record.keys = read(name, value, "a list of texts")?,
             "id" => self.id = Some(text()?.parse()?),
@@ -188,13 +190,13 @@ mod tests {
 
     #[test]
     fn a_line_makes_a_record() {
-        let line =
-            r#"{"provider":"claude","model":"m","input":1,"cost_usd":0.10,"keys":["b"],"key":"a","account":null}"#;
+        let line = r#"{"provider":"claude","model":"m","input":1,"cost_usd":0.10,"keys":["b"],"key":"a","account":null,"counted_at":"2026-06-01T10:00:03Z"}"#;
         let parsed = JsonLine::parse(line.as_bytes()).unwrap();
         assert_eq!(parsed.record.provider, "anthropic");
         assert_eq!(parsed.record.keys, ["a", "b"]);
         assert_eq!(parsed.record.cost.unwrap().to_string(), "0.1");
         assert_eq!(parsed.record.account, None);
+        assert_eq!(parsed.record.counted_at.unwrap().to_string(), "2026-06-01T10:00:03.000Z");
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub(super) struct RecordArgs {
         conflicts_with_all = ["format", "key", "occurred_at", "CountArgs", "NameArgs"],
         long_help = "Records from lines of JSON, all or none; - is stdin\n\n\
             A line takes provider, account, model, agent, project, conversation, labels, input, output, cache_read, \
-            cache_write, cache_write_5m, cache_write_1h, reasoning, cost_usd, duration_ms, occurred_at, key, keys \
-            and id; only provider and one count are required."
+            cache_write, cache_write_5m, cache_write_1h, reasoning, cost_usd, duration_ms, occurred_at, counted_at, \
+            key, keys and id; only provider and one count are required."
     )]
     jsonl: Option<PathBuf>,
     /// A name for this call that no other call of the provider has, such as its message id

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::EventId;
 use crate::error::{Error, Result};
 use crate::provider::ProviderId;
+use crate::time::Timestamp;
 use crate::tokens::{TokenClass, Tokens, Usd};
 
 /// How good a record's numbers are.
@@ -124,6 +125,11 @@ pub struct TokenRecord {
     /// How long the call took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// When the counts were told, in milliseconds, where that was later than the call itself: a response that is streamed
+    /// into several lines of a log is dated by the first of them, and its counts stand in a later one. No id and no
+    /// counter goes by it, and two records that differ in nothing else are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
     /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
@@ -183,6 +189,7 @@ impl TokenRecord {
             tokens: Tokens::default(),
             cost: None,
             duration_ms: None,
+            counted_at: None,
             keys: Vec::new(),
             key_ids: Vec::new(),
             normaliser: None,
@@ -328,12 +335,23 @@ impl TokenRecord {
         self
     }
 
-    /// Checks the provider, the counts and the lengths of the texts.
+    /// When the counts of a call of this time were told.
+    pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
+        self.counted_at.map_or(at, |counted| counted.max(at))
+    }
+
+    /// Whether another record says the same, whenever its counts were told.
+    pub(crate) fn says_what(&self, other: &Self) -> bool {
+        self == other
+            || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
+    }
+
     /// The ids that its natural keys make, and the further ones.
     pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
         self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
     }
 
+    /// Checks the provider, the counts and the lengths of the texts.
     pub(crate) fn validate(&self) -> Result<()> {
         ProviderId::new(&self.provider)?;
         self.tokens.validate()?;
@@ -363,63 +381,5 @@ impl TokenRecord {
             }
         }
         Ok(())
-    }
-}
-
-/// What a fold needs of a stored `tokens_recorded`, borrowed from its line.
-#[derive(Deserialize)]
-pub(crate) struct TokenView<'a> {
-    #[serde(borrow)]
-    pub provider: Cow<'a, str>,
-    #[serde(default, borrow, deserialize_with = "borrowed")]
-    pub account: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "borrowed")]
-    pub model: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "borrowed")]
-    pub agent: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "borrowed")]
-    pub conversation: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "borrowed")]
-    pub project: Option<Cow<'a, str>>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    pub tokens: Tokens,
-    #[serde(default)]
-    pub cost: Option<Usd>,
-    #[serde(default)]
-    pub keys: Vec<Cow<'a, str>>,
-    #[serde(default)]
-    pub key_ids: Vec<EventId>,
-}
-
-/// Borrows where it can: serde copies the text of an `Option<Cow<str>>` that it is left alone with.
-fn borrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Cow<'de, str>>, D::Error> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    Ok(Option::<Text<'de>>::deserialize(deserializer)?.map(|text| text.0))
-}
-
-impl TokenView<'_> {
-    /// As [`TokenRecord::ids`].
-    pub fn ids(&self) -> impl Iterator<Item = EventId> {
-        self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
-    }
-}
-
-impl<'a> From<&'a TokenRecord> for TokenView<'a> {
-    fn from(record: &'a TokenRecord) -> Self {
-        Self {
-            provider: Cow::Borrowed(&record.provider),
-            account: record.account.as_deref().map(Cow::Borrowed),
-            model: record.model.as_deref().map(Cow::Borrowed),
-            agent: record.agent.as_deref().map(Cow::Borrowed),
-            conversation: record.conversation.as_deref().map(Cow::Borrowed),
-            project: record.project.as_deref().map(Cow::Borrowed),
-            labels: record.labels.clone(),
-            tokens: record.tokens,
-            cost: record.cost,
-            keys: record.keys.iter().map(|key| Cow::Borrowed(key.as_str())).collect(),
-            key_ids: record.key_ids.clone(),
-        }
     }
 }

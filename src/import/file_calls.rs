@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::merge::{counted, total};
 use super::source::Found;
 
 /// Calls in the order in which they were first seen.
@@ -25,12 +26,12 @@ impl FileCalls {
             self.found.push(found);
             return;
         };
-        let at = known.at.min(found.at);
-        let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+        let (at, counted) = (known.at.min(found.at), counted(known, &found));
         if total(&found) > total(known) {
             *known = found;
         }
         known.at = at;
+        known.count_at(counted);
     }
 
     pub const fn len(&self) -> usize {
@@ -62,7 +63,7 @@ mod tests {
             calls.add(one);
         }
         assert_eq!(calls.len(), 2);
-        assert_eq!(calls.take(), [found(4, "a", 9), found(6, "b", 1)]);
+        assert_eq!(calls.take(), [found(4, "a", 9).counted(Timestamp::from_millis(7)), found(6, "b", 1)]);
         calls.add(found(8, "a", 1));
         assert_eq!(calls.take(), [found(8, "a", 1)]);
     }

@@ -107,7 +107,8 @@ impl Meeting<'_> {
             // The numbers may still become better; the names do not come back.
             after.record = after.record.without_names();
         }
-        if after == before {
+        // When the counts were told is no news of its own: what was written before anybody noted it stays as it is.
+        if after.at == before.at && after.record.says_what(&before.record) {
             return Ok(Met::Known);
         }
         let reason = if self.source == TELEMETRY { "telemetry of the same call" } else { "later lines of the log" };

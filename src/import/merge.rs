@@ -1,5 +1,6 @@
 //! Many sightings of one call become one record, whatever order they come in.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::served::Names;
@@ -14,7 +15,7 @@ use crate::tokens::TokenClass;
 pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 
 /// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
-/// begins first. Every choice is by a total order of the contents, so the result does not depend on who came first.
+/// begins first; its counts were told when the first sighting with that total was. Every choice is by a total order of the contents, so the result does not depend on who came first.
 ///
 /// `a` is what is known so far, `b` comes to it.
 pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
@@ -36,9 +37,9 @@ pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {
 /// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
 /// call's place; telemetry fills in what the log does not tell, such as the cost.
 pub(super) fn complete(log: Found, told: Found) -> Found {
-    let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
     let names = Names::of(&log.record, &told.record);
     let telemetry_knows_more = total(&told) > total(&log);
+    let counted = if telemetry_knows_more { told.told_at() } else { log.told_at() };
     let (mut record, told_at) = (log.record, told.at);
     let told = told.record;
     let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
@@ -66,19 +67,20 @@ pub(super) fn complete(log: Found, told: Found) -> Found {
     if let Some(names) = names {
         names.agree(&mut record);
     }
-    Found { at: log.at.min(told_at), record }
+    Found { at: log.at.min(told_at), record }.counted(counted)
 }
 
 /// Joins what telemetry tells of one call in two places, such as a span and the log record in it: the fuller one counts,
 /// the other fills in. `a` is what is known so far, and stays where both tell as much.
 pub(super) fn unite(a: Found, b: Found) -> Found {
+    let counted = counted(&a, &b);
     let (fuller, other) = if fullness(&b.record) > fullness(&a.record) { (b, a) } else { (a, b) };
     let surer = other.record.normaliser.clone();
     let mut united = complete(fuller, other);
     if united.record.normaliser.as_deref() == Some(GUESSED) {
         united.record.normaliser = surer;
     }
-    united
+    united.counted(counted)
 }
 
 /// Whether `a` knows all keys of `b` already, which is a fork's repetition.
@@ -101,17 +103,18 @@ fn told_by(mut origin: Found, mut repeated: Found) -> Found {
     let mut keys = std::mem::take(&mut origin.record.keys);
     let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
     keys.extend(new);
-    let total = |found: &Found| found.record.tokens.total().unwrap_or(u64::MAX);
+    let mut counted = origin.told_at();
     if total(&repeated) > total(&origin) {
+        counted = repeated.told_at();
         let home = std::mem::replace(&mut origin.record, repeated.record);
         set_home(&mut origin.record, home);
     }
     origin.record.keys = keys;
-    origin
+    origin.counted(counted)
 }
 
 fn join_equals(mut a: Found, b: Found, began: Began<'_>) -> Found {
-    let at = a.at.min(b.at);
+    let (at, counted) = (a.at.min(b.at), counted(&a, &b));
     let mut keys = std::mem::take(&mut a.record.keys);
     keys.extend(b.record.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
     let a_is_home = home(&a.record, began) <= home(&b.record, began);
@@ -121,7 +124,20 @@ fn join_equals(mut a: Found, b: Found, began: Began<'_>) -> Found {
         set_home(&mut record, other);
     }
     record.keys = keys;
-    Found { at, record }
+    Found { at, record }.counted(counted)
+}
+
+pub(super) fn total(found: &Found) -> u64 {
+    found.record.tokens.total().unwrap_or(u64::MAX)
+}
+
+/// When the larger total of two was told; of equal ones the earlier time.
+pub(super) fn counted(a: &Found, b: &Found) -> Timestamp {
+    match total(a).cmp(&total(b)) {
+        Ordering::Less => b.told_at(),
+        Ordering::Equal => a.told_at().min(b.told_at()),
+        Ordering::Greater => a.told_at(),
+    }
 }
 
 fn set_home(record: &mut TokenRecord, home: TokenRecord) {
@@ -213,8 +229,8 @@ mod tests {
     use super::*;
 
     fn sighting() -> impl Strategy<Value = Found> {
-        (0_i64..5, 0_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>()).prop_map(
-            |(at, input, output, conversation, key, side)| {
+        (0_i64..5, 0_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>(), 0_i64..3).prop_map(
+            |(at, input, output, conversation, key, side, later)| {
                 let mut record = TokenRecord::new("anthropic", format!("m{input}"))
                     .input(input)
                     .output(output)
@@ -224,7 +240,7 @@ mod tests {
                 if side {
                     record = record.label("sidechain", "true");
                 }
-                Found { at: Timestamp::from_millis(at), record }
+                Found { at: Timestamp::from_millis(at), record }.counted(Timestamp::from_millis(at + later))
             },
         )
     }
@@ -258,6 +274,36 @@ mod tests {
             });
             prop_assert_eq!(joined(&found), joined(&shuffled));
         }
+    }
+
+    #[test]
+    fn counts_are_told_by_the_first_sighting_with_the_largest_total() {
+        let line = |at, output| {
+            let record = TokenRecord::new("anthropic", "m").output(output).key("msg").conversation("a");
+            Found { at: Timestamp::from_millis(at), record }
+        };
+        let told = |lines: &[Found]| {
+            let one = joined(lines);
+            (one.at.millis(), one.told_at().millis(), one.record.counted_at.is_some())
+        };
+        let [begun, whole, again] = [line(1, 2), line(4, 9), line(6, 9)];
+        for order in [[&begun, &whole, &again], [&again, &begun, &whole], [&whole, &again, &begun]] {
+            assert_eq!(told(&order.map(Clone::clone)), (1, 4, true));
+        }
+        assert_eq!(told(&[whole, again]), (4, 4, false));
+    }
+
+    #[test]
+    fn telemetry_of_a_call_does_not_say_when_the_log_told_its_counts() {
+        let call = |at, output| Found {
+            at: Timestamp::from_millis(at),
+            record: TokenRecord::new("anthropic", "m").output(output),
+        };
+        let told = |found: Found| (found.at.millis(), found.told_at().millis());
+        assert_eq!(told(complete(call(5, 9), call(3, 9))), (3, 5));
+        assert_eq!(told(complete(call(5, 9), call(3, 10))), (3, 3)); // unless it knows more
+        assert_eq!(told(unite(call(5, 9), call(3, 9))), (3, 3));
+        assert_eq!(told(unite(call(3, 8), call(5, 9))), (3, 5));
     }
 
     #[test]

@@ -19,6 +19,24 @@ pub(crate) struct Found {
     pub record: TokenRecord,
 }
 
+impl Found {
+    /// When its counts were told.
+    pub fn told_at(&self) -> Timestamp {
+        self.record.told_at(self.at)
+    }
+
+    /// The same call, with counts that were told then.
+    pub fn counted(mut self, told_at: Timestamp) -> Self {
+        self.count_at(told_at);
+        self
+    }
+
+    /// Says when the counts were told, which needs no word where that was at the time of the call.
+    pub fn count_at(&mut self, told_at: Timestamp) {
+        self.record.counted_at = Some(told_at).filter(|told_at| *told_at > self.at);
+    }
+}
+
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {

@@ -263,15 +263,15 @@ impl<'t> Appender<'t> {
     fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<Position>> {
         if let Some(index) = self.pending_ids.get(&id) {
             let position = Position::new(self.size + *index as u64 + 1);
-            let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload == *payload);
+            let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload.says_what(payload));
             return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
         }
         if let Some(position) = self.tx.position_of(id)? {
             let line = self.committed_view().expect_line(position)?;
             let stored = Event::from_line(position, &line)?;
-            let same = stored.payload == *payload
+            let same = stored.payload.says_what(payload)
                 // Of a shredded event only what stays can be compared.
-                || (Stub::is(&line) && payload.withdrawn().as_ref() == Some(&stored.payload));
+                || (Stub::is(&line) && payload.withdrawn().is_some_and(|kept| kept.says_what(&stored.payload)));
             return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {

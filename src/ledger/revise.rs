@@ -53,6 +53,10 @@ impl Ledger {
             if at == standing.at && replacement == standing.record {
                 return Err(Error::invalid(format!("event {target} says that already: nothing would change")));
             }
+            if at != standing.at && replacement.counted_at == standing.record.counted_at {
+                // It was of the time that was wrong.
+                replacement.counted_at = None;
+            }
             let at = (at != original.occurred_at).then_some(at);
             // The latest correction holds, so this one is later than the one it builds upon, whatever the clock says.
             let made = standing.amended_at.map_or(now, |earlier| now.max(earlier.plus(1)));

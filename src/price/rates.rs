@@ -96,6 +96,11 @@ impl Charge {
         Ok(())
     }
 
+    /// The same, taken away.
+    pub const fn negated(self) -> Self {
+        Self(-self.0)
+    }
+
     /// The amount; what is finer than 10^-12 dollars is rounded half to even.
     pub fn usd(self) -> Result<Usd> {
         let (whole, rest) = (self.0.div_euclid(MILLION), self.0.rem_euclid(MILLION));

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::corrections::is_void;
+use super::corrections::{is_void, root};
 use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
 use crate::error::{Error, Result};
 use crate::event::{Event, Payload, Position};
-use crate::time::Timestamp;
+use crate::time::{QUARTER, Timestamp};
 use crate::view::{Flow, GO_ON, Order, Row, Sink, Space, View};
 
 /// What a fact is about.
@@ -58,6 +58,27 @@ fn subject(payload: &Payload) -> Option<Subject<'_>> {
     Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
 }
 
+/// Whether the counts of a call were told in a later quarter of an hour than it was made in. Who dates calls by that has to
+/// know of these, as they may be in another day.
+pub(crate) fn is_told_later(at: Timestamp, counted_at: Option<Timestamp>) -> bool {
+    let quarter = |at: Timestamp| at.millis().div_euclid(QUARTER);
+    counted_at.is_some_and(|counted_at| quarter(at) < quarter(counted_at))
+}
+
+/// What an event is about, if it is a fact.
+fn subject_of(event: &Event) -> Option<Subject<'_>> {
+    let told_later = match &event.payload {
+        Payload::TokensRecorded(record) => is_told_later(event.occurred_at, record.counted_at),
+        // One that does not say when the call was leaves that to the record, which may come later.
+        Payload::TokensAmended(amend) => {
+            let counted_at = amend.replacement.counted_at;
+            amend.at.map_or(counted_at.is_some(), |at| is_told_later(at, counted_at))
+        }
+        payload => return subject(payload),
+    };
+    told_later.then_some(Subject::Ledger)
+}
+
 /// The account that an event is a fact about, if it is about one.
 pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
     match subject(payload)? {
@@ -82,7 +103,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Takes an event, if it is a fact.
     pub fn take(&mut self, event: &Event, position: Position) {
-        let Some(subject) = subject(&event.payload) else { return };
+        let Some(subject) = subject_of(event) else { return };
         let about = subject.key();
         let mut key = Vec::with_capacity(about.len() + 25);
         key.push(kind_code(event.payload.kind()));
@@ -146,6 +167,22 @@ pub(crate) fn facts_between(
         let event = Event::from_line(position, &view.expect_line(position)?)?;
         if is_void(view, &event)? { GO_ON } else { visit(Fact { position, event }) }
     })
+}
+
+/// Where the calls are that are [told later](is_told_later), or were before they were corrected.
+pub(crate) fn told_later(view: &dyn View) -> Result<BTreeSet<Position>> {
+    let mut found = BTreeSet::new();
+    for kind in ["tokens_recorded", "tokens_amended"] {
+        facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+            if fact.event.payload.corrects().is_none() {
+                found.insert(fact.position);
+            } else {
+                found.extend(root(view, &fact.event, Position::new(u64::MAX))?);
+            }
+            GO_ON
+        })?;
+    }
+    Ok(found)
 }
 
 /// The facts of a kind about a subject, latest first, up to `until`.

@@ -37,7 +37,11 @@ impl Fold {
             let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
             self.keys.extend(alias_entries(record.ids(), envelope.id, position));
-            return self.deltas.add(envelope.occurred_at, &record, false);
+            self.deltas.add(envelope.occurred_at, &record, false)?;
+            if facts::is_told_later(envelope.occurred_at, record.counted_at) {
+                self.facts.take(&envelope.open(position)?, position);
+            }
+            return Ok(());
         }
         let event = envelope.open(position)?;
         self.event(sink, position, &event, None)
@@ -53,6 +57,7 @@ impl Fold {
     ) -> Result<()> {
         match &event.payload {
             Payload::TokensRecorded(record) => {
+                self.facts.take(event, position);
                 match ids {
                     Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
                     None => self.keys.extend(alias_entries(record.ids(), event.id, position)),
@@ -112,18 +117,17 @@ impl Fold {
 /// Files what is no counter: facts, corrections, how far files were imported.
 pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position) -> Result<()> {
     match &event.payload {
-        Payload::TokensRecorded(_) => Ok(()),
-        Payload::TokensAmended(_) | Payload::EventVoided(_) => match event.payload.corrects() {
-            Some(target) => corrections::file(sink, target, event, position),
-            None => Ok(()),
-        },
-        Payload::Imported(run) => imports::file(sink, run),
-        _ => {
-            let mut fact = facts::Waiting::default();
-            fact.take(event, position);
-            fact.file(sink)
+        Payload::Imported(run) => return imports::file(sink, run),
+        Payload::TokensAmended(_) | Payload::EventVoided(_) => {
+            if let Some(target) = event.payload.corrects() {
+                corrections::file(sink, target, event, position)?;
+            }
         }
+        _ => {}
     }
+    let mut fact = facts::Waiting::default();
+    fact.take(event, position);
+    fact.file(sink)
 }
 
 /// The index entries of every natural key that does not make the event's own id.

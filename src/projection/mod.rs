@@ -21,7 +21,9 @@ pub(crate) use corrections::{
     Effective, corrections_of, effective, exist as corrections_exist, is_void, root, uncorrected, void_of,
 };
 pub(crate) use describe::describe;
-pub(crate) use facts::{Fact, Subject, facts, facts_between, kind_code, latest_facts, subject_account};
+pub(crate) use facts::{
+    Fact, Subject, facts, facts_between, is_told_later, kind_code, latest_facts, subject_account, told_later,
+};
 pub(crate) use fingerprint::{Fingerprint, Weights as FingerprintWeights};
 #[cfg(feature = "web")]
 pub(crate) use fold::positions_of_key;

@@ -17,13 +17,16 @@ use crate::usage::AccountWindows;
 
 /// A call as it counts now.
 pub(crate) struct PricedCall<'c> {
+    /// The time that the report goes by.
     pub at: Timestamp,
+    /// When it was made, which is the same or earlier.
+    pub made: Timestamp,
     pub record: &'c TokenRecord,
     /// What it costs, if that is known.
     pub cost: Option<Usd>,
 }
 
-/// Visits every call as it counts now that a report is of.
+/// Visits every call as it counts now that a report is of, with its own time.
 pub(super) fn covered(
     sight: &Sight<'_>,
     report: &Report,
@@ -31,7 +34,8 @@ pub(super) fn covered(
 ) -> Result<()> {
     sight.each_call(&mut |_, effective| {
         let view = TokenView::from(&effective.record);
-        if report.covers(effective.at) && report.admits(&Series::of(&view)) {
+        let date = report.date(effective.at, effective.record.counted_at);
+        if report.covers(date) && report.admits(&Series::of(&view)) {
             visit(effective.at, &effective.record)?;
         }
         Ok(())
@@ -47,7 +51,7 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
     covered(sight, report, &mut |at, record| {
         let view = TokenView::from(record);
         let series = Series::of(&view);
-        let mut names = keys(report, &series, &buckets.at(at));
+        let mut names = keys(report, &series, &buckets.at(report.date(at, record.counted_at)));
         if by_window {
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {

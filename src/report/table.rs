@@ -130,6 +130,19 @@ impl Builder {
         Ok(true)
     }
 
+    /// Takes away a part of a sum. False when only the records can tell its price.
+    pub fn take(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
+        let priced = match priced {
+            Priced::Known(charge) => Priced::Known(charge.negated()),
+            priced => priced,
+        };
+        let known = self.add(keys, &totals.negated(), priced)?;
+        if self.rows.get(keys).is_some_and(|row| row.totals.is_zero()) {
+            self.rows.remove(keys);
+        }
+        Ok(known)
+    }
+
     /// The table that was asked for.
     pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<Table> {
         let mut rows = self.rows;

@@ -85,6 +85,8 @@ struct Call {
     names: [Option<u8>; 5],
     counts: [Option<u16>; 7],
     cost: Option<u16>,
+    /// How much later than the event its counts were told, in milliseconds.
+    counted: Option<i64>,
     keys: u8,
 }
 
@@ -93,12 +95,13 @@ fn call() -> impl Strategy<Value = Call> {
     let [rare, common] = counts;
     let counts = [common.clone(), rare.clone(), rare.clone(), rare.clone(), rare.clone(), common, rare];
     let names: [_; 5] = std::array::from_fn(|_| option::weighted(0.6, 0..2_u8));
-    (0..4_usize, names, counts, option::weighted(0.3, any::<u16>()), 0..3_u8)
-        .prop_map(|(account, names, counts, cost, keys)| Call { account, names, counts, cost, keys })
+    let counted = option::weighted(0.3, prop_oneof![0..3_000_i64, 0..3 * QUARTER]);
+    (0..4_usize, names, counts, option::weighted(0.3, any::<u16>()), counted, 0..3_u8)
+        .prop_map(|(account, names, counts, cost, counted, keys)| Call { account, names, counts, cost, counted, keys })
 }
 
 impl Call {
-    fn record(&self, number: usize) -> TokenRecord {
+    fn record(&self, number: usize, at: i64) -> TokenRecord {
         let (provider, account) = ACCOUNTS[self.account];
         let name = |index: usize, word: &str| self.names[index].map(|n| format!("{word}{n}"));
         let mut record = TokenRecord::new(provider, name(0, "model-").unwrap_or_default());
@@ -117,6 +120,7 @@ impl Call {
             record.tokens.output = Some(0); // a record needs one count
         }
         record.cost = self.cost.map(|cents| format!("{}.{:04}", cents % 3, cents).parse().unwrap());
+        record.counted_at = self.counted.map(|later| Timestamp::from_millis(at + later));
         record.keys = (0..self.keys).map(|n| format!("key-{number}-{n}")).collect();
         record
     }
@@ -274,12 +278,12 @@ impl Script {
         let account = |account: usize| ACCOUNTS[account].1.map(str::to_owned);
         let at = Timestamp::from_millis;
         match &step.what {
-            What::Record(call) => call.record(number).into(),
+            What::Record(call) => call.record(number, self.resolve(step.at)).into(),
             What::Amend { target, at: moved, call } => TokensAmended {
                 target: self.id(*target),
                 reason: "a test".into(),
                 at: moved.map(|moment| at(self.resolve(moment))),
-                replacement: call.record(number),
+                replacement: call.record(number, self.resolve(step.at)),
             }
             .into(),
             What::Void { target } => EventVoided { target: self.id(*target), reason: "a test".into() }.into(),

@@ -70,9 +70,6 @@ struct Row {
     start_time: Timestamp,
     token_counts: TokenCounts,
     total_tokens: u64,
-    /// No field of ccusage's: its blocks do not tell a cost of 0 from an unknown one.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    unpriced_models: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,7 +109,6 @@ impl Row {
                 output: spent.output,
             },
             total_tokens: spent.total(),
-            unpriced_models: block.unpriced.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -102,8 +102,10 @@ impl Shape {
 /// `ccusage claude daily` or `ccusage codex session`.
 ///
 /// Tokens are counts, costs US dollars in exact decimals. A model without a known price counts 0, and is named: its
-/// breakdown says `missingPricing`, totals and blocks list it in `unpricedModels`. Blocks are of Claude Code, unless the
-/// report is filtered by agent; a range holds for the beginning of a block.
+/// breakdown says `missingPricing`, and totals list it in `unpricedModels`; blocks do not tell. Blocks are of Claude Code,
+/// unless the report is filtered by agent; a range holds for the beginning of a block.
+///
+/// Calls are dated by [`counted_at`](crate::TokenRecord::counted_at), where they have one, and priced by their own time.
 ///
 /// # Errors
 /// [`ExportError::Ledger`] for a report by other keys and when the ledger fails, [`ExportError::Output`] when `out` does.
@@ -127,6 +129,7 @@ pub fn ccusage(
     options: CcusageOptions,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
+    let report = &report.as_told();
     let shape = Shape::of(report);
     match (Kind::of(report.keys())?, &shape) {
         (Kind::Periods(length), Shape::All) => print(&periods::answer(sight, report, length, options)?, out),

@@ -13,7 +13,6 @@ use super::spent::Spent;
 use crate::error::Result;
 use crate::ledger::Sight;
 use crate::report::Report;
-use crate::time::Zone;
 
 /// Sums periods from the calls, as ccusage lists models in the order in which it reads them.
 pub(super) fn answer(
@@ -50,13 +49,11 @@ pub(super) fn answer(
 /// The period of a day. Weeks of Claude Code begin on Sundays there, all others on Mondays.
 fn period(day: NaiveDate, agent: &str, length: Length) -> String {
     match length {
-        Length::Day => day.to_string(),
-        Length::Month => format!("{:04}-{:02}", day.year(), day.month()),
         Length::Week if agent == CLAUDE_CODE => {
             let since_sunday = Days::new(day.weekday().num_days_from_sunday().into());
             day.checked_sub_days(since_sunday).unwrap_or(day).to_string()
         }
-        Length::Week => Zone::monday(day).to_string(),
+        length => length.period(day),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{NaiveDate, Weekday};
+use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::CcusageOptions;
 use super::names::{self, UNKNOWN};
 use super::rows::{Answer, Label, Metadata, Models};
+use super::sessions::place;
 use super::spent::Spent;
 use crate::error::Result;
 use crate::ledger::Sight;
 use crate::report::{Report, ReportKey};
+use crate::time::Zone;
 
 /// How long a period is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +38,33 @@ impl Length {
             Self::Month => "monthly",
         }
     }
+
+    /// The period of a day, of all agents: its weeks begin on Mondays.
+    pub fn period(self, day: NaiveDate) -> String {
+        match self {
+            Self::Day => day.to_string(),
+            Self::Week => Zone::monday(day).to_string(),
+            Self::Month => format!("{:04}-{:02}", day.year(), day.month()),
+        }
+    }
 }
+
+/// Who called in each period, and what of which models.
+type Periods = BTreeMap<String, (BTreeSet<String>, Models)>;
 
 /// Sums periods from the report by period, agent and model.
 pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options: CcusageOptions) -> Result<Answer> {
     let table = sight.report(&report.rekeyed([length.key(), ReportKey::Agent, ReportKey::Model]))?;
-    let mut periods: BTreeMap<String, (BTreeSet<String>, Models)> = BTreeMap::new();
+    let mut periods = Periods::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
         let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
         agents.insert(names::agent(agent).name.to_owned());
         models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(agent, &row.usage))?;
+    }
+    if periods.values().any(|(_, models)| models.are_equally_dear()) {
+        place_equals(sight, report, length, &mut periods)?;
     }
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
@@ -65,6 +82,25 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
         rows.push(row);
     }
     Ok(Answer { name: length.rows(), rows, all, costs: options.costs })
+}
+
+/// Looks up where ccusage reads models: equally dear ones, such as those without a price, stand in that order. It reads
+/// Claude Code first, by day and place, then Codex, whose models go by their names.
+fn place_equals(sight: &Sight<'_>, report: &Report, length: Length, periods: &mut Periods) -> Result<()> {
+    let projects = names::projects(sight)?;
+    report.each_call(sight, &mut |call| {
+        let day = report.zone().day(call.at);
+        let agent = call.record.agent.as_deref();
+        let Some((_, models)) = periods.get_mut(&length.period(day)) else { return Ok(()) };
+        let project = call.record.conversation.as_ref().and_then(|name| projects.get(name));
+        let place = match agent {
+            Some(names::CLAUDE_CODE) => (0, Some(place(day, project, call))),
+            Some(names::CODEX) => (1, None),
+            _ => (2, None),
+        };
+        models.read(call.record.model.as_deref().unwrap_or(UNKNOWN), place);
+        Ok(())
+    })
 }
 
 /// The date of the Monday of an ISO week, by which ccusage names it.

@@ -1,6 +1,5 @@
 //! The rows of periods and sessions, with their fields in the order of their names.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
@@ -25,6 +24,8 @@ struct Model {
     name: String,
     /// Its first use, where models stand in the order of that and not of their names.
     first: Option<Place>,
+    /// Where it was read first, and of which agent, where only equally dear ones stand in that order.
+    read: Option<(usize, Option<Place>)>,
     spent: Spent,
 }
 
@@ -37,8 +38,23 @@ impl Models {
             }
             return model.spent.add(spent);
         }
-        self.0.push(Model { name: name.to_owned(), first, spent: *spent });
+        self.0.push(Model { name: name.to_owned(), first, read: None, spent: *spent });
         Ok(())
+    }
+
+    /// Whether costs alone do not say in which order they stand.
+    pub fn are_equally_dear(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        !self.0.iter().all(|model| seen.insert(model.spent.cost))
+    }
+
+    /// Says where a call of a model is read: the agent's number, and its place among the agent's logs.
+    pub fn read(&mut self, name: &str, place: (usize, Option<Place>)) {
+        if let Some(model) = self.0.iter_mut().find(|model| model.name == name)
+            && model.read.as_ref().is_none_or(|first| place < *first)
+        {
+            model.read = Some(place);
+        }
     }
 
     /// All of them by their names.
@@ -54,8 +70,8 @@ impl Models {
         for model in &self.0 {
             all.add(&model.spent)?;
         }
-        // The dearest first; equally dear ones stay in their order.
-        self.0.sort_by_key(|model| Reverse(model.spent.cost));
+        // The dearest first; equally dear ones as they are read, or else in the order they have.
+        self.0.sort_by(|a, b| (b.spent.cost, &a.read).cmp(&(a.spent.cost, &b.read)));
         let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
         let row = Row {
             agent: label.agent,

@@ -43,11 +43,11 @@ pub(super) fn gather(sight: &Sight<'_>, report: &Report) -> Result<Vec<Session>>
     Ok(sessions.into_values().collect())
 }
 
-/// Where a call stands in the order in which ccusage reads an agent's logs.
+/// Where a call stands in the order in which ccusage reads an agent's logs: by its first line, whichever counts.
 pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> Place {
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let aside = call.record.labels.contains_key("sidechain");
-    (day, text(project), text(call.record.conversation.as_ref()), aside, call.at)
+    (day, text(project), text(call.record.conversation.as_ref()), aside, call.made)
 }
 
 /// Rows of sessions, of all agents or of one that is not Codex.

@@ -17,6 +17,7 @@
 mod line;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -158,6 +159,8 @@ impl Origin {
 /// A call found, with what is needed to weigh a further line of it against this one.
 struct Call {
     found: Found,
+    /// When the first line with this total was written.
+    counted: Timestamp,
     total: u64,
     usage: String,
 }
@@ -199,7 +202,8 @@ impl LineParser for Parser {
         let calls = std::mem::take(&mut self.calls);
         calls
             .into_iter()
-            .map(|Call { mut found, usage, .. }| {
+            .map(|Call { mut found, counted, usage, .. }| {
+                found.count_at(counted);
                 found.record.raw = RawValue::from_string(usage).ok().map(Raw::from);
                 found
             })
@@ -285,14 +289,19 @@ impl Parser {
             }
         }
         if call.usage == usage {
+            call.counted = call.counted.min(at);
             return Ok(());
         }
         let counted = Counted::new(usage)?;
-        if counted.total > call.total {
-            let (at, keys) = (call.found.at, std::mem::take(&mut call.found.record.keys));
-            let made = self.made(at, keys, line, message, counted);
-            if let Some(call) = self.calls.get_mut(place) {
-                *call = made;
+        match counted.total.cmp(&call.total) {
+            Ordering::Less => {}
+            Ordering::Equal => call.counted = call.counted.min(at),
+            Ordering::Greater => {
+                let (first, keys) = (call.found.at, std::mem::take(&mut call.found.record.keys));
+                let made = Call { counted: at, ..self.made(first, keys, line, message, counted) };
+                if let Some(call) = self.calls.get_mut(place) {
+                    *call = made;
+                }
             }
         }
         Ok(())
@@ -312,6 +321,7 @@ impl Parser {
             tokens: counts.tokens,
             cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
             duration_ms: None,
+            counted_at: None,
             keys,
             key_ids: Vec::new(),
             normaliser: Some(counts.normaliser.into()),
@@ -326,7 +336,7 @@ impl Parser {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
         served::settle(&mut record);
-        Call { found: Found { at, record }, total, usage: message.usage.unwrap_or_default().to_owned() }
+        Call { found: Found { at, record }, counted: at, total, usage: message.usage.unwrap_or_default().to_owned() }
     }
 }
 

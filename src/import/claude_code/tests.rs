@@ -69,6 +69,18 @@ fn of_the_lines_of_a_message_the_largest_counts_at_the_earliest_time() {
 }
 
 #[test]
+fn counts_are_told_by_the_first_line_with_the_largest_total() {
+    let told = |lines: &[String]| found(lines)[0].record.counted_at.map(|at| at.to_string());
+    let lines = [line(4, "m1", "r1", &usage(1)), line(6, "m1", "r1", &usage(50)), line(8, "m1", "r1", &usage(50))];
+    assert_eq!(told(&lines).as_deref(), Some("2026-06-01T10:00:06.000Z"));
+    let other = usage(50).replace("standard", "priority"); // says another thing, of as many tokens
+    let unordered = [line(9, "m1", "r1", &usage(50)), lines[0].clone(), line(7, "m1", "r1", &other)];
+    assert_eq!(told(&unordered).as_deref(), Some("2026-06-01T10:00:07.000Z"));
+    assert_eq!(told(&lines[1..]), None);
+    assert_eq!(told(&lines[..1]), None);
+}
+
+#[test]
 fn a_replay_under_another_request_is_the_same_call() {
     let replay = line(9, "m1", "r2", &usage(9)).replace("\"isSidechain\":false", "\"isSidechain\":true");
     let all = found(&[line(5, "m1", "r1", &usage(9)), replay.clone()]);

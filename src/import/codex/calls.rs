@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::vector::Vector;
+use crate::import::merge::total;
 use crate::import::source::Found;
 use crate::time::Timestamp;
 
@@ -112,14 +113,18 @@ impl Calls {
         add(&mut keys, std::mem::take(&mut found.record.keys));
         if keys.len() > known {
             found.record.keys = keys;
+            let counted = found.told_at();
             found.at = found.at.min(open.at);
-            self.push(open.used, found);
+            self.push(open.used, found.counted(counted));
         }
     }
 
     /// Makes one call of two. The larger counts; when they are equal, the side that was recorded.
     fn unite(&mut self, place: usize, mut found: Found, is_record: bool) {
         let Some(other) = self.found.get_mut(place) else { return };
+        let [before, now] = [&*other, &found].map(total);
+        // When they are equal, the counter says when: it moves when the call is at its end.
+        let counted = if now > before || (now == before && !is_record) { found.told_at() } else { other.told_at() };
         other.at = other.at.min(found.at);
         let mut keys = std::mem::take(&mut other.record.keys);
         let more = std::mem::take(&mut found.record.keys);
@@ -130,11 +135,11 @@ impl Calls {
         } else {
             add(&mut keys, more);
         }
-        let [before, now] = [&*other, &found].map(|call| call.record.tokens.total().unwrap_or_default());
         if now > before || (now == before && is_record) {
             other.record = found.record;
         }
         other.record.keys = keys;
+        other.count_at(counted);
     }
 }
 

@@ -258,6 +258,7 @@ impl Thread {
             tokens: counted.tokens,
             cost: counted.cost,
             duration_ms: None,
+            counted_at: None,
             keys,
             key_ids: Vec::new(),
             normaliser: Some(counted.normaliser.into()),

@@ -154,6 +154,7 @@ pub(in crate::import) fn call(dialect: Dialect, place: &Place, json: &str) -> Re
         tokens: counts.tokens,
         cost: counts.cost,
         duration_ms: None,
+        counted_at: None,
         keys: vec![key(place.session.as_deref(), id)],
         key_ids: Vec::new(),
         normaliser: Some(counts.normaliser.into()),

@@ -157,6 +157,7 @@ impl<'a> Message<'a> {
             tokens: counts.tokens,
             cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost != Usd::default()),
             duration_ms: None,
+            counted_at: None,
             keys,
             key_ids: Vec::new(),
             normaliser: Some(counts.normaliser.into()),

@@ -244,6 +244,7 @@ impl Parser {
             tokens: counts.tokens,
             cost: counts.cost,
             duration_ms: None,
+            counted_at: None,
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,

@@ -9,7 +9,7 @@ use super::{Finding, Findings, is_record};
 use crate::audit::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
 use crate::error::{Error, Result};
 use crate::event::{Envelope, EventId, Position, Stub, TokenView};
-use crate::projection::{AccountRef, FingerprintWeights, alias_entries, kind_code};
+use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later, kind_code};
 use crate::store::{GO_ON, Space, View};
 use crate::time::Timestamp;
 
@@ -56,7 +56,7 @@ pub(super) struct Seen {
     borders: Vec<Position>,
     /// What the records up to each border and those behind the last one come to.
     parts: Vec<Part>,
-    /// Every event that is not a record.
+    /// Every event that is not a record, and the records that are facts besides.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
     pub stubs: Vec<StubRow>,
@@ -227,6 +227,9 @@ fn check(batch: &Batch, borders: &[Position], parts: &mut [Part]) -> Result<Done
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
                 part.sums.record(envelope.occurred_at, &record, false)?;
+                if is_told_later(envelope.occurred_at, record.counted_at) {
+                    done.others.push((position, line.to_owned()));
+                }
                 for entry in alias_entries(record.ids(), envelope.id, position) {
                     part.sums.row(Space::Keys, &entry);
                 }

@@ -39,6 +39,6 @@ impl Part {
 /// A beginning of the log, or all of it.
 pub(super) struct Prefix<'a> {
     pub records: Part,
-    /// Its events that are no records.
+    /// Its events that are no records, and the records that are facts besides.
     pub others: &'a [(Position, String)],
 }

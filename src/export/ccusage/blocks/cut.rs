@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::super::spent::Spent;
@@ -29,8 +28,6 @@ pub(super) struct Block {
     pub spent: Spent,
     /// In the order of their first use.
     pub models: Vec<Rc<str>>,
-    /// Those of them that have a call whose price is not known.
-    pub unpriced: BTreeSet<Rc<str>>,
 }
 
 /// Cuts calls into blocks. A block begins at the full hour (UTC) of its first call; the first call more than five hours
@@ -64,16 +61,7 @@ pub(super) fn cut(mut calls: Vec<Call>) -> Result<Vec<Block>> {
 
 impl Block {
     fn new(start: Timestamp, end: Timestamp) -> Self {
-        Self {
-            start,
-            end,
-            first: None,
-            last: None,
-            calls: 0,
-            spent: Spent::default(),
-            models: Vec::new(),
-            unpriced: BTreeSet::new(),
-        }
+        Self { start, end, first: None, last: None, calls: 0, spent: Spent::default(), models: Vec::new() }
     }
 
     fn take(&mut self, call: &Call) -> Result<()> {
@@ -83,9 +71,6 @@ impl Block {
         self.spent.add(&call.spent)?;
         if !self.models.contains(&call.model) {
             self.models.push(Rc::clone(&call.model));
-        }
-        if call.spent.unpriced {
-            self.unpriced.insert(Rc::clone(&call.model));
         }
         Ok(())
     }
