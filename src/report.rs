@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
+use crate::event::TokenRecord;
 use crate::ledger::{Ledger, Sight};
 use crate::price::Prices;
 use crate::projection::Series;
@@ -258,8 +259,8 @@ impl Report {
     }
 
     /// The time of a call that this report goes by.
-    fn date(&self, at: Timestamp, counted_at: Option<Timestamp>) -> Timestamp {
-        counted_at.filter(|counted_at| self.told && *counted_at > at).unwrap_or(at)
+    fn date(&self, at: Timestamp, record: &TokenRecord) -> Timestamp {
+        if self.told { record.told_at(at) } else { at }
     }
 
     /// The same question of all times.
@@ -285,7 +286,7 @@ impl Report {
     ) -> Result<()> {
         let prices = self.prices_in(sight)?;
         records::covered(sight, self, &mut |at, record| {
-            let date = self.date(at, record.counted_at);
+            let date = self.date(at, record);
             visit(&PricedCall { at: date, made: at, record, cost: prices.cost(record, at)? })
         })
     }

@@ -34,7 +34,7 @@ pub(super) fn covered(
 ) -> Result<()> {
     sight.each_call(&mut |_, effective| {
         let view = TokenView::from(&effective.record);
-        let date = report.date(effective.at, effective.record.counted_at);
+        let date = report.date(effective.at, &effective.record);
         if report.covers(date) && report.admits(&Series::of(&view)) {
             visit(effective.at, &effective.record)?;
         }
@@ -51,7 +51,7 @@ pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &
     covered(sight, report, &mut |at, record| {
         let view = TokenView::from(record);
         let series = Series::of(&view);
-        let mut names = keys(report, &series, &buckets.at(report.date(at, record.counted_at)));
+        let mut names = keys(report, &series, &buckets.at(report.date(at, record)));
         if by_window {
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {

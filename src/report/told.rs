@@ -21,7 +21,7 @@ pub(super) fn redate(view: &dyn View, report: &Report, costs: &Costs<'_>, rows: 
         if !report.admits(&series) {
             continue;
         }
-        let date = report.date(now.at, now.record.counted_at);
+        let date = report.date(now.at, &now.record);
         let places = [now.at, date].map(|at| report.covers(at).then(|| keys(report, &series, &buckets.at(at))));
         let [from, to] = &places;
         if from == to {
