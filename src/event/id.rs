@@ -88,6 +88,10 @@ impl EventId {
         self.0.as_bytes()
     }
 
+    pub(crate) fn hyphenated<'b>(&self, buffer: &'b mut [u8; 36]) -> &'b str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
         Uuid::from_slice(bytes).ok().map(Self)
     }

@@ -3,6 +3,7 @@
 mod facts;
 mod id;
 mod imported;
+mod line;
 mod new;
 mod percent;
 mod position;
@@ -18,7 +19,6 @@ mod weights;
 mod windows;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -49,9 +49,6 @@ pub(crate) use token_view::TokenView;
 use crate::error::{Error, Result};
 
 use crate::time::Timestamp;
-
-/// Bytes that all but the longest lines fit in.
-const LONG: usize = 1 << 16;
 
 /// The version of the line format this build writes.
 ///
@@ -298,17 +295,7 @@ impl Event {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn to_line(&self) -> String {
-        thread_local! {
-            /// Where lines are written: the caller may keep one long, and it takes no more than it needs.
-            static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        SCRATCH.with_borrow_mut(|line| {
-            line.clear();
-            line.shrink_to(LONG);
-            // Every field is a string, a number or a list of those: this cannot fail.
-            let _ = serde_json::to_writer(&mut *line, self);
-            std::str::from_utf8(line).unwrap_or_default().to_owned()
-        })
+        line::line(self)
     }
 
     /// Reads a stored line; of a shredded event, what stays of it.

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::EventId;
@@ -36,9 +36,8 @@ pub enum Quality {
 /// assert_eq!(raw.get(), r#"{"input_tokens": 3}"#);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Raw(Box<RawValue>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw(Box<str>);
 
 impl Raw {
     /// Keeps a JSON text.
@@ -53,8 +52,14 @@ impl Raw {
     /// ```
     pub fn parse(json: &str) -> Result<Self> {
         RawValue::from_string(json.to_owned())
-            .map(Self)
+            .map(Self::from)
             .map_err(|e| Error::invalid(format!("the usage object is not JSON ({e})")))
+    }
+
+    /// Keeps a text that a parser has read as one value of JSON, with nothing around it: no need to read it twice.
+    #[cfg(feature = "import")]
+    pub(crate) fn read(json: String) -> Self {
+        Self(json.into())
     }
 
     /// The JSON text.
@@ -65,19 +70,25 @@ impl Raw {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn get(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
 
 impl From<Box<RawValue>> for Raw {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(raw)
+        Self(raw.into())
     }
 }
 
-impl PartialEq for Raw {
-    fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get()
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -4,10 +4,10 @@ use fastbloom::BloomFilter;
 
 use crate::event::EventId;
 
-/// Bits by which keys are remembered. Of a million keys one in some hundred is taken for known, and looked up.
+/// Bits by which keys are remembered. Of a million keys one in a hundred is taken for known, and looked up.
 const BITS: usize = 1 << 24;
 /// Bits a key.
-const HASHES: u32 = 3;
+const HASHES: u32 = 2;
 
 /// Remembers the keys of a run that begins with an empty ledger, which spares looking them up in it.
 pub(super) struct Known(Option<BloomFilter>);

@@ -26,7 +26,6 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::jsonl;
@@ -204,7 +203,7 @@ impl LineParser for Parser {
             .into_iter()
             .map(|Call { mut found, counted, usage, .. }| {
                 found.count_at(counted);
-                found.record.raw = RawValue::from_string(usage).ok().map(Raw::from);
+                found.record.raw = Some(Raw::read(usage));
                 found
             })
             .collect()

@@ -233,7 +233,7 @@ fn a_real_client_s_logs_agree_with_the_server() {
         api: String,
         id: Option<String>,
         #[serde(borrow)]
-        usage: &'a RawValue,
+        usage: &'a serde_json::value::RawValue,
     }
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients");
     let mut logs = Vec::new();

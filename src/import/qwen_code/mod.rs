@@ -248,7 +248,7 @@ impl Parser {
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
-            raw: RawValue::from_string(usage.get().to_owned()).ok().map(Raw::from),
+            raw: Some(Raw::from(usage.to_owned())),
         };
         if line.sidechain == Some(true) {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
