@@ -25,9 +25,15 @@ struct Following {
 impl Following {
     /// Starts and waits until all that was there is imported.
     fn start(desk: &Desk) -> Self {
+        Self::start_in(desk, &home(desk))
+    }
+
+    /// The same in a home that is named so, seen from the ledger's directory.
+    fn start_in(desk: &Desk, home: &Path) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "import", "--watch", "--home"])
-            .arg(home(desk))
+            .arg(home)
+            .current_dir(desk.dir())
             .env_clear()
             .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
             .stdout(Stdio::piped())
@@ -115,6 +121,22 @@ fn what_is_appended_comes_in_while_it_is_written() {
     wait_for(&desk, 4);
     drop(following);
     assert_eq!(desk.json(&["verify"])["ok"], true);
+}
+
+#[test]
+fn a_home_may_be_named_from_where_one_is() {
+    let desk = Desk::new();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    let log = claude(&desk).join("s1.jsonl");
+    append(&log, &format!("{}\n", answer(1)));
+    let mut count = 1;
+    for name in ["home", "./home", "home/.", "home/../home"] {
+        let _following = Following::start_in(&desk, Path::new(name));
+        wait_for(&desk, count);
+        count += 1;
+        append(&log, &format!("{}\n", answer(u32::try_from(count).unwrap())));
+        wait_for(&desk, count);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod corpus;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use cli_support::Desk;
 use corpus::Options;
@@ -79,11 +79,7 @@ fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
     }
     assert!(killed > 0, "none was killed");
     let _ = std::fs::remove_file(desk.ledger());
-    // What they left is swept once nobody can be writing to it any more.
-    for name in names(&desk).iter().filter(|name| name.ends_with(".draft")) {
-        let left = std::fs::File::options().write(true).open(desk.dir().join(name)).unwrap();
-        left.set_modified(SystemTime::now() - Duration::from_secs(2 * 3_600)).unwrap();
-    }
+    // What they left is swept once there is a ledger.
     desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
     assert_eq!(names(&desk), ["usage.db"]);
     let mut ledger = Ledger::open(desk.ledger()).unwrap();
@@ -108,6 +104,35 @@ fn who_makes_a_ledger_meanwhile_keeps_it() {
     import::run(&mut ledger, &options(home.path()), now(), &mut |_| {}).unwrap();
     let requests = ledger.report(&usage_ledger::Report::by_all(vec![])).unwrap().total.requests;
     assert_eq!(requests, truth.total().requests + 1);
+}
+
+#[test]
+fn what_a_killed_one_left_is_erased_with_what_is_shredded() {
+    let ((home, _), desk) = (logs(24), Desk::new());
+    desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
+    let draft = desk.dir().join(format!("usage.db.{}.draft", "0".repeat(32)));
+    std::fs::copy(desk.ledger(), &draft).unwrap();
+    let project = desk.json(&["report", "--by", "project"])["rows"][0]["project"].as_str().unwrap().to_owned();
+    desk.ok(&["shred", "--project", &project, "--reason", "test"]);
+    assert!(!draft.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_means_something_to_sqlite_is_the_name_of_a_file() {
+    let (home, _) = logs(25);
+    let desk = Desk::new();
+    for name in [":memory:", "file:usage.db", "file:usage.db?mode=memory"] {
+        let import = || {
+            let mut command = desk.command();
+            command.current_dir(desk.dir()).args(["--ledger", name, "import", "claude-code", "--home"]);
+            let done = command.arg(home.path()).assert().success();
+            String::from_utf8(done.get_output().stdout.clone()).unwrap()
+        };
+        assert!(!import().contains(" 0 recorded"));
+        assert!(desk.dir().join(name).exists(), "{name}: {:?}", names(&desk));
+        assert!(import().contains(" 0 recorded"));
+    }
 }
 
 #[test]

@@ -107,7 +107,23 @@ impl JsonLine {
         }
         parsed.record.keys.splice(0..0, keys);
         parsed.record.validate()?;
+        parsed.date()?;
         Ok(parsed)
+    }
+
+    /// Counts are told when the call is made, or later: only then does the record say so.
+    fn date(&mut self) -> Result<()> {
+        let Some(counted_at) = self.record.counted_at else { return Ok(()) };
+        match self.occurred_at {
+            None => Err(Error::invalid("`counted_at` without `occurred_at`: say when the call was made, too")),
+            Some(at) if counted_at < at => {
+                Err(Error::invalid(format!("`counted_at` {counted_at} is before `occurred_at` {at}: leave it out")))
+            }
+            Some(at) => {
+                self.record.counted_at = Some(counted_at).filter(|counted_at| *counted_at > at);
+                Ok(())
+            }
+        }
     }
 
     fn set(&mut self, name: &str, value: &RawValue, first: &mut Vec<String>) -> Result<()> {
@@ -190,13 +206,15 @@ mod tests {
 
     #[test]
     fn a_line_makes_a_record() {
-        let line = r#"{"provider":"claude","model":"m","input":1,"cost_usd":0.10,"keys":["b"],"key":"a","account":null,"counted_at":"2026-06-01T10:00:03Z"}"#;
+        let line = r#"{"provider":"claude","model":"m","input":1,"cost_usd":0.10,"keys":["b"],"key":"a","account":null,"occurred_at":"2026-06-01T10:00:01Z","counted_at":"2026-06-01T10:00:03Z"}"#;
         let parsed = JsonLine::parse(line.as_bytes()).unwrap();
         assert_eq!(parsed.record.provider, "anthropic");
         assert_eq!(parsed.record.keys, ["a", "b"]);
         assert_eq!(parsed.record.cost.unwrap().to_string(), "0.1");
         assert_eq!(parsed.record.account, None);
         assert_eq!(parsed.record.counted_at.unwrap().to_string(), "2026-06-01T10:00:03.000Z");
+        let at_once = line.replace("10:00:03Z", "10:00:01Z");
+        assert_eq!(JsonLine::parse(at_once.as_bytes()).unwrap().record.counted_at, None);
     }
 
     #[test]
@@ -213,6 +231,11 @@ mod tests {
             (r#"{"provider":"a","input":1,"x":null}"#, "unknown field `x`"),
             (r#"{"provider":"A B","input":1}"#, "not a provider id"),
             (r#"{"provider":"a","input":1,"occurred_at":"now"}"#, "`now` is not a time"),
+            (r#"{"provider":"a","input":1,"counted_at":"2026-06-01T10:00:00Z"}"#, "without `occurred_at`"),
+            (
+                r#"{"provider":"a","input":1,"occurred_at":"2026-06-01T10:00:01Z","counted_at":"2026-06-01T10:00:00Z"}"#,
+                "is before `occurred_at`",
+            ),
             (r#"{"provider":"a","input":1,"id":"7"}"#, "not an event id"),
             (r#"{"provider":"a","input":1"#, "column"),
             ("[1]", "one object a line"),

@@ -33,7 +33,8 @@ pub(super) fn roots(source: &dyn Source, homes: &[PathBuf]) -> Result<Vec<PathBu
             roots.extend(source.roots(&home));
         }
     }
-    Ok(roots)
+    // The system tells of changes by whole paths, and a log is known by its path wherever an import is started.
+    Ok(roots.into_iter().map(|root| std::path::absolute(&root).unwrap_or(root)).collect())
 }
 
 /// What was found below some directories.

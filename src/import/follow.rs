@@ -82,6 +82,7 @@ impl Follower {
         }
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
+        let homes = homes.into_iter().map(|home| std::path::absolute(&home).unwrap_or(home)).collect();
         let watched = Watched::new(system, sought);
         let (look, unfinished) = (Instant::now(), Unfinished::default());
         let mut follower = Self { options, homes, told, watched, look, seek: look, unfinished };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use self::file::{About, create_private, newer, refuse_foreign};
+use self::file::{About, behind_links, create_private, newer, plain, refuse_foreign};
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, Transaction, View};
 use crate::error::{Error, Result};
@@ -121,11 +121,12 @@ impl Options {
     pub fn open(self, path: &Path) -> Result<SqliteStore> {
         refuse_foreign(path)?;
         if self.create {
-            create_private(path)?;
+            create_private(&behind_links(path))?;
         }
         let about = About { path: path.to_owned(), busy_seconds: self.busy_seconds };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|e| about.error(e, "opening the ledger"))?;
+        let connection =
+            Connection::open_with_flags(plain(path), flags).map_err(|e| about.error(e, "opening the ledger"))?;
         let mut store = SqliteStore { connection, about, is_draft: false };
         store.prepare()?;
         Ok(store)
@@ -281,7 +282,7 @@ impl EventStore for SqliteStore {
             return Ok(file.ok().map(|file| -> Housekeeping { Box::new(move || drop(file.sync_data())) }));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let beside = Connection::open_with_flags(&self.about.path, flags).map_err(fail)?;
+        let beside = Connection::open_with_flags(plain(&self.about.path), flags).map_err(fail)?;
         beside.execute_batch("PRAGMA synchronous=FULL").map_err(fail)?;
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_KEPT).map_err(fail)?;
         // A power failure may now take the last commits along, but never one that others stand on.
@@ -300,10 +301,12 @@ impl EventStore for SqliteStore {
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         // What is in the file itself already was made durable when it was moved there.
-        file::sync_log(&self.about.path)
+        file::sync_log(&behind_links(&self.about.path))
     }
 
     fn erase(&mut self) -> Result<()> {
+        #[cfg(feature = "import")]
+        draft::sweep(&behind_links(&self.about.path));
         let patience = |seconds| self.connection.busy_timeout(Duration::from_secs(seconds));
         let done = patience(self.about.busy_seconds.min(ERASE_SECONDS)).and_then(|()| self.rewrite());
         // However that went, other writes are waited for as before.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::About;
+use super::file::{About, behind_links, create_private, plain};
 use super::{PAGE, SqliteStore};
 use crate::error::{Error, Result};
 
@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 const SUFFIX: &str = ".draft";
 /// A draft that nobody has written to for so long is left over from a process that was killed.
 const LEFT_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What stands behind the names of a draft and of the files that SQLite may make beside it.
+const SIDES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 /// KiB of pages that are held: a draft is written from its beginning to its end, and little is read of it again.
 const CACHE: u32 = 4_000;
 
@@ -28,21 +30,26 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Begins a ledger beside its place; `None` where there is something at that place already.
+    /// Begins a ledger beside its place; `None` where there is something at that place already, or no draft can be there.
     pub fn beside(place: &Path) -> Result<Option<Self>> {
-        let io = |source| Error::Io { path: place.to_owned(), source };
+        let place = behind_links(place);
         let Some(name) = place.file_name() else { return Ok(None) };
-        sweep(place);
-        match fs::symlink_metadata(place) {
+        sweep(&place);
+        match fs::symlink_metadata(&place) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(io(error)),
+            Err(source) => return Err(Error::Io { path: place, source }),
             Ok(_) => return Ok(None),
         }
         let mut own = name.to_owned();
         own.push(format!(".{}{SUFFIX}", uuid::Uuid::now_v7().simple()));
         let path = place.with_file_name(own);
-        super::file::create_private(&path)?;
-        Ok(Some(Self { path, place: place.to_owned() }))
+        match create_private(&path) {
+            Ok(()) => Ok(Some(Self { path, place })),
+            // The name of the ledger is as long as a name can be.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::InvalidFilename => Ok(None),
+            Err(Error::Io { source, .. }) => Err(Error::Io { path: directory(&place).to_owned(), source }),
+            Err(other) => Err(other),
+        }
     }
 
     /// Opens the draft to be written to. What it holds is worth nothing once a write has failed.
@@ -66,6 +73,9 @@ impl Draft {
     pub fn put_in_place(self) -> Result<bool> {
         let about = About { path: self.path.clone(), busy_seconds: 0 };
         let fail = |e| about.error(e, "making a ledger");
+        if !self.path.exists() {
+            return Ok(false); // taken for one that a killed process had left
+        }
         let connection = self.connect().map_err(fail)?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail)?;
@@ -79,10 +89,10 @@ impl Draft {
         if fs::hard_link(&self.path, &self.place).is_err() {
             return Ok(false);
         }
-        if let Some(directory) = self.place.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // Where a directory cannot be synced, its entries are durable otherwise.
-            let _ = fs::File::open(directory).and_then(|directory| directory.sync_all());
-        }
+        // Where a directory cannot be synced, its entries are durable otherwise.
+        let _ = fs::File::open(directory(&self.place)).and_then(|directory| directory.sync_all());
+        // Whoever else is making this ledger comes too late.
+        sweep(&self.place);
         Ok(true)
     }
 
@@ -94,13 +104,16 @@ impl Draft {
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
-        Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        Connection::open_with_flags(
+            plain(&self.path),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for side in ["", "-journal", "-wal", "-shm"] {
+        for side in SIDES {
             let mut name = self.path.clone().into_os_string();
             name.push(side);
             // Most of them are not there.
@@ -109,16 +122,18 @@ impl Drop for Draft {
     }
 }
 
-/// Removes what killed processes have left beside a ledger.
-fn sweep(place: &Path) {
+/// Removes the drafts that killed processes have left beside a ledger: all of them once it is there, for nobody can put one
+/// in its place any more; else those that are old.
+pub(super) fn sweep(place: &Path) {
     let Some(prefix) = place.file_name().map(|name| format!("{}.", name.to_string_lossy())) else { return };
-    let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Ok(entries) = fs::read_dir(directory) else { return };
+    let is_made = place.exists();
+    let Ok(entries) = fs::read_dir(directory(place)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_draft = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SUFFIX));
-        if is_draft.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) && is_left(&entry) {
+        let Some((id, side)) = name.strip_prefix(&prefix).and_then(|rest| rest.split_once(SUFFIX)) else { continue };
+        let is_draft = uuid::Uuid::try_parse(id).is_ok() && SIDES.contains(&side);
+        if is_draft && (is_made || is_left(&entry)) {
             // Should it be in use after all, who uses it finds it gone and writes a ledger as usual.
             let _ = fs::remove_file(entry.path());
         }
@@ -128,6 +143,10 @@ fn sweep(place: &Path) {
 fn is_left(entry: &fs::DirEntry) -> bool {
     let modified = entry.metadata().and_then(|meta| meta.modified());
     modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_AFTER))
+}
+
+fn directory(place: &Path) -> &Path {
+    place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -193,13 +212,58 @@ mod tests {
         };
         let id = uuid::Uuid::now_v7().simple();
         leave(&format!("usage.db.{id}.draft"), 2);
-        leave("usage.db.mine.draft", 2);
-        leave(&format!("other.db.{id}.draft"), 2);
+        leave(&format!("usage.db.{id}.draft-journal"), 2);
+        let mut left = vec!["usage.db.mine.draft".to_owned(), format!("other.db.{id}.draft"), format!("usage.db.{id}")];
+        for name in &left {
+            leave(name, 2);
+        }
         let at_work = format!("usage.db.{}.draft", uuid::Uuid::now_v7().simple());
         leave(&at_work, 0);
-        drop(Draft::beside(&place).unwrap().unwrap());
-        let mut left = vec![at_work, "usage.db.mine.draft".to_owned(), format!("other.db.{id}.draft")];
+        let draft = Draft::beside(&place).unwrap().unwrap();
+        left.push(at_work.clone());
+        left.sort();
+        let others: Vec<_> = names(dir.path()).into_iter().filter(|name| !draft.path.ends_with(name)).collect();
+        assert_eq!(others, left);
+        // Once there is a ledger none can become one.
+        written(&draft);
+        assert!(draft.put_in_place().unwrap());
+        left.retain(|name| *name != at_work);
+        left.push("usage.db".to_owned());
         left.sort();
         assert_eq!(names(dir.path()), left);
+    }
+
+    #[test]
+    fn a_draft_that_was_swept_is_no_ledger_and_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = Draft::beside(&dir.path().join("usage.db")).unwrap().unwrap();
+        written(&draft);
+        fs::remove_file(&draft.path).unwrap();
+        assert!(!draft.put_in_place().unwrap());
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_as_long_as_can_be_has_no_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Draft::beside(&dir.path().join("l".repeat(240))).unwrap().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_ledger_that_is_not_there_yet_leads_to_where_it_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, real) = (dir.path().join("link.db"), dir.path().join("real"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink("real/usage.db", &link).unwrap();
+        let draft = Draft::beside(&link).unwrap().unwrap();
+        written(&draft);
+        assert!(draft.put_in_place().unwrap());
+        assert_eq!(names(&real), ["usage.db"]);
+        drop(SqliteStore::open(&link).unwrap());
+
+        fs::remove_file(real.join("usage.db")).unwrap();
+        drop(SqliteStore::open(&link).unwrap());
+        assert_eq!(names(&real), ["usage.db"]);
     }
 }

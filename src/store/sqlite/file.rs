@@ -80,6 +80,22 @@ pub(super) fn create_private(path: &Path) -> Result<()> {
     }
 }
 
+/// The path that links lead to, whether anything is there or not.
+pub(super) fn behind_links(path: &Path) -> PathBuf {
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
+/// A path that SQLite takes for nothing but a path: a name such as `:memory:` says something else to it.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    if path.is_relative() { Path::new(".").join(path) } else { path.to_owned() }
+}
+
 /// What error messages need to know of a store.
 #[derive(Debug)]
 pub(super) struct About {
