@@ -1,5 +1,6 @@
 //! Instants in UTC and the zones that turn them into days.
 
+mod tzif;
 mod zone;
 
 use std::fmt;

@@ -108,6 +108,40 @@ pub(super) enum Command {
     Man(shell::ManArgs),
 }
 
+/// A line that names one of the commands that are asked for all day, or none.
+///
+/// To describe every command to the parser takes longer than one of these does. What is no such line, a call for help or a
+/// mistake among them, is read as a [`Line`].
+#[derive(Debug, Parser)]
+#[command(name = "usage-ledger")]
+pub(super) struct OftenLine {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Option<Often>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+enum Often {
+    Status(status::StatusArgs),
+    Statusline(statusline::StatuslineArgs),
+    Report(Box<report::ReportArgs>),
+    Gate(gate::GateArgs),
+}
+
+impl From<OftenLine> for Line {
+    fn from(line: OftenLine) -> Self {
+        let command = line.command.map(|command| match command {
+            Often::Status(args) => Command::Status(args),
+            Often::Statusline(args) => Command::Statusline(args),
+            Often::Report(args) => Command::Report(args),
+            Often::Gate(args) => Command::Gate(args),
+        });
+        Self { globals: line.globals, command }
+    }
+}
+
 impl Default for Command {
     fn default() -> Self {
         Self::Status(status::StatusArgs::default())

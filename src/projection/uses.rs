@@ -23,7 +23,7 @@ const CHUNK: u64 = 16;
 
 fn starts_chunk(millis: i64) -> bool {
     // A hash in which every bit counts: after uses at regular intervals, a multiplication alone would have no chunk start
-    // for thousands of them.
+    // for hundreds of them.
     xxh3_64(&millis.to_le_bytes()).is_multiple_of(CHUNK)
 }
 

@@ -217,10 +217,8 @@ impl<'a> AccountWindows<'a> {
         ask: &mut dyn FnMut(&Timeline<'_>) -> Result<T>,
     ) -> Result<T> {
         // Where nobody said anything, the next use that counts is one that opens a session.
-        let next_use = |from| match self.follows(kind) && observed.is_empty() {
-            true => next_opening(self.view, &self.key, from),
-            false => first_from(self.view, &self.key, from),
-        };
+        let next = if self.follows(kind) && observed.is_empty() { next_opening } else { first_from };
+        let next_use = |from| next(self.view, &self.key, from);
         ask(&Timeline { observed, policy: self.policy(kind), next_use: &next_use })
     }
 
