@@ -147,3 +147,29 @@ impl Default for Command {
         Self::Status(status::StatusArgs::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_often_is_read_as_by_the_whole_parser() {
+        for line in [
+            "",
+            "--json",
+            "status --since-switch",
+            "--ledger a.db --now 2026-06-10T10:00:00Z statusline --provider openai --ascii",
+            "statusline --json --account work --as-of 12",
+            "report --by day,model --since 2026-06-01 --tz Europe/Paris --provider anthropic",
+            "gate anthropic --explain",
+        ] {
+            let words = || std::iter::once("usage-ledger").chain(line.split_whitespace());
+            let (often, whole) = (OftenLine::try_parse_from(words()), Line::try_parse_from(words()));
+            assert_eq!(format!("{:?}", Line::from(often.unwrap())), format!("{:?}", whole.unwrap()), "{line}");
+        }
+        for line in ["--help", "--version", "help", "status --help", "report --by", "statusline --nonsense", "record"] {
+            let words = std::iter::once("usage-ledger").chain(line.split_whitespace());
+            assert!(OftenLine::try_parse_from(words).is_err(), "{line} is for the whole parser");
+        }
+    }
+}
