@@ -312,6 +312,33 @@ pub(crate) fn provider_usage(
     now: Timestamp,
     timeline: &[Switch],
 ) -> Result<ProviderUsage> {
+    let mut usage = usage_now(view, account, now, timeline)?;
+    sum_up(view, account, now, timeline, &mut usage)?;
+    Ok(usage)
+}
+
+/// Adds what an account used in all time and since work last switched to it, which goes through all of its days.
+pub(crate) fn sum_up(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+    timeline: &[Switch],
+    usage: &mut ProviderUsage,
+) -> Result<()> {
+    let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
+    let since = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
+    usage.since_switch = since.map(|totals| Usage::from_totals(&totals)).transpose()?;
+    usage.all_time = all_time(view, account, now)?;
+    Ok(())
+}
+
+/// What decisions look at: everything but what [`sum_up`] adds.
+pub(crate) fn usage_now(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+    timeline: &[Switch],
+) -> Result<ProviderUsage> {
     let (metered, declared, declaration) = is_metered(view, account, now)?;
     let windows = AccountWindows::new(view, account, now)?;
     let window = |kind| -> Result<WindowUsage> {
@@ -329,8 +356,6 @@ pub(crate) fn provider_usage(
     };
     let reserved = reservations(view, account, now, now)?;
     let last = timeline.iter().rev().find(names);
-    let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
-    let since_switch = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
     Ok(ProviderUsage {
         provider: account.provider.clone().into_owned(),
         account: account.account.clone().map(std::borrow::Cow::into_owned),
@@ -345,8 +370,8 @@ pub(crate) fn provider_usage(
             None
         },
         reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),
-        all_time: all_time(view, account, now)?,
-        since_switch: since_switch.map(|totals| Usage::from_totals(&totals)).transpose()?,
+        all_time: Usage::default(),
+        since_switch: None,
         last_switch: last.map(|switch| switch.at),
     })
 }

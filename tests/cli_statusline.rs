@@ -130,6 +130,7 @@ fn it_waits_for_nobody() {
 fn the_same_in_json() {
     let desk = used();
     let shown = desk.json(&["--now", NOW, "statusline", "--provider", "anthropic"]);
+    assert_eq!(shown["all_time"]["tokens"]["total"], 250_000);
     assert_eq!((&shown["schema"], &shown["tokens_today"]), (&1.into(), &250_000.into()));
     assert_eq!((&shown["session"]["percent"], &shown["budget"]["mode"]), (&25.into(), &"deep".into()));
 }

@@ -124,7 +124,8 @@ fn dump(store: &mut dyn EventStore, spaces: &[Space]) -> Vec<(Space, Vec<u8>, Ve
 }
 
 /// The spaces that hold no position: equal sets of events are equal bytes in them.
-const COUNTERS: [Space; 5] = [Space::ByModel, Space::ByProject, Space::ByConversation, Space::Uses, Space::Accounts];
+const COUNTERS: [Space; 6] =
+    [Space::ByModel, Space::ByProject, Space::ByConversation, Space::Uses, Space::Openings, Space::Accounts];
 
 #[test]
 fn any_order_of_arrival_gives_the_same_counters() {

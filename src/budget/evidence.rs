@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
 use crate::projection::{AccountRef, DayRow, Level, first_from, last_before, scan_account_day};
 use crate::time::Timestamp;
-use crate::usage::{Limits, Pause, ProviderUsage, Switch, WindowUsage, paused, provider_usage, sum_between};
+use crate::usage::{Limits, Pause, ProviderUsage, Switch, WindowUsage, paused, sum_between, usage_now};
 use crate::view::{GO_ON, STOP, View};
 
 /// Fewer runs say nothing about what a run costs.
@@ -39,6 +39,7 @@ impl RunCosts {
 
 /// Everything that a decision about one account looks at.
 pub(super) struct Evidence {
+    /// Without the sums over all time, which no decision looks at.
     pub usage: ProviderUsage,
     pub budget_mode: Option<(BudgetMode, Position)>,
     pub thresholds: Option<(Thresholds, Position)>,
@@ -52,7 +53,7 @@ pub(super) struct Evidence {
 impl Evidence {
     pub fn gather(view: &dyn View, account: &AccountRef<'_>, timeline: &[Switch], now: Timestamp) -> Result<Self> {
         let limits = Limits::at(view, account, now)?;
-        let usage = provider_usage(view, account, now, timeline)?;
+        let usage = usage_now(view, account, now, timeline)?;
         let (mut rate, mut costs) = (None, None);
         if usage.metered
             && let Some(limit) = usage.session.limit

@@ -8,7 +8,7 @@ use crate::ledger::{Ledger, Sight};
 use crate::projection::AccountRef;
 use crate::store::View;
 use crate::time::Timestamp;
-use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, switches};
+use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, sum_up, switches};
 
 /// A provider account with the decision for it.
 ///
@@ -85,7 +85,8 @@ impl Sight<'_> {
         }
         let mut providers = Vec::new();
         for account in &known {
-            let evidence = Evidence::gather(view, account, &timeline, now)?;
+            let mut evidence = Evidence::gather(view, account, &timeline, now)?;
+            sum_up(view, account, now, &timeline, &mut evidence.usage)?;
             let mut ask = Ask::new(&account.provider)?;
             ask.account = account.account.as_deref().map(str::to_owned);
             let budget = decide(&evidence, &ask);
@@ -100,11 +101,16 @@ impl Sight<'_> {
         })
     }
 
-    /// The account of an ask with the decision for it, without the records that an estimate rests on.
-    pub(crate) fn provider_status(&self, ask: &Ask, now: Timestamp) -> Result<ProviderStatus> {
+    /// The account of an ask with the decision for it, without the records that an estimate rests on. What was used in all
+    /// time is summed up where that is asked for.
+    pub(crate) fn provider_status(&self, ask: &Ask, all_time: bool, now: Timestamp) -> Result<ProviderStatus> {
         let view = self.view();
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
-        let evidence = Evidence::gather(view, &account, &switches(view, now)?, now)?;
+        let timeline = switches(view, now)?;
+        let mut evidence = Evidence::gather(view, &account, &timeline, now)?;
+        if all_time {
+            sum_up(view, &account, now, &timeline, &mut evidence.usage)?;
+        }
         let budget = decide(&evidence, ask);
         Ok(ProviderStatus { usage: evidence.usage, budget })
     }
@@ -142,7 +148,7 @@ impl Sight<'_> {
     pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         let ask = &on_the_account_meant(view, ask)?;
-        let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, now)?;
+        let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, false, now)?;
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::event::BudgetMode::Full)]
         {

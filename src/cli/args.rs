@@ -108,8 +108,68 @@ pub(super) enum Command {
     Man(shell::ManArgs),
 }
 
+/// A line that names one of the commands that are asked for all day, or none.
+///
+/// To describe every command to the parser takes longer than one of these does. What is no such line, a call for help or a
+/// mistake among them, is read as a [`Line`].
+#[derive(Debug, Parser)]
+#[command(name = "usage-ledger")]
+pub(super) struct OftenLine {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Option<Often>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+enum Often {
+    Status(status::StatusArgs),
+    Statusline(statusline::StatuslineArgs),
+    Report(Box<report::ReportArgs>),
+    Gate(gate::GateArgs),
+}
+
+impl From<OftenLine> for Line {
+    fn from(line: OftenLine) -> Self {
+        let command = line.command.map(|command| match command {
+            Often::Status(args) => Command::Status(args),
+            Often::Statusline(args) => Command::Statusline(args),
+            Often::Report(args) => Command::Report(args),
+            Often::Gate(args) => Command::Gate(args),
+        });
+        Self { globals: line.globals, command }
+    }
+}
+
 impl Default for Command {
     fn default() -> Self {
         Self::Status(status::StatusArgs::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_often_is_read_as_by_the_whole_parser() {
+        for line in [
+            "",
+            "--json",
+            "status --since-switch",
+            "--ledger a.db --now 2026-06-10T10:00:00Z statusline --provider openai --ascii",
+            "statusline --json --account work --as-of 12",
+            "report --by day,model --since 2026-06-01 --tz Europe/Paris --provider anthropic",
+            "gate anthropic --explain",
+        ] {
+            let words = || std::iter::once("usage-ledger").chain(line.split_whitespace());
+            let (often, whole) = (OftenLine::try_parse_from(words()), Line::try_parse_from(words()));
+            assert_eq!(format!("{:?}", Line::from(often.unwrap())), format!("{:?}", whole.unwrap()), "{line}");
+        }
+        for line in ["--help", "--version", "help", "status --help", "report --by", "statusline --nonsense", "record"] {
+            let words = std::iter::once("usage-ledger").chain(line.split_whitespace());
+            assert!(OftenLine::try_parse_from(words).is_err(), "{line} is for the whole parser");
+        }
     }
 }

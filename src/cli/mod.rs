@@ -62,7 +62,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Command, Line};
+use args::{Command, Line, OftenLine};
 use context::Context;
 use failure::Failure;
 
@@ -70,7 +70,7 @@ use failure::Failure;
 ///
 /// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
-    match Line::try_parse() {
+    match OftenLine::try_parse().map(Line::from).or_else(|_| Line::try_parse()) {
         Ok(line) => finish(run(line)),
         Err(error) => explain(&error),
     }

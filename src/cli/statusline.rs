@@ -160,7 +160,8 @@ fn ask(
     if let Some(account) = account {
         ask = ask.account(account);
     }
-    let status = sight.provider_status(&ask, now)?;
+    // The line itself has no room for what was used in all time.
+    let status = sight.provider_status(&ask, context.json, now)?;
     let zone = context.zone();
     let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
     today = today.only(ReportKey::Provider, provider)?;

@@ -70,15 +70,18 @@ pub enum SessionPolicy {
 
 impl Default for SessionPolicy {
     fn default() -> Self {
-        Self::FirstUse { minutes: 300 }
+        Self::USUAL
     }
 }
 
 impl SessionPolicy {
+    /// The one that holds where none was set.
+    pub(crate) const USUAL: Self = Self::FirstUse { minutes: 300 };
+
     /// Length of the window in milliseconds.
-    pub(crate) fn length(self) -> i64 {
+    pub(crate) const fn length(self) -> i64 {
         let (Self::FirstUse { minutes } | Self::HourFloor { minutes } | Self::Epoch { minutes }) = self;
-        i64::from(minutes) * crate::time::MINUTE
+        minutes as i64 * crate::time::MINUTE
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const EVERY: u64 = 50_000;
 /// Snapshots kept.
 const KEPT: usize = 8;
 /// Changes when the fold or the layout of a snapshot does, so that an old one is not taken for a new one.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 fn key(at: Position) -> Vec<u8> {
     let mut key = vec![VERSION];

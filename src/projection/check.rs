@@ -3,7 +3,7 @@
 use super::fingerprint::Fingerprint;
 use super::key::{AccountRef, take_position};
 use super::series::Level;
-use super::{day, uses};
+use super::{day, openings, uses};
 use crate::error::Result;
 use crate::event::{Position, TokenView};
 use crate::time::Timestamp;
@@ -26,6 +26,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
     }
     // Where the chunk in front ended: no chunk holds uses that belong to the next.
     let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
+    let mut openings = openings::Expected::default();
     view.scan(Space::Uses, &[], &[], Order::Ascending, &mut |key, value| {
         match uses::read(key, value) {
             Ok((account, start, instants))
@@ -33,6 +34,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
             {
                 for (millis, totals) in &instants {
                     print.cell(Space::Uses, account, *millis, totals);
+                    openings.see(account, Timestamp::from_millis(*millis));
                     end = Timestamp::from_millis(*millis);
                 }
                 before = account.to_vec();
@@ -41,6 +43,7 @@ pub(crate) fn add_stored(view: &dyn View, print: &mut Fingerprint, bad: &mut dyn
         }
         GO_ON
     })?;
+    openings.compare(view, bad)?;
     view.scan(Space::Keys, &[], &[], Order::Ascending, &mut |key, value| {
         if value.is_empty() {
             print.row(Space::Keys, key);

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::day::{self, Quarters};
 use super::key::{AccountRef, push_text};
+use super::openings;
 use super::series::Level;
 use super::totals::Totals;
 use super::uses::{self, Instants};
@@ -75,6 +76,7 @@ impl Deltas {
                 sink.put(Space::Accounts, &account, Some(&[]))?;
             }
             uses::apply(sink, &account, &instants)?;
+            openings::follow(sink, &account, &instants)?;
         }
         Ok(())
     }

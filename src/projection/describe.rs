@@ -11,6 +11,7 @@ pub(crate) fn describe(space: Space, key: &[u8]) -> String {
     let told = match space {
         Space::ByModel | Space::ByProject | Space::ByConversation => series(key),
         Space::Uses => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
+        Space::Openings => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
         Space::Facts => fact(key),
         Space::Corrections => correction(key),
         Space::Keys => Some("a natural key".to_owned()),

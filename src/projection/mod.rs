@@ -11,6 +11,7 @@ mod fingerprint;
 mod fold;
 mod imports;
 mod key;
+mod openings;
 mod series;
 mod totals;
 mod uses;
@@ -32,6 +33,9 @@ pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_
 pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use key::AccountRef;
+pub(crate) use openings::{
+    POLICY as FOLLOWED, first_from as next_opening, last_until as last_opening, row as opening_row,
+};
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use totals::Totals;
 #[cfg(feature = "import")]

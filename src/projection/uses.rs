@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::key::{after_prefix, push_time, take_time};
 use super::totals::Totals;
 use super::varint;
@@ -20,8 +22,9 @@ pub(crate) type Instants = BTreeMap<i64, Totals>;
 const CHUNK: u64 = 16;
 
 fn starts_chunk(millis: i64) -> bool {
-    // Fibonacci hashing: regular spacing in time does not make regular chunks.
-    (millis as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CHUNK.trailing_zeros()) == 0
+    // A hash in which every bit counts: after uses at regular intervals, a multiplication alone would have no chunk start
+    // for hundreds of them.
+    xxh3_64(&millis.to_le_bytes()).is_multiple_of(CHUNK)
 }
 
 fn chunk_key(account: &[u8], start: Timestamp) -> Vec<u8> {

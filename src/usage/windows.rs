@@ -5,7 +5,10 @@ use super::limits::Limits;
 use super::{Basis, Said, Speaker, Usage, WindowUsage};
 use crate::error::Result;
 use crate::event::{EventId, Payload, Percent, WindowKind};
-use crate::projection::{AccountRef, Level, Subject, Totals, facts_between, first_from, scan_days, sum_uses};
+use crate::projection::{
+    AccountRef, FOLLOWED, Level, Subject, Totals, facts_between, first_from, last_opening, next_opening, scan_days,
+    sum_uses,
+};
 use crate::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::view::{GO_ON, Order, View};
 use crate::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
@@ -189,6 +192,11 @@ impl<'a> AccountWindows<'a> {
         }
     }
 
+    /// Whether the projections know where windows of a kind open that nobody spoke of.
+    fn follows(&self, kind: WindowKind) -> bool {
+        self.policy(kind) == Policy::Session(FOLLOWED)
+    }
+
     /// Every window of a kind in which something was used, earliest first.
     pub fn all(&self, kind: WindowKind) -> Result<Vec<Window>> {
         let observed = self.laid(kind);
@@ -208,7 +216,9 @@ impl<'a> AccountWindows<'a> {
         observed: &[Window],
         ask: &mut dyn FnMut(&Timeline<'_>) -> Result<T>,
     ) -> Result<T> {
-        let next_use = |from| first_from(self.view, &self.key, from);
+        // Where nobody said anything, the next use that counts is one that opens a session.
+        let next = if self.follows(kind) && observed.is_empty() { next_opening } else { first_from };
+        let next_use = |from| next(self.view, &self.key, from);
         ask(&Timeline { observed, policy: self.policy(kind), next_use: &next_use })
     }
 
@@ -216,7 +226,13 @@ impl<'a> AccountWindows<'a> {
     pub fn now(&self, kind: WindowKind) -> Result<WindowUsage> {
         let observed = self.laid(kind);
         let policy = self.policy(kind);
-        let anchor = if policy.is_calendar() { Timestamp::MIN } else { self.anchor(policy.length())? };
+        let anchor = if policy.is_calendar() {
+            Timestamp::MIN
+        } else if self.follows(kind) && observed.iter().all(|window| window.end > self.now) {
+            last_opening(self.view, &self.key, self.now)?.unwrap_or(self.now)
+        } else {
+            self.anchor(policy.length())?
+        };
         let window = self.timeline(kind, &observed, &mut |timeline| timeline.current(self.now, anchor))?;
         let limit = self.limits.of(kind);
         let totals = match window {

@@ -29,6 +29,8 @@ pub enum Space {
     ByConversation,
     /// Every instant of use of a provider account, with its counts.
     Uses,
+    /// Where sessions of the usual length open at first use, by (provider account, instant).
+    Openings,
     /// Events that are not counts, by (kind, subject, time, id) → position.
     Facts,
     /// Amends and voids by (target, time, id).
@@ -53,12 +55,13 @@ impl Space {
     /// let names: std::collections::BTreeSet<_> = Space::ALL.map(Space::name).into();
     /// assert_eq!(names.len(), Space::ALL.len()); // no two share a table
     /// ```
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Tree,
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
         Self::Uses,
+        Self::Openings,
         Self::Facts,
         Self::Corrections,
         Self::Keys,
@@ -69,11 +72,12 @@ impl Space {
     ];
 
     /// The spaces that are a fold of the events and must equal a replay.
-    pub(crate) const FOLDED: [Self; 10] = [
+    pub(crate) const FOLDED: [Self; 11] = [
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
         Self::Uses,
+        Self::Openings,
         Self::Facts,
         Self::Corrections,
         Self::Keys,
@@ -95,6 +99,7 @@ impl Space {
             Self::ByProject => "usage_by_project",
             Self::ByConversation => "usage_by_conversation",
             Self::Uses => "uses",
+            Self::Openings => "session_openings",
             Self::Facts => "facts",
             Self::Corrections => "corrections",
             Self::Keys => "natural_keys",

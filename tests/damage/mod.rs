@@ -15,11 +15,12 @@ use usage_ledger::{EventId, Finding, Ledger, ProviderId, Result, Timestamp, Toke
 use uuid::Uuid;
 
 /// The projections that `verify` answers for, and with them the tree.
-pub const FOLDED: [Space; 10] = [
+pub const FOLDED: [Space; 11] = [
     Space::ByModel,
     Space::ByProject,
     Space::ByConversation,
     Space::Uses,
+    Space::Openings,
     Space::Facts,
     Space::Corrections,
     Space::Keys,

@@ -112,7 +112,7 @@ fn a_counter_too_large_to_add_up_is_a_finding() {
 fn a_snapshot_of_something_else_is_found() {
     // A snapshot of position 10 in which nothing has happened yet.
     let bench = Bench::new();
-    bench.change("INSERT INTO snapshots VALUES (x'02000000000000000a', x'')", []);
+    bench.change("INSERT INTO snapshots VALUES (x'03000000000000000a', x'')", []);
     let mut ledger = Ledger::open(&bench.path).unwrap();
     let past = ledger.as_of(AsOf::Position(12.into())).unwrap();
     let requests = past.report(&Report::by_all([])).unwrap().total.requests;

@@ -7,7 +7,9 @@ use super::Findings;
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, TokenView};
 use crate::ledger::past::refold;
-use crate::projection::{AccountRef, describe, file_rows, position_in, record_rows, root, subject_account, use_row};
+use crate::projection::{
+    AccountRef, describe, file_rows, opening_row, position_in, record_rows, root, subject_account, use_row,
+};
 use crate::store::{GO_ON, Order, PrefixView, Space, View};
 
 /// Rows named for each projection.
@@ -103,5 +105,6 @@ fn rows_of(view: &dyn View, refolded: &PrefixView<'_>, event: &Event) -> Result<
     let mut rows = record_rows(at, &record);
     let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
     rows.extend(use_row(refolded, &account, at)?.map(|key| (Space::Uses, key)));
+    rows.push(opening_row(&account, at));
     Ok(rows)
 }

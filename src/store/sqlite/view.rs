@@ -221,6 +221,7 @@ const fn sql(space: Space) -> Sql {
         Space::ByProject => sql!("usage_by_project"),
         Space::ByConversation => sql!("usage_by_conversation"),
         Space::Uses => sql!("uses"),
+        Space::Openings => sql!("session_openings"),
         Space::Facts => sql!("facts"),
         Space::Corrections => sql!("corrections"),
         Space::Keys => sql!("natural_keys"),
