@@ -63,6 +63,7 @@ impl Said {
     fn named(kind: &str, of: Option<&str>, role: Option<&str>) -> Self {
         match (kind, of) {
             ("event_msg", Some("task_complete" | "turn_complete" | "user_message")) => Self::Over,
+            ("event_msg", Some("agent_message")) => Self::Answer,
             ("response_item", Some(item)) => Self::item(item, role),
             (item, None) if Self::item(item, role) == Self::Answer => Self::BareAnswer,
             _ => Self::Nothing,
@@ -103,7 +104,8 @@ mod tests {
             (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), Said::Nothing),
             (event("task_complete"), Said::Over),
             (event("turn_complete"), Said::Over),
-            (event("agent_message"), Said::Nothing),
+            (event("agent_message"), Said::Answer),
+            (event("agent_reasoning"), Said::Nothing),
             (r#"{"payload":{"type":"task_complete"},"type":"event_msg"}"#.to_owned(), Said::Over),
             (r#"{"type":"message","role":"assistant","content":[]}"#.to_owned(), Said::BareAnswer),
             (r#"{"type":"message","content":[],"role":"assistant"}"#.to_owned(), Said::BareAnswer),
