@@ -32,6 +32,7 @@ mod places;
 mod provider;
 mod qwen_code;
 mod reader;
+mod reasons;
 mod run;
 mod served;
 mod silence;
@@ -58,6 +59,7 @@ pub use doubts::Doubts;
 pub(crate) use first::fill;
 pub use first::first;
 pub use follow::Follower;
+pub use reasons::loses_counts;
 pub use run::run;
 pub use survey::{Going, Surveyed, Unreadable, survey};
 
