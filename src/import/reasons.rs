@@ -41,7 +41,7 @@ pub(super) fn reasons(sight: &Sight<'_>, skipping: &Skipping) -> Result<HashMap<
     for (file, mut reasons) in told {
         let most = skipping.get(&file).and_then(|most| usize::try_from(*most).ok()).unwrap_or(0);
         let mut newest = reasons.split_off(reasons.len().saturating_sub(most));
-        newest.sort_by(|a, b| a.line.cmp(&b.line));
+        newest.sort_by_key(|skipped| skipped.line);
         by_source.entry(file.0).or_default().extend(newest);
     }
     Ok(by_source)
