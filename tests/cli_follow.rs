@@ -316,3 +316,40 @@ fn doctor_says_which_logs_it_cannot_read() {
     assert_eq!(found["logs"][0]["unreadable"][0]["file"], log.to_str().unwrap(), "{found}");
     assert_eq!((found["findings"].as_array().unwrap().len(), code), (1, 1));
 }
+
+#[test]
+fn doctor_says_why_lines_were_skipped_and_finds_answers_without_counts() {
+    let now = "2026-06-01T00:00:00Z";
+    let desk = Desk::new();
+    fs::create_dir_all(claude(&desk)).unwrap();
+    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n\"usage\" is no line of it\n", answer(1)));
+    let codex = home(&desk).join(".codex/sessions/2026/05/31");
+    fs::create_dir_all(&codex).unwrap();
+    let line = |kind: &str, payload: &str| {
+        format!("{{\"timestamp\":\"2026-05-31T10:00:00Z\",\"type\":\"{kind}\",\"payload\":{payload}}}\n")
+    };
+    let said = [
+        line("session_meta", r#"{"id":"own","cwd":"/work","cli_version":"0.31.0"}"#),
+        line("response_item", r#"{"type":"message","role":"assistant","content":[]}"#),
+        line("event_msg", r#"{"type":"task_complete"}"#),
+    ];
+    append(&codex.join("rollout-1.jsonl"), &said.concat());
+    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
+    let (found, code) = doctored(&desk, now);
+    let why = "answers without token counts, written by Codex 0.31.0";
+    assert_eq!(found["logs"][0]["reasons"][0]["line"], 2, "{found}");
+    assert_eq!(found["logs"][1]["reasons"][0]["why"], why);
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!((findings.len(), &findings[0]["source"], code), (1, &"codex".into(), 1));
+    assert!(findings[0]["what"].as_str().unwrap().contains(why), "{found}");
+    let done = desk.command().args(["--now", now, "doctor", "--home", home(&desk).to_str().unwrap()]).output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(text.contains("s1.jsonl line 2: ") && !text.contains("--kind imported"), "{text}");
+    // Counts that come take it back.
+    let usage = r#"{"input_tokens":100,"cached_input_tokens":60,"output_tokens":10,"total_tokens":110}"#;
+    let info = format!(r#"{{"total_token_usage":{usage},"last_token_usage":{usage}}}"#);
+    let told = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));
+    append(&codex.join("rollout-1.jsonl"), &told);
+    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
+    assert_eq!(doctored(&desk, now).0["findings"], Value::Array(vec![]));
+}

@@ -48,3 +48,25 @@ fn people_are_told_in_a_line_for_each_agent() {
     let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
     assert!(said.contains("s1.jsonl line 3: ") && !said.contains('\u{1b}'), "{said}");
 }
+
+#[test]
+fn a_counter_of_another_name_is_told_of() {
+    let desk = home();
+    let home = desk.dir().join("home");
+    let log = home.join(".claude/projects/-home-me-acme/s1.jsonl");
+    std::fs::write(&log, LOG.replace("output_tokens", "out_tokens")).unwrap();
+    let done = desk.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
+    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    let told =
+        "claude-code: 1 of 1 new record without a count of output: its logs may be of a version that is not known";
+    assert!(said.contains(told), "{said}");
+    std::fs::write(
+        &log,
+        LOG.replace("output_tokens", "out_tokens").replace("msg_1", "msg_2").replace("req_1", "req_2"),
+    )
+    .unwrap();
+    let json = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!((&json["sources"][0]["without_output"], json["sources"][0].get("without_input")), (&1.into(), None));
+    let again = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!(again["sources"][0].get("without_output"), None);
+}

@@ -1,4 +1,4 @@
-//! Logs in which a model answered and that tell no token counts: each is told of, once, for as long as that holds.
+//! Logs in which a model answered and that tell no token counts, or none any more: each is told of, once, for as long as that holds.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -111,6 +111,51 @@ fn a_rollout_without_counts_is_told_of_once_and_taken_back_when_counts_come() {
     assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
 }
 
+/// A turn of a client that shows limits and no counts.
+fn turn() -> Vec<String> {
+    let limits = r#"{"type":"token_count","info":null,"rate_limits":null}"#;
+    vec![said_by("user"), said_by("assistant"), codex("event_msg", limits), codex("event_msg", DONE)]
+}
+
+#[test]
+fn answers_behind_the_last_count_are_told_of_when_there_are_several() {
+    const BEHIND: &str = "0: 3 answers without token counts behind the last count, written by Codex 0.31.0";
+    let mut desk = Desk::new();
+    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
+    assert_eq!((desk.import("codex").recorded, desk.skipped("codex")), (1, 0));
+    // One or two may have been broken off; a count that is shown again is none.
+    for _ in 0..2 {
+        desk.append(ROLLOUT, &turn());
+        assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
+    }
+    desk.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
+    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
+    desk.append(ROLLOUT, &[codex("event_msg", DONE)]);
+    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![BEHIND.to_owned()], 1));
+    desk.append(ROLLOUT, &turn());
+    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 1));
+    let more = count().replace("110", "220").replace("\"input_tokens\":100", "\"input_tokens\":210");
+    desk.append(ROLLOUT, &[more]);
+    assert_eq!((desk.import("codex").recorded, desk.skipped("codex")), (1, 0));
+    // All in one import, and what a fork repeats of its parent.
+    let mut desk = Desk::new();
+    let turns = [turn(), turn(), turn()].concat();
+    desk.append(ROLLOUT, &[vec![meta(""), said_by("assistant"), count()], turns.clone()].concat());
+    assert_eq!(desk.said("codex"), [BEHIND]);
+    let mut desk = Desk::new();
+    let forked = meta(r#","forked_from_id":"parent""#);
+    desk.append(ROLLOUT, &[vec![forked, said_by("assistant"), count()], turns].concat());
+    assert_eq!(desk.said("codex"), [""; 0]);
+}
+
+#[test]
+fn an_answer_that_stands_in_an_event_alone_is_one() {
+    let mut desk = Desk::new();
+    let said = codex("event_msg", r#"{"type":"agent_message","message":"a secret"}"#);
+    desk.append(ROLLOUT, &[meta(""), said_by("user"), said, codex("event_msg", DONE)]);
+    assert_eq!(desk.said("codex"), [SILENT]);
+}
+
 #[test]
 fn a_turn_under_way_is_not_told_of_before_nobody_writes_any_more() {
     let mut desk = Desk::new();
@@ -205,6 +250,12 @@ fn a_chat_of_gemini_cli_without_counts_is_told_of_until_counts_come() {
     assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![], 1));
     desk.append(GEMINI, &[gemini("gemini", "a2", "a secret", TOKENS)]);
     assert_eq!((desk.import("gemini-cli").recorded, desk.skipped("gemini-cli")), (1, 0));
+    let more = |ids: &[&str]| ids.iter().map(|id| gemini("gemini", id, "a secret", "")).collect::<Vec<_>>();
+    desk.append(GEMINI, &more(&["a3", "a4"]));
+    assert_eq!(desk.said("gemini-cli"), [""; 0]);
+    desk.append(GEMINI, &more(&["a5", "a6"]));
+    let behind = "0: 4 answers without token counts behind the last count".to_owned();
+    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![behind], 1));
     // An answer without words may wait for its tools, and for its counts.
     let mut desk = Desk::new();
     desk.append(GEMINI, &[head, gemini("gemini", "a1", "", "")]);
@@ -255,4 +306,9 @@ fn a_chat_of_qwen_code_without_counts_is_told_of_until_counts_come() {
     let usage = r#","usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":50,"totalTokenCount":150}"#;
     desk.append(PATH, &[record("assistant", "a3", usage)]);
     assert_eq!((desk.import("qwen-code").recorded, desk.skipped("qwen-code")), (1, 0));
+    desk.append(PATH, &[record("assistant", "a4", ""), record("assistant", "a5", ""), record("user", "u2", "")]);
+    assert_eq!(desk.said("qwen-code"), [""; 0]);
+    desk.append(PATH, &[record("assistant", "a6", "")]);
+    let behind = "0: 3 answers without token counts behind the last count".to_owned();
+    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![behind], 1));
 }

@@ -20,7 +20,8 @@ use crate::usage::{Drift, accounts, is_metered};
 /// Look for what does not fit: limits that providers contradict, logs about to be lost or that cannot be read
 ///
 /// Compares limits with the providers' own percentages and names accounts nobody observes. Says which agents' logs are
-/// there, which of them their agent deletes soon, whether they are safe in the ledger, and which could not be read.
+/// there, which of them their agent deletes soon, whether they are safe in the ledger, which could not be read, and why
+/// lines were skipped: answers without counts and formats that are not known are findings.
 /// Imports nothing; exits 1 when something is found.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \

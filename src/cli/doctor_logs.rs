@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use super::doctor::{About, Finding};
 use super::failure::Failure;
 use super::output::{Plain, counted, grouped};
+use crate::event::SkippedLine;
 use crate::import::{self, Going, ImportOptions, Surveyed};
 use crate::ledger::Sight;
 use crate::time::{Timestamp, Zone};
@@ -47,8 +48,24 @@ pub(super) fn findings(logs: &[Surveyed]) -> Vec<Finding> {
                 "let this user read it, or import as the user who may, into the same ledger".to_owned(),
             );
         }
+        let lost: Vec<_> = agent.reasons.iter().filter(|skipped| import::loses_counts(&skipped.why)).collect();
+        if let Some(first) = lost.first() {
+            add(
+                format!(
+                    "{} may tell of tokens that are in no report: {}",
+                    counted(lost.len() as u64, "skipped line"),
+                    why(first)
+                ),
+                "a newer usage-ledger may know more; usage-ledger record adds what is known otherwise".to_owned(),
+            );
+        }
     }
     findings
+}
+
+fn why(skipped: &SkippedLine) -> String {
+    let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
+    format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
 }
 
 pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
@@ -67,8 +84,11 @@ pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result
         if agent.skipped > 0 {
             let of = counted(agent.skipped_in.len() as u64, "file");
             let what = counted(agent.skipped, "line");
-            writeln!(out, "{INDENT}not understood: {what} of {of}; usage-ledger log --kind imported says why")?;
-            files(agent.skipped_in.iter().map(|file| file.to_string_lossy().into_owned()), out)?;
+            writeln!(out, "{INDENT}not understood: {what} of {of}")?;
+            if agent.reasons.is_empty() {
+                files(agent.skipped_in.iter().map(|file| file.to_string_lossy().into_owned()), out)?;
+            }
+            files(agent.reasons.iter().map(why), out)?;
         }
     }
     Ok(())

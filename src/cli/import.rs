@@ -14,7 +14,7 @@ use super::failure::{Failure, say};
 use super::output::{Answer, Plain, counted, grouped};
 use crate::error::Error;
 use crate::import::koan::{self, Backfill};
-use crate::import::{self, Follower, ImportOptions, ImportReport, Progress};
+use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
 use crate::ledger::Ledger;
 
 /// How long a change is waited for at a time.
@@ -184,6 +184,25 @@ fn progress_bar(context: &Context) -> ProgressBar {
     }
 }
 
+/// Tells what seems to be missing of what was recorded.
+fn doubtful(source: &SourceReport) {
+    let (doubts, all) = (&source.doubts, source.recorded);
+    let of = |number: u64| format!("{}: {} of {}", source.source, grouped(number), counted(all, "new record"));
+    let version = "its logs may be of a version that is not known";
+    for (number, class) in [(doubts.without_input, "input"), (doubts.without_output, "output")] {
+        if number > 0 {
+            say(&format!("{} without a count of {class}: {version}", of(number)));
+        }
+    }
+    for class in &doubts.absent {
+        say(&format!("{} with a count of {class}: {version}", of(0)));
+    }
+    if doubts.not_adding_up > 0 {
+        let shown = "usage-ledger export --format csv shows them, by their `residual`";
+        say(&format!("{} with counts that do not add up: {shown}", of(doubts.not_adding_up)));
+    }
+}
+
 /// Tells what was done. Where no source was named, those without a file are only named.
 fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let (without, with): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| all && source.files == 0);
@@ -206,6 +225,7 @@ fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Fa
             let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
             say(&format!("skipped {}{line}: {}", Plain(&skipped.file), Plain(&skipped.why)));
         }
+        doubtful(source);
         if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
             say(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
         }

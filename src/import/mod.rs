@@ -9,6 +9,7 @@ mod copilot_cli;
 mod cursor;
 mod discover;
 mod document;
+mod doubts;
 mod droid;
 mod file_calls;
 mod first;
@@ -31,6 +32,7 @@ mod places;
 mod provider;
 mod qwen_code;
 mod reader;
+mod reasons;
 mod run;
 mod served;
 mod silence;
@@ -52,10 +54,12 @@ use crate::error::{Error, Result};
 use crate::event::SkippedLine;
 use crate::time::Zone;
 
+pub use doubts::Doubts;
 #[cfg(feature = "cli")]
 pub(crate) use first::fill;
 pub use first::first;
 pub use follow::Follower;
+pub use reasons::loses_counts;
 pub use run::run;
 pub use survey::{Going, Surveyed, Unreadable, survey};
 
@@ -171,6 +175,9 @@ pub struct SourceReport {
     pub skipped: Vec<SkippedLine>,
     /// What the logs tell of quotas and was new: observations, and how much an agent took for used.
     pub observed: u64,
+    /// What makes the counts of the new records doubtful.
+    #[serde(flatten)]
+    pub doubts: Doubts,
 }
 
 /// How far an import has come.

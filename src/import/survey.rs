@@ -10,11 +10,12 @@ use super::ImportOptions;
 use super::discover::{LogFile, logs, roots};
 use super::document;
 use super::packed::{is_packed, open};
+use super::reasons::{Skipping, reasons};
 use super::run::is_unchanged;
 use super::source::{Form, Source};
 use super::withdrawn::Withdrawn;
 use crate::error::Result;
-use crate::event::ImportedFile;
+use crate::event::{ImportedFile, SkippedLine};
 use crate::ledger::Sight;
 use crate::projection::file_states;
 use crate::time::{DAY, Timestamp, Zone};
@@ -57,6 +58,8 @@ pub struct Surveyed {
     pub skipped: u64,
     /// The logs they stand in.
     pub skipped_in: Vec<PathBuf>,
+    /// The lines or entries and why, as far as the ledger tells.
+    pub reasons: Vec<SkippedLine>,
 }
 
 /// A log that its agent deletes soon.
@@ -112,10 +115,24 @@ pub struct Unreadable {
 /// ```
 pub fn survey(sight: &Sight<'_>, options: &ImportOptions, now: impl Into<Timestamp>) -> Result<Vec<Surveyed>> {
     let now = now.into();
-    options.sources()?.into_iter().map(|source| one(sight, source, options, now)).collect()
+    let mut skipping = Skipping::new();
+    let sources = options.sources()?.into_iter();
+    let found = sources.map(|source| one(sight, source, options, now, &mut skipping));
+    let mut found = found.collect::<Result<Vec<_>>>()?;
+    let mut reasons = reasons(sight, &skipping)?;
+    for agent in &mut found {
+        agent.reasons = reasons.remove(&agent.source).unwrap_or_default();
+    }
+    Ok(found)
 }
 
-fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Timestamp) -> Result<Surveyed> {
+fn one(
+    sight: &Sight<'_>,
+    source: &dyn Source,
+    options: &ImportOptions,
+    now: Timestamp,
+    skipping: &mut Skipping,
+) -> Result<Surveyed> {
     let roots = roots(source, &options.homes)?;
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(sight.view(), source.name())?;
@@ -131,7 +148,7 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
             Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
             None => withdrawn.knows(source, &file),
         };
-        found.note_skipped(known.as_ref());
+        found.note_skipped(known.as_ref(), skipping);
         found.files += 1;
         found.bytes += file.size;
         found.unread += u64::from(unread);
@@ -153,7 +170,7 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
     }
     for state in states.values() {
         found.gone += u64::from(!Path::new(&state.path).exists());
-        found.note_skipped(Some(state));
+        found.note_skipped(Some(state), skipping);
     }
     found.going.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
     found.skipped_in.sort();
@@ -162,9 +179,10 @@ fn one(sight: &Sight<'_>, source: &dyn Source, options: &ImportOptions, now: Tim
 }
 
 impl Surveyed {
-    fn note_skipped(&mut self, known: Option<&ImportedFile>) {
+    fn note_skipped(&mut self, known: Option<&ImportedFile>, skipping: &mut Skipping) {
         if let Some(known) = known.filter(|known| known.skipped > 0) {
             self.skipped += known.skipped;
+            skipping.insert((self.source.clone(), known.path.clone()), known.skipped);
             self.skipped_in.push(PathBuf::from(&known.path));
         }
     }

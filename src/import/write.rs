@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::SourceReport;
+use super::doubts::Doubting;
 use super::gather::{Batch, Told};
 use super::hands::Hands;
 use super::meet::{Meeting, Met};
@@ -46,6 +47,7 @@ impl Alone {
 /// One source's share of a run.
 struct Part {
     report: SourceReport,
+    doubting: Doubting,
     /// When conversations begin, as far as this run has seen.
     began: HashMap<String, Timestamp>,
 }
@@ -105,13 +107,14 @@ impl<'w> Writer<'w> {
         heard: Heard,
         hands: &'w Hands,
     ) -> Self {
-        let parts = reports.map(|report| Part { report, began: HashMap::new() }).collect();
+        let parts =
+            reports.map(|report| Part { report, doubting: Doubting::default(), began: HashMap::new() }).collect();
         Self { now, parts, heard, alone, hands }
     }
 
     /// What was taken in of each source.
     pub fn into_reports(self) -> impl Iterator<Item = SourceReport> {
-        self.parts.into_iter().map(|part| part.report)
+        self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report })
     }
 
     /// Writes a batch, and those that follow soon, in one transaction.
@@ -146,7 +149,7 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    fn write(&self, appender: &mut Appender<'_>, batch: Batch, alone: bool, taken: &mut Taken) -> Result<()> {
+    fn write(&mut self, appender: &mut Appender<'_>, batch: Batch, alone: bool, taken: &mut Taken) -> Result<()> {
         taken.run.duplicates += batch.copies;
         taken.bytes += batch.bytes;
         taken.skipped.extend(batch.skipped);
@@ -159,6 +162,7 @@ impl<'w> Writer<'w> {
             }
         }
         for one in batch.keyless {
+            self.doubt(batch.of, &one.payload);
             appender.push(one)?;
             taken.run.recorded += 1;
         }
@@ -171,7 +175,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a call, unless one of its keys finds one.
-    fn look_up(&self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+    fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
         let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
         let known = find_record(appender.committed_view(), record)?;
         if known.is_empty() {
@@ -183,7 +187,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a call that no key finds: telemetry may have told of it without one.
-    fn record(&self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+    fn record(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
         let event = call.event();
         if let Payload::TokensRecorded(record) = &event.payload
             && self.heard.of(record)
@@ -193,9 +197,16 @@ impl<'w> Writer<'w> {
             let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
             return self.meet(appender, Found { at: event.occurred_at, record }, &[twin], of, run);
         }
+        self.doubt(of, &call.event().payload);
         appender.push_ready(call)?;
         run.recorded += 1;
         Ok(())
+    }
+
+    fn doubt(&mut self, of: usize, call: &Payload) {
+        if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(of), call) {
+            part.doubting.see(&part.report.source, record);
+        }
     }
 
     fn meet(

@@ -164,8 +164,10 @@ impl Statement {
             self.input.count
         };
         let output = if thought == Habit::Inside { minus(self.output, &[self.reasoning])? } else { self.output.count };
+        // Nothing on top of a headline that is not stated is no input of 0.
+        let more = self.more_input.count.filter(|more| *more > 0 || uncached.is_some());
         Ok(Tokens {
-            input: sum([uncached, self.more_input.count])?,
+            input: sum([uncached, more])?,
             cache_read: self.cache_read.count,
             cache_write_5m: self.cache_write.five_minutes,
             cache_write_1h: self.cache_write.one_hour,

@@ -25,7 +25,11 @@ pub fn now() -> Timestamp {
 /// Imports everything below a home.
 pub fn import(ledger: &mut Ledger, home: &Path) -> Vec<SourceReport> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
-    import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources
+    let sources = import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources;
+    for source in &sources {
+        assert_eq!(source.doubts, import::Doubts::default(), "{}", source.source);
+    }
+    sources
 }
 
 /// A report as the truth tells it.

@@ -11,8 +11,8 @@
 //!
 //! Who served a call the log does not say: Anthropic, unless the call's id or model says otherwise (`served`).
 //!
-//! A line of type `assistant` that lacks the message, its id or its usage, and an answer with usage in a line of an
-//! unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
+//! A line of type `assistant` that lacks the message, its id or its usage, and usage of whoever but the user in a line of
+//! an unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
 
 mod line;
 
@@ -228,7 +228,21 @@ impl LineParser for Parser {
 
 /// Whether a line may be an answer. Lines that say early what else they are need no second look.
 fn may_matter(line: &[u8]) -> bool {
-    ANSWER.find(line).is_some() || (!matches!(jsonl::kind(line), Ok(Some(_))) && USAGE.find(line).is_some())
+    ANSWER.find(line).is_some() || (!is_other(line) && USAGE.find(line).is_some())
+}
+
+/// Whether a line says early that it is of a type that counts nothing. Most bytes of a log are in such.
+fn is_other(line: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 7] = [
+        b"\"user\"",
+        b"\"progress\"",
+        b"\"system\"",
+        b"\"summary\"",
+        b"\"attachment\"",
+        b"\"file-history-snapshot\"",
+        b"\"queue-operation\"",
+    ];
+    matches!(jsonl::kind(line), Ok(Some(kind)) if OTHERS.contains(&kind))
 }
 
 /// The message of a line that is an answer of the API.
@@ -246,7 +260,7 @@ fn answer<'l, 'a>(line: &'l Line<'a>) -> Result<Option<&'l Message<'a>>, String>
         None if message.usage.is_some() && message.role.as_deref().is_none_or(|role| role == "assistant") => {}
         // Copies and prompts are of these types.
         None | Some("user" | "progress" | "system") => return Ok(None),
-        Some(_) if message.usage.is_some() && message.role.as_deref() == Some("assistant") => {
+        Some(_) if message.usage.is_some() && message.role.as_deref() != Some("user") => {
             return unknown("an answer with usage in a line of another type than `assistant`");
         }
         Some(_) => return Ok(None),

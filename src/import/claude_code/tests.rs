@@ -152,6 +152,14 @@ fn a_line_that_cannot_be_taken_in_says_why() {
         "unknown shape: an assistant line without a message"
     );
     assert_eq!(
+        refused(
+            &good
+                .replace("\"type\":\"assistant\"", "\"type\":\"ai\"")
+                .replace("\"role\":\"assistant\"", "\"role\":\"model\"")
+        ),
+        "unknown shape: an answer with usage in a line of another type than `assistant`"
+    );
+    assert_eq!(
         refused(&good.replace("\"type\":\"assistant\"", "\"type\":\"answer\"")),
         "unknown shape: an answer with usage in a line of another type than `assistant`"
     );

@@ -33,8 +33,15 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document
     let mut tally = Tally::default();
     let mut answers = Vec::new();
     for (at, message) in messages.iter().enumerate() {
-        if message.get("role").and_then(Value::as_str) != Some("assistant") {
-            continue;
+        let counts = || message.get("metrics").is_some_and(Value::is_object);
+        match message.get("role").and_then(Value::as_str) {
+            Some("assistant") => {}
+            Some("user") => continue,
+            _ if counts() => {
+                document.skipped.push((at as u64 + 1, "unknown shape: token counts of an unknown role".to_owned()));
+                continue;
+            }
+            _ => continue,
         }
         match logged(family, message) {
             Ok(Some(logged)) if !logged.is_nothing() => answers.push((at, message, logged)),

@@ -235,6 +235,12 @@ fn sessions_of_the_command_are_read_by_their_answers() {
     );
     assert_eq!(document.skipped, [(0, "answers without token counts: 1".to_owned())]);
     assert_eq!(counts(&read(json!([answer("a", 100, 40)]))), [[60, 40, 0, 0, 0, 4, 0]]);
+    for role in [json!("model"), json!(null)] {
+        let mut renamed = answer("b", 10, 0);
+        renamed["role"] = role;
+        let document = read(json!([{"role": "user"}, renamed, {"role": "notice"}]));
+        assert_eq!(document.skipped, [(2, "unknown shape: token counts of an unknown role".to_owned())]);
+    }
     assert!(CLINE.document_again(&path, b"{}", Zone::UTC, None).unwrap_err().contains("without a list"));
 }
 

@@ -16,6 +16,7 @@
 //! counted as nothing. An `info` of `null` holds only rate limits. The first clients' sessions (`rollout-*.json`) tell no
 //! counts, and are told of. So is a rollout with answers and without any count, as clients wrote before there were counters:
 //! once the turn is done or the next one begins, for the counts stand before that, or when nobody has written to it for an hour.
+//! So are three turns and more without a count behind the last one, as a client writes that goes on with an older one's thread.
 
 mod calls;
 mod limits;
@@ -35,7 +36,7 @@ use serde::de::IgnoredAny;
 use super::document::Document;
 use super::jsonl;
 use super::paths::listed;
-use super::silence::{Ending, Silence};
+use super::silence::Ending;
 use super::source::{Form, Found, LineParser, Source};
 use crate::event::{EventId, NewEvent};
 use crate::time::{Timestamp, Zone};
@@ -138,13 +139,10 @@ impl LineParser for Parser {
             kind => kind,
         };
         let read = self.read(kind, line);
-        if self.thread.silence.is_some() {
-            match kind {
-                // Counts that cannot be read are told of as such.
-                Kind::Count | Kind::Record | Kind::Other if read.is_err() => self.thread.silence = None,
-                Kind::Item | Kind::Other => self.thread.said(line),
-                _ => {}
-            }
+        match kind {
+            Kind::Count | Kind::Record | Kind::Other if read.is_err() => self.thread.silence.count(),
+            Kind::Item | Kind::Other => self.thread.said(line),
+            _ => {}
         }
         read
     }
@@ -174,11 +172,11 @@ impl LineParser for Parser {
     }
 
     fn is_silent(&self) -> bool {
-        Silence::is_told(self.thread.silence.as_ref())
+        self.thread.silence.is_told()
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.thread.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+        self.thread.silence.end(settled)
     }
 }
 

@@ -38,6 +38,8 @@ impl Said {
         let (mut kind, mut of, mut role, mut inside) = (None, None, None, false);
         while let Some(key) = cursor.key()? {
             match key {
+                // What else has a payload says nothing, however long it is.
+                b"payload" if kind.is_some_and(|kind| !is_envelope(kind)) => return Ok(Self::Nothing),
                 b"payload" if !inside => {
                     inside = cursor.enter()?;
                     continue;
@@ -50,11 +52,9 @@ impl Said {
                 }
             }
             let item = if inside { of } else { kind };
-            if kind.is_some() && item.is_some_and(|item| item != "message" || role.is_some()) {
-                let envelope = !inside && matches!(kind, Some("response_item" | "event_msg"));
-                if !envelope {
-                    break;
-                }
+            let is_told = kind.is_some() && item.is_some_and(|item| item != "message" || role.is_some());
+            if is_told && (inside || !kind.is_some_and(is_envelope)) {
+                break;
             }
         }
         Ok(Self::named(kind.ok_or(Declined)?, of, role))
@@ -63,6 +63,7 @@ impl Said {
     fn named(kind: &str, of: Option<&str>, role: Option<&str>) -> Self {
         match (kind, of) {
             ("event_msg", Some("task_complete" | "turn_complete" | "user_message")) => Self::Over,
+            ("event_msg", Some("agent_message")) => Self::Answer,
             ("response_item", Some(item)) => Self::item(item, role),
             (item, None) if Self::item(item, role) == Self::Answer => Self::BareAnswer,
             _ => Self::Nothing,
@@ -77,6 +78,11 @@ impl Said {
             _ => Self::Nothing,
         }
     }
+}
+
+/// Whether lines of this type hold what is said in their payload.
+fn is_envelope(kind: &str) -> bool {
+    matches!(kind, "response_item" | "event_msg")
 }
 
 fn word(value: &[u8]) -> Result<&str, Declined> {
@@ -103,7 +109,8 @@ mod tests {
             (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), Said::Nothing),
             (event("task_complete"), Said::Over),
             (event("turn_complete"), Said::Over),
-            (event("agent_message"), Said::Nothing),
+            (event("agent_message"), Said::Answer),
+            (event("agent_reasoning"), Said::Nothing),
             (r#"{"payload":{"type":"task_complete"},"type":"event_msg"}"#.to_owned(), Said::Over),
             (r#"{"type":"message","role":"assistant","content":[]}"#.to_owned(), Said::BareAnswer),
             (r#"{"type":"message","content":[],"role":"assistant"}"#.to_owned(), Said::BareAnswer),

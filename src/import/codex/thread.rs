@@ -55,9 +55,9 @@ pub(super) struct Thread {
     pub calls: Calls,
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// What was said as long as no call was found; `None` once there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub silence: Option<Silence>,
+    /// What was said since the last call that was found.
+    #[serde(default = "Silence::counted")]
+    pub silence: Silence,
 }
 
 /// What a call used, and how that is known.
@@ -79,7 +79,7 @@ impl<'a> Used<'a> {
 
 impl Thread {
     pub fn new(file: String) -> Self {
-        Self { file, silence: Some(Silence::default()), ..Self::default() }
+        Self { file, silence: Silence::default(), ..Self::default() }
     }
 
     pub fn id(&self) -> &str {
@@ -98,8 +98,8 @@ impl Thread {
         for parent in meta.parents() {
             self.parent(&parent);
         }
-        if let (Some(silence), Some(version)) = (&mut self.silence, &meta.cli_version) {
-            silence.by("Codex", version);
+        if let Some(version) = &meta.cli_version {
+            self.silence.by("Codex", version);
         }
     }
 
@@ -163,7 +163,7 @@ impl Thread {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
         let found = self.found(at, keys, &used)?;
-        self.silence = None;
+        self.silence.count();
         self.calls.counted(used.vector, found);
         Ok(())
     }
@@ -187,9 +187,8 @@ impl Thread {
         showed == Some(true)
     }
 
-    /// Takes what a line without counts says, as long as no line has told any.
+    /// Takes what a line without counts says.
     pub fn said(&mut self, line: &[u8]) {
-        let Some(silence) = &mut self.silence else { return };
         let said = Said::of(line);
         // What a fork repeats was answered to its parents.
         let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
@@ -197,10 +196,10 @@ impl Thread {
             return;
         }
         if said != Said::Over {
-            silence.answer();
+            self.silence.answer();
         }
         if said != Said::Answer {
-            silence.go_on();
+            self.silence.go_on();
         }
     }
 
@@ -232,7 +231,7 @@ impl Thread {
         // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
         self.own |= own;
         let found = self.found(at, keys, &Used::reported(usage, vector))?;
-        self.silence = None;
+        self.silence.count();
         self.calls.recorded(vector, found);
         Ok(())
     }

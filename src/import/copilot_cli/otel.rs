@@ -162,7 +162,7 @@ impl LineParser for Parser {
     }
 
     fn is_silent(&self) -> bool {
-        Silence::is_told(self.silence.as_ref())
+        self.silence.as_ref().is_some_and(Silence::is_told)
     }
 }
 

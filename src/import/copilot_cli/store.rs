@@ -24,8 +24,13 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
     if have.is_empty() {
         // Older ones know sessions only; those have files of their own.
         let sessions = told::columns(database, "sessions")?;
-        let unknown = || "unknown shape: a store without a table of sessions".to_owned();
-        return if sessions.is_empty() { Err(unknown()) } else { Ok(Document::default()) };
+        if sessions.is_empty() {
+            return Err("unknown shape: a store without a table of sessions".to_owned());
+        }
+        if resume.is_some_and(|resume| resume.get("last").is_some()) || counts_elsewhere(database)? {
+            return Err("unknown shape: a store whose calls are in no table that is known".to_owned());
+        }
+        return Ok(Document::default());
     }
     let more = [
         "cache_read_tokens",
@@ -64,6 +69,13 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
     document.skipped.extend(tally.skipped());
     document.resume = Some(json!({ "last": newest }));
     Ok(document)
+}
+
+/// Whether another table has counts.
+fn counts_elsewhere(database: &Connection) -> Result<bool, String> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
+               WHERE t.type = 'table' AND c.name IN ('input_tokens', 'output_tokens'))";
+    database.query_row(sql, [], |row| row.get(0)).map_err(told::refused)
 }
 
 fn call(row: &Value, id: u64, tally: &mut Tally) -> Result<Option<Found>, String> {

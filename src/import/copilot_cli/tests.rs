@@ -112,6 +112,12 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
     };
     assert!(read("CREATE TABLE sessions (id TEXT)").unwrap().found.is_empty());
     assert!(read("CREATE TABLE other (id TEXT)").unwrap_err().contains("without a table of sessions"));
+    let renamed = "CREATE TABLE sessions (id TEXT); CREATE TABLE usage_events (id, session_id, input_tokens)";
+    assert!(read(renamed).unwrap_err().contains("whose calls are in no table that is known"));
+    let sessions = Connection::open_in_memory().unwrap();
+    sessions.execute_batch("CREATE TABLE sessions (id TEXT)").unwrap();
+    let gone = CopilotCli.database(Path::new(STORE), &sessions, Some(&json!({"last": 9})));
+    assert!(gone.unwrap_err().contains("whose calls are in no table that is known"));
     let other = "CREATE TABLE assistant_usage_events (id, session_id, model, tokens, created_at)";
     assert!(read(other).unwrap_err().contains("has no column `input_tokens`"));
 }

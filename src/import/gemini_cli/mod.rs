@@ -112,7 +112,9 @@ pub(super) fn document(
     parser.origin.learn(&entry);
     let mut document = Document::default();
     for (number, message) in (1..).zip(entry.messages.unwrap_or_default()) {
+        parser.has_count = false;
         match parser.message(message.get()) {
+            Ok(()) if parser.has_count => {}
             Ok(()) => parser.said(message.get().as_bytes()),
             Err(why) => document.skipped.push((number, why)),
         }
@@ -143,9 +145,9 @@ struct Origin {
     /// Whether a subagent wrote it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     aside: bool,
-    /// What was said as long as there was no count; `None` once there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    silence: Option<Silence>,
+    /// What was said since the last count.
+    #[serde(default = "Silence::counted")]
+    silence: Silence,
 }
 
 impl Origin {
@@ -167,6 +169,8 @@ pub(super) struct Parser {
     origin: Origin,
     place: Place,
     calls: FileCalls,
+    /// Whether the last line, or message of a document, told a count.
+    has_count: bool,
 }
 
 impl Parser {
@@ -176,10 +180,9 @@ impl Parser {
         project: Option<String>,
         resume: Option<&serde_json::Value>,
     ) -> Self {
-        let new = || Origin { silence: Some(Silence::default()), ..Origin::default() };
-        let origin = resume.map_or_else(new, |resume| Origin::deserialize(resume).unwrap_or_default());
+        let origin = resume.map_or_else(Origin::default, |resume| Origin::deserialize(resume).unwrap_or_default());
         let place = Place { parent: parent(path), project, ..Place::default() };
-        Self { dialect, origin, place, calls: FileCalls::default() }
+        Self { dialect, origin, place, calls: FileCalls::default(), has_count: false }
     }
 
     fn message(&mut self, json: &str) -> Result<(), String> {
@@ -187,20 +190,20 @@ impl Parser {
         self.place.aside = self.origin.aside || self.place.parent.is_some();
         if let Some(found) = call(self.dialect, &self.place, json)? {
             self.calls.add(found);
-            self.origin.silence = None;
+            self.origin.silence.count();
+            self.has_count = true;
         }
         Ok(())
     }
 
-    /// Takes what a message without counts says, as long as none has told any.
+    /// Takes what a message without counts says.
     fn said(&mut self, message: &[u8]) {
-        let Some(silence) = &mut self.origin.silence else { return };
         let said = Said::of(self.dialect, message);
         if said != Said::Nothing {
-            silence.answer();
+            self.origin.silence.answer();
         }
         if said == Said::Answer {
-            silence.go_on();
+            self.origin.silence.go_on();
         }
     }
 
@@ -234,11 +237,12 @@ impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         let counts = TOKENS.find(line).is_some() || RENAMED.find(line).is_some();
+        self.has_count = false;
         let read = if counts || SESSION.find(line).is_some() { self.read(line, counts) } else { Ok(()) };
         match read {
+            Ok(()) if self.has_count => {}
             Ok(()) => self.said(line),
-            // Counts that cannot be read are told of as such.
-            Err(_) => self.origin.silence = None,
+            Err(_) => self.origin.silence.count(),
         }
         read
     }
@@ -264,11 +268,11 @@ impl LineParser for Parser {
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.origin.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+        self.origin.silence.end(settled)
     }
 
     fn is_silent(&self) -> bool {
-        Silence::is_told(self.origin.silence.as_ref())
+        self.origin.silence.is_told()
     }
 }
 

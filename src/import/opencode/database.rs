@@ -59,13 +59,14 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     let mut marks: Marks = resume.and_then(|resume| Marks::deserialize(resume).ok()).unwrap_or_default();
     let mut document = Document::default();
     let sessions = sessions(database, &mut document)?;
-    let mut any = false;
+    let (mut any, mut filled) = (false, false);
     for table in &TABLES {
         let columns = columns(database, table.name)?;
         if columns.is_empty() {
             continue;
         }
         any = true;
+        filled |= is_filled(database, table.name)?;
         let mut needed = vec!["id", "session_id", "time_created", "time_updated", "data"];
         needed.extend(table.second.then_some("type"));
         let missing: Vec<_> = needed.into_iter().filter(|name| !columns.iter().any(|column| column == name)).collect();
@@ -77,6 +78,11 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     }
     if !any {
         return Err("unknown shape: a database without a table `message`".to_owned());
+    }
+    // A session may have no message yet, but no parts of any either.
+    let elsewhere = || Ok::<_, String>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
+    if !filled && is_filled(database, "session")? && elsewhere()? {
+        return Err("unknown shape: a database with sessions, whose messages are in no table that is known".to_owned());
     }
     document.resume = serde_json::to_value(&marks).ok();
     Ok(document)
@@ -92,6 +98,15 @@ fn columns(database: &Connection, table: &str) -> Result<Vec<String>, String> {
         statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
     };
     read().map_err(|error| refusal(&error))
+}
+
+/// Whether there is such a table, and a row in it.
+fn is_filled(database: &Connection, table: &str) -> Result<bool, String> {
+    if columns(database, table)?.is_empty() {
+        return Ok(false);
+    }
+    let query = format!("SELECT EXISTS (SELECT 1 FROM {table})");
+    database.query_row(&query, [], |row| row.get(0)).map_err(|error| refusal(&error))
 }
 
 /// The sessions, and when each began: a fork's calls are those of the session that was there first.
@@ -157,7 +172,8 @@ fn rows(
         let kind: Option<String> = row.get(6)?;
         let hash = format!("{:016x}", xxh3_64(data) ^ xxh3_64(id.as_bytes()));
         recent.push((updated, hash.clone()));
-        let may_matter = kind.as_deref().map_or_else(|| memmem::find(data, b"\"assistant\"").is_some(), is_answer);
+        let has = |word: &str| memmem::find(data, word.as_bytes()).is_some();
+        let may_matter = kind.as_deref().map_or_else(|| has("\"assistant\"") || has("\"tokens\""), is_answer);
         if seen.contains(&hash) || !may_matter {
             continue;
         }
@@ -198,7 +214,7 @@ enum Told {
 }
 
 fn answer(message: &Message<'_>, known: Known<'_>) -> Result<Option<Told>, String> {
-    if !known.second && !message.role.as_deref().is_some_and(is_answer) {
+    if !known.second && !message.is_answer()? {
         return Ok(None);
     }
     Ok(match message.call(known)? {

@@ -101,6 +101,17 @@ impl<'a> Message<'a> {
         self.time.created.as_ref().and_then(millis)
     }
 
+    /// Whether it is of the role that has counts.
+    pub fn is_answer(&self) -> Result<bool, String> {
+        match self.role.as_deref() {
+            Some("assistant") => Ok(true),
+            Some("user") => Ok(false),
+            Some(_) if self.tokens.is_some() => Err("unknown shape: token counts of an unknown role".to_owned()),
+            Some(_) => Ok(false),
+            None => Err("unknown shape: a message without a role".to_owned()),
+        }
+    }
+
     /// Whether it is of a time when its counts stood elsewhere.
     pub fn is_of_the_first_clients(&self) -> bool {
         self.metadata.is_some() && self.tokens.is_none()

@@ -15,8 +15,9 @@
 //! price, or of a subscription: no cost is told then. An answer without counts is under way, failed, or was broken
 //! off; one that ended well without them is told as skipped.
 //!
-//! A database without these tables or their columns, and a row or file that cannot be read, are shapes this build
-//! does not know: each is refused by name, never counted as nothing.
+//! A database without these tables or their columns, one with sessions whose messages are elsewhere, a message without a
+//! role, counts of another role than the answers', and a row or file that cannot be read, are shapes this build does not
+//! know: each is refused by name, never counted as nothing.
 
 mod database;
 mod message;
@@ -77,10 +78,8 @@ impl Source for Opencode {
     fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
         let message = Message::parse(text)?;
         let mut document = Document::default();
-        match message.role.as_deref() {
-            Some("assistant") => {}
-            Some(_) => return Ok(document),
-            None => return Err("unknown shape: a message without a role".to_owned()),
+        if !message.is_answer()? {
+            return Ok(document);
         }
         if message.is_of_the_first_clients() {
             return Err("unknown shape: a message of the first clients".to_owned());

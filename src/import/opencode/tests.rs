@@ -322,3 +322,37 @@ fn its_files_are_found_and_nothing_else_is() {
     };
     assert!(Opencode.configured(&variable).contains(&Path::new("/h/.local/share/opencode/mine.db").to_owned()));
 }
+
+#[test]
+fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_yet_is_not() {
+    let home = Home::new();
+    let mut ledger = Ledger::in_memory().unwrap();
+    assert_eq!(told(&home.import(&mut ledger)), [0, 0, 0, 0]);
+    home.put(ID, "ses_1", 900, &answer(1, Some(900), &counts(20)));
+    home.database.execute_batch("INSERT INTO part VALUES ('prt_1', 'msg_1', '{}')").unwrap();
+    home.database.execute_batch("ALTER TABLE message RENAME TO message_v2").unwrap();
+    let report = home.import(&mut ledger);
+    assert_eq!(told(&report), [0, 0, 0, 1]);
+    let why = "unknown shape: a database with sessions, whose messages are in no table that is known";
+    assert_eq!(report.skipped[0].why, why);
+    // The table may be there, and be used no more.
+    home.database.execute_batch("CREATE TABLE message AS SELECT * FROM message_v2 LIMIT 0").unwrap();
+    assert_eq!(home.import(&mut ledger).skipped[0].why, why);
+    home.database.execute_batch("DROP TABLE message; ALTER TABLE message_v2 RENAME TO message").unwrap();
+    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
+    let home = Home::new();
+    let said = answer(1, Some(900), &counts(20));
+    home.put("msg_1", "ses_1", 900, &said.replace("\"role\"", "\"kind\""));
+    home.put("msg_2", "ses_1", 900, &said.replace("\"assistant\"", "\"model\""));
+    home.put("msg_3", "ses_1", 900, r#"{"role":"user","summary":{"diffs":[]},"tokens":null}"#);
+    let report = home.import(&mut Ledger::in_memory().unwrap());
+    let why: Vec<_> = report.skipped.iter().map(|skipped| &*skipped.why).collect();
+    let refused = ["unknown shape: a message without a role", "unknown shape: token counts of an unknown role"];
+    assert_eq!((report.recorded, why), (0, refused.to_vec()));
+    assert_eq!(file(ID, &said.replace("\"role\"", "\"kind\"")).unwrap_err(), refused[0]);
+    assert_eq!(file(ID, &said.replace("\"assistant\"", "\"model\"")).unwrap_err(), refused[1]);
+}

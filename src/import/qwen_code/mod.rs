@@ -11,7 +11,8 @@
 //! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
 //!
 //! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
-//! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of.
+//! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of, and so are three
+//! answers and more without usage behind the last one that has it.
 
 mod line;
 
@@ -83,8 +84,7 @@ impl Source for QwenCode {
         if is_older(path) {
             return Box::new(gemini_cli::Parser::new(OLDER, path, project(path), resume));
         }
-        let new = || Origin { silence: Some(Silence::default()), ..Origin::default() };
-        let origin = resume.map_or_else(new, |resume| Origin::deserialize(resume).unwrap_or_default());
+        let origin = resume.map_or_else(Origin::default, |resume| Origin::deserialize(resume).unwrap_or_default());
         Box::new(Parser { origin, calls: FileCalls::default() })
     }
 
@@ -115,9 +115,9 @@ struct Origin {
     /// The first time that is not of a copied line: a branch begins behind what it took over.
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
-    /// What was said as long as there was no count; `None` once there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    silence: Option<Silence>,
+    /// What was said since the last count.
+    #[serde(default = "Silence::counted")]
+    silence: Silence,
 }
 
 impl Origin {
@@ -139,16 +139,14 @@ struct Parser {
 impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        // A record is written with its counts.
+        if is_answer(line) {
+            self.origin.silence.answer();
+            self.origin.silence.go_on();
+        }
         let read = self.read(line);
-        match (&read, &mut self.origin.silence) {
-            // Counts that cannot be read are told of as such.
-            (Err(_), silence) => *silence = None,
-            // A record is written with its counts.
-            (Ok(()), Some(silence)) if is_answer(line) => {
-                silence.answer();
-                silence.go_on();
-            }
-            _ => {}
+        if read.is_err() {
+            self.origin.silence.count();
         }
         read
     }
@@ -174,11 +172,11 @@ impl LineParser for Parser {
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.origin.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+        self.origin.silence.end(settled)
     }
 
     fn is_silent(&self) -> bool {
-        Silence::is_told(self.origin.silence.as_ref())
+        self.origin.silence.is_told()
     }
 }
 
@@ -254,7 +252,7 @@ impl Parser {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
         self.calls.add(Found { at, record });
-        self.origin.silence = None;
+        self.origin.silence.count();
         Ok(())
     }
 }
