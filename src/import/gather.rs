@@ -10,7 +10,7 @@ use crate::ledger::Ready;
 use crate::time::Timestamp;
 
 /// Records and observations handed over at a time.
-const BATCH: usize = 2_048;
+const BATCH: usize = 1_024;
 
 /// An event to be written.
 pub(super) struct Told {

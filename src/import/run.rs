@@ -24,7 +24,9 @@ use crate::projection::{file_outlines, file_state};
 use crate::time::{Timestamp, Zone};
 
 /// Records that readers may be ahead.
-const AHEAD: usize = 2_048;
+const AHEAD: usize = 4_096;
+/// Batches that may wait for the writer, so that nobody waits while it commits.
+const WAITING: usize = 1;
 /// Bytes of logs from which on other threads help the writer.
 const MUCH: u64 = 16 << 20;
 /// How often progress is told.
@@ -297,7 +299,7 @@ impl<'j> Lane<'j> {
         files.into_iter().map(|(_, file)| file).collect()
     }
 
-    /// Starts who reads the files, and who gathers what they find. A batch is handed over when the writer asks for it.
+    /// Starts who reads the files, and who gathers what they find.
     fn start<'s>(
         &self,
         scope: &'s std::thread::Scope<'s, '_>,
@@ -326,7 +328,7 @@ impl<'j> Lane<'j> {
                 }
             });
         }
-        let (hand_over, batches) = sync_channel::<Batch>(0);
+        let (hand_over, batches) = sync_channel::<Batch>(WAITING);
         let sources = self.0.iter().enumerate();
         let mut gatherers: Vec<_> =
             sources.map(|(of, (_, job))| Gatherer::new(of, job.source.name(), recorded_at)).collect();

@@ -18,7 +18,7 @@ use crate::projection::find_record;
 use crate::time::Timestamp;
 
 /// Batches written in one transaction, unless they keep it waiting: the fewer commits, the fewer pages are written again.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 16;
 /// How long a transaction waits for a batch. Others who write wait for it.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Skipped lines kept in one `imported` event; the report has them all.
