@@ -7,8 +7,7 @@ use indicatif::HumanBytes;
 
 use super::doctor::{About, Finding};
 use super::failure::Failure;
-use super::output::{Plain, counted, grouped};
-use crate::event::SkippedLine;
+use super::output::{Plain, counted, grouped, skipped};
 use crate::import::{self, Going, ImportOptions, Surveyed};
 use crate::ledger::Sight;
 use crate::time::{Timestamp, Zone};
@@ -54,18 +53,13 @@ pub(super) fn findings(logs: &[Surveyed]) -> Vec<Finding> {
                 format!(
                     "{} may tell of tokens that are in no report: {}",
                     counted(lost.len() as u64, "skipped line"),
-                    why(first)
+                    skipped(first)
                 ),
                 "a newer usage-ledger may know more; usage-ledger record adds what is known otherwise".to_owned(),
             );
         }
     }
     findings
-}
-
-fn why(skipped: &SkippedLine) -> String {
-    let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
-    format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
 }
 
 pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
@@ -88,7 +82,7 @@ pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result
             if agent.reasons.is_empty() {
                 files(agent.skipped_in.iter().map(|file| file.to_string_lossy().into_owned()), out)?;
             }
-            files(agent.reasons.iter().map(why), out)?;
+            files(agent.reasons.iter().map(skipped), out)?;
         }
     }
     Ok(())

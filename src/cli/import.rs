@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, say};
-use super::output::{Answer, Plain, counted, grouped};
+use super::output::{Answer, counted, grouped, skipped};
 use crate::error::Error;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
@@ -164,9 +164,7 @@ fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), F
     for day in done.days.iter().filter(|day| day.surplus > 0) {
         say(&format!("{}: {} backfilled beyond its sessions, left alone", day.day, counted(day.surplus, "row")));
     }
-    for skipped in done.skipped.iter().take(SKIPPED) {
-        say(&format!("skipped {} line {}: {}", Plain(&skipped.file), skipped.line, Plain(&skipped.why)));
-    }
+    done.skipped.iter().take(SKIPPED).for_each(|line| say(&format!("skipped {}", skipped(line))));
     let dry = if apply || done.planned == 0 { "" } else { "; --apply writes them" };
     Ok(writeln!(out, "backfill: {} to write, {} written{dry}", counted(done.planned, "record"), grouped(done.written))?)
 }
@@ -221,10 +219,7 @@ fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Fa
             grouped(source.duplicates),
             grouped(source.amended)
         )?;
-        for skipped in source.skipped.iter().take(SKIPPED) {
-            let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
-            say(&format!("skipped {}{line}: {}", Plain(&skipped.file), Plain(&skipped.why)));
-        }
+        source.skipped.iter().take(SKIPPED).for_each(|line| say(&format!("skipped {}", skipped(line))));
         doubtful(source);
         if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
             say(&format!("skipped {more} more lines of {}: --json lists them all", source.source));

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use serde::Serialize;
 
 use super::failure::Failure;
+use crate::event::SkippedLine;
 use crate::ledger::Outcome;
 pub(crate) use crate::short::grouped;
 use crate::usage::Usage;
@@ -38,6 +39,12 @@ pub(super) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fa
 /// `1 request`, `2 requests`.
 pub(crate) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `FILE line 3: why`, of a line or entry that was skipped; of a whole file, without a line.
+pub(super) fn skipped(skipped: &SkippedLine) -> String {
+    let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
+    format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
 }
 
 /// `401,000 tokens, 2 requests`.

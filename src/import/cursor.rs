@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use super::places;
+use super::silence::WITHOUT_COUNTS;
 use super::source::{Form, Found, Source};
 use super::told;
 use crate::event::Quality;
@@ -207,9 +208,8 @@ impl Reading {
             .collect();
         if !without.is_empty() {
             let (answers, conversations) = (without.iter().copied().sum::<u64>(), without.len());
-            let why = format!(
-                "answers without token counts, which Cursor did not keep: {answers}, in conversations: {conversations}"
-            );
+            let why =
+                format!("{WITHOUT_COUNTS}, which Cursor did not keep: {answers}, in conversations: {conversations}");
             self.document.skipped.push((0, why));
         }
         if self.timeless > 0 {

@@ -33,8 +33,12 @@ pub(super) fn roots(source: &dyn Source, homes: &[PathBuf]) -> Result<Vec<PathBu
             roots.extend(source.roots(&home));
         }
     }
-    // The system tells of changes by whole paths, and a log is known by its path wherever an import is started.
-    Ok(roots.into_iter().map(|root| std::path::absolute(&root).unwrap_or(root)).collect())
+    Ok(whole(roots))
+}
+
+/// Paths from the root on: the system tells of changes by such, and a log is known by its path wherever an import is started.
+pub(super) fn whole(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect()
 }
 
 /// What was found below some directories.

@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use crate::event::{Quality, TokenRecord};
+use crate::normalise::{PARTS_APART, SPLIT_APART};
 use crate::tokens::Tokens;
 
 /// Records from which on a class that none of them has is missed.
 const MANY: u64 = 20;
 /// What a residual says where a stated sum is not that of its parts.
-const APART: [&str; 2] = ["but parts sum to", "but its split sums to"];
+const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 
 /// How many of an importer's new records may lack what their log tells.
 ///

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use notify::event::ModifyKind;
 use notify::{Event, EventKind};
 
-use super::discover::{self, roots};
+use super::discover::{self, roots, whole};
 use super::run::{Named, run_some};
 use super::unfinished::Unfinished;
 use super::watched::{Watched, refused};
@@ -61,8 +61,8 @@ impl Follower {
     /// Follows what an import with these options would read.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source and when the operating system cannot watch, [`Error::Io`](crate::Error::Io) for a home
-    /// that cannot be read.
+    /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source and when the operating system cannot watch,
+    /// [`Error::Io`](crate::Error::Io) for a home that cannot be read.
     ///
     /// ```
     /// use usage_ledger::import::{Follower, ImportOptions};
@@ -82,7 +82,7 @@ impl Follower {
         }
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
-        let homes = homes.into_iter().map(|home| std::path::absolute(&home).unwrap_or(home)).collect();
+        let homes = whole(homes);
         let watched = Watched::new(system, sought);
         let (look, unfinished) = (Instant::now(), Unfinished::default());
         let mut follower = Self { options, homes, told, watched, look, seek: look, unfinished };

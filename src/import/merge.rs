@@ -15,7 +15,8 @@ use crate::tokens::TokenClass;
 pub(super) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 
 /// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
-/// begins first; its counts were told when the first sighting with that total was. Every choice is by a total order of the contents, so the result does not depend on who came first.
+/// begins first; its counts were told when the first sighting with that total was. Every choice is by a total order of the
+/// contents, so the result does not depend on who came first.
 ///
 /// `a` is what is known so far, `b` comes to it.
 pub(super) fn join(a: Found, b: Found, began: Began<'_>) -> Found {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::reader::INCOMPLETE;
+use super::silence::WITHOUT_COUNTS;
 use crate::error::Result;
 use crate::event::{Event, Payload, Position, SkippedLine};
 use crate::ledger::Sight;
@@ -56,5 +57,5 @@ pub(super) fn reasons(sight: &Sight<'_>, skipping: &Skipping) -> Result<HashMap<
 /// assert!(!loses_counts("not valid JSON"));
 /// ```
 pub fn loses_counts(why: &str) -> bool {
-    why.starts_with("unknown ") || why.contains("answers") && why.contains("token counts")
+    why.starts_with("unknown ") || why.contains(WITHOUT_COUNTS)
 }

@@ -13,6 +13,9 @@ const SETTLED: Duration = Duration::from_secs(60 * 60);
 /// How many answers in a row lack counts, of a log that has counts, before it is told of. One that was broken off has none.
 const SEVERAL: u64 = 3;
 
+/// What is said of answers that no count stands for.
+pub(super) const WITHOUT_COUNTS: &str = "answers without token counts";
+
 /// What is to be said of a log at its end, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -97,9 +100,9 @@ impl Silence {
         self.told = true;
         let by = self.writer.as_ref().map(|writer| format!(", written by {writer}")).unwrap_or_default();
         Ending::Silent(if self.counted {
-            format!("{answers} answers without token counts behind the last count{by}")
+            format!("{answers} {WITHOUT_COUNTS} behind the last count{by}")
         } else {
-            format!("answers without token counts{by}")
+            format!("{WITHOUT_COUNTS}{by}")
         })
     }
 }

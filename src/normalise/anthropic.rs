@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::Quality;
 use crate::normalise::count::{Count, Stated, sum};
 use crate::normalise::statement::{Habit, Statement, Writes};
-use crate::normalise::{Format, Normalised, parse};
+use crate::normalise::{Format, Normalised, SPLIT_APART, parse};
 use crate::price::is_special;
 use crate::tokens::{TokenClass, Tokens};
 
@@ -119,7 +119,7 @@ impl<'a> Usage<'a> {
                 match (creation.count, known) {
                     // The finer statement is kept and the contradiction shown: a refused call would count nothing.
                     (Some(whole), Some(parts)) if parts > whole => {
-                        statement.notes.push(format!("`{}` {whole} but its split sums to {parts}", creation.name));
+                        statement.notes.push(format!("`{}` {whole} {SPLIT_APART} {parts}", creation.name));
                         Writes::split(Stated { count: None, ..creation }, five_minutes, one_hour)?
                     }
                     _ => Writes::split(creation, five_minutes, one_hour)?,

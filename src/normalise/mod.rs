@@ -46,6 +46,11 @@ use crate::event::{Quality, Raw, TokenRecord};
 use crate::price::{SERVICE_TIER, is_special};
 use crate::tokens::{Tokens, Usd};
 
+/// What a residual says between a stated total and the sum of its parts, where that is another.
+pub(crate) const PARTS_APART: &str = "but parts sum to";
+/// The same of a count and the sum of what it is split into.
+pub(crate) const SPLIT_APART: &str = "but its split sums to";
+
 /// The counts of one usage object, each token in exactly one class.
 ///
 /// ```

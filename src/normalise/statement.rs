@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::event::Quality;
 use crate::normalise::count::{Stated, sum};
-use crate::normalise::{Format, Normalised};
+use crate::normalise::{Format, Normalised, PARTS_APART};
 use crate::tokens::{Tokens, Usd};
 
 /// Where a detail (cached input, reasoning) stands relative to the headline count (input, output).
@@ -181,7 +181,7 @@ impl Statement {
     fn doubt(&mut self, tokens: &Tokens) -> Result<()> {
         let sum = tokens.total()?;
         if let Some(total) = self.total.count.filter(|total| *total != sum) {
-            self.notes.push(format!("total {total} but parts sum to {sum}"));
+            self.notes.push(format!("total {total} {PARTS_APART} {sum}"));
         }
         Ok(())
     }

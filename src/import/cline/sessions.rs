@@ -8,6 +8,7 @@ use super::models::beside;
 use super::{Family, is_inside};
 use crate::event::Quality;
 use crate::import::document::Document;
+use crate::import::silence::WITHOUT_COUNTS;
 use crate::import::source::Found;
 use crate::import::told::{self, Tally};
 use crate::normalise::logged::Logged;
@@ -45,7 +46,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document
         }
         match logged(family, message) {
             Ok(Some(logged)) if !logged.is_nothing() => answers.push((at, message, logged)),
-            Ok(_) => tally.add("answers without token counts"),
+            Ok(_) => tally.add(WITHOUT_COUNTS),
             Err(why) => document.skipped.push((at as u64 + 1, why)),
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Used<'a> {
 
 impl Thread {
     pub fn new(file: String) -> Self {
-        Self { file, silence: Silence::default(), ..Self::default() }
+        Self { file, ..Self::default() }
     }
 
     pub fn id(&self) -> &str {

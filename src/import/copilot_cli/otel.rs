@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::store::Store;
@@ -37,8 +38,8 @@ const NAMES: [&[&str]; 5] = [
 pub(super) struct Parser {
     store: Option<Store>,
     traces: VecDeque<String>,
-    /// What was said as long as there was no count; `None` once there was one.
-    silence: Option<Silence>,
+    /// What was said since the last count.
+    silence: Silence,
     found: Vec<Found>,
 }
 
@@ -52,10 +53,10 @@ enum Level {
 impl Parser {
     pub fn new(store: Option<Store>, resume: Option<&Value>) -> Self {
         let traces = resume.and_then(|resume| serde_json::from_value(resume.get("traces")?.clone()).ok());
-        let silence = resume.map_or_else(
-            || Some(Silence::default()),
-            |resume| serde_json::from_value(resume.get("silence")?.clone()).ok().flatten(),
-        );
+        let silence = resume.map_or_else(Silence::default, |resume| {
+            let left = resume.get("silence").and_then(|silence| Silence::deserialize(silence).ok());
+            left.unwrap_or_else(Silence::counted)
+        });
         Self { store, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
     }
 
@@ -111,14 +112,12 @@ impl LineParser for Parser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         if USAGE.find(line).is_none() {
-            if let Some(silence) = &mut self.silence
-                && ANSWER.find(line).is_some()
-            {
-                silence.answer();
+            if ANSWER.find(line).is_some() {
+                self.silence.answer();
             }
             return Ok(());
         }
-        self.silence = None;
+        self.silence.count();
         let line = told::parse(line)?;
         let attributes = line.get("attributes").filter(|attributes| attributes.is_object());
         let Some(attributes) = attributes else {
@@ -151,18 +150,15 @@ impl LineParser for Parser {
     }
 
     fn resume(&self) -> Option<Value> {
-        Some(match &self.silence {
-            Some(silence) => json!({ "traces": self.traces, "silence": silence }),
-            None => json!({ "traces": self.traces }),
-        })
+        Some(json!({ "traces": self.traces, "silence": self.silence }))
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.silence.as_mut().map_or(Ending::Plain, |silence| silence.end(settled))
+        self.silence.end(settled)
     }
 
     fn is_silent(&self) -> bool {
-        self.silence.as_ref().is_some_and(Silence::is_told)
+        self.silence.is_told()
     }
 }
 

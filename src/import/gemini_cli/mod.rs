@@ -180,7 +180,7 @@ impl Parser {
         project: Option<String>,
         resume: Option<&serde_json::Value>,
     ) -> Self {
-        let origin = resume.map_or_else(Origin::default, |resume| Origin::deserialize(resume).unwrap_or_default());
+        let origin: Origin = resume.and_then(|resume| Origin::deserialize(resume).ok()).unwrap_or_default();
         let place = Place { parent: parent(path), project, ..Place::default() };
         Self { dialect, origin, place, calls: FileCalls::default(), has_count: false }
     }

@@ -84,7 +84,7 @@ impl Source for QwenCode {
         if is_older(path) {
             return Box::new(gemini_cli::Parser::new(OLDER, path, project(path), resume));
         }
-        let origin = resume.map_or_else(Origin::default, |resume| Origin::deserialize(resume).unwrap_or_default());
+        let origin = resume.and_then(|resume| Origin::deserialize(resume).ok()).unwrap_or_default();
         Box::new(Parser { origin, calls: FileCalls::default() })
     }
 
