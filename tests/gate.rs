@@ -61,6 +61,7 @@ fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
     let refused = QuotaExhausted {
         provider: ProviderId::new("ollama").unwrap(),
         account: None,
+        model: None,
         resets_at: None,
         rule: "http-429".into(),
         excerpt: "429".into(),
@@ -205,6 +206,7 @@ fn the_providers_own_refusal_holds_until_its_reset_or_a_persons_word() {
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
+        model: None,
         resets_at: Some(NOW.plus(HOUR)),
         rule: "session-limit".into(),
         excerpt: "You've hit your session limit".into(),
@@ -229,6 +231,7 @@ fn a_provider_that_speaks_of_open_windows_since_no_longer_refuses() {
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
+        model: None,
         resets_at: None,
         rule: "http-429".into(),
         excerpt: "429".into(),
@@ -374,6 +377,7 @@ fn refuse(ledger: &mut Ledger, rule: &str, at: Timestamp) {
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
+        model: None,
         resets_at: None,
         rule: rule.into(),
         excerpt: rule.into(),

@@ -212,7 +212,7 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
         )
         .unwrap();
     let refusal =
-        QuotaExhausted { provider, account: None, resets_at: None, rule: "r".into(), excerpt: "Ann's plan".into() };
+        QuotaExhausted { provider, account: None, model: None, resets_at: None, rule: "r".into(), excerpt: "Ann's plan".into() };
     ledger.append([NewEvent::new(refusal, now().plus(2))], now().plus(2)).unwrap();
     let resumed = ledger.head().unwrap().position.get();
     let ask = |ledger: &mut Ledger| {

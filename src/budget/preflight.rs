@@ -117,7 +117,7 @@ impl Ledger {
             }
             Probe::Exhausted { excerpt, resets_at } => {
                 let rule = FEED.to_owned();
-                (QuotaExhausted { provider, account: of, resets_at, rule, excerpt }.into(), false)
+                (QuotaExhausted { provider, account: of, model: None, resets_at, rule, excerpt }.into(), false)
             }
             Probe::Failed(why) => {
                 tracing::warn!(provider = provider.as_str(), why, "the probe failed: the run goes on");

@@ -151,6 +151,7 @@ fn append(
     let fact = QuotaExhausted {
         provider: args.provider.clone(),
         account,
+        model: None,
         resets_at,
         rule: found.rule.to_owned(),
         excerpt: found.excerpt.clone(),

@@ -30,8 +30,9 @@ fn raw(payload: &Payload) -> String {
             data.feed
         ),
         Payload::QuotaExhausted(data) => format!(
-            "{}{} ({})",
+            "{}{}{} ({})",
             account(data.provider.as_str(), data.account.as_deref()),
+            data.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default(),
             data.resets_at.map(|at| format!(" until {at}")).unwrap_or_default(),
             data.rule
         ),

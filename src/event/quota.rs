@@ -59,6 +59,7 @@ pub struct QuotaObserved {
 /// let refused = QuotaExhausted {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,
+///     model: None,
 ///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
 ///     rule: "http-429".to_owned(),
 ///     excerpt: "usage limit reached".to_owned(),
@@ -73,6 +74,9 @@ pub struct QuotaExhausted {
     /// The account, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The model or model family that it refused, such as `opus`. Without one it refused every model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// When it can be used again, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Timestamp>,

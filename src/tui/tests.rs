@@ -124,6 +124,7 @@ fn a_pause_and_a_refusal_stand_out() {
     let refused = QuotaExhausted {
         provider: ProviderId::new("openai").unwrap(),
         account: None,
+        model: None,
         resets_at: Some(NOW.plus(3 * HOUR)),
         rule: "http-429".to_owned(),
         excerpt: "usage limit reached".to_owned(),

@@ -30,6 +30,7 @@ const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "ca
 /// let refused = QuotaExhausted {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,
+///     model: None,
 ///     resets_at: Some(now.plus(HOUR)),
 ///     rule: "http-429".to_owned(),
 ///     excerpt: "usage limit reached".to_owned(),
