@@ -211,8 +211,14 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
             now().plus(1),
         )
         .unwrap();
-    let refusal =
-        QuotaExhausted { provider, account: None, model: None, resets_at: None, rule: "r".into(), excerpt: "Ann's plan".into() };
+    let refusal = QuotaExhausted {
+        provider,
+        account: None,
+        model: None,
+        resets_at: None,
+        rule: "r".into(),
+        excerpt: "Ann's plan".into(),
+    };
     ledger.append([NewEvent::new(refusal, now().plus(2))], now().plus(2)).unwrap();
     let resumed = ledger.head().unwrap().position.get();
     let ask = |ledger: &mut Ledger| {
