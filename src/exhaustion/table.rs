@@ -47,7 +47,7 @@ const BY_CLINE: Trust = FailedBeside("error|rate|limit|quota|http|status|api");
 const BY_GROK: Trust = FailedBeside("error|rate|limit|quota|http|status|api|auth|denied|credit");
 /// Haze wraps what stopped it in words of its own, so a line that only mentions a limit is the model's.
 const BY_HAZE: Trust = FailedBeside(
-    r"error|fail|exceeded|reached|exhausted|rejected|insufficient|depleted|refused|denied|too (?:low|many)|throttled|^\W*(?:http|status|429)",
+    r"error|fail|exceeded|reached|exhausted|rejected|insufficient|depleted|refused|denied|too (?:low|many)|throttled|rate[ _-]?limited|^\W*(?:http|status|429)",
 );
 const BY_API: Trust = FailedBeside("error|exception|fail|http|status|exceeded|exhausted|reached|insufficient");
 
@@ -99,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
     ]),
     runtime("session-limit", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
     rule("codex-error-event", ErrorEvent(
-        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached) your (?:usage limit|spend cap)|\busage_limit_(?:reached|exceeded)|\btoo many requests\b|\b429\b"#,
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
     // Such events pass through these agents in forms of their own, so only the words can be looked at.
     rule("rate-limit-event-words", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
@@ -114,8 +114,11 @@ pub(super) const RULES: &[Rule] = &[
     rule("usage-limit-reached", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
     rule("own-limit", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
     rule("extra-usage", Words(r"\bout of extra usage\b"), STRICT),
-    rule("codex-usage-limit", Words(r"\bhit your usage limit\b"), &[to(CODEX, Failed)]),
-    rule("codex-spend-cap", Words(r"\bhit your spend cap\b"), &[to(CODEX, Failed)]),
+    rule("codex-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
+    rule("codex-spend-cap", Words(r"\b(?:hit|increase) your spend cap\b"), &[to(CODEX, Failed)]),
+    rule("own-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
+        to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK),
+    ]),
     rule("ollama-upgrade", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
     rule("ollama-usage-limit", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
     rule("ollama-request-rejected", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
@@ -128,9 +131,12 @@ pub(super) const RULES: &[Rule] = &[
     rule("throttling-exception", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
     rule("insufficient-quota", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
     rule("quota-exceeded", Words(
-        r#"\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\b(?:exceeded|reached|exhausted)\b[^"\n]{0,40}\bquota\b"#,
+        // The identifier `quota_exhausted` is left out: programs name their own fields like that.
+        r#"\bquota(?:\b[^"\n]{0,40}\b(?:exceeded|reached|exhausted)|_(?:exceeded|reached))\b|\b(?:exceeded|reached|exhausted)\b[^"\n]{0,40}\bquota\b"#,
     ), HTTP),
-    rule("usage-limit-or-cap", Words(r#"\busage\b[^"\n]{0,40}\b(?:limit|cap)\b[^"\n]{0,40}\breached\b"#), HTTP),
+    rule("usage-limit-or-cap", Words(
+        r#"\busage\b[^"\n]{0,40}\b(?:limit|cap)\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#,
+    ), HTTP),
     rule("usage-cap", Words(r#"\busage\b[^"\n]{0,40}\bcap\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#), STRICT),
 
     // Money.
@@ -146,7 +152,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("spending-limit", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,25}\bspending limit\b"#), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK),
     ]),
-    rule("billing-exceeded", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\bexceeded\b"#), STRICT),
+    rule("billing-exceeded", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
     rule("billing-limit", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),
