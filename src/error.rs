@@ -72,6 +72,17 @@ pub enum Error {
         /// Where the first one is.
         position: Position,
     },
+    /// The line of an event would hold a line break, so an export could not print it as one line. Report it: usage objects
+    /// are put on one line before this is checked.
+    #[error(
+        "the line of event {id} ({kind}) holds a line break: nothing was written; report this as a fault of usage-ledger"
+    )]
+    LineBreak {
+        /// The event.
+        id: EventId,
+        /// Its kind.
+        kind: &'static str,
+    },
     /// The gate is shut, so nothing can be reserved. Wait.
     #[error("{provider} is gated: {reason}{}", resumes_at.map(|at| format!("; ask again at {at}")).unwrap_or_default())]
     Gated {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use cli_support::Desk;
+use rusqlite::Connection;
 
 /// A ledger of 21 events with its export, a checkpoint and a key, as somebody would be given them.
 struct Given {
@@ -176,4 +177,99 @@ fn an_export_of_an_earlier_state_says_that_a_shredding_stands_behind_it() {
     assert!(!accepted && words.contains("check an export of the whole ledger"), "{words}");
     given.desk.ok(&["export", "--output", &given.path("whole.jsonl")]);
     assert!(given.judge("whole.jsonl", "checkpoint", &given.key, None).0);
+}
+
+/// A ledger that an early build wrote, with two events whose indented usage objects put line breaks into their lines.
+fn early_ledger() -> Given {
+    let desk = Desk::new();
+    let dump = include_str!("fixtures/ledgers/indented.sql");
+    Connection::open(desk.ledger()).unwrap().execute_batch(dump).unwrap();
+    let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
+    Given { desk, key }
+}
+
+#[test]
+fn an_early_ledger_with_line_breaks_in_its_events_exports_one_line_each_and_can_be_checked() {
+    let given = early_ledger();
+    let desk = &given.desk;
+    let stored = |position: u8| -> String {
+        let ledger = Connection::open(desk.ledger()).unwrap();
+        ledger.query_row("SELECT body FROM events WHERE position = ?", [position], |row| row.get(0)).unwrap()
+    };
+    assert!(stored(2).contains('\n') && stored(3).contains("\r\n"));
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+    desk.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
+    desk.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
+    let events = given.events();
+    assert_eq!(events.len(), 4);
+    assert_eq!(events[3], format!("{}\n", stored(4)));
+    for position in [2, 3_u8] {
+        let row: serde_json::Value = serde_json::from_str(&events[usize::from(position) - 1]).unwrap();
+        assert_eq!((row["escaped"].as_u64(), row["line"].as_str()), (Some(position.into()), Some(&*stored(position))));
+    }
+
+    let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, None);
+    assert!(accepted && said.contains("the first 4 of 4 events"), "{said}");
+    for position in ["2", "3", "4"] {
+        fs::write(given.file("proof"), desk.ok(&["prove", "inclusion", position])).unwrap();
+        let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
+        assert!(accepted && said.contains(&format!("the event at position {position} is one of 4")), "{said}");
+        fs::write(given.file("line"), &events[position.parse::<usize>().unwrap() - 1]).unwrap();
+        let check = ["prove", "check", &given.path("proof"), "--line", &given.path("line"), "--verifier", &given.key];
+        desk.ok(&check);
+    }
+    // An escaped line that was touched is refused like any other.
+    let touch = |from: &str, to: &str| {
+        let mut touched = events.clone();
+        touched[1] = touched[1].replacen(from, to, 1);
+        assert_ne!(touched, events);
+        touched
+    };
+    given.refuses(&touch(r"\n    ", r"\n   "), "not those that were signed");
+    given.refuses(&touch("{\"escaped\":2", "{\"escaped\":3"), "position 2 says that it is another");
+    given.refuses(&touch("acme", r"\ud800"), "refused");
+}
+
+#[test]
+fn every_surface_prints_one_line_for_an_early_event_with_line_breaks() {
+    let given = early_ledger();
+    let desk = &given.desk;
+    let one_a_line = |text: String| {
+        let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.len(), 4, "{text}");
+        assert!(!text.contains('\r'), "{text}");
+        rows
+    };
+    let note = "two  spaces: \"quoted\"\n";
+    for row in one_a_line(desk.ok(&["export", "--format", "cloudevents"])).drain(1..3) {
+        assert_eq!(row["data"]["raw"]["note"], note);
+    }
+    for row in one_a_line(desk.ok(&["--json", "log"])).drain(1..3) {
+        assert_eq!(row["event"]["data"]["raw"]["note"], note);
+    }
+    let shown = desk.ok(&["--json", "show", "2"]);
+    assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
+    // The same response again is the same event, though it is written on one line now.
+    let again = r#"{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":25,"note":"two  spaces: \"quoted\"\n","output_tokens":15}}"#;
+    let said = desk.fed(again, &["record", "--format", "anthropic", "--project", "acme"]);
+    assert!(said.contains("position 2") && said.contains("already"), "{said}");
+    // An amendment that repeats the stored usage object, and a shredding, add lines without breaks.
+    desk.ok(&["amend", "2", "--project", "other", "--reason", "moved"]);
+    desk.ok(&["shred", "3", "--reason", "a name in it"]);
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+    let ledger = Connection::open(desk.ledger()).unwrap();
+    let broken = "SELECT count(*) FROM events WHERE instr(body, char(10)) OR instr(body, char(13))";
+    assert_eq!(ledger.query_row(broken, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
+fn an_indented_usage_object_becomes_one_line() {
+    let desk = Desk::new();
+    let body = "{\r\n  \"id\": \"msg_1\",\n  \"model\": \"claude-opus-4-5\",\n  \"usage\": {\n\t\"output_tokens\": 15,\n    \
+                \"input_tokens\": 25,\n    \"odd\": [1.50, 1E+2, \" a  b\\n\"]\n  }\n}\n";
+    desk.fed(body, &["record", "--format", "anthropic"]);
+    let exported = desk.ok(&["export", "--format", "events"]);
+    assert_eq!(exported.lines().count(), 1, "{exported}");
+    let raw = r#""raw":{"output_tokens":15,"input_tokens":25,"odd":[1.50,1E+2," a  b\n"]}"#;
+    assert!(exported.contains(raw), "{exported}");
 }

@@ -91,7 +91,11 @@ def open_note(note, verifier, what):
 
 def leaf_of(line, position, shredded):
     """RFC 6962 leaf hash; of a shredded event only that is left."""
-    if line.startswith(b'{"shredded":'):
+    if line.startswith(b'{"escaped":'):  # a line of an early build that holds line breaks, as a JSON string
+        row = json.loads(line)
+        check(row["escaped"] == position, f"position {position} says that it is another")
+        line = row["line"].encode()
+    elif line.startswith(b'{"shredded":'):
         row = json.loads(line)
         check(row["shredded"] == position, f"position {position} says that it is another")
         shredded[position] = row["leaf"]

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::summary::summary;
 use crate::error::Result;
-use crate::event::{Envelope, Event, Payload, Position, Stub};
+use crate::event::{Envelope, Event, Payload, Position, Stub, on_one_line};
 use crate::export;
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
@@ -189,11 +189,12 @@ impl Log<'_> {
     }
 }
 
-/// The stored line to the letter, with its position; of a shredded event what stays, and where that is said.
+/// The stored event on one line, with its position; of a shredded event what stays, and where that is said.
 fn verbatim(position: Position, line: &str) -> Result<String> {
     Ok(match Stub::read(position, line)? {
-        None => format!("{{\"position\":{position},\"event\":{line}}}"),
+        None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
         Some(Stub { leaf, by, kept, .. }) => {
+            let kept = on_one_line(kept);
             format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
         }
     })

@@ -15,7 +15,7 @@ use super::key_file;
 use super::output::{Answer, counted};
 use crate::audit::{Continuation, Receipt};
 use crate::error::Error;
-use crate::event::Stub;
+use crate::event::Exported;
 
 /// Check a proof; no ledger is needed
 ///
@@ -62,12 +62,12 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
             let receipt: Receipt = text.parse().map_err(named)?;
             let line = line.strip_suffix('\n').unwrap_or(&line);
             let position = receipt.proof().position;
-            match Stub::read_exported(position, line)? {
-                None => (
+            match Exported::read(position, line)? {
+                Exported::Line(line) => (
                     format!("the event is at position {position}"),
-                    by_any(&verifiers, |verifier| receipt.verify(line, verifier))?,
+                    by_any(&verifiers, |verifier| receipt.verify(&*line, verifier))?,
                 ),
-                Some(leaf) => {
+                Exported::Leaf(leaf) => {
                     let leaf = leaf.parse()?;
                     (
                         format!("the event at position {position} is shredded, and had this hash"),

@@ -16,7 +16,7 @@ use super::summary::record;
 use super::target::Target;
 use crate::audit::InclusionProof;
 use crate::error::Error;
-use crate::event::{Event, Payload, Position, Stub, TokenRecord};
+use crate::event::{Event, Payload, Position, Stub, TokenRecord, on_one_line};
 use crate::ledger::Sight;
 use crate::provider::ProviderId;
 use crate::time::{Timestamp, Zone};
@@ -119,6 +119,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     let stub = Stub::read(position, &line)?;
     let kept = stub.map_or(line.as_str(), |stub| stub.kept);
     let event = Event::from_line(position, kept)?;
+    let on_one_line = on_one_line(kept);
     let void = sight.is_void(event.id)?;
     let shown = Shown {
         position,
@@ -129,7 +130,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         amended: false,
         counts_as: None,
         proof: prove(position, &sight)?,
-        event: serde_json::from_str(kept)?,
+        event: serde_json::from_str(&on_one_line)?,
     };
     let shown = weigh(shown, &event, &sight)?;
     if context.json {
@@ -200,7 +201,10 @@ fn weigh<'a>(mut shown: Shown<'a>, event: &Event, sight: &Sight<'_>) -> Result<S
         Payload::TokensRecorded(_) => {
             let effective = sight.effective(shown.position)?;
             shown.amended = effective.as_ref().is_some_and(|effective| effective.amended_at.is_some());
-            shown.counts_as = effective.map(|now| CountsAs { at: now.at, position: now.evidence, record: now.record });
+            shown.counts_as = effective.map(|mut now| {
+                now.record.minify();
+                CountsAs { at: now.at, position: now.evidence, record: now.record }
+            });
         }
         Payload::TokensAmended(amend) => {
             let target = sight.view().position_of(amend.target)?;

@@ -1,9 +1,11 @@
 //! Events: immutable facts, one line of JSON each.
 
+mod exported;
 mod facts;
 mod id;
 mod imported;
 mod line;
+mod minify;
 mod new;
 mod percent;
 mod position;
@@ -41,6 +43,10 @@ pub use shredded::EventShredded;
 pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 
+#[cfg(feature = "cli")]
+pub(crate) use exported::Exported;
+pub(crate) use exported::{exported, on_one_line};
+pub(crate) use minify::has_line_break;
 #[cfg(feature = "import")]
 pub(crate) use shredded::WITHDRAWN_PATH;
 pub(crate) use stub::Stub;
@@ -169,6 +175,15 @@ impl Payload {
         match (self, other) {
             (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.says_what(other),
             _ => self == other,
+        }
+    }
+
+    /// Puts foreign JSON on one line: a ledger's line holds no line break.
+    pub(crate) fn minify(&mut self) {
+        match self {
+            Self::TokensRecorded(record) => record.minify(),
+            Self::TokensAmended(amend) => amend.replacement.minify(),
+            _ => {}
         }
     }
 

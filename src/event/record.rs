@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::EventId;
+use super::minify::minified;
 use crate::error::{Error, Result};
 use crate::provider::ProviderId;
 use crate::time::Timestamp;
@@ -28,19 +29,21 @@ pub enum Quality {
     Estimated,
 }
 
-/// A provider's own usage object, kept to the letter.
+/// A provider's own usage object: keys, their order, numbers and strings to the letter, without insignificant white space.
+///
+/// One that is read from a stored event is as it is stored. Two are equal when they differ in white space alone.
 ///
 /// ```
 /// use usage_ledger::event::Raw;
-/// let raw = Raw::parse(r#"{"input_tokens": 3}"#)?;
-/// assert_eq!(raw.get(), r#"{"input_tokens": 3}"#);
+/// let raw = Raw::parse("{\n  \"input_tokens\": 3.0\n}")?;
+/// assert_eq!(raw.get(), r#"{"input_tokens":3.0}"#);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Raw(Box<str>);
 
 impl Raw {
-    /// Keeps a JSON text.
+    /// Keeps a JSON text on one line.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not JSON.
@@ -51,22 +54,38 @@ impl Raw {
     /// assert!(Raw::parse("{").is_err());
     /// ```
     pub fn parse(json: &str) -> Result<Self> {
-        RawValue::from_string(json.to_owned())
-            .map(Self::from)
+        serde_json::from_str::<&RawValue>(json)
+            .map(|raw| Self(minified(raw.get()).into()))
             .map_err(|e| Error::invalid(format!("the usage object is not JSON ({e})")))
     }
 
     /// Keeps a text that a parser has read as one value of JSON, with nothing around it: no need to read it twice.
     #[cfg(feature = "import")]
     pub(crate) fn read(json: String) -> Self {
-        Self(json.into())
+        match minified(&json) {
+            Cow::Borrowed(_) => Self(json.into()),
+            Cow::Owned(minified) => Self(minified.into()),
+        }
+    }
+
+    /// The text without insignificant white space, however it is stored.
+    #[cfg(feature = "import")]
+    pub(crate) fn minified(&self) -> Cow<'_, str> {
+        minified(&self.0)
+    }
+
+    /// The same without insignificant white space, which one that was stored by an early build may hold.
+    pub(crate) fn minify(&mut self) {
+        if let Cow::Owned(minified) = minified(&self.0) {
+            self.0 = minified.into();
+        }
     }
 
     /// The JSON text.
     ///
     /// ```
     /// # use usage_ledger::event::Raw;
-    /// assert_eq!(Raw::parse(r#"{"cost": 0.10}"#)?.get(), r#"{"cost": 0.10}"#); // to the letter
+    /// assert_eq!(Raw::parse(r#"{"cost": 0.10}"#)?.get(), r#"{"cost":0.10}"#); // to the letter
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn get(&self) -> &str {
@@ -74,9 +93,25 @@ impl Raw {
     }
 }
 
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || minified(&self.0) == minified(&other.0)
+    }
+}
+
+impl Eq for Raw {}
+
+impl From<&RawValue> for Raw {
+    /// Keeps a JSON value on one line.
+    fn from(raw: &RawValue) -> Self {
+        Self(minified(raw.get()).into())
+    }
+}
+
 impl From<Box<RawValue>> for Raw {
+    /// Keeps a JSON value on one line.
     fn from(raw: Box<RawValue>) -> Self {
-        Self(raw.into())
+        Self::from(&*raw)
     }
 }
 
@@ -88,7 +123,8 @@ impl Serialize for Raw {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Self::from)
+        // To the byte: what is read from a stored event must write the line that was hashed.
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(raw.into()))
     }
 }
 
@@ -349,6 +385,13 @@ impl TokenRecord {
     /// When the counts of a call of this time were told.
     pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
         self.counted_at.map_or(at, |counted| counted.max(at))
+    }
+
+    /// Puts the usage object on one line.
+    pub(crate) fn minify(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            raw.minify();
+        }
     }
 
     /// Whether another record says the same, whenever its counts were told.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ExportError, Exporter};
-use crate::event::{EventId, Position, Stub};
+use crate::event::{EventId, Position, Stub, on_one_line};
 use crate::ledger::Sight;
 use crate::time::Timestamp;
 
@@ -55,7 +55,8 @@ impl Exporter for CloudEvents {
         sight.lines(Position::START.next(), &mut |position, line| {
             let stub = Stub::read(position, line)?;
             let line = stub.map_or(line, |stub| stub.kept);
-            let line: Line<'_> = serde_json::from_str(line)
+            let line = on_one_line(line);
+            let line: Line<'_> = serde_json::from_str(&line)
                 .map_err(|e| crate::Error::damaged(position, format!("the line is not an event ({e})")))?;
             failed = write(&line, position, out);
             Ok(failed.is_ok())

@@ -1,5 +1,6 @@
 //! Many sightings of one call become one record, whatever order they come in.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -150,8 +151,8 @@ fn set_home(record: &mut TokenRecord, home: TokenRecord) {
 }
 
 /// What makes one sighting tell more than another: the larger total, then the finer one.
-fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<&str>) {
-    let raw = record.raw.as_ref().map(crate::event::Raw::get);
+fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<Cow<'_, str>>) {
+    let raw = record.raw.as_ref().map(crate::event::Raw::minified);
     let known = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
     (record.tokens.total().unwrap_or(u64::MAX), known, record.tokens.counts(), record.model.as_deref(), raw)
 }

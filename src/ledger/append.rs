@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use crate::audit::{Hash, append_leaves, leaf_hash};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView};
+use crate::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView, has_line_break};
 use crate::projection::{Fold, effective, find_record};
 use crate::store::{Row, Sink, Transaction};
 use crate::time::Timestamp;
@@ -75,7 +75,8 @@ impl From<Ready> for NewEvent {
 
 impl Ready {
     /// Works out the line of an event with an id of its own, as it will be if it is appended at that time.
-    pub fn new(id: EventId, new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
+    pub fn new(id: EventId, mut new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
+        new.payload.minify();
         let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
         let line = event.to_line();
         let leaf = leaf_hash(line.as_bytes());
@@ -215,6 +216,9 @@ impl<'t> Appender<'t> {
             ready.line = ready.event.to_line();
             ready.leaf = leaf_hash(ready.line.as_bytes());
         }
+        if has_line_break(&ready.line) {
+            return Err(Error::LineBreak { id: ready.event.id, kind: ready.event.payload.kind() });
+        }
         self.pending_keys.extend(ready.ids.iter().flatten());
         self.pending_ids.insert(ready.event.id, self.pending.len());
         self.pending.push(ready);
@@ -341,5 +345,40 @@ impl<'t> Appender<'t> {
         self.flush()?;
         self.fold.flush(&mut *self.tx)?;
         self.tx.commit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EventStore, MemoryStore};
+
+    #[test]
+    fn a_line_with_a_line_break_is_refused() {
+        let at = Timestamp::from_millis(1_780_308_000_000);
+        for broken in ["{\n}", "{\r}"] {
+            let mut store = MemoryStore::new();
+            let ids = uuid::ContextV7::new();
+            let mut appender = Appender::new(store.write().unwrap(), at, &ids).unwrap();
+            let new = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1), at);
+            let mut ready = Ready::new(EventId::from_key("openai", "a"), new, None, at);
+            ready.line = broken.to_owned();
+            assert!(matches!(appender.push_ready(ready), Err(Error::LineBreak { kind: "tokens_recorded", .. })));
+        }
+    }
+
+    #[test]
+    fn a_usage_object_that_was_read_with_its_line_breaks_is_put_on_one_line() {
+        let mut ledger = crate::Ledger::in_memory().unwrap();
+        let at = Timestamp::from_millis(1_780_308_000_000);
+        let json = "{\"provider\":\"openai\",\"tokens\":{\"input\":1},\"raw\":{\n  \"a\": \"b  c\"\r\n}}";
+        let record: TokenRecord = serde_json::from_str(json).unwrap();
+        ledger.record(record.clone(), at).unwrap();
+        let target = ledger.event(1).unwrap().id;
+        ledger.amend(target, record, "again", at).unwrap();
+        for position in [1, 2] {
+            let line = ledger.event(position).unwrap().to_line();
+            assert!(line.contains(r#""raw":{"a":"b  c"}"#), "{line}");
+        }
     }
 }

@@ -263,7 +263,7 @@ impl Thread {
             normaliser: Some(counted.normaliser.into()),
             quality,
             residual,
-            raw: Some(Raw::from(used.raw.to_owned())),
+            raw: Some(Raw::from(used.raw)),
         };
         Ok(Found { at, record })
     }

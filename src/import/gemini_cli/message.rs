@@ -160,7 +160,7 @@ pub(in crate::import) fn call(dialect: Dialect, place: &Place, json: &str) -> Re
         normaliser: Some(counts.normaliser.into()),
         quality: counts.quality,
         residual: counts.residual,
-        raw: Some(Raw::from(tokens.to_owned())),
+        raw: Some(Raw::from(tokens)),
     };
     Ok(Some(Found { at, record }))
 }

@@ -174,7 +174,7 @@ impl<'a> Message<'a> {
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
-            raw: self.tokens.map(|tokens| Raw::from(tokens.to_owned())),
+            raw: self.tokens.map(Raw::from),
         };
         Ok(Some(Found { at: Timestamp::from_millis(created), record }))
     }

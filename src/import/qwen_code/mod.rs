@@ -246,7 +246,7 @@ impl Parser {
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,
-            raw: Some(Raw::from(usage.to_owned())),
+            raw: Some(Raw::from(usage)),
         };
         if line.sidechain == Some(true) {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
