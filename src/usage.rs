@@ -36,6 +36,8 @@ use exhausted::exhausted;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};
 pub(crate) use reserved::{LONGEST, is_closed, reservations};
+#[cfg(feature = "import")]
+pub(crate) use windows::is_recorded;
 pub(crate) use windows::{AccountWindows, sum_between};
 
 /// What a window's numbers rest on.

@@ -16,6 +16,9 @@ use crate::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay}
 /// How many days back a pause is looked for before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
 
+/// How long after its counter an agent writes the record of the same run.
+const RECORD_FOLLOWS: i64 = 10 * MINUTE;
+
 /// What was said longer ago than two weeks says nothing about the windows of now.
 const HEARD: i64 = 16 * DAY;
 
@@ -81,6 +84,39 @@ fn adopt(words: &mut [Word]) {
     }
 }
 
+/// Removes the counters that an agent kept itself where the ledger has records of the same uses.
+///
+/// A counter starts again at zero whenever its agent resets it, and it is written before the record of the run that it
+/// counts last. Records know better, so a counter stands in only for a window without any.
+fn drop_counted(view: &dyn View, account: &AccountRef<'_>, limits: &Limits, words: &mut Vec<Word>) -> Result<()> {
+    let mut kept = Vec::with_capacity(words.len());
+    for word in words.drain(..) {
+        if !word.weak || !is_recorded(view, account, limits, word.kind, word.at)? {
+            kept.push(word);
+        }
+    }
+    *words = kept;
+    Ok(())
+}
+
+/// Whether the ledger has records of what a counter counts that was written at `written`.
+///
+/// A window that is open then may have begun a window's length earlier. Records without tokens say nothing.
+pub(crate) fn is_recorded(
+    view: &dyn View,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    kind: WindowKind,
+    written: Timestamp,
+) -> Result<bool> {
+    let length = if kind == WindowKind::Weekly { 7 * DAY } else { limits.session_policy.length() };
+    let (from, to) = (written.plus(1 - length), written.plus(RECORD_FOLLOWS));
+    if first_from(view, &account.key(), from)?.is_none_or(|at| at > to) {
+        return Ok(false);
+    }
+    Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()) > 0)
+}
+
 /// The windows of a provider account, known up to a time.
 pub(crate) struct AccountWindows<'a> {
     view: &'a dyn View,
@@ -133,7 +169,8 @@ impl<'a> AccountWindows<'a> {
                         at: one.at,
                         by: Speaker::Provider,
                         source: seen.feed.clone(),
-                        stale: now.millis() - one.at.millis() > limits.stale_after(),
+                        // A counter counts what was used up to then, however long ago: records since are added.
+                        stale: !one.is_weak() && now.millis() - one.at.millis() > limits.stale_after(),
                         position: one.position,
                     },
                 });
@@ -163,6 +200,7 @@ impl<'a> AccountWindows<'a> {
             GO_ON
         })?;
         adopt(&mut words);
+        drop_counted(view, account, &limits, &mut words)?;
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })
     }
 

@@ -1,8 +1,8 @@
 //! Koan: the rows of usage of an instance, its counters, and its page of percentages.
 //!
 //! A row is a run, and all rows together are the history: they become records. The counters repeat what the rows say
-//! already, so they add no tokens; what they know besides is how much of a window was used at that time, and that is
-//! taken in as an override. The page of percentages is taken in only where it quotes the provider.
+//! already, so they add no tokens. They are taken in, as an observation, only for a window of which no row exists.
+//! The page of percentages is taken in only where it quotes the provider.
 
 mod backfill;
 mod beside;

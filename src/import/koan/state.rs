@@ -5,11 +5,12 @@ use serde::Deserialize;
 use super::super::jsonl;
 use super::row::local_time;
 use crate::error::Result;
-use crate::event::{Payload, Percent, QuotaObserved};
+use crate::event::{Payload, Percent, QuotaObserved, WindowKind};
 use crate::ledger::Ledger;
 use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, Timestamp, Zone};
-use crate::usage::COUNTED_BY_AGENT;
+use crate::projection::AccountRef;
+use crate::usage::{COUNTED_BY_AGENT, Limits, is_recorded};
 
 /// The limits that Koan has without a setting, in tokens.
 const SESSION_LIMIT: u64 = 500_000;
@@ -29,7 +30,11 @@ struct State {
 }
 
 /// How much of each window was used when the counters were written, as far as the window was still open then, and what
-/// each is known by. A provider's own word goes before them.
+/// each is known by.
+///
+/// A counter is taken in only for a window of which the ledger has no record: rows that were rotated away, for example.
+/// Koan sets its counters to zero when its provider changes and whenever it resumes from a pause, and it writes them
+/// before the row of the run that they count last. A provider's own word goes before them too.
 ///
 /// The inner error says why the document is none.
 pub(super) fn facts(
@@ -58,6 +63,9 @@ pub(super) fn facts(
     let known = ledger.provider(provider.as_str(), now)?;
     let monday = zone.start_of_day(Zone::monday(zone.day(weekly)));
     let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
+    let account = AccountRef::new(provider.as_str(), None);
+    let sight = ledger.sight()?;
+    let limits = Limits::at(sight.view(), &account, now)?;
     let windows = [
         (300, state.session_tokens, known.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
         (10_080, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
@@ -65,6 +73,10 @@ pub(super) fn facts(
     let mut facts = Vec::new();
     for (minutes, tokens, limit, start, resets_at) in windows {
         if tokens == 0 || written < start || written > resets_at {
+            continue;
+        }
+        let kind = if minutes == 300 { WindowKind::Session } else { WindowKind::Weekly };
+        if is_recorded(sight.view(), &account, &limits, kind, written)? {
             continue;
         }
         let hundredths = u128::from(tokens) * 10_000 / u128::from(limit.max(1));
