@@ -7,9 +7,9 @@ use super::row::local_time;
 use crate::error::Result;
 use crate::event::{Payload, Percent, QuotaObserved, WindowKind};
 use crate::ledger::Ledger;
+use crate::projection::AccountRef;
 use crate::provider::ProviderId;
 use crate::time::{DAY, HOUR, Timestamp, Zone};
-use crate::projection::AccountRef;
 use crate::usage::{COUNTED_BY_AGENT, Limits, is_recorded};
 
 /// The limits that Koan has without a setting, in tokens.
