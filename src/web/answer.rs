@@ -1,27 +1,54 @@
 //! Answers in the sender's own encoding.
 
-use axum::http::{StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// How messages are written.
+/// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Protobuf,
     Json,
+    /// RFC 9457, for every route that is not OTLP's.
+    Problem,
 }
 
 impl Form {
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Protobuf => "application/x-protobuf",
             Self::Json => "application/json",
+            Self::Problem => "application/problem+json",
+        }
+    }
+
+    /// The form in which a request can be refused before a route reads it.
+    pub fn of(parts: &Parts) -> Self {
+        if parts.uri.path().starts_with("/v1/") {
+            Self::sent(&parts.headers).unwrap_or(Self::Json)
+        } else {
+            Self::Problem
+        }
+    }
+
+    /// The form of an OTLP message; `None` for a content type that is not OTLP's.
+    pub fn sent(headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/x-protobuf" | "application/protobuf" => Some(Self::Protobuf),
+            "application/json" => Some(Self::Json),
+            _ => None,
         }
     }
 }
+
+const ENDING: &str = "the server is ending: send again when it is back";
+/// The most reasons in one answer.
+const REASONS: usize = 20;
 
 /// Why a request was not taken.
 #[derive(Debug)]
@@ -41,25 +68,71 @@ struct Status {
 }
 
 impl Refusal {
+    pub fn new(form: Form, status: StatusCode, why: impl Into<String>) -> Self {
+        Self { form, status, why: why.into() }
+    }
+
     /// The store's refusal: a busy one is asked again later.
     pub fn of_store(form: Form, error: &Error) -> Self {
         let status = if error.is_store() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
-        Self { form, status, why: error.to_string() }
+        Self::new(form, status, error.to_string())
+    }
+
+    /// The server cannot take the request now.
+    pub fn later(form: Form, why: &str) -> Self {
+        Self::new(form, StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    /// The server was asked to end.
+    pub fn ending(form: Form) -> Self {
+        Self::later(form, ENDING)
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.why == ENDING
+    }
+
+    /// A job of this server panicked. Nothing of the request was recorded.
+    pub fn failed(form: Form) -> Self {
+        let why = "this is a fault of the server, and nothing was recorded: report it, and leave this message out";
+        Self::new(form, StatusCode::INTERNAL_SERVER_ERROR, why)
+    }
+
+    /// The code of gRPC that means the same.
+    fn code(&self) -> i32 {
+        match self.status {
+            StatusCode::UNAUTHORIZED => 16,
+            StatusCode::FORBIDDEN => 7,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => 12,
+            StatusCode::REQUEST_TIMEOUT => 4,
+            StatusCode::TOO_MANY_REQUESTS => 8,
+            StatusCode::SERVICE_UNAVAILABLE => 14,
+            StatusCode::INTERNAL_SERVER_ERROR => 13,
+            _ => 3,
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        // Of gRPC's codes: unavailable, else an invalid argument.
-        let again = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let code = if again { 14 } else { 3 };
+        let (code, status) = (self.code(), self.status);
         let body = match self.form {
             Form::Protobuf => Status { code, message: self.why }.encode_to_vec(),
             Form::Json => json!({"code": code, "message": self.why}).to_string().into_bytes(),
+            Form::Problem => json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": self.why})
+                .to_string()
+                .into_bytes(),
         };
-        let mut response = (self.status, [(header::CONTENT_TYPE, self.form.name())], body).into_response();
-        if again {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        let mut response = (status, [(header::CONTENT_TYPE, self.form.name())], body).into_response();
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
         }
         response
     }
@@ -71,15 +144,16 @@ impl IntoResponse for Refusal {
 pub(super) fn taken(form: Form, field: &str, unread: &[String]) -> Response {
     let kind = [(header::CONTENT_TYPE, form.name())];
     if unread.is_empty() {
-        let body = if form == Form::Json { "{}" } else { "" };
+        let body = if form == Form::Protobuf { "" } else { "{}" };
         return (StatusCode::OK, kind, body).into_response();
     }
     let mut why: Vec<&str> = unread.iter().map(String::as_str).collect();
     why.sort_unstable();
     why.dedup();
+    why.truncate(REASONS);
     let why = why.join("; ");
     let body = match form {
-        Form::Json => {
+        Form::Json | Form::Problem => {
             let mut partial = json!({"errorMessage": why});
             if let Value::Object(partial) = &mut partial {
                 partial.insert(field.to_owned(), Value::from(unread.len().to_string()));

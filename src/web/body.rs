@@ -1,30 +1,24 @@
 //! The body of a request: its encoding undone, its size bounded.
 
-use std::io::Read;
+use std::borrow::Cow;
 
 use axum::http::{HeaderMap, StatusCode, header};
-use flate2::read::MultiGzDecoder;
 use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{Form, Refusal};
+use super::gzip::{self, Bound};
 
 /// The most a body may be, also when it is unpacked, in bytes.
 pub(super) const MOST: usize = 16 << 20;
 
-/// What the sender says it speaks.
+/// The form of the sender's message.
 pub(super) fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "application/x-protobuf" | "application/protobuf" => Ok(Form::Protobuf),
-        "application/json" => Ok(Form::Json),
-        other => Err(Refusal {
-            form: Form::Json,
-            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            why: format!("`{other}` is not read here: send application/x-protobuf or application/json"),
-        }),
-    }
+    Form::sent(headers).ok_or_else(|| {
+        let why = "this content type is not read here: send application/x-protobuf or application/json";
+        Refusal::new(Form::Json, StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+    })
 }
 
 /// Reads a message.
@@ -33,33 +27,32 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<M, Refusal> {
-    let refuse = |status, why| Refusal { form, status, why };
     let encoding = headers.get(header::CONTENT_ENCODING).map_or("identity", |value| value.to_str().unwrap_or("?"));
-    let unpacked;
     let bytes = match encoding.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => body,
-        "gzip" => {
-            let mut out = Vec::new();
-            let read = MultiGzDecoder::new(body).take(MOST as u64 + 1).read_to_end(&mut out);
-            read.map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("the body is no gzip ({error})")))?;
-            if out.len() > MOST {
-                let why = format!("the body is over {} MiB when unpacked: send less at a time", MOST >> 20);
-                return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, why));
-            }
-            unpacked = out;
-            &unpacked
-        }
-        other => {
-            let why = format!("`{other}` is not unpacked here: send gzip or nothing");
-            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+        "" | "identity" => Cow::Borrowed(body),
+        "gzip" => Cow::Owned(gzip::unpack(body).map_err(|bound| {
+            let broken = matches!(bound, Bound::Broken(_));
+            let status = if broken { StatusCode::BAD_REQUEST } else { StatusCode::PAYLOAD_TOO_LARGE };
+            Refusal::new(form, status, bound.why())
+        })?),
+        _ => {
+            let why = "this content encoding is not unpacked here: send gzip or none";
+            return Err(Refusal::new(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
     };
-    let bad =
-        |error: &dyn std::fmt::Display| refuse(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"));
-    match form {
-        Form::Protobuf => M::decode(bytes).map_err(|error| bad(&error)),
-        Form::Json => serde_json::from_slice(bytes).or_else(|_| as_proto3(bytes)).map_err(|error| bad(&error)),
-    }
+    let read = match form {
+        Form::Protobuf => M::decode(&*bytes).map_err(|error| error.to_string()),
+        Form::Json | Form::Problem => {
+            serde_json::from_slice(&bytes).or_else(|_| as_proto3(&bytes)).map_err(|error| place(&error))
+        }
+    };
+    read.map_err(|why| Refusal::new(form, StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
+}
+
+/// Where JSON is wrong. The reader's own message may quote the body, which may hold a prompt.
+fn place(error: &serde_json::Error) -> String {
+    let what = if error.is_data() { "a value is of the wrong type" } else { "it is no JSON" };
+    format!("{what} at line {}, column {}", error.line(), error.column())
 }
 
 /// Reads what protobuf's JSON allows and serde does not: `null` for what is not there, and numbers that are written as

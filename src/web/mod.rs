@@ -1,13 +1,21 @@
-//! What listens: telemetry over OTLP/HTTP.
+//! The HTTP server: telemetry over OTLP/HTTP, behind guards that hold for every route.
+//!
+//! A request passes, in this order: the limit of connections and the time for its head (`server`, `connection`), the
+//! names and pages that may ask and the token (`access`), the limits of its body (`intake`), and a turn to be worked on
+//! (`work`). A route that is merged into the router has all of them.
 
+mod access;
 mod answer;
 mod body;
+mod connection;
+mod gzip;
+mod intake;
 mod otlp;
+mod server;
+mod token;
+mod work;
 
-use std::future::Future;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -17,6 +25,10 @@ use crate::import::otlp::{Sum, Sums, Taken, Telemetry, take};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
+pub use access::Access;
+pub use server::serve;
+pub use token::Token;
+
 /// How long after it was busy the ledger is not asked again: those who wait behind each other would wait for long.
 const BUSY: Duration = Duration::from_secs(1);
 /// Reasons that are kept of what could not be read.
@@ -24,16 +36,22 @@ const KEPT: usize = 100;
 
 /// Takes telemetry into a ledger, one request after the other: what is answered is in the file.
 pub struct Receiver {
-    inner: Mutex<Inner>,
+    writer: Mutex<Writer>,
+    /// Apart from the writer: a question is answered while a transaction waits for the write lock.
+    report: Mutex<Report>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-struct Inner {
+struct Writer {
     ledger: Ledger,
-    report: Received,
-    sums: Sums,
     /// When the ledger was last busy.
     busy: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Report {
+    received: Received,
+    sums: Sums,
 }
 
 /// What a receiver has taken since it was started.
@@ -65,8 +83,8 @@ impl Receiver {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let inner = Inner { ledger, report: Received::default(), sums: Sums::default(), busy: None };
-        Self { inner: Mutex::new(inner), now: Box::new(now) }
+        let writer = Mutex::new(Writer { ledger, busy: None });
+        Self { writer, report: Mutex::default(), now: Box::new(now) }
     }
 
     /// What it has taken so far.
@@ -78,43 +96,49 @@ impl Receiver {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn received(&self) -> Received {
-        let inner = self.lock();
-        Received { sums: inner.sums.list().cloned().collect(), ..inner.report.clone() }
+        let report = lock(&self.report);
+        Received { sums: report.sums.list().cloned().collect(), ..report.received.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A transaction is whole or not at all, so what a panic left is sound.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes calls; answers why some could not be read.
+    /// Records calls; returns why some could not be read.
     fn take(&self, told: Telemetry) -> Result<Vec<String>> {
         let unread = told.unread.clone();
-        let mut inner = self.lock();
-        let Inner { ledger, report, sums, busy } = &mut *inner;
-        if busy.is_some_and(|at| at.elapsed() < BUSY) {
-            return Err(Error::Busy { seconds: 0 });
+        let (taken, new) = {
+            let mut writer = lock(&self.writer);
+            let Writer { ledger, busy } = &mut *writer;
+            if busy.is_some_and(|at| at.elapsed() < BUSY) {
+                return Err(Error::Busy { seconds: 0 });
+            }
+            let taken = take(ledger, told, (self.now)());
+            *busy = matches!(taken, Err(Error::Busy { .. })).then(Instant::now);
+            taken?
+        };
+        let mut report = lock(&self.report);
+        for record in &new {
+            report.sums.record(record);
         }
-        let taken = take(ledger, told, (self.now)(), sums);
-        *busy = matches!(taken, Err(Error::Busy { .. })).then(Instant::now);
-        let taken = taken?;
-        report.calls.recorded += taken.recorded;
-        report.calls.known += taken.known;
-        report.calls.amended += taken.amended;
-        report.note(&unread);
+        report.received.calls.recorded += taken.recorded;
+        report.received.calls.known += taken.known;
+        report.received.calls.amended += taken.amended;
+        report.received.note(&unread);
         Ok(unread)
     }
 
-    /// Takes metrics; answers why some could not be read.
+    /// Compares metrics with what was recorded; returns why some could not be read.
     fn compare(
         &self,
         metrics: &opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest,
     ) -> Vec<String> {
-        let mut inner = self.lock();
-        let unread = Telemetry::of_metrics(metrics, &mut inner.sums);
-        inner.report.note(&unread);
+        let mut report = lock(&self.report);
+        let unread = Telemetry::of_metrics(metrics, &mut report.sums);
+        report.received.note(&unread);
         unread
     }
+}
+
+/// A transaction is whole or not at all, so what a panic left is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Received {
@@ -126,37 +150,6 @@ impl Received {
             }
         }
     }
-}
-
-/// Listens until `ended` is done; requests that are under way are answered first. `listening` is told where.
-///
-/// # Errors
-/// Those of the operating system, such as an address that is in use.
-///
-/// ```
-/// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{self, Receiver}};
-/// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-/// let mut at = None;
-/// web::serve(&receiver, "127.0.0.1:0".parse()?, |address| at = Some(address), async {})?;
-/// assert_ne!(at.map(|address| address.port()), Some(0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn serve(
-    receiver: &Arc<Receiver>,
-    address: SocketAddr,
-    listening: impl FnOnce(SocketAddr),
-    ended: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        listening(listener.local_addr()?);
-        let routes = otlp::routes(Arc::clone(receiver));
-        axum::serve(listener, routes).with_graceful_shutdown(ended).await
-    })
 }
 
 /// Done when the process is asked to end: Ctrl-C, or SIGTERM where there is such.

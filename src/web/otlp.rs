@@ -1,81 +1,97 @@
-//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`; `GET /` says what came of it.
+//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`; `GET /` lists what came in.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::answer::{Form, Refusal, taken};
-use super::body::{MOST, form, read};
+use super::body::{form, read};
+use super::work::Work;
 use super::{Received, Receiver};
 use crate::import::otlp::Telemetry;
 
-type Shared = State<Arc<Receiver>>;
-type Body = Result<Bytes, BytesRejection>;
+/// What the routes share.
+#[derive(Clone)]
+struct Shared {
+    receiver: Arc<Receiver>,
+    work: Work,
+}
 
-pub(super) fn routes(receiver: Arc<Receiver>) -> Router {
+/// The routes of telemetry. The server puts its guards around them.
+pub(super) fn routes(receiver: Arc<Receiver>, work: Work) -> Router {
     Router::new()
         .route("/v1/logs", post(logs))
         .route("/v1/traces", post(traces))
         .route("/v1/metrics", post(metrics))
         .route("/", get(received))
-        .layer(DefaultBodyLimit::max(MOST))
-        .with_state(receiver)
+        .with_state(Shared { receiver, work })
 }
 
-async fn logs(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let form = form(&headers)?;
-    let request: ExportLogsServiceRequest = read(form, &headers, &whole(form, body)?)?;
-    record(&receiver, form, "rejectedLogRecords", Telemetry::of_logs(&request))
+async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+    shared
+        .take(headers, body, "rejectedLogRecords", |receiver, form, request: &ExportLogsServiceRequest| {
+            record(receiver, form, Telemetry::of_logs(request))
+        })
+        .await
 }
 
-async fn traces(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let form = form(&headers)?;
-    let request: ExportTraceServiceRequest = read(form, &headers, &whole(form, body)?)?;
-    record(&receiver, form, "rejectedSpans", Telemetry::of_spans(&request))
+async fn traces(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+    shared
+        .take(headers, body, "rejectedSpans", |receiver, form, request: &ExportTraceServiceRequest| {
+            record(receiver, form, Telemetry::of_spans(request))
+        })
+        .await
 }
 
-async fn metrics(State(receiver): Shared, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let form = form(&headers)?;
-    let request: ExportMetricsServiceRequest = read(form, &headers, &whole(form, body)?)?;
-    Ok(taken(form, "rejectedDataPoints", &receiver.compare(&request)))
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+    shared
+        .take(headers, body, "rejectedDataPoints", |receiver, _, request: &ExportMetricsServiceRequest| {
+            Ok(receiver.compare(request))
+        })
+        .await
 }
 
-/// A body that came whole, or why it did not, in the sender's own encoding.
-fn whole(form: Form, body: Body) -> Result<Bytes, Refusal> {
-    body.map_err(|rejection| {
-        let status = rejection.status();
-        let why = if status == StatusCode::PAYLOAD_TOO_LARGE {
-            format!("the body is over {} MiB: send less at a time", MOST >> 20)
-        } else {
-            format!("the body did not come whole ({})", rejection.body_text())
-        };
-        Refusal { form, status, why }
-    })
+impl Shared {
+    /// Decodes a message and hands it on. `rejected` is the protocol's name of what could not be read.
+    async fn take<M: Message + Default + DeserializeOwned + 'static>(
+        self,
+        headers: HeaderMap,
+        body: Bytes,
+        rejected: &str,
+        told: impl FnOnce(&Receiver, Form, &M) -> Result<Vec<String>, Refusal> + Send + 'static,
+    ) -> Result<Response, Refusal> {
+        let form = form(&headers)?;
+        let Self { receiver, work } = self;
+        let unread = work.run(form, move || told(&receiver, form, &read(form, &headers, &body)?)).await?;
+        Ok(taken(form, rejected, &unread))
+    }
 }
 
-fn record(receiver: &Receiver, form: Form, rejected: &str, told: Telemetry) -> Result<Response, Refusal> {
-    let unread = receiver.take(told).map_err(|error| Refusal::of_store(form, &error))?;
-    Ok(taken(form, rejected, &unread))
+fn record(receiver: &Receiver, form: Form, told: Telemetry) -> Result<Vec<String>, Refusal> {
+    receiver.take(told).map_err(|error| Refusal::of_store(form, &error))
 }
 
-async fn received(State(receiver): Shared) -> Response {
+async fn received(State(shared): State<Shared>) -> Response {
     #[derive(Serialize)]
     struct Answer {
         schema: u8,
         #[serde(flatten)]
         received: Received,
     }
-    let answer = Answer { schema: 1, received: receiver.received() };
-    let body = serde_json::to_string(&answer).unwrap_or_default();
-    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    let answer = Answer { schema: 1, received: shared.receiver.received() };
+    match serde_json::to_string(&answer) {
+        Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(_) => Refusal::failed(Form::Problem).into_response(),
+    }
 }

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use serde::Serialize;
 use serde_json::Value;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::attributes::flat;
 use crate::event::TokenRecord;
@@ -56,6 +56,13 @@ const METRICS: [Metric; 5] = [
 /// Agents that state their metrics twice: in their own words, and in those of the convention.
 const OWN: [&str; 4] = ["claude-code", "codex", "gemini-cli", "qwen-code"];
 
+/// Pairs of agent and model that are told apart. What is beyond is summed as one, without names.
+const NAMES: usize = 1_000;
+/// Series of metrics that are told apart. A series beyond is not counted, since its sum could not be continued.
+const SERIES: usize = 10_000;
+/// Longest name that is kept, in bytes.
+const NAME: usize = 200;
+
 /// Calls that are remembered, so that what is sent again does not count again.
 const REMEMBERED: usize = 1 << 20;
 
@@ -91,8 +98,8 @@ pub struct Sums {
     by_model: BTreeMap<(String, String), Sum>,
     /// Calls that were counted.
     calls: HashSet<u64>,
-    /// The last value, and its time, of every series.
-    series: HashMap<String, (u64, f64)>,
+    /// The last value, and its time, of every series, by the hash of its name.
+    series: HashMap<u128, (u64, f64)>,
 }
 
 impl Sums {
@@ -125,8 +132,13 @@ impl Sums {
     }
 
     fn sum(&mut self, agent: &str, model: &str) -> &mut Sum {
+        let (mut agent, mut model) = (short(agent), short(model));
+        let key = |agent: &str, model: &str| (agent.to_owned(), model.to_owned());
+        if self.by_model.len() >= NAMES && !self.by_model.contains_key(&key(agent, model)) {
+            (agent, model) = ("", "");
+        }
         let new = || Sum { agent: agent.to_owned(), model: model.to_owned(), ..Sum::default() };
-        self.by_model.entry((agent.to_owned(), model.to_owned())).or_insert_with(new)
+        self.by_model.entry(key(agent, model)).or_insert_with(new)
     }
 
     pub(super) fn add(&mut self, request: &ExportMetricsServiceRequest) -> Vec<String> {
@@ -172,7 +184,10 @@ impl Sums {
         }
         // A delta's series goes on through all intervals, a cumulative one begins anew with a new start.
         let begun = if point.cumulative { point.started } else { 0 };
-        let series = format!("{name}\n{resource}\n{attributes}\n{begun}");
+        let series = xxh3_128(format!("{name}\n{resource}\n{attributes}\n{begun}").as_bytes());
+        if self.series.len() >= SERIES && !self.series.contains_key(&series) {
+            return Err(format!("metric `{name}` in over {SERIES} series: restart the server to count new ones"));
+        }
         let (last, value) = self.series.get(&series).copied().unwrap_or((0, 0.0));
         if point.at <= last {
             return Ok(()); // sent again
@@ -185,6 +200,15 @@ impl Sums {
         sum.stated = sum.stated.saturating_add(more.max(0.0).round() as u64);
         Ok(())
     }
+}
+
+/// The beginning of a name that is too long to keep.
+fn short(name: &str) -> &str {
+    let mut end = name.len().min(NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.get(..end).unwrap_or(name)
 }
 
 /// The agent of a metric whose service does not name one.

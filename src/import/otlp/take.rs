@@ -6,7 +6,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::nest::Place;
-use super::{Sums, Telemetry, gen_ai, nest};
+use super::{Telemetry, gen_ai, nest};
 use crate::error::Result;
 use crate::event::{Imported, ImportedFile, NewEvent, TokenRecord};
 use crate::import::meet::{Meeting, Met};
@@ -33,14 +33,15 @@ pub struct Taken {
     pub amended: u64,
 }
 
-/// Records the calls that telemetry tells of, in one transaction. What is told twice counts once.
+/// Records the calls that telemetry tells of, in one transaction, and returns their records, also of known calls. What is
+/// told twice counts once.
 ///
 /// # Errors
 /// The store's own. Nothing is recorded then.
 ///
 /// ```
 /// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-/// use usage_ledger::{Ledger, import::otlp::{self, Sums, Telemetry}};
+/// use usage_ledger::{Ledger, import::otlp::{self, Telemetry}};
 /// # let logs: ExportLogsServiceRequest = serde_json::from_str(r#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{
 /// #     "timeUnixNano": "1780308000000000000",
 /// #     "attributes": [
@@ -51,18 +52,18 @@ pub struct Taken {
 /// #     ]
 /// # }]}]}]}"#)?;
 /// let mut ledger = Ledger::in_memory()?;
-/// let mut sums = Sums::default();
-/// let first = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now(), &mut sums)?;
-/// let again = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now(), &mut sums)?;
+/// let (first, records) = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let (again, _) = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// assert_eq!(records.len(), 1);
 /// assert_eq!((first.recorded, again.recorded, again.known), (1, 0, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>, sums: &mut Sums) -> Result<Taken> {
+pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<(Taken, Vec<TokenRecord>)> {
     let now = now.into();
     let mut taken = Taken::default();
     let mut new = Vec::new();
     if told.found.is_empty() {
-        return Ok(taken);
+        return Ok((taken, new));
     }
     // Those of one message may name a call's provider differently.
     let named: BTreeSet<String> = told.found.iter().map(|(found, _)| found.record.provider.to_string()).collect();
@@ -93,10 +94,7 @@ pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>, sum
         }
         Ok(())
     })?;
-    for record in &new {
-        sums.record(record);
-    }
-    Ok(taken)
+    Ok((taken, new))
 }
 
 /// Records a call, or holds it against the record that it is; `None` when it was new.

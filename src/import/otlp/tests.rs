@@ -42,7 +42,7 @@ fn log(millis: i64, input: u64, conversation: &str, key: &str) -> crate::event::
 
 fn taken(ledger: &mut Ledger, told: Telemetry) -> Taken {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-    take(ledger, told, now, &mut Sums::default()).unwrap()
+    take(ledger, told, now).unwrap().0
 }
 
 const RECORDED: Taken = Taken { recorded: 1, known: 0, amended: 0 };

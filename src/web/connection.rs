@@ -1,0 +1,170 @@
+//! One connection: HTTP/1.1 with deadlines, ended early when the server ends.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tower::ServiceExt;
+
+use super::access::Local;
+use super::answer::Form;
+use super::intake::{Deadline, WITHIN};
+use super::work::told_to_end;
+
+/// How long a client may leave an answer unread.
+const UNREAD: Duration = Duration::from_secs(10);
+/// How long a request that is worked on when the server ends may take.
+const GRACE: Duration = Duration::from_secs(4);
+/// The most bytes of a request's head.
+const HEAD: usize = 64 << 10;
+/// What a stream and its service share.
+#[derive(Debug, Default)]
+struct Progress {
+    /// When the first byte of the request that is coming in was read.
+    began: Mutex<Option<Instant>>,
+    /// Requests whose head is read and whose answer is not made yet.
+    under_way: AtomicUsize,
+}
+
+impl Progress {
+    fn began(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        // An instant is whole whatever panicked.
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves a connection until it closes, or the server ends.
+pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::Receiver<bool>) {
+    let progress = Arc::new(Progress::default());
+    let local = stream.local_addr().ok().map(|address| Local(address.ip()));
+    let shared = Arc::clone(&progress);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        shared.under_way.fetch_add(1, Ordering::Relaxed);
+        let began = shared.began().take().unwrap_or_else(Instant::now);
+        request.extensions_mut().insert(Deadline(began + WITHIN));
+        if let Some(local) = local {
+            request.extensions_mut().insert(local);
+        }
+        let (routes, shared) = (routes.clone(), Arc::clone(&shared));
+        async move {
+            let answer = routes.oneshot(request.map(Body::new)).await;
+            shared.under_way.fetch_sub(1, Ordering::Relaxed);
+            answer
+        }
+    });
+    let io = TokioIo::new(Timed { stream, progress: Arc::clone(&progress), unread: None });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(WITHIN).max_buf_size(HEAD);
+    let mut connection = http.serve_connection(io, service);
+    tokio::select! {
+        ended = &mut connection => {
+            if ended.is_err_and(|error| error.is_timeout()) && progress.began().is_some() {
+                let stream = connection.into_parts().io.into_inner().stream;
+                let why = format!("the head of the request took over {} s to come in: send it faster", WITHIN.as_secs());
+                refuse(stream, StatusCode::REQUEST_TIMEOUT, &why).await;
+            }
+        }
+        () = told_to_end(&mut ending) => {
+            if progress.under_way.load(Ordering::Relaxed) > 0 {
+                Pin::new(&mut connection).graceful_shutdown();
+                // Whoever is not answered by now sends again.
+                let _ = timeout(GRACE, connection).await;
+            }
+        }
+    }
+}
+
+/// Answers on a connection without a request that could be routed, and closes it.
+pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str) {
+    let body = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": why}).to_string();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {}\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        Form::Problem.name(),
+        body.len(),
+    );
+    // A client that is gone needs no answer.
+    let _ = timeout(Duration::from_secs(1), async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+/// A stream that notes when a request begins, and fails when an answer stays unread for too long.
+#[derive(Debug)]
+struct Timed {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timed {
+    /// Ends a write that waits for too long.
+    fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.unread = None;
+            return written;
+        }
+        ready!(self.unread.get_or_insert_with(|| Box::pin(sleep(UNREAD))).as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before && self.progress.under_way.load(Ordering::Relaxed) == 0 {
+            self.progress.began().get_or_insert_with(Instant::now);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.bounded(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.bounded(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,155 @@
+//! The listener: accepts connections within a limit, puts the guards around every route, and ends in time.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::access::{Access, guard};
+use super::answer::{Form, Refusal};
+use super::intake::{Intake, take_in};
+use super::work::Work;
+use super::{Receiver, connection, otlp};
+
+/// Connections that are open at a time.
+const CONNECTIONS: usize = 256;
+/// How long the server waits for its connections when it ends. SIGTERM ends the process within five seconds.
+const ENDING: Duration = Duration::from_millis(4_500);
+/// How long it waits when no connection can be accepted, such as for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Headers of every answer: a page of this server runs its own scripts only, and is shown in no other page.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Serves until `ended` completes. Requests that are worked on then are answered first; others are told to come again.
+/// `listening` gets the address.
+///
+/// # Errors
+/// Those of the operating system, such as an address that is in use. [`io::ErrorKind::PermissionDenied`] for an address
+/// that other machines can reach, unless access requires a token.
+///
+/// ```
+/// use std::sync::Arc;
+/// use usage_ledger::{Ledger, web::{self, Access, Receiver}};
+/// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
+/// let access = Access::new([127, 0, 0, 1].into());
+/// let mut at = None;
+/// web::serve(&receiver, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
+/// assert_ne!(at.map(|address| address.port()), Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn serve(
+    receiver: &Arc<Receiver>,
+    address: SocketAddr,
+    access: Access,
+    listening: impl FnOnce(SocketAddr),
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    if !address.ip().to_canonical().is_loopback() && !access.has_token() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "an address beyond this machine needs a token"));
+    }
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        let (end, ending) = watch::channel(false);
+        let routes = guarded(otlp::routes(Arc::clone(receiver), Work::new(ending.clone())), access, &ending);
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        listening(listener.local_addr()?);
+        let mut connections = JoinSet::new();
+        tokio::select! {
+            () = accept(&listener, &routes, &ending, &mut connections) => {}
+            () = ended => {}
+        }
+        drop(listener);
+        end.send_replace(true);
+        // Dropping the set closes the connections that are left.
+        let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
+        Ok(())
+    });
+    // A transaction that still waits for the write lock ends with the process, as a whole or not at all.
+    runtime.shutdown_background();
+    done
+}
+
+/// Puts the guards around all routes, of telemetry and of whatever else is merged into them.
+fn guarded(routes: Router, access: Access, ending: &watch::Receiver<bool>) -> Router {
+    let intake = Arc::new(Intake::new(ending.clone()));
+    routes
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(intake, take_in))
+        .layer(from_fn_with_state(Arc::new(access), guard))
+        .layer(from_fn(with_headers))
+}
+
+async fn unknown(uri: Uri) -> Refusal {
+    let form = if uri.path().starts_with("/v1/") { Form::Json } else { Form::Problem };
+    Refusal::new(
+        form,
+        StatusCode::NOT_FOUND,
+        "there is nothing at this path: telemetry goes to /v1/logs, /v1/traces and /v1/metrics",
+    )
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Refusal {
+    let form = if uri.path().starts_with("/v1/") { Form::Json } else { Form::Problem };
+    let wanted = if method == Method::POST { "GET" } else { "POST" };
+    Refusal::new(form, StatusCode::METHOD_NOT_ALLOWED, format!("this path takes another method: send {wanted}"))
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Accepts connections for ever.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    routes: &Router,
+    ending: &watch::Receiver<bool>,
+    connections: &mut JoinSet<()>,
+) {
+    let open = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // Finished connections leave the set.
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        // An answer is often two small writes, which Nagle's algorithm would hold back.
+        let _ = stream.set_nodelay(true);
+        let (routes, ending) = (routes.clone(), ending.clone());
+        let place = Arc::clone(&open).try_acquire_owned();
+        connections.spawn(async move {
+            let Ok(place) = place else {
+                let why = format!("{CONNECTIONS} connections are open: close some, or connect again later");
+                return connection::refuse(stream, StatusCode::SERVICE_UNAVAILABLE, &why).await;
+            };
+            connection::serve(stream, routes, ending).await;
+            drop(place);
+        });
+    }
+}

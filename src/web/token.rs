@@ -1,0 +1,85 @@
+//! The token that a client must send when the server listens beyond this machine.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Result};
+
+/// The fewest characters of a token: 16 random characters are out of reach of guessing over a network.
+const SHORTEST: usize = 16;
+/// The most characters of a token; it must fit into a request header.
+const LONGEST: usize = 512;
+
+/// A bearer token. Only its hash is kept, so neither a log nor a memory dump of this value shows the token.
+///
+/// ```
+/// use usage_ledger::web::Token;
+/// let token = Token::new("correct-horse-battery-staple")?;
+/// assert!(!format!("{token:?}").contains("horse"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Token {
+    hash: [u8; 32],
+}
+
+impl Token {
+    /// A token that a person chose. White space around it is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for fewer than 16 or more than 512 characters, or other characters than visible ASCII.
+    ///
+    /// ```
+    /// assert!(usage_ledger::web::Token::new("short").is_err());
+    /// ```
+    pub fn new(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if !(SHORTEST..=LONGEST).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::invalid(format!(
+                "the token must be {SHORTEST} to {LONGEST} visible ASCII characters: \
+                 make one with `openssl rand -base64 24`"
+            )));
+        }
+        Ok(Self { hash: hash(text) })
+    }
+
+    /// A new random token of 256 bits, and its text.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the operating system provides no random bytes.
+    ///
+    /// ```
+    /// let (_, text) = usage_ledger::web::Token::generate()?;
+    /// assert_eq!(text.len(), 43);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn generate() -> Result<(Self, String)> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| Error::Store {
+            what: "asking the operating system for random bytes".to_owned(),
+            source: Box::new(error),
+        })?;
+        let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        Ok((Self { hash: hash(&text) }, text))
+    }
+
+    /// Whether this is the token. The time taken does not depend on where the texts differ.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.hash.ct_eq(&hash(text)).into()
+    }
+}
+
+/// Hashing both sides gives the comparison equal lengths.
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
