@@ -6,7 +6,7 @@ mod support;
 
 use criterion::Criterion;
 use usage_ledger::Ledger;
-use usage_ledger::audit::Signer;
+use usage_ledger::merkle::Signer;
 
 fn main() {
     let count = support::setting("USAGE_LEDGER_BENCH_EVENTS", 1_000_000);
@@ -18,18 +18,18 @@ fn main() {
         let mut position = 1;
         bench.iter(|| {
             position = position * 7_919 % count + 1;
-            Ledger::open(&path).unwrap().sight().unwrap().prove_inclusion(position.into(), None).unwrap()
+            Ledger::open(&path).unwrap().snapshot().unwrap().prove_inclusion(position.into(), None).unwrap()
         });
     });
     group.bench_function("prove consistency", |bench| {
         let mut old = 1;
         bench.iter(|| {
             old = old * 7_919 % count + 1;
-            Ledger::open(&path).unwrap().sight().unwrap().prove_consistency(old, count).unwrap()
+            Ledger::open(&path).unwrap().snapshot().unwrap().prove_consistency(old, count).unwrap()
         });
     });
     group.bench_function("checkpoint", |bench| {
-        bench.iter(|| Ledger::open(&path).unwrap().sight().unwrap().checkpoint(&signer).unwrap());
+        bench.iter(|| Ledger::open(&path).unwrap().snapshot().unwrap().checkpoint(&signer).unwrap());
     });
     group.finish();
     criterion.final_summary();

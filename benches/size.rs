@@ -30,7 +30,7 @@ fn report(what: &str, path: &Path) {
     let (mut lines, mut bytes) = (0_u64, 0_u64);
     let mut ledger = Ledger::open(path).unwrap();
     ledger
-        .sight()
+        .snapshot()
         .unwrap()
         .lines(1.into(), &mut |_, line| {
             lines += 1;

@@ -2,7 +2,7 @@
 //!
 //! Run with `cargo run --example rebuild`.
 
-use usage_ledger::{AsOf, Ledger, Report, ReportKey, Table, Timestamp, TokenRecord};
+use usage_ledger::{AsOf, Ledger, Report, ReportKey, ReportTable, Timestamp, TokenRecord};
 
 fn main() -> usage_ledger::Result<()> {
     let monday: Timestamp = "2026-06-01T09:00:00Z".parse()?;
@@ -22,7 +22,7 @@ fn main() -> usage_ledger::Result<()> {
     let by_project = Report::by(ReportKey::Project);
     let then = ledger.as_of(AsOf::Time(monday))?.report(&by_project)?;
     let now = ledger.report(&by_project)?;
-    let project = |table: &Table| table.rows.first().and_then(|row| row.keys.first().cloned().flatten());
+    let project = |table: &ReportTable| table.rows.first().and_then(|row| row.keys.first().cloned().flatten());
     println!("on Monday we believed {:?}, today we know {:?}", project(&then), project(&now));
     assert_eq!(project(&then).as_deref(), Some("acme"));
     assert_eq!(project(&now).as_deref(), Some("zenith"));

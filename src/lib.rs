@@ -33,7 +33,7 @@
 //!
 //! # Where to start
 //!
-//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Sight`] answers several questions about one
+//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Snapshot`] answers several questions about one
 //!   state.
 //! * [`TokenRecord`] is what one call used; [`normalise`] makes it of a provider's own response.
 //! * [`Report`] asks who used how much; [`budget`] decides whether a run may start; [`usage`] says what windows hold.
@@ -48,11 +48,11 @@
 //! # What it is not
 //!
 //! * Not a proxy: it knows what agents log and what you record, not your traffic. It makes no network call.
-//! * Not an invoice: costs are worked out by a public price table of a known date and by what you [state](event::PriceSet),
+//! * Not an invoice: costs are worked out by a public price table of a known date and by what you [state](model::event::PriceSet),
 //!   and stand beside what agents reported. A price that is not known is `None`, never 0.
 //! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
 //! * Not proof against the owner of the file alone: who rewrites lines, tree and counters together is found only
-//!   against a checkpoint kept elsewhere ([`Sight::checkpoint`], [`Ledger::verify_against`]).
+//!   against a checkpoint kept elsewhere ([`Snapshot::checkpoint`], [`Ledger::verify_against`]).
 //! * Not a store of prompts or completions: a record has counts, names and the provider's usage object.
 //!
 //! # Limits
@@ -79,41 +79,36 @@
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.
 
-pub mod audit;
+#[cfg(feature = "cli")]
+pub mod app;
 pub mod budget;
 #[cfg(feature = "cli")]
-pub mod cli;
-pub mod duration_text;
-mod error;
-pub mod event;
-pub mod exhaustion;
+mod cli;
 pub mod export;
 #[cfg(feature = "import")]
 pub mod import;
 mod ledger;
-pub mod normalise;
-pub mod observe;
-pub mod price;
+pub mod merkle;
+mod model;
+#[cfg(feature = "cli")]
+mod present;
 mod projection;
-pub mod provider;
+mod readers;
 pub mod report;
-pub mod short;
 pub mod store;
-pub mod time;
-mod tokens;
 #[cfg(feature = "tui")]
 pub mod tui;
 pub mod usage;
-mod view;
 #[cfg(feature = "web")]
 pub mod web;
-mod window;
 
 pub use budget::{ProviderStatus, Status};
-pub use error::{Error, Result};
-pub use event::{EventId, Position, TokenRecord};
-pub use ledger::{AsOf, Finding, Ledger, Outcome, Shred, Shredding, Sight, Verification};
-pub use provider::ProviderId;
-pub use report::{Report, ReportKey, Table, TableRow};
-pub use time::{Timestamp, Zone};
-pub use tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
+pub use ledger::{AsOf, Finding, Ledger, Outcome, Shred, Shredding, Snapshot, Verification};
+pub use model::error::{Error, Result};
+pub use model::event::{EventId, Position, TokenRecord};
+pub use model::provider::ProviderId;
+pub use model::time::{Timestamp, Zone};
+pub use model::tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
+pub use model::{event, humanize, provider, time};
+pub use readers::{exhaustion, normalise, price, quota};
+pub use report::{Report, ReportKey, ReportRow, ReportTable};

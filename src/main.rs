@@ -1,5 +1,5 @@
 //! The `usage-ledger` command.
 
 fn main() -> std::process::ExitCode {
-    usage_ledger::cli::main()
+    usage_ledger::app::main()
 }

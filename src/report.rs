@@ -8,21 +8,21 @@ mod key;
 mod outcomes;
 mod pricing;
 mod records;
+mod redate;
 mod restatement;
 mod rollups;
 mod seal;
 mod table;
-mod told;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
-use crate::event::TokenRecord;
-use crate::ledger::{Ledger, Sight};
-use crate::price::Prices;
+use crate::ledger::{Ledger, Snapshot};
+use crate::model::error::{Error, Result};
+use crate::model::event::TokenRecord;
+use crate::model::time::{QUARTER, Timestamp, Zone};
 use crate::projection::Series;
-use crate::time::{QUARTER, Timestamp, Zone};
+use crate::readers::price::Prices;
 
 use pricing::Costs;
 
@@ -33,7 +33,7 @@ pub use outcomes::{Outcomes, Trend};
 pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;
-pub use table::{Table, TableRow};
+pub use table::{ReportRow, ReportTable};
 
 /// A question: rows by these keys, within these limits.
 ///
@@ -185,7 +185,7 @@ impl Report {
         Ok(self)
     }
 
-    /// Works out costs by other prices than [those of the ledger](Sight::prices): [`Cost::usd`](crate::usage::Cost::usd)
+    /// Works out costs by other prices than [those of the ledger](Snapshot::prices): [`Cost::usd`](crate::usage::Cost::usd)
     /// of rows and total sums what has a price, and `unpriced_requests` counts what has none. With
     /// [`Prices::none`] a report by window is quick, as it need not look at every record.
     ///
@@ -281,20 +281,20 @@ impl Report {
     /// Visits each call that the report is of, in the order in which the ledger learned of them.
     pub(crate) fn each_call(
         &self,
-        sight: &Sight<'_>,
+        snapshot: &Snapshot<'_>,
         visit: &mut dyn FnMut(&PricedCall<'_>) -> Result<()>,
     ) -> Result<()> {
-        let prices = self.prices_in(sight)?;
-        records::covered(sight, self, &mut |at, record| {
+        let prices = self.prices_in(snapshot)?;
+        records::covered(snapshot, self, &mut |at, record| {
             let date = self.date(at, record);
             visit(&PricedCall { at: date, made: at, record, cost: prices.cost(record, at)? })
         })
     }
 
-    fn prices_in<'p>(&'p self, sight: &Sight<'_>) -> Result<Cow<'p, Prices>> {
+    fn prices_in<'p>(&'p self, snapshot: &Snapshot<'_>) -> Result<Cow<'p, Prices>> {
         match &self.prices {
             Some(prices) => Ok(Cow::Borrowed(prices)),
-            None => sight.prices().map(Cow::Owned),
+            None => snapshot.prices().map(Cow::Owned),
         }
     }
 
@@ -322,25 +322,25 @@ impl Report {
 }
 
 /// Answers a report from the coarsest projection that can tell its keys and prices apart, else from the records.
-fn run(sight: &Sight<'_>, report: &Report) -> Result<Table> {
-    let prices = report.prices_in(sight)?;
+fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
+    let prices = report.prices_in(snapshot)?;
     let mut costs = Costs::new(&prices);
     let mut rows = table::Builder::default();
     let done = if report.by.contains(&ReportKey::Window) {
         // Windows begin and end anywhere, and uses do not know their models.
-        costs.is_idle() && rollups::windows(sight.view(), report, &mut rows)?
+        costs.is_idle() && rollups::windows(snapshot.view(), report, &mut rows)?
     } else {
-        rollups::days(sight.view(), report, &mut costs, &mut rows)?
-            && (!report.told || told::redate(sight.view(), report, &costs, &mut rows)?)
+        rollups::days(snapshot.view(), report, &mut costs, &mut rows)?
+            && (!report.told || redate::redate(snapshot.view(), report, &costs, &mut rows)?)
     };
     if !done {
         rows = table::Builder::default();
-        records::all(sight, report, &costs, &mut rows)?;
+        records::all(snapshot, report, &costs, &mut rows)?;
     }
-    rows.finish(report, sight.head()?.position, sight.root()?, prices.source())
+    rows.finish(report, snapshot.head()?.position, snapshot.root()?, prices.source())
 }
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// Answers a report.
     ///
     /// # Errors
@@ -355,7 +355,7 @@ impl Sight<'_> {
     /// assert!(before.report(&Report::by(ReportKey::Model))?.rows.is_empty());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn report(&self, report: &Report) -> Result<Table> {
+    pub fn report(&self, report: &Report) -> Result<ReportTable> {
         run(self, report)
     }
 }
@@ -375,7 +375,7 @@ impl Ledger {
     /// assert_eq!(table.rows[0].usage.tokens.total(), 42);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn report(&mut self, report: &Report) -> Result<Table> {
-        self.sight()?.report(report)
+    pub fn report(&mut self, report: &Report) -> Result<ReportTable> {
+        self.snapshot()?.report(report)
     }
 }

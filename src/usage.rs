@@ -3,8 +3,8 @@
 mod calibration;
 mod drift;
 mod exhausted;
-mod heard;
 mod limits;
+mod observations;
 mod pause;
 mod pools;
 mod reserved;
@@ -13,18 +13,18 @@ mod windows;
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::event::{Payload, Percent, ProviderSwitched};
-use crate::event::{Position, WindowKind};
+use crate::model::error::Result;
+use crate::model::event::{Payload, Percent, ProviderSwitched};
+use crate::model::event::{Position, WindowKind};
+use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Level, Subject, Totals, facts, last_before, scan_days};
-use crate::time::Timestamp;
-use crate::view::{GO_ON, Order, STOP, Space, View};
+use crate::store::{GO_ON, Order, ReadView, STOP, Table};
 
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
 pub use exhausted::Exhausted;
 #[cfg(feature = "import")]
-pub(crate) use heard::COUNTED_BY_AGENT;
+pub(crate) use observations::COUNTED_BY_AGENT;
 pub use pause::{Pause, resume_at};
 pub use pools::Pool;
 pub use reserved::Reservation;
@@ -118,7 +118,7 @@ pub enum Speaker {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
+pub struct ProviderSignal {
     /// How much of the window was used then.
     pub percent: Option<Percent>,
     /// When.
@@ -166,9 +166,9 @@ pub struct WindowUsage {
     /// How much of it recorded tokens alone make, whatever else is known.
     pub estimate: Option<Percent>,
     /// What the provider said last about a window that has not ended.
-    pub observed: Option<Said>,
+    pub observed: Option<ProviderSignal>,
     /// What a person said last about this window.
-    pub overridden: Option<Said>,
+    pub overridden: Option<ProviderSignal>,
     /// Limit tokens used since the percentage was said; all of them when nothing was.
     pub since: u64,
     /// What the numbers rest on.
@@ -258,7 +258,7 @@ pub struct Switch {
 }
 
 /// Every switch up to `now`, earliest first.
-pub(crate) fn switches(view: &dyn View, now: Timestamp) -> Result<Vec<Switch>> {
+pub(crate) fn switches(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Switch>> {
     let mut found = Vec::new();
     facts(view, "provider_switched", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::ProviderSwitched(switch) = fact.event.payload {
@@ -270,7 +270,7 @@ pub(crate) fn switches(view: &dyn View, now: Timestamp) -> Result<Vec<Switch>> {
 }
 
 /// The last switch up to `now`.
-pub(crate) fn last_switch(view: &dyn View, now: Timestamp) -> Result<Option<Switch>> {
+pub(crate) fn last_switch(view: &dyn ReadView, now: Timestamp) -> Result<Option<Switch>> {
     let mut found = None;
     facts(view, "provider_switched", &Subject::Ledger, now, Order::Descending, &mut |fact| {
         if let Payload::ProviderSwitched(switch) = fact.event.payload {
@@ -282,7 +282,7 @@ pub(crate) fn last_switch(view: &dyn View, now: Timestamp) -> Result<Option<Swit
 }
 
 /// The provider worked with at `now`: the last switch says, else the last use.
-pub(crate) fn active_provider(view: &dyn View, now: Timestamp) -> Result<Option<String>> {
+pub(crate) fn active_provider(view: &dyn ReadView, now: Timestamp) -> Result<Option<String>> {
     if let Some(last) = last_switch(view, now)? {
         return Ok(Some(last.switch.to.as_str().to_owned()));
     }
@@ -298,9 +298,9 @@ pub(crate) fn active_provider(view: &dyn View, now: Timestamp) -> Result<Option<
 }
 
 /// Every provider account that the ledger knows.
-pub(crate) fn accounts(view: &dyn View) -> Result<Vec<AccountRef<'static>>> {
+pub(crate) fn accounts(view: &dyn ReadView) -> Result<Vec<AccountRef<'static>>> {
     let mut found = Vec::new();
-    view.scan(Space::Accounts, &[], &[], Order::Ascending, &mut |key, _| {
+    view.scan(Table::Accounts, &[], &[], Order::Ascending, &mut |key, _| {
         found.extend(AccountRef::from_key(key));
         GO_ON
     })?;
@@ -309,7 +309,7 @@ pub(crate) fn accounts(view: &dyn View) -> Result<Vec<AccountRef<'static>>> {
 
 /// Everything about one account at `now`.
 pub(crate) fn provider_usage(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
     timeline: &[Switch],
@@ -321,7 +321,7 @@ pub(crate) fn provider_usage(
 
 /// Adds what an account used in all time and since work last switched to it, which goes through all of its days.
 pub(crate) fn sum_up(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
     timeline: &[Switch],
@@ -336,7 +336,7 @@ pub(crate) fn sum_up(
 
 /// What decisions look at: everything but what [`sum_up`] adds.
 pub(crate) fn usage_now(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
     timeline: &[Switch],
@@ -378,7 +378,7 @@ pub(crate) fn usage_now(
     })
 }
 
-fn all_time(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result<Usage> {
+fn all_time(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Usage> {
     let mut totals = Totals::default();
     let today = now.utc_day();
     scan_days(view, Level::Model, None, Some(today - 1), &mut |row| {
@@ -387,7 +387,7 @@ fn all_time(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result
         }
         GO_ON
     })?;
-    let midnight = Timestamp::from_millis(today * crate::time::DAY);
+    let midnight = Timestamp::from_millis(today * crate::model::time::DAY);
     totals.add(&sum_between(view, account, midnight, now.plus(1))?)?;
     Usage::from_totals(&totals)
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::Mode;
-use crate::error::{Error, Result};
-use crate::event::Percent;
+use crate::model::error::{Error, Result};
+use crate::model::event::Percent;
 
 /// What a run costs when nothing is known, in percent of a session window.
 const UNKNOWN: Percent = Percent::from_hundredths(5 * 100);

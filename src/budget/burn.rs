@@ -5,8 +5,8 @@
 use serde::Serialize;
 
 use super::Mode;
-use crate::event::Percent;
-use crate::time::{HOUR, MINUTE, Timestamp};
+use crate::model::event::Percent;
+use crate::model::time::{HOUR, MINUTE, Timestamp};
 
 /// Uses older than a session window say nothing about this one.
 pub(super) const LOOK_BACK: i64 = 5 * HOUR;

@@ -3,12 +3,12 @@
 use super::afford::highest;
 use super::evidence::Evidence;
 use super::{Ask, Burn, Mode, Rung, Verdict, affordable, burn, effective_mode, left, safety_margin, slowed};
-use crate::event::{BudgetMode, Percent, Position, Thresholds};
-use crate::time::{DAY, MINUTE, Timestamp};
-use crate::usage::{Basis, Pool, Said, WindowUsage, resume_at};
+use crate::model::event::{BudgetMode, Percent, Position, Thresholds};
+use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::usage::{Basis, Pool, ProviderSignal, WindowUsage, resume_at};
 
 /// A window that counts, and how much of it is taken for used.
-struct Counted {
+struct CountedWindow {
     name: String,
     used: Percent,
     resets_at: Option<Timestamp>,
@@ -86,17 +86,17 @@ impl Decision<'_> {
     }
 
     /// The windows that count in a budget mode, the fullest first.
-    fn counted(&mut self, mode: BudgetMode) -> Vec<Counted> {
+    fn counted(&mut self, mode: BudgetMode) -> Vec<CountedWindow> {
         let usage = &self.evidence.usage;
         let (short, long): (Vec<&Pool>, Vec<&Pool>) = usage
             .pools
             .iter()
             .filter(|pool| self.concerns(pool))
             .partition(|pool| i64::from(pool.window_minutes) * MINUTE <= DAY);
-        let mut counted: Vec<Counted> = self.window("session", &usage.session).into_iter().collect();
+        let mut counted: Vec<CountedWindow> = self.window("session", &usage.session).into_iter().collect();
         let pool = |told: &Pool| pool(told, self.evidence.now);
         counted.extend(short.into_iter().filter_map(pool));
-        let mut rest: Vec<Counted> = self.window("weekly", &usage.weekly).into_iter().collect();
+        let mut rest: Vec<CountedWindow> = self.window("weekly", &usage.weekly).into_iter().collect();
         rest.extend(long.into_iter().filter_map(pool));
         match mode {
             BudgetMode::Full => counted.append(&mut rest),
@@ -139,11 +139,12 @@ impl Decision<'_> {
         self.warnings.extend(told);
     }
 
-    fn window(&self, name: &str, window: &WindowUsage) -> Option<Counted> {
+    fn window(&self, name: &str, window: &WindowUsage) -> Option<CountedWindow> {
         let mut used = window.percent?;
         let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
         let mut evidence = window.evidence.clone();
-        let stale = |said: &&Said| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
+        let stale =
+            |said: &&ProviderSignal| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
         if let Some(said) = window.observed.as_ref().filter(stale) {
             age = self.evidence.now.millis() - said.at.millis();
             evidence.push(said.position);
@@ -176,7 +177,7 @@ impl Decision<'_> {
             used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
         }
         let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
-        Some(Counted { name, used, resets_at, basis, evidence, age, trail, warnings })
+        Some(CountedWindow { name, used, resets_at, basis, evidence, age, trail, warnings })
     }
 
     fn thresholds(&mut self) -> Thresholds {
@@ -188,7 +189,7 @@ impl Decision<'_> {
         at
     }
 
-    fn by_ladder(mut self, mode: BudgetMode, counted: Vec<Counted>) -> Verdict {
+    fn by_ladder(mut self, mode: BudgetMode, counted: Vec<CountedWindow>) -> Verdict {
         let mut at = self.thresholds();
         for window in &counted {
             self.positions.extend(&window.evidence);
@@ -325,7 +326,7 @@ fn names(scope: &str, model: &str) -> bool {
 }
 
 /// A pool as a window that counts.
-fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
+fn pool(pool: &Pool, now: Timestamp) -> Option<CountedWindow> {
     let length = match pool.window_minutes {
         minutes if minutes % 1_440 == 0 => format!("{} d", minutes / 1_440),
         minutes if minutes % 60 == 0 => format!("{} h", minutes / 60),
@@ -334,7 +335,7 @@ fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
     let name = pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}"));
     let age = if pool.stale { now.millis() - pool.at.millis() } else { 0 };
     let old = format!("what was said about the {name} window is {} min old: there is nothing newer", age / MINUTE);
-    Some(Counted {
+    Some(CountedWindow {
         used: pool.percent?,
         resets_at: pool.resets_at,
         basis: Basis::Observed,

@@ -1,12 +1,12 @@
 //! What a decision rests on, gathered from the projections.
 
 use super::{Ask, Mode, Rate, burn};
-use crate::error::Result;
-use crate::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
+use crate::model::error::Result;
+use crate::model::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
+use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, DayRow, Level, first_from, last_before, scan_account_day};
-use crate::time::Timestamp;
+use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{Limits, Pause, ProviderUsage, Switch, WindowUsage, paused, sum_between, usage_now};
-use crate::view::{GO_ON, STOP, View};
 
 /// Fewer runs say nothing about what a run costs.
 const FEWEST_RUNS: usize = 5;
@@ -51,7 +51,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub fn gather(view: &dyn View, account: &AccountRef<'_>, timeline: &[Switch], now: Timestamp) -> Result<Self> {
+    pub fn gather(view: &dyn ReadView, account: &AccountRef<'_>, timeline: &[Switch], now: Timestamp) -> Result<Self> {
         let limits = Limits::at(view, account, now)?;
         let usage = usage_now(view, account, now, timeline)?;
         let (mut rate, mut costs) = (None, None);
@@ -74,7 +74,7 @@ fn points(weighted: u64, limit: u64) -> f64 {
 
 /// How fast the session's window is used, from its uses of the last five hours.
 fn burn_rate(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     limits: &Limits,
     session: &WindowUsage,
@@ -101,7 +101,7 @@ fn median(mut costs: Vec<u64>, limit: u64) -> Percent {
 
 /// What the runs of today and yesterday cost: a conversation is a run, and so is a call outside of any.
 fn run_costs(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     limits: &Limits,
     limit: u64,
@@ -144,7 +144,7 @@ fn run_costs(
 }
 
 /// The records that an estimate of a window rests on: of many the heaviest, by position.
-pub(super) fn records(view: &dyn View, ask: &Ask, window: &WindowUsage, now: Timestamp) -> Result<Vec<Position>> {
+pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now: Timestamp) -> Result<Vec<Position>> {
     let Some(start) = window.started_at else { return Ok(Vec::new()) };
     let mut found: Vec<(u64, Position)> = Vec::new();
     let mut seen = 0_usize;
@@ -172,7 +172,7 @@ pub(super) fn records(view: &dyn View, ask: &Ask, window: &WindowUsage, now: Tim
 }
 
 /// The first position recorded at a time or later: positions are in the order of recording.
-fn recorded_from(view: &dyn View, at: Timestamp) -> Result<Position> {
+fn recorded_from(view: &dyn ReadView, at: Timestamp) -> Result<Position> {
     let (mut low, mut high) = (1, view.head()?.position.get() + 1);
     while low < high {
         let middle = low + (high - low) / 2;

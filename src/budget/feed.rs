@@ -1,10 +1,10 @@
 //! A decision that begins with what a feed says now.
 
 use super::{Ask, Verdict};
-use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::observe::{self, Format};
-use crate::time::Timestamp;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
+use crate::readers::quota::{self, QuotaFormat};
 
 impl Ledger {
     /// Takes in what a provider's feed says at this moment, then decides. A feed that cannot be read, or that says
@@ -14,26 +14,26 @@ impl Ledger {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::Ask, observe::Format, usage::Basis};
+    /// use usage_ledger::{Ledger, budget::Ask, quota::QuotaFormat, usage::Basis};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// let ask = Ask::new("anthropic")?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
-    /// let told = ledger.gate_with_feed(&ask, Format::ClaudeStatusline, line, now)?;
+    /// let told = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
     /// assert_eq!((told.gated, told.basis), (true, Basis::Observed));
-    /// let unreadable = ledger.gate_with_feed(&ask, Format::ClaudeStatusline, "<html>", now.plus(1))?;
+    /// let unreadable = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, "<html>", now.plus(1))?;
     /// assert!(unreadable.gated && unreadable.warnings[0].contains("could not be read"));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn gate_with_feed(
         &mut self,
         ask: &Ask,
-        format: Format,
+        format: QuotaFormat,
         text: &str,
         now: impl Into<Timestamp>,
     ) -> Result<Verdict> {
         let now = now.into();
-        let warnings = match observe::observe(format, text, now) {
+        let warnings = match quota::observe(format, text, now) {
             Ok(observed) => {
                 let mut observed = observed.of(None, ask.account.as_deref());
                 if observed.observations.is_empty() && observed.warnings.is_empty() {

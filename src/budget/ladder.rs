@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::event::{BudgetMode, Percent, Thresholds};
-use crate::time::HOUR;
+use crate::model::event::{BudgetMode, Percent, Thresholds};
+use crate::model::time::HOUR;
 
 /// How much a run may take on.
 ///

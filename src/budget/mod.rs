@@ -4,13 +4,13 @@
 //! and pauses; the windows that count; the ladder; what a run costs; how fast the session is being used up.
 
 mod afford;
-mod ask;
 mod burn;
 mod decide;
 mod evidence;
 mod feed;
 mod ladder;
 mod preflight;
+mod request;
 mod reserve;
 mod settings;
 mod status;
@@ -18,15 +18,15 @@ mod status;
 use serde::Serialize;
 
 pub use afford::{Tier, affordable, highest_affordable, run_cost};
-pub use ask::Ask;
 pub use burn::{Burn, Rate, burn_rate, minutes_left, runs_out, slowed};
 pub use ladder::{Mode, Rung, ladder, left, safety_margin};
 pub use preflight::{Preflight, Probe};
-pub use settings::{Settings, effective_mode};
+pub use request::Ask;
+pub use settings::{BudgetSettings, effective_mode};
 pub use status::{ProviderStatus, Status};
 
-use crate::event::{BudgetMode, Percent, Position};
-use crate::time::Timestamp;
+use crate::model::event::{BudgetMode, Percent, Position};
+use crate::model::time::Timestamp;
 use crate::usage::Basis;
 
 /// A decision and what it rests on.

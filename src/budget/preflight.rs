@@ -1,13 +1,13 @@
 //! A look before a run: a probe of the caller's, whose good answer holds for a while.
 
 use super::Ask;
-use crate::error::Result;
-use crate::event::{BudgetMode, NewEvent, Payload, QuotaExhausted, QuotaObserved};
 use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::event::{BudgetMode, NewEvent, Payload, QuotaExhausted, QuotaObserved};
+use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Subject, facts};
-use crate::time::Timestamp;
+use crate::store::{Order, ReadView, STOP};
 use crate::usage::{Limits, is_metered};
-use crate::view::{Order, STOP, View};
 
 /// The feed that a probe's good answer is kept under.
 const FEED: &str = "probe";
@@ -55,12 +55,12 @@ pub struct Preflight {
 }
 
 /// Whether a probe came back well within `ttl` milliseconds.
-fn known_good(view: &dyn View, account: &AccountRef<'_>, ttl: i64, now: Timestamp) -> Result<bool> {
+fn known_good(view: &dyn ReadView, account: &AccountRef<'_>, ttl: i64, now: Timestamp) -> Result<bool> {
     let mut good = false;
     facts(view, "quota_observed", &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
         let recent = now.millis() - fact.event.occurred_at.millis() < ttl;
         good = recent && matches!(&fact.event.payload, Payload::QuotaObserved(seen) if seen.feed == FEED);
-        if recent && !good { crate::view::GO_ON } else { STOP }
+        if recent && !good { crate::store::GO_ON } else { STOP }
     })?;
     Ok(good)
 }
@@ -93,10 +93,10 @@ impl Ledger {
         let now = now.into();
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         {
-            let sight = self.sight()?;
-            let mode = Limits::at(sight.view(), &account, now)?.budget_mode.map(|(mode, _)| mode);
-            let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(sight.view(), &account, now)?.0;
-            if never_gated || known_good(sight.view(), &account, ttl, now)? {
+            let snapshot = self.snapshot()?;
+            let mode = Limits::at(snapshot.view(), &account, now)?.budget_mode.map(|(mode, _)| mode);
+            let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(snapshot.view(), &account, now)?.0;
+            if never_gated || known_good(snapshot.view(), &account, ttl, now)? {
                 return Ok(Preflight { ok: true, probed: false });
             }
         }

@@ -3,15 +3,15 @@
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::{Ask, Mode};
-use crate::error::{Error, Result};
-use crate::event::{
+use crate::ledger::{Ledger, Outcome};
+use crate::model::error::{Error, Result};
+use crate::model::event::{
     BudgetMode, BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, Position, TokenRecord,
 };
-use crate::ledger::{Ledger, Outcome};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
-use crate::provider::ProviderId;
-use crate::store::View;
-use crate::time::Timestamp;
+use crate::store::ReadView;
 use crate::usage::{LONGEST, Reservation, WindowUsage, is_closed, reservations};
 
 /// What is left of a window in limit tokens, before reservations; `None` when that is not known.
@@ -22,7 +22,7 @@ fn left(window: &WindowUsage) -> Option<u64> {
 }
 
 /// Refuses when the gate is shut, and what the windows that gate, less what is reserved already, cannot bear.
-fn check(view: &dyn View, ask: &Ask, tokens: u64, now: Timestamp) -> Result<()> {
+fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
     let mut evidence = Evidence::gather(view, &account, &[], now)?;
     // What is reserved counts in tokens below; in the ladder it would shut the gate before the limit is reached.
@@ -95,7 +95,7 @@ impl Ledger {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.reserve_for("openai", Some("work"), 700, MINUTE, now)?;
-    /// assert_eq!(ledger.sight()?.account("openai", Some("work"), now)?.reserved, 700);
+    /// assert_eq!(ledger.snapshot()?.account("openai", Some("work"), now)?.reserved, 700);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reserve_for(
@@ -191,12 +191,12 @@ impl Ledger {
     }
 }
 
-fn id_at(view: &dyn View, position: Position) -> Result<EventId> {
+fn id_at(view: &dyn ReadView, position: Position) -> Result<EventId> {
     Ok(Event::from_line(position, &view.expect_line(position)?)?.id)
 }
 
 /// A reservation that was neither settled nor released.
-fn open(view: &dyn View, id: EventId) -> Result<BudgetReserved> {
+fn open(view: &dyn ReadView, id: EventId) -> Result<BudgetReserved> {
     let missing = || Error::NotFound { what: format!("with id {id} that reserves tokens") };
     let position = view.position_of(id)?.ok_or_else(missing)?;
     let event = Event::from_line(position, &view.expect_line(position)?)?;

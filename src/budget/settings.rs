@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::error::Result;
-use crate::event::{BudgetMode, LimitSet, Thresholds};
+use crate::model::error::Result;
+use crate::model::event::{BudgetMode, LimitSet, Thresholds};
 
 /// The budget mode that holds, and why.
 ///
@@ -47,13 +47,13 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
 /// `budget` with `warn_at_percent`, `stop_at_percent`; `preflight_cache_minutes`.
 ///
 /// ```
-/// use usage_ledger::budget::Settings;
-/// let settings = Settings::from_json(&serde_json::json!({"usage": {"budget_mode": "ful", "session_token_limit": 9000}}));
+/// use usage_ledger::budget::BudgetSettings;
+/// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"budget_mode": "ful", "session_token_limit": 9000}}));
 /// assert_eq!((settings.budget_mode.as_deref(), settings.session_limit), (Some("ful"), Some(9_000)));
 /// assert!(settings.warnings[0].contains("`ful` is no budget mode"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct BudgetSettings {
     /// The budget mode as it was written, also when it is none.
     pub budget_mode: Option<String>,
     /// Whether the quota is declared unlimited.
@@ -92,12 +92,12 @@ fn number(value: &Value) -> Option<f64> {
     .filter(|number: &f64| number.is_finite())
 }
 
-impl Settings {
+impl BudgetSettings {
     /// Reads settings. It never fails.
     ///
     /// ```
-    /// use usage_ledger::budget::Settings;
-    /// let odd = Settings::from_json(&serde_json::json!({"usage": "x", "budget": null}));
+    /// use usage_ledger::budget::BudgetSettings;
+    /// let odd = BudgetSettings::from_json(&serde_json::json!({"usage": "x", "budget": null}));
     /// assert_eq!(odd.thresholds, Default::default());
     /// assert!(odd.warnings[0].contains("`usage` is no mapping"));
     /// ```
@@ -209,8 +209,8 @@ impl Settings {
     /// The budget mode that holds for a provider, and why.
     ///
     /// ```
-    /// use usage_ledger::{budget::Settings, event::BudgetMode};
-    /// let settings = Settings::from_json(&serde_json::json!({"usage": {"unlimited_quota": true}}));
+    /// use usage_ledger::{budget::BudgetSettings, event::BudgetMode};
+    /// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"unlimited_quota": true}}));
     /// assert_eq!(settings.effective_mode(true).0, BudgetMode::Disabled);
     /// ```
     pub fn effective_mode(&self, metered: bool) -> (BudgetMode, Vec<String>) {
@@ -223,8 +223,8 @@ impl Settings {
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id.
     ///
     /// ```
-    /// use usage_ledger::{budget::Settings, event::BudgetMode};
-    /// let settings = Settings::from_json(&serde_json::json!({"usage": {"budget_mode": "full"}}));
+    /// use usage_ledger::{budget::BudgetSettings, event::BudgetMode};
+    /// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"budget_mode": "full"}}));
     /// assert_eq!(settings.limit_set("anthropic")?.budget_mode, Some(BudgetMode::Full));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

@@ -3,11 +3,11 @@ use serde::Serialize;
 use super::decide::decide;
 use super::evidence::{self, Evidence};
 use super::{Ask, Verdict};
-use crate::error::Result;
-use crate::ledger::{Ledger, Sight};
+use crate::ledger::{Ledger, Snapshot};
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
-use crate::store::View;
-use crate::time::Timestamp;
+use crate::store::ReadView;
 use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, sum_up, switches};
 
 /// A provider account with the decision for it.
@@ -56,7 +56,7 @@ pub struct Status {
     pub timeline: Vec<Switch>,
 }
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// Everything at a glance.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Sight<'_> {
     /// # use usage_ledger::Ledger;
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
-    /// let verdict = ledger.sight()?.budget("openai", now)?;
+    /// let verdict = ledger.snapshot()?.budget("openai", now)?;
     /// assert_eq!((verdict.gated, verdict.available_percent), (false, None)); // nothing is known yet
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -141,7 +141,7 @@ impl Sight<'_> {
     /// use usage_ledger::{Ledger, budget::{Ask, Mode, Tier}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
-    /// let verdict = ledger.sight()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
+    /// let verdict = ledger.snapshot()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
     /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is known, and it says so
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -150,7 +150,7 @@ impl Sight<'_> {
         let ask = &on_the_account_meant(view, ask)?;
         let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, false, now)?;
         for (window, counts) in
-            [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::event::BudgetMode::Full)]
+            [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {
             if verdict.metered && counts && window.basis != Basis::Observed {
                 verdict.evidence.extend(evidence::records(view, ask, window, now)?);
@@ -166,7 +166,7 @@ impl Sight<'_> {
 }
 
 /// Of a provider whose only account has a name, that one is meant when none is named.
-fn on_the_account_meant(view: &dyn View, ask: &Ask) -> Result<Ask> {
+fn on_the_account_meant(view: &dyn ReadView, ask: &Ask) -> Result<Ask> {
     let mut ask = ask.clone();
     if ask.account.is_none() {
         let known = accounts(view)?;
@@ -195,10 +195,10 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn budget(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
-        self.sight()?.budget(provider, now)
+        self.snapshot()?.budget(provider, now)
     }
 
-    /// May this run start? As [`Sight::gate`].
+    /// May this run start? As [`Snapshot::gate`].
     ///
     /// # Errors
     /// The store's own.
@@ -211,7 +211,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn gate(&mut self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
-        self.sight()?.gate(ask, now)
+        self.snapshot()?.gate(ask, now)
     }
 
     /// Everything at a glance.
@@ -229,6 +229,6 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn status(&mut self, now: impl Into<Timestamp>) -> Result<Status> {
-        self.sight()?.status(now)
+        self.snapshot()?.status(now)
     }
 }

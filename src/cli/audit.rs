@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::checkpoint::Kept;
 use super::context::Context;
-use super::failure::Failure;
 use super::key_file;
-use super::output::{Answer, Plain, counted};
-use crate::audit::{Checkpoint, Note, Verifier};
-use crate::error::Error;
-use crate::event::Position;
 use crate::ledger::{Finding, Verification};
+use crate::merkle::{Checkpoint, Note, Verifier};
+use crate::model::error::Error;
+use crate::model::event::Position;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, counted};
 
 /// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
 ///
@@ -26,7 +26,7 @@ use crate::ledger::{Finding, Verification};
     usage-ledger --ledger usage.db --json verify\n  \
     usage-ledger verify --checkpoint kept/*.checkpoint --verifier kept/verifier.pub\n  \
     usage-ledger verify --checkpoint kept/*.checkpoint --verifier old.pub --verifier new.pub")]
-pub(super) struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// Signed checkpoints that the ledger must continue
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
     checkpoint: Vec<PathBuf>,
@@ -43,7 +43,7 @@ pub(super) struct VerifyArgs {
 #[command(after_help = "Examples:\n  \
     usage-ledger replay\n  \
     usage-ledger replay --write")]
-pub(super) struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// Write the counters anew; the log is not touched
     #[arg(long)]
     write: bool,
@@ -57,7 +57,7 @@ struct Replayed {
     root: String,
 }
 
-pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an audit looks at all there is")?;
     let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
     let mut checkpoints = Vec::new();
@@ -84,12 +84,12 @@ pub(super) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
 }
 
 /// The checkpoint in a note that one of these keys signed; else what is wrong with the last of them.
-pub(super) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
+pub(crate) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
     by_any(verifiers, |verifier| Checkpoint::open(note, verifier))
 }
 
 /// What one of the keys proves; else what is wrong with the last of them.
-pub(super) fn by_any(
+pub(crate) fn by_any(
     verifiers: &[Verifier],
     check: impl Fn(&Verifier) -> Result<Checkpoint, Error>,
 ) -> Result<Checkpoint, Error> {
@@ -103,7 +103,7 @@ pub(super) fn by_any(
     result
 }
 
-pub(super) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a replay folds all there is")?;
     let mut ledger = context.read_existing()?;
     if !args.write {

@@ -9,12 +9,12 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
-use super::failure::Failure;
 use super::key_file;
-use super::output::Answer;
-use crate::audit::{Checkpoint, Note, Signer};
-use crate::error::Error;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::merkle::{Checkpoint, Note, Signer};
+use crate::model::error::Error;
+use crate::present::failure::Failure;
+use crate::present::output::Answer;
 
 /// Sign how long the ledger is and what its root is
 ///
@@ -24,7 +24,7 @@ use crate::ledger::Sight;
 #[command(after_help = "Examples:\n  \
     usage-ledger checkpoint > ~/anchors/$(date +%F).checkpoint\n  \
     usage-ledger checkpoint --out ~/anchors/ledger.checkpoint && git -C ~/anchors add -A && git -C ~/anchors commit -qm checkpoint")]
-pub(super) struct CheckpointArgs {
+pub(crate) struct CheckpointArgs {
     /// The key [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -43,7 +43,7 @@ struct Signed<'a> {
 }
 
 /// A checkpoint in a file. Whether anybody signed it is not looked at yet.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     pub note: Note,
     pub checkpoint: Checkpoint,
 }
@@ -62,22 +62,22 @@ impl Kept {
     }
 
     /// That the ledger still begins as it says.
-    pub fn expect(&self, sight: &Sight<'_>) -> Result<(), Failure> {
-        match sight.check(&self.checkpoint)? {
+    pub fn expect(&self, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+        match snapshot.check(&self.checkpoint)? {
             None => Ok(()),
             Some(finding) => Err(Error::Unproven { what: finding.what }.into()),
         }
     }
 }
 
-pub(super) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
     let mut ledger = context.read_existing()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     if let Some(path) = &args.out {
-        expect_older(path, &signer, &sight)?;
+        expect_older(path, &signer, &snapshot)?;
     }
-    let note = sight.checkpoint(&signer)?;
+    let note = snapshot.checkpoint(&signer)?;
     if let Some(path) = &args.out {
         replace(path, &note).map_err(|error| key_file::trouble(path, error))?;
     }
@@ -94,7 +94,7 @@ pub(super) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
 }
 
 /// What is replaced must be a checkpoint of this log that the ledger continues: a log never signs two histories.
-fn expect_older(path: &Path, signer: &Signer, sight: &Sight<'_>) -> Result<(), Failure> {
+fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
@@ -102,7 +102,7 @@ fn expect_older(path: &Path, signer: &Signer, sight: &Sight<'_>) -> Result<(), F
     }
     let kept = Kept::read(path)?;
     match Checkpoint::open(&kept.note, signer.verifier()) {
-        Ok(_) => kept.expect(sight),
+        Ok(_) => kept.expect(snapshot),
         Err(Error::Unproven { what }) => {
             Err(Failure::usage(format!("{} is not replaced: {what}; give another --out", path.display())))
         }

@@ -5,17 +5,51 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use etcetera::BaseStrategy;
 
-use super::args::Globals;
-use super::failure::{Failure, say};
-use crate::error::Error;
-use crate::ledger::{Ledger, Sight};
-use crate::store::{Draft, Options};
-use crate::time::{Timestamp, Zone};
+use crate::ledger::{AsOf, Ledger, Snapshot};
+use crate::model::error::Error;
+use crate::model::event::Position;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::failure::{Failure, say};
+use crate::store::{DraftLedger, Options};
+
+/// What every command understands, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
+    )]
+    pub ledger: Option<OsString>,
+    /// The time zone of days, weeks and months [default: the system's, else UTC]
+    #[arg(long, global = true, value_name = "ZONE")]
+    pub tz: Option<Zone>,
+    #[arg(long, global = true, value_name = "RFC3339", help = "Stands in for the clock [env: USAGE_LEDGER_NOW]")]
+    pub now: Option<Timestamp>,
+    /// Answers as of a position, or as of a time the ledger had learned things up to
+    #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]
+    pub as_of: Option<AsOf>,
+    /// Answers in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Reads a position or a time.
+fn as_of(text: &str) -> Result<AsOf, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: u64 = text.parse().map_err(|_| format!("`{text}` is larger than any position"))?;
+        return Ok(AsOf::Position(Position::new(number)));
+    }
+    text.parse().map(AsOf::Time).map_err(|error: crate::Error| format!("{error}, or a position such as 120"))
+}
 
 /// What every command is given.
-pub(super) struct Context {
+pub(crate) struct Context {
     globals: Globals,
     /// What stands in for the system's clock.
     clock: Option<Timestamp>,
@@ -94,8 +128,8 @@ impl Context {
     }
 
     /// A ledger in the making, when there is nothing at its place yet.
-    pub fn draft(&self) -> Result<Option<Draft>, Failure> {
-        Draft::beside(&self.place()?).map_err(on_opening)
+    pub fn draft(&self) -> Result<Option<DraftLedger>, Failure> {
+        DraftLedger::beside(&self.place()?).map_err(on_opening)
     }
 
     /// Where a ledger is written to, with the directory made that it is in.
@@ -140,9 +174,9 @@ impl Context {
     }
 
     /// The ledger as it stands, or as it stood.
-    pub fn sight<'l>(&self, ledger: &'l mut Ledger) -> Result<Sight<'l>, Failure> {
+    pub fn snapshot<'l>(&self, ledger: &'l mut Ledger) -> Result<Snapshot<'l>, Failure> {
         Ok(match self.globals.as_of {
-            None => ledger.sight()?,
+            None => ledger.snapshot()?,
             Some(moment) => ledger.as_of(moment)?,
         })
     }
@@ -158,9 +192,9 @@ impl Context {
         self.globals.now.or(self.clock)
     }
 
-    /// The time that a sight is asked at: its own moment when it is of the past, unless the command line names one.
-    pub fn now_of(&self, sight: &Sight<'_>) -> Timestamp {
-        self.globals.now.or(sight.moment()).unwrap_or_else(|| self.now())
+    /// The time that a snapshot is asked at: its own moment when it is of the past, unless the command line names one.
+    pub fn now_of(&self, snapshot: &Snapshot<'_>) -> Timestamp {
+        self.globals.now.or(snapshot.moment()).unwrap_or_else(|| self.now())
     }
 
     /// The zone of days and of the times that are shown.
@@ -205,7 +239,7 @@ fn on_opening(error: Error) -> Failure {
 }
 
 /// Makes a directory that only its owner can look into, if it is missing.
-pub(super) fn make_private(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -5,17 +5,17 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
-use super::failure::Failure;
 use super::fields::{CountArgs, NameArgs};
-use super::output::{self, Answer, Receipt};
-use super::summary::summary;
 use super::target::Target;
-use crate::time::Timestamp;
+use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
+use crate::present::output::{self, Answer, AppendReceipt};
+use crate::present::summary::summary;
 
 /// Replace what a token record says; what is not given stays as it counts now
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger amend 120 --output 40 --reason \"the stream was cut off\"")]
-pub(super) struct AmendArgs {
+pub(crate) struct AmendArgs {
     /// The record's position or id
     #[arg(value_name = "POSITION|ID")]
     event: Target,
@@ -34,7 +34,7 @@ pub(super) struct AmendArgs {
 /// Withdraw an event of any kind; withdrawing a withdrawal restores
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger void 120 --reason \"recorded twice\"")]
-pub(super) struct VoidArgs {
+pub(crate) struct VoidArgs {
     /// The event's position or id
     #[arg(value_name = "POSITION|ID")]
     event: Target,
@@ -47,12 +47,12 @@ fn reason(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("a correction says why".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-pub(super) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if args.counts.is_empty() && args.names.is_empty() && args.occurred_at.is_none() {
         return Err(Failure::usage("nothing to amend: give what changes, such as --output 40"));
     }
     let mut ledger = context.write_known()?;
-    let target = args.event.id(&ledger.sight()?)?;
+    let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.revise(target, &args.reason, context.now(), |at, record| {
         *at = args.occurred_at.unwrap_or(*at);
         args.counts.apply(record);
@@ -61,15 +61,15 @@ pub(super) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) ->
     answer(&mut ledger, outcome, context, out)
 }
 
-pub(super) fn void(args: &VoidArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn void(args: &VoidArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.write_known()?;
-    let target = args.event.id(&ledger.sight()?)?;
+    let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.void(target, &args.reason, context.now())?;
     answer(&mut ledger, outcome, context, out)
 }
 
 /// Says what was appended.
-pub(super) fn answer(
+pub(crate) fn answer(
     ledger: &mut crate::Ledger,
     outcome: crate::Outcome,
     context: &Context,
@@ -77,7 +77,7 @@ pub(super) fn answer(
 ) -> Result<(), Failure> {
     let event = ledger.event(outcome.position())?;
     if context.json {
-        return Answer::new(Receipt::one(outcome, event.id)).write(out);
+        return Answer::new(AppendReceipt::one(outcome, event.id)).write(out);
     }
     output::outcome(out, outcome, &format!("{} {}", event.payload.kind(), summary(&event.payload)))
 }

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::failure::Failure;
-use crate::report::Table;
-use crate::tokens::{TokenClass, Usd};
+use crate::model::tokens::{TokenClass, Usd};
+use crate::present::failure::Failure;
+use crate::report::ReportTable;
 
 /// The columns behind the keys; `cache_write` is the sum of all cache writes, as in JSON.
 const COLUMNS: &str =
@@ -16,7 +16,7 @@ fn field(text: &str) -> String {
 }
 
 /// Writes the rows, without the total: who reads this can add.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(table: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     for key in &table.keys {
         write!(out, "{},", field(&key.name()))?;
     }

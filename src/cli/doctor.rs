@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::clock::{duration, short};
 use super::context::Context;
 use super::doctor_logs;
-use super::failure::Failure;
-use super::output::{Answer, Plain, grouped, wrapped};
-use crate::event::{Position, WindowKind};
 use crate::import::Surveyed;
-use crate::ledger::Sight;
-use crate::time::{DAY, Timestamp, Zone};
+use crate::ledger::Snapshot;
+use crate::model::event::{Position, WindowKind};
+use crate::model::time::{DAY, Timestamp, Zone};
+use crate::present::clock::{duration, short};
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, grouped, wrapped};
 use crate::usage::{Drift, accounts, is_metered};
 
 /// Look for what does not fit: limits that providers contradict, logs about to be lost or that cannot be read
@@ -27,7 +27,7 @@ use crate::usage::{Drift, accounts, is_metered};
 #[command(after_help = "Examples:\n  \
     usage-ledger doctor\n  \
     usage-ledger doctor --home /mnt/laptop/home")]
-pub(super) struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Look for logs below these home directories; may be repeated [default: your own, and where the agents'
     /// environment variables point]
     #[arg(long = "home", value_name = "DIR")]
@@ -44,9 +44,9 @@ struct Checked {
 
 /// Something to look at, and what to do about it.
 #[derive(Serialize)]
-pub(super) struct Finding {
+pub(crate) struct Problem {
     #[serde(flatten)]
-    pub about: About,
+    pub about: Topic,
     pub what: String,
     pub remedy: String,
 }
@@ -54,32 +54,32 @@ pub(super) struct Finding {
 /// What a finding is about.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum About {
+pub(crate) enum Topic {
     Provider(String),
     Source(String),
 }
 
 #[derive(Serialize)]
-struct Report {
+struct DoctorReport {
     ledger: String,
     position: Position,
     accounts: Vec<Checked>,
     logs: Vec<Surveyed>,
-    findings: Vec<Finding>,
+    findings: Vec<Problem>,
 }
 
-pub(super) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read_aloud()?;
-    let sight = context.sight(&mut ledger)?;
-    let now = context.now_of(&sight);
-    let mut report = Report {
+    let snapshot = context.snapshot(&mut ledger)?;
+    let now = context.now_of(&snapshot);
+    let mut report = DoctorReport {
         ledger: context.path()?.display().to_string(),
-        position: sight.head()?.position,
+        position: snapshot.head()?.position,
         accounts: Vec::new(),
-        logs: doctor_logs::found(&sight, args.homes, now)?,
+        logs: doctor_logs::found(&snapshot, args.homes, now)?,
         findings: Vec::new(),
     };
-    gather(&sight, now, &mut report)?;
+    gather(&snapshot, now, &mut report)?;
     report.findings.extend(doctor_logs::findings(&report.logs));
     if context.json {
         Answer::new(&report).write(out)?;
@@ -89,17 +89,17 @@ pub(super) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::Finding) }
 }
 
-fn gather(sight: &Sight<'_>, now: Timestamp, report: &mut Report) -> Result<(), Failure> {
-    for known in accounts(sight.view())? {
-        if !is_metered(sight.view(), &known, now)?.0 {
+fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) -> Result<(), Failure> {
+    for known in accounts(snapshot.view())? {
+        if !is_metered(snapshot.view(), &known, now)?.0 {
             continue;
         }
         let (provider, account) = (known.provider.as_ref(), known.account.as_deref());
         let mut windows = Vec::new();
         for kind in [WindowKind::Session, WindowKind::Weekly] {
-            windows.extend(sight.drift(provider, account, kind, now)?);
+            windows.extend(snapshot.drift(provider, account, kind, now)?);
         }
-        find(provider, account, &windows, sight, now, &mut report.findings)?;
+        find(provider, account, &windows, snapshot, now, &mut report.findings)?;
         report.accounts.push(Checked { provider: provider.to_owned(), account: account.map(str::to_owned), windows });
     }
     Ok(())
@@ -109,13 +109,13 @@ fn find(
     provider: &str,
     account: Option<&str>,
     windows: &[Drift],
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     now: Timestamp,
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<Problem>,
 ) -> Result<(), Failure> {
     let of = account.map(|account| format!(" --account {account}")).unwrap_or_default();
     let mut add = |what: String, remedy: String| {
-        findings.push(Finding { about: About::Provider(provider.to_owned()), what, remedy });
+        findings.push(Problem { about: Topic::Provider(provider.to_owned()), what, remedy });
     };
     for drift in windows {
         let name = drift.window.name();
@@ -132,7 +132,7 @@ fn find(
             _ => {}
         }
     }
-    let usage = sight.account(provider, account, now)?;
+    let usage = snapshot.account(provider, account, now)?;
     let limitless = usage.session.limit.is_none() && usage.weekly.limit.is_none();
     let recent = usage.session.usage.requests > 0 || usage.weekly.usage.requests > 0;
     if windows.is_empty() && limitless && recent {
@@ -144,7 +144,7 @@ fn find(
     Ok(())
 }
 
-fn tell(report: &Report, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{} at position {}", Plain(&report.ledger), report.position)?;
     for account in &report.accounts {
         let of = account.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
@@ -162,7 +162,7 @@ fn tell(report: &Report, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Res
     }
     writeln!(out)?;
     for finding in &report.findings {
-        let (About::Provider(name) | About::Source(name)) = &finding.about;
+        let (Topic::Provider(name) | Topic::Source(name)) = &finding.about;
         for line in wrapped(&format!("! {name}: {}", finding.what), 79) {
             writeln!(out, "{line}")?;
         }

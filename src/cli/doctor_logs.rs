@@ -5,29 +5,29 @@ use std::path::PathBuf;
 
 use indicatif::HumanBytes;
 
-use super::doctor::{About, Finding};
-use super::failure::Failure;
-use super::output::{Plain, counted, grouped, skipped};
-use crate::import::{self, Going, ImportOptions, Surveyed};
-use crate::ledger::Sight;
-use crate::time::{Timestamp, Zone};
+use super::doctor::{Problem, Topic};
+use crate::import::{self, ExpiringLog, ImportOptions, Surveyed};
+use crate::ledger::Snapshot;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::failure::Failure;
+use crate::present::output::{Plain, counted, grouped, skipped};
 
 /// Files that are named for people; JSON has all of them.
 const NAMED: usize = 5;
 
 /// The agents that have logs here, or had.
-pub(super) fn found(sight: &Sight<'_>, homes: Vec<PathBuf>, now: Timestamp) -> Result<Vec<Surveyed>, Failure> {
+pub(crate) fn found(snapshot: &Snapshot<'_>, homes: Vec<PathBuf>, now: Timestamp) -> Result<Vec<Surveyed>, Failure> {
     let options = ImportOptions { homes, ..ImportOptions::default() };
-    let mut found = import::survey(sight, &options, now)?;
+    let mut found = import::survey(snapshot, &options, now)?;
     found.retain(|agent| agent.files + agent.gone + agent.skipped > 0 || !agent.unreadable.is_empty());
     Ok(found)
 }
 
-pub(super) fn findings(logs: &[Surveyed]) -> Vec<Finding> {
+pub(crate) fn findings(logs: &[Surveyed]) -> Vec<Problem> {
     let mut findings = Vec::new();
     for agent in logs {
         let mut add = |what: String, remedy: String| {
-            findings.push(Finding { about: About::Source(agent.source.clone()), what, remedy });
+            findings.push(Problem { about: Topic::Source(agent.source.clone()), what, remedy });
         };
         let lost = agent.going.iter().filter(|log| !log.safe).count();
         if lost > 0 {
@@ -62,7 +62,7 @@ pub(super) fn findings(logs: &[Surveyed]) -> Vec<Finding> {
     findings
 }
 
-pub(super) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     if logs.is_empty() {
         return Ok(writeln!(out, "\nno logs of an agent were found: name a home directory with --home")?);
     }
@@ -99,7 +99,7 @@ fn going(agent: &Surveyed, zone: Zone, out: &mut dyn Write) -> Result<(), Failur
         (all, safe) => format!("{} within a week, {} safe here", grouped(all as u64), grouped(safe as u64)),
     };
     writeln!(out, "{INDENT}deletes logs after {days} days: {of}")?;
-    let line = |log: &Going| {
+    let line = |log: &ExpiringLog| {
         let safe = if log.safe { "safe    " } else { "not read" };
         format!("{} {safe} {}", zone.day(log.from), log.file.to_string_lossy())
     };

@@ -9,12 +9,12 @@ use clap::builder::PossibleValuesParser;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
-use super::failure::{Failure, say};
-use crate::error::Error;
-use crate::event::{Position, Stub};
 use crate::export::{self, ExportError, ExportOptions, Exporter};
-use crate::ledger::Sight;
-use crate::provider::ProviderId;
+use crate::ledger::Snapshot;
+use crate::model::error::Error;
+use crate::model::event::{Position, Stub};
+use crate::model::provider::ProviderId;
+use crate::present::failure::{Failure, say};
 
 /// Write the ledger in a format that other programs read
 ///
@@ -32,7 +32,7 @@ use crate::provider::ProviderId;
     usage-ledger export --format events --output usage.jsonl\n  \
     usage-ledger export --format usage-md --output instance/usage.md\n  \
     usage-ledger --as-of 120 export --format events | sha256sum")]
-pub(super) struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// The format
     #[arg(long, value_parser = PossibleValuesParser::new(export::names()), default_value = "events")]
     format: String,
@@ -44,25 +44,25 @@ pub(super) struct ExportArgs {
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let exporter = export::find(&args.format)?;
     let mut ledger = context.read_aloud()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     if args.provider.is_some() && args.format == "events" {
         return Err(Failure::usage("events are exported whole: leave out --provider"));
     }
     let options = ExportOptions {
-        now: Some(context.now_of(&sight)),
+        now: Some(context.now_of(&snapshot)),
         zone: context.zone(),
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
     };
     if args.format == "events" && context.is_past() {
-        tell_of_later_shredding(&sight)?;
+        tell_of_later_shredding(&snapshot)?;
     }
     let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
-        return Ok(exporter.export_with(&sight, &options, out)?);
+        return Ok(exporter.export_with(&snapshot, &options, out)?);
     };
-    to_file(exporter, &sight, &options, path).map_err(|error| match error {
+    to_file(exporter, &snapshot, &options, path).map_err(|error| match error {
         ExportError::Output(source) => Failure::Ledger(Error::Io { path: path.to_owned(), source }),
         other => other.into(),
     })
@@ -70,10 +70,10 @@ pub(super) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
 
 /// What was shredded is gone from the past too, and the event that says so may stand behind it: then whoever checks the
 /// export alone cannot know that.
-fn tell_of_later_shredding(sight: &Sight<'_>) -> Result<(), Failure> {
-    let head = sight.head()?.position;
+fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+    let head = snapshot.head()?.position;
     let mut found = None;
-    sight.lines(Position::START.next(), &mut |position, line| {
+    snapshot.lines(Position::START.next(), &mut |position, line| {
         found = Stub::read(position, line)?.filter(|stub| stub.by > head).map(|stub| (position, stub.by));
         Ok(found.is_none())
     })?;
@@ -89,18 +89,18 @@ fn tell_of_later_shredding(sight: &Sight<'_>) -> Result<(), Failure> {
 /// Writes beside the file and puts it in place when all of it is there; a pipe or device is written to directly.
 fn to_file(
     exporter: &dyn Exporter,
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     options: &ExportOptions,
     path: &Path,
 ) -> Result<(), ExportError> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         let mut writer = BufWriter::new(File::options().write(true).open(path)?);
-        exporter.export_with(sight, options, &mut writer)?;
+        exporter.export_with(snapshot, options, &mut writer)?;
         return Ok(writer.flush()?);
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut writer = BufWriter::new(NamedTempFile::new_in(directory)?);
-    exporter.export_with(sight, options, &mut writer)?;
+    exporter.export_with(snapshot, options, &mut writer)?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use crate::duration_text::parse_duration;
-use crate::event::TokenRecord;
-use crate::provider::ProviderId;
-use crate::tokens::{MAX_COUNT, TokenClass, Usd};
+use crate::model::event::TokenRecord;
+use crate::model::humanize::duration::parse_duration;
+use crate::model::provider::ProviderId;
+use crate::model::tokens::{MAX_COUNT, TokenClass, Usd};
 
 /// The counts.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Counts")]
-pub(super) struct CountArgs {
+pub(crate) struct CountArgs {
     /// Uncached input
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     input: Option<u64>,
@@ -37,7 +37,7 @@ pub(super) struct CountArgs {
 /// What a record is reported by, and what else is known of the call.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Names")]
-pub(super) struct NameArgs {
+pub(crate) struct NameArgs {
     /// Who served and metered the tokens; aliases such as claude or codex are understood
     #[arg(long)]
     pub provider: Option<ProviderId>,
@@ -127,7 +127,7 @@ impl NameArgs {
 }
 
 /// Reads a count.
-pub(super) fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     text.parse()
         .ok()
         .filter(|count| *count <= MAX_COUNT)
@@ -135,7 +135,7 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
 }
 
 /// Reads `NAME=VALUE`.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a label is NAME=VALUE, such as mission=42".to_owned()),
@@ -143,12 +143,12 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// A length of time, in milliseconds.
-pub(super) fn duration(text: &str) -> Result<i64, String> {
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
     parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
 }
 
 /// A name that says something.
-pub(super) fn text(text: &str) -> Result<String, String> {
+pub(crate) fn text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         Err("it is empty: leave it out or give it a name".to_owned())
     } else {

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::clock::{duration, short};
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Answer, Plain, wrapped};
-use super::summary::summary;
 use crate::budget::{Ask, Mode, Tier, Verdict};
-use crate::ledger::Sight;
-use crate::observe::Format;
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::ledger::Snapshot;
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::clock::{duration, short};
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, wrapped};
+use crate::present::summary::summary;
+use crate::readers::quota::QuotaFormat;
 use crate::usage::active_provider;
 
 /// Ask whether a run may start, and how much it may take on
@@ -27,7 +27,7 @@ use crate::usage::active_provider;
     usage-ledger gate anthropic --feed anthropic-oauth=usage.json\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
     usage-ledger gate ollama --model qwen3.5:cloud --json")]
-pub(super) struct GateArgs {
+pub(crate) struct GateArgs {
     /// The provider the run would use [default: the active one]
     provider: Option<ProviderId>,
     /// Its account
@@ -44,13 +44,13 @@ pub(super) struct GateArgs {
     need: Need,
     /// Take in what the provider's feed says now, and go by it; one that cannot be read is a warning
     #[arg(long, value_name = "FORMAT=FILE", value_parser = feed)]
-    feed: Option<(Format, PathBuf)>,
+    feed: Option<(QuotaFormat, PathBuf)>,
     /// Tell how the decision was come to
     #[arg(long)]
     explain: bool,
 }
 
-fn feed(text: &str) -> Result<(Format, PathBuf), String> {
+fn feed(text: &str) -> Result<(QuotaFormat, PathBuf), String> {
     let (format, path) = text.split_once('=').ok_or("write a format of `quota observe`, =, and a file")?;
     Ok((format.parse().map_err(|error: crate::Error| error.to_string())?, path.into()))
 }
@@ -85,11 +85,11 @@ impl Need {
 }
 
 /// Who wants to run what, and when.
-fn asked(args: &GateArgs, sight: &Sight<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
-    let now = context.now_of(sight);
+fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
+    let now = context.now_of(snapshot);
     let provider = match &args.provider {
         Some(provider) => provider.as_str().to_owned(),
-        None => active_provider(sight.view(), now)?.ok_or_else(|| {
+        None => active_provider(snapshot.view(), now)?.ok_or_else(|| {
             Failure::usage("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
         })?,
     };
@@ -103,20 +103,20 @@ fn asked(args: &GateArgs, sight: &Sight<'_>, context: &Context) -> Result<(Ask, 
     Ok((ask, now))
 }
 
-pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = if args.feed.is_some() { context.write()? } else { context.read()? };
     let fed = args.feed.as_ref().map(|(format, path)| (*format, document(path)));
-    let (ask, now) = asked(args, &context.sight(&mut ledger)?, context)?;
+    let (ask, now) = asked(args, &context.snapshot(&mut ledger)?, context)?;
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     let verdict = match fed {
         Some(verdict) => verdict,
-        None => sight.gate(&ask, now)?,
+        None => snapshot.gate(&ask, now)?,
     };
     if context.json {
         Answer::new(&verdict).write(out)?;
     } else {
-        tell(&verdict, args, &sight, context, out)?;
+        tell(&verdict, args, &snapshot, context, out)?;
     }
     let short_of = verdict.metered && verdict.mode < args.need.mode();
     if verdict.gated || short_of { Err(Failure::Wait) } else { Ok(()) }
@@ -125,11 +125,11 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
 fn tell(
     verdict: &Verdict,
     args: &GateArgs,
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     context: &Context,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let (now, zone) = (context.now_of(sight), context.zone());
+    let (now, zone) = (context.now_of(snapshot), context.zone());
     let account = verdict.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
     writeln!(out, "{}{account}: {}", verdict.provider, verdict.mode)?;
     for line in wrapped(&Plain(&verdict.reason).to_string(), 77) {
@@ -154,7 +154,7 @@ fn tell(
         writeln!(out, "  no event: this ledger knows nothing about it")?;
     }
     for position in &verdict.evidence {
-        let event = sight.event(*position)?;
+        let event = snapshot.event(*position)?;
         let told = format!("{}  {}  {}", short(event.occurred_at, zone), event.payload.kind(), summary(&event.payload));
         story(&format!("  {:>6}  ", position.get()), &told, out)?;
     }

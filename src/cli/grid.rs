@@ -4,10 +4,10 @@ use std::io::Write;
 
 use rust_decimal::Decimal;
 
-use super::failure::Failure;
-use super::output::{self, Plain, grouped, scaled};
-use crate::report::{ReportKey, Table};
-use crate::tokens::{TokenClass, Usd};
+use crate::model::tokens::{TokenClass, Usd};
+use crate::present::failure::Failure;
+use crate::present::output::{self, Plain, grouped, scaled};
+use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
 /// How much is shown.
@@ -60,14 +60,14 @@ impl Detail {
     }
 
     /// Decimals of reported amounts: all there are, so that they stand below each other, or cents.
-    fn decimals(self, answer: &Table) -> u32 {
+    fn decimals(self, answer: &ReportTable) -> u32 {
         let amounts = answer.rows.iter().map(|row| &row.usage).chain([&answer.total]);
         let scales = amounts.filter_map(|usage| usage.cost.reported_usd).map(|usd| decimal(usd).scale());
         if self == Self::Full { scales.max().unwrap_or(0).max(2) } else { 2 }
     }
 
     /// Decimals of computed amounts, which have many: cents, and hundredths of them where there are few.
-    fn computed_decimals(self, answer: &Table) -> u32 {
+    fn computed_decimals(self, answer: &ReportTable) -> u32 {
         let total = answer.total.cost.usd.map(decimal).unwrap_or_default();
         if self == Self::Full && total < Decimal::ONE { 4 } else { 2 }
     }
@@ -89,7 +89,7 @@ fn money(usd: Option<Usd>, decimals: u32) -> String {
 }
 
 /// Prints the table with the most detail that fits.
-pub(super) fn write(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     let names = answer.keys.len();
     for detail in [Detail::Full, Detail::Short, Detail::Merged] {
         let table = table(answer, detail);
@@ -106,7 +106,7 @@ fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "(shortened to fit: --csv and --json have every digit)")?)
 }
 
-fn table(answer: &Table, detail: Detail) -> comfy_table::Table {
+fn table(answer: &ReportTable, detail: Detail) -> comfy_table::Table {
     let columns = detail.columns(&answer.total);
     let priced = answer.total.cost.reported_usd.is_some();
     let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();

@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::{Failure, say};
-use super::output::{Answer, counted, grouped, skipped};
-use crate::error::Error;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
 use crate::ledger::Ledger;
+use crate::model::error::Error;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{Answer, counted, grouped, skipped};
 
 /// How long a change is waited for at a time.
 const WAIT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const SKIPPED: usize = 20;
     usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
     usage-ledger import --watch\n  \
     usage-ledger import koan --backfill")]
-pub(super) struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// The agents [default: all that are found, but for koan, whose calls the logs of the agents it runs tell of too]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
     sources: Vec<String>,
@@ -63,7 +63,7 @@ struct Both {
     backfill: Option<Backfill>,
 }
 
-pub(super) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     for home in &args.homes {
         if let Err(source) = std::fs::read_dir(home) {
             // Before a ledger is made for nothing.

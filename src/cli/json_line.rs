@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Result};
-use crate::event::{EventId, TokenRecord};
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
-use crate::tokens::{MAX_COUNT, TokenClass};
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, TokenRecord};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{MAX_COUNT, TokenClass};
 
 /// Every field of a line.
 const FIELDS: [&str; 21] = [
@@ -43,16 +43,16 @@ const SHOWN: usize = 40;
 
 /// What a line says.
 #[derive(Debug)]
-pub(super) struct JsonLine {
+pub(crate) struct JsonLine {
     pub id: Option<EventId>,
     pub occurred_at: Option<Timestamp>,
     pub record: TokenRecord,
 }
 
 /// The fields of an object, their values unread.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct LineFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for LineFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
@@ -62,7 +62,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(FIELDS.len());
-                while let Some((Text(name), value)) = map.next_entry()? {
+                while let Some((LineText(name), value)) = map.next_entry()? {
                     fields.push((name, value));
                 }
                 Ok(fields)
@@ -74,7 +74,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
 /// A text, borrowed where it holds no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct LineText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl JsonLine {
     /// Reads and checks a line.
@@ -82,7 +82,7 @@ impl JsonLine {
         let text = std::str::from_utf8(line).map_err(|error| {
             Error::invalid(format!("byte {} is not UTF-8: write the file as UTF-8", error.valid_up_to() + 1))
         })?;
-        let Fields(fields) = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+        let LineFields(fields) = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
             Error::invalid(format!(
                 "{} at column {}: write one object a line, such as {{\"provider\":\"anthropic\",\"input\":1}}",
                 reason(&error),

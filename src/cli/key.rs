@@ -7,15 +7,15 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::{Failure, say};
 use super::key_file;
-use super::output::Answer;
-use crate::audit::{Signer, Verifier};
+use crate::merkle::{Signer, Verifier};
+use crate::present::failure::{Failure, say};
+use crate::present::output::Answer;
 
 /// Make or show the key that signs checkpoints
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger key generate --name usage-ledger.example/alice > verifier.pub")]
-pub(super) struct KeyArgs {
+pub(crate) struct KeyArgs {
     #[command(subcommand)]
     command: KeyCommand,
 }
@@ -23,7 +23,7 @@ pub(super) struct KeyArgs {
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     Generate(GenerateArgs),
-    Show(ShowArgs),
+    Show(KeyShowArgs),
 }
 
 /// Make a key and print its verifier half
@@ -45,19 +45,19 @@ struct GenerateArgs {
 /// Print the verifier half of a key, for those who check
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger key show > verifier.pub")]
-struct ShowArgs {
+struct KeyShowArgs {
     /// The file [default: usage-ledger/key in the XDG configuration directory]
     file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct KeyAnswer {
     name: String,
     verifier: String,
     file: PathBuf,
 }
 
-pub(super) fn run(args: KeyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: KeyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         KeyCommand::Generate(args) => generate(args, context, out),
         KeyCommand::Show(args) => {
@@ -87,7 +87,7 @@ fn default_name() -> String {
 
 fn show(verifier: &Verifier, file: PathBuf, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
-        return Answer::new(Shown { name: verifier.name().to_owned(), verifier: verifier.to_string(), file })
+        return Answer::new(KeyAnswer { name: verifier.name().to_owned(), verifier: verifier.to_string(), file })
             .write(out);
     }
     Ok(writeln!(out, "{verifier}")?)

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use super::context::make_private;
-use super::failure::Failure;
-use crate::audit::{Signer, Verifier};
-use crate::error::Error;
+use crate::merkle::{Signer, Verifier};
+use crate::model::error::Error;
+use crate::present::failure::Failure;
 
 /// The key's file: the one that is given, or the one in the XDG configuration directory.
-pub(super) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
@@ -22,12 +22,12 @@ pub(super) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// A failure about a file that is not the ledger.
-pub(super) fn trouble(path: &Path, source: std::io::Error) -> Failure {
+pub(crate) fn trouble(path: &Path, source: std::io::Error) -> Failure {
     Failure::Ledger(Error::Io { path: path.to_owned(), source })
 }
 
 /// Keeps a new key. What is there already stays: checkpoints were signed with it.
-pub(super) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
+pub(crate) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_private(directory)?;
     }
@@ -53,7 +53,7 @@ pub(super) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
 }
 
 /// The key in a file that nobody but its owner can read.
-pub(super) fn read(path: &Path) -> Result<Signer, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Signer, Failure> {
     let mut file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!(
             "there is no key in {}: make one with `usage-ledger key generate`, or name its file",
@@ -89,7 +89,7 @@ fn refuse_public(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
 }
 
 /// A verifier key as it is given: itself, or a file with it.
-pub(super) fn verifier(given: &str) -> Result<Verifier, Failure> {
+pub(crate) fn verifier(given: &str) -> Result<Verifier, Failure> {
     let as_key = given.parse::<Verifier>();
     let path = Path::new(given);
     if as_key.is_ok() || !path.exists() {

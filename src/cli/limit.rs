@@ -7,32 +7,32 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
 use super::fields::count;
-use super::output::{Answer, Plain, grouped};
-use super::policy::{self, SessionOpens, Setting, WeeklyOpens};
 use super::record::hint;
-use crate::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
-use crate::ledger::Sight;
-use crate::observe::Format;
+use crate::ledger::Snapshot;
+use crate::model::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
+use crate::model::provider::ProviderId;
+use crate::model::time::{SECOND, Timestamp};
+use crate::model::tokens::TokenClass;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, grouped};
+use crate::present::policy::{self, SessionOpens, Setting, WeeklyOpens};
 use crate::projection::AccountRef;
-use crate::provider::ProviderId;
-use crate::time::{SECOND, Timestamp};
-use crate::tokens::TokenClass;
+use crate::readers::quota::QuotaFormat;
 use crate::usage::{Limits, accounts};
 
 /// Set or show the limits of providers
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger limit set anthropic --session 500000 --weekly 5000000")]
-pub(super) struct LimitArgs {
+pub(crate) struct LimitArgs {
     #[command(subcommand)]
     command: LimitCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum LimitCommand {
-    Set(Box<SetArgs>),
-    Show(ShowArgs),
+    Set(Box<LimitSetArgs>),
+    Show(LimitShowArgs),
 }
 
 /// Set limits; what is not given stays as it is
@@ -41,7 +41,7 @@ enum LimitCommand {
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
     usage-ledger limit set openai --weight cache_read=0.1 --weight output=4\n  \
     usage-ledger limit set anthropic --unset weekly")]
-struct SetArgs {
+struct LimitSetArgs {
     /// The provider
     provider: ProviderId,
     /// The account; without one it holds for every account that has no limit of its own
@@ -94,7 +94,8 @@ struct SetArgs {
 /// A feed that somebody may speak on: a format of `quota observe`, or what an import finds.
 fn feed(name: &str) -> Result<String, String> {
     let others = ["any", "none", "codex-rollout", "koan-usage-md", "koan-usage-state", "probe"];
-    let known = others.into_iter().chain(Format::ALL.iter().map(|format| format.name())).any(|known| known == name);
+    let known =
+        others.into_iter().chain(QuotaFormat::ALL.iter().map(|format| format.name())).any(|known| known == name);
     if known {
         Ok(name.to_owned())
     } else {
@@ -105,19 +106,19 @@ fn feed(name: &str) -> Result<String, String> {
 /// Show the limits that hold
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger limit show anthropic")]
-struct ShowArgs {
+struct LimitShowArgs {
     /// Only this provider
     provider: Option<ProviderId>,
 }
 
-pub(super) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         LimitCommand::Set(args) => set(*args, context, out),
         LimitCommand::Show(args) => show(&args, context, out),
     }
 }
 
-fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let weights = (!args.weight.is_empty()).then(|| Weights::parse(args.weight.iter().map(String::as_str)));
     let provider = args.provider.as_str().to_owned();
     let mut limit = LimitSet {
@@ -144,7 +145,8 @@ fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Fail
     let mut ledger = context.write()?;
     if rungs != [None; 3] {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
-        let held = Limits::at(ledger.sight()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
+        let held =
+            Limits::at(ledger.snapshot()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
         let [warn, stop, margin] = rungs;
         let at = Thresholds::new(warn.unwrap_or(held.warn), stop.unwrap_or(held.stop), margin.unwrap_or(held.margin))?;
         limit.thresholds = Some(at);
@@ -156,11 +158,11 @@ fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Fail
 
 /// The limits of one account.
 #[derive(Serialize)]
-struct Shown {
+struct LimitAnswer {
     provider: String,
     account: Option<String>,
-    session: Window<SessionPolicy>,
-    weekly: Window<WeeklyPolicy>,
+    session: WindowLimit<SessionPolicy>,
+    weekly: WindowLimit<WeeklyPolicy>,
     weights: Weights,
     budget_mode: BudgetMode,
     thresholds: Thresholds,
@@ -169,7 +171,7 @@ struct Shown {
 }
 
 #[derive(Serialize)]
-struct Window<P> {
+struct WindowLimit<P> {
     limit: Option<u64>,
     /// The event that set the limit.
     position: Option<Position>,
@@ -177,16 +179,16 @@ struct Window<P> {
 }
 
 #[derive(Serialize)]
-struct All {
-    limits: Vec<Shown>,
+struct LimitList {
+    limits: Vec<LimitAnswer>,
 }
 
-fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn show(args: &LimitShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let limits = gather(args.provider.as_ref(), &sight, context.now_of(&sight))?;
+    let snapshot = context.snapshot(&mut ledger)?;
+    let limits = gather(args.provider.as_ref(), &snapshot, context.now_of(&snapshot))?;
     if context.json {
-        return Answer::new(All { limits }).write(out);
+        return Answer::new(LimitList { limits }).write(out);
     }
     if limits.is_empty() {
         return Ok(writeln!(
@@ -200,8 +202,8 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
     Ok(())
 }
 
-fn gather(provider: Option<&ProviderId>, sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
-    let mut known = accounts(sight.view())?;
+fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<LimitAnswer>, Failure> {
+    let mut known = accounts(snapshot.view())?;
     if let Some(provider) = provider {
         known.retain(|account| account.provider == provider.as_str());
         if known.is_empty() {
@@ -210,16 +212,16 @@ fn gather(provider: Option<&ProviderId>, sight: &Sight<'_>, now: Timestamp) -> R
     }
     let mut all = Vec::new();
     for account in known {
-        let limits = Limits::at(sight.view(), &account, now)?;
-        all.push(Shown {
+        let limits = Limits::at(snapshot.view(), &account, now)?;
+        all.push(LimitAnswer {
             provider: account.provider.into_owned(),
             account: account.account.map(std::borrow::Cow::into_owned),
-            session: Window {
+            session: WindowLimit {
                 limit: limits.session.map(|(tokens, _)| tokens),
                 position: limits.session.map(|(_, position)| position),
                 policy: limits.session_policy,
             },
-            weekly: Window {
+            weekly: WindowLimit {
                 limit: limits.weekly.map(|(tokens, _)| tokens),
                 position: limits.weekly.map(|(_, position)| position),
                 policy: limits.weekly_policy,
@@ -234,7 +236,7 @@ fn gather(provider: Option<&ProviderId>, sight: &Sight<'_>, now: Timestamp) -> R
     Ok(all)
 }
 
-fn human(shown: &Shown, out: &mut dyn Write) -> Result<(), Failure> {
+fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
     let account = shown.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
     writeln!(out, "{}{account}", shown.provider)?;
     let limit = |limit: Option<u64>, position: Option<Position>| match (limit, position) {

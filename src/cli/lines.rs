@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use crate::error::{Error, Result};
+use crate::model::error::{Error, Result};
 
 /// Bytes of an input without a place to go back to that are kept in memory; the rest goes to a temporary file.
 const IN_MEMORY: usize = 16 << 20;
 /// Longest line accepted, in bytes: a record holds names and numbers, no texts.
 const LONGEST: u64 = 1 << 20;
 
-trait Source: Read + Seek {}
-impl<T: Read + Seek> Source for T {}
+trait SeekableInput: Read + Seek {}
+impl<T: Read + Seek> SeekableInput for T {}
 
 /// An input, `-` being stdin.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     name: PathBuf,
-    reader: BufReader<Box<dyn Source>>,
+    reader: BufReader<Box<dyn SeekableInput>>,
     buffer: Vec<u8>,
     number: u64,
 }
 
 /// Opens a file to read, or stdin for `-`.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -38,7 +38,7 @@ impl Lines {
         let name = if path == Path::new("-") { PathBuf::from("stdin") } else { path.to_owned() };
         let fail = |source| Error::Io { path: name.clone(), source };
         let again = path.metadata().is_ok_and(|meta| meta.is_file());
-        let source: Box<dyn Source> = if again {
+        let source: Box<dyn SeekableInput> = if again {
             Box::new(File::open(path).map_err(fail)?)
         } else {
             let mut spool = SpooledTempFile::new(IN_MEMORY);

@@ -6,16 +6,16 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::clock::{self, Moment};
 use super::context::Context;
-use super::failure::Failure;
-use super::summary::summary;
-use crate::error::Result;
-use crate::event::{Envelope, Event, Payload, Position, Stub, on_one_line};
 use crate::export;
-use crate::ledger::Sight;
-use crate::provider::ProviderId;
-use crate::time::{Timestamp, Zone};
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Envelope, Event, Payload, Position, Stub, on_one_line};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::{self, Moment};
+use crate::present::failure::Failure;
+use crate::present::summary::summary;
 
 /// How long `--follow` waits before it looks again.
 const WAIT: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ const BACK: u64 = 1_024;
     usage-ledger log --kind provider_switched --since 2026-06 --json\n  \
     usage-ledger log --activity --since today\n  \
     usage-ledger log --follow --provider anthropic")]
-pub(super) struct LogArgs {
+pub(crate) struct LogArgs {
     /// Only the last N that fit
     #[arg(long, short = 'n', value_name = "N")]
     limit: Option<usize>,
@@ -57,7 +57,7 @@ pub(super) struct LogArgs {
 }
 
 /// What is listed, and how.
-struct Log<'a> {
+struct LogAnswer<'a> {
     args: &'a LogArgs,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -65,37 +65,37 @@ struct Log<'a> {
     json: bool,
 }
 
-pub(super) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if args.follow {
         context.refuse_as_of("the past does not go on")?;
     }
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     let zone = context.zone();
-    let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&sight))?;
-    let log = Log { args, since, until, zone, json: context.json };
-    let head = sight.head()?.position;
+    let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&snapshot))?;
+    let log = LogAnswer { args, since, until, zone, json: context.json };
+    let head = snapshot.head()?.position;
     match (args.limit, args.reverse) {
-        (None, false) => log.forward(&sight, Position::START.next(), out)?,
+        (None, false) => log.forward(&snapshot, Position::START.next(), out)?,
         (limit, true) => {
-            log.back(&sight, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?;
+            log.back(&snapshot, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?;
         }
         (Some(limit), false) => {
             let mut last = Vec::new();
-            log.back(&sight, head, limit, &mut |line| {
+            log.back(&snapshot, head, limit, &mut |line| {
                 last.push(line.to_owned());
                 Ok(())
             })?;
             last.iter().rev().try_for_each(|line| writeln!(out, "{line}"))?;
         }
     }
-    drop(sight);
+    drop(snapshot);
     if args.follow { log.follow(context, head, out) } else { Ok(()) }
 }
 
-impl Log<'_> {
+impl LogAnswer<'_> {
     /// The line for an event, if it is listed.
-    fn show(&self, sight: &Sight<'_>, position: Position, line: &str) -> Result<Option<String>> {
+    fn show(&self, snapshot: &Snapshot<'_>, position: Position, line: &str) -> Result<Option<String>> {
         let envelope = Envelope::parse(position, line)?;
         let at = envelope.occurred_at;
         let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
@@ -114,7 +114,7 @@ impl Log<'_> {
         }
         if self.args.activity && !self.json {
             // As it counts now: a withdrawn call is no activity.
-            let told = sight.effective(position)?;
+            let told = snapshot.effective(position)?;
             return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
         }
         Ok(Some(if self.json { verbatim(position, line)? } else { self.human(position, &event, Stub::is(line)) }))
@@ -127,10 +127,10 @@ impl Log<'_> {
         format!("{position:>6}  {time}  {:<17}  {said}  {}{mark}", event.payload.kind(), event.id)
     }
 
-    fn forward(&self, sight: &Sight<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
+    fn forward(&self, snapshot: &Snapshot<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
         let mut failed = Ok(());
-        sight.lines(from, &mut |position, line| {
-            if let Some(shown) = self.show(sight, position, line)? {
+        snapshot.lines(from, &mut |position, line| {
+            if let Some(shown) = self.show(snapshot, position, line)? {
                 failed = writeln!(out, "{shown}");
             }
             Ok(failed.is_ok())
@@ -141,7 +141,7 @@ impl Log<'_> {
     /// Visits what is listed from a position back, at most so many.
     fn back(
         &self,
-        sight: &Sight<'_>,
+        snapshot: &Snapshot<'_>,
         head: Position,
         limit: usize,
         visit: &mut dyn FnMut(&str) -> Result<(), Failure>,
@@ -150,9 +150,9 @@ impl Log<'_> {
         while end > 0 && left > 0 {
             let start = end.saturating_sub(BACK).saturating_add(1).max(1);
             let mut found = Vec::new();
-            sight.lines(Position::new(start), &mut |position, line| {
+            snapshot.lines(Position::new(start), &mut |position, line| {
                 if position.get() <= end {
-                    found.extend(self.show(sight, position, line)?);
+                    found.extend(self.show(snapshot, position, line)?);
                 }
                 Ok(position.get() < end)
             })?;
@@ -173,15 +173,15 @@ impl Log<'_> {
             // A ledger that was not there may be there now.
             let mut ledger = context.read()?;
             loop {
-                let sight = ledger.sight()?;
-                let now = sight.head()?.position;
+                let snapshot = ledger.snapshot()?;
+                let now = snapshot.head()?.position;
                 if now > head {
-                    self.forward(&sight, head.next(), out)?;
+                    self.forward(&snapshot, head.next(), out)?;
                     head = now;
                 } else if now == Position::START {
                     break;
                 }
-                drop(sight);
+                drop(snapshot);
                 out.flush()?;
                 std::thread::sleep(WAIT);
             }

@@ -2,163 +2,41 @@
 //!
 //! What the command line means is decided below this floor; here answers are given a form.
 
-mod args;
-mod audit;
-pub(crate) mod bars;
-mod checkpoint;
-pub(crate) mod clock;
-mod context;
-mod correct;
-mod csv;
-mod doctor;
-mod doctor_logs;
-mod export;
-mod failure;
-mod fields;
-mod gate;
-mod grid;
-mod import;
-mod json_line;
-mod key;
-mod key_file;
-mod limit;
-mod lines;
-mod log;
-pub(crate) mod output;
-mod override_usage;
-mod pause;
-mod policy;
-mod pretty;
-mod price;
-mod prove;
-mod prove_check;
-mod provider;
-mod quota;
-mod quota_page;
-mod record;
-mod report;
-mod reserve;
-mod scan_output;
-mod seal;
-#[cfg(feature = "web")]
-mod serve;
-mod shell;
-mod show;
-mod shred;
-mod status;
-mod statusline;
-pub(crate) mod summary;
-mod switch;
-mod target;
-#[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard
-pub(crate) mod tint;
-#[cfg(feature = "tui")]
-mod watch;
-#[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
-pub(crate) mod wording;
-
-use std::io::{self, BufWriter, Write};
-use std::process::ExitCode;
-
-use clap::Parser;
-
-use args::{Command, Line, OftenLine};
-use context::Context;
-use failure::Failure;
-
-/// Runs the command with the arguments of this process and says how it ended.
-///
-/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
-pub fn main() -> ExitCode {
-    match OftenLine::try_parse().map(Line::from).or_else(|_| Line::try_parse()) {
-        Ok(line) => finish(run(line)),
-        Err(error) => explain(&error),
-    }
-}
-
-/// Prints the help that was asked for, or what is wrong with the arguments.
-fn explain(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
-        let text = error.render().to_string();
-        failure::say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
-    } else {
-        // Help for a pipe that was closed early is nobody's loss.
-        let _ = error.print();
-    }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// Whether colours are wanted: not when the environment or the command line says no.
-fn colours(refused: bool) -> bool {
-    !refused && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-fn finish(done: Result<(), Failure>) -> ExitCode {
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
-    }
-}
-
-/// Shows what the library warns of where a decision is asked for; elsewhere the answer itself says it.
-fn listen(command: &Command) {
-    if matches!(command, Command::Gate(_)) {
-        let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
-        // Somebody who listens already hears it too.
-        let _ = warnings.without_time().with_target(false).with_ansi(false).try_init();
-    }
-}
-
-fn run(line: Line) -> Result<(), Failure> {
-    let context = Context::new(line.globals)?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    let command = line.command.unwrap_or_default();
-    listen(&command);
-    let done = dispatch(command, &context, &mut out);
-    // What was said before a failure is said; of two failures the first counts.
-    let flushed = out.flush();
-    done?;
-    Ok(flushed?)
-}
-
-fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    match command {
-        Command::Status(args) => status::run(&args, context, out),
-        #[cfg(feature = "tui")]
-        Command::Watch(args) => watch::run(&args, context),
-        #[cfg(feature = "web")]
-        Command::Serve(args) => serve::run(&args, context, out),
-        Command::Statusline(args) => statusline::run(&args, context, out),
-        Command::Record(args) => record::run(*args, context, out),
-        Command::Switch(args) => switch::run(&args, context, out),
-        Command::ScanOutput(args) => scan_output::run(&args, context, out),
-        Command::Import(args) => import::run(args, context, out),
-        Command::Report(args) => report::run(*args, context, out),
-        Command::Log(args) => log::run(&args, context, out),
-        Command::Show(args) => show::run(&args, context, out),
-        Command::Amend(args) => correct::amend(&args, context, out),
-        Command::Void(args) => correct::void(&args, context, out),
-        Command::Shred(args) => shred::run(&args, context, out),
-        Command::Limit(args) => limit::run(args, context, out),
-        Command::Provider(args) => provider::run(args, context, out),
-        Command::Price(args) => price::run(args, context, out),
-        Command::Quota(args) => quota::run(args, context, out),
-        Command::Replay(args) => audit::replay(&args, context, out),
-        Command::Verify(args) => audit::verify(&args, context, out),
-        Command::Checkpoint(args) => checkpoint::run(&args, context, out),
-        Command::Prove(args) => prove::run(args, context, out),
-        Command::Key(args) => key::run(args, context, out),
-        Command::Export(args) => export::run(&args, context, out),
-        Command::Gate(args) => gate::run(&args, context, out),
-        Command::Override(args) => override_usage::run(args, context, out),
-        Command::Pause(args) => pause::pause(args, context, out),
-        Command::Resume(args) => pause::resume(args, context, out),
-        Command::Reserve(args) => reserve::reserve(&args, context, out),
-        Command::Settle(args) => reserve::settle(&args, context, out),
-        Command::Release(args) => reserve::release(&args, context, out),
-        Command::Doctor(args) => doctor::run(args, context, out),
-        Command::Seal(args) => seal::run(&args, context, out),
-        Command::Completions(args) => shell::completions(&args, out),
-        Command::Man(args) => shell::man(&args, out),
-    }
-}
+pub(crate) mod audit;
+pub(crate) mod checkpoint;
+pub(crate) mod context;
+pub(crate) mod correct;
+pub(crate) mod csv;
+pub(crate) mod doctor;
+pub(crate) mod doctor_logs;
+pub(crate) mod export;
+pub(crate) mod fields;
+pub(crate) mod gate;
+pub(crate) mod grid;
+pub(crate) mod import;
+pub(crate) mod json_line;
+pub(crate) mod key;
+pub(crate) mod key_file;
+pub(crate) mod limit;
+pub(crate) mod lines;
+pub(crate) mod log;
+pub(crate) mod override_usage;
+pub(crate) mod pause;
+pub(crate) mod pretty;
+pub(crate) mod price;
+pub(crate) mod prove;
+pub(crate) mod prove_check;
+pub(crate) mod provider;
+pub(crate) mod quota;
+pub(crate) mod quota_page;
+pub(crate) mod record;
+pub(crate) mod report;
+pub(crate) mod reserve;
+pub(crate) mod scan_output;
+pub(crate) mod seal;
+pub(crate) mod show;
+pub(crate) mod shred;
+pub(crate) mod status;
+pub(crate) mod statusline;
+pub(crate) mod switch;
+pub(crate) mod target;

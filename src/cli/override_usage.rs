@@ -6,11 +6,11 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
 use super::record::hint;
-use crate::event::{Percent, UsageOverridden, WindowKind};
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::model::event::{Percent, UsageOverridden, WindowKind};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
 
 /// Say how much of a provider's window is used, in percent, or that it was reset
 ///
@@ -23,7 +23,7 @@ use crate::time::Timestamp;
     usage-ledger override anthropic --used 32 --reason \"read it on the usage page\"\n  \
     usage-ledger override anthropic --reset --window weekly"
 )]
-pub(super) struct OverrideArgs {
+pub(crate) struct OverrideArgs {
     /// The provider
     provider: ProviderId,
     /// How much is used, from 0 to 100
@@ -34,7 +34,7 @@ pub(super) struct OverrideArgs {
     reset: bool,
     /// Which window
     #[arg(long, default_value = "session")]
-    window: Window,
+    window: OverrideWindow,
     /// When the window ends [default: a session opens now]
     #[arg(long, value_name = "RFC3339")]
     resets_at: Option<Timestamp>,
@@ -50,7 +50,7 @@ pub(super) struct OverrideArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Window {
+enum OverrideWindow {
     /// The short one
     Session,
     /// The week
@@ -58,22 +58,22 @@ enum Window {
 }
 
 /// The user's name, as far as the environment tells it.
-pub(super) fn author() -> String {
+pub(crate) fn author() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
         .unwrap_or_else(|| "someone".to_owned())
 }
 
-pub(super) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let provider = args.provider.as_str().to_owned();
     let word = UsageOverridden {
         provider: args.provider,
         account: args.account,
         window: match args.window {
-            Window::Session => WindowKind::Session,
-            Window::Weekly => WindowKind::Weekly,
+            OverrideWindow::Session => WindowKind::Session,
+            OverrideWindow::Weekly => WindowKind::Weekly,
         },
         used_percent: args.used.unwrap_or_default(),
         resets_at: args.resets_at,

@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
 use super::fields::duration;
-use crate::event::{Paused, Percent, UsageOverridden, WindowKind};
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::model::event::{Paused, Percent, UsageOverridden, WindowKind};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
 
 /// Mark that work stops
 ///
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
     usage-ledger pause\n  \
     usage-ledger pause --for 1h30m --note lunch\n  \
     usage-ledger pause --reason quota --until 2026-06-01T17:00:00Z")]
-pub(super) struct PauseArgs {
+pub(crate) struct PauseArgs {
     /// Why: quota, timed, manual or a word of your own [default: manual, with an end timed]
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct PauseArgs {
     note: Option<String>,
 }
 
-pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let until = args.until.or_else(|| args.for_.map(|length| now.plus(length)));
     let reason = args.reason.unwrap_or_else(|| if until.is_some() { "timed" } else { "manual" }.to_owned());
@@ -56,7 +56,7 @@ pub(super) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  usage-ledger resume --reason \"back from lunch\"\n  \
     usage-ledger resume --quota-verified anthropic")]
-pub(super) struct ResumeArgs {
+pub(crate) struct ResumeArgs {
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "resumed by hand", hide_default_value = true)]
     reason: String,
@@ -68,7 +68,7 @@ pub(super) struct ResumeArgs {
     account: Option<String>,
 }
 
-pub(super) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write_known()?;
     let outcome = match args.quota_verified {

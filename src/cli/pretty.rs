@@ -1,7 +1,7 @@
 //! A line of JSON over several lines, every name, number and order as it stands.
 
 /// Indents JSON that is known to be well formed.
-pub(super) fn pretty(json: &str) -> String {
+pub(crate) fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut text, mut escaped) = (0_usize, false, false);
     let mut chars = json.chars().filter(|char| !matches!(char, '\n' | '\r')).peekable();

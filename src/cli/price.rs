@@ -5,31 +5,31 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::clock::Moment;
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
 use super::fields::count;
-use super::output::{Answer, Plain, grouped};
-use super::summary;
-use crate::event::{Payload, Position, PriceSet};
-use crate::price::PriceSource;
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
-use crate::tokens::{TokenClass, Usd};
+use crate::model::event::{Payload, Position, PriceSet};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+use crate::present::clock::Moment;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, grouped};
+use crate::present::summary;
+use crate::readers::price::PriceSource;
 
 /// Show what tokens cost, or state a price of your own
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger price show anthropic claude-opus-4-5")]
-pub(super) struct PriceArgs {
+pub(crate) struct PriceArgs {
     #[command(subcommand)]
     command: PriceCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum PriceCommand {
-    Set(Box<SetArgs>),
-    Show(ShowArgs),
+    Set(Box<PriceSetArgs>),
+    Show(PriceShowArgs),
     /// List the prices of your own, and the table that holds otherwise
     #[command(after_help = "Example:\n  usage-ledger price list --json")]
     List,
@@ -41,7 +41,7 @@ enum PriceCommand {
     usage-ledger price set anthropic claude-opus-4-5 --input 4 --output 20 --cache-read 0.4 --from 2026-07-01\n  \
     usage-ledger price set google gemini-2.5-pro --above 200000 --input 2.5 --output 15\n  \
     usage-ledger price set ollama --input 0 --output 0")]
-struct SetArgs {
+struct PriceSetArgs {
     /// The provider
     provider: ProviderId,
     /// The model: every one whose name contains this, unless a longer one is stated for it; without it, all models
@@ -84,7 +84,7 @@ struct SetArgs {
 #[command(after_help = "Examples:\n  \
     usage-ledger price show anthropic claude-sonnet-4-5 --prompt 250000\n  \
     usage-ledger price show openai gpt-5.2-codex --at 2026-06-01")]
-struct ShowArgs {
+struct PriceShowArgs {
     /// The provider
     provider: ProviderId,
     /// The model, as records name it
@@ -100,7 +100,7 @@ struct ShowArgs {
     service_tier: Option<String>,
 }
 
-pub(super) fn run(args: PriceArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: PriceArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         PriceCommand::Set(args) => set(*args, context, out),
         PriceCommand::Show(args) => show(&args, context, out),
@@ -108,7 +108,7 @@ pub(super) fn run(args: PriceArgs, context: &Context, out: &mut dyn Write) -> Re
     }
 }
 
-fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn set(args: PriceSetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let price = PriceSet {
         provider: args.provider,
@@ -132,7 +132,7 @@ fn set(args: SetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Fail
 
 /// A price and where it is from.
 #[derive(Serialize)]
-struct Shown {
+struct PriceAnswer {
     provider: String,
     model: String,
     at: Timestamp,
@@ -145,12 +145,12 @@ struct Shown {
     prices: PriceSource,
 }
 
-fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let now = context.now_of(&sight);
+    let snapshot = context.snapshot(&mut ledger)?;
+    let now = context.now_of(&snapshot);
     let at = args.at.map_or(now, |at| at.resolve(context.zone(), now));
-    let prices = sight.prices()?;
+    let prices = snapshot.prices()?;
     let quote = prices.quote(args.provider.as_str(), &args.model, at, args.service_tier.as_deref(), args.prompt);
     if context.json {
         let rates = quote.as_ref().map(|quote| quote.rates).unwrap_or_default();
@@ -158,7 +158,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
             let usd = rates.of(class).map_or(serde_json::Value::Null, |usd| usd.to_string().into());
             (class.name().to_owned(), usd)
         });
-        return Answer::new(Shown {
+        return Answer::new(PriceAnswer {
             provider: args.provider.as_str().to_owned(),
             model: args.model.clone(),
             at,
@@ -191,7 +191,7 @@ fn show(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
 }
 
 /// `genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)`
-pub(super) fn told(source: &PriceSource) -> String {
+pub(crate) fn told(source: &PriceSource) -> String {
     let (Some(table), Some(published), Some(hash)) = (source.table, source.published, source.sha256) else {
         return "prices of your own".to_owned();
     };
@@ -200,7 +200,7 @@ pub(super) fn told(source: &PriceSource) -> String {
 
 /// The prices of one's own.
 #[derive(Serialize)]
-struct All {
+struct PriceList {
     prices: PriceSource,
     own: Vec<Own>,
 }
@@ -214,16 +214,16 @@ struct Own {
 
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let prices = sight.prices()?.source();
+    let snapshot = context.snapshot(&mut ledger)?;
+    let prices = snapshot.prices()?.source();
     let mut own = Vec::new();
     for position in &prices.own {
-        if let Payload::PriceSet(price) = sight.event(*position)?.payload {
+        if let Payload::PriceSet(price) = snapshot.event(*position)?.payload {
             own.push(Own { position: *position, price });
         }
     }
     if context.json {
-        return Answer::new(All { prices, own }).write(out);
+        return Answer::new(PriceList { prices, own }).write(out);
     }
     for one in &own {
         writeln!(out, "{:>6}  {}", grouped(one.position.get()), summary::summary(&one.price.clone().into()))?;

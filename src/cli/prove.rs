@@ -8,20 +8,20 @@ use serde::Serialize;
 
 use super::checkpoint::Kept;
 use super::context::Context;
-use super::failure::Failure;
 use super::key_file;
-use super::output::Answer;
 use super::prove_check;
 use super::target::Target;
-use crate::audit::{Continuation, Hash, Receipt};
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::merkle::{ConsistencyProofText, Hash, InclusionProofText};
+use crate::present::failure::Failure;
+use crate::present::output::Answer;
 
 /// Prove that an event is in the ledger, or that one checkpoint continues another; check such a proof
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
     usage-ledger prove consistency monday.checkpoint friday.checkpoint")]
-pub(super) struct ProveArgs {
+pub(crate) struct ProveArgs {
     #[command(subcommand)]
     command: ProveCommand,
 }
@@ -60,10 +60,10 @@ struct InclusionArgs {
 struct ConsistencyArgs {
     /// The earlier size, or the file of its checkpoint
     #[arg(value_name = "OLD")]
-    old: Mark,
+    old: CheckMark,
     /// The later size, or the file of its checkpoint [default: the ledger as it stands]
     #[arg(value_name = "NEW")]
-    new: Option<Mark>,
+    new: Option<CheckMark>,
     /// The key to sign the later checkpoint with [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -71,12 +71,12 @@ struct ConsistencyArgs {
 
 /// A state of the ledger.
 #[derive(Clone, Debug)]
-enum Mark {
+enum CheckMark {
     Size(u64),
     File(PathBuf),
 }
 
-impl From<String> for Mark {
+impl From<String> for CheckMark {
     fn from(text: String) -> Self {
         text.parse().map_or_else(|_| Self::File(text.into()), Self::Size)
     }
@@ -107,7 +107,7 @@ struct Root {
     root: String,
 }
 
-pub(super) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         ProveCommand::Inclusion(args) => inclusion(&args, context, out),
         ProveCommand::Consistency(args) => consistency(args, context, out),
@@ -117,17 +117,17 @@ pub(super) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Re
 
 fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let position = args.event.position(&sight)?;
-    let leaf = sight.leaf(position)?;
+    let snapshot = context.snapshot(&mut ledger)?;
+    let position = args.event.position(&snapshot)?;
+    let leaf = snapshot.leaf(position)?;
     let kept = match &args.checkpoint {
-        Some(path) => kept(path, &sight)?,
-        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
+        Some(path) => kept(path, &snapshot)?,
+        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot)?,
     };
-    let proof = sight.prove_inclusion(position, Some(kept.checkpoint.size()))?;
+    let proof = snapshot.prove_inclusion(position, Some(kept.checkpoint.size()))?;
     // What is handed out is checked first: a stored hash of this line may be wrong.
     proof.verify(&leaf, &kept.checkpoint.root())?;
-    let receipt = Receipt::new(proof, kept.note)?;
+    let receipt = InclusionProofText::new(proof, kept.note)?;
     let text = receipt.to_string();
     if !context.json {
         return Ok(write!(out, "{text}")?);
@@ -146,23 +146,23 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
 
 fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     let (old, old_root) = match args.old {
-        Mark::Size(size) => (size, sight.root_at(size)?),
-        Mark::File(path) => {
-            let kept = kept(&path, &sight)?;
+        CheckMark::Size(size) => (size, snapshot.root_at(size)?),
+        CheckMark::File(path) => {
+            let kept = kept(&path, &snapshot)?;
             (kept.checkpoint.size(), kept.checkpoint.root())
         }
     };
     let kept = match args.new {
-        Some(Mark::File(path)) => kept(&path, &sight)?,
-        Some(Mark::Size(size)) => sign(size, args.key.as_deref(), &sight)?,
-        None => sign(sight.head()?.position.get(), args.key.as_deref(), &sight)?,
+        Some(CheckMark::File(path)) => kept(&path, &snapshot)?,
+        Some(CheckMark::Size(size)) => sign(size, args.key.as_deref(), &snapshot)?,
+        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot)?,
     };
     let new = kept.checkpoint;
-    let proof = sight.prove_consistency(old, new.size())?;
+    let proof = snapshot.prove_consistency(old, new.size())?;
     proof.verify(&old_root, &new.root())?;
-    let continuation = Continuation::new(proof, kept.note)?;
+    let continuation = ConsistencyProofText::new(proof, kept.note)?;
     let text = continuation.to_string();
     if !context.json {
         return Ok(write!(out, "{text}")?);
@@ -177,16 +177,16 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
 }
 
 /// A checkpoint in a file that this ledger still continues.
-fn kept(path: &Path, sight: &Sight<'_>) -> Result<Kept, Failure> {
+fn kept(path: &Path, snapshot: &Snapshot<'_>) -> Result<Kept, Failure> {
     let kept = Kept::read(path)?;
-    kept.expect(sight)?;
+    kept.expect(snapshot)?;
     Ok(kept)
 }
 
 /// A checkpoint of a size, signed now.
-fn sign(size: u64, key: Option<&Path>, sight: &Sight<'_>) -> Result<Kept, Failure> {
+fn sign(size: u64, key: Option<&Path>, snapshot: &Snapshot<'_>) -> Result<Kept, Failure> {
     let signer = key_file::read(&key_file::place(key)?)?;
-    Ok(Kept::of(&sight.checkpoint_at(size, &signer)?)?)
+    Ok(Kept::of(&snapshot.checkpoint_at(size, &signer)?)?)
 }
 
 fn hex(hashes: &[Hash]) -> Vec<String> {

@@ -10,12 +10,12 @@ use serde::Serialize;
 use super::audit::{by_any, signed_by_any};
 use super::checkpoint::Kept;
 use super::context::Context;
-use super::failure::Failure;
 use super::key_file;
-use super::output::{Answer, counted};
-use crate::audit::{Continuation, Receipt};
-use crate::error::Error;
-use crate::event::Exported;
+use crate::merkle::{ConsistencyProofText, InclusionProofText};
+use crate::model::error::Error;
+use crate::model::event::Exported;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, counted};
 
 /// Check a proof; no ledger is needed
 ///
@@ -24,7 +24,7 @@ use crate::event::Exported;
 #[command(after_help = "Examples:\n  \
     usage-ledger prove check 120.tlog-proof --line 120.json --verifier verifier.pub\n  \
     usage-ledger prove check proof --old monday.checkpoint --verifier verifier.pub")]
-pub(super) struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// The proof, of either kind
     proof: PathBuf,
     /// The key that must have signed, as `key show` prints it, or a file with it; given again for keys of other times, of
@@ -48,7 +48,7 @@ struct Proven {
     root: String,
 }
 
-pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
     let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| key_file::trouble(path, error));
     let named = |error: Error| match error {
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
     let (what, checkpoint) = match (&args.line, &args.old) {
         (Some(line), _) => {
             let line = read(line)?;
-            let receipt: Receipt = text.parse().map_err(named)?;
+            let receipt: InclusionProofText = text.parse().map_err(named)?;
             let line = line.strip_suffix('\n').unwrap_or(&line);
             let position = receipt.proof().position;
             match Exported::read(position, line)? {
@@ -78,7 +78,7 @@ pub(super) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
         }
         (None, Some(old)) => {
             let old = signed_by_any(&Kept::read(old)?.note, &verifiers)?;
-            let proof: Continuation = text.parse().map_err(named)?;
+            let proof: ConsistencyProofText = text.parse().map_err(named)?;
             let checkpoint = by_any(&verifiers, |verifier| proof.verify(&old, verifier))?;
             (format!("the first {} are as they were", counted(old.size(), "event")), checkpoint)
         }

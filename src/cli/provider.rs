@@ -8,19 +8,19 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
-use super::output::{self, Answer, Plain};
-use crate::event::ProviderDeclared;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::event::ProviderDeclared;
+use crate::model::provider::{CATALOGUE, ProviderId};
+use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
+use crate::present::output::{self, Answer, Plain};
 use crate::projection::AccountRef;
-use crate::provider::{CATALOGUE, ProviderId};
-use crate::time::Timestamp;
 use crate::usage::{accounts, is_metered};
 
 /// List the providers that are known, or declare one
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger provider list")]
-pub(super) struct ProviderArgs {
+pub(crate) struct ProviderArgs {
     #[command(subcommand)]
     command: ProviderCommand,
 }
@@ -54,7 +54,7 @@ struct DeclareArgs {
     account: Option<String>,
 }
 
-pub(super) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         ProviderCommand::List => list(context, out),
         ProviderCommand::Declare(args) => {
@@ -70,7 +70,7 @@ pub(super) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) ->
 /// A provider account.
 #[derive(Serialize)]
 #[allow(clippy::struct_excessive_bools)] // facts that do not depend on each other, as JSON shows them
-struct Shown {
+struct ProviderAnswer {
     provider: String,
     account: Option<String>,
     name: Option<&'static str>,
@@ -84,12 +84,12 @@ struct Shown {
 }
 
 #[derive(Serialize)]
-struct All {
-    providers: Vec<Shown>,
+struct ProviderList {
+    providers: Vec<ProviderAnswer>,
 }
 
-fn gather(sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
-    let view = sight.view();
+fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderAnswer>, Failure> {
+    let view = snapshot.view();
     let mut known: BTreeMap<AccountRef<'static>, bool> = BTreeMap::new();
     for listed in CATALOGUE {
         known.insert(AccountRef::new(listed.id, None), false);
@@ -101,7 +101,7 @@ fn gather(sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
     for (account, used) in known {
         let (metered, declared, _) = is_metered(view, &account, now)?;
         let listed = CATALOGUE.iter().find(|listed| listed.id == account.provider);
-        all.push(Shown {
+        all.push(ProviderAnswer {
             provider: account.provider.into_owned(),
             account: account.account.map(std::borrow::Cow::into_owned),
             name: listed.map(|listed| listed.name),
@@ -117,10 +117,10 @@ fn gather(sight: &Sight<'_>, now: Timestamp) -> Result<Vec<Shown>, Failure> {
 
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let providers = gather(&sight, context.now_of(&sight))?;
+    let snapshot = context.snapshot(&mut ledger)?;
+    let providers = gather(&snapshot, context.now_of(&snapshot))?;
     if context.json {
-        return Answer::new(All { providers }).write(out);
+        return Answer::new(ProviderList { providers }).write(out);
     }
     let header = ["provider", "account", "quota", "in this ledger", "also called"];
     let rows = providers.into_iter().map(|shown| {

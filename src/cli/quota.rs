@@ -7,19 +7,19 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::clock;
 use super::context::Context;
-use super::failure::{Failure, say};
 use super::lines;
-use super::output::{self, Answer, Plain, counted};
 use super::record::hint;
-use crate::error::Error;
-use crate::event::{EventId, Percent, Position, QuotaObserved};
 use crate::ledger::{Ledger, Outcome};
-use crate::observe::{self, Format, Observed};
-use crate::provider::ProviderId;
-use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
-use crate::window::kind_of;
+use crate::model::error::Error;
+use crate::model::event::{EventId, Percent, Position, QuotaObserved};
+use crate::model::provider::ProviderId;
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::model::window::kind_of;
+use crate::present::clock;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{self, Answer, Plain, counted};
+use crate::readers::quota::{self, Observed, QuotaFormat};
 
 /// Longest document accepted, in bytes.
 const LONGEST: u64 = 4 << 20;
@@ -27,7 +27,7 @@ const LONGEST: u64 = 4 << 20;
 /// Take in what providers say about their quota windows
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger quota observe --format anthropic-oauth usage.json")]
-pub(super) struct QuotaArgs {
+pub(crate) struct QuotaArgs {
     #[command(subcommand)]
     command: QuotaCommand,
 }
@@ -54,7 +54,7 @@ enum QuotaCommand {
     grep token_count rollout.jsonl | tail -1 | usage-ledger quota observe --format codex-rate-limits")]
 struct ObserveArgs {
     /// What kind of document it is
-    #[arg(long, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(QuotaFormat::ALL.map(QuotaFormat::name)))]
     format: String,
     /// Whose windows they are [default: the format's provider]
     #[arg(long)]
@@ -73,7 +73,7 @@ struct ObserveArgs {
     document: PathBuf,
 }
 
-pub(super) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         QuotaCommand::Observe(args) => observe(&args, context, out),
         QuotaCommand::Show { provider } => super::quota_page::show(provider.as_ref(), context, out),
@@ -82,7 +82,7 @@ pub(super) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Re
 
 /// A window as it was recorded.
 #[derive(Serialize)]
-struct Seen<'a> {
+struct ObservedAnswer<'a> {
     position: Position,
     id: EventId,
     provider: &'a str,
@@ -96,8 +96,8 @@ struct Seen<'a> {
 }
 
 #[derive(Serialize)]
-struct Taken<'a> {
-    observed: Vec<Seen<'a>>,
+struct AppendedAnswer<'a> {
+    observed: Vec<ObservedAnswer<'a>>,
     /// Windows of which nothing new was said.
     unchanged: usize,
     warnings: &'a [String],
@@ -108,9 +108,9 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     if args.account.as_ref().is_some_and(|account| account.trim().is_empty()) {
         return Err(Failure::usage("the account is empty: leave it out or give it a name"));
     }
-    let (format, now): (Format, _) = (args.format.parse()?, context.now());
+    let (format, now): (QuotaFormat, _) = (args.format.parse()?, context.now());
     let at = args.occurred_at.unwrap_or(now);
-    let observed = observe::observe(format, &document(&args.document)?, at)?;
+    let observed = quota::observe(format, &document(&args.document)?, at)?;
     let mut observed = observed.of(args.provider.as_ref(), args.account.as_deref());
     if !context.json || observed.observations.is_empty() {
         for warning in &observed.warnings {
@@ -166,10 +166,10 @@ fn json(
     ledger: &mut Ledger,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut taken = Taken { observed: Vec::new(), unchanged, warnings: &observed.warnings };
+    let mut taken = AppendedAnswer { observed: Vec::new(), unchanged, warnings: &observed.warnings };
     for (seen, outcome) in observed.observations.iter().zip(outcomes) {
         let position = outcome.position();
-        taken.observed.push(Seen {
+        taken.observed.push(ObservedAnswer {
             position,
             id: ledger.event(position)?.id,
             provider: seen.provider.as_str(),
@@ -223,7 +223,7 @@ mod tests {
         let at = "2026-11-23T20:00:00Z".parse().unwrap();
         let json = r#"{"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":1795474800},
             "seven_day_opus":{"used_percentage":7.25}}}"#;
-        let seen = observe::observe(Format::ClaudeStatusline, json, at).unwrap().of(None, Some("work"));
+        let seen = quota::observe(QuotaFormat::ClaudeStatusline, json, at).unwrap().of(None, Some("work"));
         let lines: Vec<_> = seen.observations.iter().map(|seen| line(seen, Zone::UTC)).collect();
         assert_eq!(
             lines,

@@ -4,17 +4,17 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::clock::duration;
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Answer, Plain};
-use crate::error::Result;
-use crate::ledger::Sight;
-use crate::price::Prices;
-use crate::provider::ProviderId;
-use crate::report::{DateWindow, Granularity, Report, ReportKey, TableRow};
-use crate::short;
-use crate::time::{Timestamp, Zone};
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::humanize::number;
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::duration;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain};
+use crate::readers::price::Prices;
+use crate::report::{DateWindow, Granularity, Report, ReportKey, ReportRow};
 use crate::usage::{Basis, ProviderUsage, Usage, WindowUsage};
 
 /// Projects and models that are named.
@@ -23,7 +23,7 @@ const MODELS: usize = 2;
 
 /// A project or model and what it used.
 #[derive(Serialize)]
-struct Share {
+struct PoolShare {
     name: String,
     #[serde(flatten)]
     usage: Usage,
@@ -31,27 +31,27 @@ struct Share {
 
 /// All that the page shows.
 #[derive(Serialize)]
-struct Page {
+struct QuotaPage {
     now: Timestamp,
     provider: String,
     accounts: Vec<ProviderUsage>,
     /// The last seven days.
-    top_projects: Vec<Share>,
-    top_models: Vec<Share>,
+    top_projects: Vec<PoolShare>,
+    top_models: Vec<PoolShare>,
     today: Usage,
     cache_hit_rate_today: f64,
 }
 
 /// Shows a provider's quota, by default that of the one worked with.
-pub(super) fn show(
+pub(crate) fn show(
     provider: Option<&ProviderId>,
     context: &Context,
     out: &mut dyn Write,
 ) -> std::result::Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let (now, zone) = (context.now_of(&sight), context.zone());
-    let Some(page) = gather(&sight, provider, now, zone)? else {
+    let snapshot = context.snapshot(&mut ledger)?;
+    let (now, zone) = (context.now_of(&snapshot), context.zone());
+    let Some(page) = gather(&snapshot, provider, now, zone)? else {
         return Err(Failure::usage(
             "no provider is worked with yet: name one, as in `usage-ledger quota show anthropic`",
         ));
@@ -59,13 +59,18 @@ pub(super) fn show(
     if context.json { Answer::new(page).write(out) } else { human(&page, now, out) }
 }
 
-fn gather(sight: &Sight<'_>, provider: Option<&ProviderId>, now: Timestamp, zone: Zone) -> Result<Option<Page>> {
-    let status = sight.status(now)?;
+fn gather(
+    snapshot: &Snapshot<'_>,
+    provider: Option<&ProviderId>,
+    now: Timestamp,
+    zone: Zone,
+) -> Result<Option<QuotaPage>> {
+    let status = snapshot.status(now)?;
     let Some(provider) = provider.map(|id| id.as_str().to_owned()).or(status.active_provider) else { return Ok(None) };
     let mut accounts: Vec<_> = status.providers.into_iter().map(|one| one.usage).collect();
     accounts.retain(|account| account.provider == provider);
     if accounts.is_empty() {
-        accounts.push(sight.provider(&provider, now)?);
+        accounts.push(snapshot.provider(&provider, now)?);
     }
     let today = zone.day(now);
     let report = |days: i64, keys: Option<ReportKey>| {
@@ -75,21 +80,21 @@ fn gather(sight: &Sight<'_>, provider: Option<&ProviderId>, now: Timestamp, zone
             0,
             Granularity::Day,
         ));
-        sight.report(&report.only(ReportKey::Provider, &*provider)?)
+        snapshot.report(&report.only(ReportKey::Provider, &*provider)?)
     };
     let top_projects = report(7, Some(ReportKey::Project))?.top(PROJECTS).into_iter().map(share).collect();
     let top_models = report(7, Some(ReportKey::Model))?.top(MODELS).into_iter().map(share).collect();
     let today = report(1, None)?.total;
     let cache_hit_rate_today = today.tokens.cache_hit_rate();
-    Ok(Some(Page { now, provider, accounts, top_projects, top_models, today, cache_hit_rate_today }))
+    Ok(Some(QuotaPage { now, provider, accounts, top_projects, top_models, today, cache_hit_rate_today }))
 }
 
-fn share(row: &TableRow) -> Share {
+fn share(row: &ReportRow) -> PoolShare {
     let name = row.keys.first().and_then(Option::as_deref).unwrap_or("-");
-    Share { name: name.to_owned(), usage: row.usage }
+    PoolShare { name: name.to_owned(), usage: row.usage }
 }
 
-fn human(page: &Page, now: Timestamp, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+fn human(page: &QuotaPage, now: Timestamp, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     for account in &page.accounts {
         let name = account.account.as_ref().map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
         writeln!(out, "{}{name}", account.provider)?;
@@ -98,12 +103,12 @@ fn human(page: &Page, now: Timestamp, out: &mut dyn Write) -> std::result::Resul
         }
     }
     shares("projects, 7 days", &page.top_projects, &|name| Plain(name).to_string(), out)?;
-    shares("models, 7 days", &page.top_models, &|name| Plain(short::family(name)).to_string(), out)?;
+    shares("models, 7 days", &page.top_models, &|name| Plain(number::family(name)).to_string(), out)?;
     let cost = page.today.cost.reported_usd.map(|usd| format!(", ${usd} reported")).unwrap_or_default();
     writeln!(
         out,
         "today: {} tokens{cost}, {:.0} % of the input from a cache",
-        short::tokens(page.today.tokens.total()),
+        number::tokens(page.today.tokens.total()),
         page.cache_hit_rate_today * 100.0
     )?;
     let observed = |window: &WindowUsage| matches!(window.basis, Basis::Observed | Basis::ObservedAndDelta);
@@ -115,37 +120,37 @@ fn human(page: &Page, now: Timestamp, out: &mut dyn Write) -> std::result::Resul
 
 fn line(window: &WindowUsage, now: Timestamp) -> String {
     if window.basis == Basis::Unmetered {
-        return format!("no API quota, {} tokens", short::tokens(window.weighted));
+        return format!("no API quota, {} tokens", number::tokens(window.weighted));
     }
-    let of = window.limit.map(|limit| format!(" of {}", short::tokens(limit))).unwrap_or_default();
-    let used = format!("{}{of}, {} runs", short::tokens(window.weighted), window.usage.requests);
+    let of = window.limit.map(|limit| format!(" of {}", number::tokens(limit))).unwrap_or_default();
+    let used = format!("{}{of}, {} runs", number::tokens(window.weighted), window.usage.requests);
     let left = window.resets_at.map(|at| format!(", {} left", duration(now, at))).unwrap_or_default();
     match window.used() {
-        Some(percent) => format!("{} {percent} %  {used}{left}", short::bar(percent.whole())),
+        Some(percent) => format!("{} {percent} %  {used}{left}", number::bar(percent.whole())),
         None => format!("no limit known, {used}{left}"),
     }
 }
 
 fn shares(
     title: &str,
-    shares: &[Share],
+    shares: &[PoolShare],
     name: &dyn Fn(&str) -> String,
     out: &mut dyn Write,
 ) -> std::result::Result<(), Failure> {
     if shares.is_empty() {
         return Ok(());
     }
-    let named = |share: &Share| format!("{} {}", name(&share.name), short::tokens(share.usage.tokens.total()));
+    let named = |share: &PoolShare| format!("{} {}", name(&share.name), number::tokens(share.usage.tokens.total()));
     Ok(writeln!(out, "{title}: {}", shares.iter().map(named).collect::<Vec<_>>().join(", "))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LimitSet;
-    use crate::event::TokenRecord;
     use crate::ledger::Ledger;
-    use crate::tokens::TokenClass;
+    use crate::model::event::LimitSet;
+    use crate::model::event::TokenRecord;
+    use crate::model::tokens::TokenClass;
 
     #[test]
     fn the_page_names_the_largest_shares() {
@@ -159,8 +164,8 @@ mod tests {
             let call = call.input(100 + n as u64).count(TokenClass::CacheRead, 100 + n as u64);
             ledger.record(call, now.plus(-1)).unwrap();
         }
-        let sight = ledger.sight().unwrap();
-        let page = gather(&sight, None, now, Zone::UTC).unwrap().unwrap();
+        let snapshot = ledger.snapshot().unwrap();
+        let page = gather(&snapshot, None, now, Zone::UTC).unwrap().unwrap();
         assert_eq!((page.top_projects.len(), page.top_models.len()), (PROJECTS, MODELS));
         let mut out = Vec::new();
         assert!(human(&page, now, &mut out).is_ok());

@@ -9,18 +9,18 @@ use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::{Failure, say};
 use super::fields::{CountArgs, NameArgs};
 use super::json_line::JsonLine;
 use super::lines::{self, Lines};
-use super::output::{self, Answer, Plain, Receipt, counted};
-use crate::error::Error;
-use crate::event::{NewEvent, Quality, TokenRecord};
 use crate::ledger::{Ledger, Outcome};
-use crate::normalise::agent::{self, Turns};
-use crate::normalise::{self, Format};
-use crate::provider::{CATALOGUE, ProviderId};
-use crate::time::Timestamp;
+use crate::model::error::Error;
+use crate::model::event::{NewEvent, Quality, TokenRecord};
+use crate::model::provider::{CATALOGUE, ProviderId};
+use crate::model::time::Timestamp;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{self, Answer, AppendReceipt, Plain, counted};
+use crate::readers::normalise::agent::{self, Turns};
+use crate::readers::normalise::{self, UsageFormat};
 
 /// Longest response accepted, in bytes.
 const LONGEST_RESPONSE: u64 = 64 << 20;
@@ -36,7 +36,7 @@ const ODD: usize = 100;
     curl … | usage-ledger record --format openai-chat --project acme\n  \
     usage-ledger record --jsonl calls.jsonl\n  \
     echo '{\"provider\":\"ollama\",\"model\":\"qwen3\",\"input\":9,\"output\":3}' | usage-ledger record --jsonl -")]
-pub(super) struct RecordArgs {
+pub(crate) struct RecordArgs {
     /// A response of this API is read for its usage: a body, a bare usage object, or a stream
     ///
     /// agent-output: what a run of an agent prints (Claude's result, Codex' turns): one document, or lines of which
@@ -72,7 +72,7 @@ pub(super) struct RecordArgs {
     names: NameArgs,
 }
 
-pub(super) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.jsonl {
         Some(path) => many(&mut Lines::open(path)?, &args.source, context, out),
         None => one(args, context, out),
@@ -118,7 +118,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
     hint(&provider, &mut ledger, now)?;
     if context.json {
         let id = ledger.event(outcome.position())?.id;
-        return Answer::new(Receipt::one(outcome, id)).write(out);
+        return Answer::new(AppendReceipt::one(outcome, id)).write(out);
     }
     output::outcome(out, outcome, &what)
 }
@@ -127,7 +127,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
 const AGENT_OUTPUT: &str = "agent-output";
 
 fn formats() -> Vec<&'static str> {
-    Format::ALL.map(Format::name).into_iter().chain([AGENT_OUTPUT]).collect()
+    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT]).collect()
 }
 
 fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
@@ -161,7 +161,7 @@ fn response(path: &std::path::Path) -> Result<String, Failure> {
 
 /// What became of many lines.
 #[derive(Default, Serialize)]
-struct Tally {
+struct RecordTally {
     recorded: u64,
     duplicates: u64,
 }
@@ -171,11 +171,11 @@ fn many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write)
     context.refuse_as_of("this command writes")?;
     let mut odd = BTreeSet::new();
     let records = check(lines, &mut odd)?;
-    let tally = if records == 0 { Tally::default() } else { take_in(lines, source, &odd, context)? };
+    let tally = if records == 0 { RecordTally::default() } else { take_in(lines, source, &odd, context)? };
     if context.json {
         return Answer::new(tally).write(out);
     }
-    let Tally { recorded, duplicates } = tally;
+    let RecordTally { recorded, duplicates } = tally;
     let already = if duplicates > 0 { format!(", {duplicates} were there already") } else { String::new() };
     Ok(writeln!(out, "{} recorded{already}", counted(recorded, "record"))?)
 }
@@ -197,12 +197,12 @@ fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> 
     }
 }
 
-fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Context) -> Result<Tally, Failure> {
+fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Context) -> Result<RecordTally, Failure> {
     lines.rewind()?;
     let now = context.now();
     let mut ledger = context.write()?;
     let taken = ledger.transact(now, |appender| {
-        let mut tally = Tally::default();
+        let mut tally = RecordTally::default();
         while let Some(line) = lines.next()? {
             let parsed = JsonLine::parse(line)?;
             let mut event = NewEvent::new(parsed.record, parsed.occurred_at.unwrap_or(now)).source(source.to_owned());
@@ -222,7 +222,7 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
 }
 
 /// A provider outside the catalogue is taken as it is, but one that looks misspelt is worth a word, until it is declared.
-pub(super) fn hint(provider: &str, ledger: &mut Ledger, now: Timestamp) -> Result<(), Failure> {
+pub(crate) fn hint(provider: &str, ledger: &mut Ledger, now: Timestamp) -> Result<(), Failure> {
     if let Some(near) = ProviderId::new(provider)?.near_miss()
         && !ledger.provider(provider, now)?.declared
     {

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::clock::{Moment, range};
 use super::context::Context;
-use super::failure::Failure;
 use super::fields::label;
-use super::{csv, grid, output};
-use crate::error::Error;
-use crate::event::Position;
+use super::{csv, grid};
 use crate::export::{self, CcusageOptions};
-use crate::price::Prices;
-use crate::provider::ProviderId;
-use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal, Table};
+use crate::model::error::Error;
+use crate::model::event::Position;
+use crate::model::provider::ProviderId;
+use crate::present::clock::{Moment, range};
+use crate::present::failure::Failure;
+use crate::present::output;
+use crate::readers::price::Prices;
+use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable, Seal};
 
 /// Sum requests, tokens and reported cost by any keys
 ///
@@ -31,7 +32,7 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Seal
     usage-ledger report --by day --format ccusage\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
-pub(super) struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// What rows are told apart by
     #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "provider,day")]
     by: Vec<ReportKey>,
@@ -97,12 +98,12 @@ pub(super) struct ReportArgs {
     csv: bool,
     /// Answer in the JSON of another program, by day, week, month, conversation (its session) or window (its blocks)
     #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["csv", "sealed", "outcomes", "fill"])]
-    format: Option<Format>,
+    format: Option<ReportFormat>,
 }
 
 /// A program whose shape an answer may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReportFormat {
     /// ccusage 20
     Ccusage,
 }
@@ -121,7 +122,7 @@ impl ReportArgs {
     }
 }
 
-pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if args.csv && context.json {
         return Err(Failure::usage("--csv and --json are two answers: give one of them"));
     }
@@ -141,21 +142,21 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     let mut ledger = context.read()?;
     let mut seal = None;
     let mut earlier = Vec::new();
-    let sight = if let Some(which) = args.sealed {
+    let snapshot = if let Some(which) = args.sealed {
         context.refuse_as_of("a seal is of a moment of its own")?;
         if which.is_none() {
-            earlier = ledger.sight()?.seals(context.now())?;
+            earlier = ledger.snapshot()?.seals(context.now())?;
             earlier.pop();
             earlier.retain(|seal| !seal.restatement.is_nothing());
         }
-        let (found, sight) = super::seal::find(&mut ledger, which.map(Position::new), context.now())?;
+        let (found, snapshot) = super::seal::find(&mut ledger, which.map(Position::new), context.now())?;
         seal = Some(found);
-        sight
+        snapshot
     } else {
-        context.sight(&mut ledger)?
+        context.snapshot(&mut ledger)?
     };
     let zone = context.zone();
-    let (since, until) = range(args.since, args.until, zone, context.now_of(&sight))?;
+    let (since, until) = range(args.since, args.until, zone, context.now_of(&snapshot))?;
     let mut report = Report::by_all(args.by.clone()).tz(zone);
     if let Some(since) = since {
         report = report.since(since);
@@ -171,7 +172,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     }
     if args.days.is_some() || args.back.is_some() {
         let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
-        let (today, back) = (zone.day(context.now_of(&sight)), args.back.unwrap_or(0).into());
+        let (today, back) = (zone.day(context.now_of(&snapshot)), args.back.unwrap_or(0).into());
         report = report.days(DateWindow::ending(today, days, back, granularity(&args.by)));
     }
     if args.fill {
@@ -184,12 +185,12 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     for (key, value) in args.filters() {
         report = report.only(key, value)?;
     }
-    if format == Some(Format::Ccusage) {
-        let options = CcusageOptions { now: context.now_of(&sight), costs };
-        return Ok(export::ccusage(&sight, &report, options, out)?);
+    if format == Some(ReportFormat::Ccusage) {
+        let options = CcusageOptions { now: context.now_of(&snapshot), costs };
+        return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
-    let answer = sight.report(&report)?;
-    let efficiency = with_outcomes.then(|| sight.efficiency(&report)).transpose()?;
+    let answer = snapshot.report(&report)?;
+    let efficiency = with_outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
     if let Some(sealed) = &seal {
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
@@ -213,7 +214,7 @@ pub(super) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
 }
 
 /// Says by which prices costs were worked out, and for how many requests there is none.
-fn priced(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
+fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     let (cost, source) = (&answer.total.cost, &answer.prices);
     if cost.usd.is_some() {
         let own = match source.own.len() {
@@ -237,7 +238,7 @@ fn priced(answer: &Table, out: &mut dyn Write) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct AsSealed<'s> {
     #[serde(flatten)]
-    answer: Table,
+    answer: ReportTable,
     sealed: &'s Seal,
     /// Earlier seals whose periods were restated.
     restated_earlier: &'s [Seal],
@@ -247,7 +248,7 @@ struct AsSealed<'s> {
 #[derive(Serialize)]
 struct WithOutcomes {
     #[serde(flatten)]
-    answer: Table,
+    answer: ReportTable,
     outcomes: Efficiency,
 }
 

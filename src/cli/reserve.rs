@@ -5,17 +5,18 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::clock::short;
 use super::context::Context;
 use super::correct::answer;
-use super::failure::{Failure, say};
 use super::fields::{CountArgs, count, duration};
-use super::output::{Answer, counted};
-use crate::error::Error;
-use crate::event::EventId;
-use crate::provider::ProviderId;
+use crate::TokenRecord;
+use crate::model::error::Error;
+use crate::model::event::EventId;
+use crate::model::event::Payload;
+use crate::model::provider::ProviderId;
+use crate::present::clock::short;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{Answer, counted};
 use crate::usage::Reservation;
-use crate::{TokenRecord, event::Payload};
 
 /// Set tokens aside for a call, if the provider's windows can bear it
 ///
@@ -25,7 +26,7 @@ use crate::{TokenRecord, event::Payload};
 #[command(after_help = "Example:\n  \
     id=$(usage-ledger reserve anthropic 20000 --for 10m --json | jq -r .id) &&\n  \
     my-agent && usage-ledger settle \"$id\" --input 12000 --output 900 || usage-ledger release \"$id\"")]
-pub(super) struct ReserveArgs {
+pub(crate) struct ReserveArgs {
     /// The provider
     provider: ProviderId,
     /// Limit tokens
@@ -46,7 +47,7 @@ struct Reserved {
     reservation: Reservation,
 }
 
-pub(super) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write()?;
     let provider = args.provider.as_str();
@@ -68,7 +69,7 @@ pub(super) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  \
     usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --model gpt-5 --input 1200 --output 300")]
-pub(super) struct SettleArgs {
+pub(crate) struct SettleArgs {
     /// Id of the reservation
     reservation: EventId,
     /// The model that was used
@@ -81,10 +82,10 @@ pub(super) struct SettleArgs {
     key: Option<String>,
 }
 
-pub(super) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write_known()?;
-    let position = ledger.sight()?.position(args.reservation)?;
+    let position = ledger.snapshot()?.position(args.reservation)?;
     let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
         return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
     };
@@ -101,7 +102,7 @@ pub(super) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
 /// Give a reservation back
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger release 018c3f6e-0000-7000-8000-000000000000 --reason \"timed out\"")]
-pub(super) struct ReleaseArgs {
+pub(crate) struct ReleaseArgs {
     /// Id of the reservation
     reservation: EventId,
     /// Why
@@ -109,7 +110,7 @@ pub(super) struct ReleaseArgs {
     reason: String,
 }
 
-pub(super) fn release(args: &ReleaseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn release(args: &ReleaseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.write_known()?;
     let outcome = ledger.release(args.reservation, &args.reason, context.now())?;
     answer(&mut ledger, outcome, context, out)

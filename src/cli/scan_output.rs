@@ -5,18 +5,18 @@ use std::io::{self, Read, Write};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::clock::{duration, short};
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Answer, Plain};
 use super::record::hint;
-use crate::error::Error;
-use crate::event::{EventId, NewEvent, QuotaExhausted};
-use crate::exhaustion::reset::Reset;
-use crate::exhaustion::{Exhaustion, Stream, detect};
 use crate::ledger::Outcome;
-use crate::provider::ProviderId;
-use crate::time::{HOUR, Timestamp};
+use crate::model::error::Error;
+use crate::model::event::{EventId, NewEvent, QuotaExhausted};
+use crate::model::provider::ProviderId;
+use crate::model::time::{HOUR, Timestamp};
+use crate::present::clock::{duration, short};
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain};
+use crate::readers::exhaustion::reset::Reset;
+use crate::readers::exhaustion::{Exhaustion, Stream, detect};
 
 /// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
 const TAIL: usize = 16 << 20;
@@ -28,7 +28,7 @@ const TAIL: usize = 16 << 20;
 #[command(after_help = "Examples:\n  \
     claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr --wait < errors.txt\n  \
     codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt")]
-pub(super) struct ScanOutputArgs {
+pub(crate) struct ScanOutputArgs {
     /// Whose quota it is; aliases such as claude or codex are understood
     provider: ProviderId,
     /// Which of the agent's streams this is; a transcript is trusted least
@@ -81,7 +81,7 @@ struct Scanned<'a> {
     position: Option<u64>,
 }
 
-pub(super) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let text = tail(&mut io::stdin().lock(), TAIL)
         .map_err(|source| Failure::Ledger(Error::Io { path: "stdin".into(), source }))?;

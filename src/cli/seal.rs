@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::clock::{Moment, range};
 use super::context::Context;
 use super::correct::answer;
-use super::failure::Failure;
 use super::key_file;
-use super::output::counted;
-use crate::event::{Payload, Position};
-use crate::ledger::{Ledger, Sight};
+use crate::ledger::{Ledger, Snapshot};
+use crate::model::event::{Payload, Position};
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+use crate::present::clock::{Moment, range};
+use crate::present::failure::Failure;
+use crate::present::output::counted;
 use crate::report::{Restatement, Seal};
-use crate::time::Timestamp;
-use crate::tokens::{TokenClass, Usd};
 
 /// Events named in a line for people.
 const NAMED: usize = 20;
@@ -30,7 +30,7 @@ const NAMED: usize = 20;
     usage-ledger report --sealed --by provider\n  \
     usage-ledger report --sealed=120 --by provider\n  \
     usage-ledger verify --checkpoint may.seal --verifier verifier.pub")]
-pub(super) struct SealArgs {
+pub(crate) struct SealArgs {
     /// The period's end, which is not in it: a time, a date or a month
     #[arg(long, value_name = "TIME")]
     until: Moment,
@@ -42,7 +42,7 @@ pub(super) struct SealArgs {
     key: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
@@ -59,7 +59,11 @@ pub(super) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 /// The seal that a report is to stand on, with the ledger as it was then.
-pub(super) fn find(ledger: &mut Ledger, which: Option<Position>, now: Timestamp) -> Result<(Seal, Sight<'_>), Failure> {
+pub(crate) fn find(
+    ledger: &mut Ledger,
+    which: Option<Position>,
+    now: Timestamp,
+) -> Result<(Seal, Snapshot<'_>), Failure> {
     match which {
         None => ledger
             .sealed(now)?
@@ -73,7 +77,7 @@ pub(super) fn find(ledger: &mut Ledger, which: Option<Position>, now: Timestamp)
 }
 
 /// Tells which seal a report stands on, what came later, and which seals in front of it no longer say all.
-pub(super) fn stands_on(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn stands_on(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
     let sealed = &seal.sealed;
     let since = sealed.since.map(|since| format!(" from {since}")).unwrap_or_default();
     writeln!(

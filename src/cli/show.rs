@@ -7,19 +7,19 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::clock::full;
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Answer, counted};
 use super::pretty::pretty;
-use super::summary::record;
 use super::target::Target;
-use crate::audit::InclusionProof;
-use crate::error::Error;
-use crate::event::{Event, Payload, Position, Stub, TokenRecord, on_one_line};
-use crate::ledger::Sight;
-use crate::provider::ProviderId;
-use crate::time::{Timestamp, Zone};
+use crate::ledger::Snapshot;
+use crate::merkle::InclusionProof;
+use crate::model::error::Error;
+use crate::model::event::{Event, Payload, Position, Stub, TokenRecord, on_one_line};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::full;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, counted};
+use crate::present::summary::record;
 use crate::usage::accounts;
 
 /// Show an event: what it counts as now, its line, and the proof that it is in the tree
@@ -27,7 +27,7 @@ use crate::usage::accounts;
 #[command(after_help = "Examples:\n  \
     usage-ledger show 120\n  \
     usage-ledger show msg_01ABC")]
-pub(super) struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// A position, an event id, or the provider's own key: a message, response or request id
     #[arg(value_name = "POSITION|ID|KEY")]
     event: String,
@@ -46,12 +46,12 @@ struct CountsAs {
 
 /// One event.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct EventAnswer<'a> {
     position: Position,
     leaf: String,
     /// Who took its body, when and why; then `event` is what stays of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    shredded: Option<Shredded>,
+    shredded: Option<TombstoneAnswer>,
     void: bool,
     /// Whether it has its effect.
     holds: bool,
@@ -64,20 +64,20 @@ struct Shown<'a> {
 
 /// Where an event is said to be shredded, and what is said there.
 #[derive(Serialize)]
-struct Shredded {
+struct TombstoneAnswer {
     position: Position,
-    /// `None` where a sight of the past ends before it.
+    /// `None` where a snapshot of the past ends before it.
     at: Option<Timestamp>,
     author: Option<String>,
     reason: Option<String>,
 }
 
-impl Shredded {
-    fn read(position: Position, sight: &Sight<'_>) -> Result<Self, Failure> {
-        if position > sight.head()?.position {
+impl TombstoneAnswer {
+    fn read(position: Position, snapshot: &Snapshot<'_>) -> Result<Self, Failure> {
+        if position > snapshot.head()?.position {
             return Ok(Self { position, at: None, author: None, reason: None });
         }
-        let word = sight.event(position)?;
+        let word = snapshot.event(position)?;
         let at = Some(word.occurred_at);
         match word.payload {
             Payload::EventShredded(data) => Ok(Self { position, at, author: data.author, reason: Some(data.reason) }),
@@ -103,36 +103,36 @@ struct Proof {
     hashes: Vec<String>,
 }
 
-pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
+    let snapshot = context.snapshot(&mut ledger)?;
     let position = match &args.provider {
-        Some(provider) => sight
+        Some(provider) => snapshot
             .find(provider.as_str(), &args.event)?
             .ok_or_else(|| Error::NotFound { what: format!("of {provider} with the key `{}`", args.event) })?,
         None => match args.event.parse()? {
-            Target::Other(key) => by_key(&key, &sight)?,
-            target => target.position(&sight)?,
+            Target::Other(key) => by_key(&key, &snapshot)?,
+            target => target.position(&snapshot)?,
         },
     };
-    let line = sight.stored(position)?;
+    let line = snapshot.stored(position)?;
     let stub = Stub::read(position, &line)?;
     let kept = stub.map_or(line.as_str(), |stub| stub.kept);
     let event = Event::from_line(position, kept)?;
     let on_one_line = on_one_line(kept);
-    let void = sight.is_void(event.id)?;
-    let shown = Shown {
+    let void = snapshot.is_void(event.id)?;
+    let shown = EventAnswer {
         position,
-        leaf: sight.leaf(position)?.to_string(),
-        shredded: stub.map(|stub| Shredded::read(stub.by, &sight)).transpose()?,
+        leaf: snapshot.leaf(position)?.to_string(),
+        shredded: stub.map(|stub| TombstoneAnswer::read(stub.by, &snapshot)).transpose()?,
         void,
         holds: !void,
         amended: false,
         counts_as: None,
-        proof: prove(position, &sight)?,
+        proof: prove(position, &snapshot)?,
         event: serde_json::from_str(&on_one_line)?,
     };
-    let shown = weigh(shown, &event, &sight)?;
+    let shown = weigh(shown, &event, &snapshot)?;
     if context.json {
         return Answer::new(shown).write(out);
     }
@@ -143,10 +143,10 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     writeln!(out, "recorded {}", full(event.recorded_at, zone))?;
     writeln!(out, "holds    {}", state(&shown))?;
     if let Some(now) = shown.counts_as.as_ref().filter(|_| shown.amended) {
-        writeln!(out, "as       {}", super::output::Plain(&record(&now.record)))?;
+        writeln!(out, "as       {}", crate::present::output::Plain(&record(&now.record)))?;
     }
     if let Some(shredded) = &shown.shredded {
-        writeln!(out, "shredded {}", super::output::Plain(&shredded.told(zone)))?;
+        writeln!(out, "shredded {}", crate::present::output::Plain(&shredded.told(zone)))?;
     }
     writeln!(out, "{}", pretty(kept))?;
     let Some(proof) = &shown.proof else {
@@ -160,8 +160,8 @@ pub(super) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 /// The way from the event up to the root. An event is shown whatever state the tree is in.
-fn prove(position: Position, sight: &Sight<'_>) -> Result<Option<Proof>, Failure> {
-    let made = sight.prove_inclusion(position, None).and_then(|proof| Ok((sight.root()?, proof)));
+fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<Proof>, Failure> {
+    let made = snapshot.prove_inclusion(position, None).and_then(|proof| Ok((snapshot.root()?, proof)));
     match made {
         Ok((root, InclusionProof { size, hashes, .. })) => Ok(Some(Proof {
             index: position.get().saturating_sub(1),
@@ -175,10 +175,10 @@ fn prove(position: Position, sight: &Sight<'_>) -> Result<Option<Proof>, Failure
 }
 
 /// The record that a key finds, whichever of this ledger's providers made it.
-fn by_key(key: &str, sight: &Sight<'_>) -> Result<Position, Failure> {
+fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position, Failure> {
     let mut found = BTreeMap::new();
-    for account in accounts(sight.view())? {
-        if let Some(position) = sight.find(&account.provider, key)? {
+    for account in accounts(snapshot.view())? {
+        if let Some(position) = snapshot.find(&account.provider, key)? {
             found.insert(position, account.provider);
         }
     }
@@ -196,10 +196,10 @@ fn by_key(key: &str, sight: &Sight<'_>) -> Result<Position, Failure> {
 }
 
 /// Whether the event has its effect, and what a token record counts as.
-fn weigh<'a>(mut shown: Shown<'a>, event: &Event, sight: &Sight<'_>) -> Result<Shown<'a>, Failure> {
+fn weigh<'a>(mut shown: EventAnswer<'a>, event: &Event, snapshot: &Snapshot<'_>) -> Result<EventAnswer<'a>, Failure> {
     match &event.payload {
         Payload::TokensRecorded(_) => {
-            let effective = sight.effective(shown.position)?;
+            let effective = snapshot.effective(shown.position)?;
             shown.amended = effective.as_ref().is_some_and(|effective| effective.amended_at.is_some());
             shown.counts_as = effective.map(|mut now| {
                 now.record.minify();
@@ -207,8 +207,8 @@ fn weigh<'a>(mut shown: Shown<'a>, event: &Event, sight: &Sight<'_>) -> Result<S
             });
         }
         Payload::TokensAmended(amend) => {
-            let target = sight.view().position_of(amend.target)?;
-            let standing = target.map(|target| sight.effective(target)).transpose()?.flatten();
+            let target = snapshot.view().position_of(amend.target)?;
+            let standing = target.map(|target| snapshot.effective(target)).transpose()?.flatten();
             shown.holds = standing.is_some_and(|standing| standing.evidence == shown.position);
         }
         _ => {}
@@ -216,7 +216,7 @@ fn weigh<'a>(mut shown: Shown<'a>, event: &Event, sight: &Sight<'_>) -> Result<S
     Ok(shown)
 }
 
-fn state(shown: &Shown<'_>) -> String {
+fn state(shown: &EventAnswer<'_>) -> String {
     match &shown.counts_as {
         _ if shown.void => "no: it is withdrawn".to_owned(),
         Some(now) if shown.amended => format!("as amended at position {}", now.position),

@@ -6,14 +6,14 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::Failure;
 use super::fields;
-use super::output::{Answer, counted, grouped};
 use super::override_usage::author;
 use super::target::Target;
-use crate::error::Error;
-use crate::event::Position;
 use crate::ledger::{Shred, Shredding};
+use crate::model::error::Error;
+use crate::model::event::Position;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, counted, grouped};
 
 /// Positions named in a line for people.
 const NAMED: usize = 20;
@@ -31,7 +31,7 @@ const NAMED: usize = 20;
     usage-ledger shred 120 121 --reason \"a name in a label\"\n  \
     usage-ledger shred --finish"
 )]
-pub(super) struct ShredArgs {
+pub(crate) struct ShredArgs {
     /// Positions or ids of events of any kind
     #[arg(value_name = "POSITION|ID")]
     event: Vec<Target>,
@@ -59,7 +59,7 @@ pub(super) struct ShredArgs {
 }
 
 #[derive(Serialize)]
-struct Shredded<'a> {
+struct ShredAnswer<'a> {
     events: &'a [Position],
     /// Lines that still hold a name, as part of what stays.
     still: &'a [Position],
@@ -67,7 +67,7 @@ struct Shredded<'a> {
     erased: Option<bool>,
 }
 
-pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.write_known()?;
     if args.finish {
         ledger.erase()?;
@@ -76,9 +76,9 @@ pub(super) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
     let mut shred =
         Shred::because(args.reason.as_deref().unwrap_or_default()).author(args.author.clone().unwrap_or_else(author));
     {
-        let sight = ledger.sight()?;
+        let snapshot = ledger.snapshot()?;
         for target in &args.event {
-            shred = shred.event(target.id(&sight)?);
+            shred = shred.event(target.id(&snapshot)?);
         }
     }
     shred = args.project.iter().fold(shred, Shred::project);
@@ -110,7 +110,7 @@ fn tell(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if context.json {
-        return Answer::new(Shredded { events, still, erased }).write(out);
+        return Answer::new(ShredAnswer { events, still, erased }).write(out);
     }
     writeln!(out, "{what}")?;
     if !still.is_empty() {

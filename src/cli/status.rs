@@ -5,15 +5,15 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::bars;
-use super::clock::short;
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Answer, Plain, counted, used, wrapped};
-use super::wording;
 use crate::budget::{ProviderStatus, Status};
-use crate::event::Position;
-use crate::time::{Timestamp, Zone};
+use crate::model::event::Position;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::bars;
+use crate::present::clock::short;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, Plain, counted, used, wrapped};
+use crate::present::wording;
 
 /// Show the active provider and each provider's quota windows
 ///
@@ -22,7 +22,7 @@ use crate::time::{Timestamp, Zone};
 #[command(after_help = "Examples:\n  \
     usage-ledger status\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z status --json")]
-pub(super) struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// Show what each provider used since work last switched to it
     #[arg(long)]
     since_switch: bool,
@@ -37,13 +37,13 @@ struct Dated {
     status: Status,
 }
 
-pub(super) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let now = context.now_of(&sight);
-    let status = sight.status(now)?;
+    let snapshot = context.snapshot(&mut ledger)?;
+    let now = context.now_of(&snapshot);
+    let status = snapshot.status(now)?;
     if context.json {
-        return Answer::new(Dated { now, position: sight.head()?.position, status }).write(out);
+        return Answer::new(Dated { now, position: snapshot.head()?.position, status }).write(out);
     }
     let zone = context.zone();
     if status.providers.is_empty() {

@@ -8,22 +8,22 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::bars::cells;
 use super::context::Context;
-use super::failure::{Failure, say};
-use super::output::{Answer, Plain, scaled};
-use super::tint::tint;
-use super::wording::length;
 use crate::ProviderStatus;
 use crate::budget::Ask;
-use crate::duration_text::countdown;
-use crate::event::Percent;
-use crate::ledger::Sight;
-use crate::observe::{self, Format};
-use crate::price::Prices;
-use crate::provider::ProviderId;
+use crate::ledger::Snapshot;
+use crate::model::event::Percent;
+use crate::model::humanize::duration::countdown;
+use crate::model::provider::ProviderId;
+use crate::model::time::{MINUTE, Timestamp};
+use crate::present::bars::cells;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{Answer, Plain, scaled};
+use crate::present::tint::tint;
+use crate::present::wording::length;
+use crate::readers::price::Prices;
+use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
-use crate::time::{MINUTE, Timestamp};
 use crate::usage::{Pause, WindowUsage, accounts, active_provider, paused};
 
 /// Longest document accepted, in bytes.
@@ -41,7 +41,7 @@ const CELLS: usize = 8;
 #[command(after_help = "Examples:\n  \
     usage-ledger statusline --provider openai\n  \
     in Claude Code's settings.json: \"statusLine\": {\"type\": \"command\", \"command\": \"usage-ledger statusline\"}")]
-pub(super) struct StatuslineArgs {
+pub(crate) struct StatuslineArgs {
     /// The provider [default: the one a document is from, else the active one]
     #[arg(long)]
     provider: Option<ProviderId>,
@@ -60,7 +60,7 @@ pub(super) struct StatuslineArgs {
 
 /// What the line says.
 #[derive(Serialize)]
-struct Told {
+struct StatuslineInput {
     #[serde(flatten)]
     status: ProviderStatus,
     tokens_today: u64,
@@ -69,7 +69,7 @@ struct Told {
     now: Timestamp,
 }
 
-pub(super) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let told = tell(args, context);
     if context.json
         && let Ok(Some(told)) = &told
@@ -112,16 +112,16 @@ fn document() -> Option<String> {
     }
 }
 
-fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<Told>, Failure> {
+fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInput>, Failure> {
     let (document, now) = (document(), context.now());
-    let observed = document.as_ref().and_then(|text| match observe::observe(Format::ClaudeStatusline, text, now) {
+    let observed = document.as_ref().and_then(|text| match quota::observe(QuotaFormat::ClaudeStatusline, text, now) {
         Ok(observed) => Some(observed.of(None, args.account.as_deref())),
         Err(error) => {
             say(&error.to_string());
             None
         }
     });
-    let from_claude = observed.is_some().then(|| Format::ClaudeStatusline.provider());
+    let from_claude = observed.is_some().then(|| QuotaFormat::ClaudeStatusline.provider());
     let records = !args.no_record && !context.is_past();
     let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
     if let Some(news) = news {
@@ -134,24 +134,24 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<Told>, Failur
         }
     }
     let mut ledger = context.read()?;
-    let sight = context.sight(&mut ledger)?;
-    let now = context.now_of(&sight);
+    let snapshot = context.snapshot(&mut ledger)?;
+    let now = context.now_of(&snapshot);
     let named = args.provider.as_ref().map(ProviderId::as_str).or(from_claude).map(str::to_owned);
-    let Some(provider) = named.map_or_else(|| active_provider(sight.view(), now), |named| Ok(Some(named)))? else {
+    let Some(provider) = named.map_or_else(|| active_provider(snapshot.view(), now), |named| Ok(Some(named)))? else {
         return Ok(None);
     };
     let provider = ProviderId::resolve(&provider)?;
-    Ok(Some(ask(&sight, provider.as_str(), args.account.as_deref(), now, context)?))
+    Ok(Some(ask(&snapshot, provider.as_str(), args.account.as_deref(), now, context)?))
 }
 
 fn ask(
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     provider: &str,
     account: Option<&str>,
     now: Timestamp,
     context: &Context,
-) -> Result<Told, Failure> {
-    let known = accounts(sight.view())?;
+) -> Result<StatuslineInput, Failure> {
+    let known = accounts(snapshot.view())?;
     let own = || known.iter().filter(|one| one.provider == provider);
     // Of a provider whose only account has a name, that one is meant.
     let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
@@ -161,15 +161,15 @@ fn ask(
         ask = ask.account(account);
     }
     // The line itself has no room for what was used in all time.
-    let status = sight.provider_status(&ask, context.json, now)?;
+    let status = snapshot.provider_status(&ask, context.json, now)?;
     let zone = context.zone();
     let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
     today = today.only(ReportKey::Provider, provider)?;
     if let Some(account) = account {
         today = today.only(ReportKey::Account, account)?;
     }
-    let tokens_today = sight.report(&today)?.total.tokens.total();
-    Ok(Told { status, tokens_today, paused: paused(sight.view(), now)?, now })
+    let tokens_today = snapshot.report(&today)?.total.tokens.total();
+    Ok(StatuslineInput { status, tokens_today, paused: paused(snapshot.view(), now)?, now })
 }
 
 /// How the line looks.
@@ -180,11 +180,11 @@ struct Style {
 
 impl Style {
     fn of(args: &StatuslineArgs) -> Self {
-        Self { ascii: args.ascii, colour: super::colours(args.no_color) }
+        Self { ascii: args.ascii, colour: crate::present::tint::colours(args.no_color) }
     }
 
     /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today`
-    fn line(&self, told: &Told) -> String {
+    fn line(&self, told: &StatuslineInput) -> String {
         let (usage, verdict) = (&told.status.usage, &told.status.budget);
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
         let mut parts = Vec::new();

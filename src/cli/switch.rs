@@ -5,19 +5,19 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{self, Answer, Plain, Receipt};
 use super::record::hint;
-use crate::event::Payload;
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::model::event::Payload;
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
+use crate::present::output::{self, Answer, AppendReceipt, Plain};
 
 /// Mark that work moves to another provider; no counter changes
 ///
 /// Switching to the provider that the last switch named already adds nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger switch ollama --reason \"rate limited\"")]
-pub(super) struct SwitchArgs {
+pub(crate) struct SwitchArgs {
     /// The provider worked with from now on
     provider: ProviderId,
     /// Why
@@ -28,7 +28,7 @@ pub(super) struct SwitchArgs {
     occurred_at: Option<Timestamp>,
 }
 
-pub(super) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write()?;
     let to = args.provider.as_str();
@@ -36,7 +36,7 @@ pub(super) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> 
     let event = ledger.event(outcome.position())?;
     hint(to, &mut ledger, now)?;
     if context.json {
-        return Answer::new(Receipt::one(outcome, event.id)).write(out);
+        return Answer::new(AppendReceipt::one(outcome, event.id)).write(out);
     }
     let Payload::ProviderSwitched(switch) = event.payload else {
         return output::outcome(out, outcome, &format!("switched to {to}"));

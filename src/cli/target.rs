@@ -2,13 +2,13 @@
 
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
-use crate::event::{EventId, Position};
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, Position};
 
 /// An event by its position, its id, or a provider's own key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Position(Position),
     Id(EventId),
     Other(String),
@@ -27,10 +27,10 @@ impl FromStr for Target {
 
 impl Target {
     /// Its position.
-    pub fn position(&self, sight: &Sight<'_>) -> Result<Position> {
+    pub fn position(&self, snapshot: &Snapshot<'_>) -> Result<Position> {
         match self {
             Self::Position(position) => Ok(*position),
-            Self::Id(id) => sight.position(*id),
+            Self::Id(id) => snapshot.position(*id),
             Self::Other(text) => Err(Error::invalid(format!(
                 "`{text}` is neither a position nor an event id: `usage-ledger log` prints both, and \
                  `usage-ledger show KEY` finds a record by its provider's own key"
@@ -39,10 +39,10 @@ impl Target {
     }
 
     /// Its id.
-    pub fn id(&self, sight: &Sight<'_>) -> Result<EventId> {
+    pub fn id(&self, snapshot: &Snapshot<'_>) -> Result<EventId> {
         match self {
             Self::Id(id) => Ok(*id),
-            _ => Ok(sight.event(self.position(sight)?)?.id),
+            _ => Ok(snapshot.event(self.position(snapshot)?)?.id),
         }
     }
 }

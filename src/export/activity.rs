@@ -1,9 +1,9 @@
 //! A call in one line, for people who follow a log.
 
-use crate::event::TokenRecord;
-use crate::short;
-use crate::time::{Timestamp, Zone};
-use crate::tokens::TokenClass;
+use crate::model::event::TokenRecord;
+use crate::model::humanize::number;
+use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::TokenClass;
 
 /// What a record says, in one line: when, for what, how long, its tokens, cache, reported cost and model, and the
 /// mission as far as the labels tell. Parts of which nothing is known are left out.
@@ -32,20 +32,20 @@ pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
         zone.local(at).format("%Y-%m-%d %H:%M:%S"),
         cut(&plain(record.project.as_deref().unwrap_or("-")), 40),
         cut(&label("type").unwrap_or_else(|| "-".to_owned()), 40),
-        record.duration_ms.map_or_else(|| "-".to_owned(), |millis| short::duration(millis / 1_000)),
-        short::tokens(input.saturating_add(output)),
-        short::tokens(input),
-        short::tokens(output),
+        record.duration_ms.map_or_else(|| "-".to_owned(), |millis| number::duration(millis / 1_000)),
+        number::tokens(input.saturating_add(output)),
+        number::tokens(input),
+        number::tokens(output),
     )];
     if read > 0 || created > 0 {
-        parts.push(format!(" | cache: {} read, {} created", short::tokens(read), short::tokens(created)));
+        parts.push(format!(" | cache: {} read, {} created", number::tokens(read), number::tokens(created)));
     }
     if let Some(cost) = record.cost {
         let cost: rust_decimal::Decimal = cost.to_string().parse().unwrap_or_default();
         parts.push(format!(" | ${:.4}", cost.round_dp(4)));
     }
     if let Some(model) = record.model.as_deref().filter(|model| *model != "unknown") {
-        parts.push(format!(" | {}", plain(short::model(model))));
+        parts.push(format!(" | {}", plain(number::model(model))));
     }
     if let Some(mission) = label("mission").or_else(|| label("mission_id")) {
         parts.push(format!("  {}", cut(&mission, 80)));

@@ -1,16 +1,16 @@
 use std::io::Write;
 
 use super::{ExportError, ExportOptions, Exporter};
-use crate::event::{EventId, Position, Quality, TokenRecord};
-use crate::ledger::Sight;
-use crate::price::Prices;
-use crate::time::Timestamp;
-use crate::tokens::{TokenClass, Usd};
+use crate::ledger::Snapshot;
+use crate::model::event::{EventId, Position, Quality, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+use crate::readers::price::Prices;
 
 /// Every record as it counts now, a line each, in the order of the log (RFC 4180, with a plain newline at the end of a line).
 ///
 /// A count that was not reported is empty, and so is a cost that is not known; labels are an object of JSON.
-pub(super) struct Calls;
+pub(super) struct ExportedCalls;
 
 /// The columns.
 pub(super) const COLUMNS: [&str; 23] = [
@@ -40,7 +40,7 @@ pub(super) const COLUMNS: [&str; 23] = [
 ];
 
 /// A call as it counts now.
-pub(super) struct Call {
+pub(super) struct ExportedCall {
     pub position: Position,
     pub id: EventId,
     pub at: Timestamp,
@@ -51,19 +51,19 @@ pub(super) struct Call {
 
 /// Visits every call of a provider, or of all, with its price.
 pub(super) fn each(
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     options: &ExportOptions,
-    visit: &mut dyn FnMut(Call) -> Result<(), ExportError>,
+    visit: &mut dyn FnMut(ExportedCall) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
-    let prices: Prices = sight.prices()?;
+    let prices: Prices = snapshot.prices()?;
     let mut failed = Ok(());
-    let done = sight.each_call(&mut |position, told| {
+    let done = snapshot.each_call(&mut |position, told| {
         if options.provider.as_ref().is_some_and(|provider| *provider != told.record.provider) {
             return Ok(());
         }
         let usd = prices.cost(&told.record, told.at)?;
-        let id = sight.event(position)?.id;
-        failed = visit(Call { position, id, at: told.at, record: told.record, usd });
+        let id = snapshot.event(position)?.id;
+        failed = visit(ExportedCall { position, id, at: told.at, record: told.record, usd });
         // What could not be written ends the visit; the error that says so is thrown away for the one that says why.
         if failed.is_ok() { Ok(()) } else { Err(crate::Error::invalid("the export could not be written")) }
     });
@@ -80,24 +80,29 @@ pub(super) const fn quality(quality: Quality) -> &'static str {
     }
 }
 
-impl Exporter for Calls {
+impl Exporter for ExportedCalls {
     fn name(&self) -> &'static str {
         "csv"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS)?;
-        each(sight, options, &mut |call| Ok(writer.write_record(fields(&call))?))?;
+        each(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call))?))?;
         Ok(writer.flush()?)
     }
 }
 
-fn fields(call: &Call) -> Vec<String> {
+fn fields(call: &ExportedCall) -> Vec<String> {
     let record = &call.record;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let labels = if record.labels.is_empty() {

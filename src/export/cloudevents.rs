@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ExportError, Exporter};
-use crate::event::{EventId, Position, Stub, on_one_line};
-use crate::ledger::Sight;
-use crate::time::Timestamp;
+use crate::ledger::Snapshot;
+use crate::model::event::{EventId, Position, Stub, on_one_line};
+use crate::model::time::Timestamp;
 
 /// Every event as one of [CloudEvents](https://cloudevents.io) 1.0 in JSON, one a line, in order.
 ///
@@ -18,7 +18,7 @@ pub(super) struct CloudEvents;
 const TYPES: &str = "usage-ledger.";
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct EventData<'a> {
     specversion: &'static str,
     id: EventId,
     source: String,
@@ -34,7 +34,7 @@ struct Told<'a> {
 
 /// What is taken over of a line.
 #[derive(serde::Deserialize)]
-struct Line<'a> {
+struct CloudEventLine<'a> {
     id: EventId,
     kind: &'a str,
     occurred_at: Timestamp,
@@ -50,13 +50,13 @@ impl Exporter for CloudEvents {
         "cloudevents"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
         let mut failed = Ok(());
-        sight.lines(Position::START.next(), &mut |position, line| {
+        snapshot.lines(Position::START.next(), &mut |position, line| {
             let stub = Stub::read(position, line)?;
             let line = stub.map_or(line, |stub| stub.kept);
             let line = on_one_line(line);
-            let line: Line<'_> = serde_json::from_str(&line)
+            let line: CloudEventLine<'_> = serde_json::from_str(&line)
                 .map_err(|e| crate::Error::damaged(position, format!("the line is not an event ({e})")))?;
             failed = write(&line, position, out);
             Ok(failed.is_ok())
@@ -65,8 +65,8 @@ impl Exporter for CloudEvents {
     }
 }
 
-fn write(line: &Line<'_>, position: Position, out: &mut dyn Write) -> std::io::Result<()> {
-    let told = Told {
+fn write(line: &CloudEventLine<'_>, position: Position, out: &mut dyn Write) -> std::io::Result<()> {
+    let told = EventData {
         specversion: "1.0",
         id: line.id,
         source: format!("/usage-ledger/{}", escaped(&line.source)),

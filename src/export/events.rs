@@ -1,8 +1,8 @@
 use std::io::Write;
 
 use super::{ExportError, Exporter};
-use crate::event::{Position, exported};
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::event::{Position, exported};
 
 /// Every stored line to the letter, in order: what is hashed is what is printed, so anyone can check it.
 ///
@@ -14,9 +14,9 @@ impl Exporter for Events {
         "events"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
         let mut failed = Ok(());
-        sight.lines(Position::START.next(), &mut |position, line| {
+        snapshot.lines(Position::START.next(), &mut |position, line| {
             failed = writeln!(out, "{}", exported(position, line)?);
             Ok(failed.is_ok())
         })?;

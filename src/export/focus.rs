@@ -6,10 +6,10 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use self::charge::{Key, Meter, Sum, gather};
+use self::charge::{ChargeSum, Key, Meter, gather};
 use super::{ExportError, ExportOptions, Exporter};
-use crate::ledger::Sight;
-use crate::provider::CATALOGUE;
+use crate::ledger::Snapshot;
+use crate::model::provider::CATALOGUE;
 
 /// Usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification: a row a UTC
 /// day, provider, account, model, service tier, token class, price and set of tags, in CSV.
@@ -69,16 +69,21 @@ impl Exporter for Focus {
         "focus"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
-        let table = sight.prices()?.source().table.unwrap_or_default();
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
+        let table = snapshot.prices()?.source().table.unwrap_or_default();
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS)?;
-        for (key, sum) in gather(sight, options)? {
-            let row = Row::new(&key, &sum);
+        for (key, sum) in gather(snapshot, options)? {
+            let row = FocusRow::new(&key, &sum);
             let values = COLUMNS.map(|column| row.value(column, table));
             writer.write_record(values)?;
         }
@@ -87,9 +92,9 @@ impl Exporter for Focus {
 }
 
 /// A charge, and what several columns say of it.
-struct Row<'r> {
+struct FocusRow<'r> {
     key: &'r Key,
-    sum: &'r Sum,
+    sum: &'r ChargeSum,
     /// Of the provider.
     name: String,
     model: &'r str,
@@ -98,8 +103,8 @@ struct Row<'r> {
     cost: Decimal,
 }
 
-impl<'r> Row<'r> {
-    fn new(key: &'r Key, sum: &'r Sum) -> Self {
+impl<'r> FocusRow<'r> {
+    fn new(key: &'r Key, sum: &'r ChargeSum) -> Self {
         let known = CATALOGUE.iter().find(|known| known.id == key.provider);
         let quantity = Decimal::from(sum.quantity) / Decimal::from(key.meter.unit().0);
         let price = key.price.and_then(|price| price.usd.to_string().parse::<Decimal>().ok());
@@ -174,7 +179,7 @@ impl<'r> Row<'r> {
         }
         match price.own {
             Some(position) => format!("{id}/stated at {position}"),
-            None if price.term == crate::price::Term::Always => id,
+            None if price.term == crate::readers::price::Term::Always => id,
             None => format!("{id}/{}", price.term),
         }
     }

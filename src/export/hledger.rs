@@ -4,10 +4,10 @@ use std::io::Write;
 use rust_decimal::Decimal;
 
 use super::{ExportError, ExportOptions, Exporter};
-use crate::ledger::Sight;
-use crate::price::Prices;
-use crate::report::{Report, ReportKey, TableRow};
-use crate::tokens::TokenClass;
+use crate::ledger::Snapshot;
+use crate::model::tokens::TokenClass;
+use crate::readers::price::Prices;
+use crate::report::{Report, ReportKey, ReportRow};
 
 /// A journal of plain-text accounting for [hledger](https://hledger.org): a transaction a day, provider account and
 /// model, a posting a token class, and behind each the balance that it must bring its account to.
@@ -21,19 +21,24 @@ impl Exporter for Hledger {
         "hledger"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
         let report = Report::by(ReportKey::Day).and(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model);
         let mut report = report.prices(Prices::none()).tz(options.zone);
         if let Some(provider) = &options.provider {
             report = report.only(ReportKey::Provider, provider)?;
         }
-        let table = sight.report(&report)?;
-        let head = sight.head()?;
-        writeln!(out, "; usage-ledger, position {}, root {}", head.position, sight.root()?)?;
+        let table = snapshot.report(&report)?;
+        let head = snapshot.head()?;
+        writeln!(out, "; usage-ledger, position {}, root {}", head.position, snapshot.root()?)?;
         writeln!(out, "; {} requests, {} tokens", table.total.requests, table.total.tokens.total())?;
         writeln!(out, "commodity 1. tokens\ncommodity 1.00 USD")?;
         let mut balances = Balances::default();
@@ -65,7 +70,7 @@ fn part(name: &str) -> String {
     if clean.is_empty() { "none".to_owned() } else { clean }
 }
 
-fn transaction(row: &TableRow, balances: &mut Balances, out: &mut dyn Write) -> Result<(), ExportError> {
+fn transaction(row: &ReportRow, balances: &mut Balances, out: &mut dyn Write) -> Result<(), ExportError> {
     let mut keys = row.keys.iter().map(|key| key.as_deref().unwrap_or_default());
     let mut next = || keys.next().unwrap_or_default();
     let (day, provider, account, model) = (next(), part(next()), next(), part(next()));

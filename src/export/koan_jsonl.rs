@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ExportError, ExportOptions, Exporter};
-use crate::event::{Quality, TokenRecord};
-use crate::ledger::Sight;
-use crate::time::{Timestamp, Zone};
-use crate::tokens::{TokenClass, Usd};
+use crate::ledger::Snapshot;
+use crate::model::event::{Quality, TokenRecord};
+use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::{TokenClass, Usd};
 
 /// Every record as it counts now, as Koan writes its rows of usage: compact JSON, one a line, in the order of time.
 ///
@@ -20,7 +20,7 @@ pub(super) struct KoanJsonl;
 const DECIMALS: u32 = 6;
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct KoanRow<'a> {
     ts: String,
     project: &'a str,
     model: &'a str,
@@ -55,13 +55,18 @@ impl Exporter for KoanJsonl {
         "koan-jsonl"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
         let mut ordered = Vec::new();
-        sight.each_call(&mut |position, told| {
+        snapshot.each_call(&mut |position, told| {
             if options.provider.as_ref().is_none_or(|provider| *provider == told.record.provider) {
                 ordered.push((told.at, position));
             }
@@ -70,7 +75,7 @@ impl Exporter for KoanJsonl {
         // Several importers fill a ledger; a day's file is in the order of its times.
         ordered.sort_unstable();
         for (_, position) in ordered {
-            let Some(told) = sight.effective(position)? else { continue };
+            let Some(told) = snapshot.effective(position)? else { continue };
             serde_json::to_writer(&mut *out, &row(&told.record, told.at, options.zone))
                 .map_err(std::io::Error::from)?;
             writeln!(out)?;
@@ -79,12 +84,12 @@ impl Exporter for KoanJsonl {
     }
 }
 
-fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> Row<'_> {
+fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> KoanRow<'_> {
     let label = |name: &str| record.labels.get(name).map(String::as_str);
     let count = |classes: &[TokenClass]| {
         classes.iter().fold(0_u64, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
     };
-    Row {
+    KoanRow {
         ts: zone.local(at).format("%Y-%m-%dT%H:%M:%S%.f").to_string(),
         project: record.project.as_deref().unwrap_or("_global"),
         model: record.model.as_deref().unwrap_or("unknown"),

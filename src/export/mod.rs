@@ -15,9 +15,9 @@ mod usage_md;
 
 use std::io::{self, Write};
 
-use crate::error::{Error, Result};
-use crate::ledger::Sight;
-use crate::time::{Timestamp, Zone};
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::time::{Timestamp, Zone};
 
 pub use activity::activity;
 pub use ccusage::{CcusageOptions, ccusage};
@@ -30,7 +30,7 @@ pub use ccusage::{CcusageOptions, ccusage};
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let mut lines = Vec::new();
-/// export::find("events")?.export(&ledger.sight()?, &mut lines)?;
+/// export::find("events")?.export(&ledger.snapshot()?, &mut lines)?;
 /// assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -44,7 +44,7 @@ pub trait Exporter: Sync {
     /// ```
     fn name(&self) -> &'static str;
 
-    /// Writes what a sight sees.
+    /// Writes what a snapshot sees.
     ///
     /// # Errors
     /// [`ExportError::Output`] when `out` fails, [`ExportError::Ledger`] when the ledger does.
@@ -55,11 +55,11 @@ pub trait Exporter: Sync {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let mut out = Vec::new();
-    /// export::find("events")?.export(&ledger.sight()?, &mut out)?;
+    /// export::find("events")?.export(&ledger.snapshot()?, &mut out)?;
     /// assert_eq!(String::from_utf8(out)?, format!("{}\n", ledger.event(1)?.to_line())); // to the letter
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError>;
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError>;
 
     /// The same for a moment, a zone and a provider, as far as the format depends on them.
     ///
@@ -73,12 +73,17 @@ pub trait Exporter: Sync {
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let options = ExportOptions { now: Some(now), provider: Some("openai".to_owned()), ..ExportOptions::default() };
     /// let mut page = Vec::new();
-    /// export::find("usage-md")?.export_with(&ledger.sight()?, &options, &mut page)?;
+    /// export::find("usage-md")?.export_with(&ledger.snapshot()?, &options, &mut page)?;
     /// assert!(String::from_utf8(page)?.contains("Session (5hr) : ~0% (reset in 5h00m)"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn export_with(&self, sight: &Sight<'_>, _options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export(sight, out)
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        _options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
+        self.export(snapshot, out)
     }
 }
 
@@ -105,10 +110,10 @@ impl Default for ExportOptions {
 }
 
 impl ExportOptions {
-    fn now(&self, sight: &Sight<'_>) -> Result<Timestamp> {
-        match self.now.or(sight.moment()) {
+    fn now(&self, snapshot: &Snapshot<'_>) -> Result<Timestamp> {
+        match self.now.or(snapshot.moment()) {
             Some(now) => Ok(now),
-            None => Ok(sight.head()?.recorded_at),
+            None => Ok(snapshot.head()?.recorded_at),
         }
     }
 }
@@ -145,14 +150,14 @@ impl From<csv::Error> for ExportError {
 const ALL: &[&dyn Exporter] = &[
     &events::Events,
     &cloudevents::CloudEvents,
-    &calls::Calls,
+    &calls::ExportedCalls,
     #[cfg(feature = "parquet")]
     &parquet::Parquet,
     &focus::Focus,
     &prometheus::Prometheus,
     &hledger::Hledger,
     &koan_jsonl::KoanJsonl,
-    &usage_md::UsageMd,
+    &usage_md::UsageMdExport,
 ];
 
 /// The names of the formats.
@@ -208,9 +213,9 @@ mod tests {
             let model = format!("model-{number}");
             ledger.record(TokenRecord::new("openai", model).input(1).key(number.to_string()), now).unwrap();
         }
-        let sight = ledger.sight().unwrap();
+        let snapshot = ledger.snapshot().unwrap();
         for exporter in ALL {
-            let error = exporter.export(&sight, &mut Closed).unwrap_err();
+            let error = exporter.export(&snapshot, &mut Closed).unwrap_err();
             let ExportError::Output(error) = error else { panic!("{}: {error}", exporter.name()) };
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{}", exporter.name());
         }

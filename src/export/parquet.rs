@@ -11,11 +11,11 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
-use super::calls::{Call, each, quality};
+use super::calls::{ExportedCall, each, quality};
 use super::{ExportError, ExportOptions, Exporter};
-use crate::error::Error;
-use crate::ledger::Sight;
-use crate::tokens::{TokenClass, Usd};
+use crate::ledger::Snapshot;
+use crate::model::error::Error;
+use crate::model::tokens::{TokenClass, Usd};
 
 /// Every record as it counts now, a row each, in the order of the log.
 ///
@@ -32,17 +32,22 @@ impl Exporter for Parquet {
         "parquet"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
-        let shared = Shared::default();
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
+        let shared = SharedBuffer::default();
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let mut writer =
             SerializedFileWriter::new(shared.clone(), schema().map_err(told)?, Arc::new(properties)).map_err(told)?;
         let mut group = Vec::new();
-        each(sight, options, &mut |call| {
+        each(snapshot, options, &mut |call| {
             group.push(call);
             if group.len() == GROUP {
                 write(&mut writer, &group)?;
@@ -68,9 +73,9 @@ fn told(error: ParquetError) -> ExportError {
 
 /// What was written and is on its way; the writer asks for one that other threads could take.
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Shared {
+impl SharedBuffer {
     fn drain(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         out.write_all(&bytes)?;
@@ -79,7 +84,7 @@ impl Shared {
     }
 }
 
-impl Write for Shared {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         Ok(bytes.len())
@@ -92,37 +97,37 @@ impl Write for Shared {
 
 /// A column: its name, and how a call's value of it is found. Columns that may be null have an option.
 enum Values {
-    Number(fn(&Call) -> Option<i64>),
-    Time(fn(&Call) -> Option<i64>),
-    Text(fn(&Call) -> Option<String>),
-    Json(fn(&Call) -> Option<String>),
-    Amount(fn(&Call) -> Option<Usd>),
+    Number(fn(&ExportedCall) -> Option<i64>),
+    Time(fn(&ExportedCall) -> Option<i64>),
+    Text(fn(&ExportedCall) -> Option<String>),
+    Json(fn(&ExportedCall) -> Option<String>),
+    Amount(fn(&ExportedCall) -> Option<Usd>),
 }
 
-struct Column {
+struct ParquetColumn {
     name: &'static str,
     always: bool,
     values: Values,
 }
 
-const fn always(name: &'static str, values: Values) -> Column {
-    Column { name, always: true, values }
+const fn always(name: &'static str, values: Values) -> ParquetColumn {
+    ParquetColumn { name, always: true, values }
 }
 
-const fn maybe(name: &'static str, values: Values) -> Column {
-    Column { name, always: false, values }
+const fn maybe(name: &'static str, values: Values) -> ParquetColumn {
+    ParquetColumn { name, always: false, values }
 }
 
 fn number(count: u64) -> Option<i64> {
     i64::try_from(count).ok()
 }
 
-fn class(call: &Call, class: TokenClass) -> Option<i64> {
+fn class(call: &ExportedCall, class: TokenClass) -> Option<i64> {
     call.record.tokens.get(class).and_then(number)
 }
 
 /// As those of the CSV, in its order.
-fn columns() -> [Column; 23] {
+fn columns() -> [ParquetColumn; 23] {
     use Values::{Amount, Json, Number, Text, Time};
     [
         always("position", Number(|call| number(call.position.get()))),
@@ -151,17 +156,17 @@ fn columns() -> [Column; 23] {
     ]
 }
 
-fn labels(call: &Call) -> Option<String> {
+fn labels(call: &ExportedCall) -> Option<String> {
     let labels = &call.record.labels;
     (!labels.is_empty()).then(|| serde_json::to_string(labels).unwrap_or_default())
 }
 
 fn schema() -> Result<TypePtr, ParquetError> {
-    let fields: Result<Vec<_>, _> = columns().iter().map(Column::field).collect();
+    let fields: Result<Vec<_>, _> = columns().iter().map(ParquetColumn::field).collect();
     Ok(Arc::new(Type::group_type_builder("calls").with_fields(fields?).build()?))
 }
 
-impl Column {
+impl ParquetColumn {
     fn field(&self) -> Result<TypePtr, ParquetError> {
         let repetition = if self.always { Repetition::REQUIRED } else { Repetition::OPTIONAL };
         let of = |physical| Type::primitive_type_builder(self.name, physical).with_repetition(repetition);
@@ -181,7 +186,7 @@ impl Column {
         Ok(Arc::new(field.build()?))
     }
 
-    fn write(&self, writer: &mut ColumnWriter<'_>, calls: &[Call]) -> Result<(), ExportError> {
+    fn write(&self, writer: &mut ColumnWriter<'_>, calls: &[ExportedCall]) -> Result<(), ExportError> {
         let levels = |known: Vec<bool>| (!self.always).then(|| known.into_iter().map(i16::from).collect::<Vec<_>>());
         let written = match (&self.values, writer) {
             (Values::Number(of) | Values::Time(of), ColumnWriter::Int64ColumnWriter(writer)) => {
@@ -208,13 +213,13 @@ impl Column {
 }
 
 /// The values that are known, and which calls they are of.
-fn split<T>(calls: &[Call], of: impl Fn(&Call) -> Option<T>) -> (Vec<T>, Vec<bool>) {
+fn split<T>(calls: &[ExportedCall], of: impl Fn(&ExportedCall) -> Option<T>) -> (Vec<T>, Vec<bool>) {
     let values: Vec<Option<T>> = calls.iter().map(of).collect();
     let known = values.iter().map(Option::is_some).collect();
     (values.into_iter().flatten().collect(), known)
 }
 
-fn write(writer: &mut SerializedFileWriter<Shared>, calls: &[Call]) -> Result<(), ExportError> {
+fn write(writer: &mut SerializedFileWriter<SharedBuffer>, calls: &[ExportedCall]) -> Result<(), ExportError> {
     let mut group = writer.next_row_group().map_err(told)?;
     for column in columns() {
         let Some(mut writer) = group.next_column().map_err(told)? else { break };

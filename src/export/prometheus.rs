@@ -4,9 +4,9 @@ use std::io::Write;
 use rust_decimal::Decimal;
 
 use super::{ExportError, ExportOptions, Exporter};
-use crate::ledger::Sight;
-use crate::report::{Report, ReportKey, Table};
-use crate::tokens::TokenClass;
+use crate::ledger::Snapshot;
+use crate::model::tokens::TokenClass;
+use crate::report::{Report, ReportKey, ReportTable};
 use crate::usage::WindowUsage;
 
 /// The counters and windows as a page for [Prometheus](https://prometheus.io), in its text format: put it where the node
@@ -20,19 +20,24 @@ impl Exporter for Prometheus {
         "prometheus"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
         let mut report = Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model);
         if let Some(provider) = &options.provider {
             report = report.only(ReportKey::Provider, provider)?;
         }
-        let table = sight.report(&report)?;
-        let mut page = Page::default();
+        let table = snapshot.report(&report)?;
+        let mut page = MetricsPage::default();
         counters(&table, &mut page);
-        let status = sight.status(options.now(sight)?)?;
+        let status = snapshot.status(options.now(snapshot)?)?;
         for one in &status.providers {
             let usage = &one.usage;
             if options.provider.as_ref().is_some_and(|provider| *provider != usage.provider) {
@@ -46,7 +51,7 @@ impl Exporter for Prometheus {
             page.add("usage_ledger_gated", &names, u8::from(one.budget.gated));
         }
         page.add("usage_ledger_provider_switches_total", &[], status.switches);
-        page.add("usage_ledger_events_total", &[], sight.head()?.position);
+        page.add("usage_ledger_events_total", &[], snapshot.head()?.position);
         page.write(out)
     }
 }
@@ -68,7 +73,7 @@ const METRICS: [(&str, &str, &str); 12] = [
     ("usage_ledger_events_total", "counter", "Events in the ledger."),
 ];
 
-fn counters(table: &Table, page: &mut Page) {
+fn counters(table: &ReportTable, page: &mut MetricsPage) {
     for row in &table.rows {
         let mut keys = row.keys.iter().map(|key| key.as_deref().unwrap_or_default());
         let mut next = || keys.next().unwrap_or_default();
@@ -94,7 +99,7 @@ fn counters(table: &Table, page: &mut Page) {
     }
 }
 
-fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut Page) {
+fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut MetricsPage) {
     let names = [names, &[("window", window)]].concat();
     page.add("usage_ledger_window_tokens", &names, held.usage.tokens.total());
     if let Some(limit) = held.limit {
@@ -110,9 +115,9 @@ fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut 
 
 /// Samples by metric.
 #[derive(Default)]
-struct Page(BTreeMap<&'static str, Vec<String>>);
+struct MetricsPage(BTreeMap<&'static str, Vec<String>>);
 
-impl Page {
+impl MetricsPage {
     fn add(&mut self, metric: &'static str, names: &[(&str, &str)], value: impl std::fmt::Display) {
         let labels: Vec<String> = names.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -2,13 +2,13 @@ use std::io::Write;
 
 use super::{ExportError, ExportOptions, Exporter};
 use crate::budget::ProviderStatus;
-use crate::error::Result;
-use crate::ledger::Sight;
-use crate::price::Prices;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::humanize::number;
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::model::tokens::TokenClass;
+use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey};
-use crate::short;
-use crate::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
-use crate::tokens::TokenClass;
 use crate::usage::{Basis, TokenSums, WindowUsage};
 
 /// The page by which Koan's parts tell each other how much is used, for the provider worked with: two lines of
@@ -16,20 +16,25 @@ use crate::usage::{Basis, TokenSums, WindowUsage};
 ///
 /// Its reader takes whole percent only, and a page on which it finds neither line for 75 %. So a percentage that
 /// nobody knows is written as 0, and a comment says so.
-pub(super) struct UsageMd;
+pub(super) struct UsageMdExport;
 
-impl Exporter for UsageMd {
+impl Exporter for UsageMdExport {
     fn name(&self) -> &'static str {
         "usage-md"
     }
 
-    fn export(&self, sight: &Sight<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
-        self.export_with(sight, &ExportOptions::default(), out)
+    fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+        self.export_with(snapshot, &ExportOptions::default(), out)
     }
 
-    fn export_with(&self, sight: &Sight<'_>, options: &ExportOptions, out: &mut dyn Write) -> Result<(), ExportError> {
-        let now = options.now(sight)?;
-        let status = sight.status(now)?;
+    fn export_with(
+        &self,
+        snapshot: &Snapshot<'_>,
+        options: &ExportOptions,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
+        let now = options.now(snapshot)?;
+        let status = snapshot.status(now)?;
         let provider = options.provider.clone().or(status.active_provider);
         // Of several accounts the one that stops work first.
         let account = status
@@ -39,7 +44,7 @@ impl Exporter for UsageMd {
             .max_by_key(|one| one.usage.session.used());
         let cache = match &provider {
             None => TokenSums::default(),
-            Some(provider) => today(sight, provider, now, options.zone)?,
+            Some(provider) => today(snapshot, provider, now, options.zone)?,
         };
         write!(out, "{}", page(account.as_ref(), provider.as_deref(), &cache, now, options.zone))?;
         Ok(())
@@ -47,10 +52,10 @@ impl Exporter for UsageMd {
 }
 
 /// The tokens of the local day.
-fn today(sight: &Sight<'_>, provider: &str, now: Timestamp, zone: Zone) -> Result<TokenSums> {
+fn today(snapshot: &Snapshot<'_>, provider: &str, now: Timestamp, zone: Zone) -> Result<TokenSums> {
     let day = DateWindow::ending(zone.day(now), 1, 0, Granularity::Day);
     let report = Report::by_all([]).prices(Prices::none()).tz(zone).days(day).only(ReportKey::Provider, provider)?;
-    Ok(sight.report(&report)?.total.tokens)
+    Ok(snapshot.report(&report)?.total.tokens)
 }
 
 fn page(
@@ -74,8 +79,8 @@ fn page(
         line(format!(
             "Cache: {:.0}% hit rate ({} read / {} created)",
             cache.cache_hit_rate() * 100.0,
-            short::tokens(read),
-            short::tokens(created)
+            number::tokens(read),
+            number::tokens(created)
         ));
     }
     line(String::new());
@@ -84,8 +89,8 @@ fn page(
         if session.is_some_and(is_observed) || weekly.is_some_and(is_observed) { "oauth_usage" } else { "heuristic" };
     line(format!("<!-- Usage source: {source} -->"));
     for (name, window) in [("Session", session), ("Weekly", weekly)] {
-        let used = short::grouped(window.map_or(0, |window| window.weighted));
-        let limit = window.and_then(|window| window.limit).map_or_else(|| "unknown".to_owned(), short::grouped);
+        let used = number::grouped(window.map_or(0, |window| window.weighted));
+        let limit = window.and_then(|window| window.limit).map_or_else(|| "unknown".to_owned(), number::grouped);
         line(format!("<!-- {name} tokens: {used} / {limit} -->"));
     }
     line(format!("<!-- Runs this session: {} -->", session.map_or(0, |window| window.usage.requests)));

@@ -1,85 +1,47 @@
 //! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
 
-mod amp;
-mod budget;
-mod claude_code;
-mod cline;
-mod codex;
-mod copilot_cli;
-mod cursor;
-mod discover;
-mod document;
-mod doubts;
-mod droid;
-mod file_calls;
-mod first;
-mod follow;
-mod gather;
-mod gemini_cli;
-mod goose;
-mod hands;
-mod jsonl;
-mod known;
-pub mod koan;
-mod meet;
-mod merge;
-mod opencode;
+mod agents;
+mod engine;
+mod health;
 #[cfg(feature = "web")]
-pub mod otlp;
-mod packed;
-mod paths;
-mod places;
-mod provider;
-mod qwen_code;
-mod reader;
-mod reasons;
-mod run;
-mod served;
-mod silence;
-mod source;
-mod survey;
-mod told;
-mod twin;
-mod unfinished;
-mod watched;
-mod withdrawn;
-mod write;
+pub mod telemetry;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use self::source::Source;
-use crate::error::{Error, Result};
-use crate::event::SkippedLine;
-use crate::time::Zone;
+use crate::import::engine::source::Source;
+use crate::model::error::{Error, Result};
+use crate::model::event::SkippedLine;
+use crate::model::time::Zone;
 
-pub use doubts::Doubts;
+pub use agents::koan;
 #[cfg(feature = "cli")]
-pub(crate) use first::fill;
-pub use first::first;
-pub use follow::Follower;
-pub use reasons::loses_counts;
-pub use run::run;
-pub use survey::{Going, Surveyed, Unreadable, survey};
+pub(crate) use engine::first::fill;
+pub use engine::first::first;
+pub use engine::follow::Follower;
+pub use engine::run::run;
+pub use health::inventory::{ExpiringLog, Surveyed, Unreadable, survey};
+pub use health::schema_drift::SchemaDrift;
+pub use health::skip_reasons::loses_counts;
 
 /// Every importer, in the order in which they run.
 fn all() -> Vec<&'static dyn Source> {
     vec![
-        &claude_code::ClaudeCode,
-        &codex::Codex,
-        &gemini_cli::GeminiCli,
-        &qwen_code::QwenCode,
-        &opencode::Opencode,
-        &copilot_cli::CopilotCli,
-        &amp::Amp,
-        &cline::CLINE,
-        &cline::ROO_CODE,
-        &cline::KILO_CODE,
-        &cursor::Cursor,
-        &droid::Droid,
-        &goose::Goose,
-        &koan::Koan,
+        &agents::claude_code::ClaudeCode,
+        &agents::codex::Codex,
+        &agents::gemini_cli::GeminiCli,
+        &agents::qwen_code::QwenCode,
+        &agents::opencode::Opencode,
+        &agents::copilot_cli::CopilotCli,
+        &agents::amp::Amp,
+        &agents::cline::CLINE,
+        &agents::cline::ROO_CODE,
+        &agents::cline::KILO_CODE,
+        &agents::cursor::Cursor,
+        &agents::droid::Droid,
+        &agents::goose::Goose,
+        &agents::koan::Koan,
     ]
 }
 
@@ -177,7 +139,7 @@ pub struct SourceReport {
     pub observed: u64,
     /// What makes the counts of the new records doubtful.
     #[serde(flatten)]
-    pub doubts: Doubts,
+    pub doubts: SchemaDrift,
 }
 
 /// How far an import has come.

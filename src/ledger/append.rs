@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::SyncSender;
 
-use crate::audit::{Hash, append_leaves, leaf_hash};
-use crate::error::{Error, Result};
-use crate::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView, has_line_break};
+use crate::merkle::{Hash, append_leaves, leaf_hash};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView, has_line_break};
+use crate::model::time::Timestamp;
 use crate::projection::{Fold, effective, find_record};
-use crate::store::{Row, Sink, Transaction};
-use crate::time::Timestamp;
+use crate::store::{Row, Transaction, WriteView};
 
 /// What became of an event that was appended.
 ///
@@ -117,7 +117,7 @@ pub(crate) struct Appender<'t> {
 const SAME_MOMENT: u64 = 64;
 
 /// The greatest id that was drawn for a millisecond.
-fn last_drawn(tx: &dyn crate::store::View, size: u64, at: Timestamp) -> Result<Option<EventId>> {
+fn last_drawn(tx: &dyn crate::store::ReadView, size: u64, at: Timestamp) -> Result<Option<EventId>> {
     let mut last = None;
     tx.rows(Position::new(size.saturating_sub(SAME_MOMENT) + 1), &mut |_, row| {
         if row.recorded_at == at && row.id.is_drawn() {
@@ -157,7 +157,7 @@ impl<'t> Appender<'t> {
     }
 
     /// The transaction with everything pushed so far in it.
-    pub fn view(&mut self) -> Result<&dyn crate::store::View> {
+    pub fn view(&mut self) -> Result<&dyn crate::store::ReadView> {
         self.flush()?;
         Ok(&*self.tx)
     }
@@ -168,7 +168,7 @@ impl<'t> Appender<'t> {
     }
 
     /// The transaction as it was before what is pending.
-    pub fn committed_view(&self) -> &dyn crate::store::View {
+    pub fn flushed_view(&self) -> &dyn crate::store::ReadView {
         &*self.tx
     }
 
@@ -257,7 +257,7 @@ impl<'t> Appender<'t> {
     }
 
     /// The projections, with everything pushed and counted so far in them.
-    pub fn sink(&mut self) -> Result<&mut dyn Sink> {
+    pub fn sink(&mut self) -> Result<&mut dyn WriteView> {
         self.flush()?;
         self.fold.flush(&mut *self.tx)?;
         Ok(&mut *self.tx)
@@ -271,7 +271,7 @@ impl<'t> Appender<'t> {
             return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
         }
         if let Some(position) = self.tx.position_of(id)? {
-            let line = self.committed_view().expect_line(position)?;
+            let line = self.flushed_view().expect_line(position)?;
             let stored = Event::from_line(position, &line)?;
             let same = stored.payload.says_what(payload)
                 // Of a shredded event only what stays can be compared.
@@ -290,7 +290,7 @@ impl<'t> Appender<'t> {
             self.flush()?;
         }
         let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };
-        let stored = Event::from_line(position, &self.committed_view().expect_line(position)?)?;
+        let stored = Event::from_line(position, &self.flushed_view().expect_line(position)?)?;
         match stored.payload {
             Payload::TokensRecorded(known) if known.tokens == record.tokens => Ok(Some(position)),
             _ => Err(Error::Conflict { id: stored.id, position }),

@@ -1,34 +1,34 @@
 //! The one door to a ledger: opened here, told (`tell`) and asked (`ask`) in files of their own.
 
 mod append;
-mod ask;
+mod as_of;
+mod commands;
 mod observe;
-mod past;
+mod past_states;
 mod pause;
 mod prove;
+mod queries;
 mod revise;
 mod shred;
-mod sight;
 mod snapshot;
-mod tell;
 mod verify;
 
 use std::borrow::Cow;
 use std::path::Path;
 
 pub use append::Outcome;
-pub use past::AsOf;
+pub use as_of::AsOf;
 pub use shred::{Shred, Shredding};
-pub use sight::Sight;
+pub use snapshot::Snapshot;
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
 #[cfg(feature = "import")]
 pub(crate) use append::Ready;
 
-use crate::error::Result;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
 use crate::store::{EventStore, MemoryStore, SqliteStore};
-use crate::time::Timestamp;
 
 /// A ledger of token usage.
 ///
@@ -51,7 +51,7 @@ pub struct Ledger {
     store: Box<dyn EventStore>,
     pub(crate) source: Cow<'static, str>,
     ids: uuid::ContextV7,
-    snapshots_every: u64,
+    past_states_every: u64,
 }
 
 impl Ledger {
@@ -100,31 +100,31 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
-        Self { store, source: "library".into(), ids: uuid::ContextV7::new(), snapshots_every: snapshot::EVERY }
+        Self { store, source: "library".into(), ids: uuid::ContextV7::new(), past_states_every: past_states::EVERY }
     }
 
     /// How many events a question about the past may have to fold before the state it came to is kept for the next such
     /// question: 50,000 unless this says otherwise. Of these states, which `verify` checks too, a few are kept.
     ///
     /// ```
-    /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Space}};
+    /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Table}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut store = MemoryStore::new();
-    /// let mut ledger = Ledger::with_store(Box::new(store.clone())).snapshots_every(2);
+    /// let mut ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
     /// for n in 0..5 {
     ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(n), now)?;
     /// }
     /// ledger.as_of(AsOf::Position(3.into()))?;
     /// let mut kept = 0;
-    /// store.read()?.scan(Space::Snapshots, b"", b"", Order::Ascending, &mut |_, _| {
+    /// store.read()?.scan(Table::Snapshots, b"", b"", Order::Ascending, &mut |_, _| {
     ///     kept += 1;
     ///     GO_ON
     /// })?;
     /// assert_eq!(kept, 1);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub const fn snapshots_every(mut self, events: u64) -> Self {
-        self.snapshots_every = events;
+    pub const fn past_states_every(mut self, events: u64) -> Self {
+        self.past_states_every = events;
         self
     }
 
@@ -183,6 +183,6 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn rebuild(&mut self) -> Result<()> {
-        past::rebuild(&mut *self.store)
+        as_of::rebuild(&mut *self.store)
     }
 }

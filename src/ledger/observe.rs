@@ -1,18 +1,18 @@
 //! Observations of a provider's windows, kept when they are news.
 
 use super::{Ledger, Outcome};
-use crate::error::Result;
-use crate::event::{Payload, QuotaObserved};
-use crate::observe::{self, is_news, is_same_window};
+use crate::model::error::Result;
+use crate::model::event::{Payload, QuotaObserved};
+use crate::model::time::{DAY, Timestamp};
 use crate::projection::{AccountRef, Subject, facts_between};
-use crate::time::{DAY, Timestamp};
-use crate::view::{GO_ON, Order, STOP, View};
+use crate::readers::quota::{self, is_news, is_same_window};
+use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// Longer ago nothing was said of a window that is open.
 const LOOK_BACK: i64 = 32 * DAY;
 
 /// What was said last of the same window, and when.
-fn latest(view: &dyn View, seen: &QuotaObserved, at: Timestamp) -> Result<Option<(QuotaObserved, Timestamp)>> {
+fn latest(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Option<(QuotaObserved, Timestamp)>> {
     let account = AccountRef::new(seen.provider.as_str(), seen.account.as_deref());
     let (span, mut latest) = ((at.plus(-LOOK_BACK), at), None);
     let subject = Subject::Account(account);
@@ -35,13 +35,13 @@ impl Ledger {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, observe::{self, Format}, time::MINUTE};
+    /// use usage_ledger::{Ledger, quota::{self, QuotaFormat}, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":1795474800}}}"#;
     /// let mut tell = |minutes: i64| {
     ///     let at = now.plus(minutes * MINUTE);
-    ///     let seen = observe::observe(Format::ClaudeStatusline, line, at)?.observations;
+    ///     let seen = quota::observe(QuotaFormat::ClaudeStatusline, line, at)?.observations;
     ///     Ok::<_, usage_ledger::Error>(ledger.observe(seen, at, at)?.len())
     /// };
     /// assert_eq!((tell(0)?, tell(1)?, tell(6)?), (1, 0, 1));
@@ -56,10 +56,10 @@ impl Ledger {
         let (at, source) = (at.into(), self.source.clone());
         // Most of what such feeds say is no news: that is found out without the write lock.
         let news = {
-            let sight = self.sight()?;
+            let snapshot = self.snapshot()?;
             let mut news = Vec::new();
             for one in seen {
-                let known = latest(sight.view(), &one, at)?;
+                let known = latest(snapshot.view(), &one, at)?;
                 if is_news(known.as_ref().map(|(known, then)| (known, *then)), &one, at) {
                     news.push(one);
                 }
@@ -69,7 +69,7 @@ impl Ledger {
         if news.is_empty() {
             return Ok(Vec::new());
         }
-        let events = news.iter().map(|one| observe::event(one.clone(), at).source(source.clone()));
+        let events = news.iter().map(|one| quota::event(one.clone(), at).source(source.clone()));
         let outcomes = self.append(events.collect::<Vec<_>>(), now)?;
         Ok(news.into_iter().zip(outcomes).collect())
     }

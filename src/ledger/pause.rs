@@ -1,10 +1,10 @@
 //! Pauses, resumes, and a person's word on a window.
 
 use super::{Ledger, Outcome};
-use crate::error::{Error, Result};
-use crate::event::{NewEvent, Paused, Percent, Resumed, UsageOverridden, WindowKind};
-use crate::provider::ProviderId;
-use crate::time::Timestamp;
+use crate::model::error::{Error, Result};
+use crate::model::event::{NewEvent, Paused, Percent, Resumed, UsageOverridden, WindowKind};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
 use crate::usage::{last_resume, resume_at, unresumed};
 
 impl Ledger {
@@ -126,7 +126,7 @@ impl Ledger {
     ///     reason: "read it on the web page".to_owned(),
     /// };
     /// ledger.override_with(word, now)?;
-    /// let session = ledger.sight()?.account("anthropic", Some("work"), now)?.session;
+    /// let session = ledger.snapshot()?.account("anthropic", Some("work"), now)?.session;
     /// assert_eq!(session.resets_at, Some(now.plus(HOUR)));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

@@ -1,13 +1,13 @@
 //! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
 
-use super::{Finding, Ledger, Sight, Verification, verify};
-use crate::audit::{
+use super::{Finding, Ledger, Snapshot, Verification, verify};
+use crate::merkle::{
     Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, ends_at, leaf_at, root_at,
 };
-use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// The root of the tree over the first `size` lines, from a few stored hashes.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl Sight<'_> {
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let noted = ledger.root()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
-    /// assert_eq!(ledger.sight()?.root_at(1)?, noted);
+    /// assert_eq!(ledger.snapshot()?.root_at(1)?, noted);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn root_at(&self, size: u64) -> Result<Hash> {
@@ -37,7 +37,7 @@ impl Sight<'_> {
         Ok(size)
     }
 
-    /// The checkpoint of this sight: its size and root, under the name of a key.
+    /// The checkpoint of this snapshot: its size and root, under the name of a key.
     ///
     /// # Errors
     /// As [`root_at`](Self::root_at).
@@ -45,7 +45,7 @@ impl Sight<'_> {
     /// ```
     /// # use usage_ledger::{Ledger, audit::{Checkpoint, Signer}};
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
-    /// let note = Ledger::in_memory()?.sight()?.checkpoint(&signer)?;
+    /// let note = Ledger::in_memory()?.snapshot()?.checkpoint(&signer)?;
     /// assert_eq!(Checkpoint::open(&note.parse()?, signer.verifier())?.size(), 0);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -63,9 +63,9 @@ impl Sight<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let mut ledger = Ledger::in_memory()?;
-    /// let noted = ledger.sight()?.checkpoint(&signer)?;
+    /// let noted = ledger.snapshot()?.checkpoint(&signer)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// assert_eq!(ledger.sight()?.checkpoint_at(0, &signer)?, noted);
+    /// assert_eq!(ledger.snapshot()?.checkpoint_at(0, &signer)?, noted);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn checkpoint_at(&self, size: u64, signer: &Signer) -> Result<String> {
@@ -101,7 +101,7 @@ impl Sight<'_> {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
-    /// let proof = ledger.sight()?.prove_inclusion(1.into(), None)?;
+    /// let proof = ledger.snapshot()?.prove_inclusion(1.into(), None)?;
     /// let leaf = Hash::of_line(ledger.event(1)?.to_line());
     /// assert!(proof.verify(&leaf, &ledger.root()?).is_ok());
     /// # Ok::<(), usage_ledger::Error>(())
@@ -134,9 +134,9 @@ impl Sight<'_> {
     /// for input in 1..=9 {
     ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input), now)?;
     /// }
-    /// let sight = ledger.sight()?;
-    /// let proof = sight.prove_consistency(3, 9)?;
-    /// assert!(proof.verify(&sight.root_at(3)?, &sight.root()?).is_ok());
+    /// let snapshot = ledger.snapshot()?;
+    /// let proof = snapshot.prove_consistency(3, 9)?;
+    /// assert!(proof.verify(&snapshot.root_at(3)?, &snapshot.root()?).is_ok());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn prove_consistency(&self, old: u64, new: u64) -> Result<ConsistencyProof> {
@@ -149,7 +149,7 @@ impl Sight<'_> {
         Ok(ConsistencyProof { old, new, hashes })
     }
 
-    /// Holds a checkpoint against this sight: `None` when it still describes its beginning.
+    /// Holds a checkpoint against this snapshot: `None` when it still describes its beginning.
     ///
     /// It reads a few stored hashes. That those fit the lines is [`Ledger::verify_against`]'s to say.
     ///
@@ -162,8 +162,8 @@ impl Sight<'_> {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let checkpoint = Checkpoint::new("usage-ledger.example/alice", 1, ledger.root()?)?;
-    /// assert_eq!(ledger.sight()?.check(&checkpoint)?, None);
-    /// let older = Ledger::in_memory()?.sight()?.check(&checkpoint)?;
+    /// assert_eq!(ledger.snapshot()?.check(&checkpoint)?, None);
+    /// let older = Ledger::in_memory()?.snapshot()?.check(&checkpoint)?;
     /// assert_eq!(older.and_then(|finding| finding.position), Some(1.into())); // the event that is gone
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -188,7 +188,7 @@ impl Ledger {
     /// let call = |input| TokenRecord::new("openai", "gpt-5").input(input);
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(call(1), now)?;
-    /// let kept = Checkpoint::open(&ledger.sight()?.checkpoint(&signer)?.parse()?, signer.verifier())?;
+    /// let kept = Checkpoint::open(&ledger.snapshot()?.checkpoint(&signer)?.parse()?, signer.verifier())?;
     /// assert!(ledger.verify_against(std::slice::from_ref(&kept))?.ok);
     ///
     /// let mut forged = Ledger::in_memory()?;

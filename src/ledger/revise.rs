@@ -1,10 +1,10 @@
 //! Corrections that start from what a record counts as now.
 
 use super::{Ledger, Outcome};
-use crate::error::{Error, Result};
-use crate::event::{Event, EventId, NewEvent, Payload, TokenRecord, TokensAmended};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventId, NewEvent, Payload, TokenRecord, TokensAmended};
+use crate::model::time::Timestamp;
 use crate::projection::effective;
-use crate::time::Timestamp;
 
 impl Ledger {
     /// Amends a token record by changing what it counts as now: earlier amends included, in one transaction.

@@ -4,14 +4,14 @@ mod carried;
 mod plan;
 mod request;
 
-use super::{Ledger, Sight};
-use crate::audit::{Hash, leaf_at, stored_leaf};
-use crate::error::{Error, Result};
-use crate::event::{Event, EventShredded, NewEvent, Payload, Position, Raw, Stub};
+use super::{Ledger, Snapshot};
+use crate::merkle::{Hash, leaf_at, stored_leaf};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventShredded, NewEvent, Payload, Position, Raw, Stub};
+use crate::model::time::Timestamp;
 use crate::projection::{Subject, facts, refile, root};
-use crate::store::{GO_ON, Order, STOP, Space, View};
-use crate::time::Timestamp;
-use crate::view::clear;
+use crate::store::clear;
+use crate::store::{GO_ON, Order, ReadView, STOP, Table};
 pub use request::Shred;
 
 use carried::{Carried, Mentions};
@@ -49,7 +49,7 @@ pub struct Shredding {
 }
 
 /// One event on its way out.
-struct Going {
+struct RemovedNames {
     event: Event,
     position: Position,
     leaf: Hash,
@@ -76,11 +76,11 @@ impl Ledger {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).project("acme"), now)?;
-    /// let (root, proof) = (ledger.root()?, ledger.sight()?.prove_inclusion(1.into(), None)?);
+    /// let (root, proof) = (ledger.root()?, ledger.snapshot()?.prove_inclusion(1.into(), None)?);
     /// ledger.shred(&Shred::because("the customer asked").project("acme"), now)?;
     /// let table = ledger.report(&Report::by(ReportKey::Project))?;
     /// assert_eq!((table.rows[0].keys[0].as_deref(), table.total.tokens.total()), (None, 120));
-    /// assert!(proof.verify(&ledger.sight()?.leaf(1.into())?, &root).is_ok()); // as before
+    /// assert!(proof.verify(&ledger.snapshot()?.leaf(1.into())?, &root).is_ok()); // as before
     /// assert!(ledger.verify()?.ok);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -126,7 +126,7 @@ impl Ledger {
                 if plan.has_imports() {
                     refile(sink)?;
                 }
-                clear(sink, Space::Snapshots)?;
+                clear(sink, Table::Snapshots)?;
             }
             Ok((positions, still(appender.view()?, &shred.carried)?))
         })?;
@@ -139,9 +139,9 @@ impl Ledger {
 
     fn has_shredded(&mut self, now: Timestamp) -> Result<bool> {
         let mut any = false;
-        let sight = self.sight()?;
-        let now = now.max(sight.head()?.recorded_at);
-        facts(sight.view(), "event_shredded", &Subject::Ledger, now, Order::Descending, &mut |_| {
+        let snapshot = self.snapshot()?;
+        let now = now.max(snapshot.head()?.recorded_at);
+        facts(snapshot.view(), "event_shredded", &Subject::Ledger, now, Order::Descending, &mut |_| {
             any = true;
             STOP
         })?;
@@ -164,8 +164,8 @@ impl Ledger {
     /// ```
     pub fn would_shred(&mut self, shred: &Shred) -> Result<Vec<Position>> {
         shred.validate()?;
-        let sight = self.sight()?;
-        Ok(Plan::make(sight.view(), shred)?.positions().collect())
+        let snapshot = self.snapshot()?;
+        Ok(Plan::make(snapshot.view(), shred)?.positions().collect())
     }
 
     /// Makes sure that nothing of what was shredded is left in the store's files: SQLite's is written anew, which takes
@@ -185,7 +185,7 @@ impl Ledger {
     }
 }
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// The RFC 6962 leaf hash of the event at a position; of a shredded one, the hash of the line it had.
     ///
     /// # Errors
@@ -197,14 +197,14 @@ impl Sight<'_> {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let line = ledger.event(1)?.to_line();
-    /// assert_eq!(ledger.sight()?.leaf(1.into())?, Hash::of_line(&line));
+    /// assert_eq!(ledger.snapshot()?.leaf(1.into())?, Hash::of_line(&line));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn leaf(&self, position: Position) -> Result<Hash> {
         stored_leaf(position, &self.stored(position)?)
     }
 
-    /// Where the `event_shredded` is that took the body of the event at a position; `None` when none did. In a sight of
+    /// Where the `event_shredded` is that took the body of the event at a position; `None` when none did. In a snapshot of
     /// the past it may be behind the end: what is gone is gone from the past too.
     ///
     /// # Errors
@@ -215,9 +215,9 @@ impl Sight<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
-    /// assert_eq!(ledger.sight()?.shredded(1.into())?, None);
+    /// assert_eq!(ledger.snapshot()?.shredded(1.into())?, None);
     /// ledger.shred(&Shred::because("asked").project("acme"), now)?;
-    /// let by = ledger.sight()?.shredded(1.into())?.unwrap();
+    /// let by = ledger.snapshot()?.shredded(1.into())?.unwrap();
     /// assert!(matches!(ledger.event(by)?.payload, Payload::EventShredded(word) if word.reason == "asked"));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -227,7 +227,7 @@ impl Sight<'_> {
 }
 
 /// What is to go of the event at a position.
-fn take(view: &dyn View, position: Position, plan: &Plan) -> Result<Option<Going>> {
+fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<RemovedNames>> {
     let line = view.expect_line(position)?;
     let leaf = stored_leaf(position, &line)?;
     if leaf != leaf_at(view, position)? {
@@ -235,11 +235,11 @@ fn take(view: &dyn View, position: Position, plan: &Plan) -> Result<Option<Going
         return Err(Error::damaged(position, "the line does not have the hash that the tree keeps of it"));
     }
     let event = Event::from_line(position, &line)?;
-    Ok(plan.kept(position, &event).map(|kept| Going { keeps: kept.to_line(), event, position, leaf }))
+    Ok(plan.kept(position, &event).map(|kept| RemovedNames { keeps: kept.to_line(), event, position, leaf }))
 }
 
 /// The record whose counting depends on an event.
-fn root_of(view: &dyn View, going: &Going) -> Result<Option<Position>> {
+fn root_of(view: &dyn ReadView, going: &RemovedNames) -> Result<Option<Position>> {
     match going.event.payload {
         Payload::TokensRecorded(_) => Ok(Some(going.position)),
         Payload::TokensAmended(_) => root(view, &going.event, Position::new(u64::MAX)),
@@ -248,7 +248,7 @@ fn root_of(view: &dyn View, going: &Going) -> Result<Option<Position>> {
 }
 
 /// The lines that hold one of the names.
-fn still(view: &dyn View, carried: &[Carried]) -> Result<Vec<Position>> {
+fn still(view: &dyn ReadView, carried: &[Carried]) -> Result<Vec<Position>> {
     let mut names: Vec<String> = carried.iter().map(Carried::written).collect();
     names.extend(carried.iter().filter_map(Carried::spelled));
     let mut found = Vec::new();

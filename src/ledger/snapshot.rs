@@ -1,132 +1,315 @@
-//! Snapshots: states of the past that were folded once and are kept, so that the next question about them is quick.
-//!
-//! They are a cache: each is what the events up to its position come to, `verify` holds it against them, and without
-//! any of them every answer is the same. A checksum, which is no protection against anybody, tells a snapshot whose
-//! bytes were damaged, so that it is passed over.
+//! Questions asked of one consistent state of a ledger.
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::merkle::{self, Hash};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventId, Position, WindowKind};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
+use crate::store::{GO_ON, Head, ReadView, STOP};
+use crate::usage::{Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 
-use crate::error::Result;
-use crate::event::Position;
-use crate::store::{EventStore, GO_ON, Order, PrefixView, STOP, Space, View};
-
-/// A prefix this much longer than the nearest snapshot earns one of its own, unless the ledger is told otherwise.
-pub(super) const EVERY: u64 = 50_000;
-/// Snapshots kept.
-const KEPT: usize = 8;
-/// Changes when the fold or the layout of a snapshot does, so that an old one is not taken for a new one.
-const VERSION: u8 = 3;
-
-fn key(at: Position) -> Vec<u8> {
-    let mut key = vec![VERSION];
-    key.extend_from_slice(&at.get().to_be_bytes());
-    key
+/// A consistent snapshot of a ledger, as it stands or as it stood.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let snapshot = ledger.snapshot()?;
+/// assert_eq!(snapshot.head()?.position.get(), 1);
+/// assert_eq!(snapshot.status(now)?.active_provider.as_deref(), Some("openai"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub struct Snapshot<'a> {
+    view: Box<dyn ReadView + 'a>,
+    then: Option<Timestamp>,
 }
 
-/// The position that a key names; `None` when this build would never read that row.
-fn position(key: &[u8]) -> Option<Position> {
-    let (version, number) = key.split_first()?;
-    let number = u64::from_be_bytes(number.try_into().ok()?);
-    (*version == VERSION).then(|| Position::new(number))
-}
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(view: Box<dyn ReadView + 'a>) -> Self {
+        Self { view, then: None }
+    }
 
-fn seal(at: Position, state: &[u8]) -> Vec<u8> {
-    let mut value = xxh3_64_with_seed(state, at.get()).to_le_bytes().to_vec();
-    value.extend_from_slice(state);
-    value
-}
+    pub(super) fn then(mut self, then: Option<Timestamp>) -> Self {
+        self.then = then;
+        self
+    }
 
-/// The state in a stored value; `None` when it is not as it was stored, or was stored for another position.
-fn unseal(at: Position, value: &[u8]) -> Option<&[u8]> {
-    let (sum, state) = value.split_first_chunk::<8>()?;
-    (xxh3_64_with_seed(state, at.get()).to_le_bytes() == *sum).then_some(state)
-}
+    /// The moment that an as-of snapshot stands for; `None` when it is the present.
+    ///
+    /// ```
+    /// use usage_ledger::{AsOf, Ledger};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert_eq!(ledger.snapshot()?.moment(), None);
+    /// assert_eq!(ledger.as_of(AsOf::Time(now))?.moment(), Some(now));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn moment(&self) -> Option<Timestamp> {
+        self.then
+    }
 
-/// The last sound snapshot up to a position: where it ends, and its state.
-pub(super) fn nearest(view: &dyn View, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
-    let mut found = (Position::START, None);
-    view.scan(Space::Snapshots, &[VERSION], &key(at.next()), Order::Descending, &mut |key, value| match position(key)
-        .and_then(|at| Some((at, unseal(at, value)?)))
-    {
-        Some((at, state)) => {
-            found = (at, Some(state.to_vec()));
-            STOP
+    pub(crate) fn view(&self) -> &dyn ReadView {
+        &*self.view
+    }
+
+    /// The last event's position and time.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::Ledger;
+    /// assert_eq!(Ledger::in_memory()?.snapshot()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn head(&self) -> Result<Head> {
+        self.view.head()
+    }
+
+    /// The root of the Merkle tree over all lines up to the head.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the tree has holes.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, merkle::Hash};
+    /// assert_eq!(Ledger::in_memory()?.snapshot()?.root()?, Hash::EMPTY);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn root(&self) -> Result<Hash> {
+        let size = self.head()?.position.get();
+        // The tree of the present may be longer than a past snapshot: its root is put together from the part below.
+        if self.then.is_some() { merkle::root_at(&*self.view, size) } else { merkle::root(&*self.view, size) }
+    }
+
+    /// What a provider has used, under no account name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1), now)?;
+    /// assert_eq!(ledger.snapshot()?.provider("claude", now)?.all_time.requests, 1); // aliases do as well
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn provider(&self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+        self.account(provider, None, now)
+    }
+
+    /// What an account of a provider has used.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).account("team"), now)?;
+    /// let snapshot = ledger.snapshot()?;
+    /// assert_eq!(snapshot.account("openai", Some("team"), now)?.all_time.requests, 1);
+    /// assert_eq!(snapshot.account("openai", None, now)?.all_time.requests, 0); // another account
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn account(&self, provider: &str, account: Option<&str>, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+        let id = ProviderId::resolve(provider)?;
+        let now = now.into();
+        provider_usage(self.view(), &AccountRef::new(id.as_str(), account), now, &switches(self.view(), now)?)
+    }
+
+    /// The limit that a provider's own percentages of the last 30 days speak for, with an error bar.
+    ///
+    /// It is a fit, and only as good as the records are complete: what was used on other machines makes the limit look
+    /// smaller than it is while it is used, not otherwise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let fit = ledger.snapshot()?.calibration("anthropic", None, WindowKind::Weekly, now)?;
+    /// assert_eq!(fit, None); // nothing was observed
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn calibration(
+        &self,
+        provider: &str,
+        account: Option<&str>,
+        window: WindowKind,
+        now: impl Into<Timestamp>,
+    ) -> Result<Option<Calibration>> {
+        let id = ProviderId::resolve(provider)?;
+        calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
+    }
+
+    /// How far the estimate of a window is from what the provider said last; `None` when it said nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// assert_eq!(ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn drift(
+        &self,
+        provider: &str,
+        account: Option<&str>,
+        window: WindowKind,
+        now: impl Into<Timestamp>,
+    ) -> Result<Option<Drift>> {
+        let id = ProviderId::resolve(provider)?;
+        drift(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
+    }
+
+    /// The event at a position; of a shredded one, what stays of it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be
+    /// read, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(ledger.snapshot()?.event(1.into())?.payload.kind(), "tokens_recorded");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn event(&self, position: Position) -> Result<Event> {
+        Event::from_line(position, &self.stored(position)?)
+    }
+
+    /// What stands in the log at a position: a line, or a stub.
+    pub(crate) fn stored(&self, position: Position) -> Result<String> {
+        let found = self.view.line(position)?;
+        Ok(found.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?.1)
+    }
+
+    /// The position of an event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now)?;
+    /// assert_eq!(ledger.snapshot()?.position(EventId::from_key("openai", "resp_1"))?.get(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn position(&self, id: EventId) -> Result<Position> {
+        self.view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })
+    }
+
+    /// The record that any of its natural keys finds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
+    /// let snapshot = ledger.snapshot()?;
+    /// assert_eq!(snapshot.find("openai", "req_1")?, Some(1.into()));
+    /// assert_eq!(snapshot.find("openai", "req_2")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn find(&self, provider: &str, key: &str) -> Result<Option<Position>> {
+        position_of_key(self.view(), ProviderId::resolve(provider)?.as_str(), key)
+    }
+
+    /// What the token record at a position counts as, its corrections applied; `None` when it is withdrawn or none.
+    pub(crate) fn effective(&self, position: Position) -> Result<Option<Effective>> {
+        effective(self.view(), position, None)
+    }
+
+    /// Visits every call as it counts now, by the position of its record. A batch at a time is looked up, so that memory
+    /// stays flat.
+    pub(crate) fn each_call(&self, visit: &mut dyn FnMut(Position, Effective) -> Result<()>) -> Result<()> {
+        const BATCH: usize = 4_096;
+        // Where nothing is corrected, nothing has to be looked up.
+        let corrected = corrections_exist(self.view())?;
+        let mut next = Position::START.next();
+        loop {
+            let mut records = Vec::with_capacity(BATCH);
+            let mut last = None;
+            self.view.rows(next, &mut |position, row| {
+                last = Some(position);
+                if row.is_kind("tokens_recorded") {
+                    records.push((position, if corrected { String::new() } else { row.body.to_owned() }));
+                }
+                if records.len() == BATCH { STOP } else { GO_ON }
+            })?;
+            for (position, line) in records {
+                let now =
+                    if corrected { self.effective(position)? } else { uncorrected(self.view(), position, &line)? };
+                if let Some(now) = now {
+                    visit(position, now)?;
+                }
+            }
+            match last {
+                Some(position) => next = position.next(),
+                None => return Ok(()),
+            }
         }
-        None => GO_ON,
-    })?;
-    Ok(found)
-}
-
-/// Loads the nearest snapshot into a prefix and says where it ends.
-pub(super) fn load(past: &mut PrefixView<'_>) -> Result<Position> {
-    let at = past.head()?.position;
-    match nearest(past.log(), at)? {
-        (position, Some(state)) if past.load(&state) => Ok(position),
-        _ => Ok(Position::START),
     }
-}
 
-/// Where there are snapshots that this build would read, sound or not.
-pub(super) fn positions(view: &dyn View) -> Result<Vec<Position>> {
-    let mut found = Vec::new();
-    view.scan(Space::Snapshots, &[VERSION], &[VERSION + 1], Order::Ascending, &mut |key, _| {
-        found.extend(position(key));
-        GO_ON
-    })?;
-    Ok(found)
-}
-
-/// The state of the snapshot of a position; `None` when it is damaged.
-pub(super) fn state(view: &dyn View, at: Position) -> Result<Option<Vec<u8>>> {
-    let value = view.get(Space::Snapshots, &key(at))?;
-    Ok(value.and_then(|value| unseal(at, &value).map(<[u8]>::to_vec)))
-}
-
-/// Keeps a state that was folded when the ledger ended at `seen`.
-pub(super) fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
-    let mut tx = store.write()?;
-    let mut shredded = false;
-    tx.rows(seen.next(), &mut |_, row| {
-        shredded |= row.is_kind("event_shredded");
-        if shredded { STOP } else { GO_ON }
-    })?;
-    if shredded {
-        // It may hold names that have gone meanwhile.
-        return Ok(());
-    }
-    tx.put(Space::Snapshots, &key(at), Some(&seal(at, state)))?;
-    let (mut kept, mut strange) = (Vec::new(), Vec::new());
-    tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, _| {
-        match position(key) {
-            Some(at) => kept.push(at),
-            // Of another version of the fold: nothing reads it any more.
-            None => strange.push(key.to_vec()),
-        }
-        GO_ON
-    })?;
-    for key in strange {
-        tx.put(Space::Snapshots, &key, None)?;
-    }
-    if kept.len() > KEPT {
-        // Drop the one whose neighbours are nearest to each other: what is left stays spread.
-        let densest = kept
-            .windows(3)
-            .filter_map(|three| match three {
-                [before, this, after] => Some((after.get() - before.get(), *this)),
-                _ => None,
-            })
-            .min();
-        if let Some((_, at)) = densest {
-            tx.put(Space::Snapshots, &key(at), None)?;
+    /// Whether an event is withdrawn.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let id = ledger.event(1)?.id;
+    /// ledger.void(id, "a test call", now)?;
+    /// assert!(ledger.snapshot()?.is_void(id)?);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn is_void(&self, id: EventId) -> Result<bool> {
+        match self.view.position_of(id)? {
+            Some(position) => is_void(self.view(), &self.event(position)?),
+            None => Ok(false),
         }
     }
-    tx.commit()
-}
 
-/// Stores a state under a position as if it had been folded, for tests of what finds out.
-#[cfg(test)]
-pub(super) fn forge(store: &mut dyn EventStore, at: Position, state: &[u8]) {
-    let mut tx = store.write().unwrap();
-    crate::store::Sink::put(&mut *tx, Space::Snapshots, &key(at), Some(&seal(at, state))).unwrap();
-    tx.commit().unwrap();
+    /// Visits stored lines from a position on, until the visitor says stop. In place of the line of a shredded event
+    /// stands a stub: an object that begins with `{"shredded":`.
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let mut lines = Vec::new();
+    /// ledger.snapshot()?.lines(1.into(), &mut |_, line| {
+    ///     lines.push(line.to_owned());
+    ///     Ok(true)
+    /// })?;
+    /// assert_eq!(lines.len(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn lines(&self, from: Position, visit: &mut dyn FnMut(Position, &str) -> Result<bool>) -> Result<()> {
+        self.view.rows(from, &mut |position, row| if visit(position, row.body)? { GO_ON } else { STOP })
+    }
 }

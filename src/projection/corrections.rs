@@ -1,10 +1,10 @@
 //! Amends and voids: which of them holds, whatever order they arrived in.
 
 use super::key::{after_prefix, push_time, take_id, take_position, take_time};
-use crate::error::{Error, Result};
-use crate::event::{Envelope, Event, EventId, Payload, Position, Stub, TokenRecord};
-use crate::time::Timestamp;
-use crate::view::{GO_ON, Order, STOP, Sink, Space, View};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Envelope, Event, EventId, Payload, Position, Stub, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 
 /// How many corrections of corrections are followed.
 const DEPTH: u32 = 64;
@@ -26,19 +26,19 @@ impl Correction {
 }
 
 /// Files a correction under its target.
-pub(super) fn file(sink: &mut dyn Sink, target: EventId, event: &Event, position: Position) -> Result<()> {
+pub(super) fn file(sink: &mut dyn WriteView, target: EventId, event: &Event, position: Position) -> Result<()> {
     let mut key = target.as_bytes().to_vec();
     push_time(&mut key, event.occurred_at);
     key.extend_from_slice(event.id.as_bytes());
     let mut value = vec![u8::from(matches!(event.payload, Payload::EventVoided(_)))];
     value.extend(super::key::position_value(position));
-    sink.put(Space::Corrections, &key, Some(&value))
+    sink.put(Table::Corrections, &key, Some(&value))
 }
 
 /// Whether there is any correction at all.
-pub(crate) fn exist(view: &dyn View) -> Result<bool> {
+pub(crate) fn exist(view: &dyn ReadView) -> Result<bool> {
     let mut found = false;
-    view.scan(Space::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
+    view.scan(Table::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
         found = true;
         STOP
     })?;
@@ -46,10 +46,10 @@ pub(crate) fn exist(view: &dyn View) -> Result<bool> {
 }
 
 /// Whether an event has any correction.
-pub(super) fn any(view: &dyn View, target: EventId) -> Result<bool> {
+pub(super) fn any(view: &dyn ReadView, target: EventId) -> Result<bool> {
     let prefix = target.as_bytes();
     let mut found = false;
-    view.scan(Space::Corrections, prefix, &after_prefix(prefix), Order::Ascending, &mut |_, _| {
+    view.scan(Table::Corrections, prefix, &after_prefix(prefix), Order::Ascending, &mut |_, _| {
         found = true;
         STOP
     })?;
@@ -57,10 +57,10 @@ pub(super) fn any(view: &dyn View, target: EventId) -> Result<bool> {
 }
 
 /// The corrections of an event, latest first.
-fn of(view: &dyn View, target: EventId) -> Result<Vec<Correction>> {
+fn of(view: &dyn ReadView, target: EventId) -> Result<Vec<Correction>> {
     let prefix = target.as_bytes();
     let mut found = Vec::new();
-    view.scan(Space::Corrections, prefix, &after_prefix(prefix), Order::Descending, &mut |key, value| {
+    view.scan(Table::Corrections, prefix, &after_prefix(prefix), Order::Descending, &mut |key, value| {
         let read = || {
             let (at, rest) = take_time(key.get(16..)?)?;
             let (id, _) = take_id(rest)?;
@@ -74,14 +74,14 @@ fn of(view: &dyn View, target: EventId) -> Result<Vec<Correction>> {
 }
 
 /// Where the corrections of an event are.
-pub(crate) fn corrections_of(view: &dyn View, target: EventId) -> Result<Vec<Position>> {
+pub(crate) fn corrections_of(view: &dyn ReadView, target: EventId) -> Result<Vec<Position>> {
     Ok(of(view, target)?.into_iter().map(|correction| correction.position).collect())
 }
 
 /// The correction that holds for an event, leaving one out of account. A correction of a correction counts
 /// only when it is later than what it corrects, so no circle can form.
 fn holding(
-    view: &dyn View,
+    view: &dyn ReadView,
     target: EventId,
     of_correction: Option<(Timestamp, EventId)>,
     without: Option<EventId>,
@@ -105,7 +105,7 @@ fn holding(
 }
 
 /// Whether an event is withdrawn.
-pub(crate) fn is_void(view: &dyn View, event: &Event) -> Result<bool> {
+pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
     let of_correction = match event.payload {
         Payload::TokensRecorded(_) => None,
         Payload::TokensAmended(_) | Payload::EventVoided(_) => Some((event.occurred_at, event.id)),
@@ -116,7 +116,7 @@ pub(crate) fn is_void(view: &dyn View, event: &Event) -> Result<bool> {
 }
 
 /// Where the void is that withdraws an event, if one does.
-pub(crate) fn void_of(view: &dyn View, id: EventId) -> Result<Option<Position>> {
+pub(crate) fn void_of(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
     Ok(holding(view, id, None, None, 0)?.filter(|correction| correction.void).map(|correction| correction.position))
 }
 
@@ -138,7 +138,11 @@ pub(crate) struct Effective {
 }
 
 /// What the record at `position` counts as; `None` when it is withdrawn.
-pub(crate) fn effective(view: &dyn View, position: Position, without: Option<EventId>) -> Result<Option<Effective>> {
+pub(crate) fn effective(
+    view: &dyn ReadView,
+    position: Position,
+    without: Option<EventId>,
+) -> Result<Option<Effective>> {
     let line = view.expect_line(position)?;
     let envelope = Envelope::parse(position, &line)?;
     let correction = holding(view, envelope.id, None, without, 0)?;
@@ -146,12 +150,12 @@ pub(crate) fn effective(view: &dyn View, position: Position, without: Option<Eve
 }
 
 /// What a record counts as where nothing corrects it.
-pub(crate) fn uncorrected(view: &dyn View, position: Position, line: &str) -> Result<Option<Effective>> {
+pub(crate) fn uncorrected(view: &dyn ReadView, position: Position, line: &str) -> Result<Option<Effective>> {
     corrected(view, position, line, None)
 }
 
 fn corrected(
-    view: &dyn View,
+    view: &dyn ReadView,
     position: Position,
     line: &str,
     correction: Option<Correction>,
@@ -193,7 +197,7 @@ fn corrected(
 }
 
 /// The token record that a chain of corrections ends at, among the events before `before`.
-pub(crate) fn root(view: &dyn View, correction: &Event, before: Position) -> Result<Option<Position>> {
+pub(crate) fn root(view: &dyn ReadView, correction: &Event, before: Position) -> Result<Option<Position>> {
     let mut rank = (correction.occurred_at, correction.id);
     let mut target = correction.payload.corrects();
     let mut first = true;

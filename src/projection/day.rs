@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::totals::Totals;
-use crate::error::Result;
+use crate::model::error::Result;
 
 /// Sums by quarter of an hour (0 to 95) of one UTC day.
 pub(crate) type Quarters = BTreeMap<u8, Totals>;

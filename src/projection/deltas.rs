@@ -7,21 +7,21 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::day::{self, Quarters};
 use super::key::{AccountRef, push_text};
-use super::openings;
 use super::series::Level;
+use super::session_starts;
 use super::totals::Totals;
-use super::uses::{self, Instants};
-use crate::error::{Error, Result};
-use crate::event::{TokenRecord, TokenView};
-use crate::time::Timestamp;
-use crate::view::{Sink, Space};
+use super::usage_instants::{self, Instants};
+use crate::model::error::{Error, Result};
+use crate::model::event::{TokenRecord, TokenView};
+use crate::model::time::Timestamp;
+use crate::store::{Table, WriteView};
 
-type Rows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
+type DeltaRows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
 
 /// Changes not yet written to the counters.
 #[derive(Default)]
 pub(crate) struct Deltas {
-    rows: [Rows; 3],
+    rows: [DeltaRows; 3],
     uses: BTreeMap<Vec<u8>, Instants>,
     key: Vec<u8>,
 }
@@ -62,30 +62,30 @@ impl Deltas {
     }
 
     /// Writes the changes to the counters, in key order.
-    pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         for (level, rows) in Level::ALL.into_iter().zip(&mut self.rows) {
             let mut sorted: Vec<_> = rows.drain().collect();
             sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             for (key, changes) in sorted {
-                merge(sink, level.space(), &key, changes)?;
+                merge(sink, level.table(), &key, changes)?;
             }
         }
         for (account, mut instants) in std::mem::take(&mut self.uses) {
             instants.retain(|_, totals| !totals.is_zero());
-            if sink.get(Space::Accounts, &account)?.is_none() {
-                sink.put(Space::Accounts, &account, Some(&[]))?;
+            if sink.get(Table::Accounts, &account)?.is_none() {
+                sink.put(Table::Accounts, &account, Some(&[]))?;
             }
-            uses::apply(sink, &account, &instants)?;
-            openings::follow(sink, &account, &instants)?;
+            usage_instants::apply(sink, &account, &instants)?;
+            session_starts::follow(sink, &account, &instants)?;
         }
         Ok(())
     }
 }
 
-fn merge(sink: &mut dyn Sink, space: Space, key: &[u8], changes: Quarters) -> Result<()> {
-    let mut quarters = match sink.get(space, key)? {
+fn merge(sink: &mut dyn WriteView, table: Table, key: &[u8], changes: Quarters) -> Result<()> {
+    let mut quarters = match sink.get(table, key)? {
         Some(bytes) => day::decode(&bytes)
-            .ok_or_else(|| Error::damaged(None, format!("a row of {} is unreadable", space.name())))?,
+            .ok_or_else(|| Error::damaged(None, format!("a row of {} is unreadable", table.name())))?,
         None => Quarters::new(),
     };
     for (quarter, change) in changes {
@@ -96,5 +96,5 @@ fn merge(sink: &mut dyn Sink, space: Space, key: &[u8], changes: Quarters) -> Re
         }
     }
     let bytes = if quarters.is_empty() { None } else { Some(day::encode(&quarters)?) };
-    sink.put(space, key, bytes.as_deref())
+    sink.put(table, key, bytes.as_deref())
 }

@@ -2,21 +2,21 @@
 
 use super::key::{AccountRef, take_id, take_time, texts};
 use super::series::Series;
-use crate::event::Payload;
-use crate::time::{DAY, Timestamp};
-use crate::view::Space;
+use crate::model::event::Payload;
+use crate::model::time::{DAY, Timestamp};
+use crate::store::Table;
 
 /// A row's key for people.
-pub(crate) fn describe(space: Space, key: &[u8]) -> String {
-    let told = match space {
-        Space::ByModel | Space::ByProject | Space::ByConversation => series(key),
-        Space::Uses => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
-        Space::Openings => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
-        Space::Facts => fact(key),
-        Space::Corrections => correction(key),
-        Space::Keys => Some("a natural key".to_owned()),
-        Space::Files | Space::Conversations => Some(words(key)),
-        Space::Accounts => Some(account_of(key)),
+pub(crate) fn describe(table: Table, key: &[u8]) -> String {
+    let told = match table {
+        Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
+        Table::Uses => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
+        Table::Openings => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
+        Table::Facts => fact(key),
+        Table::Corrections => correction(key),
+        Table::Keys => Some("a natural key".to_owned()),
+        Table::Files | Table::Conversations => Some(words(key)),
+        Table::Accounts => Some(account_of(key)),
         _ => None,
     };
     told.filter(|told| !told.is_empty()).unwrap_or_else(|| "an unreadable key".to_owned())

@@ -11,10 +11,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::key::push_text;
 use super::series::Level;
 use super::totals::Totals;
-use crate::error::Result;
-use crate::event::TokenView;
-use crate::time::Timestamp;
-use crate::view::Space;
+use crate::model::error::Result;
+use crate::model::event::TokenView;
+use crate::model::time::Timestamp;
+use crate::store::Table;
 
 /// 2^61 - 1.
 const PRIME: u64 = (1 << 61) - 1;
@@ -29,12 +29,12 @@ fn residue(value: i128) -> u64 {
 
 /// Random weights, the same for both sides of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weights {
+pub(crate) struct FieldWeights {
     seed: u64,
     classes: [u64; 10],
 }
 
-impl Weights {
+impl FieldWeights {
     /// Weights nobody knows beforehand.
     pub fn random() -> Self {
         let draw = || std::hash::RandomState::new().build_hasher().finish();
@@ -55,41 +55,41 @@ impl Weights {
             .fold(0, |sum, (weight, value)| (sum + mul(*weight, residue(value))) % PRIME)
     }
 
-    fn place(&self, space: Space, key: &[u8], sub: i64) -> u64 {
-        let seed = self.seed ^ ((space as u64) << 56) ^ (sub as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn place(&self, table: Table, key: &[u8], sub: i64) -> u64 {
+        let seed = self.seed ^ ((table as u64) << 56) ^ (sub as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         xxh3_64_with_seed(key, seed) % PRIME
     }
 }
 
-/// One side of a comparison: a sum for each space.
+/// One side of a comparison: a sum for each table.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprint {
-    weights: Weights,
-    sums: [u64; Space::ALL.len()],
+    weights: FieldWeights,
+    sums: [u64; Table::ALL.len()],
     key: Vec<u8>,
 }
 
 impl Fingerprint {
-    pub fn new(weights: Weights) -> Self {
-        Self { weights, sums: [0; Space::ALL.len()], key: Vec::new() }
+    pub fn new(weights: FieldWeights) -> Self {
+        Self { weights, sums: [0; Table::ALL.len()], key: Vec::new() }
     }
 
-    fn add_to(&mut self, space: Space, amount: u64) {
-        if let Some(slot) = self.sums.get_mut(space as usize) {
+    fn add_to(&mut self, table: Table, amount: u64) {
+        if let Some(slot) = self.sums.get_mut(table as usize) {
             *slot = (*slot + amount) % PRIME;
         }
     }
 
     /// A stored counter.
-    pub fn cell(&mut self, space: Space, key: &[u8], sub: i64, totals: &Totals) {
-        let amount = mul(self.weights.place(space, key, sub), self.weights.weigh(totals));
-        self.add_to(space, amount);
+    pub fn cell(&mut self, table: Table, key: &[u8], sub: i64, totals: &Totals) {
+        let amount = mul(self.weights.place(table, key, sub), self.weights.weigh(totals));
+        self.add_to(table, amount);
     }
 
     /// A row that is there or not.
-    pub fn row(&mut self, space: Space, key: &[u8]) {
-        let amount = self.weights.place(space, key, 0);
-        self.add_to(space, amount);
+    pub fn row(&mut self, table: Table, key: &[u8]) {
+        let amount = self.weights.place(table, key, 0);
+        self.add_to(table, amount);
     }
 
     /// A record: what it adds to every counter, or takes from it.
@@ -103,14 +103,14 @@ impl Fingerprint {
         let ends = Level::write_key(&mut key, at, record);
         let quarter = i64::from(at.quarter_of_day());
         for (level, end) in Level::ALL.into_iter().zip(ends) {
-            let place = self.weights.place(level.space(), key.get(..end).unwrap_or_default(), quarter);
-            self.add_to(level.space(), mul(place, amount));
+            let place = self.weights.place(level.table(), key.get(..end).unwrap_or_default(), quarter);
+            self.add_to(level.table(), mul(place, amount));
         }
         key.clear();
         push_text(&mut key, Some(&record.provider));
         push_text(&mut key, record.account.as_deref());
-        let place = self.weights.place(Space::Uses, &key, at.millis());
-        self.add_to(Space::Uses, mul(place, amount));
+        let place = self.weights.place(Table::Uses, &key, at.millis());
+        self.add_to(Table::Uses, mul(place, amount));
         self.key = key;
         Ok(())
     }
@@ -122,8 +122,8 @@ impl Fingerprint {
         }
     }
 
-    /// The sum of one space.
-    pub fn of(&self, space: Space) -> u64 {
-        self.sums.get(space as usize).copied().unwrap_or(0)
+    /// The sum of one table.
+    pub fn of(&self, table: Table) -> u64 {
+        self.sums.get(table as usize).copied().unwrap_or(0)
     }
 }

@@ -2,35 +2,36 @@
 
 use super::corrections::{self, effective};
 use super::deltas::Deltas;
-use super::early::Early;
+use super::event_index;
+use super::imports;
 use super::key::after_prefix;
-use super::{facts, imports};
-use crate::error::Result;
-use crate::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
-use crate::view::{GO_ON, Order, Sink, Space, View};
+use super::orphan_corrections::Early;
+use crate::model::error::Result;
+use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
+use crate::store::{GO_ON, Order, ReadView, Table, WriteView};
 
 /// A fold in progress: what is small goes to the projections at once, counters wait for [`flush`](Self::flush).
 pub(crate) struct Fold {
     /// Counter changes that wait.
     pub deltas: Deltas,
     keys: Vec<[u8; 13]>,
-    facts: facts::Waiting,
+    facts: event_index::Waiting,
     early: Early,
 }
 
 impl Fold {
     /// A fold that goes on from the state of a view.
-    pub fn new(view: &dyn View) -> Result<Self> {
+    pub fn new(view: &dyn ReadView) -> Result<Self> {
         Ok(Self {
             deltas: Deltas::default(),
             keys: Vec::new(),
-            facts: facts::Waiting::default(),
+            facts: event_index::Waiting::default(),
             early: Early::new(view)?,
         })
     }
 
     /// Folds the event at `position`, which is in the log already, as are all before it.
-    pub fn apply(&mut self, sink: &mut dyn Sink, position: Position, line: &str) -> Result<()> {
+    pub fn apply(&mut self, sink: &mut dyn WriteView, position: Position, line: &str) -> Result<()> {
         let envelope = Envelope::parse(position, line)?;
         if envelope.kind == "tokens_recorded" && !self.early.is_corrected(&*sink, envelope.id, position)? {
             // The common case, without a copy of anything.
@@ -38,7 +39,7 @@ impl Fold {
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
             self.keys.extend(alias_entries(record.ids(), envelope.id, position));
             self.deltas.add(envelope.occurred_at, &record, false)?;
-            if facts::is_told_later(envelope.occurred_at, record.counted_at) {
+            if event_index::is_told_later(envelope.occurred_at, record.counted_at) {
                 self.facts.take(&envelope.open(position)?, position);
             }
             return Ok(());
@@ -50,7 +51,7 @@ impl Fold {
     /// Folds an event that is at hand; `ids` are what a record's keys make, where that is known.
     pub fn event(
         &mut self,
-        sink: &mut dyn Sink,
+        sink: &mut dyn WriteView,
         position: Position,
         event: &Event,
         ids: Option<&[EventId]>,
@@ -84,7 +85,7 @@ impl Fold {
         Ok(())
     }
 
-    fn correct(&mut self, sink: &mut dyn Sink, position: Position, event: &Event) -> Result<()> {
+    fn correct(&mut self, sink: &mut dyn WriteView, position: Position, event: &Event) -> Result<()> {
         file_small(sink, event, position)?;
         if let Some(target) = event.payload.corrects() {
             self.early.note(&*sink, target, position)?;
@@ -100,22 +101,22 @@ impl Fold {
     }
 
     /// Writes what waits.
-    pub fn flush(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.flush_small(sink)?;
         self.deltas.flush(sink)
     }
 
     /// Writes the natural keys and facts that wait, so that they can be found.
-    pub fn flush_small(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    pub fn flush_small(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.keys.sort_unstable();
-        sink.put_all(Space::Keys, &mut self.keys.iter().map(|key| (key.as_slice(), &[][..])))?;
+        sink.put_all(Table::Keys, &mut self.keys.iter().map(|key| (key.as_slice(), &[][..])))?;
         self.keys.clear();
         self.facts.file(sink)
     }
 }
 
 /// Files what is no counter: facts, corrections, how far files were imported.
-pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position) -> Result<()> {
+pub(crate) fn file_small(sink: &mut dyn WriteView, event: &Event, position: Position) -> Result<()> {
     match &event.payload {
         Payload::Imported(run) => return imports::file(sink, run),
         Payload::TokensAmended(_) | Payload::EventVoided(_) => {
@@ -125,7 +126,7 @@ pub(crate) fn file_small(sink: &mut dyn Sink, event: &Event, position: Position)
         }
         _ => {}
     }
-    let mut fact = facts::Waiting::default();
+    let mut fact = event_index::Waiting::default();
     fact.take(event, position);
     fact.file(sink)
 }
@@ -150,7 +151,7 @@ fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
 }
 
 /// The record that a natural key of a provider finds: the position of its `tokens_recorded` event.
-pub(crate) fn position_of_key(view: &dyn View, provider: &str, key: &str) -> Result<Option<Position>> {
+pub(crate) fn position_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Option<Position>> {
     let id = EventId::from_key(provider, key);
     if let Some(position) = view.position_of(id)? {
         return Ok(Some(position));
@@ -161,14 +162,14 @@ pub(crate) fn position_of_key(view: &dyn View, provider: &str, key: &str) -> Res
 }
 
 /// The record that an id finds which a natural key makes.
-fn position_of_id(view: &dyn View, id: EventId) -> Result<Option<Position>> {
+fn position_of_id(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
     if let Some(position) = view.position_of(id)? {
         return Ok(Some(position));
     }
     find_alias(view, id, &|record| record.ids().any(|known| known == id))
 }
 
-fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+fn find_alias(view: &dyn ReadView, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
     for candidate in candidates(view, alias)? {
         if let Some(found) = known_by(view, candidate, matches)? {
             return Ok(Some(found));
@@ -179,7 +180,7 @@ fn find_alias(view: &dyn View, alias: EventId, matches: &dyn Fn(&TokenRecord) ->
 
 /// The positions of all records that a natural key of a provider finds; several where some were withdrawn.
 #[cfg(feature = "web")]
-pub(crate) fn positions_of_key(view: &dyn View, provider: &str, key: &str) -> Result<Vec<Position>> {
+pub(crate) fn positions_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Vec<Position>> {
     let id = EventId::from_key(provider, key);
     let matches = |record: &TokenRecord| record.provider == provider && record.keys.iter().any(|k| k == key);
     let mut found: Vec<Position> = view.position_of(id)?.into_iter().collect();
@@ -190,10 +191,10 @@ pub(crate) fn positions_of_key(view: &dyn View, provider: &str, key: &str) -> Re
 }
 
 /// The events whose keys have the hash of this one.
-fn candidates(view: &dyn View, alias: EventId) -> Result<Vec<Position>> {
+fn candidates(view: &dyn ReadView, alias: EventId) -> Result<Vec<Position>> {
     let prefix = alias.prefix().to_be_bytes();
     let mut candidates = Vec::new();
-    view.scan(Space::Keys, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |key, _| {
+    view.scan(Table::Keys, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |key, _| {
         if let Some((bytes, _)) = key.get(5..).and_then(|tail| tail.split_first_chunk::<8>()) {
             candidates.push(Position::new(u64::from_be_bytes(*bytes) & 0xff_ffff_ffff));
         }
@@ -203,7 +204,7 @@ fn candidates(view: &dyn View, alias: EventId) -> Result<Vec<Position>> {
 }
 
 /// The record that an event is about, if it is one that is looked for.
-fn known_by(view: &dyn View, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+fn known_by(view: &dyn ReadView, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
     match Event::from_line(event, &view.expect_line(event)?)?.payload {
         Payload::TokensRecorded(record) if matches(&record) => Ok(Some(event)),
         Payload::TokensAmended(amend) if matches(&amend.replacement) => {
@@ -217,7 +218,7 @@ fn known_by(view: &dyn View, event: Position, matches: &dyn Fn(&TokenRecord) -> 
 }
 
 /// The positions of all records that any key of this one finds, in order.
-pub(crate) fn find_record(view: &dyn View, record: &TokenRecord) -> Result<Vec<Position>> {
+pub(crate) fn find_record(view: &dyn ReadView, record: &TokenRecord) -> Result<Vec<Position>> {
     let mut found = Vec::new();
     for key in &record.keys {
         found.extend(position_of_key(view, &record.provider, key)?);

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::event::{EventId, Position};
-use crate::time::Timestamp;
+use crate::model::event::{EventId, Position};
+use crate::model::time::Timestamp;
 
 /// Days from 0001-01-01 to 1970-01-01, so that no day number is negative.
 const DAY_SHIFT: i64 = 719_162;

@@ -3,11 +3,11 @@
 use super::day;
 use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
 use super::totals::Totals;
-use crate::error::{Error, Result};
-use crate::event::TokenView;
-use crate::price::Tariff;
-use crate::time::Timestamp;
-use crate::view::{Flow, Order, Space, View};
+use crate::model::error::{Error, Result};
+use crate::model::event::TokenView;
+use crate::model::time::Timestamp;
+use crate::readers::price::Tariff;
+use crate::store::{Flow, Order, ReadView, Table};
 
 /// How finely a rollup tells records apart. A coarser one answers faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +23,11 @@ pub(crate) enum Level {
 impl Level {
     pub const ALL: [Self; 3] = [Self::Model, Self::Project, Self::Conversation];
 
-    pub const fn space(self) -> Space {
+    pub const fn table(self) -> Table {
         match self {
-            Self::Model => Space::ByModel,
-            Self::Project => Space::ByProject,
-            Self::Conversation => Space::ByConversation,
+            Self::Model => Table::ByModel,
+            Self::Project => Table::ByProject,
+            Self::Conversation => Table::ByConversation,
         }
     }
 
@@ -106,12 +106,12 @@ pub(crate) struct DayRow<'a> {
     pub day: i64,
     pub series: Series<'a>,
     value: &'a [u8],
-    space: Space,
+    table: Table,
 }
 
 impl DayRow<'_> {
     fn damaged(&self) -> Error {
-        Error::damaged(None, format!("a row of {} is unreadable: run `usage-ledger replay --write`", self.space.name()))
+        Error::damaged(None, format!("a row of {} is unreadable: run `usage-ledger replay --write`", self.table.name()))
     }
 
     /// The sum of the whole day.
@@ -127,13 +127,13 @@ impl DayRow<'_> {
 
 /// Visits the rows of the UTC days `from..=to`.
 pub(crate) fn scan_days(
-    view: &dyn View,
+    view: &dyn ReadView,
     level: Level,
     from: Option<i64>,
     to: Option<i64>,
     visit: &mut dyn FnMut(&DayRow<'_>) -> Flow,
 ) -> Result<()> {
-    let space = level.space();
+    let table = level.table();
     let mut start = Vec::new();
     if let Some(day) = from {
         push_day(&mut start, day);
@@ -143,12 +143,12 @@ pub(crate) fn scan_days(
         push_day(&mut end, day);
         end = after_prefix(&end);
     }
-    scan_keys(view, space, &start, &end, visit)
+    scan_keys(view, table, &start, &end, visit)
 }
 
 /// Visits the rows of one account on one UTC day.
 pub(crate) fn scan_account_day(
-    view: &dyn View,
+    view: &dyn ReadView,
     level: Level,
     account: &AccountRef<'_>,
     day: i64,
@@ -157,19 +157,19 @@ pub(crate) fn scan_account_day(
     let mut start = Vec::new();
     push_day(&mut start, day);
     start.extend(account.key());
-    scan_keys(view, level.space(), &start, &after_prefix(&start), visit)
+    scan_keys(view, level.table(), &start, &after_prefix(&start), visit)
 }
 
 fn scan_keys(
-    view: &dyn View,
-    space: Space,
+    view: &dyn ReadView,
+    table: Table,
     start: &[u8],
     end: &[u8],
     visit: &mut dyn FnMut(&DayRow<'_>) -> Flow,
 ) -> Result<()> {
-    view.scan(space, start, end, Order::Ascending, &mut |key, value| {
+    view.scan(table, start, end, Order::Ascending, &mut |key, value| {
         let (day, series) = Series::from_key(key)
-            .ok_or_else(|| Error::damaged(None, format!("a key of {} is unreadable", space.name())))?;
-        visit(&DayRow { day, series, value, space })
+            .ok_or_else(|| Error::damaged(None, format!("a key of {} is unreadable", table.name())))?;
+        visit(&DayRow { day, series, value, table })
     })
 }

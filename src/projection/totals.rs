@@ -1,8 +1,8 @@
 //! Sums: how many requests, how many tokens of each class, how much reported cost.
 
 use super::varint;
-use crate::error::{Error, Result};
-use crate::tokens::{Tokens, Usd};
+use crate::model::error::{Error, Result};
+use crate::model::tokens::{Tokens, Usd};
 
 /// A sum over records, or the change of one. In a stored sum nothing is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use chrono::{Datelike, NaiveDate, Timelike};
 
 use super::ReportKey;
-use crate::time::{QUARTER, Timestamp, Zone};
+use crate::model::time::{QUARTER, Timestamp, Zone};
 
 /// The values of the time keys of a report at an instant.
 pub(super) type TimeKeys = Vec<String>;

@@ -2,7 +2,7 @@
 
 use chrono::{Days, Months, NaiveDate};
 
-use crate::time::{Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 
 /// What a window is moved back by.
 ///

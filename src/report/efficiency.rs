@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::outcomes::{Outcomes, Trend};
 use super::{Report, ReportKey};
-use crate::error::Result;
-use crate::event::TokenView;
-use crate::ledger::Sight;
-use crate::price::Prices;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::TokenView;
+use crate::model::tokens::TokenClass;
 use crate::projection::Series;
-use crate::tokens::TokenClass;
+use crate::readers::price::Prices;
 
 /// The label that says how a session ended: `productive`, `empty` or `blocked`.
 const LABEL: &str = "outcome";
@@ -22,7 +22,7 @@ const LABEL: &str = "outcome";
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900).label("outcome", "productive"), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).label("outcome", "empty"), now)?;
-/// let found = ledger.sight()?.efficiency(&Report::by_all([]))?;
+/// let found = ledger.snapshot()?.efficiency(&Report::by_all([]))?;
 /// assert_eq!((found.tokens_per_productive, found.waste, found.trend), (Some(1_000.0), 0.5, None));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
@@ -44,7 +44,7 @@ pub struct Efficiency {
     pub trend: Option<Trend>,
 }
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// What the sessions achieved whose records a report is about: a record with the label `outcome` is a session.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Sight<'_> {
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report};
-    /// let found = Ledger::in_memory()?.sight()?.efficiency(&Report::by_all([]))?;
+    /// let found = Ledger::in_memory()?.snapshot()?.efficiency(&Report::by_all([]))?;
     /// assert_eq!((found.productive, found.waste), (0, 0.0));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -80,15 +80,15 @@ impl Sight<'_> {
 }
 
 /// How sessions ended, in the order of time.
-fn sessions(sight: &Sight<'_>, report: &Report) -> Result<Vec<String>> {
+fn sessions(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<String>> {
     let by = vec![ReportKey::Label(LABEL.to_owned())];
     let labelled = Report { by, prices: Some(Prices::none()), ..report.clone() };
-    if sight.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
+    if snapshot.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
         // Nobody says how anything ended: there is no need to look at every record.
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    sight.each_call(&mut |position, told| {
+    snapshot.each_call(&mut |position, told| {
         let view = TokenView::from(&told.record);
         if report.covers(told.at)
             && report.admits(&Series::of(&view))

@@ -1,6 +1,6 @@
 //! How much of the input came from a cache.
 
-use crate::tokens::{TokenClass, Tokens};
+use crate::model::tokens::{TokenClass, Tokens};
 use crate::usage::TokenSums;
 
 /// Reads among all input; 0 when there was no input.

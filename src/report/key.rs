@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::model::error::{Error, Result};
 use crate::projection::Series;
 
 /// What rows of a report are told apart by.

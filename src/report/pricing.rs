@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::error::Result;
-use crate::event::{Payload, TokenView};
-use crate::ledger::Sight;
-use crate::price::{Charge, Found, Prices, Tariff};
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Payload, TokenView};
+use crate::model::time::Timestamp;
 use crate::projection::{Series, Subject, Totals, facts};
-use crate::time::Timestamp;
-use crate::view::{GO_ON, Order};
+use crate::readers::price::{Charge, Found, Prices, Tariff};
+use crate::store::{GO_ON, Order};
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// The prices that hold in this ledger: those that were stated, before those of the table that comes with the build.
     ///
     /// # Errors
@@ -21,7 +21,7 @@ impl Sight<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.set_price(PriceSet::new("ollama", "", "0".parse()?, "0".parse()?)?, now)?;
-    /// let prices = ledger.sight()?.prices()?;
+    /// let prices = ledger.snapshot()?.prices()?;
     /// assert_eq!(prices.source().own, [1.into()]);
     /// assert!(prices.rates("ollama", "qwen3", now).is_some());
     /// # Ok::<(), usage_ledger::Error>(())

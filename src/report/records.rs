@@ -7,12 +7,12 @@ use super::pricing::Costs;
 use super::rollups::{keys, window_name};
 use super::table::Builder;
 use super::{Report, ReportKey};
-use crate::error::Result;
-use crate::event::{TokenRecord, TokenView, WindowKind};
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{TokenRecord, TokenView, WindowKind};
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
 use crate::projection::{AccountRef, Series, Totals};
-use crate::time::Timestamp;
-use crate::tokens::Usd;
 use crate::usage::AccountWindows;
 
 /// A call as it counts now.
@@ -28,11 +28,11 @@ pub(crate) struct PricedCall<'c> {
 
 /// Visits every call as it counts now that a report is of, with its own time.
 pub(super) fn covered(
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     report: &Report,
     visit: &mut dyn FnMut(Timestamp, &TokenRecord) -> Result<()>,
 ) -> Result<()> {
-    sight.each_call(&mut |_, effective| {
+    snapshot.each_call(&mut |_, effective| {
         let view = TokenView::from(&effective.record);
         let date = report.date(effective.at, &effective.record);
         if report.covers(date) && report.admits(&Series::of(&view)) {
@@ -43,19 +43,19 @@ pub(super) fn covered(
 }
 
 /// Sums every record as it counts now.
-pub(super) fn all(sight: &Sight<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
+pub(super) fn all(snapshot: &Snapshot<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     // Each with its name, which is dear to write.
     let mut windows: HashMap<AccountRef<'static>, Vec<(Timestamp, String)>> = HashMap::new();
-    covered(sight, report, &mut |at, record| {
+    covered(snapshot, report, &mut |at, record| {
         let view = TokenView::from(record);
         let series = Series::of(&view);
         let mut names = keys(report, &series, &buckets.at(report.date(at, record)));
         if by_window {
             let account = AccountRef::new(series.provider, series.account).into_owned();
             if !windows.contains_key(&account) {
-                let all = AccountWindows::ever(sight.view(), &account)?.all(WindowKind::Session)?;
+                let all = AccountWindows::ever(snapshot.view(), &account)?.all(WindowKind::Session)?;
                 let written = all.iter().map(|window| (window.start, window_name(&account, window)));
                 windows.insert(account.clone(), written.collect());
             }

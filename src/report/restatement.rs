@@ -2,12 +2,12 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::error::Result;
-use crate::event::{Event, Payload, PeriodSealed, Position};
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, PeriodSealed, Position};
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
 use crate::projection::{corrections_of, root};
-use crate::store::{GO_ON, View};
-use crate::time::Timestamp;
-use crate::tokens::{TokenClass, Usd};
+use crate::store::{GO_ON, ReadView};
 use crate::usage::Usage;
 
 /// Events named of a restatement.
@@ -80,7 +80,7 @@ fn is_in(sealed: &PeriodSealed, at: Timestamp) -> bool {
 }
 
 /// Which events restate which seal, in one pass over what came after the first of them.
-pub(super) fn events(view: &dyn View, seals: &[&PeriodSealed]) -> Result<Vec<Restatement>> {
+pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec<Restatement>> {
     let mut found = vec![Restatement::default(); seals.len()];
     let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(found) };
     view.rows(first.next(), &mut |position, row| {
@@ -102,7 +102,7 @@ pub(super) fn events(view: &dyn View, seals: &[&PeriodSealed]) -> Result<Vec<Res
 }
 
 /// Every time that was ever told of the call which a correction is about; none when it is about no call that is there.
-fn times_of(view: &dyn View, correction: &Event) -> Result<Vec<Timestamp>> {
+fn times_of(view: &dyn ReadView, correction: &Event) -> Result<Vec<Timestamp>> {
     let Some(root) = root(view, correction, Position::new(u64::MAX))? else { return Ok(Vec::new()) };
     let record = Event::from_line(root, &view.expect_line(root)?)?;
     let mut times = vec![record.occurred_at];

@@ -4,13 +4,13 @@ use super::bucket::{Buckets, DayKeys};
 use super::pricing::{Costs, Priced};
 use super::table::Builder;
 use super::{Report, ReportKey};
-use crate::error::Result;
-use crate::event::WindowKind;
+use crate::model::error::Result;
+use crate::model::event::WindowKind;
+use crate::model::time::Timestamp;
+use crate::model::window::Window;
 use crate::projection::{AccountRef, DayRow, Level, Series, scan_days};
-use crate::time::Timestamp;
+use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{AccountWindows, accounts, sum_between};
-use crate::view::{GO_ON, STOP, View};
-use crate::window::Window;
 
 fn level(report: &Report) -> Level {
     let mut level = Level::Model;
@@ -34,7 +34,7 @@ pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String]) -> Vec
 }
 
 /// Sums days of the rollup that fits. False when only the records can tell.
-pub(super) fn days(view: &dyn View, report: &Report, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<bool> {
+pub(super) fn days(view: &dyn ReadView, report: &Report, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<bool> {
     if !report.fits_rollups() {
         return Ok(false);
     }
@@ -58,8 +58,8 @@ fn day(
     costs: &mut Costs<'_>,
     rows: &mut Builder,
 ) -> Result<bool> {
-    let start = Timestamp::from_millis(row.day * crate::time::DAY);
-    let whole = report.covers(start) && report.covers(start.plus(crate::time::DAY - 1));
+    let start = Timestamp::from_millis(row.day * crate::model::time::DAY);
+    let whole = report.covers(start) && report.covers(start.plus(crate::model::time::DAY - 1));
     let by_quarter: Vec<_> = match buckets.of_day(row.day) {
         DayKeys::Finer => return Ok(false),
         DayKeys::One(time) if whole && !costs.changes_within_day(&row.series, start) => {
@@ -75,7 +75,7 @@ fn day(
             .collect(),
     };
     for (quarter, sum, time) in by_quarter {
-        let at = start.plus(i64::from(quarter) * crate::time::QUARTER);
+        let at = start.plus(i64::from(quarter) * crate::model::time::QUARTER);
         if whole || report.covers(at) {
             let priced = costs.row(&row.series, at, &sum)?;
             if !rows.add(&keys(report, &row.series, time), &sum, priced)? {
@@ -97,7 +97,7 @@ pub(super) fn window_name(account: &AccountRef<'_>, window: &Window) -> String {
 }
 
 /// Sums session windows of accounts. False when a key or filter needs to know more than the account.
-pub(super) fn windows(view: &dyn View, report: &Report, rows: &mut Builder) -> Result<bool> {
+pub(super) fn windows(view: &dyn ReadView, report: &Report, rows: &mut Builder) -> Result<bool> {
     let fits = |key: &ReportKey| matches!(key, ReportKey::Window | ReportKey::Provider | ReportKey::Account);
     if !report.keys_and_filters().all(fits) {
         return Ok(false);

@@ -4,15 +4,15 @@ use serde::Serialize;
 
 use super::restatement::{self, Restatement};
 use super::{Report, ReportKey};
-use crate::audit::{Checkpoint, Hash, Signer};
-use crate::error::{Error, Result};
-use crate::event::{NewEvent, Payload, PeriodSealed, Position};
-use crate::ledger::{AsOf, Ledger, Outcome, Sight};
-use crate::price::Prices;
+use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
+use crate::merkle::{Checkpoint, Hash, Signer};
+use crate::model::error::{Error, Result};
+use crate::model::event::{NewEvent, Payload, PeriodSealed, Position};
+use crate::model::time::Timestamp;
+use crate::model::tokens::TokenClass;
 use crate::projection::{Subject, facts};
-use crate::time::Timestamp;
-use crate::tokens::TokenClass;
-use crate::view::{GO_ON, Order, View};
+use crate::readers::price::Prices;
+use crate::store::{GO_ON, Order, ReadView};
 
 /// A seal and what became of its period since.
 ///
@@ -23,7 +23,7 @@ use crate::view::{GO_ON, Order, View};
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
 /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
 /// ledger.append([NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now)], now.plus(2))?;
-/// let seal = ledger.sight()?.last_seal(now.plus(2))?.unwrap();
+/// let seal = ledger.snapshot()?.last_seal(now.plus(2))?.unwrap();
 /// assert_eq!((seal.sealed.requests, seal.restatement.requests), (1, 1)); // what came late stands beside
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
@@ -50,7 +50,7 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 }
 
 /// The seals that hold at a time, in the order in which they were made.
-fn held(view: &dyn View, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
+fn held(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
     let mut found = Vec::new();
     facts(view, "period_sealed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::PeriodSealed(sealed) = fact.event.payload {
@@ -80,7 +80,7 @@ fn refuse_overlap(
     }
 }
 
-impl Sight<'_> {
+impl Snapshot<'_> {
     /// The last seal, and what became of its period since.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Sight<'_> {
     /// ```
     /// use usage_ledger::Ledger;
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// assert_eq!(Ledger::in_memory()?.sight()?.last_seal(now)?, None);
+    /// assert_eq!(Ledger::in_memory()?.snapshot()?.last_seal(now)?, None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn last_seal(&self, now: impl Into<Timestamp>) -> Result<Option<Seal>> {
@@ -111,7 +111,7 @@ impl Sight<'_> {
     /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
     /// let late = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now.plus(-DAY));
     /// ledger.append([late], now.plus(DAY))?;
-    /// let seals = ledger.sight()?.seals(now.plus(DAY))?;
+    /// let seals = ledger.snapshot()?.seals(now.plus(DAY))?;
     /// assert_eq!(seals[0].restatement.events, [4.into()]);
     /// assert!(seals[1].restatement.is_nothing());
     /// # Ok::<(), usage_ledger::Error>(())
@@ -163,13 +163,13 @@ impl Ledger {
             return Err(Error::invalid(format!("the period until {until} is not over: seal it then")));
         }
         let sealed = {
-            let sight = self.sight()?;
-            if sight.head()?.position == Position::START {
+            let snapshot = self.snapshot()?;
+            if snapshot.head()?.position == Position::START {
                 return Err(Error::invalid(
                     "the ledger is empty, so there is nothing to seal: record or import first, or give another --ledger",
                 ));
             }
-            let seals = held(sight.view(), now)?;
+            let seals = held(snapshot.view(), now)?;
             let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());
             if since.is_some_and(|since| since >= until) {
                 return Err(Error::invalid(format!(
@@ -177,10 +177,10 @@ impl Ledger {
                 )));
             }
             refuse_overlap(&seals, since, until)?;
-            sight.expect_whole()?;
-            let (head, root) = (sight.head()?, sight.root()?);
+            snapshot.expect_whole()?;
+            let (head, root) = (snapshot.head()?, snapshot.root()?);
             let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
-            let total = sight.report(&of_period(since, until))?.total;
+            let total = snapshot.report(&of_period(since, until))?.total;
             PeriodSealed {
                 since,
                 until,
@@ -212,13 +212,13 @@ impl Ledger {
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
     /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(3), now.plus(2))?;
-    /// let (seal, sight) = ledger.sealed(now.plus(2))?.unwrap();
-    /// assert_eq!(sight.report(&Report::by(ReportKey::Model))?.total.tokens.total(), 10);
+    /// let (seal, snapshot) = ledger.sealed(now.plus(2))?.unwrap();
+    /// assert_eq!(snapshot.report(&Report::by(ReportKey::Model))?.total.tokens.total(), 10);
     /// assert!(seal.restatement.is_nothing()); // the call came after the period
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn sealed(&mut self, now: impl Into<Timestamp>) -> Result<Option<(Seal, Sight<'_>)>> {
-        let Some(seal) = self.sight()?.last_seal(now)? else { return Ok(None) };
+    pub fn sealed(&mut self, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
+        let Some(seal) = self.snapshot()?.last_seal(now)? else { return Ok(None) };
         let size = seal.sealed.size;
         Ok(Some((seal, self.as_of(AsOf::Position(size))?)))
     }
@@ -239,11 +239,11 @@ impl Ledger {
     /// assert_eq!(first.sealed.until, now);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn sealed_at(&mut self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Sight<'_>)>> {
+    pub fn sealed_at(&mut self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
         let seal = {
-            let sight = self.sight()?;
-            let named = held(sight.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);
-            sight.restated(named.into_iter().collect())?.pop()
+            let snapshot = self.snapshot()?;
+            let named = held(snapshot.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);
+            snapshot.restated(named.into_iter().collect())?.pop()
         };
         let Some(seal) = seal else { return Ok(None) };
         let size = seal.sealed.size;

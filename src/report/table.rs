@@ -5,11 +5,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::pricing::Priced;
 use super::{Report, ReportKey};
-use crate::audit::Hash;
-use crate::error::Result;
-use crate::event::Position;
-use crate::price::{Charge, PriceSource};
+use crate::merkle::Hash;
+use crate::model::error::Result;
+use crate::model::event::Position;
 use crate::projection::Totals;
+use crate::readers::price::{Charge, PriceSource};
 use crate::usage::Usage;
 
 /// The answer to a report.
@@ -24,7 +24,7 @@ use crate::usage::Usage;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct ReportTable {
     /// The keys that tell rows apart, in order.
     pub keys: Vec<ReportKey>,
     /// The last event that the answer knows of.
@@ -32,7 +32,7 @@ pub struct Table {
     /// The root of the tree at that event.
     pub root: Hash,
     /// Rows, sorted by their keys.
-    pub rows: Vec<TableRow>,
+    pub rows: Vec<ReportRow>,
     /// The sum of all rows.
     pub total: Usage,
     /// Where the prices of computed costs come from.
@@ -51,14 +51,14 @@ pub struct Table {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableRow {
+pub struct ReportRow {
     /// The value of each key; `None` where a record has none.
     pub keys: Vec<Option<String>>,
     /// What was used.
     pub usage: Usage,
 }
 
-impl Table {
+impl ReportTable {
     /// The rows with the most tokens, at most so many; rows with equally many are in the order of their keys.
     ///
     /// ```
@@ -71,7 +71,7 @@ impl Table {
     /// assert_eq!(table.top(1)[0].keys, [Some("qwen3".to_owned())]);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn top(&self, limit: usize) -> Vec<&TableRow> {
+    pub fn top(&self, limit: usize) -> Vec<&ReportRow> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.usage.tokens.total()));
         rows.truncate(limit);
@@ -79,7 +79,7 @@ impl Table {
     }
 }
 
-struct JsonRow<'a>(&'a [ReportKey], &'a TableRow);
+struct JsonRow<'a>(&'a [ReportKey], &'a ReportRow);
 
 impl Serialize for JsonRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,7 +94,7 @@ impl Serialize for JsonRow<'_> {
     }
 }
 
-impl Serialize for Table {
+impl Serialize for ReportTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let rows: Vec<_> = self.rows.iter().map(|row| JsonRow(&self.keys, row)).collect();
         let mut map = serializer.serialize_map(None)?;
@@ -111,7 +111,7 @@ impl Serialize for Table {
 /// Gathers sums by keys.
 #[derive(Default)]
 pub(super) struct Builder {
-    rows: HashMap<Vec<Option<String>>, Sum>,
+    rows: HashMap<Vec<Option<String>>, RowSum>,
 }
 
 impl Builder {
@@ -144,9 +144,9 @@ impl Builder {
     }
 
     /// The table that was asked for.
-    pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<Table> {
+    pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<ReportTable> {
         let mut rows = self.rows;
-        let mut total = Sum::default();
+        let mut total = RowSum::default();
         for row in rows.values() {
             total.join(row)?;
         }
@@ -158,15 +158,15 @@ impl Builder {
         }
         let mut rows = rows
             .into_iter()
-            .map(|(keys, sum)| Ok(TableRow { keys, usage: sum.usage()? }))
+            .map(|(keys, sum)| Ok(ReportRow { keys, usage: sum.usage()? }))
             .collect::<Result<Vec<_>>>()?;
         rows.sort_unstable_by(|a, b| a.keys.cmp(&b.keys));
-        Ok(Table { keys: asked.by.clone(), position, root, rows, total: total.usage()?, prices })
+        Ok(ReportTable { keys: asked.by.clone(), position, root, rows, total: total.usage()?, prices })
     }
 }
 
 /// Adds the days that nothing happened on.
-fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Sum>) {
+fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
     let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
     let first = asked.since.map(|since| asked.zone.day(since)).or_else(|| known.iter().min().copied());
     let last = asked.until.map(|until| asked.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
@@ -178,14 +178,14 @@ fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, Sum>) {
 
 /// A sum and what is known of its price.
 #[derive(Default)]
-struct Sum {
+struct RowSum {
     totals: Totals,
     charge: Charge,
     /// Requests whose price is known.
     priced: i64,
 }
 
-impl Sum {
+impl RowSum {
     fn add(&mut self, totals: &Totals, charge: Option<Charge>) -> Result<()> {
         self.totals.add(totals)?;
         if let Some(charge) = charge {

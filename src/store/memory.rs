@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{EventStore, Flow, Head, Order, Row, Sink, Space, Transaction, View};
-use crate::error::{Error, Result};
-use crate::event::{EventId, Position};
-use crate::time::Timestamp;
+use super::{EventStore, Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, Position};
+use crate::model::time::Timestamp;
 
 /// The reference model of a store: everything in memory, each write on a copy of the whole.
 ///
@@ -18,21 +18,21 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    committed: Arc<Mutex<Arc<State>>>,
+    committed: Arc<Mutex<Arc<MemoryState>>>,
     writer: Arc<Mutex<()>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct State {
-    rows: Vec<OwnedRow>,
+struct MemoryState {
+    rows: Vec<StoredRow>,
     ids: HashMap<EventId, Position>,
-    spaces: BTreeMap<Space, Map>,
+    spaces: BTreeMap<Table, Map>,
 }
 
 pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Clone, Debug)]
-struct OwnedRow {
+struct StoredRow {
     id: EventId,
     kind: u8,
     occurred_at: Timestamp,
@@ -59,18 +59,18 @@ impl MemoryStore {
 }
 
 impl EventStore for MemoryStore {
-    fn read(&mut self) -> Result<Box<dyn View + '_>> {
-        Ok(Box::new(Snapshot(Arc::clone(&lock(&self.committed)))))
+    fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
+        Ok(Box::new(FrozenState(Arc::clone(&lock(&self.committed)))))
     }
 
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
         let guard = lock(&self.writer);
-        let state = State::clone(&lock(&self.committed));
+        let state = MemoryState::clone(&lock(&self.committed));
         Ok(Box::new(Write { state, committed: &self.committed, _guard: guard }))
     }
 }
 
-impl State {
+impl MemoryState {
     fn head(&self) -> Head {
         Head {
             position: Position::new(self.rows.len() as u64),
@@ -123,7 +123,7 @@ pub(super) fn scan_map(
 
 macro_rules! view_of_state {
     ($type:ty) => {
-        impl View for $type {
+        impl ReadView for $type {
             fn head(&self) -> Result<Head> {
                 Ok(self.state().head())
             }
@@ -133,18 +133,18 @@ macro_rules! view_of_state {
             fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
                 self.state().rows(from, visit)
             }
-            fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
-                Ok(self.state().spaces.get(&space).and_then(|map| map.get(key)).cloned())
+            fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+                Ok(self.state().spaces.get(&table).and_then(|map| map.get(key)).cloned())
             }
             fn scan(
                 &self,
-                space: Space,
+                table: Table,
                 from: &[u8],
                 to: &[u8],
                 order: Order,
                 visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
             ) -> Result<()> {
-                match self.state().spaces.get(&space) {
+                match self.state().spaces.get(&table) {
                     Some(map) => scan_map(map, from, to, order, visit),
                     None => Ok(()),
                 }
@@ -153,33 +153,33 @@ macro_rules! view_of_state {
     };
 }
 
-struct Snapshot(Arc<State>);
+struct FrozenState(Arc<MemoryState>);
 
-impl Snapshot {
-    fn state(&self) -> &State {
+impl FrozenState {
+    fn state(&self) -> &MemoryState {
         &self.0
     }
 }
 
-view_of_state!(Snapshot);
+view_of_state!(FrozenState);
 
 struct Write<'a> {
-    state: State,
-    committed: &'a Mutex<Arc<State>>,
+    state: MemoryState,
+    committed: &'a Mutex<Arc<MemoryState>>,
     _guard: MutexGuard<'a, ()>,
 }
 
 impl Write<'_> {
-    const fn state(&self) -> &State {
+    const fn state(&self) -> &MemoryState {
         &self.state
     }
 }
 
 view_of_state!(Write<'_>);
 
-impl Sink for Write<'_> {
-    fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let map = self.state.spaces.entry(space).or_default();
+impl WriteView for Write<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let map = self.state.spaces.entry(table).or_default();
         match value {
             Some(value) => map.insert(key.to_vec(), value.to_vec()),
             None => map.remove(key),
@@ -195,7 +195,7 @@ impl Transaction for Write<'_> {
             if let Some(earlier) = self.state.ids.insert(row.id, position) {
                 return Err(Error::Conflict { id: row.id, position: earlier });
             }
-            self.state.rows.push(OwnedRow {
+            self.state.rows.push(StoredRow {
                 id: row.id,
                 kind: row.kind,
                 occurred_at: row.occurred_at,

@@ -3,18 +3,21 @@
 mod memory;
 mod prefix;
 mod sqlite;
+mod table;
+mod view;
 
 pub use memory::MemoryStore;
 pub use sqlite::{Options, SqliteStore};
 
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
-pub(crate) use sqlite::Draft;
+pub(crate) use sqlite::DraftLedger;
 
-pub use crate::view::{Flow, GO_ON, Head, Order, Row, STOP, Sink, Space, View};
+pub(crate) use self::view::clear;
+pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, Table, WriteView};
 
-use crate::error::Result;
-use crate::event::Position;
+use crate::model::error::Result;
+use crate::model::event::Position;
 
 /// A store of events: a log and its projections, read through snapshots and written one writer at a time.
 ///
@@ -25,15 +28,15 @@ use crate::event::Position;
 /// * an id stands in the log once;
 /// * a [`Transaction`] sees the newest committed state and its own writes, and no other writer runs beside it;
 /// * commit makes the rows and the projections of a transaction visible at once, and durable; dropping it leaves no trace;
-/// * a [`View`] sees one committed state for as long as it lives.
+/// * a [`ReadView`] sees one committed state for as long as it lives.
 ///
 /// ```
-/// use usage_ledger::store::{EventStore, MemoryStore, Space};
+/// use usage_ledger::store::{EventStore, MemoryStore, Table};
 /// let mut store = MemoryStore::new();
 /// let mut tx = store.write()?;
-/// tx.put(Space::Facts, b"key", Some(b"value"))?;
+/// tx.put(Table::Facts, b"key", Some(b"value"))?;
 /// drop(tx); // not committed: no trace
-/// assert_eq!(store.read()?.get(Space::Facts, b"key")?, None);
+/// assert_eq!(store.read()?.get(Table::Facts, b"key")?, None);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub trait EventStore: Send {
@@ -47,7 +50,7 @@ pub trait EventStore: Send {
     /// assert_eq!(MemoryStore::new().read()?.head()?.position.get(), 0);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn read(&mut self) -> Result<Box<dyn View + '_>>;
+    fn read(&mut self) -> Result<Box<dyn ReadView + '_>>;
 
     /// Waits for the write lock and opens a transaction, which rolls back when it is dropped.
     ///
@@ -55,12 +58,12 @@ pub trait EventStore: Send {
     /// [`Error::Busy`](crate::Error::Busy) when another writer holds the lock for too long, and the store's own.
     ///
     /// ```
-    /// use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// let mut store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put(Space::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
     /// tx.commit()?;
-    /// assert!(store.read()?.get(Space::Facts, b"key")?.is_some());
+    /// assert!(store.read()?.get(Table::Facts, b"key")?.is_some());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>>;
@@ -142,7 +145,7 @@ pub type Housekeeping = Box<dyn FnMut() + Send>;
 /// assert_eq!(store.read()?.position_of(id)?, Some(1.into()));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub trait Transaction: Sink {
+pub trait Transaction: WriteView {
     /// Adds rows to the log behind the head and returns the position of the last one.
     ///
     /// # Errors
@@ -191,12 +194,12 @@ pub trait Transaction: Sink {
     /// The store's own, such as [`Error::DiskFull`](crate::Error::DiskFull); nothing is written then.
     ///
     /// ```
-    /// # use usage_ledger::store::{EventStore, MemoryStore, Space};
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// # let mut store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put(Space::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
     /// tx.commit()?;
-    /// assert_eq!(store.read()?.get(Space::Facts, b"key")?.as_deref(), Some(&b"value"[..]));
+    /// assert_eq!(store.read()?.get(Table::Facts, b"key")?.as_deref(), Some(&b"value"[..]));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn commit(self: Box<Self>) -> Result<()>;

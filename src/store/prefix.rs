@@ -1,20 +1,20 @@
 use std::collections::BTreeMap;
 
 use super::memory::{Map, scan_map};
-use super::{Flow, Head, Order, Row, STOP, Sink, Space, View};
-use crate::error::Result;
-use crate::event::{EventId, Position};
+use super::{Flow, Head, Order, ReadView, Row, STOP, Table, WriteView};
+use crate::model::error::Result;
+use crate::model::event::{EventId, Position};
 
 /// A ledger as it was at an earlier position: the log cut there, the projections refolded in memory.
 pub(crate) struct PrefixView<'a> {
-    log: Box<dyn View + 'a>,
+    log: Box<dyn ReadView + 'a>,
     head: Head,
-    spaces: BTreeMap<Space, Map>,
+    spaces: BTreeMap<Table, Map>,
 }
 
 impl<'a> PrefixView<'a> {
     /// The log up to `position`, without projections yet.
-    pub fn new(log: Box<dyn View + 'a>, position: Position) -> Result<Self> {
+    pub fn new(log: Box<dyn ReadView + 'a>, position: Position) -> Result<Self> {
         let mut head = Head::default();
         if position > Position::START {
             log.rows(position, &mut |at, row| {
@@ -26,13 +26,13 @@ impl<'a> PrefixView<'a> {
     }
 
     /// The whole log, beyond the prefix too.
-    pub fn log(&self) -> &dyn View {
+    pub fn log(&self) -> &dyn ReadView {
         &*self.log
     }
 
-    /// Every row of a space, in order.
-    pub fn space(&self, space: Space) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
-        self.spaces.get(&space).into_iter().flatten()
+    /// Every row of a table, in order.
+    pub fn table(&self, table: Table) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.spaces.get(&table).into_iter().flatten()
     }
 
     /// The projections as bytes.
@@ -42,9 +42,9 @@ impl<'a> PrefixView<'a> {
             out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(bytes);
         };
-        for (space, map) in &self.spaces {
+        for (table, map) in &self.spaces {
             for (key, value) in map {
-                put(&[*space as u8]);
+                put(&[*table as u8]);
                 put(key);
                 put(value);
             }
@@ -54,7 +54,7 @@ impl<'a> PrefixView<'a> {
 
     /// Takes projections from bytes; false, and nothing taken, when they are not whole.
     pub fn load(&mut self, mut bytes: &[u8]) -> bool {
-        let mut spaces: BTreeMap<Space, Map> = BTreeMap::new();
+        let mut spaces: BTreeMap<Table, Map> = BTreeMap::new();
         while !bytes.is_empty() {
             let mut take = || {
                 let (length, rest) = bytes.split_first_chunk::<8>()?;
@@ -63,16 +63,16 @@ impl<'a> PrefixView<'a> {
                 bytes = rest;
                 Some(taken)
             };
-            let (Some(&[space]), Some(key), Some(value)) = (take(), take(), take()) else { return false };
-            let Some(space) = Space::FOLDED.into_iter().find(|known| *known as u8 == space) else { return false };
-            spaces.entry(space).or_default().insert(key.to_vec(), value.to_vec());
+            let (Some(&[table]), Some(key), Some(value)) = (take(), take(), take()) else { return false };
+            let Some(table) = Table::FOLDED.into_iter().find(|known| *known as u8 == table) else { return false };
+            spaces.entry(table).or_default().insert(key.to_vec(), value.to_vec());
         }
         self.spaces = spaces;
         true
     }
 }
 
-impl View for PrefixView<'_> {
+impl ReadView for PrefixView<'_> {
     fn head(&self) -> Result<Head> {
         Ok(self.head)
     }
@@ -86,32 +86,32 @@ impl View for PrefixView<'_> {
         self.log.rows(from, &mut |at, row| if at > last { STOP } else { visit(at, row) })
     }
 
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        if space == Space::Tree {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if table == Table::Tree {
             // The tree of the whole log has the nodes of each of its beginnings.
-            return self.log.get(space, key);
+            return self.log.get(table, key);
         }
-        Ok(self.spaces.get(&space).and_then(|map| map.get(key)).cloned())
+        Ok(self.spaces.get(&table).and_then(|map| map.get(key)).cloned())
     }
 
     fn scan(
         &self,
-        space: Space,
+        table: Table,
         from: &[u8],
         to: &[u8],
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
-        match self.spaces.get(&space) {
+        match self.spaces.get(&table) {
             Some(map) => scan_map(map, from, to, order, visit),
             None => Ok(()),
         }
     }
 }
 
-impl Sink for PrefixView<'_> {
-    fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let map = self.spaces.entry(space).or_default();
+impl WriteView for PrefixView<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let map = self.spaces.entry(table).or_default();
         match value {
             Some(value) => map.insert(key.to_vec(), value.to_vec()),
             None => map.remove(key),

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use self::file::{About, behind_links, create_private, newer, plain, refuse_foreign};
+use self::file::{FileContext, behind_links, create_private, newer, plain, refuse_foreign};
 use self::view::SqliteView;
-use super::{EventStore, Housekeeping, Transaction, View};
-use crate::error::{Error, Result};
+use super::{EventStore, Housekeeping, ReadView, Transaction};
+use crate::model::error::{Error, Result};
 
 #[cfg(feature = "import")]
-pub(crate) use self::draft::Draft;
+pub(crate) use self::draft::DraftLedger;
 
 /// `ULDG`: marks a database file as a usage ledger.
 pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
@@ -123,7 +123,7 @@ impl Options {
         if self.create {
             create_private(&behind_links(path))?;
         }
-        let about = About { path: path.to_owned(), busy_seconds: self.busy_seconds };
+        let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(plain(path), flags).map_err(|e| about.error(e, "opening the ledger"))?;
@@ -148,7 +148,7 @@ impl Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
-    about: About,
+    about: FileContext,
     /// Whether it is in the making still, with neither a journal nor anybody else who knows it.
     is_draft: bool,
 }
@@ -256,7 +256,7 @@ impl SqliteStore {
 }
 
 impl EventStore for SqliteStore {
-    fn read(&mut self) -> Result<Box<dyn View + '_>> {
+    fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
         let about = &self.about;
         let fail = |e| about.error(e, "opening a snapshot");
         let tx = self.connection.transaction().map_err(fail)?;
@@ -342,7 +342,7 @@ mod tests {
         let work = store.housekeeping().unwrap();
         assert_eq!(setting(&store, "synchronous"), 1);
         let mut tx = store.write().unwrap();
-        tx.put(crate::store::Space::Facts, b"key", Some(b"value")).unwrap();
+        tx.put(crate::store::Table::Facts, b"key", Some(b"value")).unwrap();
         tx.commit().unwrap();
         drop(work);
         store.sync().unwrap();

@@ -4,15 +4,15 @@ mod bar;
 
 use ratatui::text::{Line, Span};
 
-use super::model::{Scene, State};
+use super::model::{ScreenState, ViewModel};
 use super::text::cut;
 use super::theme::Theme;
 use crate::ProviderStatus;
-use crate::cli::bars::made_of;
-use crate::cli::clock::duration;
-use crate::cli::output::{Plain, grouped, used, wrapped};
-use crate::cli::tint::{Tint, tint};
-use crate::cli::wording;
+use crate::present::bars::made_of;
+use crate::present::clock::duration;
+use crate::present::output::{Plain, grouped, used, wrapped};
+use crate::present::tint::{Tint, tint};
+use crate::present::wording;
 use crate::usage::{Pool, WindowUsage};
 
 /// Columns of the names before what they name.
@@ -22,15 +22,15 @@ const REASON: u8 = 3;
 
 /// How much is told of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum RowDetail {
     Line,
     Bars,
     All,
 }
 
 /// The lines of one account.
-pub(super) struct Block<'s> {
-    scene: &'s Scene,
+pub(super) struct AccountBlock<'s> {
+    view_model: &'s ViewModel,
     one: &'s ProviderStatus,
     number: usize,
     selected: bool,
@@ -38,21 +38,21 @@ pub(super) struct Block<'s> {
     theme: Theme,
 }
 
-impl<'s> Block<'s> {
-    pub fn of(state: &'s State, number: usize, width: usize, theme: Theme) -> Option<Self> {
-        let one = state.scene.status.providers.get(number)?;
-        Some(Self { scene: &state.scene, one, number, selected: number == state.selected, width, theme })
+impl<'s> AccountBlock<'s> {
+    pub fn of(state: &'s ScreenState, number: usize, width: usize, theme: Theme) -> Option<Self> {
+        let one = state.view_model.status.providers.get(number)?;
+        Some(Self { view_model: &state.view_model, one, number, selected: number == state.selected, width, theme })
     }
 
-    pub fn lines(&self, detail: Detail) -> Vec<Line<'static>> {
+    pub fn lines(&self, detail: RowDetail) -> Vec<Line<'static>> {
         match detail {
-            Detail::Line => vec![self.line()],
-            Detail::Bars => {
+            RowDetail::Line => vec![self.line()],
+            RowDetail::Bars => {
                 let mut lines = self.bars();
                 lines.insert(0, self.title());
                 lines
             }
-            Detail::All => self.all().into_iter().map(|(_, line)| line).collect(),
+            RowDetail::All => self.all().into_iter().map(|(_, line)| line).collect(),
         }
     }
 
@@ -83,14 +83,14 @@ impl<'s> Block<'s> {
     fn name(&self) -> Span<'static> {
         let usage = &self.one.usage;
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
-        let style = self.theme.provider(self.scene.number(&usage.provider));
+        let style = self.theme.provider(self.view_model.number(&usage.provider));
         Span::styled(format!("{}{account}", usage.provider), style.add_modifier(ratatui::style::Modifier::BOLD))
     }
 
     fn title(&self) -> Line<'static> {
         let usage = &self.one.usage;
         let mut line = Line::from(vec![self.mark(), self.name()]);
-        if self.scene.status.active_provider.as_ref() == Some(&usage.provider) {
+        if self.view_model.status.active_provider.as_ref() == Some(&usage.provider) {
             line.push_span(Span::styled("  active", self.theme.good()));
         }
         if !usage.declared {
@@ -174,7 +174,7 @@ impl<'s> Block<'s> {
             let name = Span::styled(format!("{:<NAMES$}", "Warning"), self.theme.tint(Tint::Amber));
             (1, Line::from(vec![name, Span::styled(text, self.theme.dim())]))
         }));
-        if usage.metered && self.selected && !self.scene.past {
+        if usage.metered && self.selected && !self.view_model.past {
             lines.push((2, Line::styled("r = reset / override quota", self.theme.dim())));
         }
         lines
@@ -189,7 +189,7 @@ impl<'s> Block<'s> {
 
     /// Who said how much is used, where that is not what holds, or not the provider.
     fn said(&self, window: &WindowUsage) -> Option<Line<'static>> {
-        let said = cut(&wording::said(window, self.scene.now)?, self.width.saturating_sub(NAMES));
+        let said = cut(&wording::said(window, self.view_model.now)?, self.width.saturating_sub(NAMES));
         Some(Line::styled(format!("{:<NAMES$}{said}", ""), self.theme.dim()))
     }
 
@@ -203,7 +203,7 @@ impl<'s> Block<'s> {
 
     fn refusal(&self) -> Option<Line<'static>> {
         let refused = self.one.usage.exhausted.as_ref()?;
-        let text = wording::refusal(refused, self.scene.now, self.scene.zone);
+        let text = wording::refusal(refused, self.view_model.now, self.view_model.zone);
         Some(Line::styled(format!("{:<NAMES$}{text}", "Exhausted"), self.theme.bad()))
     }
 
@@ -214,7 +214,7 @@ impl<'s> Block<'s> {
         let mut line = Line::from(format!("{:<NAMES$}", "Mode"));
         line.push_span(Span::styled(verdict.mode.name(), style));
         if let Some(at) = verdict.resumes_at {
-            line.push_span(Span::raw(format!("  ask again in {}", duration(self.scene.now, at))));
+            line.push_span(Span::raw(format!("  ask again in {}", duration(self.view_model.now, at))));
         }
         if whole {
             line.push_span(Span::styled(format!("  (budget mode {})", verdict.budget_mode.name()), self.theme.dim()));
@@ -230,17 +230,17 @@ impl<'s> Block<'s> {
     }
 
     fn burn(&self) -> Option<Line<'static>> {
-        let (burn, scene) = (self.one.budget.burn?, self.scene);
+        let (burn, view_model) = (self.one.budget.burn?, self.view_model);
         let mut line = Line::from(format!("{:<NAMES$}", "Burn"));
         line.push_span(Span::styled(wording::rate(&burn), self.theme.good()));
-        if let Some(told) = wording::outlook(&burn, self.one.usage.session.resets_at, scene.now, scene.zone) {
+        if let Some(told) = wording::outlook(&burn, self.one.usage.session.resets_at, view_model.now, view_model.zone) {
             line.push_span(Span::raw(format!("  {told}")));
         }
         Some(line)
     }
 
     fn last(&self) -> impl Iterator<Item = Line<'static>> {
-        let last = self.scene.last.get(self.number).cloned().unwrap_or_default();
+        let last = self.view_model.last.get(self.number).cloned().unwrap_or_default();
         let action = last.action.map(|action| self.named("Last", &Plain(&action).to_string()));
         let duration = last.duration_ms.map(|millis| match millis {
             1..60_000 => self.named("Duration", &format!("{} s", millis.div_ceil(1_000))),

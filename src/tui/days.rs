@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::model::{Day, Scene};
+use super::model::{DayUse, ViewModel};
 use super::text::{put, rule};
 use super::theme::Theme;
-use crate::cli::output::scaled;
+use crate::present::output::scaled;
 
 /// Providers are told apart without colours, too.
 const GLYPHS: [&str; 4] = ["█", "▓", "▒", "░"];
@@ -20,18 +20,18 @@ fn glyph(number: usize) -> &'static str {
 }
 
 /// Lines that this panel fills.
-pub(super) fn wanted(scene: &Scene) -> u16 {
-    u16::try_from(scene.days.len() + 2).unwrap_or(u16::MAX)
+pub(super) fn wanted(view_model: &ViewModel) -> u16 {
+    u16::try_from(view_model.days.len() + 2).unwrap_or(u16::MAX)
 }
 
-pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let area = rule("tokens per day", theme, area, buffer);
     let rows = usize::from(area.height).saturating_sub(1);
-    let days = scene.days.get(scene.days.len().saturating_sub(rows)..).unwrap_or_default();
-    let most = days.iter().map(Day::total).max().unwrap_or(0);
+    let days = view_model.days.get(view_model.days.len().saturating_sub(rows)..).unwrap_or_default();
+    let most = days.iter().map(DayUse::total).max().unwrap_or(0);
     let cells = usize::from(area.width).saturating_sub(SIDES);
     let mut lines: Vec<Line<'static>> = days.iter().map(|day| bar(day, most, cells, theme)).collect();
-    lines.push(legend(scene, days, theme));
+    lines.push(legend(view_model, days, theme));
     for (line, row) in lines.into_iter().zip(area.rows()) {
         put(&line, row, buffer);
     }
@@ -42,7 +42,7 @@ fn share(part: u64, most: u64, cells: usize) -> usize {
     usize::try_from(u128::from(part) * cells as u128 / u128::from(most.max(1))).unwrap_or(cells)
 }
 
-fn bar(day: &Day, most: u64, cells: usize, theme: Theme) -> Line<'static> {
+fn bar(day: &DayUse, most: u64, cells: usize, theme: Theme) -> Line<'static> {
     let mut line = Line::from(Span::styled(format!("{}  ", day.date.format("%m-%d")), theme.dim()));
     let (mut sum, mut filled) = (0_u64, 0);
     for (number, tokens) in day.tokens.iter().enumerate() {
@@ -61,9 +61,9 @@ fn bar(day: &Day, most: u64, cells: usize, theme: Theme) -> Line<'static> {
 }
 
 /// The providers that the days know of, with their sums.
-fn legend(scene: &Scene, days: &[Day], theme: Theme) -> Line<'static> {
+fn legend(view_model: &ViewModel, days: &[DayUse], theme: Theme) -> Line<'static> {
     let mut line = Line::default();
-    for (number, name) in scene.names.iter().enumerate() {
+    for (number, name) in view_model.names.iter().enumerate() {
         let sum = days.iter().filter_map(|day| day.tokens.get(number)).fold(0_u64, |sum, one| sum.saturating_add(*one));
         if sum > 0 {
             line.push_span(Span::styled(glyph(number), theme.provider(number)));

@@ -5,12 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::model::State;
+use super::model::ScreenState;
 use super::text::cut;
 use super::theme::Theme;
 use super::{days, modal, tail, timeline, windows};
-use crate::cli::output::Plain;
-use crate::cli::{clock, wording};
+use crate::present::clock;
+use crate::present::output::Plain;
+use crate::present::wording;
 
 /// From here on the days stand beside the providers.
 const WIDE: u16 = 100;
@@ -30,7 +31,7 @@ fn take(area: &mut Rect, height: u16) -> Option<Rect> {
 }
 
 /// Draws everything.
-pub(crate) fn draw(state: &State, theme: Theme, whole: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(state: &ScreenState, theme: Theme, whole: Rect, buffer: &mut Buffer) {
     let mut area = whole;
     if area.is_empty() {
         return;
@@ -40,10 +41,10 @@ pub(crate) fn draw(state: &State, theme: Theme, whole: Rect, buffer: &mut Buffer
     {
         header(state, theme, row, buffer);
     }
-    if let Some(pause) = &state.scene.status.paused
+    if let Some(pause) = &state.view_model.status.paused
         && let Some(row) = take(&mut area, 1)
     {
-        let text = wording::pause(pause, state.scene.now, state.scene.zone);
+        let text = wording::pause(pause, state.view_model.now, state.view_model.zone);
         let text = cut(&format!(" {text}"), usize::from(row.width));
         Line::styled(format!("{text:<0$}", usize::from(row.width)), theme.banner()).render(row, buffer);
     }
@@ -56,12 +57,12 @@ pub(crate) fn draw(state: &State, theme: Theme, whole: Rect, buffer: &mut Buffer
     modal::draw(state, theme, whole, buffer);
 }
 
-fn body(state: &State, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
-    let scene = &state.scene;
-    if scene.status.providers.is_empty() {
+fn body(state: &ScreenState, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
+    let view_model = &state.view_model;
+    if view_model.status.providers.is_empty() {
         let text =
             "nothing recorded yet: `usage-ledger import` reads agents' logs, `usage-ledger record` takes one call";
-        for (line, row) in crate::cli::output::wrapped(text, usize::from(area.width)).into_iter().zip(area.rows()) {
+        for (line, row) in crate::present::output::wrapped(text, usize::from(area.width)).into_iter().zip(area.rows()) {
             Line::raw(line).render(row, buffer);
         }
         return;
@@ -73,42 +74,42 @@ fn body(state: &State, theme: Theme, mut area: Rect, buffer: &mut Buffer) {
         0..16 => 0,
         16..20 => FEWEST + 1,
         20..32 => FEWEST + 1 + timeline::WANTED,
-        _ => 6 + timeline::WANTED + if wide { 0 } else { days::wanted(scene).min(9) },
+        _ => 6 + timeline::WANTED + if wide { 0 } else { days::wanted(view_model).min(9) },
     };
     let most = area.height.saturating_sub(promised).max(area.height.min(2));
     let filled = windows::filled(state, own, theme, most);
-    let height = if wide { filled.max(days::wanted(scene).min(most)) } else { filled };
+    let height = if wide { filled.max(days::wanted(view_model).min(most)) } else { filled };
     let Some(top) = take(&mut area, height) else { return };
     if wide {
         windows::draw(state, theme, Rect { width: own, ..top }, buffer);
         let right = Rect { x: top.x + own + 2, width: top.width - own - 2, ..top };
-        days::draw(scene, theme, right, buffer);
+        days::draw(view_model, theme, right, buffer);
     } else {
         windows::draw(state, theme, top, buffer);
     }
     if area.height >= timeline::WANTED + FEWEST
         && let Some(part) = take(&mut area, timeline::WANTED)
     {
-        timeline::draw(scene, theme, part, buffer);
+        timeline::draw(view_model, theme, part, buffer);
     }
-    let most = days::wanted(scene).min(area.height.saturating_sub(6));
+    let most = days::wanted(view_model).min(area.height.saturating_sub(6));
     if !wide
         && most >= 5
         && let Some(part) = take(&mut area, most)
     {
-        days::draw(scene, theme, part, buffer);
+        days::draw(view_model, theme, part, buffer);
     }
     if area.height >= FEWEST {
-        tail::draw(scene, theme, area, buffer);
+        tail::draw(view_model, theme, area, buffer);
     }
 }
 
-fn header(state: &State, theme: Theme, row: Rect, buffer: &mut Buffer) {
-    let scene = &state.scene;
-    let time = clock::short(scene.now, scene.zone);
-    let past = if scene.past { "as of " } else { "" };
-    let right = format!("{past}#{} {time}", scene.position);
-    let active = scene.status.active_provider.as_ref().map(|active| format!("  {active}")).unwrap_or_default();
+fn header(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
+    let view_model = &state.view_model;
+    let time = clock::short(view_model.now, view_model.zone);
+    let past = if view_model.past { "as of " } else { "" };
+    let right = format!("{past}#{} {time}", view_model.position);
+    let active = view_model.status.active_provider.as_ref().map(|active| format!("  {active}")).unwrap_or_default();
     let mut left = Line::from(Span::styled("usage-ledger", theme.bold()));
     left.push_span(Span::styled(active, theme.good()));
     let room = usize::from(row.width).saturating_sub(left.width() + 1);
@@ -118,13 +119,13 @@ fn header(state: &State, theme: Theme, row: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn footer(state: &State, theme: Theme, row: Rect, buffer: &mut Buffer) {
+fn footer(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
     let width = usize::from(row.width);
     if let Some(message) = &state.message {
         Line::styled(cut(&Plain(message).to_string(), width), theme.bold()).render(row, buffer);
         return;
     }
-    let keys: &[&str] = if state.scene.past {
+    let keys: &[&str] = if state.view_model.past {
         &["q quit", "? help", "↑↓ select"]
     } else {
         &["q quit", "? help", "r override", "p pause", "u resume", "↑↓ select", "R reset"]

@@ -1,13 +1,13 @@
 //! `usage-ledger watch`: the status as a dashboard that keeps itself up to date.
 //!
-//! It shows what [`Sight::status`] says and decides nothing. What a person does in it is an event.
+//! It shows what [`Snapshot::status`] says and decides nothing. What a person does in it is an event.
 //!
 //! ```
 //! use usage_ledger::{Ledger, TokenRecord, Zone, tui};
 //! # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 //! let mut ledger = Ledger::in_memory()?;
 //! ledger.record(TokenRecord::new("ollama", "qwen3").input(9), now)?;
-//! let screen = tui::render(&ledger.sight()?, now, Zone::UTC, (80, 24))?;
+//! let screen = tui::render(&ledger.snapshot()?, now, Zone::UTC, (80, 24))?;
 //! assert!(screen.contains("Session    no API quota"));
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
@@ -29,18 +29,18 @@ mod windows;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-pub use crate::cli::tint::{Tint, tint};
-pub use model::{Entry, modal_input};
+pub use crate::present::tint::{Tint, tint};
+pub use model::{KeyEntry, modal_input};
 pub use windows::bar_cells;
 
-pub(crate) use model::{Action, Scene};
-pub(crate) use run::{Desk, run};
+pub(crate) use model::{Action, ViewModel};
+pub(crate) use run::{Backend, run};
 pub(crate) use theme::Theme;
 
-use crate::error::Result;
-use crate::ledger::Sight;
-use crate::time::{Timestamp, Zone};
-use model::State;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::{Timestamp, Zone};
+use model::ScreenState;
 
 /// Days that the dashboard looks back unless it is told otherwise.
 const DAYS: u16 = 7;
@@ -53,12 +53,17 @@ const DAYS: u16 = 7;
 /// ```
 /// use usage_ledger::{Ledger, Zone, tui};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let screen = tui::render(&Ledger::in_memory()?.sight()?, now, Zone::UTC, (80, 24))?;
+/// let screen = tui::render(&Ledger::in_memory()?.snapshot()?, now, Zone::UTC, (80, 24))?;
 /// assert!(screen.contains("nothing recorded yet"));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn render(sight: &Sight<'_>, now: impl Into<Timestamp>, zone: Zone, (width, height): (u16, u16)) -> Result<String> {
-    let state = State::new(Scene::look(sight, now.into(), zone, DAYS)?);
+pub fn render(
+    snapshot: &Snapshot<'_>,
+    now: impl Into<Timestamp>,
+    zone: Zone,
+    (width, height): (u16, u16),
+) -> Result<String> {
+    let state = ScreenState::new(ViewModel::look(snapshot, now.into(), zone, DAYS)?);
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
     draw::draw(&state, Theme::new(false), area, &mut buffer);
@@ -76,14 +81,20 @@ pub fn render(sight: &Sight<'_>, now: impl Into<Timestamp>, zone: Zone, (width, 
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(250), now)?;
-/// let panel = tui::panel(&ledger.sight()?, "openai", now, Zone::UTC, 70)?;
+/// let panel = tui::panel(&ledger.snapshot()?, "openai", now, Zone::UTC, 70)?;
 /// assert!(panel.contains("Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 5h 0m"));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn panel(sight: &Sight<'_>, provider: &str, now: impl Into<Timestamp>, zone: Zone, width: u16) -> Result<String> {
+pub fn panel(
+    snapshot: &Snapshot<'_>,
+    provider: &str,
+    now: impl Into<Timestamp>,
+    zone: Zone,
+    width: u16,
+) -> Result<String> {
     let provider = crate::ProviderId::resolve(provider)?;
-    let mut state = State::new(Scene::look(sight, now.into(), zone, DAYS)?);
-    let found = state.scene.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
+    let mut state = ScreenState::new(ViewModel::look(snapshot, now.into(), zone, DAYS)?);
+    let found = state.view_model.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
     let Some(found) = found else { return Ok(String::new()) };
     state.selected = found;
     let lines = windows::panel(&state, usize::from(width), Theme::new(false));

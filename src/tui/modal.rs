@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::model::{Modal, State};
+use super::model::{Modal, ScreenState};
 use super::text::put;
 use super::theme::Theme;
-use crate::cli::output::Plain;
-use crate::cli::tint::Tint;
+use crate::present::output::Plain;
+use crate::present::tint::Tint;
 
 /// The keys, for the help.
 const KEYS: [(&str, &str); 7] = [
@@ -23,7 +23,7 @@ const KEYS: [(&str, &str); 7] = [
 ];
 
 /// What a modal says, and its title.
-fn lines(modal: &Modal, state: &State, theme: Theme) -> (&'static str, Vec<Line<'static>>) {
+fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec<Line<'static>>) {
     let whose = state.usage().map(|usage| {
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
         format!("{}{account}", usage.provider)
@@ -52,7 +52,7 @@ fn lines(modal: &Modal, state: &State, theme: Theme) -> (&'static str, Vec<Line<
             } else {
                 Line::styled("Enter = record   Esc = cancel   Tab = window", theme.dim())
             };
-            let percent = |window: Option<crate::event::Percent>| match window {
+            let percent = |window: Option<crate::model::event::Percent>| match window {
                 Some(percent) => format!("{percent}%"),
                 None => "unknown".to_owned(),
             };
@@ -74,7 +74,7 @@ fn lines(modal: &Modal, state: &State, theme: Theme) -> (&'static str, Vec<Line<
     }
 }
 
-pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(state: &ScreenState, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let Some(modal) = &state.modal else { return };
     let (title, lines) = lines(modal, state, theme);
     let wide = lines.iter().map(Line::width).max().unwrap_or(0);

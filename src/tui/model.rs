@@ -1,8 +1,8 @@
 //! What is shown, and what keys do to it. Nothing here draws, and nothing decides.
 
 mod keys;
-mod scene;
+mod view_model;
 
-pub(crate) use keys::{Action, Modal, State};
-pub use keys::{Entry, modal_input};
-pub(crate) use scene::{Day, Scene};
+pub(crate) use keys::{Action, Modal, ScreenState};
+pub use keys::{KeyEntry, modal_input};
+pub(crate) use view_model::{DayUse, ViewModel};

@@ -5,20 +5,20 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::model::Scene;
+use super::model::ViewModel;
 use super::text::{cut, rule};
 use super::theme::Theme;
 
-pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let area = rule("events", theme, area, buffer);
-    if scene.tail.is_empty() {
+    if view_model.tail.is_empty() {
         Line::styled("none yet", theme.dim()).render(area, buffer);
         return;
     }
-    let first = scene.tail.len().saturating_sub(usize::from(area.height));
-    let (width, today) = (usize::from(area.width), scene.zone.day(scene.now));
-    for (told, row) in scene.tail.iter().skip(first).zip(area.rows()) {
-        let local = scene.zone.local(told.at);
+    let first = view_model.tail.len().saturating_sub(usize::from(area.height));
+    let (width, today) = (usize::from(area.width), view_model.zone.day(view_model.now));
+    for (told, row) in view_model.tail.iter().skip(first).zip(area.rows()) {
+        let local = view_model.zone.local(told.at);
         // A day that is not today is told, in as many columns.
         let time = if local.date() == today { local.format("%H:%M:%S") } else { local.format("%b %d  ") };
         let head = if width >= 60 {

@@ -8,10 +8,10 @@ use ratatui::style::Color;
 
 use super::draw::draw;
 use super::lines_of;
-use super::model::{Action, Modal, Scene, State};
+use super::model::{Action, Modal, ScreenState, ViewModel};
 use super::theme::Theme;
-use crate::event::{LimitSet, NewEvent, Paused, QuotaExhausted, QuotaObserved, WindowKind};
-use crate::time::{DAY, HOUR, MINUTE};
+use crate::model::event::{LimitSet, NewEvent, Paused, QuotaExhausted, QuotaObserved, WindowKind};
+use crate::model::time::{DAY, HOUR, MINUTE};
 use crate::{AsOf, Ledger, ProviderId, Timestamp, TokenRecord, Zone};
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
@@ -63,18 +63,18 @@ fn busy() -> Ledger {
     ledger
 }
 
-fn state(ledger: &mut Ledger) -> State {
-    State::new(Scene::look(&ledger.sight().unwrap(), NOW, Zone::UTC, 7).unwrap())
+fn state(ledger: &mut Ledger) -> ScreenState {
+    ScreenState::new(ViewModel::look(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap())
 }
 
-fn buffer(state: &State, theme: Theme, width: u16, height: u16) -> Buffer {
+fn buffer(state: &ScreenState, theme: Theme, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(state, theme, frame.area(), frame.buffer_mut())).unwrap();
     terminal.backend().buffer().clone()
 }
 
 /// Compares a screen with the one that is kept under a name.
-fn same(name: &str, state: &State, (width, height): (u16, u16)) {
+fn same(name: &str, state: &ScreenState, (width, height): (u16, u16)) {
     let shown = lines_of(&buffer(state, Theme::new(true), width, height));
     let path = format!("{}/tests/fixtures/tui/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_SCREENS").is_some() {
@@ -84,7 +84,7 @@ fn same(name: &str, state: &State, (width, height): (u16, u16)) {
     assert_eq!(shown, kept, "\n{name} is not as it was; UPDATE_SCREENS=1 writes it anew:\n{shown}");
 }
 
-fn press(state: &mut State, keys: &str) -> Option<Action> {
+fn press(state: &mut ScreenState, keys: &str) -> Option<Action> {
     let mut action = None;
     for key in keys.chars() {
         let code = match key {
@@ -142,12 +142,12 @@ fn both_numbers_stay_visible() {
     let used = "32".parse().unwrap();
     let at = NOW.plus(-2 * MINUTE);
     ledger.override_usage("anthropic", WindowKind::Session, used, "me\u{7}", "", at).unwrap();
-    let text = super::panel(&ledger.sight().unwrap(), "claude", NOW, Zone::UTC, 78).unwrap();
+    let text = super::panel(&ledger.snapshot().unwrap(), "claude", NOW, Zone::UTC, 78).unwrap();
     assert!(text.contains("\n          me\u{fffd} said 32 % 2m ago; the provider said 42 % 5m ago\n"), "{text}");
     let later = NOW.plus(20 * MINUTE);
-    let text = super::panel(&ledger.sight().unwrap(), "claude", later, Zone::UTC, 78).unwrap();
+    let text = super::panel(&ledger.snapshot().unwrap(), "claude", later, Zone::UTC, 78).unwrap();
     assert!(text.contains("\n          the provider said 61.5 % 25m ago (old)\n"), "{text}");
-    assert_eq!(super::panel(&ledger.sight().unwrap(), "google", NOW, Zone::UTC, 78).unwrap(), "");
+    assert_eq!(super::panel(&ledger.snapshot().unwrap(), "google", NOW, Zone::UTC, 78).unwrap(), "");
 }
 
 #[test]
@@ -174,8 +174,8 @@ fn an_empty_ledger_and_one_without_a_switch() {
 #[test]
 fn the_past_can_only_be_looked_at() {
     let mut ledger = busy();
-    let sight = ledger.as_of(AsOf::Time(NOW.plus(-HOUR))).unwrap();
-    let mut shown = State::new(Scene::look(&sight, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
+    let snapshot = ledger.as_of(AsOf::Time(NOW.plus(-HOUR))).unwrap();
+    let mut shown = ScreenState::new(ViewModel::look(&snapshot, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
     for key in ["r", "R", "p", "u"] {
         assert_eq!(press(&mut shown, key), None);
         assert!(shown.modal.is_none() && shown.message.take().is_some(), "{key}");
@@ -250,6 +250,6 @@ fn the_selected_account_stays_selected() {
     press(&mut shown, "j");
     assert_eq!(shown.usage().unwrap().provider, "ollama");
     ledger.record(call("google", "gemini", 1), NOW).unwrap();
-    shown.show(Scene::look(&ledger.sight().unwrap(), NOW, Zone::UTC, 7).unwrap());
+    shown.show(ViewModel::look(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap());
     assert_eq!((shown.selected, shown.usage().unwrap().provider.as_str()), (2, "ollama"));
 }

@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::cli::tint::Tint;
+use crate::present::tint::Tint;
 
 /// What providers are painted with, one after the other.
 const PROVIDERS: [u8; 6] = [79, 110, 179, 176, 150, 173];

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::model::Scene;
+use super::model::ViewModel;
 use super::text::{cut, put, rule};
 use super::theme::Theme;
-use crate::cli::output::Plain;
-use crate::time::{DAY, Timestamp};
+use crate::model::time::{DAY, Timestamp};
+use crate::present::output::Plain;
 
 /// Lines that this panel fills.
 pub(super) const WANTED: u16 = 4;
@@ -25,10 +25,10 @@ pub(super) fn letters(names: &[String]) -> Vec<char> {
 }
 
 /// The provider at each of `cells` stretches of time, by number: the one that the stretch ends with.
-fn strip(scene: &Scene, cells: usize) -> Vec<Option<usize>> {
-    let Some(first) = scene.days.first() else { return Vec::new() };
-    let (from, to) = (scene.zone.start_of_day(first.date).millis(), scene.now.millis());
-    let timeline = &scene.status.timeline;
+fn strip(view_model: &ViewModel, cells: usize) -> Vec<Option<usize>> {
+    let Some(first) = view_model.days.first() else { return Vec::new() };
+    let (from, to) = (view_model.zone.start_of_day(first.date).millis(), view_model.now.millis());
+    let timeline = &view_model.status.timeline;
     let end = |cell: usize| {
         let part = i128::from(to - from) * (cell as i128 + 1) / cells.max(1) as i128;
         Timestamp::from_millis(from + i64::try_from(part).unwrap_or(0))
@@ -41,15 +41,15 @@ fn strip(scene: &Scene, cells: usize) -> Vec<Option<usize>> {
             // Without a switch nobody said who was worked with.
             (None, None) => None,
         };
-        name.map(|name| scene.number(name))
+        name.map(|name| view_model.number(name))
     };
     (0..cells).map(|cell| at(end(cell))).collect()
 }
 
-pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let area = rule("who worked", theme, area, buffer);
     let width = usize::from(area.width);
-    let lines = [segments(scene, width, theme), axis(scene, width, theme), legend(scene, width, theme)];
+    let lines = [segments(view_model, width, theme), axis(view_model, width, theme), legend(view_model, width, theme)];
     // Of two lines the legend is the better second.
     let shown = if area.height == 2 { [0, 2, 1] } else { [0, 1, 2] };
     for (index, row) in shown.into_iter().zip(area.rows()) {
@@ -60,10 +60,10 @@ pub(super) fn draw(scene: &Scene, theme: Theme, area: Rect, buffer: &mut Buffer)
 }
 
 /// `A━━━━━━━━━━O━━━A━━━`
-fn segments(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
-    let letters = letters(&scene.names);
+fn segments(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
+    let letters = letters(&view_model.names);
     let mut line = Line::default();
-    for run in strip(scene, width).chunk_by(|one, next| one == next) {
+    for run in strip(view_model, width).chunk_by(|one, next| one == next) {
         line.push_span(match run.first().copied().flatten() {
             None => Span::styled("·".repeat(run.len()), theme.dim()),
             Some(number) => {
@@ -76,13 +76,13 @@ fn segments(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
 }
 
 /// The days under the strip, each where it begins, as many as have room.
-fn axis(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
+fn axis(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let mut text = String::new();
-    let Some(first) = scene.days.first() else { return Line::default() };
-    let from = scene.zone.start_of_day(first.date).millis();
-    let whole = i128::from((scene.now.millis() - from).max(1));
-    for day in &scene.days {
-        let since = i128::from(scene.zone.start_of_day(day.date).millis() - from);
+    let Some(first) = view_model.days.first() else { return Line::default() };
+    let from = view_model.zone.start_of_day(first.date).millis();
+    let whole = i128::from((view_model.now.millis() - from).max(1));
+    for day in &view_model.days {
+        let since = i128::from(view_model.zone.start_of_day(day.date).millis() - from);
         let column = usize::try_from(since * width as i128 / whole).unwrap_or(0);
         let free = text.is_empty() || text.len() < column;
         if free && column + 5 <= width {
@@ -92,22 +92,22 @@ fn axis(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
     Line::styled(text, theme.dim())
 }
 
-fn legend(scene: &Scene, width: usize, theme: Theme) -> Line<'static> {
+fn legend(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let mut line = Line::default();
-    for ((number, name), letter) in scene.names.iter().enumerate().zip(letters(&scene.names)) {
+    for ((number, name), letter) in view_model.names.iter().enumerate().zip(letters(&view_model.names)) {
         line.push_span(Span::styled(letter.to_string(), theme.provider(number)));
         line.push_span(Span::raw(format!(" {name}  ")));
     }
-    let Some(last) = scene.status.timeline.last() else {
+    let Some(last) = view_model.status.timeline.last() else {
         line.push_span(Span::styled("no switch yet", theme.dim()));
         return line;
     };
-    let count = match scene.status.switches {
+    let count = match view_model.status.switches {
         1 => "1 switch".to_owned(),
         switches => format!("{switches} switches"),
     };
-    let recent = scene.now.millis() - last.at.millis() < DAY;
-    let time = scene.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
+    let recent = view_model.now.millis() - last.at.millis() < DAY;
+    let time = view_model.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
     let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
     let told = format!("{count}, the last {time} to {}{why}", last.switch.to);
     let room = width.saturating_sub(line.width());

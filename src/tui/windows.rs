@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::account::{Block, Detail};
-use super::model::State;
+use super::account::{AccountBlock, RowDetail};
+use super::model::ScreenState;
 use super::text::{put, rule};
 use super::theme::Theme;
-use crate::cli::bars;
-use crate::event::Percent;
+use crate::model::event::Percent;
+use crate::present::bars;
 
 /// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
 ///
@@ -22,35 +22,36 @@ pub fn bar_cells(percent: Percent, width: usize) -> usize {
 }
 
 /// The lines of an account as the dashboard has them when it is selected and there is room.
-pub(super) fn panel(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
-    Block::of(state, state.selected, width, theme).map(|block| block.lines(Detail::All)).unwrap_or_default()
+pub(super) fn panel(state: &ScreenState, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    AccountBlock::of(state, state.selected, width, theme).map(|block| block.lines(RowDetail::All)).unwrap_or_default()
 }
 
 /// What is told of each account in so many lines: all of it, or less of those that are not selected, or less of all.
-fn fit(state: &State, width: usize, height: usize, theme: Theme) -> Vec<Vec<Line<'static>>> {
-    let count = state.scene.status.providers.len();
-    let blocks = |others: Detail| -> Vec<Vec<Line<'static>>> {
+fn fit(state: &ScreenState, width: usize, height: usize, theme: Theme) -> Vec<Vec<Line<'static>>> {
+    let count = state.view_model.status.providers.len();
+    let blocks = |others: RowDetail| -> Vec<Vec<Line<'static>>> {
         let block = |number| {
-            let block = Block::of(state, number, width, theme)?;
-            Some(block.lines(if number == state.selected { Detail::All } else { others }))
+            let block = AccountBlock::of(state, number, width, theme)?;
+            Some(block.lines(if number == state.selected { RowDetail::All } else { others }))
         };
         (0..count).filter_map(block).collect()
     };
-    for others in [Detail::All, Detail::Bars] {
+    for others in [RowDetail::All, RowDetail::Bars] {
         let told = blocks(others);
         if told.iter().map(Vec::len).sum::<usize>() <= height {
             return told;
         }
     }
-    let mut told = blocks(Detail::Line);
-    if let Some((own, block)) = told.get_mut(state.selected).zip(Block::of(state, state.selected, width, theme)) {
+    let mut told = blocks(RowDetail::Line);
+    if let Some((own, block)) = told.get_mut(state.selected).zip(AccountBlock::of(state, state.selected, width, theme))
+    {
         *own = block.trimmed((height + 1).saturating_sub(count));
     }
     told
 }
 
 /// Lines that the panel fills of those there are, with its title and, where there is room, blanks between accounts.
-pub(super) fn filled(state: &State, width: u16, theme: Theme, height: u16) -> u16 {
+pub(super) fn filled(state: &ScreenState, width: u16, theme: Theme, height: u16) -> u16 {
     let room = usize::from(height.saturating_sub(1));
     let told = fit(state, usize::from(width), room, theme);
     let lines: usize = told.iter().map(Vec::len).sum();
@@ -58,11 +59,11 @@ pub(super) fn filled(state: &State, width: u16, theme: Theme, height: u16) -> u1
     u16::try_from(if spaced <= room { spaced } else { lines }).unwrap_or(u16::MAX).saturating_add(1).min(height)
 }
 
-pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(state: &ScreenState, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let area = rule("providers", theme, area, buffer);
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let mut blocks = fit(state, width, height, theme);
-    // The selected account is in sight, whatever is not.
+    // The selected account is in snapshot, whatever is not.
     let before: usize = blocks.iter().take(state.selected).map(Vec::len).sum();
     let own = blocks.get(state.selected).map_or(0, Vec::len);
     let skip = (before + own).saturating_sub(height).min(before);

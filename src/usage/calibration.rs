@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::windows::sum_between;
 use super::{Limits, is_metered};
-use crate::error::Result;
-use crate::event::{Payload, Position, WindowKind};
+use crate::model::error::Result;
+use crate::model::event::{Payload, Position, WindowKind};
+use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::model::tokens::TokenClass;
+use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
-use crate::time::{DAY, MINUTE, Timestamp};
-use crate::tokens::TokenClass;
-use crate::view::{GO_ON, Order, View};
-use crate::window::kind_of;
+use crate::store::{GO_ON, Order, ReadView};
 
 /// How far back observations are looked at.
 const LOOK_BACK: i64 = 30 * DAY;
@@ -53,7 +53,7 @@ const ERRORS: f64 = 1.96;
 ///     };
 ///     ledger.append([NewEvent::new(seen, at)], at)?;
 /// }
-/// let fit = ledger.sight()?.calibration("anthropic", None, WindowKind::Session, now.plus(60 * MINUTE))?.unwrap();
+/// let fit = ledger.snapshot()?.calibration("anthropic", None, WindowKind::Session, now.plus(60 * MINUTE))?.unwrap();
 /// assert_eq!(fit.limit, 1_000_000); // 40 000 tokens are 4 %
 /// assert!(fit.low < 1_000_000 && 1_000_000 < fit.high);
 /// # Ok::<(), usage_ledger::Error>(())
@@ -101,7 +101,7 @@ fn by_name<S: serde::Serializer>(class: &TokenClass, serializer: S) -> Result<S:
 }
 
 /// One observation: which window it is of, what was used in it by then, and what the provider said.
-struct Reading {
+struct CalibrationPoint {
     window: usize,
     weighted: f64,
     classes: [f64; 7],
@@ -111,12 +111,12 @@ struct Reading {
 }
 
 fn readings(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     limits: &Limits,
     kind: WindowKind,
     now: Timestamp,
-) -> Result<Vec<Reading>> {
+) -> Result<Vec<CalibrationPoint>> {
     let mut seen = Vec::new();
     let span = (now.plus(-LOOK_BACK), now);
     facts_between(view, "quota_observed", &Subject::Account(account.clone()), span, Order::Ascending, &mut |fact| {
@@ -132,7 +132,7 @@ fn readings(
         GO_ON
     })?;
     let skip = seen.len().saturating_sub(MOST);
-    let (mut readings, mut window, mut open): (Vec<Reading>, usize, Option<(Timestamp, Timestamp)>) =
+    let (mut readings, mut window, mut open): (Vec<CalibrationPoint>, usize, Option<(Timestamp, Timestamp)>) =
         (Vec::new(), 0, None);
     for (at, start, end, used, position) in seen.into_iter().skip(skip) {
         let known = open.filter(|(_, known)| (known.millis() - end.millis()).abs() <= JITTER);
@@ -143,7 +143,7 @@ fn readings(
         open = Some((start, known.map_or(end, |(_, end)| end)));
         let totals = sum_between(view, account, start, at.plus(1))?;
         let counts = totals.counts();
-        readings.push(Reading {
+        readings.push(CalibrationPoint {
             window,
             weighted: limits.weights.weigh(counts) as f64,
             classes: counts.map(|count| count as f64),
@@ -156,7 +156,7 @@ fn readings(
 }
 
 /// Takes each window's mean away, so that only what happened within a window counts.
-fn centred(readings: &[Reading], value: impl Fn(&Reading) -> f64) -> Vec<f64> {
+fn centred(readings: &[CalibrationPoint], value: impl Fn(&CalibrationPoint) -> f64) -> Vec<f64> {
     let mut sums: std::collections::BTreeMap<usize, (f64, f64)> = std::collections::BTreeMap::new();
     for reading in readings {
         let sum = sums.entry(reading.window).or_default();
@@ -204,7 +204,7 @@ fn solve(matrix: &[Vec<f64>], right: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
 }
 
 /// Variance of a reading: what the fit leaves over, but no less than rounding makes.
-fn variance(readings: &[Reading], residual: f64, parameters: usize, windows: usize) -> f64 {
+fn variance(readings: &[CalibrationPoint], residual: f64, parameters: usize, windows: usize) -> f64 {
     let spare = readings.len().saturating_sub(parameters + windows);
     let left = if spare > 0 { residual / spare as f64 } else { 0.0 };
     let least = if readings.iter().all(|reading| reading.whole) { ROUNDING } else { ROUNDING / 10_000.0 };
@@ -212,7 +212,7 @@ fn variance(readings: &[Reading], residual: f64, parameters: usize, windows: usi
 }
 
 /// What each class counts, by least squares over all classes at once; classes that come out negative are left out.
-fn class_weights(readings: &[Reading], percent: &[f64], windows: usize) -> Vec<ClassWeight> {
+fn class_weights(readings: &[CalibrationPoint], percent: &[f64], windows: usize) -> Vec<ClassWeight> {
     let columns = |class: usize| centred(readings, |r| r.classes.get(class).copied().unwrap_or(0.0));
     let mut used: Vec<(usize, Vec<f64>)> =
         (0..7).map(|class| (class, columns(class))).filter(|(_, column)| dot(column, column) > 0.0).collect();
@@ -254,7 +254,7 @@ fn class_weights(readings: &[Reading], percent: &[f64], windows: usize) -> Vec<C
 
 /// The limit that the observations of the last 30 days speak for; `None` when they are too few or say nothing.
 pub(crate) fn calibration(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     kind: WindowKind,
     now: Timestamp,

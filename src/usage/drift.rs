@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::windows::{AccountWindows, share, sum_between};
-use super::{Calibration, Limits, Said, calibration};
-use crate::error::Result;
-use crate::event::{Percent, WindowKind};
+use super::{Calibration, Limits, ProviderSignal, calibration};
+use crate::model::error::Result;
+use crate::model::event::{Percent, WindowKind};
+use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
-use crate::time::Timestamp;
-use crate::view::View;
+use crate::store::ReadView;
 
 /// An estimate this far off is worth a look, in percentage points.
 const FAR: f64 = 10.0;
@@ -32,7 +32,7 @@ const FAR: f64 = 10.0;
 ///     feed: "statusline".to_owned(),
 /// };
 /// ledger.append([NewEvent::new(seen, now)], now)?;
-/// let drift = ledger.sight()?.drift("anthropic", None, WindowKind::Session, now)?.unwrap();
+/// let drift = ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?.unwrap();
 /// assert_eq!((drift.estimated, drift.points), (Some("30".parse()?), Some(-12.0))); // 12 points too low
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
@@ -41,7 +41,7 @@ pub struct Drift {
     /// Which window.
     pub window: WindowKind,
     /// What the provider said last.
-    pub observed: Said,
+    pub observed: ProviderSignal,
     /// What recorded tokens and the limit made of it at that moment; `None` without a limit.
     pub estimated: Option<Percent>,
     /// The estimate less the observation, in percentage points.
@@ -62,7 +62,7 @@ impl Drift {
     /// # use usage_ledger::{Ledger, event::WindowKind};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
-    /// let drift = ledger.sight()?.drift("anthropic", None, WindowKind::Session, now)?;
+    /// let drift = ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?;
     /// assert!(!drift.is_some_and(|drift| drift.is_off())); // nothing was observed
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -76,7 +76,7 @@ impl Drift {
 
 /// The drift of a window at the last word on it; `None` when there is none.
 pub(crate) fn drift(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     kind: WindowKind,
     now: Timestamp,

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Limits;
-use super::heard::Heard;
+use super::observations::RecentObservation;
 use super::pause::resume_at;
-use crate::error::Result;
-use crate::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
+use crate::model::error::Result;
+use crate::model::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
+use crate::model::time::{DAY, Timestamp};
+use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts, facts_between};
-use crate::time::{DAY, Timestamp};
-use crate::view::{GO_ON, Order, STOP, View};
-use crate::window::kind_of;
+use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// No refusal is remembered longer than this.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -55,7 +55,7 @@ pub struct Exhausted {
 }
 
 /// The latest word about each window of an account as a whole, by its length.
-fn latest_words<'h>(heard: &'h [Heard], limits: &Limits) -> BTreeMap<u32, &'h Heard> {
+fn latest_words<'h>(heard: &'h [RecentObservation], limits: &Limits) -> BTreeMap<u32, &'h RecentObservation> {
     let whole = heard.iter().filter(|one| {
         one.seen.scope.is_none() && one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed)
     });
@@ -70,7 +70,7 @@ fn refuses(seen: &QuotaObserved) -> bool {
 }
 
 /// Whether the provider spoke of its session as open since, and of every other window that it speaks of at all.
-fn is_denied(words: &BTreeMap<u32, &Heard>, at: Timestamp, rule: &str) -> bool {
+fn is_denied(words: &BTreeMap<u32, &RecentObservation>, at: Timestamp, rule: &str) -> bool {
     let session = words.keys().any(|minutes| kind_of(*minutes) == Some(WindowKind::Session));
     let open = words.values().all(|one| one.at > at && !refuses(&one.seen));
     session && open && !NOT_OF_A_WINDOW.iter().any(|part| rule.contains(part))
@@ -79,10 +79,10 @@ fn is_denied(words: &BTreeMap<u32, &Heard>, at: Timestamp, rule: &str) -> bool {
 /// What a provider refuses at `now`, if it does. An override is a person's word that it no longer does; a resume says
 /// nothing about the provider.
 pub(super) fn exhausted(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
-    heard: &[Heard],
+    heard: &[RecentObservation],
     limits: &Limits,
 ) -> Result<Option<Exhausted>> {
     let subject = Subject::Account(account.clone());

@@ -1,13 +1,13 @@
 //! The settings that hold for a provider account: limits, weights, policies, metering.
 
-use crate::error::Result;
-use crate::event::{
+use crate::model::error::Result;
+use crate::model::event::{
     BudgetMode, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights, WindowKind,
 };
+use crate::model::provider::ProviderId;
+use crate::model::time::{SECOND, Timestamp};
 use crate::projection::{AccountRef, Fact, Subject, latest_facts};
-use crate::provider::ProviderId;
-use crate::time::{SECOND, Timestamp};
-use crate::view::View;
+use crate::store::ReadView;
 
 /// The seed system's: what a provider said is good for a quarter of an hour.
 const STALE_AFTER_SECONDS: u32 = 900;
@@ -28,7 +28,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// What holds at `now`: for each setting the latest event that names it, the account's own before the provider's.
-    pub fn at(view: &dyn View, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
+    pub fn at(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
         let mut limits = Self::default();
         let mut settled: Vec<LimitSetting> = Vec::new();
         for fact in settings(view, "limit_set", account, now)? {
@@ -94,7 +94,7 @@ impl Limits {
 }
 
 /// Settings of an account, then those of its provider, each latest first.
-fn settings(view: &dyn View, kind: &str, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
+fn settings(view: &dyn ReadView, kind: &str, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
     let mut found = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };
@@ -106,7 +106,7 @@ fn settings(view: &dyn View, kind: &str, account: &AccountRef<'_>, now: Timestam
 /// Whether an account has a quota, whether that is declared anywhere, and the event that declares it.
 /// A provider that nobody declared is taken for metered: being wrong then costs a look, not money.
 pub(crate) fn is_metered(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
 ) -> Result<(bool, bool, Option<Position>)> {

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::event::{Payload, Position};
+use crate::model::error::Result;
+use crate::model::event::{Payload, Position};
+use crate::model::time::{HOUR, MINUTE, Timestamp};
 use crate::projection::{Subject, facts, facts_between};
-use crate::time::{HOUR, MINUTE, Timestamp};
-use crate::view::{GO_ON, Order, View};
+use crate::store::{GO_ON, Order, ReadView};
 
 /// After a known reset a provider is given ten minutes, as its clock is not ours.
 const AFTER_RESET: i64 = 10 * MINUTE;
@@ -79,7 +79,7 @@ fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 /// The resumes up to `now`: when, and for which reason only.
-fn resumes(view: &dyn View, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
+fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
     let mut found = Vec::new();
     facts(view, "resumed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::Resumed(resumed) = fact.event.payload {
@@ -92,7 +92,7 @@ fn resumes(view: &dyn View, now: Timestamp) -> Result<Vec<(Timestamp, Option<Str
 
 /// The last resume that lifts pauses for a reason.
 pub(crate) fn last_resume(
-    view: &dyn View,
+    view: &dyn ReadView,
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, Position)>> {
@@ -101,7 +101,7 @@ pub(crate) fn last_resume(
 }
 
 /// Pauses that no resume followed, whether or not they ended by themselves, earliest first.
-pub(crate) fn unresumed(view: &dyn View, now: Timestamp) -> Result<Vec<Pause>> {
+pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause>> {
     let resumes = resumes(view, now)?;
     let lifted = |pause: &Pause| {
         let lifts = |only: &Option<String>| only.as_ref().is_none_or(|only| *only == pause.reason);
@@ -125,7 +125,7 @@ pub(crate) fn unresumed(view: &dyn View, now: Timestamp) -> Result<Vec<Pause>> {
 }
 
 /// The pause that holds at `now`: of several the one that lasts longest.
-pub(crate) fn paused(view: &dyn View, now: Timestamp) -> Result<Option<Pause>> {
+pub(crate) fn paused(view: &dyn ReadView, now: Timestamp) -> Result<Option<Pause>> {
     let holding = unresumed(view, now)?.into_iter().filter(|pause| pause.until.is_none_or(|end| end > now));
     Ok(holding.max_by_key(|pause| (pause.until.is_none(), pause.until, pause.position)))
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Limits;
-use super::heard::Heard;
-use crate::event::{Percent, Position};
-use crate::time::Timestamp;
-use crate::window::kind_of;
+use super::observations::RecentObservation;
+use crate::model::event::{Percent, Position};
+use crate::model::time::Timestamp;
+use crate::model::window::kind_of;
 
 /// What a provider said last about a pool of quota of its own.
 ///
@@ -51,7 +51,7 @@ pub struct Pool {
 }
 
 /// The pools whose windows have not ended at `now`.
-pub(super) fn pools(heard: &[Heard], limits: &Limits, now: Timestamp) -> Vec<Pool> {
+pub(super) fn pools(heard: &[RecentObservation], limits: &Limits, now: Timestamp) -> Vec<Pool> {
     let mut latest = BTreeMap::new();
     for one in heard {
         let seen = &one.seen;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::event::{EventId, Payload, Position};
+use crate::model::error::Result;
+use crate::model::event::{EventId, Payload, Position};
+use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::projection::{AccountRef, Subject, facts_between};
-use crate::time::{DAY, MINUTE, Timestamp};
-use crate::view::{GO_ON, Order, View};
+use crate::store::{GO_ON, Order, ReadView};
 
 /// No reservation lasts longer, so that no more than this must be looked at.
 pub(crate) const LONGEST: i64 = DAY;
@@ -40,7 +40,7 @@ pub struct Reservation {
 
 /// The reservations of an account that are neither settled, released nor lapsed at `now`, of those made up to `until`.
 pub(crate) fn reservations(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
     until: Timestamp,
@@ -66,7 +66,7 @@ pub(crate) fn reservations(
 }
 
 /// What was settled or released since a time.
-fn closed(view: &dyn View, since: Timestamp) -> Result<BTreeSet<EventId>> {
+fn closed(view: &dyn ReadView, since: Timestamp) -> Result<BTreeSet<EventId>> {
     let mut closed = BTreeSet::new();
     let span = (since.plus(-SKEW), Timestamp::MAX);
     for kind in ["budget_settled", "budget_released"] {
@@ -83,6 +83,6 @@ fn closed(view: &dyn View, since: Timestamp) -> Result<BTreeSet<EventId>> {
 }
 
 /// Whether a reservation that was made at a time was settled or released.
-pub(crate) fn is_closed(view: &dyn View, reservation: EventId, made: Timestamp) -> Result<bool> {
+pub(crate) fn is_closed(view: &dyn ReadView, reservation: EventId, made: Timestamp) -> Result<bool> {
     Ok(closed(view, made)?.contains(&reservation))
 }

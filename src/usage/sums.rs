@@ -2,9 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::error::Result;
+use crate::model::error::Result;
+use crate::model::tokens::{TokenClass, Usd};
 use crate::projection::Totals;
-use crate::tokens::{TokenClass, Usd};
 
 /// Tokens of many records, by class.
 ///

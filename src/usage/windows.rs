@@ -1,17 +1,17 @@
 //! The windows of one account, cut from its uses.
 
-use super::heard::{self, Heard};
 use super::limits::Limits;
-use super::{Basis, Said, Speaker, Usage, WindowUsage};
-use crate::error::Result;
-use crate::event::{EventId, Payload, Percent, WindowKind};
+use super::observations::{self, RecentObservation};
+use super::{Basis, ProviderSignal, Speaker, Usage, WindowUsage};
+use crate::model::error::Result;
+use crate::model::event::{EventId, Payload, Percent, WindowKind};
+use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
+use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
 use crate::projection::{
     AccountRef, FOLLOWED, Level, Subject, Totals, facts_between, first_from, last_opening, next_opening, scan_days,
     sum_uses,
 };
-use crate::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
-use crate::view::{GO_ON, Order, View};
-use crate::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
+use crate::store::{GO_ON, Order, ReadView};
 
 /// How many days back a pause is looked for before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
@@ -24,7 +24,7 @@ const HEARD: i64 = 16 * DAY;
 
 /// What was said about a window: its end, how much of it is used, or both.
 #[derive(Clone, Debug)]
-struct Word {
+struct WindowSignal {
     at: Timestamp,
     id: EventId,
     kind: WindowKind,
@@ -35,10 +35,10 @@ struct Word {
     weak: bool,
     /// Whether its end is one that the provider told, and so lays no window of its own.
     adopted: bool,
-    said: Said,
+    said: ProviderSignal,
 }
 
-impl Word {
+impl WindowSignal {
     /// The window it lays on the time line, if it lays one.
     fn observation(&self, session_minutes: u32) -> Option<Observation> {
         let (minutes, resets_at) = match self.said.by {
@@ -69,13 +69,13 @@ impl Word {
 
 /// A person who speaks of a window whose end the provider had told speaks of that window. A reset, though, opens a new
 /// one.
-fn adopt(words: &mut [Word]) {
+fn adopt(words: &mut [WindowSignal]) {
     let ends: Vec<(WindowKind, Timestamp, Timestamp)> = words
         .iter()
         .filter(|word| word.said.by == Speaker::Provider && !word.weak)
         .filter_map(|word| Some((word.kind, word.at, word.resets_at?)))
         .collect();
-    let person = |word: &&mut Word| word.said.by == Speaker::Person && word.resets_at.is_none();
+    let person = |word: &&mut WindowSignal| word.said.by == Speaker::Person && word.resets_at.is_none();
     for word in words.iter_mut().filter(person).filter(|word| word.used > Some(Percent::default())) {
         let told = ends.iter().filter(|(kind, at, end)| *kind == word.kind && *at <= word.at && *end > word.at);
         if let Some((.., end)) = told.max_by_key(|(_, at, _)| *at) {
@@ -88,7 +88,12 @@ fn adopt(words: &mut [Word]) {
 ///
 /// A counter starts again at zero whenever its agent resets it, and it is written before the record of the run that it
 /// counts last. Records know better, so a counter stands in only for a window without any.
-fn drop_counted(view: &dyn View, account: &AccountRef<'_>, limits: &Limits, words: &mut Vec<Word>) -> Result<()> {
+fn drop_counted(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    words: &mut Vec<WindowSignal>,
+) -> Result<()> {
     let mut kept = Vec::with_capacity(words.len());
     for word in words.drain(..) {
         if !word.weak || !is_recorded(view, account, limits, word.kind, word.at)? {
@@ -103,7 +108,7 @@ fn drop_counted(view: &dyn View, account: &AccountRef<'_>, limits: &Limits, word
 ///
 /// A window that is open then may have begun a window's length earlier. Records without tokens say nothing.
 pub(crate) fn is_recorded(
-    view: &dyn View,
+    view: &dyn ReadView,
     account: &AccountRef<'_>,
     limits: &Limits,
     kind: WindowKind,
@@ -119,31 +124,31 @@ pub(crate) fn is_recorded(
 
 /// The windows of a provider account, known up to a time.
 pub(crate) struct AccountWindows<'a> {
-    view: &'a dyn View,
+    view: &'a dyn ReadView,
     account: AccountRef<'a>,
     key: Vec<u8>,
     now: Timestamp,
     limits: Limits,
-    words: Vec<Word>,
-    heard: Vec<Heard>,
+    words: Vec<WindowSignal>,
+    heard: Vec<RecentObservation>,
 }
 
 impl<'a> AccountWindows<'a> {
     /// The windows as they stand at `now`.
-    pub fn new(view: &'a dyn View, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
-        Self::hearing(view, account, (now.plus(-HEARD), now), heard::lately(view, account, now)?)
+    pub fn new(view: &'a dyn ReadView, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
+        Self::hearing(view, account, (now.plus(-HEARD), now), observations::lately(view, account, now)?)
     }
 
     /// The windows of all time.
-    pub fn ever(view: &'a dyn View, account: &AccountRef<'a>) -> Result<Self> {
-        Self::hearing(view, account, (Timestamp::MIN, Timestamp::MAX), heard::ever(view, account)?)
+    pub fn ever(view: &'a dyn ReadView, account: &AccountRef<'a>) -> Result<Self> {
+        Self::hearing(view, account, (Timestamp::MIN, Timestamp::MAX), observations::ever(view, account)?)
     }
 
     fn hearing(
-        view: &'a dyn View,
+        view: &'a dyn ReadView,
         account: &AccountRef<'a>,
         span: (Timestamp, Timestamp),
-        heard: Vec<Heard>,
+        heard: Vec<RecentObservation>,
     ) -> Result<Self> {
         let now = span.1;
         let limits = Limits::at(view, account, now)?;
@@ -155,7 +160,7 @@ impl<'a> AccountWindows<'a> {
                 && seen.scope.is_none()
                 && limits.trusts(&seen.feed)
             {
-                words.push(Word {
+                words.push(WindowSignal {
                     at: one.at,
                     id: one.id,
                     kind,
@@ -164,7 +169,7 @@ impl<'a> AccountWindows<'a> {
                     used: seen.used_percent,
                     weak: one.is_weak(),
                     adopted: false,
-                    said: Said {
+                    said: ProviderSignal {
                         percent: seen.used_percent,
                         at: one.at,
                         by: Speaker::Provider,
@@ -178,7 +183,7 @@ impl<'a> AccountWindows<'a> {
         }
         facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
             if let Payload::UsageOverridden(word) = fact.event.payload {
-                words.push(Word {
+                words.push(WindowSignal {
                     at: fact.event.occurred_at,
                     id: fact.event.id,
                     kind: word.window,
@@ -187,7 +192,7 @@ impl<'a> AccountWindows<'a> {
                     used: Some(word.used_percent),
                     weak: false,
                     adopted: false,
-                    said: Said {
+                    said: ProviderSignal {
                         percent: Some(word.used_percent),
                         at: fact.event.occurred_at,
                         by: Speaker::Person,
@@ -205,7 +210,7 @@ impl<'a> AccountWindows<'a> {
     }
 
     /// What was heard of the account lately.
-    pub(super) fn what_was_heard(&self) -> &[Heard] {
+    pub(super) fn what_was_heard(&self) -> &[RecentObservation] {
         &self.heard
     }
 
@@ -214,7 +219,7 @@ impl<'a> AccountWindows<'a> {
         &self.limits
     }
 
-    fn of_kind(&self, kind: WindowKind) -> impl Iterator<Item = &Word> {
+    fn of_kind(&self, kind: WindowKind) -> impl Iterator<Item = &WindowSignal> {
         self.words.iter().filter(move |word| word.kind == kind)
     }
 
@@ -306,9 +311,9 @@ impl<'a> AccountWindows<'a> {
                 |word| word.resets_at.is_none() || window.is_some_and(|window| window.border == Border::Observed),
             )
         };
-        let open = |word: &&Word| word.at >= self.now.plus(-self.policy(kind).length());
-        let last = |by| move |word: &&Word| word.said.by == by && word.used.is_some();
-        let order = |word: &&Word| word.rank();
+        let open = |word: &&WindowSignal| word.at >= self.now.plus(-self.policy(kind).length());
+        let last = |by| move |word: &&WindowSignal| word.said.by == by && word.used.is_some();
+        let order = |word: &&WindowSignal| word.rank();
         let observed = self.of_kind(kind).filter(last(Speaker::Provider)).filter(open);
         // One that names no end speaks of the window it was said in.
         let observed = observed.filter(|word| word.resets_at.map_or(word.at >= start, |end| end > self.now));
@@ -388,7 +393,12 @@ pub(super) fn share(weighted: u64, limit: u64) -> Percent {
 }
 
 /// The sum of an account over `[from, to)`: whole quarters from the rollup, the edges use by use.
-pub(crate) fn sum_between(view: &dyn View, account: &AccountRef<'_>, from: Timestamp, to: Timestamp) -> Result<Totals> {
+pub(crate) fn sum_between(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Totals> {
     let key = account.key();
     let first = from.millis().div_euclid(QUARTER) + i64::from(from.millis().rem_euclid(QUARTER) != 0);
     let last = to.millis().div_euclid(QUARTER);

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::answer::{Form, Refusal};
+use super::answer::{BodyForm, Refusal};
 use super::intake::refuse;
 use super::token::Token;
 
@@ -82,7 +82,7 @@ impl Access {
 
     /// Refuses a request that must not reach a route.
     fn check(&self, parts: &Parts) -> Result<(), Refusal> {
-        let refuse = |status, why: &str| Err(Refusal::new(Form::of(parts), status, why));
+        let refuse = |status, why: &str| Err(Refusal::new(BodyForm::of(parts), status, why));
         let Some(host) = authority(parts) else {
             return refuse(
                 StatusCode::BAD_REQUEST,

@@ -6,18 +6,18 @@ use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::model::error::Error;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum BodyForm {
     Protobuf,
     Json,
     /// RFC 9457, for every route that is not OTLP's.
     Problem,
 }
 
-impl Form {
+impl BodyForm {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Protobuf => "application/x-protobuf",
@@ -53,14 +53,14 @@ const REASONS: usize = 20;
 /// Why a request was not taken.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub form: Form,
+    pub form: BodyForm,
     pub status: StatusCode,
     pub why: String,
 }
 
 /// `google.rpc.Status`, which OTLP answers failures with.
 #[derive(Clone, PartialEq, Message)]
-struct Status {
+struct StatusBody {
     #[prost(int32, tag = "1")]
     code: i32,
     #[prost(string, tag = "2")]
@@ -68,23 +68,23 @@ struct Status {
 }
 
 impl Refusal {
-    pub fn new(form: Form, status: StatusCode, why: impl Into<String>) -> Self {
+    pub fn new(form: BodyForm, status: StatusCode, why: impl Into<String>) -> Self {
         Self { form, status, why: why.into() }
     }
 
     /// The store's refusal: a busy one is asked again later.
-    pub fn of_store(form: Form, error: &Error) -> Self {
+    pub fn of_store(form: BodyForm, error: &Error) -> Self {
         let status = if error.is_store() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
         Self::new(form, status, error.to_string())
     }
 
     /// The server cannot take the request now.
-    pub fn later(form: Form, why: &str) -> Self {
+    pub fn later(form: BodyForm, why: &str) -> Self {
         Self::new(form, StatusCode::SERVICE_UNAVAILABLE, why)
     }
 
     /// The server was asked to end.
-    pub fn ending(form: Form) -> Self {
+    pub fn ending(form: BodyForm) -> Self {
         Self::later(form, ENDING)
     }
 
@@ -93,7 +93,7 @@ impl Refusal {
     }
 
     /// A job of this server panicked. Nothing of the request was recorded.
-    pub fn failed(form: Form) -> Self {
+    pub fn failed(form: BodyForm) -> Self {
         let why = "this is a fault of the server, and nothing was recorded: report it, and leave this message out";
         Self::new(form, StatusCode::INTERNAL_SERVER_ERROR, why)
     }
@@ -117,11 +117,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (code, status) = (self.code(), self.status);
         let body = match self.form {
-            Form::Protobuf => Status { code, message: self.why }.encode_to_vec(),
-            Form::Json => json!({"code": code, "message": self.why}).to_string().into_bytes(),
-            Form::Problem => json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": self.why})
-                .to_string()
-                .into_bytes(),
+            BodyForm::Protobuf => StatusBody { code, message: self.why }.encode_to_vec(),
+            BodyForm::Json => json!({"code": code, "message": self.why}).to_string().into_bytes(),
+            BodyForm::Problem => {
+                json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": self.why})
+                    .to_string()
+                    .into_bytes()
+            }
         };
         let mut response = (status, [(header::CONTENT_TYPE, self.form.name())], body).into_response();
         let headers = response.headers_mut();
@@ -141,10 +143,10 @@ impl IntoResponse for Refusal {
 /// Says that a message was taken, and of how much that is not so.
 ///
 /// `field` is what the protocol calls the number of rejected items of this kind.
-pub(super) fn taken(form: Form, field: &str, unread: &[String]) -> Response {
+pub(super) fn taken(form: BodyForm, field: &str, unread: &[String]) -> Response {
     let kind = [(header::CONTENT_TYPE, form.name())];
     if unread.is_empty() {
-        let body = if form == Form::Protobuf { "" } else { "{}" };
+        let body = if form == BodyForm::Protobuf { "" } else { "{}" };
         return (StatusCode::OK, kind, body).into_response();
     }
     let mut why: Vec<&str> = unread.iter().map(String::as_str).collect();
@@ -153,16 +155,16 @@ pub(super) fn taken(form: Form, field: &str, unread: &[String]) -> Response {
     why.truncate(REASONS);
     let why = why.join("; ");
     let body = match form {
-        Form::Json | Form::Problem => {
+        BodyForm::Json | BodyForm::Problem => {
             let mut partial = json!({"errorMessage": why});
             if let Value::Object(partial) = &mut partial {
                 partial.insert(field.to_owned(), Value::from(unread.len().to_string()));
             }
             json!({ "partialSuccess": partial }).to_string().into_bytes()
         }
-        Form::Protobuf => {
+        BodyForm::Protobuf => {
             let partial = Partial { rejected: i64::try_from(unread.len()).unwrap_or(i64::MAX), message: why };
-            Taken { partial: Some(partial) }.encode_to_vec()
+            BatchAnswer { partial: Some(partial) }.encode_to_vec()
         }
     };
     (StatusCode::OK, kind, body).into_response()
@@ -170,7 +172,7 @@ pub(super) fn taken(form: Form, field: &str, unread: &[String]) -> Response {
 
 /// The answers of all three kinds are alike on the wire.
 #[derive(Clone, PartialEq, Message)]
-struct Taken {
+struct BatchAnswer {
     #[prost(message, optional, tag = "1")]
     partial: Option<Partial>,
 }
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn one_message_stands_for_the_answers_of_all_three_kinds() {
         let partial = Partial { rejected: 3, message: "why".to_owned() };
-        let bytes = Taken { partial: Some(partial) }.encode_to_vec();
+        let bytes = BatchAnswer { partial: Some(partial) }.encode_to_vec();
         let logs = ExportLogsServiceResponse::decode(&*bytes).unwrap().partial_success.unwrap();
         assert_eq!((logs.rejected_log_records, &*logs.error_message), (3, "why"));
         let spans = ExportTraceServiceResponse::decode(&*bytes).unwrap().partial_success.unwrap();

@@ -7,23 +7,23 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{Form, Refusal};
+use super::answer::{BodyForm, Refusal};
 use super::gzip::{self, Bound};
 
 /// The most a body may be, also when it is unpacked, in bytes.
 pub(super) const MOST: usize = 16 << 20;
 
 /// The form of the sender's message.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
-    Form::sent(headers).ok_or_else(|| {
+pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, Refusal> {
+    BodyForm::sent(headers).ok_or_else(|| {
         let why = "this content type is not read here: send application/x-protobuf or application/json";
-        Refusal::new(Form::Json, StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+        Refusal::new(BodyForm::Json, StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
     })
 }
 
 /// Reads a message.
 pub(super) fn read<M: Message + Default + DeserializeOwned>(
-    form: Form,
+    form: BodyForm,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<M, Refusal> {
@@ -41,8 +41,8 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
         }
     };
     let read = match form {
-        Form::Protobuf => M::decode(&*bytes).map_err(|error| error.to_string()),
-        Form::Json | Form::Problem => {
+        BodyForm::Protobuf => M::decode(&*bytes).map_err(|error| error.to_string()),
+        BodyForm::Json | BodyForm::Problem => {
             serde_json::from_slice(&bytes).or_else(|_| as_proto3(&bytes)).map_err(|error| place(&error))
         }
     };

@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::ServiceExt;
 
 use super::access::Local;
-use super::answer::Form;
+use super::answer::BodyForm;
 use super::intake::{Deadline, WITHIN};
 use super::work::told_to_end;
 
@@ -95,7 +95,7 @@ pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str)
     let body = json!({"title": status.canonical_reason(), "status": status.as_u16(), "detail": why}).to_string();
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {}\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        Form::Problem.name(),
+        BodyForm::Problem.name(),
         body.len(),
     );
     // A client that is gone needs no answer.

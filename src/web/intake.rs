@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Form, Refusal};
+use super::answer::{BodyForm, Refusal};
 use super::body::MOST;
 use super::work::told_to_end;
 
@@ -48,7 +48,7 @@ impl Intake {
 
     /// The body as a whole, and the memory it takes.
     async fn read(&self, parts: &Parts, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
-        let form = Form::of(parts);
+        let form = BodyForm::of(parts);
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MOST as u64) {
             return Err(too_large(form));
@@ -66,7 +66,7 @@ impl Intake {
         }
     }
 
-    async fn collect(&self, form: Form, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
+    async fn collect(&self, form: BodyForm, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
         let (mut held, mut whole) = (Held::default(), Vec::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
@@ -99,7 +99,7 @@ impl Held {
     }
 }
 
-fn too_large(form: Form) -> Refusal {
+fn too_large(form: BodyForm) -> Refusal {
     let why = format!("the body is over {} MiB: send less at a time", MOST >> 20);
     Refusal::new(form, StatusCode::PAYLOAD_TOO_LARGE, why)
 }

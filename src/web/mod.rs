@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::import::otlp::{Sum, Sums, Taken, Telemetry, take};
+use crate::import::telemetry::{Ingested, MetricSum, MetricSums, Telemetry, take};
 use crate::ledger::Ledger;
-use crate::time::Timestamp;
+use crate::model::error::{Error, Result};
+use crate::model::time::Timestamp;
 
 pub use access::Access;
 pub use server::serve;
@@ -51,7 +51,7 @@ struct Writer {
 #[derive(Default)]
 struct Report {
     received: Received,
-    sums: Sums,
+    sums: MetricSums,
 }
 
 /// What a receiver has taken since it was started.
@@ -64,13 +64,13 @@ struct Report {
 pub struct Received {
     /// Calls that logs and spans told of.
     #[serde(flatten)]
-    pub calls: Taken,
+    pub calls: Ingested,
     /// Records, spans and metrics that tell of tokens and could not be read.
     pub unread: u64,
     /// Why, of the first hundred kinds of them.
     pub reasons: Vec<String>,
     /// What metrics state, beside what was recorded.
-    pub sums: Vec<Sum>,
+    pub sums: Vec<MetricSum>,
 }
 
 impl Receiver {

@@ -15,15 +15,15 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{Form, Refusal, taken};
+use super::answer::{BodyForm, Refusal, taken};
 use super::body::{form, read};
 use super::work::Work;
 use super::{Received, Receiver};
-use crate::import::otlp::Telemetry;
+use crate::import::telemetry::Telemetry;
 
 /// What the routes share.
 #[derive(Clone)]
-struct Shared {
+struct SharedReceiver {
     receiver: Arc<Receiver>,
     work: Work,
 }
@@ -35,10 +35,10 @@ pub(super) fn routes(receiver: Arc<Receiver>, work: Work) -> Router {
         .route("/v1/traces", post(traces))
         .route("/v1/metrics", post(metrics))
         .route("/", get(received))
-        .with_state(Shared { receiver, work })
+        .with_state(SharedReceiver { receiver, work })
 }
 
-async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn logs(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     shared
         .take(headers, body, "rejectedLogRecords", |receiver, form, request: &ExportLogsServiceRequest| {
             record(receiver, form, Telemetry::of_logs(request))
@@ -46,7 +46,7 @@ async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> 
         .await
 }
 
-async fn traces(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn traces(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     shared
         .take(headers, body, "rejectedSpans", |receiver, form, request: &ExportTraceServiceRequest| {
             record(receiver, form, Telemetry::of_spans(request))
@@ -54,7 +54,7 @@ async fn traces(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
         .await
 }
 
-async fn metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn metrics(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     shared
         .take(headers, body, "rejectedDataPoints", |receiver, _, request: &ExportMetricsServiceRequest| {
             Ok(receiver.compare(request))
@@ -62,14 +62,14 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) 
         .await
 }
 
-impl Shared {
+impl SharedReceiver {
     /// Decodes a message and hands it on. `rejected` is the protocol's name of what could not be read.
     async fn take<M: Message + Default + DeserializeOwned + 'static>(
         self,
         headers: HeaderMap,
         body: Bytes,
         rejected: &str,
-        told: impl FnOnce(&Receiver, Form, &M) -> Result<Vec<String>, Refusal> + Send + 'static,
+        told: impl FnOnce(&Receiver, BodyForm, &M) -> Result<Vec<String>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
         let form = form(&headers)?;
         let Self { receiver, work } = self;
@@ -78,20 +78,20 @@ impl Shared {
     }
 }
 
-fn record(receiver: &Receiver, form: Form, told: Telemetry) -> Result<Vec<String>, Refusal> {
+fn record(receiver: &Receiver, form: BodyForm, told: Telemetry) -> Result<Vec<String>, Refusal> {
     receiver.take(told).map_err(|error| Refusal::of_store(form, &error))
 }
 
-async fn received(State(shared): State<Shared>) -> Response {
+async fn received(State(shared): State<SharedReceiver>) -> Response {
     #[derive(Serialize)]
-    struct Answer {
+    struct PartialSuccess {
         schema: u8,
         #[serde(flatten)]
         received: Received,
     }
-    let answer = Answer { schema: 1, received: shared.receiver.received() };
+    let answer = PartialSuccess { schema: 1, received: shared.receiver.received() };
     match serde_json::to_string(&answer) {
         Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(_) => Refusal::failed(Form::Problem).into_response(),
+        Err(_) => Refusal::failed(BodyForm::Problem).into_response(),
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::access::{Access, guard};
-use super::answer::{Form, Refusal};
+use super::answer::{BodyForm, Refusal};
 use super::intake::{Intake, take_in};
 use super::work::Work;
 use super::{Receiver, connection, otlp};
@@ -102,7 +102,7 @@ fn guarded(routes: Router, access: Access, ending: &watch::Receiver<bool>) -> Ro
 }
 
 async fn unknown(uri: Uri) -> Refusal {
-    let form = if uri.path().starts_with("/v1/") { Form::Json } else { Form::Problem };
+    let form = if uri.path().starts_with("/v1/") { BodyForm::Json } else { BodyForm::Problem };
     Refusal::new(
         form,
         StatusCode::NOT_FOUND,
@@ -111,7 +111,7 @@ async fn unknown(uri: Uri) -> Refusal {
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Refusal {
-    let form = if uri.path().starts_with("/v1/") { Form::Json } else { Form::Problem };
+    let form = if uri.path().starts_with("/v1/") { BodyForm::Json } else { BodyForm::Problem };
     let wanted = if method == Method::POST { "GET" } else { "POST" };
     Refusal::new(form, StatusCode::METHOD_NOT_ALLOWED, format!("this path takes another method: send {wanted}"))
 }

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::error::{Error, Result};
+use crate::model::error::{Error, Result};
 
 /// The fewest characters of a token: 16 random characters are out of reach of guessing over a network.
 const SHORTEST: usize = 16;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
-use super::answer::{Form, Refusal};
+use super::answer::{BodyForm, Refusal};
 
 /// Requests that are worked on at a time. One records while another is decoded; each may take many times the memory of
 /// its body.
@@ -35,7 +35,7 @@ impl Work {
     /// Runs a job and waits for its answer. A refusal says that the server is too busy or is ending.
     pub async fn run<T: Send + 'static>(
         &self,
-        form: Form,
+        form: BodyForm,
         job: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let mut ending = self.ending.clone();

@@ -1,7 +1,7 @@
 //! Answers in one shape, whoever gave them.
 
 use usage_ledger::usage::{ProviderUsage, Usage, WindowUsage};
-use usage_ledger::{Sight, Table, Timestamp, TokenClass};
+use usage_ledger::{ReportTable, Snapshot, Timestamp, TokenClass};
 
 use super::{Question, Rows, Sum};
 
@@ -91,7 +91,7 @@ impl From<&ProviderUsage> for AccountAnswer {
     }
 }
 
-fn rows_of(table: &Table) -> (Rows, Sum) {
+fn rows_of(table: &ReportTable) -> (Rows, Sum) {
     let rows: Rows = table.rows.iter().map(|row| (row.keys.clone(), Sum::from(&row.usage))).collect();
     assert_eq!(rows.len(), table.rows.len(), "a row stands twice");
     assert!(table.rows.is_sorted_by(|a, b| a.keys < b.keys), "rows are sorted by their keys");
@@ -99,13 +99,13 @@ fn rows_of(table: &Table) -> (Rows, Sum) {
 }
 
 /// The ledger's own answer to a report.
-pub fn report(sight: &Sight<'_>, question: &Question) -> (Rows, Sum) {
-    rows_of(&sight.report(&question.report()).unwrap())
+pub fn report(snapshot: &Snapshot<'_>, question: &Question) -> (Rows, Sum) {
+    rows_of(&snapshot.report(&question.report()).unwrap())
 }
 
 /// The ledger's own status.
-pub fn status(sight: &Sight<'_>, now: i64) -> StatusAnswer {
-    let status = sight.status(Timestamp::from_millis(now)).unwrap();
+pub fn status(snapshot: &Snapshot<'_>, now: i64) -> StatusAnswer {
+    let status = snapshot.status(Timestamp::from_millis(now)).unwrap();
     StatusAnswer {
         active: status.active_provider,
         accounts: status.providers.iter().map(|provider| AccountAnswer::from(&provider.usage)).collect(),
@@ -119,6 +119,6 @@ pub fn status(sight: &Sight<'_>, now: i64) -> StatusAnswer {
 }
 
 /// The ledger's own answer about one account.
-pub fn account(sight: &Sight<'_>, (provider, account): (&str, Option<&str>), now: i64) -> AccountAnswer {
-    AccountAnswer::from(&sight.account(provider, account, Timestamp::from_millis(now)).unwrap())
+pub fn account(snapshot: &Snapshot<'_>, (provider, account): (&str, Option<&str>), now: i64) -> AccountAnswer {
+    AccountAnswer::from(&snapshot.account(provider, account, Timestamp::from_millis(now)).unwrap())
 }

@@ -1,9 +1,9 @@
 //! What a provider says about its own windows: documents that are read, and percentages that rest on them.
 
 use serde_json::{Map, Value};
-use usage_ledger::budget::Settings;
+use usage_ledger::budget::BudgetSettings;
 use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
-use usage_ledger::observe::{self, Format, Observed};
+use usage_ledger::quota::{self, Observed, QuotaFormat};
 use usage_ledger::usage::{Basis, WindowUsage};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 
@@ -30,7 +30,7 @@ pub fn check(case: &Case) -> Checked {
 /// Names of a setting; they are read with the other settings.
 fn configured_source(case: &Case) -> Checked {
     let source = case.given.as_object().and_then(|given| given.values().next()).cloned().unwrap_or_default();
-    let settings = Settings::from_json(&serde_json::json!({"usage": {"authoritative_source": source}}));
+    let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"authoritative_source": source}}));
     super::same(Value::from(settings.authoritative_source), case.expect.clone())
 }
 
@@ -70,7 +70,7 @@ fn response(case: &Case) -> Checked {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     };
-    let seen = observe::observe(Format::AnthropicOauth, &response, Timestamp::from_millis(0)).unwrap_or_default();
+    let seen = quota::observe(QuotaFormat::AnthropicOauth, &response, Timestamp::from_millis(0)).unwrap_or_default();
     let wanted = match &case.expect {
         Value::Null | Value::Bool(false) => return holds(seen.observations.is_empty(), format!("{seen:?}")),
         Value::Object(wanted) => wanted,
@@ -176,7 +176,7 @@ impl Window<'_> {
             }
         }
         if let Some(polled) = polled {
-            ledger.append(observations.iter().map(|seen| observe::event(seen.clone(), polled)), now)?;
+            ledger.append(observations.iter().map(|seen| quota::event(seen.clone(), polled)), now)?;
         }
         let usage = ledger.provider("anthropic", now)?;
         Ok(if self.minutes == 300 { usage.session } else { usage.weekly })
@@ -191,7 +191,7 @@ impl Window<'_> {
             used_percent: percent(self.field("pct")),
             resets_at: at(self.field("resets_at")),
             status: None,
-            feed: Format::AnthropicOauth.name().to_owned(),
+            feed: QuotaFormat::AnthropicOauth.name().to_owned(),
         }
     }
 }

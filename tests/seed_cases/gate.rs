@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use usage_ledger::budget::{
-    Ask, Mode, Probe, Rung, Settings, Tier, affordable, burn_rate, highest_affordable, ladder, minutes_left, run_cost,
-    runs_out, slowed,
+    Ask, BudgetSettings, Mode, Probe, Rung, Tier, affordable, burn_rate, highest_affordable, ladder, minutes_left,
+    run_cost, runs_out, slowed,
 };
-use usage_ledger::duration_text::parse_duration;
 use usage_ledger::event::{BudgetMode, LimitSet, Paused, Percent, ProviderDeclared, Thresholds, WindowKind};
 use usage_ledger::exhaustion;
+use usage_ledger::humanize::duration::parse_duration;
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
 use usage_ledger::{Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
@@ -77,7 +77,7 @@ fn decide(case: &Case) -> Checked {
 fn budget_mode(case: &Case) -> Checked {
     let given = &case.given;
     if case.when.contains("warn") {
-        let settings = Settings::from_json(&json!({"budget": given.get("budget").unwrap_or(given)}));
+        let settings = BudgetSettings::from_json(&json!({"budget": given.get("budget").unwrap_or(given)}));
         return same(json!([settings.thresholds.warn, settings.thresholds.stop]), case.expect.clone());
     }
     // Flat names such as `usage.budget_mode` stand for nested ones.
@@ -94,7 +94,7 @@ fn budget_mode(case: &Case) -> Checked {
         Ok(id) => ledger.provider(id.as_str(), NOW).unwrap().metered,
         Err(_) => true, // a provider that cannot be asked counts as metered
     };
-    let settings = Settings::from_json(&settings);
+    let settings = BudgetSettings::from_json(&settings);
     let (mode, trail) = settings.effective_mode(metered);
     assert!(!trail.is_empty(), "a mode has reasons");
     if case.expect.is_string() { same(json!(mode.name()), case.expect.clone()) } else { unknown(case) }
@@ -319,9 +319,9 @@ fn pause(case: &Case) -> Checked {
             let exit = given["exit"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(1);
             let found = exhaustion::judge(provider, stream("stdout"), stream("stderr"), exit);
             let result = match found {
-                exhaustion::Verdict::Exhausted(_) => "exhausted",
-                exhaustion::Verdict::NotExhausted => "ok",
-                exhaustion::Verdict::Unreliable => "unreliable",
+                exhaustion::ScanVerdict::Exhausted(_) => "exhausted",
+                exhaustion::ScanVerdict::NotExhausted => "ok",
+                exhaustion::ScanVerdict::Unreliable => "unreliable",
             };
             // Only an exhaustion is an event, so nothing else can shut a gate; what is unreliable says so.
             let wanted = expect["result"].as_str().unwrap_or(match expect["exhausted"].as_bool() {
@@ -344,8 +344,8 @@ fn preflight(case: &Case) -> Checked {
         ledger.set_limit(limit, NOW.plus(-HOUR)).unwrap();
     }
     let settings = match given.get("preflight_cache_minutes") {
-        Some(minutes) => Settings::from_json(&json!({"preflight_cache_minutes": minutes})),
-        None => Settings::from_json(&json!({})),
+        Some(minutes) => BudgetSettings::from_json(&json!({"preflight_cache_minutes": minutes})),
+        None => BudgetSettings::from_json(&json!({})),
     };
     let ttl = i64::from(settings.preflight_minutes) * MINUTE;
     let probe = || match &given["probe"] {

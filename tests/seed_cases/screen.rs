@@ -39,7 +39,7 @@ mod shown {
 mod shown {
     use serde_json::json;
     use usage_ledger::Zone;
-    use usage_ledger::tui::{self, Entry};
+    use usage_ledger::tui::{self, KeyEntry};
 
     use super::super::same;
     use super::*;
@@ -61,9 +61,9 @@ mod shown {
     pub fn modal(given: &Value, expect: &Value) -> Checked {
         let Some(input) = given["input"].as_str() else { return unknown_value(given) };
         let found = match tui::modal_input(input) {
-            Entry::Cancelled => Value::Null,
-            Entry::Invalid => json!("invalid"),
-            Entry::Used(used) => json!(used),
+            KeyEntry::Cancelled => Value::Null,
+            KeyEntry::Invalid => json!("invalid"),
+            KeyEntry::Used(used) => json!(used),
         };
         same(found, expect.clone())
     }
@@ -102,10 +102,10 @@ mod shown {
             *ledger = burning(provider, rate.1.as_f64().unwrap_or_default(), now);
         }
         last_run(ledger, provider, now, given);
-        let mut panel = tui::panel(&ledger.sight().unwrap(), provider, now, Zone::UTC, WIDTH).unwrap();
+        let mut panel = tui::panel(&ledger.snapshot().unwrap(), provider, now, Zone::UTC, WIDTH).unwrap();
         if expect["contains"].to_string().contains(SEED_NOTHING) {
             let mut nothing = Ledger::in_memory().unwrap();
-            panel = tui::render(&nothing.sight().unwrap(), now, Zone::UTC, (WIDTH, 20)).unwrap();
+            panel = tui::render(&nothing.snapshot().unwrap(), now, Zone::UTC, (WIDTH, 20)).unwrap();
         }
         let words = |name: &str| -> Vec<String> {
             let texts = expect[name].as_array().into_iter().flatten();

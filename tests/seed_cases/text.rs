@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::Value;
-use usage_ledger::duration_text::{countdown, retry_after, until_reset};
-use usage_ledger::exhaustion::{Stream, Verdict, detect, judge, reset};
+use usage_ledger::exhaustion::{ScanVerdict, Stream, detect, judge, reset};
+use usage_ledger::humanize::duration::{countdown, retry_after, until_reset};
 use usage_ledger::time::{DAY, HOUR, MINUTE, SECOND};
 use usage_ledger::{Timestamp, Zone};
 
@@ -52,13 +52,13 @@ fn detection(case: &Case) -> Option<Checked> {
     let read = |key| given(key).or(if unreadable { None } else { Some("") });
     let verdict = judge(provider, read("stdout"), read("stderr"), i32::try_from(exit).ok()?);
     Some(match &case.expect {
-        Value::Bool(wanted) => same(matches!(verdict, Verdict::Exhausted(_)), *wanted),
-        wanted if wanted.to_string().contains("unreliable") => same(verdict, Verdict::Unreliable),
+        Value::Bool(wanted) => same(matches!(verdict, ScanVerdict::Exhausted(_)), *wanted),
+        wanted if wanted.to_string().contains("unreliable") => same(verdict, ScanVerdict::Unreliable),
         Value::Number(code) => {
             let found = match verdict {
-                Verdict::Exhausted(_) => 0,
-                Verdict::NotExhausted => 1,
-                Verdict::Unreliable => 2,
+                ScanVerdict::Exhausted(_) => 0,
+                ScanVerdict::NotExhausted => 1,
+                ScanVerdict::Unreliable => 2,
             };
             same(Some(found), code.as_i64())
         }
@@ -165,7 +165,7 @@ fn around(text: &str, now: Timestamp) -> Option<Timestamp> {
     if rest.is_empty() {
         return Some(now);
     }
-    let length = usage_ledger::duration_text::parse_duration(rest.get(1..)?)?;
+    let length = usage_ledger::humanize::duration::parse_duration(rest.get(1..)?)?;
     Some(now.plus(if rest.starts_with('-') { -length } else { length }))
 }
 

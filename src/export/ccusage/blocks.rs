@@ -12,50 +12,50 @@ use super::CcusageOptions;
 use super::names::{CLAUDE_CODE, UNKNOWN};
 use super::number::Number;
 use super::spent::Spent;
-use crate::error::Result;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
-use crate::time::Timestamp;
-use cut::{Block, Call, cut};
+use cut::{BlockCall, SessionBlock, cut};
 use rate::{BurnRate, Projection};
 
 /// Cuts all calls into blocks and keeps those that begin in the report's range.
-pub(super) fn answer(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
+pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<BlocksAnswer> {
     let mut of_all_times = report.of_all_times();
     if report.wanted(&ReportKey::Agent).is_empty() {
         of_all_times = of_all_times.only(ReportKey::Agent, CLAUDE_CODE)?;
     }
     let mut models: BTreeSet<Rc<str>> = BTreeSet::new();
     let mut calls = Vec::new();
-    of_all_times.each_call(sight, &mut |call| {
+    of_all_times.each_call(snapshot, &mut |call| {
         let name = call.record.model.as_deref().unwrap_or(UNKNOWN);
         let model = models.get(name).cloned().unwrap_or_else(|| {
             let model: Rc<str> = name.into();
             models.insert(Rc::clone(&model));
             model
         });
-        calls.push(Call { at: call.at, model, spent: Spent::of_call(call) });
+        calls.push(BlockCall { at: call.at, model, spent: Spent::of_call(call) });
         Ok(())
     })?;
     let mut blocks = Vec::new();
     for block in cut(calls)? {
         if report.covers(block.start) {
-            blocks.push(Row::new(&block, options)?);
+            blocks.push(BlockRow::new(&block, options)?);
         }
     }
-    Ok(Answer { blocks })
+    Ok(BlocksAnswer { blocks })
 }
 
 /// The report.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer {
-    blocks: Vec<Row>,
+pub(super) struct BlocksAnswer {
+    blocks: Vec<BlockRow>,
 }
 
 /// A block or a gap, with its fields in the order of their names.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct BlockRow {
     actual_end_time: Option<Timestamp>,
     burn_rate: Option<BurnRate>,
     #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
@@ -84,8 +84,8 @@ struct TokenCounts {
     output: u64,
 }
 
-impl Row {
-    fn new(block: &Block, options: CcusageOptions) -> Result<Self> {
+impl BlockRow {
+    fn new(block: &SessionBlock, options: CcusageOptions) -> Result<Self> {
         let is_active = block.is_active(options.now);
         let rate = if is_active { BurnRate::of(block, options.costs)? } else { None };
         let projection = rate.as_ref().map(|_| Projection::of(block, options)).transpose()?;

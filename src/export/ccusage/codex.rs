@@ -8,31 +8,36 @@ use serde::ser::Serializer;
 use super::CcusageOptions;
 use super::names::{self, CODEX, UNKNOWN};
 use super::number::Number;
-use super::periods::{Length, monday};
-use super::rows::{Models, in_order};
-use super::sessions::{Session, gather};
+use super::periods::{Period, monday};
+use super::rows::{ModelRows, in_order};
+use super::sessions::{SessionRow, gather};
 use super::spent::Spent;
-use crate::error::Result;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
-use crate::time::Timestamp;
 
 /// Sums periods from the report by period and model.
-pub(super) fn periods(sight: &Sight<'_>, report: &Report, length: Length, options: CcusageOptions) -> Result<Answer> {
-    let table = sight.report(&report.rekeyed([length.key(), ReportKey::Model]))?;
-    let mut periods: BTreeMap<String, Models> = BTreeMap::new();
+pub(super) fn periods(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    length: Period,
+    options: CcusageOptions,
+) -> Result<CodexAnswer> {
+    let table = snapshot.report(&report.rekeyed([length.key(), ReportKey::Model]))?;
+    let mut periods: BTreeMap<String, ModelRows> = BTreeMap::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else { continue };
         let models = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
         models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(Some(CODEX), &row.usage))?;
     }
-    let mut answer = Answer::new(length.rows(), options);
+    let mut answer = CodexAnswer::new(length.rows(), options);
     for (period, models) in periods {
         let label = match length {
-            Length::Day => Row { date: Some(period), ..Row::default() },
-            Length::Week => Row { week: Some(period), ..Row::default() },
-            Length::Month => Row { month: Some(period), ..Row::default() },
+            Period::Day => CodexRow { date: Some(period), ..CodexRow::default() },
+            Period::Week => CodexRow { week: Some(period), ..CodexRow::default() },
+            Period::Month => CodexRow { month: Some(period), ..CodexRow::default() },
         };
         answer.take(label, models)?;
     }
@@ -40,23 +45,23 @@ pub(super) fn periods(sight: &Sight<'_>, report: &Report, length: Length, option
 }
 
 /// Sums sessions, which stand in the order of their files.
-pub(super) fn sessions(sight: &Sight<'_>, report: &Report, options: CcusageOptions) -> Result<Answer> {
-    let rollouts = names::rollouts(sight)?;
+pub(super) fn sessions(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<CodexAnswer> {
+    let rollouts = names::rollouts(snapshot)?;
     let mut sessions = BTreeMap::new();
-    for session in gather(sight, report)? {
+    for session in gather(snapshot, report)? {
         let place = session.conversation.as_ref().and_then(|thread| rollouts.get(thread)).cloned();
         let id = place.or_else(|| session.conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned());
         sessions.insert((id, session.conversation.clone()), session);
     }
-    let mut answer = Answer::new("sessions", options);
-    for ((id, _), Session { last, models, .. }) in sessions {
+    let mut answer = CodexAnswer::new("sessions", options);
+    for ((id, _), SessionRow { last, models, .. }) in sessions {
         let (directory, file) = id.rsplit_once('/').unwrap_or(("", &id));
-        let label = Row {
+        let label = CodexRow {
             directory: Some(directory.to_owned()),
             session_file: Some(file.to_owned()),
             last_activity: Some(last),
             session_id: Some(id.clone()),
-            ..Row::default()
+            ..CodexRow::default()
         };
         answer.take(label, models)?;
     }
@@ -65,20 +70,20 @@ pub(super) fn sessions(sight: &Sight<'_>, report: &Report, options: CcusageOptio
 
 /// A report of Codex.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CodexAnswer {
     name: &'static str,
-    rows: Vec<Row>,
+    rows: Vec<CodexRow>,
     all: Spent,
     unpriced: BTreeSet<String>,
     costs: bool,
 }
 
-impl Answer {
+impl CodexAnswer {
     fn new(name: &'static str, options: CcusageOptions) -> Self {
         Self { name, rows: Vec::new(), all: Spent::default(), unpriced: BTreeSet::new(), costs: options.costs }
     }
 
-    fn take(&mut self, label: Row, models: Models) -> Result<()> {
+    fn take(&mut self, label: CodexRow, models: ModelRows) -> Result<()> {
         let mut parts = BTreeMap::new();
         let mut all = Spent::default();
         for (name, spent) in models.by_name() {
@@ -87,17 +92,17 @@ impl Answer {
                 self.unpriced.insert(name.clone());
             }
             // ccusage guesses the model of a log that names none; the ledger does not.
-            let part = Row { is_fallback: Some(false), missing_pricing: spent.unpriced, ..Row::default() };
+            let part = CodexRow { is_fallback: Some(false), missing_pricing: spent.unpriced, ..CodexRow::default() };
             parts.insert(name, part.counted(&spent));
         }
         self.all.add(&all)?;
-        let row = Row { models: Some(parts), ..label };
+        let row = CodexRow { models: Some(parts), ..label };
         self.rows.push(row.counted(&all).priced(&all, self.costs)?);
         Ok(())
     }
 
-    fn totals(&self) -> Result<Row> {
-        let totals = Row { unpriced_models: self.unpriced.clone(), ..Row::default() };
+    fn totals(&self) -> Result<CodexRow> {
+        let totals = CodexRow { unpriced_models: self.unpriced.clone(), ..CodexRow::default() };
         totals.counted(&self.all).priced(&self.all, self.costs)
     }
 }
@@ -105,7 +110,7 @@ impl Answer {
 /// A day, a week, a month or a session; a model's part of one; and the sum of all. Fields stand in the order of their names.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct CodexRow {
     cache_creation_tokens: u64,
     cache_read_tokens: u64,
     #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
@@ -139,7 +144,7 @@ struct Row {
     week: Option<String>,
 }
 
-impl Row {
+impl CodexRow {
     fn counted(self, spent: &Spent) -> Self {
         Self {
             cache_creation_tokens: spent.cache_creation,
@@ -157,7 +162,7 @@ impl Row {
     }
 }
 
-impl Serialize for Answer {
+impl Serialize for CodexAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let totals = self.totals().map_err(serde::ser::Error::custom)?;
         in_order(serializer, self.name, &self.rows, &totals)

@@ -16,10 +16,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::ExportError;
-use crate::error::{Error, Result};
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
-use crate::time::Timestamp;
 
 /// What ccusage's reports depend on besides the question.
 ///
@@ -52,18 +52,18 @@ impl CcusageOptions {
 }
 
 /// Which of ccusage's reports.
-enum Kind {
-    Periods(periods::Length),
+enum CcusageReport {
+    Periods(periods::Period),
     Sessions,
     Blocks,
 }
 
-impl Kind {
+impl CcusageReport {
     fn of(keys: &[ReportKey]) -> Result<Self> {
         match keys {
-            [ReportKey::Day] => Ok(Self::Periods(periods::Length::Day)),
-            [ReportKey::Week] => Ok(Self::Periods(periods::Length::Week)),
-            [ReportKey::Month] => Ok(Self::Periods(periods::Length::Month)),
+            [ReportKey::Day] => Ok(Self::Periods(periods::Period::Day)),
+            [ReportKey::Week] => Ok(Self::Periods(periods::Period::Week)),
+            [ReportKey::Month] => Ok(Self::Periods(periods::Period::Month)),
             [ReportKey::Conversation] => Ok(Self::Sessions),
             [ReportKey::Window] => Ok(Self::Blocks),
             _ => Err(Error::invalid(
@@ -116,31 +116,37 @@ impl Shape {
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").agent("claude-code").input(100).output(20), now)?;
 /// let mut out = Vec::new();
-/// export::ccusage(&ledger.sight()?, &Report::by(Day), CcusageOptions::at(now), &mut out)?;
+/// export::ccusage(&ledger.snapshot()?, &Report::by(Day), CcusageOptions::at(now), &mut out)?;
 /// let answer: serde_json::Value = serde_json::from_slice(&out)?;
 /// assert_eq!(answer["daily"][0]["period"], "2026-11-23");
 /// assert_eq!(answer["totals"]["totalCost"], 0.001);
-/// assert!(export::ccusage(&ledger.sight()?, &Report::by(Provider), CcusageOptions::at(now), &mut out).is_err());
+/// assert!(export::ccusage(&ledger.snapshot()?, &Report::by(Provider), CcusageOptions::at(now), &mut out).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn ccusage(
-    sight: &Sight<'_>,
+    snapshot: &Snapshot<'_>,
     report: &Report,
     options: CcusageOptions,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
     let report = &report.as_told();
     let shape = Shape::of(report);
-    match (Kind::of(report.keys())?, &shape) {
-        (Kind::Periods(length), Shape::All) => print(&periods::answer(sight, report, length, options)?, out),
-        (Kind::Periods(length), Shape::Codex) => print(&codex::periods(sight, report, length, options)?, out),
-        (Kind::Periods(length), Shape::One(agent)) => {
-            print(&one_agent::answer(sight, report, agent, length, options)?, out)
+    match (CcusageReport::of(report.keys())?, &shape) {
+        (CcusageReport::Periods(length), Shape::All) => {
+            print(&periods::answer(snapshot, report, length, options)?, out)
         }
-        (Kind::Sessions, Shape::Codex) => print(&codex::sessions(sight, report, options)?, out),
-        (Kind::Sessions, Shape::All) => print(&sessions::answer(sight, report, None, options)?, out),
-        (Kind::Sessions, Shape::One(agent)) => print(&sessions::answer(sight, report, Some(agent), options)?, out),
-        (Kind::Blocks, _) => print(&blocks::answer(sight, report, options)?, out),
+        (CcusageReport::Periods(length), Shape::Codex) => {
+            print(&codex::periods(snapshot, report, length, options)?, out)
+        }
+        (CcusageReport::Periods(length), Shape::One(agent)) => {
+            print(&one_agent::answer(snapshot, report, agent, length, options)?, out)
+        }
+        (CcusageReport::Sessions, Shape::Codex) => print(&codex::sessions(snapshot, report, options)?, out),
+        (CcusageReport::Sessions, Shape::All) => print(&sessions::answer(snapshot, report, None, options)?, out),
+        (CcusageReport::Sessions, Shape::One(agent)) => {
+            print(&sessions::answer(snapshot, report, Some(agent), options)?, out)
+        }
+        (CcusageReport::Blocks, _) => print(&blocks::answer(snapshot, report, options)?, out),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::error::Result;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
 use crate::projection::file_states;
 
 /// Stands for a model, an agent or a session that is not known.
@@ -44,19 +44,23 @@ pub(super) fn agent(ours: Option<&str>) -> Agent<'_> {
 }
 
 /// The sessions of Codex, which ccusage names by the places of their files, by their threads.
-pub(super) fn rollouts(sight: &Sight<'_>) -> Result<HashMap<String, String>> {
-    places(sight, CODEX, rollout)
+pub(super) fn rollouts(snapshot: &Snapshot<'_>) -> Result<HashMap<String, String>> {
+    places(snapshot, CODEX, rollout)
 }
 
 /// The directories of Claude Code's projects by their sessions.
-pub(super) fn projects(sight: &Sight<'_>) -> Result<HashMap<String, String>> {
-    places(sight, CLAUDE_CODE, project)
+pub(super) fn projects(snapshot: &Snapshot<'_>) -> Result<HashMap<String, String>> {
+    places(snapshot, CLAUDE_CODE, project)
 }
 
 /// What the paths of a source's files say of its conversations; of several the least.
-fn places(sight: &Sight<'_>, source: &str, place: impl Fn(&str) -> Option<String>) -> Result<HashMap<String, String>> {
+fn places(
+    snapshot: &Snapshot<'_>,
+    source: &str,
+    place: impl Fn(&str) -> Option<String>,
+) -> Result<HashMap<String, String>> {
     let mut places: HashMap<String, String> = HashMap::new();
-    for file in file_states(sight.view(), source)?.into_values() {
+    for file in file_states(snapshot.view(), source)?.into_values() {
         let (Some(conversation), Some(place)) = (file.conversation, place(&file.path)) else { continue };
         match places.get_mut(&conversation) {
             Some(known) if *known <= place => {}

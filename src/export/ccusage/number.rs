@@ -2,8 +2,8 @@ use rust_decimal::Decimal;
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Result};
-use crate::tokens::Usd;
+use crate::model::error::{Error, Result};
+use crate::model::tokens::Usd;
 
 /// An exact decimal that stands in JSON as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

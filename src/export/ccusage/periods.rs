@@ -6,23 +6,23 @@ use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::CcusageOptions;
 use super::names::{self, UNKNOWN};
-use super::rows::{Answer, Label, Metadata, Models};
+use super::rows::{Label, Metadata, ModelRows, RowsAnswer};
 use super::sessions::place;
 use super::spent::Spent;
-use crate::error::Result;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::Zone;
 use crate::report::{Report, ReportKey};
-use crate::time::Zone;
 
 /// How long a period is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
+pub(super) enum Period {
     Day,
     Week,
     Month,
 }
 
-impl Length {
+impl Period {
     pub const fn key(self) -> ReportKey {
         match self {
             Self::Day => ReportKey::Day,
@@ -50,11 +50,16 @@ impl Length {
 }
 
 /// Who called in each period, and what of which models.
-type Periods = BTreeMap<String, (BTreeSet<String>, Models)>;
+type Periods = BTreeMap<String, (BTreeSet<String>, ModelRows)>;
 
 /// Sums periods from the report by period, agent and model.
-pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options: CcusageOptions) -> Result<Answer> {
-    let table = sight.report(&report.rekeyed([length.key(), ReportKey::Agent, ReportKey::Model]))?;
+pub(super) fn answer(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    length: Period,
+    options: CcusageOptions,
+) -> Result<RowsAnswer> {
+    let table = snapshot.report(&report.rekeyed([length.key(), ReportKey::Agent, ReportKey::Model]))?;
     let mut periods = Periods::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
@@ -64,7 +69,7 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
         models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(agent, &row.usage))?;
     }
     if periods.values().any(|(_, models)| models.are_equally_dear()) {
-        place_equals(sight, report, length, &mut periods)?;
+        place_equals(snapshot, report, length, &mut periods)?;
     }
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
@@ -81,14 +86,14 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, length: Length, options
         all.add(&spent)?;
         rows.push(row);
     }
-    Ok(Answer { name: length.rows(), rows, all, costs: options.costs })
+    Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })
 }
 
 /// Looks up where ccusage reads models: equally dear ones, such as those without a price, stand in that order. It reads
 /// Claude Code first, by day and place, then Codex, whose models go by their names.
-fn place_equals(sight: &Sight<'_>, report: &Report, length: Length, periods: &mut Periods) -> Result<()> {
-    let projects = names::projects(sight)?;
-    report.each_call(sight, &mut |call| {
+fn place_equals(snapshot: &Snapshot<'_>, report: &Report, length: Period, periods: &mut Periods) -> Result<()> {
+    let projects = names::projects(snapshot)?;
+    report.each_call(snapshot, &mut |call| {
         let day = report.zone().day(call.at);
         let agent = call.record.agent.as_deref();
         let Some((_, models)) = periods.get_mut(&length.period(day)) else { return Ok(()) };

@@ -8,37 +8,37 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::number::Number;
 use super::spent::Spent;
-use crate::error::Result;
-use crate::time::Timestamp;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
 
 /// Where the first call of a model stands in the order in which ccusage reads: by day, project, session, subagents last,
 /// time.
-pub(super) type Place = (NaiveDate, String, String, bool, Timestamp);
+pub(super) type RowPlace = (NaiveDate, String, String, bool, Timestamp);
 
 /// What was used by models together.
 #[derive(Debug, Default)]
-pub(super) struct Models(Vec<Model>);
+pub(super) struct ModelRows(Vec<ModelRow>);
 
 #[derive(Debug)]
-struct Model {
+struct ModelRow {
     name: String,
     /// Its first use, where models stand in the order of that and not of their names.
-    first: Option<Place>,
+    first: Option<RowPlace>,
     /// Where it was read first, and of which agent, where only equally dear ones stand in that order.
-    read: Option<(usize, Option<Place>)>,
+    read: Option<(usize, Option<RowPlace>)>,
     spent: Spent,
 }
 
-impl Models {
+impl ModelRows {
     /// Adds what was used of a model.
-    pub fn add(&mut self, name: &str, first: Option<Place>, spent: &Spent) -> Result<()> {
+    pub fn add(&mut self, name: &str, first: Option<RowPlace>, spent: &Spent) -> Result<()> {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
             if first < model.first {
                 model.first = first;
             }
             return model.spent.add(spent);
         }
-        self.0.push(Model { name: name.to_owned(), first, read: None, spent: *spent });
+        self.0.push(ModelRow { name: name.to_owned(), first, read: None, spent: *spent });
         Ok(())
     }
 
@@ -49,7 +49,7 @@ impl Models {
     }
 
     /// Says where a call of a model is read: the agent's number, and its place among the agent's logs.
-    pub fn read(&mut self, name: &str, place: (usize, Option<Place>)) {
+    pub fn read(&mut self, name: &str, place: (usize, Option<RowPlace>)) {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name)
             && model.read.as_ref().is_none_or(|first| place < *first)
         {
@@ -63,7 +63,7 @@ impl Models {
     }
 
     /// The row of all models together.
-    pub fn row(mut self, label: Label, costs: bool) -> Result<(Row, Spent)> {
+    pub fn row(mut self, label: Label, costs: bool) -> Result<(UsageRow, Spent)> {
         self.0.sort_by(|a, b| (&a.first, &a.name).cmp(&(&b.first, &b.name)));
         let models_used = self.0.iter().map(|model| model.name.clone()).collect();
         let mut all = Spent::default();
@@ -73,7 +73,7 @@ impl Models {
         // The dearest first; equally dear ones as they are read, or else in the order they have.
         self.0.sort_by(|a, b| (b.spent.cost, &a.read).cmp(&(a.spent.cost, &b.read)));
         let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
-        let row = Row {
+        let row = UsageRow {
             agent: label.agent,
             cache_creation_tokens: all.cache_creation,
             cache_read_tokens: all.cache_read,
@@ -119,7 +119,7 @@ fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
 /// A row: a day, a week, a month or a session.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
+pub(super) struct UsageRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     cache_creation_tokens: u64,
@@ -187,7 +187,7 @@ struct Breakdown {
 }
 
 impl Breakdown {
-    fn new(model: Model, costs: bool) -> Result<Self> {
+    fn new(model: ModelRow, costs: bool) -> Result<Self> {
         let spent = model.spent;
         Ok(Self {
             cache_creation_tokens: spent.cache_creation,
@@ -204,7 +204,7 @@ impl Breakdown {
 /// The sum of all rows.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Totals<'r> {
+struct RowTotals<'r> {
     cache_creation_tokens: u64,
     cache_read_tokens: u64,
     input_tokens: u64,
@@ -218,18 +218,18 @@ struct Totals<'r> {
 
 /// A report of rows.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RowsAnswer {
     /// What the list of rows is called.
     pub name: &'static str,
-    pub rows: Vec<Row>,
+    pub rows: Vec<UsageRow>,
     pub all: Spent,
     pub costs: bool,
 }
 
-impl Serialize for Answer {
+impl Serialize for RowsAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let parts = self.rows.iter().flat_map(|row| &row.model_breakdowns);
-        let totals = Totals {
+        let totals = RowTotals {
             cache_creation_tokens: self.all.cache_creation,
             cache_read_tokens: self.all.cache_read,
             input_tokens: self.all.input,

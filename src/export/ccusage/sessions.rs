@@ -7,36 +7,36 @@ use chrono::NaiveDate;
 
 use super::CcusageOptions;
 use super::names::{self, CLAUDE_CODE, CODEX, UNKNOWN};
-use super::rows::{Answer, Label, Metadata, Models, Place, Row};
+use super::rows::{Label, Metadata, ModelRows, RowPlace, RowsAnswer, UsageRow};
 use super::spent::Spent;
-use crate::error::Result;
-use crate::ledger::Sight;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
 use crate::report::{PricedCall, Report};
-use crate::time::Timestamp;
-use crate::tokens::Usd;
 
 /// What is known of a session after some of its calls.
-pub(super) struct Session {
+pub(super) struct SessionRow {
     pub agent: Option<String>,
     pub conversation: Option<String>,
     pub first: Timestamp,
     pub last: Timestamp,
     pub reasoning: u64,
-    pub models: Models,
+    pub models: ModelRows,
 }
 
 /// Sums sessions from their calls, as no projection knows their last one.
-pub(super) fn gather(sight: &Sight<'_>, report: &Report) -> Result<Vec<Session>> {
-    let mut sessions: HashMap<(Option<String>, Option<String>), Session> = HashMap::new();
-    report.each_call(sight, &mut |call| {
+pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<SessionRow>> {
+    let mut sessions: HashMap<(Option<String>, Option<String>), SessionRow> = HashMap::new();
+    report.each_call(snapshot, &mut |call| {
         let (agent, conversation) = (call.record.agent.clone(), call.record.conversation.clone());
-        let session = sessions.entry((agent.clone(), conversation.clone())).or_insert_with(|| Session {
+        let session = sessions.entry((agent.clone(), conversation.clone())).or_insert_with(|| SessionRow {
             agent,
             conversation,
             first: call.at,
             last: call.at,
             reasoning: 0,
-            models: Models::default(),
+            models: ModelRows::default(),
         });
         session.take(call)
     })?;
@@ -44,19 +44,24 @@ pub(super) fn gather(sight: &Sight<'_>, report: &Report) -> Result<Vec<Session>>
 }
 
 /// Where a call stands in the order in which ccusage reads an agent's logs: by its first line, whichever counts.
-pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> Place {
+pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> RowPlace {
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let aside = call.record.labels.contains_key("sidechain");
     (day, text(project), text(call.record.conversation.as_ref()), aside, call.made)
 }
 
 /// Rows of sessions, of all agents or of one that is not Codex.
-pub(super) fn answer(sight: &Sight<'_>, report: &Report, one: Option<&str>, options: CcusageOptions) -> Result<Answer> {
-    let (rollouts, projects) = (names::rollouts(sight)?, names::projects(sight)?);
+pub(super) fn answer(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    one: Option<&str>,
+    options: CcusageOptions,
+) -> Result<RowsAnswer> {
+    let (rollouts, projects) = (names::rollouts(snapshot)?, names::projects(snapshot)?);
     let mut all = Spent::default();
-    let mut rows: Vec<(Usd, Row)> = Vec::new();
-    for session in gather(sight, report)? {
-        let Session { agent, conversation, first, last, reasoning, models } = session;
+    let mut rows: Vec<(Usd, UsageRow)> = Vec::new();
+    for session in gather(snapshot, report)? {
+        let SessionRow { agent, conversation, first, last, reasoning, models } = session;
         let agent = agent.as_deref();
         let of_file = |files: &HashMap<String, String>| conversation.as_ref().and_then(|name| files.get(name)).cloned();
         let rollout = if agent == Some(CODEX) { of_file(&rollouts) } else { None };
@@ -93,14 +98,14 @@ pub(super) fn answer(sight: &Sight<'_>, report: &Report, one: Option<&str>, opti
         dearer.then_with(|| names_of(a).cmp(&names_of(b)))
     });
     let name = if one.is_none() { "session" } else { "sessions" };
-    Ok(Answer { name, rows: rows.into_iter().map(|(_, row)| row).collect(), all, costs: options.costs })
+    Ok(RowsAnswer { name, rows: rows.into_iter().map(|(_, row)| row).collect(), all, costs: options.costs })
 }
 
-fn names_of(row: &Row) -> [Option<&str>; 4] {
+fn names_of(row: &UsageRow) -> [Option<&str>; 4] {
     [row.period.as_deref(), row.agent.as_deref(), row.project_path.as_deref(), row.session_id.as_deref()]
 }
 
-impl Session {
+impl SessionRow {
     fn take(&mut self, call: &PricedCall<'_>) -> Result<()> {
         let spent = Spent::of_call(call);
         self.first = self.first.min(call.at);

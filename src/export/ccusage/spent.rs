@@ -1,7 +1,7 @@
 use super::names;
-use crate::error::Result;
+use crate::model::error::Result;
+use crate::model::tokens::{TokenClass, Usd};
 use crate::report::PricedCall;
-use crate::tokens::{TokenClass, Usd};
 use crate::usage::Usage;
 
 /// Tokens in the four classes that ccusage has, and what they cost.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use crate::error::Result;
-use crate::event::{Position, TokenRecord};
 use crate::export::ExportOptions;
-use crate::ledger::Sight;
-use crate::price::{SERVICE_TIER, Term};
-use crate::time::Zone;
-use crate::tokens::{TokenClass, Usd};
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Position, TokenRecord};
+use crate::model::time::Zone;
+use crate::model::tokens::{TokenClass, Usd};
+use crate::readers::price::{SERVICE_TIER, Term};
 
 /// What is metered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ impl Meter {
 
 /// A price that holds for a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Price {
+pub(super) struct UnitPrice {
     pub usd: Usd,
     pub above: u64,
     pub term: Term,
@@ -56,23 +56,23 @@ pub(super) struct Key {
     pub tier: Option<String>,
     pub meter: Meter,
     /// None where the price of a call is not known, as reports have it: of all it used, or of nothing.
-    pub price: Option<Price>,
+    pub price: Option<UnitPrice>,
     /// Project, agent and labels, as JSON.
     pub tags: Option<String>,
 }
 
 #[derive(Default)]
-pub(super) struct Sum {
+pub(super) struct ChargeSum {
     /// In the meter's unit.
     pub quantity: u64,
     pub requests: u64,
 }
 
 /// Charges are told apart by their price too, which depends on the length of each call's prompt.
-pub(super) fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, Sum>> {
-    let prices = sight.prices()?;
-    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
-    sight.each_call(&mut |_, told| {
+pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, ChargeSum>> {
+    let prices = snapshot.prices()?;
+    let mut sums: BTreeMap<Key, ChargeSum> = BTreeMap::new();
+    snapshot.each_call(&mut |_, told| {
         let record = told.record;
         if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
             return Ok(());
@@ -85,7 +85,7 @@ pub(super) fn gather(sight: &Sight<'_>, options: &ExportOptions) -> Result<BTree
         }
         let tags = tags(&record);
         let mut add = |meter: Meter, usd: Option<Usd>, quantity: u64| {
-            let price = quoted.as_ref().zip(usd).map(|((_, origin), usd)| Price {
+            let price = quoted.as_ref().zip(usd).map(|((_, origin), usd)| UnitPrice {
                 usd,
                 above: origin.above,
                 term: origin.term,

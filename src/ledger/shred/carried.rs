@@ -1,6 +1,6 @@
 //! The names by which what is to be shredded is found.
 
-use crate::event::TokenRecord;
+use crate::model::event::TokenRecord;
 
 /// A name by which records are found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Carried, Mentions, Shred};
-use crate::error::{Error, Result};
-use crate::event::{Event, EventId, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventId, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
 use crate::projection::{corrections_of, file_states};
-use crate::store::{GO_ON, View};
+use crate::store::{GO_ON, ReadView};
 
 /// What is to be shredded.
 pub(super) struct Plan {
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Looks up what is asked for, and the corrections of it.
-    pub fn make(view: &dyn View, shred: &Shred) -> Result<Self> {
+    pub fn make(view: &dyn ReadView, shred: &Shred) -> Result<Self> {
         let mut plan =
             Self { positions: BTreeSet::new(), named: BTreeSet::new(), paths: HashSet::new(), imports: false };
         for id in &shred.events {
@@ -63,7 +63,7 @@ impl Plan {
 
     /// What runs of importers that go say of other files, and no later run says anew, by importer. It is to be told
     /// again, in events of its own that can go as well one day.
-    pub fn restated(&self, view: &dyn View) -> Result<Vec<Imported>> {
+    pub fn restated(&self, view: &dyn ReadView) -> Result<Vec<Imported>> {
         let mut again: BTreeMap<String, Imported> = BTreeMap::new();
         let mut states = BTreeMap::new();
         for position in &self.positions {
@@ -103,7 +103,7 @@ impl Plan {
     }
 
     /// Adds an event that was named.
-    fn name(&mut self, view: &dyn View, position: Position) -> Result<()> {
+    fn name(&mut self, view: &dyn ReadView, position: Position) -> Result<()> {
         let line = view.expect_line(position)?;
         let event = Event::from_line(position, &line)?;
         if self.add(position, &event) || Stub::is(&line) {
@@ -118,7 +118,7 @@ impl Plan {
     }
 
     /// Adds the records that carry one of the names; gives their conversations.
-    fn find(&mut self, view: &dyn View, carried: &[Carried]) -> Result<HashSet<String>> {
+    fn find(&mut self, view: &dyn ReadView, carried: &[Carried]) -> Result<HashSet<String>> {
         let written: Vec<String> = carried.iter().map(Carried::written).collect();
         let mut conversations: HashSet<String> = HashSet::new();
         conversations.extend(carried.iter().filter_map(|carried| match carried {
@@ -146,7 +146,7 @@ impl Plan {
 
     /// Adds what importers wrote down of the logs of conversations, and of those whose paths mention a name: of a log
     /// that told nothing new no record tells.
-    fn find_files(&mut self, view: &dyn View, conversations: &HashSet<String>, mentions: &Mentions) -> Result<()> {
+    fn find_files(&mut self, view: &dyn ReadView, conversations: &HashSet<String>, mentions: &Mentions) -> Result<()> {
         let mut runs = Vec::new();
         view.rows(Position::START.next(), &mut |position, row| {
             if row.is_kind("imported") {
@@ -175,7 +175,7 @@ impl Plan {
 
     /// Adds the corrections of what is there, and the corrections of those. A call goes as a whole, or the next import
     /// would tell its names again.
-    fn follow(&mut self, view: &dyn View) -> Result<()> {
+    fn follow(&mut self, view: &dyn ReadView) -> Result<()> {
         let mut waiting: Vec<Position> = self.positions.iter().chain(&self.named).copied().collect();
         let mut seen: HashSet<EventId> = HashSet::new();
         while let Some(position) = waiting.pop() {

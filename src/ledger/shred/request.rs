@@ -1,8 +1,8 @@
 //! What somebody wants to be shredded.
 
 use super::carried::Carried;
-use crate::error::{Error, Result};
-use crate::event::EventId;
+use crate::model::error::{Error, Result};
+use crate::model::event::EventId;
 
 /// What is to be shredded, and why.
 ///

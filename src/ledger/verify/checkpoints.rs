@@ -1,10 +1,10 @@
 //! Checkpoints that were kept elsewhere, against the ledger as it is.
 
 use super::{Finding, Verification};
-use crate::audit::{Checkpoint, root_at};
-use crate::error::{Error, Result};
-use crate::event::Position;
-use crate::store::View;
+use crate::merkle::{Checkpoint, root_at};
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+use crate::store::ReadView;
 
 impl Verification {
     /// Adds what else was found.
@@ -16,12 +16,12 @@ impl Verification {
 }
 
 /// Holds one checkpoint against a view.
-pub(crate) fn hold(view: &dyn View, checkpoint: &Checkpoint) -> Result<Option<Finding>> {
+pub(crate) fn hold(view: &dyn ReadView, checkpoint: &Checkpoint) -> Result<Option<Finding>> {
     hold_behind(view, checkpoint, 0)
 }
 
 /// The same when the first `sound` events are known to be as they were.
-fn hold_behind(view: &dyn View, checkpoint: &Checkpoint, sound: u64) -> Result<Option<Finding>> {
+fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Result<Option<Finding>> {
     let head = view.head()?.position;
     let size = checkpoint.size();
     if size > head.get() {
@@ -48,7 +48,7 @@ fn hold_behind(view: &dyn View, checkpoint: &Checkpoint, sound: u64) -> Result<O
 }
 
 /// Holds all checkpoints against a view, and against each other.
-pub(crate) fn hold_all(view: &dyn View, checkpoints: &[Checkpoint]) -> Result<Vec<Finding>> {
+pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Result<Vec<Finding>> {
     let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
     sorted.sort_by_key(|checkpoint| checkpoint.size());
     let mut findings = Vec::new();

@@ -4,58 +4,58 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Findings;
-use crate::error::Result;
-use crate::event::{Event, Payload, Position, TokenView};
-use crate::ledger::past::refold;
+use crate::ledger::as_of::refold;
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
     AccountRef, describe, file_rows, opening_row, position_in, record_rows, root, subject_account, use_row,
 };
-use crate::store::{GO_ON, Order, PrefixView, Space, View};
+use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
 /// Rows named for each projection.
 const MOST: usize = 20;
 
-pub(super) fn name_rows(view: &dyn View, spaces: &BTreeSet<Space>, findings: &mut Findings) -> Result<()> {
+pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings: &mut Findings) -> Result<()> {
     let mut refolded = PrefixView::new(Box::new(view), view.head()?.position)?;
     refold(&mut refolded, Position::START)?;
-    let mut wrong: BTreeMap<(Space, Vec<u8>), &str> = BTreeMap::new();
-    for space in spaces {
+    let mut wrong: BTreeMap<(Table, Vec<u8>), &str> = BTreeMap::new();
+    for table in spaces {
         let mut stored: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        view.scan(*space, &[], &[], Order::Ascending, &mut |key, value| {
+        view.scan(*table, &[], &[], Order::Ascending, &mut |key, value| {
             stored.insert(key.to_vec(), value.to_vec());
             GO_ON
         })?;
-        for (key, value) in refolded.space(*space) {
+        for (key, value) in refolded.table(*table) {
             match stored.remove(key) {
                 Some(found) if found == *value => {}
-                Some(_) => _ = wrong.insert((*space, key.clone()), "does not say what the events say"),
-                None => _ = wrong.insert((*space, key.clone()), "is missing"),
+                Some(_) => _ = wrong.insert((*table, key.clone()), "does not say what the events say"),
+                None => _ = wrong.insert((*table, key.clone()), "is missing"),
             }
         }
-        wrong.extend(stored.into_keys().map(|key| ((*space, key), "belongs to no event")));
+        wrong.extend(stored.into_keys().map(|key| ((*table, key), "belongs to no event")));
     }
     let about = events_of(view, &refolded, &wrong)?;
-    let mut named: BTreeMap<Space, usize> = BTreeMap::new();
-    for ((space, key), what) in wrong {
-        let count = named.entry(space).or_default();
+    let mut named: BTreeMap<Table, usize> = BTreeMap::new();
+    for ((table, key), what) in wrong {
+        let count = named.entry(table).or_default();
         *count += 1;
         if *count <= MOST {
-            let position = about.get(&(space, key.clone())).copied();
-            findings.add(position, format!("{}: the row of {} {what}", space.name(), describe(space, &key)));
+            let position = about.get(&(table, key.clone())).copied();
+            findings.add(position, format!("{}: the row of {} {what}", table.name(), describe(table, &key)));
         }
     }
-    for (space, count) in named.into_iter().filter(|(_, count)| *count > MOST) {
-        findings.add(None, format!("{}: {} more rows differ", space.name(), count - MOST));
+    for (table, count) in named.into_iter().filter(|(_, count)| *count > MOST) {
+        findings.add(None, format!("{}: {} more rows differ", table.name(), count - MOST));
     }
     Ok(())
 }
 
 /// For each row, the last event that has a part in it.
 fn events_of(
-    view: &dyn View,
+    view: &dyn ReadView,
     refolded: &PrefixView<'_>,
-    wrong: &BTreeMap<(Space, Vec<u8>), &str>,
-) -> Result<BTreeMap<(Space, Vec<u8>), Position>> {
+    wrong: &BTreeMap<(Table, Vec<u8>), &str>,
+) -> Result<BTreeMap<(Table, Vec<u8>), Position>> {
     let mut about = BTreeMap::new();
     let head = view.head()?.position;
     view.rows(Position::START.next(), &mut |position, row| {
@@ -64,26 +64,26 @@ fn events_of(
             match about.entry(row) {
                 Entry::Vacant(row) if wrong.contains_key(row.key()) => _ = row.insert(position),
                 // The first who says when a conversation began is the one who made it known.
-                Entry::Occupied(mut row) if row.key().0 != Space::Conversations => _ = row.insert(position),
+                Entry::Occupied(mut row) if row.key().0 != Table::Conversations => _ = row.insert(position),
                 _ => {}
             }
         }
         GO_ON
     })?;
-    for (space, key) in wrong.keys() {
+    for (table, key) in wrong.keys() {
         // Facts, corrections and natural keys carry the position themselves: the event that makes the row, or, where none
         // does, the one that the row pretends to be of.
-        let (right, stored) = (refolded.get(*space, key)?, view.get(*space, key)?);
-        let named = |value: Option<&[u8]>| position_in(*space, key, value).filter(|at| *at <= head);
+        let (right, stored) = (refolded.get(*table, key)?, view.get(*table, key)?);
+        let named = |value: Option<&[u8]>| position_in(*table, key, value).filter(|at| *at <= head);
         if let Some(position) = named(right.as_deref()).or_else(|| named(stored.as_deref())) {
-            about.insert((*space, key.clone()), position);
+            about.insert((*table, key.clone()), position);
         }
     }
     Ok(about)
 }
 
 /// The rows that an event has a part in.
-fn rows_of(view: &dyn View, refolded: &PrefixView<'_>, event: &Event) -> Result<Vec<(Space, Vec<u8>)>> {
+fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Result<Vec<(Table, Vec<u8>)>> {
     let (at, record) = match &event.payload {
         Payload::TokensRecorded(record) => (event.occurred_at, record),
         Payload::TokensAmended(amend) => {
@@ -97,14 +97,14 @@ fn rows_of(view: &dyn View, refolded: &PrefixView<'_>, event: &Event) -> Result<
         }
         Payload::Imported(run) => return file_rows(refolded, run),
         payload => {
-            let account = subject_account(payload).map(|account| (Space::Accounts, account.key()));
+            let account = subject_account(payload).map(|account| (Table::Accounts, account.key()));
             return Ok(account.into_iter().collect());
         }
     };
     let record = TokenView::from(record);
     let mut rows = record_rows(at, &record);
     let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
-    rows.extend(use_row(refolded, &account, at)?.map(|key| (Space::Uses, key)));
+    rows.extend(use_row(refolded, &account, at)?.map(|key| (Table::Uses, key)));
     rows.push(opening_row(&account, at));
     Ok(rows)
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
-use super::parts::{Part, Prefix};
+use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, is_record};
-use crate::audit::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
-use crate::error::{Error, Result};
-use crate::event::{Envelope, EventId, Position, Stub, TokenView};
+use crate::merkle::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Envelope, EventId, Position, Stub, TokenView};
+use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later, kind_code};
-use crate::store::{GO_ON, Space, View};
-use crate::time::Timestamp;
+use crate::store::{GO_ON, ReadView, Table};
 
 /// Rows handed to a worker at a time.
 const BATCH: usize = 2_048;
 
-struct OwnedRow {
+struct VerifiedRow {
     id: EventId,
     kind: u8,
     occurred_at: Timestamp,
@@ -26,10 +26,10 @@ struct OwnedRow {
 }
 
 #[derive(Default)]
-struct Batch {
+struct LineBatch {
     number: u64,
     first: u64,
-    rows: Vec<OwnedRow>,
+    rows: Vec<VerifiedRow>,
     text: String,
 }
 
@@ -50,22 +50,22 @@ pub(super) struct StubRow {
 }
 
 /// What the log says.
-pub(super) struct Seen {
+pub(super) struct VerifiedLog {
     weights: FingerprintWeights,
     /// The positions at which the records are told apart.
     borders: Vec<Position>,
     /// What the records up to each border and those behind the last one come to.
-    parts: Vec<Part>,
+    parts: Vec<LogPart>,
     /// Every event that is not a record, and the records that are facts besides.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
     pub stubs: Vec<StubRow>,
 }
 
-impl Seen {
+impl VerifiedLog {
     /// The whole log.
     pub fn whole(&self) -> Prefix<'_> {
-        Prefix { records: Part::join(&self.parts, self.weights), others: &self.others }
+        Prefix { records: LogPart::join(&self.parts, self.weights), others: &self.others }
     }
 
     /// The log up to one of the borders.
@@ -73,7 +73,7 @@ impl Seen {
         let parts = self.borders.partition_point(|other| *other < border) + 1;
         let others = self.others.partition_point(|(position, _)| *position <= border);
         Prefix {
-            records: Part::join(self.parts.get(..parts).unwrap_or(&self.parts), self.weights),
+            records: LogPart::join(self.parts.get(..parts).unwrap_or(&self.parts), self.weights),
             others: self.others.get(..others).unwrap_or(&self.others),
         }
     }
@@ -82,14 +82,14 @@ impl Seen {
 /// Reads every line, hashes and checks them on all cores, and grows the tree. What records come to is told apart at the
 /// borders, which are in order.
 pub(super) fn read(
-    view: &dyn View,
+    view: &dyn ReadView,
     weights: FingerprintWeights,
     borders: &[Position],
     tree: &mut StreamingTree,
     findings: &mut Findings,
-) -> Result<Seen> {
+) -> Result<VerifiedLog> {
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (to_workers, batches) = sync_channel::<Batch>(2 * workers);
+    let (to_workers, batches) = sync_channel::<LineBatch>(2 * workers);
     let batches = Mutex::new(batches);
     let (to_main, done) = channel::<Result<Done>>();
     std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ pub(super) fn read(
         for result in done {
             order.take(view, result, tree, findings)?;
         }
-        let mut parts = Part::for_each(borders, weights);
+        let mut parts = LogPart::for_each(borders, weights);
         for handle in handles {
             let theirs = handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?;
             for (part, more) in parts.iter_mut().zip(&theirs) {
@@ -114,13 +114,13 @@ pub(super) fn read(
             }
         }
         fed?;
-        Ok(Seen { weights, borders: borders.to_vec(), parts, others: order.others, stubs: order.stubs })
+        Ok(VerifiedLog { weights, borders: borders.to_vec(), parts, others: order.others, stubs: order.stubs })
     })
 }
 
 fn feed(
-    view: &dyn View,
-    to_workers: &SyncSender<Batch>,
+    view: &dyn ReadView,
+    to_workers: &SyncSender<LineBatch>,
     done: &Receiver<Result<Done>>,
     order: &mut InOrder,
     tree: &mut StreamingTree,
@@ -128,7 +128,7 @@ fn feed(
 ) -> Result<()> {
     let mut expected = Position::START;
     let mut recorded = Timestamp::MIN;
-    let mut batch = Batch { first: 1, ..Batch::default() };
+    let mut batch = LineBatch { first: 1, ..LineBatch::default() };
     let closed = || Error::damaged(None, "a verifying thread failed");
     let read = view.rows(Position::START, &mut |position, row| {
         if position == Position::START {
@@ -146,7 +146,7 @@ fn feed(
         recorded = row.recorded_at;
         let start = batch.text.len();
         batch.text.push_str(row.body);
-        batch.rows.push(OwnedRow {
+        batch.rows.push(VerifiedRow {
             id: row.id,
             kind: row.kind,
             occurred_at: row.occurred_at,
@@ -155,7 +155,7 @@ fn feed(
             end: batch.text.len(),
         });
         if batch.rows.len() == BATCH {
-            let next = Batch { number: batch.number + 1, first: position.get() + 1, ..Batch::default() };
+            let next = LineBatch { number: batch.number + 1, first: position.get() + 1, ..LineBatch::default() };
             to_workers.send(std::mem::replace(&mut batch, next)).map_err(|_| closed())?;
             while let Ok(result) = done.try_recv() {
                 order.take(view, result, tree, findings)?;
@@ -170,12 +170,12 @@ fn feed(
 }
 
 fn work(
-    batches: &Mutex<Receiver<Batch>>,
+    batches: &Mutex<Receiver<LineBatch>>,
     to_main: &std::sync::mpsc::Sender<Result<Done>>,
     borders: &[Position],
     weights: FingerprintWeights,
-) -> Vec<Part> {
-    let mut parts = Part::for_each(borders, weights);
+) -> Vec<LogPart> {
+    let mut parts = LogPart::for_each(borders, weights);
     loop {
         let batch = match batches.lock() {
             Ok(queue) => queue.recv(),
@@ -189,7 +189,7 @@ fn work(
     parts
 }
 
-fn check(batch: &Batch, borders: &[Position], parts: &mut [Part]) -> Result<Done> {
+fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Result<Done> {
     let mut done =
         Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), stubs: Vec::new(), findings: Vec::new() };
     let mut last: Option<(usize, AccountRef<'static>)> = None;
@@ -231,7 +231,7 @@ fn check(batch: &Batch, borders: &[Position], parts: &mut [Part]) -> Result<Done
                     done.others.push((position, line.to_owned()));
                 }
                 for entry in alias_entries(record.ids(), envelope.id, position) {
-                    part.sums.row(Space::Keys, &entry);
+                    part.sums.row(Table::Keys, &entry);
                 }
                 let account = AccountRef::new(&record.provider, record.account.as_deref());
                 if !last.as_ref().is_some_and(|(seen, other)| *seen == number && *other == account) {
@@ -257,7 +257,7 @@ struct InOrder {
 impl InOrder {
     fn take(
         &mut self,
-        view: &dyn View,
+        view: &dyn ReadView,
         done: Result<Done>,
         tree: &mut StreamingTree,
         findings: &mut Findings,
@@ -278,8 +278,8 @@ impl InOrder {
 }
 
 /// Holds a recomputed group against the stored one.
-fn compare_group(view: &dyn View, level: u8, group: u64, nodes: &[Hash], findings: &mut Findings) -> Result<()> {
-    let stored = view.get(Space::Tree, &group_key(level, group))?.unwrap_or_default();
+fn compare_group(view: &dyn ReadView, level: u8, group: u64, nodes: &[Hash], findings: &mut Findings) -> Result<()> {
+    let stored = view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default();
     let (hashes, rest) = stored.as_chunks::<32>();
     for (index, node) in nodes.iter().enumerate() {
         if hashes.get(index).is_none_or(|hash| hash != node.as_bytes()) {
@@ -300,13 +300,13 @@ fn compare_group(view: &dyn View, level: u8, group: u64, nodes: &[Hash], finding
 }
 
 /// Holds the groups at the right edge against the stored ones, and finds groups that nothing belongs to.
-pub(super) fn compare_partial_groups(view: &dyn View, tree: &StreamingTree, findings: &mut Findings) -> Result<()> {
+pub(super) fn compare_partial_groups(view: &dyn ReadView, tree: &StreamingTree, findings: &mut Findings) -> Result<()> {
     for (level, group, nodes) in tree.partial() {
         compare_group(view, level, group, nodes, findings)?;
     }
     let groups_of = |level: u8| tree.size().checked_shr(4 * u32::from(level)).unwrap_or(0).div_ceil(GROUP);
     let first_of = |level: u8, group: u64| group.checked_mul(1_u64.checked_shl(4 * (u32::from(level) + 1))?);
-    view.scan(Space::Tree, &[], &[], crate::store::Order::Ascending, &mut |key, _| {
+    view.scan(Table::Tree, &[], &[], crate::store::Order::Ascending, &mut |key, _| {
         let number = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
         let place = key.first().copied().zip(number);
         match place.map(|(level, group)| (group < groups_of(level), first_of(level, group))) {

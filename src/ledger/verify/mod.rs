@@ -13,12 +13,12 @@ use serde::Serialize;
 
 pub(crate) use checkpoints::{hold, hold_all};
 
-use crate::audit::{Hash, StreamingTree, Verifier};
-use crate::error::{Error, Result};
-use crate::event::Position;
-use crate::ledger::snapshot;
+use crate::ledger::past_states;
+use crate::merkle::{Hash, StreamingTree, Verifier};
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
 use crate::projection::{FingerprintWeights, kind_code};
-use crate::store::View;
+use crate::store::ReadView;
 
 /// What an audit found.
 ///
@@ -98,11 +98,11 @@ pub(crate) enum Scope {
 }
 
 /// Recomputes; with verifiers, the signatures of seals are checked as well.
-pub(crate) fn verify(view: &dyn View, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
+pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
-    let kept = snapshot::positions(view)?;
+    let kept = past_states::positions(view)?;
     let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
         // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.
@@ -131,7 +131,7 @@ pub(crate) fn verify(view: &dyn View, scope: Scope, verifiers: &[Verifier]) -> R
     Ok(Verification { ok: findings.0.is_empty(), size: tree.size(), root: tree.root(), findings: findings.0 })
 }
 
-fn check_ids(view: &dyn View, findings: &mut Findings) -> Result<()> {
+fn check_ids(view: &dyn ReadView, findings: &mut Findings) -> Result<()> {
     view.rows(Position::START.next(), &mut |position, row| {
         match view.position_of(row.id)? {
             Some(found) if found == position => {}

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::Position;
+use crate::model::event::Position;
 use crate::projection::{AccountRef, Fingerprint, FingerprintWeights};
 
 /// The records of one stretch.
 #[derive(Clone)]
-pub(super) struct Part {
+pub(super) struct LogPart {
     /// Their sum, corrections not applied.
     pub sums: Fingerprint,
     /// Provider accounts that have some.
     pub accounts: BTreeSet<AccountRef<'static>>,
 }
 
-impl Part {
+impl LogPart {
     /// An empty one in front of each border, and one behind the last.
     pub fn for_each(borders: &[Position], weights: FingerprintWeights) -> Vec<Self> {
         vec![Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new() }; borders.len() + 1]
@@ -38,7 +38,7 @@ impl Part {
 
 /// A beginning of the log, or all of it.
 pub(super) struct Prefix<'a> {
-    pub records: Part,
+    pub records: LogPart,
     /// Its events that are no records, and the records that are facts besides.
     pub others: &'a [(Position, String)],
 }

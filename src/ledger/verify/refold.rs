@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use super::parts::Prefix;
 use super::{Findings, exact};
-use crate::error::Result;
-use crate::event::{Event, Payload, Position, TokenView};
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
     AccountRef, Fingerprint, FingerprintWeights, add_stored, alias_entries, effective, file_small, root,
 };
-use crate::store::{GO_ON, Order, PrefixView, Space, View};
+use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
 /// Compares; where a sum differs, a second look names the row and an event in it.
 pub(super) fn compare(
-    view: &dyn View,
+    view: &dyn ReadView,
     seen: &Prefix<'_>,
     weights: FingerprintWeights,
     findings: &mut Findings,
@@ -30,7 +30,7 @@ pub(super) fn compare(
             let account = AccountRef::new(&amend.replacement.provider, amend.replacement.account.as_deref());
             accounts.insert(account.into_owned());
             for entry in alias_entries(amend.replacement.ids(), amend.target, *position) {
-                sums.row(Space::Keys, &entry);
+                sums.row(Table::Keys, &entry);
             }
         }
         if event.payload.corrects().is_some() {
@@ -50,27 +50,27 @@ pub(super) fn compare(
         }
     }
     for account in &accounts {
-        crate::store::Sink::put(&mut refolded, Space::Accounts, &account.key(), Some(&[]))?;
+        crate::store::WriteView::put(&mut refolded, Table::Accounts, &account.key(), Some(&[]))?;
     }
 
     let mut stored = Fingerprint::new(weights);
-    let mut differ: BTreeSet<Space> = BTreeSet::new();
+    let mut differ: BTreeSet<Table> = BTreeSet::new();
     // A row that cannot be read is not the one that the events make: the second look names it and them.
-    add_stored(view, &mut stored, &mut |space, _| _ = differ.insert(space))?;
-    let summed = [Space::ByModel, Space::ByProject, Space::ByConversation, Space::Uses, Space::Keys];
-    differ.extend(summed.into_iter().filter(|space| stored.of(*space) != sums.of(*space)));
-    for space in [Space::Facts, Space::Corrections, Space::Files, Space::Conversations, Space::Accounts] {
-        if !same_rows(view, &refolded, space)? {
-            differ.insert(space);
+    add_stored(view, &mut stored, &mut |table, _| _ = differ.insert(table))?;
+    let summed = [Table::ByModel, Table::ByProject, Table::ByConversation, Table::Uses, Table::Keys];
+    differ.extend(summed.into_iter().filter(|table| stored.of(*table) != sums.of(*table)));
+    for table in [Table::Facts, Table::Corrections, Table::Files, Table::Conversations, Table::Accounts] {
+        if !same_rows(view, &refolded, table)? {
+            differ.insert(table);
         }
     }
     if differ.is_empty() { Ok(()) } else { exact::name_rows(view, &differ, findings) }
 }
 
-fn same_rows(view: &dyn View, refolded: &PrefixView<'_>, space: Space) -> Result<bool> {
-    let mut expected = refolded.space(space);
+fn same_rows(view: &dyn ReadView, refolded: &PrefixView<'_>, table: Table) -> Result<bool> {
+    let mut expected = refolded.table(table);
     let mut same = true;
-    view.scan(space, &[], &[], Order::Ascending, &mut |key, value| {
+    view.scan(table, &[], &[], Order::Ascending, &mut |key, value| {
         same &= expected.next().is_some_and(|(k, v)| k == key && v == value);
         GO_ON
     })?;

@@ -1,14 +1,19 @@
 //! Holds the seals in the ledger against the events that they stand on: each is a checkpoint that the ledger keeps itself.
 
 use super::Findings;
-use super::lines::Seen;
-use crate::audit::{Checkpoint, Hash, Note, Verifier, root_at};
-use crate::error::{Error, Result};
-use crate::event::{Event, Payload, PeriodSealed, Position};
-use crate::store::View;
+use super::lines::VerifiedLog;
+use crate::merkle::{Checkpoint, Hash, Note, Verifier, root_at};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, Payload, PeriodSealed, Position};
+use crate::store::ReadView;
 
 /// Checks every seal; with verifiers also that one of them signed it.
-pub(super) fn check(view: &dyn View, seen: &Seen, verifiers: &[Verifier], findings: &mut Findings) -> Result<()> {
+pub(super) fn check(
+    view: &dyn ReadView,
+    seen: &VerifiedLog,
+    verifiers: &[Verifier],
+    findings: &mut Findings,
+) -> Result<()> {
     for (position, line) in seen.others.iter().filter(|(_, line)| line.contains("\"period_sealed\"")) {
         let Payload::PeriodSealed(sealed) = Event::from_line(*position, line)?.payload else { continue };
         match wrong(view, *position, &sealed, verifiers) {
@@ -22,7 +27,12 @@ pub(super) fn check(view: &dyn View, seen: &Seen, verifiers: &[Verifier], findin
 }
 
 /// What is wrong with one.
-fn wrong(view: &dyn View, position: Position, sealed: &PeriodSealed, verifiers: &[Verifier]) -> Result<Option<String>> {
+fn wrong(
+    view: &dyn ReadView,
+    position: Position,
+    sealed: &PeriodSealed,
+    verifiers: &[Verifier],
+) -> Result<Option<String>> {
     let size = sealed.size;
     if size >= position {
         return Ok(Some(format!("this seal stands on {size} events, and there were fewer in front of it")));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Findings;
-use super::lines::{Seen, StubRow};
-use crate::error::Result;
-use crate::event::{Event, EventShredded, Payload, Position, Stub};
+use super::lines::{StubRow, VerifiedLog};
+use crate::model::error::Result;
+use crate::model::event::{Event, EventShredded, Payload, Position, Stub};
 
 /// A body may be gone only where the last `event_shredded` of its position says so, and just as it says.
-pub(super) fn check(seen: &Seen, findings: &mut Findings) -> Result<()> {
+pub(super) fn check(seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
     let mut words: BTreeMap<Position, Vec<(Position, EventShredded)>> = BTreeMap::new();
     for (by, line) in seen.others.iter().filter(|(_, line)| line.contains("\"event_shredded\"")) {
         if let Payload::EventShredded(word) = Event::from_line(*by, line)?.payload {

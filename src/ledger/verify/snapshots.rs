@@ -1,17 +1,17 @@
 //! Holds stored snapshots against what the events in front of them come to.
 
-use super::lines::Seen;
+use super::lines::VerifiedLog;
 use super::{Findings, refold};
-use crate::error::{Error, Result};
-use crate::event::Position;
-use crate::ledger::snapshot;
+use crate::ledger::past_states;
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
 use crate::projection::FingerprintWeights;
-use crate::store::{PrefixView, View};
+use crate::store::{PrefixView, ReadView};
 
 /// Checks every snapshot that an answer could be read from. The log was read once for all of them.
 pub(super) fn check(
-    view: &dyn View,
-    seen: &Seen,
+    view: &dyn ReadView,
+    seen: &VerifiedLog,
     weights: FingerprintWeights,
     at: &[Position],
     findings: &mut Findings,
@@ -40,9 +40,14 @@ pub(super) fn check(
 }
 
 /// What is wrong with one.
-fn compare(view: &dyn View, seen: &Seen, weights: FingerprintWeights, at: Position) -> Result<Option<String>> {
+fn compare(
+    view: &dyn ReadView,
+    seen: &VerifiedLog,
+    weights: FingerprintWeights,
+    at: Position,
+) -> Result<Option<String>> {
     let mut past = PrefixView::new(Box::new(view), at)?;
-    let loaded = snapshot::state(view, at)?.is_some_and(|state| past.load(&state));
+    let loaded = past_states::state(view, at)?.is_some_and(|state| past.load(&state));
     if !loaded {
         return Ok(Some("its bytes are damaged, and it is passed over".to_owned()));
     }
@@ -54,17 +59,17 @@ fn compare(view: &dyn View, seen: &Seen, weights: FingerprintWeights, at: Positi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::TokenRecord;
     use crate::ledger::{AsOf, Ledger};
+    use crate::model::event::TokenRecord;
+    use crate::model::time::Timestamp;
     use crate::report::{Report, ReportKey};
     use crate::store::MemoryStore;
-    use crate::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000);
 
     /// Ten calls of so many tokens each, two of them corrected, in two accounts.
     fn fill(store: &MemoryStore, input: u64) -> Ledger {
-        let mut ledger = Ledger::with_store(Box::new(store.clone())).snapshots_every(2);
+        let mut ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
         for call in 0..10 {
             let provider = if call % 2 == 0 { "openai" } else { "anthropic" };
             let record = TokenRecord::new(provider, "m").input(input).key(format!("k{call}")).key(format!("r{call}"));
@@ -102,12 +107,12 @@ mod tests {
         let state = |ledger: &mut Ledger, at: u64| {
             let view = ledger.store.read().unwrap();
             let mut past = PrefixView::new(view, at.into()).unwrap();
-            crate::ledger::past::refold(&mut past, Position::START).unwrap();
+            crate::ledger::as_of::refold(&mut past, Position::START).unwrap();
             past.dump()
         };
         let (right, wrong, early) = (state(&mut ledger, 12), state(&mut another, 12), state(&mut ledger, 11));
         let found = |store: &MemoryStore, at: u64, state: &[u8]| {
-            snapshot::forge(&mut store.clone(), at.into(), state);
+            past_states::forge(&mut store.clone(), at.into(), state);
             let mut ledger = Ledger::with_store(Box::new(store.clone()));
             let positions =
                 |found: crate::Verification| found.findings.iter().map(|one| one.position).collect::<Vec<_>>();
@@ -125,14 +130,14 @@ mod tests {
 
     #[test]
     fn a_damaged_snapshot_changes_no_answer_and_is_found() {
-        use crate::store::{EventStore, GO_ON, Order, Space};
+        use crate::store::{EventStore, GO_ON, Order, Table};
         let store = MemoryStore::new();
         let mut ledger = fill(&store, 10);
         let before = asked(&mut ledger, 9);
         let mut row = (Vec::new(), Vec::new());
         let mut tx = store.clone();
         let mut tx = tx.write().unwrap();
-        tx.scan(Space::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
+        tx.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
             row = (key.to_vec(), value.to_vec());
             GO_ON
         })
@@ -140,7 +145,7 @@ mod tests {
         for byte in row.1.iter_mut().rev().take(40) {
             *byte ^= 4;
         }
-        tx.put(Space::Snapshots, &row.0, Some(&row.1)).unwrap();
+        tx.put(Table::Snapshots, &row.0, Some(&row.1)).unwrap();
         tx.commit().unwrap();
         let mut unkept = Ledger::with_store(Box::new(store));
         assert_eq!(asked(&mut unkept, 9), before);

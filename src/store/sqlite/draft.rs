@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{About, behind_links, create_private, plain};
+use super::file::{FileContext, behind_links, create_private, plain};
 use super::{PAGE, SqliteStore};
-use crate::error::{Error, Result};
+use crate::model::error::{Error, Result};
 
 /// How a draft's name ends; before it stand the name of the ledger that it is to be, and a number drawn at random.
 const SUFFIX: &str = ".draft";
@@ -24,12 +24,12 @@ const CACHE: u32 = 4_000;
 ///
 /// Nobody else can open it meanwhile, and a process that is killed leaves no ledger. So it needs no journal, no locks, and
 /// to be made durable only once. Whoever fails drops it, and it is gone.
-pub(crate) struct Draft {
+pub(crate) struct DraftLedger {
     path: PathBuf,
     place: PathBuf,
 }
 
-impl Draft {
+impl DraftLedger {
     /// Begins a ledger beside its place; `None` where there is something at that place already, or no draft can be there.
     pub fn beside(place: &Path) -> Result<Option<Self>> {
         let place = behind_links(place);
@@ -54,7 +54,7 @@ impl Draft {
 
     /// Opens the draft to be written to. What it holds is worth nothing once a write has failed.
     pub fn open(&self) -> Result<SqliteStore> {
-        let about = About { path: self.path.clone(), busy_seconds: 0 };
+        let about = FileContext { path: self.path.clone(), busy_seconds: 0 };
         let fail = |e| about.error(e, "making a ledger");
         let connection = self.connect().map_err(fail)?;
         let settings = format!(
@@ -71,7 +71,7 @@ impl Draft {
     /// Makes it durable and puts it in its place, once who wrote to it has closed it. False, and the draft gone, where
     /// something is at that place by now, or it cannot be put there.
     pub fn put_in_place(self) -> Result<bool> {
-        let about = About { path: self.path.clone(), busy_seconds: 0 };
+        let about = FileContext { path: self.path.clone(), busy_seconds: 0 };
         let fail = |e| about.error(e, "making a ledger");
         if !self.path.exists() {
             return Ok(false); // taken for one that a killed process had left
@@ -111,7 +111,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for DraftLedger {
     fn drop(&mut self) {
         for side in SIDES {
             let mut name = self.path.clone().into_os_string();
@@ -152,7 +152,7 @@ fn directory(place: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{EventStore, Space};
+    use crate::store::{EventStore, Table};
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
@@ -161,10 +161,10 @@ mod tests {
         names
     }
 
-    fn written(draft: &Draft) {
+    fn written(draft: &DraftLedger) {
         let mut store = draft.open().unwrap();
         let mut tx = store.write().unwrap();
-        tx.put(Space::Facts, b"key", Some(b"value")).unwrap();
+        tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
         tx.commit().unwrap();
     }
 
@@ -172,13 +172,13 @@ mod tests {
     fn a_draft_becomes_a_ledger_like_any_other() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
-        let draft = Draft::beside(&place).unwrap().unwrap();
+        let draft = DraftLedger::beside(&place).unwrap().unwrap();
         written(&draft);
         assert!(!place.exists());
         assert!(draft.put_in_place().unwrap());
         assert_eq!(names(dir.path()), ["usage.db"]);
         let mut store = SqliteStore::open(&place).unwrap();
-        assert_eq!(store.read().unwrap().get(Space::Facts, b"key").unwrap().unwrap(), b"value");
+        assert_eq!(store.read().unwrap().get(Table::Facts, b"key").unwrap().unwrap(), b"value");
         let of = |pragma: &str| -> String { store.connection.query_row(pragma, [], |row| row.get(0)).unwrap() };
         assert_eq!(of("PRAGMA journal_mode"), "wal");
         #[cfg(unix)]
@@ -186,14 +186,14 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert!(Draft::beside(&place).unwrap().is_none());
+        assert!(DraftLedger::beside(&place).unwrap().is_none());
     }
 
     #[test]
     fn a_draft_never_takes_the_place_of_a_ledger() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
-        let draft = Draft::beside(&place).unwrap().unwrap();
+        let draft = DraftLedger::beside(&place).unwrap().unwrap();
         written(&draft);
         drop(SqliteStore::open(&place).unwrap());
         let before = fs::read(&place).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         }
         let at_work = format!("usage.db.{}.draft", uuid::Uuid::now_v7().simple());
         leave(&at_work, 0);
-        let draft = Draft::beside(&place).unwrap().unwrap();
+        let draft = DraftLedger::beside(&place).unwrap().unwrap();
         left.push(at_work.clone());
         left.sort();
         let others: Vec<_> = names(dir.path()).into_iter().filter(|name| !draft.path.ends_with(name)).collect();
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_draft_that_was_swept_is_no_ledger_and_no_error() {
         let dir = tempfile::tempdir().unwrap();
-        let draft = Draft::beside(&dir.path().join("usage.db")).unwrap().unwrap();
+        let draft = DraftLedger::beside(&dir.path().join("usage.db")).unwrap().unwrap();
         written(&draft);
         fs::remove_file(&draft.path).unwrap();
         assert!(!draft.put_in_place().unwrap());
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_name_as_long_as_can_be_has_no_draft() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Draft::beside(&dir.path().join("l".repeat(240))).unwrap().is_none());
+        assert!(DraftLedger::beside(&dir.path().join("l".repeat(240))).unwrap().is_none());
     }
 
     #[cfg(unix)]
@@ -256,7 +256,7 @@ mod tests {
         let (link, real) = (dir.path().join("link.db"), dir.path().join("real"));
         fs::create_dir(&real).unwrap();
         std::os::unix::fs::symlink("real/usage.db", &link).unwrap();
-        let draft = Draft::beside(&link).unwrap().unwrap();
+        let draft = DraftLedger::beside(&link).unwrap().unwrap();
         written(&draft);
         assert!(draft.put_in_place().unwrap());
         assert_eq!(names(&real), ["usage.db"]);

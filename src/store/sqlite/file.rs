@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use super::{APPLICATION_ID, SCHEMA};
-use crate::error::{Error, Result};
+use crate::model::error::{Error, Result};
 
 /// Bytes of an SQLite header.
 const HEADER: usize = 100;
@@ -98,12 +98,12 @@ pub(super) fn plain(path: &Path) -> PathBuf {
 
 /// What error messages need to know of a store.
 #[derive(Debug)]
-pub(super) struct About {
+pub(super) struct FileContext {
     pub path: PathBuf,
     pub busy_seconds: u64,
 }
 
-impl About {
+impl FileContext {
     pub fn error(&self, error: rusqlite::Error, doing: &str) -> Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => {

@@ -2,15 +2,15 @@
 
 use rusqlite::{ErrorCode, OptionalExtension, params};
 
-use super::file::About;
-use crate::error::{Error, Result};
-use crate::event::{EventId, Position};
-use crate::store::{Flow, Head, Order, Row, Sink, Space, Transaction, View};
-use crate::time::Timestamp;
+use super::file::FileContext;
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, Position};
+use crate::model::time::Timestamp;
+use crate::store::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
 
 pub(super) struct SqliteView<'a> {
     pub tx: rusqlite::Transaction<'a>,
-    pub about: &'a About,
+    pub about: &'a FileContext,
 }
 
 impl SqliteView<'_> {
@@ -27,7 +27,7 @@ fn position(number: i64) -> Position {
     Position::new(u64::try_from(number).unwrap_or(0))
 }
 
-impl View for SqliteView<'_> {
+impl ReadView for SqliteView<'_> {
     fn head(&self) -> Result<Head> {
         let mut statement = self
             .tx
@@ -81,20 +81,20 @@ impl View for SqliteView<'_> {
         Ok(())
     }
 
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut statement = self.tx.prepare_cached(sql(space).get).map_err(|e| self.fail(e))?;
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut statement = self.tx.prepare_cached(sql(table).get).map_err(|e| self.fail(e))?;
         statement.query_row([key], |row| row.get(0)).optional().map_err(|e| self.fail(e))
     }
 
     fn scan(
         &self,
-        space: Space,
+        table: Table,
         from: &[u8],
         to: &[u8],
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
-        let sql = sql(space);
+        let sql = sql(table);
         let (text, bounded) = match (order, to.is_empty()) {
             (Order::Ascending, false) => (sql.up, true),
             (Order::Ascending, true) => (sql.up_open, false),
@@ -107,7 +107,7 @@ impl View for SqliteView<'_> {
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
             let bytes = |column| row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
             let (Some(key), Some(value)) = (bytes(0), bytes(1)) else {
-                return Err(Error::damaged(None, format!("table {} holds a row that is not bytes", space.name())));
+                return Err(Error::damaged(None, format!("table {} holds a row that is not bytes", table.name())));
             };
             if visit(key, value)?.is_break() {
                 break;
@@ -117,18 +117,18 @@ impl View for SqliteView<'_> {
     }
 }
 
-impl Sink for SqliteView<'_> {
-    fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+impl WriteView for SqliteView<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let done = match value {
-            Some(value) => self.tx.prepare_cached(sql(space).put).and_then(|mut s| s.execute([key, value])),
-            None => self.tx.prepare_cached(sql(space).remove).and_then(|mut s| s.execute([key])),
+            Some(value) => self.tx.prepare_cached(sql(table).put).and_then(|mut s| s.execute([key, value])),
+            None => self.tx.prepare_cached(sql(table).remove).and_then(|mut s| s.execute([key])),
         };
         done.map(|_| ()).map_err(|e| self.about.error(e, "writing a projection"))
     }
 
-    fn put_all(&mut self, space: Space, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
+    fn put_all(&mut self, table: Table, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
         let fail = |e| self.about.error(e, "writing a projection");
-        let mut statement = self.tx.prepare_cached(sql(space).put).map_err(fail)?;
+        let mut statement = self.tx.prepare_cached(sql(table).put).map_err(fail)?;
         for (key, value) in rows {
             statement.execute([key, value]).map_err(fail)?;
         }
@@ -185,7 +185,7 @@ impl Transaction for SqliteView<'_> {
     }
 }
 
-/// The statements of one space's table.
+/// The statements of one table's table.
 struct Sql {
     get: &'static str,
     put: &'static str,
@@ -214,20 +214,20 @@ macro_rules! sql {
     };
 }
 
-const fn sql(space: Space) -> Sql {
-    match space {
-        Space::Tree => sql!("tree"),
-        Space::ByModel => sql!("usage_by_model"),
-        Space::ByProject => sql!("usage_by_project"),
-        Space::ByConversation => sql!("usage_by_conversation"),
-        Space::Uses => sql!("uses"),
-        Space::Openings => sql!("session_openings"),
-        Space::Facts => sql!("facts"),
-        Space::Corrections => sql!("corrections"),
-        Space::Keys => sql!("natural_keys"),
-        Space::Files => sql!("imported_files"),
-        Space::Conversations => sql!("conversations"),
-        Space::Accounts => sql!("accounts"),
-        Space::Snapshots => sql!("snapshots"),
+const fn sql(table: Table) -> Sql {
+    match table {
+        Table::Tree => sql!("tree"),
+        Table::ByModel => sql!("usage_by_model"),
+        Table::ByProject => sql!("usage_by_project"),
+        Table::ByConversation => sql!("usage_by_conversation"),
+        Table::Uses => sql!("uses"),
+        Table::Openings => sql!("session_openings"),
+        Table::Facts => sql!("facts"),
+        Table::Corrections => sql!("corrections"),
+        Table::Keys => sql!("natural_keys"),
+        Table::Files => sql!("imported_files"),
+        Table::Conversations => sql!("conversations"),
+        Table::Accounts => sql!("accounts"),
+        Table::Snapshots => sql!("snapshots"),
     }
 }

@@ -2,13 +2,13 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{Block, NAMES};
-use crate::cli::bars::cells;
-use crate::cli::clock::duration;
-use crate::cli::output::counted;
-use crate::cli::tint::tint;
-use crate::event::Percent;
-use crate::time::Timestamp;
+use super::{AccountBlock, NAMES};
+use crate::model::event::Percent;
+use crate::model::time::Timestamp;
+use crate::present::bars::cells;
+use crate::present::clock::duration;
+use crate::present::output::counted;
+use crate::present::tint::tint;
 use crate::tui::text::cut;
 use crate::usage::WindowUsage;
 
@@ -19,7 +19,7 @@ const PERCENT: usize = 7;
 const RESET: usize = 18;
 const SHORT_RESET: usize = 9;
 
-impl Block<'_> {
+impl AccountBlock<'_> {
     pub(super) fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
         if window.used().is_some() {
             return self.bar(name, window.used(), window.resets_at, "");
@@ -38,8 +38,8 @@ impl Block<'_> {
     fn reset(&self, at: Option<Timestamp>, room: usize) -> String {
         match at {
             None => "not open".to_owned(),
-            Some(at) if room >= RESET => format!("reset in {}", duration(self.scene.now, at)),
-            Some(at) => duration(self.scene.now, at),
+            Some(at) if room >= RESET => format!("reset in {}", duration(self.view_model.now, at)),
+            Some(at) => duration(self.view_model.now, at),
         }
     }
 

@@ -2,18 +2,18 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::Scene;
-use crate::event::{Percent, WindowKind};
+use super::ViewModel;
+use crate::model::event::{Percent, WindowKind};
 use crate::usage::ProviderUsage;
 
 /// What a person typed as the percentage that is used.
 ///
 /// ```
-/// use usage_ledger::tui::{Entry, modal_input};
-/// assert_eq!(modal_input(""), Entry::Cancelled);
+/// use usage_ledger::tui::{KeyEntry, modal_input};
+/// assert_eq!(modal_input(""), KeyEntry::Cancelled);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum KeyEntry {
     /// Nothing: leave things as they are.
     Cancelled,
     /// Nothing that could be meant.
@@ -25,17 +25,17 @@ pub enum Entry {
 /// Reads what a person typed as the percentage that is used: a whole number from 0 to 100.
 ///
 /// ```
-/// use usage_ledger::tui::{Entry, modal_input};
-/// assert_eq!(modal_input(" 50 "), Entry::Used("50".parse()?));
-/// assert_eq!(modal_input("101"), Entry::Invalid);
+/// use usage_ledger::tui::{KeyEntry, modal_input};
+/// assert_eq!(modal_input(" 50 "), KeyEntry::Used("50".parse()?));
+/// assert_eq!(modal_input("101"), KeyEntry::Invalid);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn modal_input(text: &str) -> Entry {
+pub fn modal_input(text: &str) -> KeyEntry {
     match text.trim() {
-        "" => Entry::Cancelled,
+        "" => KeyEntry::Cancelled,
         text => match text.parse::<i64>().ok().and_then(|percent| u32::try_from(percent).ok()) {
-            Some(percent @ 0..=100) => Entry::Used(Percent::from_hundredths(percent * 100)),
-            _ => Entry::Invalid,
+            Some(percent @ 0..=100) => KeyEntry::Used(Percent::from_hundredths(percent * 100)),
+            _ => KeyEntry::Invalid,
         },
     }
 }
@@ -61,8 +61,8 @@ pub(crate) enum Action {
 }
 
 /// What is shown.
-pub(crate) struct State {
-    pub scene: Scene,
+pub(crate) struct ScreenState {
+    pub view_model: ViewModel,
     /// Which provider account keys are about.
     pub selected: usize,
     pub modal: Option<Modal>,
@@ -70,28 +70,29 @@ pub(crate) struct State {
     pub message: Option<String>,
 }
 
-impl State {
+impl ScreenState {
     /// Starts with the provider that is worked with.
-    pub fn new(scene: Scene) -> Self {
-        let active = |one: &crate::ProviderStatus| scene.status.active_provider.as_ref() == Some(&one.usage.provider);
-        let selected = scene.status.providers.iter().position(active).unwrap_or(0);
-        Self { scene, selected, modal: None, message: None }
+    pub fn new(view_model: ViewModel) -> Self {
+        let active =
+            |one: &crate::ProviderStatus| view_model.status.active_provider.as_ref() == Some(&one.usage.provider);
+        let selected = view_model.status.providers.iter().position(active).unwrap_or(0);
+        Self { view_model, selected, modal: None, message: None }
     }
 
     /// Shows another moment, the same provider account staying selected.
-    pub fn show(&mut self, scene: Scene) {
+    pub fn show(&mut self, view_model: ViewModel) {
         let same = |usage: &ProviderUsage| {
             let before = self.usage()?;
             Some(before.provider == usage.provider && before.account == usage.account)
         };
-        let found = scene.status.providers.iter().position(|one| same(&one.usage) == Some(true));
+        let found = view_model.status.providers.iter().position(|one| same(&one.usage) == Some(true));
         self.selected = found.unwrap_or(0);
-        self.scene = scene;
+        self.view_model = view_model;
     }
 
     /// The account that keys are about.
     pub fn usage(&self) -> Option<&ProviderUsage> {
-        self.scene.status.providers.get(self.selected).map(|one| &one.usage)
+        self.view_model.status.providers.get(self.selected).map(|one| &one.usage)
     }
 
     /// Takes in a key, and says what is to be done in the ledger.
@@ -116,13 +117,13 @@ impl State {
     }
 
     fn plain(&mut self, key: KeyCode) -> Option<Action> {
-        let count = self.scene.status.providers.len().max(1);
+        let count = self.view_model.status.providers.len().max(1);
         match key {
             KeyCode::Char('q') | KeyCode::Esc => return Some(Action::Quit),
             KeyCode::Char('j') | KeyCode::Down | KeyCode::Tab => self.selected = (self.selected + 1) % count,
             KeyCode::Char('k') | KeyCode::Up | KeyCode::BackTab => self.selected = (self.selected + count - 1) % count,
             KeyCode::Char('?') => self.modal = Some(Modal::Help),
-            KeyCode::Char('r' | 'R' | 'p' | 'u') if self.scene.past => {
+            KeyCode::Char('r' | 'R' | 'p' | 'u') if self.view_model.past => {
                 self.message = Some("this is the past: it can be looked at only".to_owned());
             }
             KeyCode::Char('r' | 'R') => match self.usage() {
@@ -148,9 +149,9 @@ impl State {
         match key {
             KeyCode::Esc => return None,
             KeyCode::Enter => match modal_input(&text) {
-                Entry::Cancelled => return None,
-                Entry::Used(used) => return self.say(window, used),
-                Entry::Invalid => invalid = true,
+                KeyEntry::Cancelled => return None,
+                KeyEntry::Used(used) => return self.say(window, used),
+                KeyEntry::Invalid => invalid = true,
             },
             KeyCode::Tab | KeyCode::BackTab => {
                 window = match window {

@@ -9,7 +9,8 @@ use usage_ledger::price::Prices;
 use usage_ledger::report::{DateWindow, Granularity, Outcomes, Trend};
 use usage_ledger::usage::Usage;
 use usage_ledger::{
-    Ledger, ProviderId, Report, ReportKey, Table, Timestamp, TokenClass, TokenRecord, Tokens, Usd, short,
+    Ledger, ProviderId, Report, ReportKey, ReportTable, Timestamp, TokenClass, TokenRecord, Tokens, Usd,
+    humanize::number,
 };
 
 use super::{alike, date, fields, import, instance, number, rows, text, usd};
@@ -61,7 +62,7 @@ pub fn aggregation(case: &Case, all: &[Case]) -> Option<Checked> {
         return Some(same(json!(koan::mission_type(title)), expect.clone()));
     }
     if let Some(count) = number(given, "n") {
-        return Some(same(json!(short::tokens(count)), expect.clone()));
+        return Some(same(json!(number::tokens(count)), expect.clone()));
     }
     derived(given, expect)
 }
@@ -163,7 +164,7 @@ fn row(usage: &Usage, shape: &Value) -> Value {
 fn over_data(case: &Case, data: &Value) -> Option<Checked> {
     let (mut ledger, report) = (imported(data)?, question(case, data)?);
     let (when, expect) = (case.when.as_str(), &case.expect);
-    let mut ask = |keys: Vec<ReportKey>| -> Table {
+    let mut ask = |keys: Vec<ReportKey>| -> ReportTable {
         let asked = keys.into_iter().fold(report.clone(), Report::and);
         ledger.report(&asked).unwrap()
     };
@@ -256,7 +257,7 @@ fn maps_alike(found: &Map<String, Value>, wanted: &Map<String, Value>) -> Checke
 }
 
 /// A series by days, weeks or months, as its question or its names tell; what is not named is empty.
-fn series(when: &str, wanted: &[Value], ask: &mut dyn FnMut(Vec<ReportKey>) -> Table) -> Option<Checked> {
+fn series(when: &str, wanted: &[Value], ask: &mut dyn FnMut(Vec<ReportKey>) -> ReportTable) -> Option<Checked> {
     let Some(name) = wanted.first().and_then(|row| row.get(0)?.as_str()) else {
         return when.contains("mission").then_some(Checked::NotApplicable("the words of a mission are not stored"));
     };

@@ -25,7 +25,7 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
     let page = koan::usage_md::parse(text(given, "file").unwrap_or_default());
     let [session, weekly] = page.percents();
     let percent = |percent: Percent| json!(f64::from(percent.hundredths()) / 100.0);
-    let left = |reading: &Option<koan::usage_md::Reading>| {
+    let left = |reading: &Option<koan::usage_md::UsageMdReading>| {
         reading.as_ref().map_or_else(|| json!("unknown"), |reading| json!(reading.resets_in))
     };
     let mut found = json!({
@@ -110,7 +110,7 @@ fn render(given: &Value) -> Option<String> {
     // Whoever renders works with the provider, whether or not it was used.
     let options = ExportOptions { now: Some(now), provider: Some(PROVIDER.to_owned()), zone: Zone::UTC };
     let mut page = Vec::new();
-    export::find("usage-md").unwrap().export_with(&ledger.sight().unwrap(), &options, &mut page).unwrap();
+    export::find("usage-md").unwrap().export_with(&ledger.snapshot().unwrap(), &options, &mut page).unwrap();
     let page = String::from_utf8(page).unwrap();
     let read = koan::usage_md::parse(&page);
     assert!(read.session.is_some() && read.weekly.is_some() && read.source.is_some(), "does not read back: {page}");

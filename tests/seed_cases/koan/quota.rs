@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use usage_ledger::report::{DateWindow, Granularity};
-use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, Zone, short};
+use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, Zone, humanize::number};
 
 use super::{NOW, PROVIDER, fields, moment, number, text};
 use crate::seed_cases_by_area::{Case, Checked, same};
@@ -10,10 +10,10 @@ use crate::seed_cases_by_area::{Case, Checked, same};
 pub fn quota_command(case: &Case) -> Option<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(percent) = given.get("pct").and_then(Value::as_f64) {
-        return Some(same(json!(short::bar(percent.max(0.0) as u32)), expect.clone()));
+        return Some(same(json!(number::bar(percent.max(0.0) as u32)), expect.clone()));
     }
     if let Some(model) = text(given, "model") {
-        return Some(same(json!(short::family(model)), expect.clone()));
+        return Some(same(json!(number::family(model)), expect.clone()));
     }
     let (projects, models) = (number(given, "projects")?, number(given, "models")?);
     let now = moment(&json!(NOW))?;

@@ -1,7 +1,7 @@
 //! Rows and lines written.
 
 use serde_json::{Value, json};
-use usage_ledger::{Ledger, TokenRecord, Zone, export, short};
+use usage_ledger::{Ledger, TokenRecord, Zone, export, humanize::number};
 
 use super::{NOW, contains, fields, import, instance, moment, number, text};
 use crate::seed_cases_by_area::{Case, Checked, same};
@@ -38,7 +38,7 @@ pub fn record_format(case: &Case) -> Checked {
     let mut ledger = Ledger::in_memory().unwrap();
     ledger.record(record(&case.given), at).unwrap();
     let mut out = Vec::new();
-    let written = export::find("koan-jsonl").unwrap().export(&ledger.sight().unwrap(), &mut out);
+    let written = export::find("koan-jsonl").unwrap().export(&ledger.snapshot().unwrap(), &mut out);
     assert!(written.is_ok());
     let line = String::from_utf8(out).unwrap();
     let row: Value = serde_json::from_str(&line).unwrap();
@@ -62,7 +62,7 @@ pub fn record_format(case: &Case) -> Checked {
 
 pub fn activity_log(case: &Case) -> Option<Checked> {
     if let Some(seconds) = number(&case.given, "seconds") {
-        return Some(same(json!(short::duration(seconds)), case.expect.clone()));
+        return Some(same(json!(number::duration(seconds)), case.expect.clone()));
     }
     let line = export::activity(&record(&case.given), moment(&json!(NOW))?, Zone::UTC);
     contains(&line, &case.expect)

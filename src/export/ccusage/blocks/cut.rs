@@ -1,15 +1,15 @@
 use std::rc::Rc;
 
 use super::super::spent::Spent;
-use crate::error::Result;
-use crate::time::{HOUR, Timestamp};
+use crate::model::error::Result;
+use crate::model::time::{HOUR, Timestamp};
 
 /// How long a block is, in milliseconds.
 pub(super) const LENGTH: i64 = 5 * HOUR;
 
 /// A call.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct BlockCall {
     pub at: Timestamp,
     pub model: Rc<str>,
     pub spent: Spent,
@@ -17,7 +17,7 @@ pub(super) struct Call {
 
 /// A stretch of calls, or a gap between two.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct SessionBlock {
     pub start: Timestamp,
     pub end: Timestamp,
     /// Its first call; a gap has none.
@@ -33,10 +33,10 @@ pub(super) struct Block {
 /// Cuts calls into blocks. A block begins at the full hour (UTC) of its first call; the first call more than five hours
 /// behind that, or behind the call before it, begins another one. What is longer than five hours between two calls
 /// leaves a gap, from five hours after the former to the latter.
-pub(super) fn cut(mut calls: Vec<Call>) -> Result<Vec<Block>> {
+pub(super) fn cut(mut calls: Vec<BlockCall>) -> Result<Vec<SessionBlock>> {
     calls.sort_by_key(|call| call.at);
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open: Option<Block> = None;
+    let mut blocks: Vec<SessionBlock> = Vec::new();
+    let mut open: Option<SessionBlock> = None;
     for call in &calls {
         let mut block = match open.take() {
             Some(block) if !block.is_over(call.at) => block,
@@ -44,10 +44,10 @@ pub(super) fn cut(mut calls: Vec<Call>) -> Result<Vec<Block>> {
                 if let Some(block) = ended {
                     let gap = block.last.map(|last| last.plus(LENGTH)).filter(|from| *from < call.at);
                     blocks.push(block);
-                    blocks.extend(gap.map(|from| Block::new(from, call.at)));
+                    blocks.extend(gap.map(|from| SessionBlock::new(from, call.at)));
                 }
                 let start = Timestamp::from_millis(call.at.millis() - call.at.millis().rem_euclid(HOUR));
-                Block::new(start, start.plus(LENGTH))
+                SessionBlock::new(start, start.plus(LENGTH))
             }
         };
         block.take(call)?;
@@ -59,12 +59,12 @@ pub(super) fn cut(mut calls: Vec<Call>) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-impl Block {
+impl SessionBlock {
     fn new(start: Timestamp, end: Timestamp) -> Self {
         Self { start, end, first: None, last: None, calls: 0, spent: Spent::default(), models: Vec::new() }
     }
 
-    fn take(&mut self, call: &Call) -> Result<()> {
+    fn take(&mut self, call: &BlockCall) -> Result<()> {
         self.first = self.first.or(Some(call.at));
         self.last = Some(call.at);
         self.calls += 1;
@@ -100,13 +100,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn blocks(times: &[&str]) -> Vec<Block> {
-        let call = |text: &&str| Call { at: at(text), model: "m".into(), spent: Spent::default() };
+    fn blocks(times: &[&str]) -> Vec<SessionBlock> {
+        let call = |text: &&str| BlockCall { at: at(text), model: "m".into(), spent: Spent::default() };
         cut(times.iter().map(call).collect()).unwrap()
     }
 
     fn starts(times: &[&str]) -> Vec<String> {
-        let name = |block: &Block| format!("{}{}", if block.is_gap() { "gap " } else { "" }, block.start);
+        let name = |block: &SessionBlock| format!("{}{}", if block.is_gap() { "gap " } else { "" }, block.start);
         blocks(times).iter().map(name).collect()
     }
 

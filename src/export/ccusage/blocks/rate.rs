@@ -3,9 +3,9 @@ use serde::Serialize;
 
 use super::super::CcusageOptions;
 use super::super::number::{Number, decimal};
-use super::cut::Block;
-use crate::error::{Error, Result};
-use crate::time::{HOUR, MINUTE};
+use super::cut::SessionBlock;
+use crate::model::error::{Error, Result};
+use crate::model::time::{HOUR, MINUTE};
 
 /// Decimals of what does not come out even.
 const DECIMALS: u32 = 12;
@@ -32,7 +32,7 @@ pub(super) struct Projection {
 }
 
 /// Milliseconds from a block's first call to its last; a single instant has no rate.
-fn span(block: &Block) -> Option<i64> {
+fn span(block: &SessionBlock) -> Option<i64> {
     Some(block.last?.millis() - block.first?.millis()).filter(|span| *span > 0)
 }
 
@@ -43,7 +43,7 @@ fn share(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
 }
 
 impl BurnRate {
-    pub fn of(block: &Block, costs: bool) -> Result<Option<Self>> {
+    pub fn of(block: &SessionBlock, costs: bool) -> Result<Option<Self>> {
         let Some(span) = span(block) else { return Ok(None) };
         let rate = |amount, millis| Ok::<_, Error>(Number(share(amount, millis, span)?.round_dp(DECIMALS)));
         let spent = &block.spent;
@@ -57,7 +57,7 @@ impl BurnRate {
 
 impl Projection {
     /// Of a block that has a burn rate.
-    pub fn of(block: &Block, options: CcusageOptions) -> Result<Self> {
+    pub fn of(block: &SessionBlock, options: CcusageOptions) -> Result<Self> {
         // ccusage rounds to whole minutes before it goes on.
         let remaining = (block.end.millis() - options.now.millis() + MINUTE / 2) / MINUTE;
         let whole = |amount: Decimal, decimals| {

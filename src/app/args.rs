@@ -1,0 +1,140 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::context::Globals;
+
+use super::{
+    audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove, provider,
+    quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+};
+use crate::app::shell;
+
+/// An event-sourced, tamper-evident ledger of LLM token usage.
+///
+/// Every token record and every provider switch is an event that is appended and never changed; counters are
+/// folds over events. Without a command it shows the status.
+#[derive(Debug, Parser)]
+#[command(
+    name = "usage-ledger",
+    version,
+    max_term_width = 120,
+    after_help = "Exit codes: 0 done; 1 a finding; 2 bad usage or input, nothing written; \
+                  3 the ledger is damaged or unreachable; 75 wait.\n\n\
+                  Example:\n  \
+                  usage-ledger record --provider anthropic --model claude-opus-4-5 --input 120 --output 40\n  \
+                  usage-ledger report --by day,model"
+)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Status(status::StatusArgs),
+    #[cfg(feature = "tui")]
+    Watch(crate::app::watch::WatchArgs),
+    #[cfg(feature = "web")]
+    Serve(crate::app::serve::ServeArgs),
+    Statusline(statusline::StatuslineArgs),
+    Record(Box<record::RecordArgs>),
+    Switch(switch::SwitchArgs),
+    ScanOutput(scan_output::ScanOutputArgs),
+    Import(import::ImportArgs),
+    Report(Box<report::ReportArgs>),
+    Log(log::LogArgs),
+    Show(show::ShowArgs),
+    Amend(Box<correct::AmendArgs>),
+    Void(correct::VoidArgs),
+    Shred(shred::ShredArgs),
+    Limit(limit::LimitArgs),
+    Provider(provider::ProviderArgs),
+    Price(crate::cli::price::PriceArgs),
+    Quota(quota::QuotaArgs),
+    Replay(audit::ReplayArgs),
+    Verify(audit::VerifyArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Prove(prove::ProveArgs),
+    Key(key::KeyArgs),
+    Export(export::ExportArgs),
+    Gate(gate::GateArgs),
+    Override(override_usage::OverrideArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Reserve(reserve::ReserveArgs),
+    Settle(reserve::SettleArgs),
+    Release(reserve::ReleaseArgs),
+    Doctor(doctor::DoctorArgs),
+    Seal(seal::SealArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+/// A line that names one of the commands that are asked for all day, or none.
+///
+/// To describe every command to the parser takes longer than one of these does. What is no such line, a call for help or a
+/// mistake among them, is read as a [`CommandLine`].
+#[derive(Debug, Parser)]
+#[command(name = "usage-ledger")]
+pub(crate) struct OftenLine {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Option<Often>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+enum Often {
+    Status(status::StatusArgs),
+    Statusline(statusline::StatuslineArgs),
+    Report(Box<report::ReportArgs>),
+    Gate(gate::GateArgs),
+}
+
+impl From<OftenLine> for CommandLine {
+    fn from(line: OftenLine) -> Self {
+        let command = line.command.map(|command| match command {
+            Often::Status(args) => Command::Status(args),
+            Often::Statusline(args) => Command::Statusline(args),
+            Often::Report(args) => Command::Report(args),
+            Often::Gate(args) => Command::Gate(args),
+        });
+        Self { globals: line.globals, command }
+    }
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Status(status::StatusArgs::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_often_is_read_as_by_the_whole_parser() {
+        for line in [
+            "",
+            "--json",
+            "status --since-switch",
+            "--ledger a.db --now 2026-06-10T10:00:00Z statusline --provider openai --ascii",
+            "statusline --json --account work --as-of 12",
+            "report --by day,model --since 2026-06-01 --tz Europe/Paris --provider anthropic",
+            "gate anthropic --explain",
+        ] {
+            let words = || std::iter::once("usage-ledger").chain(line.split_whitespace());
+            let (often, whole) = (OftenLine::try_parse_from(words()), CommandLine::try_parse_from(words()));
+            assert_eq!(format!("{:?}", CommandLine::from(often.unwrap())), format!("{:?}", whole.unwrap()), "{line}");
+        }
+        for line in ["--help", "--version", "help", "status --help", "report --by", "statusline --nonsense", "record"] {
+            let words = std::iter::once("usage-ledger").chain(line.split_whitespace());
+            assert!(OftenLine::try_parse_from(words).is_err(), "{line} is for the whole parser");
+        }
+    }
+}

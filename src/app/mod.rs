@@ -1,0 +1,113 @@
+//! The program: it reads the command line, starts the surface that was asked for, and ends with an exit code.
+
+mod args;
+#[cfg(feature = "web")]
+mod serve;
+mod shell;
+#[cfg(feature = "tui")]
+mod watch;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Command, CommandLine, OftenLine};
+use crate::cli::context::Context;
+use crate::cli::{
+    audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, price, prove,
+    provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+};
+use crate::present::failure::Failure;
+
+/// Runs the command with the arguments of this process and says how it ended.
+///
+/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
+pub fn main() -> ExitCode {
+    match OftenLine::try_parse().map(CommandLine::from).or_else(|_| CommandLine::try_parse()) {
+        Ok(line) => finish(run(line)),
+        Err(error) => explain(&error),
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let text = error.render().to_string();
+        crate::present::failure::say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+    } else {
+        // Help for a pipe that was closed early is nobody's loss.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn finish(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Shows what the library warns of where a decision is asked for; elsewhere the answer itself says it.
+fn listen(command: &Command) {
+    if matches!(command, Command::Gate(_)) {
+        let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
+        // Somebody who listens already hears it too.
+        let _ = warnings.without_time().with_target(false).with_ansi(false).try_init();
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), Failure> {
+    let context = Context::new(line.globals)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let command = line.command.unwrap_or_default();
+    listen(&command);
+    let done = dispatch(command, &context, &mut out);
+    // What was said before a failure is said; of two failures the first counts.
+    let flushed = out.flush();
+    done?;
+    Ok(flushed?)
+}
+
+fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        Command::Status(args) => status::run(&args, context, out),
+        #[cfg(feature = "tui")]
+        Command::Watch(args) => self::watch::run(&args, context),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => self::serve::run(&args, context, out),
+        Command::Statusline(args) => statusline::run(&args, context, out),
+        Command::Record(args) => record::run(*args, context, out),
+        Command::Switch(args) => switch::run(&args, context, out),
+        Command::ScanOutput(args) => scan_output::run(&args, context, out),
+        Command::Import(args) => import::run(args, context, out),
+        Command::Report(args) => report::run(*args, context, out),
+        Command::Log(args) => log::run(&args, context, out),
+        Command::Show(args) => show::run(&args, context, out),
+        Command::Amend(args) => correct::amend(&args, context, out),
+        Command::Void(args) => correct::void(&args, context, out),
+        Command::Shred(args) => shred::run(&args, context, out),
+        Command::Limit(args) => limit::run(args, context, out),
+        Command::Provider(args) => provider::run(args, context, out),
+        Command::Price(args) => price::run(args, context, out),
+        Command::Quota(args) => quota::run(args, context, out),
+        Command::Replay(args) => audit::replay(&args, context, out),
+        Command::Verify(args) => audit::verify(&args, context, out),
+        Command::Checkpoint(args) => checkpoint::run(&args, context, out),
+        Command::Prove(args) => prove::run(args, context, out),
+        Command::Key(args) => key::run(args, context, out),
+        Command::Export(args) => export::run(&args, context, out),
+        Command::Gate(args) => gate::run(&args, context, out),
+        Command::Override(args) => override_usage::run(args, context, out),
+        Command::Pause(args) => pause::pause(args, context, out),
+        Command::Resume(args) => pause::resume(args, context, out),
+        Command::Reserve(args) => reserve::reserve(&args, context, out),
+        Command::Settle(args) => reserve::settle(&args, context, out),
+        Command::Release(args) => reserve::release(&args, context, out),
+        Command::Doctor(args) => doctor::run(args, context, out),
+        Command::Seal(args) => seal::run(&args, context, out),
+        Command::Completions(args) => self::shell::completions(&args, out),
+        Command::Man(args) => self::shell::man(&args, out),
+    }
+}

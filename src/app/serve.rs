@@ -1,0 +1,135 @@
+//! `serve`: takes telemetry as agents send it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::model::error::Error;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{Answer, Plain, counted, grouped};
+use crate::web::{self, Access, Received, Receiver, Token};
+
+/// How many seconds a sender is kept waiting for another process that writes; then it is asked to come again.
+const PATIENCE: u64 = 3;
+
+/// The environment variable that holds the token.
+const TOKEN: &str = "USAGE_LEDGER_TOKEN";
+const TOKEN_HELP: &str = "Read the token that every request must carry from this file; else from USAGE_LEDGER_TOKEN; else, on \
+    an address beyond this machine, make a new one and print it on stderr";
+/// The most bytes of a token's file.
+const TOKEN_FILE: u64 = 4_096;
+
+/// Receive telemetry of agents over OTLP/HTTP, and record the calls it tells of
+///
+/// Claude Code, Codex, Gemini CLI, Qwen Code and any OpenTelemetry GenAI instrumentation can send to it: logs, traces and
+/// metrics, as protobuf or JSON. A call that an import reads too is one record. Metrics are compared, never recorded.
+/// What is answered is in the ledger's file. GET / lists what came in. Ctrl-C ends it.
+///
+/// It answers to localhost, loopback addresses and the listen address, and refuses pages of other origins. On loopback it
+/// asks for no token unless one is given. On any other address every request needs `Authorization: Bearer TOKEN`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger serve --otlp\n  \
+    CLAUDE_CODE_ENABLE_TELEMETRY=1 OTEL_LOGS_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=http/json claude\n  \
+    usage-ledger serve --otlp --listen 0.0.0.0:4318 --token-file token.txt\n  \
+    OTEL_EXPORTER_OTLP_HEADERS=\"Authorization=Bearer%20$(cat token.txt)\" claude")]
+pub(crate) struct ServeArgs {
+    /// Take OTLP, the protocol of OpenTelemetry
+    #[arg(long, required = true)]
+    otlp: bool,
+    /// Where to listen; an address beyond this machine needs a token
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
+    listen: SocketAddr,
+    #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
+    token_file: Option<PathBuf>,
+    /// Answer to this host name as well, such as that of a container or a reverse proxy; may be repeated
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+}
+
+pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let (access, new_token) = access(args)?;
+    let now = context.fixed_now();
+    let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
+    let receiver = Arc::new(Receiver::new(context.write_within(PATIENCE)?, clock));
+    let mut told: Result<(), Failure> = Ok(());
+    let listening = |address: SocketAddr| {
+        if let Some(token) = &new_token {
+            say(&format!("every request needs this token, which is new at each start: Authorization: Bearer {token}"));
+        }
+        told = announce(address, context.json, out);
+    };
+    web::serve(&receiver, args.listen, access, listening, web::asked_to_end()).map_err(|error| {
+        Error::invalid(format!("{} cannot be listened at ({error}): name another with --listen", args.listen))
+    })?;
+    told?;
+    let done = receiver.received();
+    if context.json { Answer::new(&done).write(out) } else { summary(&done, out) }
+}
+
+/// Who may ask; and the text of the token when a new one was made.
+fn access(args: &ServeArgs) -> Result<(Access, Option<String>), Failure> {
+    let mut access = Access::new(args.listen.ip());
+    for name in &args.host {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
+            return Err(Failure::usage(format!("--host {name:?} is no host name: write it without scheme and port")));
+        }
+        access = access.host(name);
+    }
+    if let Some(token) = given_token(args)? {
+        return Ok((access.token(token), None));
+    }
+    if args.listen.ip().to_canonical().is_loopback() {
+        return Ok((access, None));
+    }
+    let (token, text) = Token::generate()?;
+    Ok((access.token(token), Some(text)))
+}
+
+/// The token of the file, or else of the environment. No error quotes it.
+fn given_token(args: &ServeArgs) -> Result<Option<Token>, Failure> {
+    let (text, place) = if let Some(path) = &args.token_file {
+        let unreadable = |source| Failure::Ledger(Error::Io { path: path.clone(), source });
+        let mut text = String::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(TOKEN_FILE).read_to_string(&mut text).map_err(unreadable)?;
+        (text, path.display().to_string())
+    } else if let Some(text) = std::env::var_os(TOKEN) {
+        (text.to_string_lossy().into_owned(), TOKEN.to_owned())
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{}: {error}", Plain(&place))))?))
+}
+
+fn announce(address: SocketAddr, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        Answer::new(json!({"listening": format!("http://{address}")})).write(out)?;
+    } else {
+        writeln!(out, "listening at http://{address} for OTLP/HTTP")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn summary(received: &Received, out: &mut dyn Write) -> Result<(), Failure> {
+    let calls = received.calls;
+    writeln!(out, "{} recorded, {} known, {} amended", counted(calls.recorded, "call"), calls.known, calls.amended)?;
+    if received.unread > 0 {
+        writeln!(out, "{} not understood:", grouped(received.unread))?;
+        for why in &received.reasons {
+            writeln!(out, "  {}", Plain(why))?;
+        }
+    }
+    for sum in received.sums.iter().filter(|sum| sum.stated > 0) {
+        let (agent, model) = (Plain(&sum.agent), Plain(&sum.model));
+        let (stated, recorded) = (grouped(sum.stated), grouped(sum.recorded));
+        writeln!(out, "{agent} {model}: its metrics state {stated} tokens, its logs and spans told of {recorded}")?;
+    }
+    Ok(())
+}

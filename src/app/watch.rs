@@ -1,0 +1,112 @@
+//! `watch`: the dashboard.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::override_usage::author;
+use crate::ledger::{Ledger, Outcome};
+use crate::model::event::{Paused, Position, UsageOverridden};
+use crate::model::provider::ProviderId;
+use crate::present::failure::Failure;
+use crate::present::tint::colours;
+use crate::tui::{self, Action, Backend, Theme, ViewModel};
+
+/// Watch the status in a dashboard that keeps itself up to date
+///
+/// Bars of each provider's windows, the time line of switches, tokens per day, and the events as they come in. What is
+/// done in it (override, pause, resume) is an event like any other. With --as-of it only shows.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger watch\n  \
+    usage-ledger watch --interval 10 --days 14\n  \
+    usage-ledger --as-of 2026-06-01T12:00:00Z watch")]
+pub(crate) struct WatchArgs {
+    /// How often to look at the clock when nothing is appended, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+    /// How many days to look back
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
+    days: u16,
+    #[arg(long, help = "Use no colours [env: NO_COLOR]")]
+    no_color: bool,
+}
+
+pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
+    if context.json {
+        return Err(Failure::usage("watch has no answer in JSON: use `usage-ledger status --json`"));
+    }
+    if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
+        return Err(Failure::usage("watch draws on a terminal: use `usage-ledger status` where there is none"));
+    }
+    let mut place = LedgerPlace { context, days: args.days, ledger: context.read()? };
+    let view_model = place.look_at()?;
+    let theme = Theme::new(colours(args.no_color));
+    Ok(tui::run(&mut place, view_model, theme, Duration::from_secs(args.interval))?)
+}
+
+/// The ledger that the command line names.
+struct LedgerPlace<'c> {
+    context: &'c Context,
+    days: u16,
+    ledger: Ledger,
+}
+
+impl LedgerPlace<'_> {
+    fn look_at(&mut self) -> Result<ViewModel, Failure> {
+        let snapshot = self.context.snapshot(&mut self.ledger)?;
+        let now = self.context.now_of(&snapshot);
+        let mut view_model = ViewModel::look(&snapshot, now, self.context.zone(), self.days)?;
+        view_model.past = self.context.is_past();
+        Ok(view_model)
+    }
+
+    fn write(&self, action: Action) -> Result<String, Failure> {
+        let (mut ledger, now) = (self.context.write()?, self.context.now());
+        let (outcome, what) = match action {
+            Action::Override { provider, account, window, used } => {
+                let what = format!("{provider}'s {} window is at {used} %", window.name());
+                let (resets_at, author, reason) = (None, author(), "said in the dashboard".to_owned());
+                let provider = ProviderId::resolve(&provider)?;
+                let word = UsageOverridden { provider, account, window, used_percent: used, resets_at, author, reason };
+                (ledger.override_with(word, now)?, what)
+            }
+            Action::Pause => {
+                let pause = Paused { reason: "manual".to_owned(), until: None, note: None };
+                (ledger.pause(pause, now)?, "work is paused".to_owned())
+            }
+            Action::Resume => (ledger.resume("resumed in the dashboard", now)?, "work goes on".to_owned()),
+            Action::Quit => return Ok(String::new()),
+        };
+        Ok(match outcome {
+            Outcome::Appended(position) => format!("position {position}: {what}"),
+            Outcome::Existing(position) => format!("already at position {position}: {what}"),
+        })
+    }
+}
+
+/// A failure in words.
+fn words(failure: &Failure) -> String {
+    failure.message().unwrap_or_default()
+}
+
+impl Backend for LedgerPlace<'_> {
+    fn look(&mut self) -> Result<ViewModel, String> {
+        self.look_at().map_err(|failure| words(&failure))
+    }
+
+    fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String> {
+        if view_model.position == Position::START {
+            // A ledger that was not there may be there now.
+            self.ledger = self.context.read().map_err(|failure| words(&failure))?;
+        }
+        let head = self.ledger.head().map_err(|error| error.to_string())?;
+        Ok(head.position != view_model.position)
+    }
+
+    fn act(&mut self, action: Action) -> Result<String, String> {
+        self.write(action).map_err(|failure| words(&failure))
+    }
+}

@@ -1,0 +1,148 @@
+//! Cline, Roo Code and Kilo Code: extensions of Visual Studio Code and the editors made from it, which keep a directory
+//! for each task, `<global storage>/<extension>/tasks/<id>`; Cline's command keeps the same in `~/.cline/data/tasks`.
+//!
+//! Known: `ui_messages.json` of all three. A request is a message of the kind `api_req_started` whose text is JSON with
+//! `tokensIn`, `tokensOut`, `cacheWrites`, `cacheReads`, `cost` and, of Roo Code and Kilo Code, `apiProtocol`; in the oldest
+//! logs its counts stand in the `api_req_finished` behind it. While it is being made it has no counts, and is no record.
+//! Known too: `data/sessions/<id>/<id>.messages.json` of Cline's command from 3 on, whose answers have `metrics`.
+//!
+//! Model and provider stand in the message (`modelInfo`), or in `task_metadata.json` by time (Cline), or the model alone in
+//! what the model was told of its surroundings (Roo Code, Kilo Code). Where nothing tells them, the model is absent and the
+//! provider is the agent. Whether `tokensIn` includes the cache: see [`tasks`].
+//!
+//! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code, made from `OpenCode`, keep `kilo.db`
+//! with its schema instead: see [`opencode`].
+//!
+//! What is not known is refused by name: a document that is no list of messages, a request without a time or whose text is
+//! no JSON; requests that tell no counts are counted.
+
+mod models;
+mod sessions;
+mod tasks;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::import::agents::opencode;
+use crate::import::engine::document::Document;
+use crate::import::engine::platform_dirs;
+use crate::import::engine::source::{LogForm, Source};
+use crate::model::time::Zone;
+use crate::readers::normalise::logged::Logged;
+
+/// The importer of one of the three.
+pub(crate) struct Family {
+    name: &'static str,
+    normaliser: &'static str,
+    /// The extensions' ids.
+    extensions: &'static [&'static str],
+}
+
+/// Cline.
+pub(crate) const CLINE: Family = Family {
+    name: "cline",
+    normaliser: "cline/1",
+    extensions: &["saoudrizwan.claude-dev", "saoudrizwan.cline-nightly"],
+};
+/// Roo Code.
+pub(crate) const ROO_CODE: Family = Family {
+    name: "roo-code",
+    normaliser: "roo-code/1",
+    extensions: &["rooveterinaryinc.roo-cline", "rooveterinaryinc.roo-code-nightly"],
+};
+/// Kilo Code.
+pub(crate) const KILO_CODE: Family =
+    Family { name: "kilo-code", normaliser: "kilo-code/1", extensions: &["kilocode.kilo-code"] };
+
+const MESSAGES: &str = "ui_messages.json";
+const KILO_DATABASE: &str = "kilo.db";
+
+impl Family {
+    fn is_cline(&self) -> bool {
+        self.name == CLINE.name
+    }
+
+    fn tasks(&self, storage: &[PathBuf]) -> Vec<PathBuf> {
+        self.extensions.iter().flat_map(|id| platform_dirs::each(storage, &format!("{id}/tasks"))).collect()
+    }
+}
+
+impl Source for Family {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        let mut found = self.tasks(&platform_dirs::editors(home));
+        if self.is_cline() {
+            found.extend([home.join(".cline/data/tasks"), home.join(".cline/data/sessions")]);
+        } else if self.name == KILO_CODE.name {
+            found.push(home.join(".kilocode/cli/global/tasks"));
+            found.extend(platform_dirs::each(&platform_dirs::data(home), "kilo"));
+        }
+        found
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut found = self.tasks(&platform_dirs::editors_configured(variable));
+        if self.is_cline() {
+            let mut data = platform_dirs::each(&platform_dirs::listed(variable, &["CLINE_DIR"]), "data");
+            data.extend(platform_dirs::listed(variable, &["CLINE_DATA_DIR"]));
+            found.extend(data.iter().flat_map(|data| [data.join("tasks"), data.join("sessions")]));
+            found.extend(platform_dirs::listed(variable, &["CLINE_SESSION_DATA_DIR"]));
+        } else if self.name == KILO_CODE.name {
+            found.extend(platform_dirs::each(&platform_dirs::data_configured(variable), "kilo"));
+        }
+        found
+    }
+
+    /// A task's directory, and nothing in it: checkpoints are whole repositories.
+    fn enters(&self, directory: &Path) -> bool {
+        let parent = directory.parent().and_then(Path::file_name);
+        parent.is_some_and(|name| name == "tasks" || (self.is_cline() && name == "sessions"))
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+        name == MESSAGES
+            || (self.is_cline() && name.ends_with(sessions::SUFFIX))
+            || (self.name == KILO_CODE.name && name == KILO_DATABASE)
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        if path.file_name().is_some_and(|name| name == KILO_DATABASE) { LogForm::Database } else { LogForm::Document }
+    }
+
+    fn document_again(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        resume: Option<&Value>,
+    ) -> Result<Document, String> {
+        if path.file_name().is_some_and(|name| name == MESSAGES) {
+            tasks::read(self, path, text, resume)
+        } else {
+            sessions::read(self, path, text)
+        }
+    }
+
+    fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+        let mut document = opencode::Opencode.database(path, database, resume)?;
+        for found in &mut document.found {
+            found.record.agent = Some(self.name.to_owned());
+        }
+        Ok(document)
+    }
+}
+
+/// Decides whether the input includes the cache, where nothing says so: a cache that is larger than the input shows
+/// that it is beside it, in one request of a task and so in all. If none is, it is taken as inside.
+fn is_inside<'l>(requests: impl IntoIterator<Item = &'l Logged>) -> bool {
+    requests.into_iter().all(|logged| logged.cached() <= logged.input.1.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Which model answered a request, and who served it: what stands beside the messages of a task.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{CLINE, Family};
+use crate::import::engine::fields;
+
+/// A larger history is not looked at for the names in it.
+const LARGEST: u64 = 64 << 20;
+
+/// What is known of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NamedModel {
+    pub model: Option<String>,
+    pub provider: Option<String>,
+    pub project: Option<String>,
+}
+
+/// What a task's directory tells of models.
+#[derive(Debug, Default)]
+pub(super) struct ModelHistory {
+    /// From when on which one was used.
+    used: Vec<(i64, NamedModel)>,
+    /// What the model was told it is, by time.
+    told: Vec<(Option<i64>, String)>,
+    project: Option<String>,
+    /// When requests were made.
+    requests: Vec<i64>,
+}
+
+impl ModelHistory {
+    pub fn beside(family: &Family, messages_path: &Path, messages: &[Value]) -> Result<Self, String> {
+        let started = |message: &&Value| message.get("say").and_then(Value::as_str) == Some("api_req_started");
+        let mut models = Self {
+            requests: messages.iter().filter(started).filter_map(|message| message.get("ts")?.as_i64()).collect(),
+            ..Self::default()
+        };
+        if family.name == CLINE.name {
+            models.metadata(&beside(&messages_path.with_file_name("task_metadata.json"))?);
+        } else {
+            let item = beside(&messages_path.with_file_name("history_item.json")).unwrap_or_default();
+            models.project = fields::text(&item, "workspace").map(str::to_owned);
+        }
+        models.history(&beside(&messages_path.with_file_name("api_conversation_history.json")).unwrap_or_default());
+        Ok(models)
+    }
+
+    fn metadata(&mut self, metadata: &Value) {
+        for used in metadata.get("model_usage").and_then(Value::as_array).into_iter().flatten() {
+            let Some(ts) = used.get("ts").and_then(Value::as_i64) else { continue };
+            let named = |name| fields::text(used, name).map(str::to_owned);
+            let named = NamedModel { model: named("model_id"), provider: named("model_provider_id"), project: None };
+            self.used.push((ts, named));
+        }
+        self.used.sort_by_key(|(ts, _)| *ts);
+    }
+
+    /// Finds what the model was told of its surroundings. Only names are taken from it.
+    fn history(&mut self, history: &Value) {
+        for message in history.as_array().into_iter().flatten() {
+            if message.get("role").and_then(Value::as_str) != Some("user") {
+                continue;
+            }
+            let ts = message.get("ts").and_then(Value::as_i64);
+            for block in message.get("content").and_then(Value::as_array).into_iter().flatten() {
+                let text = block.get("text").and_then(Value::as_str).unwrap_or_default();
+                let Some((_, surroundings)) = text.rsplit_once("<environment_details>") else { continue };
+                if let Some(model) = between(surroundings, "<model>", "</model>") {
+                    self.told.push((ts, model));
+                }
+                if self.project.is_none() {
+                    self.project = between(surroundings, "Current Workspace Directory (", ") Files")
+                        .or_else(|| between(surroundings, "Current Working Directory (", ") Files"));
+                }
+            }
+        }
+    }
+
+    /// What is known of a request: what its message says, else what was used at that time.
+    pub fn of(&self, ts: i64, message: &Value) -> NamedModel {
+        let mut named = NamedModel { project: self.project.clone(), ..NamedModel::default() };
+        if let Some(info) = message.get("modelInfo") {
+            named.model = fields::text(info, "modelId").map(str::to_owned);
+            named.provider = fields::text(info, "providerId").map(str::to_owned);
+        } else if let Some((_, used)) = self.used.iter().rev().find(|(since, _)| *since <= ts) {
+            named.model.clone_from(&used.model);
+            named.provider.clone_from(&used.provider);
+        }
+        if named.model.is_none() {
+            named.model = self.told_at(ts);
+        }
+        named
+    }
+
+    /// What the model of a request was told it is. It is told when the request is made, before the next one.
+    fn told_at(&self, ts: i64) -> Option<String> {
+        let (_, first) = self.told.first()?;
+        if self.told.iter().all(|(_, model)| model == first) {
+            return Some(first.clone());
+        }
+        let next = self.requests.iter().copied().filter(|other| *other > ts).min().unwrap_or(i64::MAX);
+        let told = self.told.iter().rev().find(|(at, _)| at.is_some_and(|at| at >= ts && at < next));
+        told.map(|(_, model)| model.clone())
+    }
+}
+
+/// What stands between two marks, if it can be a name.
+fn between(text: &str, open: &str, close: &str) -> Option<String> {
+    let (_, rest) = text.split_once(open)?;
+    let (name, _) = rest.split_once(close)?;
+    let name = name.trim();
+    (!name.is_empty() && name.len() <= 512 && !name.contains(['\n', '\0'])).then(|| name.to_owned())
+}
+
+/// A document beside the messages; nothing when there is none, or one that is too large. One that cannot be read may be
+/// just being written: who served a request is part of what it is known by, so that is no time to guess.
+pub(super) fn beside(path: &Path) -> Result<Value, String> {
+    if fs::metadata(path).map_or(true, |meta| meta.len() > LARGEST) {
+        return Ok(Value::Null);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = fs::read(path).map_err(|error| format!("`{name}` beside it cannot be read: {error}"))?;
+    fields::parse(&bytes).map_err(|why| format!("`{name}` beside it cannot be read: {why}"))
+}

@@ -1,0 +1,131 @@
+//! Whether the model answered in a line, and whether a turn goes on behind its answer.
+
+use super::line::LineOutline;
+use crate::import::engine::jsonl::{Declined, JsonCursor};
+
+/// What a line that counts nothing says of a turn.
+///
+/// A client writes what a call used behind what the call answered and before the turn is done; the first clients wrote
+/// items alone, and no counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorText {
+    /// The model's words, or what it called.
+    Answer,
+    /// The same from a client that never wrote counts.
+    BareAnswer,
+    /// A prompt, or the end of a turn: what was before is over.
+    Over,
+    Nothing,
+}
+
+impl ErrorText {
+    /// What a line says. One that cannot be read says nothing: it is there for its text.
+    pub fn of(line: &[u8]) -> Self {
+        Self::quick(line)
+            .or_else(|Declined| {
+                let outline = LineOutline::read(line).map_err(|_| Declined)?;
+                let (event, bare) = (outline.event(), outline.payload.is_none());
+                let role = if bare { outline.role() } else { event.role() };
+                let of = event.kind.as_deref().filter(|_| !bare);
+                Ok::<_, Declined>(Self::named(outline.kind.as_deref().unwrap_or_default(), of, role))
+            })
+            .unwrap_or(Self::Nothing)
+    }
+
+    /// The same of a line that is shaped as clients write it: types and roles before what was said.
+    fn quick(line: &[u8]) -> Result<Self, Declined> {
+        let mut cursor = JsonCursor::new(line)?;
+        let (mut kind, mut of, mut role, mut inside) = (None, None, None, false);
+        while let Some(key) = cursor.key()? {
+            match key {
+                // What else has a payload says nothing, however long it is.
+                b"payload" if kind.is_some_and(|kind| !is_envelope(kind)) => return Ok(Self::Nothing),
+                b"payload" if !inside => {
+                    inside = cursor.enter()?;
+                    continue;
+                }
+                b"type" if inside => of = Some(word(cursor.skip_scalar()?)?),
+                b"type" => kind = Some(word(cursor.skip_scalar()?)?),
+                b"role" => role = Some(word(cursor.skip_scalar()?)?),
+                _ => {
+                    cursor.skip_scalar()?;
+                }
+            }
+            let item = if inside { of } else { kind };
+            let is_told = kind.is_some() && item.is_some_and(|item| item != "message" || role.is_some());
+            if is_told && (inside || !kind.is_some_and(is_envelope)) {
+                break;
+            }
+        }
+        Ok(Self::named(kind.ok_or(Declined)?, of, role))
+    }
+
+    fn named(kind: &str, of: Option<&str>, role: Option<&str>) -> Self {
+        match (kind, of) {
+            ("event_msg", Some("task_complete" | "turn_complete" | "user_message")) => Self::Over,
+            ("event_msg", Some("agent_message")) => Self::Answer,
+            ("response_item", Some(item)) => Self::item(item, role),
+            (item, None) if Self::item(item, role) == Self::Answer => Self::BareAnswer,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn item(item: &str, role: Option<&str>) -> Self {
+        match (item, role) {
+            ("message", Some("assistant")) => Self::Answer,
+            ("message", Some("user")) => Self::Over,
+            (item, _) if item.ends_with("_call") => Self::Answer,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Whether lines of this type hold what is said in their payload.
+fn is_envelope(kind: &str) -> bool {
+    matches!(kind, "response_item" | "event_msg")
+}
+
+fn word(value: &[u8]) -> Result<&str, Declined> {
+    std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"')).ok_or(Declined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_ends_of_turns_are_told_from_all_else() {
+        let item =
+            |payload: &str| format!(r#"{{"timestamp":"t","ordinal":3,"type":"response_item","payload":{payload}}}"#);
+        let event =
+            |kind: &str| format!(r#"{{"timestamp":"t","type":"event_msg","payload":{{"type":"{kind}","a":[]}}}}"#);
+        for (line, said) in [
+            (item(r#"{"type":"message","id":"m","role":"assistant","content":[]}"#), ErrorText::Answer),
+            (
+                item(r#"{"content":[{"type":"x","role":"user"}],"role":"assistant","type":"message"}"#),
+                ErrorText::Answer,
+            ),
+            (item(r#"{"type":"function_call","name":"shell","arguments":"{}"}"#), ErrorText::Answer),
+            (item(r#"{"type":"function_call_output","output":"{}"}"#), ErrorText::Nothing),
+            (item(r#"{"type":"message","id":"m","role":"user","content":[]}"#), ErrorText::Over),
+            (item(r#"{"type":"message","role":"developer","content":[]}"#), ErrorText::Nothing),
+            (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), ErrorText::Nothing),
+            (event("task_complete"), ErrorText::Over),
+            (event("turn_complete"), ErrorText::Over),
+            (event("agent_message"), ErrorText::Answer),
+            (event("agent_reasoning"), ErrorText::Nothing),
+            (r#"{"payload":{"type":"task_complete"},"type":"event_msg"}"#.to_owned(), ErrorText::Over),
+            (r#"{"type":"message","role":"assistant","content":[]}"#.to_owned(), ErrorText::BareAnswer),
+            (r#"{"type":"message","content":[],"role":"assistant"}"#.to_owned(), ErrorText::BareAnswer),
+            (r#"{"type":"message","role":"user","content":[]}"#.to_owned(), ErrorText::Nothing),
+            (r#"{"record_type":"state"}"#.to_owned(), ErrorText::Nothing),
+            (
+                r#"{"type":"compacted","payload":{"message":"x","role":"assistant","type":"message"}}"#.to_owned(),
+                ErrorText::Nothing,
+            ),
+            (r#"{"a":"#.to_owned(), ErrorText::Nothing),
+        ] {
+            assert_eq!(ErrorText::of(line.as_bytes()), said, "{line}");
+        }
+    }
+}

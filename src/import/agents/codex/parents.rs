@@ -1,0 +1,111 @@
+//! What the rollouts of a fork's parents show: a fork that repeats their calls shows the same totals.
+//!
+//! How long after it began a fork is written its history is not to be relied on: it waits for a first prompt, or for a
+//! slow disk. So the totals say it, where the parents' rollouts are still there.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+
+use super::line::{LineKind, RolloutLine, TokenCount, read};
+use super::vector::Vector;
+use super::{counts, log_name, rollouts, time};
+use crate::import::engine::compression::open;
+use crate::model::time::{DAY, Timestamp};
+
+/// The parents of one rollout.
+pub(super) struct Parents {
+    /// The rollout itself.
+    path: PathBuf,
+    /// Their rollouts were looked for.
+    sought: bool,
+    /// What they show, if there are any.
+    totals: Option<HashSet<Vector>>,
+}
+
+impl Parents {
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, sought: false, totals: None }
+    }
+
+    /// Whether a total is one that a parent showed before a time; `None` when no parent's rollout is there.
+    pub fn showed(&mut self, ids: &[String], total: &Vector, before: Timestamp) -> Option<bool> {
+        if !self.sought {
+            self.sought = true;
+            let rollouts: Vec<PathBuf> = ids.iter().filter_map(|id| rollout(&self.path, id)).collect();
+            let totals = || rollouts.iter().flat_map(|rollout| shown(rollout, before)).collect();
+            self.totals = (!rollouts.is_empty()).then(totals);
+        }
+        self.totals.as_ref().map(|totals| totals.contains(total))
+    }
+
+    /// Forgets what is not asked for any more.
+    pub fn forget(&mut self) {
+        self.totals = None;
+    }
+}
+
+/// The rollout of a thread, in the home of another one's.
+fn rollout(beside: &Path, id: &str) -> Option<PathBuf> {
+    let is_rollouts =
+        |directory: &&Path| directory.file_name().is_some_and(|name| name == "sessions" || name == "archived_sessions");
+    let home = beside.ancestors().find(is_rollouts)?.parent()?;
+    let days = days(id).into_iter().flatten();
+    let directories: Vec<PathBuf> = rollouts(home)
+        .into_iter()
+        .flat_map(|top| std::iter::once(top.clone()).chain(days.clone().map(move |day| top.join(day))))
+        .chain(beside.parent().map(Path::to_owned))
+        .collect();
+    directories.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().find_map(|entry| {
+        let path = entry.ok()?.path();
+        log_name(&path)?.ends_with(id).then_some(path).filter(|path| path != beside)
+    })
+}
+
+/// The directories of the days around that on which a thread began, if its id tells; the client goes by local days.
+fn days(id: &str) -> Option<[String; 3]> {
+    let id = uuid::Uuid::parse_str(id).ok()?;
+    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+    let began = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?;
+    let began = Timestamp::from_millis(began.timestamp_millis());
+    Some([-1, 0, 1].map(|days| {
+        let day = began.plus(days * DAY).to_string();
+        day.get(..10).unwrap_or_default().replace('-', "/")
+    }))
+}
+
+/// The totals that a rollout showed before a time. What cannot be read is told of where it is imported.
+fn shown(rollout: &Path, before: Timestamp) -> Vec<Vector> {
+    let mut found = Vec::new();
+    let Ok(log) = open(rollout) else { return found };
+    let (mut log, mut line) = (BufReader::with_capacity(1 << 16, log), Vec::new());
+    while log.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        if counts(&line)
+            && LineKind::of(&line) == LineKind::Count
+            && let Ok(count) = read::<RolloutLine<'_, TokenCount<'_>>>(&line)
+        {
+            if time(&count).is_ok_and(|at| at > before) {
+                break;
+            }
+            let info = count.payload.and_then(|count| count.info);
+            found.extend(info.and_then(|info| Vector::parse(info.total_token_usage?).ok()));
+        }
+        line.clear();
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_names_its_time_is_looked_for_near_it() {
+        let days = days("019fa149-0000-7000-8000-000000000001").unwrap();
+        assert!(days.windows(2).all(|pair| pair[0] < pair[1]), "{days:?}");
+        assert_eq!(super::days("0196b1a0-0000-4000-8000-000000000001"), None);
+        assert_eq!(super::days("parent"), None);
+    }
+}

@@ -1,0 +1,275 @@
+//! What is known of a thread after the lines so far, and what its counter's movements mean.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::calls::ThreadCalls;
+use super::error_text::ErrorText;
+use super::limits::Limits;
+use super::line::{Info, Meta, Record, TurnContext};
+use super::parents::Parents;
+use super::vector::Vector;
+use crate::import::engine::jsonl;
+use crate::import::engine::provider_names::named;
+use crate::import::engine::source::ParsedCall;
+use crate::import::health::missing_usage::Silence;
+use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::readers::normalise::{self, UsageFormat};
+
+/// Threads further up than this are not looked for.
+const MAX_PARENTS: usize = 8;
+
+/// Who serves a thread that does not say so.
+const DEFAULT_PROVIDER: &str = "openai";
+
+/// How long after a fork began the repetition of its parents' calls is believed without looking at theirs, in milliseconds.
+const REPLAY: i64 = 2_000;
+
+/// The state of one rollout; a later run goes on from it.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Thread {
+    /// Of the first `session_meta`: a fork repeats those of its parents behind its own.
+    id: Option<String>,
+    /// The file's name for it, until then.
+    file: String,
+    /// The threads whose history may be repeated here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parents: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    pub began: Option<Timestamp>,
+    /// The counter when it was last shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Vector>,
+    /// A call of this thread's own was recorded: what it repeats of its parents is over.
+    own: bool,
+    /// The counter moved as a parent's did.
+    #[serde(skip)]
+    repeats: bool,
+    pub calls: ThreadCalls,
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// What was said since the last call that was found.
+    #[serde(default = "Silence::counted")]
+    pub silence: Silence,
+}
+
+/// What a call used, and how that is known.
+struct Used<'a> {
+    vector: Vector,
+    /// The object to count.
+    usage: &'a str,
+    /// The client's object: the same one, unless the counts had to be worked out of it.
+    raw: &'a RawValue,
+    /// Why the counts are not simply what the client reported.
+    derived: Option<String>,
+}
+
+impl<'a> Used<'a> {
+    fn reported(raw: &'a RawValue, vector: Vector) -> Self {
+        Self { vector, usage: raw.get(), raw, derived: None }
+    }
+}
+
+impl Thread {
+    pub fn new(file: String) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    pub fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.file)
+    }
+
+    pub fn meta(&mut self, meta: &Meta<'_>) {
+        let id = meta.id.as_deref().and_then(jsonl::name);
+        if self.id.is_none() {
+            self.id = id.map(str::to_owned);
+            self.provider = meta.model_provider.as_deref().and_then(named);
+            self.project = meta.cwd.as_deref().and_then(jsonl::name).map(str::to_owned);
+        } else if let Some(other) = id {
+            self.parent(other);
+        }
+        for parent in meta.parents() {
+            self.parent(&parent);
+        }
+        if let Some(version) = &meta.cli_version {
+            self.silence.by("Codex", version);
+        }
+    }
+
+    fn parent(&mut self, id: &str) {
+        let known = self.id() == id || self.parents.iter().any(|parent| parent == id);
+        if !known && self.parents.len() < MAX_PARENTS && jsonl::name(id).is_some() {
+            self.parents.push(id.to_owned());
+        }
+    }
+
+    pub fn context(&mut self, context: &TurnContext<'_>) {
+        if let Some(model) = context.model.as_deref().and_then(jsonl::name) {
+            model.clone_into(self.model.get_or_insert_default());
+        }
+        if let Some(project) = context.cwd.as_deref().and_then(jsonl::name) {
+            project.clone_into(self.project.get_or_insert_default());
+        }
+    }
+
+    /// Takes a line that shows the counter. It is shown again and again: a call is behind it only when it moved.
+    pub fn count(&mut self, at: Timestamp, info: &Info<'_>, parents: &mut Parents) -> Result<(), String> {
+        let Some(shown) = info.total_token_usage else {
+            return Err("unknown shape: a token_count without total_token_usage".to_owned());
+        };
+        let total = Vector::parse(shown)?;
+        let last = info.last_token_usage.map(|usage| Ok::<_, String>((usage, Vector::parse(usage)?))).transpose()?;
+        let before = self.total.replace(total);
+        if before == Some(total) || total.is_synthetic() {
+            return Ok(());
+        }
+        // `None` for the first total, and for a counter that went back: it began anew.
+        let moved = before.and_then(|before| total.since(&before));
+        let written;
+        let used = match (last, moved) {
+            (Some((_, last)), None) if last.is_synthetic() => return Ok(()),
+            (Some((usage, last)), moved) if !last.is_synthetic() => {
+                let mut used = Used::reported(usage, last);
+                if let (Some(moved), Some(before)) = (moved.filter(|moved| *moved != last), before) {
+                    let what = format!("the total went from {before} to {total}, by {moved}; the call says {last}");
+                    used.derived = Some(what);
+                }
+                used
+            }
+            (_, Some(moved)) if moved.is_synthetic() => return Ok(()),
+            (_, Some(moved)) => {
+                written = moved.to_json();
+                let derived = before.map(|before| format!("the total went from {before} to {total}"));
+                Used { vector: moved, usage: &written, raw: shown, derived }
+            }
+            (_, None) => {
+                let mut used = Used::reported(shown, total);
+                if before.is_none() && !self.parents.is_empty() {
+                    used.derived = Some("a fork's first total: its parent's calls may be in it".to_owned());
+                }
+                used
+            }
+        };
+        let mut keys = vec![key(self.id(), &total)];
+        self.repeats = self.is_repetition(at, &total, parents);
+        if self.repeats {
+            keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
+        }
+        let found = self.found(at, keys, &used)?;
+        self.silence.count();
+        self.calls.counted(used.vector, found);
+        Ok(())
+    }
+
+    /// Whether a total may be one that a parent's counter moved to.
+    ///
+    /// What a fork repeats of its parents stands at its head, at their times, in the moment of the fork, or when it is first
+    /// written. A later call may move two forks' counters alike: it is no call of their parent's.
+    fn is_repetition(&mut self, at: Timestamp, total: &Vector, parents: &mut Parents) -> bool {
+        if self.own || self.parents.is_empty() {
+            return false;
+        }
+        if self.began.is_none_or(|began| at <= began.plus(REPLAY)) {
+            return true;
+        }
+        let showed = parents.showed(&self.parents, total, at);
+        if showed == Some(false) {
+            self.own = true;
+            parents.forget();
+        }
+        showed == Some(true)
+    }
+
+    /// Takes what a line without counts says.
+    pub fn said(&mut self, line: &[u8]) {
+        let said = ErrorText::of(line);
+        // What a fork repeats was answered to its parents.
+        let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
+        if said == ErrorText::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
+            return;
+        }
+        if said != ErrorText::Over {
+            self.silence.answer();
+        }
+        if said != ErrorText::Answer {
+            self.silence.go_on();
+        }
+    }
+
+    /// Takes what a line tells of the account's windows.
+    pub fn limits(&mut self, at: Timestamp, limits: &RawValue) {
+        // A fork may repeat its parents' lines with the time of the fork: what they tell held earlier than that.
+        let is_repeated = !self.own
+            && !self.parents.is_empty()
+            && (self.repeats || self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at)));
+        if !is_repeated {
+            self.limits.tell(limits, at, self.provider.as_deref().unwrap_or(DEFAULT_PROVIDER));
+        }
+    }
+
+    /// Takes a line that records one call.
+    pub fn record(&mut self, at: Timestamp, record: &Record<'_>) -> Result<(), String> {
+        let Some(usage) = record.usage else {
+            return Err("unknown shape: a token_usage_record without usage".to_owned());
+        };
+        let vector = Vector::parse(usage)?;
+        let thread = record.thread_id.as_deref().and_then(jsonl::name).unwrap_or_else(|| self.id());
+        let own = thread == self.id();
+        let total = record.thread_token_usage.map(Vector::parse).transpose()?.map(|total| key(thread, &total));
+        let response = record.response_id.as_deref().and_then(jsonl::name).map(str::to_owned);
+        let keys: Vec<String> = response.into_iter().chain(total).collect();
+        if keys.is_empty() {
+            return Err("unknown shape: a token_usage_record without response_id and thread_token_usage".to_owned());
+        }
+        // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
+        self.own |= own;
+        let found = self.found(at, keys, &Used::reported(usage, vector))?;
+        self.silence.count();
+        self.calls.recorded(vector, found);
+        Ok(())
+    }
+
+    fn found(&self, at: Timestamp, keys: Vec<String>, used: &Used<'_>) -> Result<ParsedCall, String> {
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counted = normalise::usage(UsageFormat::Codex, used.usage).map_err(unknown)?;
+        counted.tokens.validate().map_err(unknown)?;
+        counted.tokens.total().map_err(unknown)?;
+        let quality = if used.derived.is_some() { Quality::Derived } else { counted.quality };
+        let residual = match (&used.derived, counted.residual) {
+            (Some(derived), Some(residual)) => Some(format!("{derived}; {residual}")),
+            (derived, residual) => derived.clone().or(residual),
+        };
+        let record = TokenRecord {
+            provider: self.provider.clone().map_or(DEFAULT_PROVIDER.into(), Into::into),
+            account: None,
+            model: self.model.clone(),
+            agent: Some(super::AGENT.to_owned()),
+            conversation: Some(self.id().to_owned()),
+            project: self.project.clone(),
+            labels: std::collections::BTreeMap::new(),
+            tokens: counted.tokens,
+            cost: counted.cost,
+            duration_ms: None,
+            counted_at: None,
+            keys,
+            key_ids: Vec::new(),
+            normaliser: Some(counted.normaliser.into()),
+            quality,
+            residual,
+            raw: Some(Raw::from(used.raw)),
+        };
+        Ok(ParsedCall { at, record })
+    }
+}
+
+/// The name of a call that has none: nothing else moves a thread's counter to the same total.
+fn key(thread: &str, total: &Vector) -> String {
+    format!("{thread}/{total}")
+}

@@ -1,0 +1,224 @@
+//! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use serde_json::Value;
+
+use super::metrics::{COUNTS, Counts, SessionMetrics};
+use super::store::Store;
+use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::jsonl;
+use crate::import::engine::source::ParsedCall;
+use crate::model::event::Quality;
+use crate::model::time::{MINUTE, Timestamp};
+
+/// A run of the program within a session.
+#[derive(Default)]
+struct CopilotRun {
+    began: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    answers: u64,
+    /// What they say they put out, if they do.
+    put_out: Option<u64>,
+    compacted: bool,
+}
+
+struct EventsReading<'p> {
+    path: &'p Path,
+    session: String,
+    project: Option<String>,
+    store: Option<Store>,
+    run: CopilotRun,
+    /// The sums at the end of the run before.
+    told: Option<SessionMetrics>,
+    document: Document,
+}
+
+pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        fields::parse(text)?;
+        let why = "an older session, whose file tells no token counts".to_owned();
+        return Ok(Document { skipped: vec![(0, why)], ..Document::default() });
+    }
+    let of_directory = path.parent().filter(|directory| !is_named(Some(directory), &SESSIONS));
+    let named = of_directory.and_then(Path::file_name).or_else(|| path.file_stem()).unwrap_or_default();
+    let mut reading = EventsReading {
+        path,
+        session: named.to_string_lossy().into_owned(),
+        project: None,
+        store: home_of(path).and_then(Store::open),
+        run: CopilotRun::default(),
+        told: None,
+        document: Document::default(),
+    };
+    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let number = at as u64 + 1;
+        match jsonl::whole(line) {
+            Ok(None) => {}
+            Ok(Some(line)) => {
+                if let Err(why) = reading.line(line, number) {
+                    reading.document.skipped.push((number, why));
+                }
+            }
+            Err(why) => reading.document.skipped.push((number, why)),
+        }
+    }
+    reading.close();
+    reading.document.conversation = Some(reading.session);
+    Ok(reading.document)
+}
+
+impl EventsReading<'_> {
+    fn line(&mut self, line: &[u8], number: u64) -> Result<(), String> {
+        let event = fields::parse(line)?;
+        let at = fields::time(event.get("timestamp"));
+        let data = event.get("data").unwrap_or(&Value::Null);
+        self.document.began = self.document.began.or(at);
+        self.run.began = self.run.began.or(at);
+        self.run.ended = at.or(self.run.ended);
+        match fields::text(&event, "type").unwrap_or_default() {
+            "session.start" | "session.resume" => {
+                self.close();
+                self.run = CopilotRun { began: at, ended: at, ..CopilotRun::default() };
+                if let Some(id) = fields::text(data, "sessionId") {
+                    id.clone_into(&mut self.session);
+                }
+                let directory = data.get("context").and_then(|context| fields::text(context, "cwd"));
+                self.project = directory.map(str::to_owned).or(self.project.take());
+            }
+            "session.context_changed" => {
+                self.project = fields::text(data, "cwd").map(str::to_owned).or(self.project.take());
+            }
+            "session.compaction_complete" => self.run.compacted = true,
+            "assistant.message" => {
+                self.run.answers += 1;
+                if let Ok(Some(count)) = fields::count(data, "outputTokens") {
+                    self.run.put_out = Some(self.run.put_out.unwrap_or_default().saturating_add(count));
+                }
+            }
+            "session.shutdown" => {
+                let told = self.summary(&event, data, at, number);
+                self.run = CopilotRun::default();
+                return told;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the sums at the end of a run, unless other files tell of its calls.
+    fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
+        let is_told = self.is_told();
+        let Some(told) = data.get("modelMetrics").and_then(Value::as_object) else {
+            let why = "a run whose summary tells no token counts: an older version".to_owned();
+            return if is_told { Ok(()) } else { Err(why) };
+        };
+        let (mut metrics, mut wrong) = (SessionMetrics::default(), None);
+        for (model, metric) in told {
+            wrong = metrics.add(model, metric).err().or(wrong);
+        }
+        // A run without an answer put nothing out.
+        let put_out = self.run.put_out.or_else(|| (self.run.answers == 0).then_some(0));
+        let before = self.told.replace(metrics.clone()).filter(|before| metrics.go_on_from(before, put_out));
+        if is_told {
+            return Ok(());
+        }
+        let at = at.ok_or("unknown shape: a summary without a time")?;
+        let key = fields::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
+        let known = self.document.found.len();
+        for (model, metric) in told {
+            match self.sums(model, metric, metrics.since(before.as_ref(), model), (at, &key)) {
+                Ok(found) => self.document.found.extend(found.map(|mut found| {
+                    if before.is_some() {
+                        found.record.residual = Some("the summary goes on from that of the run before".to_owned());
+                    }
+                    found
+                })),
+                Err(why) => wrong = Some(why),
+            }
+        }
+        if wrong.is_none() && self.run.answers > 0 && self.document.found.len() == known {
+            wrong = Some("unknown usage: answers of a run whose summary counts no tokens".to_owned());
+        }
+        if self.run.compacted {
+            let why = "the context was compacted: the summary may tell only of the calls since then".to_owned();
+            self.document.skipped.push((number, why));
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn sums(
+        &self,
+        model: &str,
+        metric: &Value,
+        counts: Counts,
+        (at, key): (Timestamp, &str),
+    ) -> Result<Option<ParsedCall>, String> {
+        let mut fields = [("", None); 5];
+        for (field, told) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
+            *field = told;
+        }
+        let logged = logged(fields);
+        if logged.is_nothing() {
+            return Ok(None);
+        }
+        let mut record = fields::record(PROVIDER, AGENT, logged)?;
+        record = record.conversation(self.session.as_str()).key(format!("copilot-cli/{}/{key}/{model}", self.session));
+        record.model = jsonl::name(model).map(str::to_owned);
+        record.project.clone_from(&self.project);
+        record.quality = Quality::Derived;
+        let told = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
+        let requests = metric.pointer("/requests/count").map(|count| ("requests", count.clone()));
+        record.raw = fields::raw(&told.chain(requests).collect());
+        fields::checked(at, record).map(Some)
+    }
+
+    /// Whether other files tell of the calls of this run.
+    fn is_told(&self) -> bool {
+        let (Some(began), Some(ended)) = (self.run.began, self.run.ended) else { return false };
+        let stored = self.store.as_ref().is_some_and(|store| store.has_between(&self.session, began, ended));
+        stored || self.is_in_telemetry(began.plus(-MINUTE), ended.plus(MINUTE))
+    }
+
+    /// Whether telemetry has a call of the session at that time. A run writes it of all of its calls, or of none.
+    fn is_in_telemetry(&self, from: Timestamp, to: Timestamp) -> bool {
+        let Some(directory) = home_of(self.path).map(|home| home.join(TELEMETRY)) else { return false };
+        let session = memmem::Finder::new(self.session.as_bytes());
+        let tells = |line: &[u8]| {
+            let at = || fields::parse(line).ok().and_then(|line| otel::time(&line));
+            session.find(line).is_some()
+                && otel::USAGE.find(line).is_some()
+                && at().is_some_and(|at| at >= from && at <= to)
+        };
+        files(&directory)
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|name| name == "jsonl"))
+            .any(|path| fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(tells)))
+    }
+
+    /// Ends a run that told no sums: it goes on, or it was killed.
+    fn close(&mut self) {
+        if self.run.answers > 0 && !self.is_told() {
+            let why =
+                format!("answers of a run without a summary, whose token counts are not known: {}", self.run.answers);
+            self.document.skipped.push((0, why));
+        }
+        self.run = CopilotRun::default();
+    }
+}
+
+/// The files below a directory. Links to directories are not followed: they may lead in a circle.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory { &mut left } else { &mut found }.push(entry.path());
+        }
+    }
+    found
+}

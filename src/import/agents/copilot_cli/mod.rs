@@ -1,0 +1,138 @@
+//! GitHub Copilot CLI: `~/.copilot` (`COPILOT_HOME`), where up to three files tell of one call. Each call counts once, by
+//! the best of them:
+//!
+//! 1. `session-store.db`, since the middle of 2026: a row of `assistant_usage_events` for each call, written as it is made.
+//! 2. `otel/**/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
+//!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
+//! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
+//!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
+//!    the other two where those tell of the run. Clients that restore a session go on from its sums, others begin anew: what
+//!    went up on the whole, as far as its answers do not say otherwise, goes on.
+//!
+//! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
+//! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
+//!
+//! What is not known is refused by name: tables with other columns, telemetry of tokens in another shape, a summary without
+//! its sums. Runs without a summary, telemetry of answers without any count, and older sessions (`history-session-state`),
+//! whose files tell no counts, are told of.
+
+mod events;
+mod metrics;
+mod otel;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::import::engine::document::Document;
+use crate::import::engine::platform_dirs;
+use crate::import::engine::source::{LineParser, LogForm, Source};
+use crate::model::time::Zone;
+use crate::readers::normalise::logged::{Field, Logged};
+use store::Store;
+
+/// The importer of Copilot CLI's sessions.
+pub(crate) struct CopilotCli;
+
+const AGENT: &str = "copilot-cli";
+const PROVIDER: &str = "github-copilot";
+const NORMALISER: &str = "copilot-cli/1";
+
+const STORE: &str = "session-store.db";
+const TELEMETRY: &str = "otel";
+const SESSIONS: [&str; 2] = ["session-state", "history-session-state"];
+
+fn is_named(path: Option<&Path>, names: &[&str]) -> bool {
+    let name = path.and_then(Path::file_name).and_then(|name| name.to_str());
+    name.is_some_and(|name| names.contains(&name))
+}
+
+fn is_store(path: &Path) -> bool {
+    is_named(Some(path), &[STORE])
+}
+
+/// Whether a path is in the directory of telemetry, however far down.
+fn is_telemetry(path: &Path) -> bool {
+    path.ancestors().skip(1).any(|directory| is_named(Some(directory), &[TELEMETRY]))
+}
+
+/// Whether a file is about a session; what is neither that nor the store is telemetry in a place of the user's choice.
+fn is_session(path: &Path) -> bool {
+    is_named(Some(path), &["events.jsonl"]) || is_named(path.parent(), &SESSIONS)
+}
+
+/// The directory of Copilot CLI that a file is in.
+fn home_of(path: &Path) -> Option<&Path> {
+    let inner = path
+        .ancestors()
+        .find(|directory| is_named(Some(directory), &SESSIONS) || is_named(Some(directory), &[TELEMETRY]));
+    inner?.parent()
+}
+
+impl Source for CopilotCli {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        vec![home.join(".copilot"), home.join(".config/copilot"), home.join(".local/state/copilot")]
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut found = platform_dirs::listed(variable, &["COPILOT_HOME", "COPILOT_OTEL_FILE_EXPORTER_PATH"]);
+        let base = platform_dirs::listed(variable, &["XDG_CONFIG_HOME", "XDG_STATE_HOME"]);
+        found.extend([platform_dirs::each(&base, ".copilot"), platform_dirs::each(&base, "copilot")].concat());
+        found
+    }
+
+    fn enters(&self, directory: &Path) -> bool {
+        is_named(Some(directory), &SESSIONS)
+            || is_named(Some(directory), &[TELEMETRY])
+            || is_telemetry(directory)
+            || is_named(directory.parent(), &SESSIONS)
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let lines = path.extension().is_some_and(|extension| extension == "jsonl");
+        let document = lines || path.extension().is_some_and(|extension| extension == "json");
+        is_store(path)
+            || (lines && is_telemetry(path))
+            || is_named(Some(path), &["events.jsonl"])
+            || (document && is_named(path.parent(), &SESSIONS))
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        if is_store(path) {
+            LogForm::Database
+        } else if is_telemetry(path) || !is_session(path) {
+            LogForm::Lines
+        } else {
+            LogForm::Document
+        }
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&Value>) -> Box<dyn LineParser> {
+        Box::new(otel::OtelParser::new(home_of(path).and_then(Store::open), resume))
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        events::read(path, text)
+    }
+
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+        store::read(database, resume)
+    }
+}
+
+/// Counts as all of these files tell them: input, output, read from and written to a cache, reasoning.
+fn logged(fields: [Field; 5]) -> Logged {
+    let [input, output, read, written, reasoning] = fields;
+    let mut logged = Logged::new(AGENT, NORMALISER, input, output);
+    (logged.cache_read, logged.cache_write, logged.reasoning) = (read, written, reasoning);
+    logged
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! `otel/*.jsonl`: telemetry that Copilot writes where it is told to.
+//!
+//! A call is a span `chat …`, and a log of its own where logs are written too; both have the `gen_ai.response.id` and so are
+//! one record. The log of a turn (`copilot_chat.agent.turn`) and the span `invoke_agent` are sums of calls, and add nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::store::Store;
+use super::{AGENT, PROVIDER, logged};
+use crate::import::engine::fields;
+use crate::import::engine::jsonl;
+use crate::import::engine::source::{LineParser, ParsedCall};
+use crate::import::health::missing_usage::{Ending, Silence};
+use crate::model::time::Timestamp;
+use crate::readers::normalise::logged::Field;
+
+/// Stands in every line that tells of tokens.
+pub(super) static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"gen_ai.usage."));
+/// Stands in what tells of an answer, with its counts or without.
+static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"gen_ai.response.id\""));
+/// Traces whose calls were seen, of which a sum may follow.
+const TRACES: usize = 64;
+
+/// Names of each count; older telemetry has others.
+const NAMES: [&[&str]; 5] = [
+    &["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"],
+    &["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"],
+    &["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"],
+    &["gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"],
+    &["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"],
+];
+
+pub(super) struct OtelParser {
+    store: Option<Store>,
+    traces: VecDeque<String>,
+    /// What was said since the last count.
+    silence: Silence,
+    found: Vec<ParsedCall>,
+}
+
+/// What a line tells of.
+enum LogLevel {
+    Call,
+    Sum,
+    Other,
+}
+
+impl OtelParser {
+    pub fn new(store: Option<Store>, resume: Option<&Value>) -> Self {
+        let traces = resume.and_then(|resume| serde_json::from_value(resume.get("traces")?.clone()).ok());
+        let silence = resume.map_or_else(Silence::default, |resume| {
+            let left = resume.get("silence").and_then(|silence| Silence::deserialize(silence).ok());
+            left.unwrap_or_else(Silence::counted)
+        });
+        Self { store, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
+    }
+
+    fn call(&mut self, line: &Value, attributes: &Value) -> Result<(), String> {
+        let trace = id(line, "traceId");
+        if let Some(trace) = trace.filter(|trace| !self.traces.iter().any(|known| known == trace)) {
+            self.traces.push_back(trace.to_owned());
+            while self.traces.len() > TRACES {
+                self.traces.pop_front();
+            }
+        }
+        let at = time(line).ok_or("unknown shape: a call without a time")?;
+        let conversation =
+            ["gen_ai.conversation.id", "copilot_chat.session_id", "copilot_chat.chat_session_id", "session.id"]
+                .iter()
+                .find_map(|name| fields::text(attributes, name));
+        if let (Some(store), Some(session)) = (&self.store, conversation)
+            && store.knew(session, at)
+        {
+            return Ok(());
+        }
+        let mut fields: [Field; 5] = [("", None); 5];
+        let mut raw = BTreeMap::new();
+        for (field, names) in fields.iter_mut().zip(NAMES) {
+            for name in names {
+                if let Some(count) = fields::worded_count(attributes, name)? {
+                    *field = (name, field.1.or(Some(count)));
+                    raw.insert(*name, Value::from(count));
+                }
+            }
+        }
+        let logged = logged(fields);
+        if logged.is_nothing() {
+            return Err("a call without token counts".to_owned());
+        }
+        let mut record = fields::record(PROVIDER, AGENT, logged)?;
+        let span = id(line, "spanId").zip(trace).map(|(span, trace)| format!("{trace}/{span}"));
+        record.keys =
+            fields::text(attributes, "gen_ai.response.id").map(str::to_owned).into_iter().chain(span).collect();
+        if record.keys.is_empty() {
+            return Err("unknown shape: a call without an id".to_owned());
+        }
+        record.conversation = conversation.map(str::to_owned);
+        let model = fields::text(attributes, "gen_ai.response.model")
+            .or_else(|| fields::text(attributes, "gen_ai.request.model"));
+        record.model = model.map(str::to_owned);
+        record.raw = fields::raw(&raw);
+        self.found.push(fields::checked(at, record)?);
+        Ok(())
+    }
+}
+
+impl LineParser for OtelParser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        if USAGE.find(line).is_none() {
+            if ANSWER.find(line).is_some() {
+                self.silence.answer();
+            }
+            return Ok(());
+        }
+        self.silence.count();
+        let line = fields::parse(line)?;
+        let attributes = line.get("attributes").filter(|attributes| attributes.is_object());
+        let Some(attributes) = attributes else {
+            return Err("unknown shape: telemetry of tokens without attributes".to_owned());
+        };
+        match level(&line, attributes) {
+            LogLevel::Call => self.call(&line, attributes),
+            LogLevel::Sum => {
+                let known = id(&line, "traceId").is_some_and(|trace| self.traces.iter().any(|known| known == trace));
+                if known { Ok(()) } else { Err("a sum of calls that the file does not tell of".to_owned()) }
+            }
+            LogLevel::Other => Err("unknown shape: telemetry of tokens that is of no known kind".to_owned()),
+        }
+    }
+
+    fn take(&mut self) -> Vec<ParsedCall> {
+        std::mem::take(&mut self.found)
+    }
+
+    fn pending(&self) -> usize {
+        self.found.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        None
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn resume(&self) -> Option<Value> {
+        Some(json!({ "traces": self.traces, "silence": self.silence }))
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.silence.end(settled)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silence.is_told()
+    }
+}
+
+fn level(line: &Value, attributes: &Value) -> LogLevel {
+    let name = fields::text(line, "name").unwrap_or_default();
+    let operation = fields::text(attributes, "gen_ai.operation.name").unwrap_or_default();
+    let event = fields::text(attributes, "event.name").unwrap_or_default();
+    let body = fields::text(line, "body").or_else(|| fields::text(line, "_body")).unwrap_or_default();
+    let is = |sort: &str| name == sort || name.split(' ').next() == Some(sort);
+    let turn = event == "copilot_chat.agent.turn" || body.starts_with("copilot_chat.agent.turn");
+    if turn || operation == "invoke_agent" || is("invoke_agent") {
+        LogLevel::Sum
+    } else if event == "gen_ai.client.inference.operation.details"
+        || body.starts_with("GenAI inference")
+        || operation == "chat"
+        || is("chat")
+    {
+        LogLevel::Call
+    } else {
+        LogLevel::Other
+    }
+}
+
+/// The id of the span that a line is, or is written in.
+fn id<'l>(line: &'l Value, name: &str) -> Option<&'l str> {
+    fields::text(line, name).or_else(|| fields::text(line.get("spanContext")?, name))
+}
+
+/// When a call was answered.
+pub(super) fn time(line: &Value) -> Option<Timestamp> {
+    ["endTime", "startTime", "hrTime", "_hrTime", "time", "timestamp", "observedTimestamp", "timeUnixNano"]
+        .iter()
+        .find_map(|name| instant(line.get(*name)?))
+}
+
+/// An instant: seconds and nanoseconds, or nanoseconds, or what other documents write.
+fn instant(value: &Value) -> Option<Timestamp> {
+    if let Some(parts) = value.as_array() {
+        let part = |at: usize| parts.get(at).and_then(Value::as_i64);
+        return fields::epoch(part(0)?).map(|at| at.plus(part(1).unwrap_or(0) / 1_000_000));
+    }
+    let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    match number {
+        Some(nanos @ 1_000_000_000_000_000_000..) => fields::epoch(nanos / 1_000_000),
+        Some(micros @ 1_000_000_000_000_000..) => fields::epoch(micros / 1_000),
+        Some(number) => fields::epoch(number),
+        None => fields::time(Some(value)),
+    }
+}

@@ -1,0 +1,363 @@
+//! Cursor: `User/globalStorage/state.vscdb`, where it keeps token counts.
+//!
+//! Known: the table `cursorDiskKV`, whose keys `bubbleId:<conversation>:<message>` have a message each, with `tokenCount`
+//! (`inputTokens`, `outputTokens`), `modelInfo.modelName`, and `createdAt` or the `timingInfo` of older ones. The last
+//! message of an answer has the counts of all of it; newer versions keep zeros. The first versions kept the messages in
+//! `composerData:<conversation>` itself, whose `createdAt` is the time of messages that tell none. A zero is a count that Cursor did not keep,
+//! so it is absent, and conversations without any are counted as such. The input says nothing of a cache. The model
+//! `default` is whatever Cursor chose. The costs and the size of the context that `composerData` holds are of no call, and
+//! stay out. Of the other tables, which hold credentials, nothing is read.
+//!
+//! A row that is written again gets a new number, so only what is newer than the last number read is looked at.
+//!
+//! What is not known is refused by name: a database without that table, a message that is no JSON; messages with counts
+//! and without a time are counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::platform_dirs;
+use crate::import::engine::source::{LogForm, ParsedCall, Source};
+use crate::import::health::missing_usage::WITHOUT_COUNTS;
+use crate::model::event::Quality;
+use crate::model::time::Timestamp;
+use crate::readers::normalise::logged::Logged;
+
+/// The importer of Cursor's conversations.
+pub(crate) struct Cursor;
+
+const AGENT: &str = "cursor";
+const STORAGE: &str = "Cursor/User/globalStorage";
+
+impl Source for Cursor {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        let mut found = platform_dirs::each(&platform_dirs::config(home), STORAGE);
+        found.push(home.join(".cursor-server/data/User/globalStorage"));
+        found
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        platform_dirs::each(&platform_dirs::config_configured(variable), STORAGE)
+    }
+
+    fn enters(&self, _directory: &Path) -> bool {
+        false
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == "state.vscdb")
+    }
+
+    fn form(&self, _path: &Path) -> LogForm {
+        LogForm::Database
+    }
+
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+        let have = fields::columns(database, "cursorDiskKV")?;
+        fields::choose(&have, "cursorDiskKV", &["key", "value"], &[])?;
+        let newest = "SELECT coalesce(max(rowid), 0) FROM cursorDiskKV";
+        let newest: i64 = database.query_row(newest, [], |row| row.get(0)).map_err(fields::refused)?;
+        let last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
+        let mut reading = CursorReading::default();
+        // A database that was made anew counts from the beginning.
+        reading.rows(database, if newest < last { 0 } else { last })?;
+        Ok(reading.done(newest))
+    }
+}
+
+/// A message, as far as it matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bubble {
+    /// 1 is the person, 2 the model.
+    #[serde(default, rename = "type")]
+    kind: Value,
+    #[serde(default)]
+    token_count: Value,
+    #[serde(default)]
+    model_info: Value,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    timing_info: Value,
+    /// A step of an answer, in which a tool was used.
+    #[serde(default)]
+    tool_former_data: Option<serde::de::IgnoredAny>,
+}
+
+impl Bubble {
+    fn at(&self) -> Option<Timestamp> {
+        let timing = ["clientRpcSendTime", "clientStartTime", "clientSettleTime", "clientEndTime"];
+        fields::time(Some(&self.created_at))
+            .or_else(|| timing.iter().find_map(|name| fields::time(self.timing_info.get(*name))))
+    }
+}
+
+/// A conversation, as far as it matters here.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Composer {
+    created_at: Value,
+    /// Its messages, of versions that had no rows for them.
+    conversation: Value,
+}
+
+/// What is found in the rows that are new.
+#[derive(Default)]
+struct CursorReading {
+    document: Document,
+    timeless: u64,
+    /// Answers without counts, by conversation.
+    uncounted: BTreeMap<String, u64>,
+    counted: BTreeSet<String>,
+}
+
+impl CursorReading {
+    fn rows(&mut self, database: &Connection, last: i64) -> Result<(), String> {
+        // Without the plus signs the index of the keys would be walked, and every row be fetched for its number.
+        let sql = "SELECT rowid AS number, key, value FROM cursorDiskKV WHERE rowid > ?1 \
+                   AND (+key >= 'bubbleId:' AND +key < 'bubbleId;' OR +key >= 'composerData:' AND +key < 'composerData;') \
+                   ORDER BY rowid";
+        fields::visit(database, sql, [last], &mut |row| {
+            if let Err(why) = self.row(database, &row) {
+                let number = row.get("number").and_then(Value::as_u64).unwrap_or(0);
+                self.document.skipped.push((number, why));
+            }
+        })
+    }
+
+    fn row(&mut self, database: &Connection, row: &Value) -> Result<(), String> {
+        let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
+        let Some(value) = row.get("value").and_then(Value::as_str) else { return Ok(()) };
+        if let Some(conversation) = key.strip_prefix("composerData:") {
+            return self.composer(conversation, value);
+        }
+        let (conversation, message) = key
+            .strip_prefix("bubbleId:")
+            .and_then(|key| key.rsplit_once(':'))
+            .ok_or("unknown shape: a message without a name")?;
+        let bubble: Bubble =
+            serde_json::from_str(value).map_err(|error| crate::import::engine::jsonl::refusal(&error))?;
+        self.bubble(conversation, message, &bubble, &|| began(database, conversation))
+    }
+
+    /// Takes the messages that stand in a conversation itself.
+    fn composer(&mut self, conversation: &str, value: &str) -> Result<(), String> {
+        let composer: Composer =
+            serde_json::from_str(value).map_err(|error| crate::import::engine::jsonl::refusal(&error))?;
+        let Value::Array(messages) = composer.conversation else { return Ok(()) };
+        let began = fields::time(Some(&composer.created_at));
+        let mut first = Ok(());
+        for (at, message) in messages.into_iter().enumerate() {
+            let id = fields::text(&message, "bubbleId").map_or_else(|| at.to_string(), str::to_owned);
+            let read = Bubble::deserialize(message)
+                .map_err(|error| crate::import::engine::jsonl::refusal(&error))
+                .and_then(|bubble| self.bubble(conversation, &id, &bubble, &|| began));
+            first = first.and(read);
+        }
+        first
+    }
+
+    /// Takes a message. One without a time is of its conversation's beginning, as near as is known.
+    fn bubble(
+        &mut self,
+        conversation: &str,
+        message: &str,
+        bubble: &Bubble,
+        began: &dyn Fn() -> Option<Timestamp>,
+    ) -> Result<(), String> {
+        // A zero is what is not known.
+        let known = |name| fields::count(&bubble.token_count, name).map(|count| count.filter(|count| *count > 0));
+        let input = ("tokenCount.inputTokens", known("inputTokens")?);
+        let logged = Logged::new(AGENT, "cursor/1", input, ("tokenCount.outputTokens", known("outputTokens")?));
+        if logged.is_nothing() {
+            if bubble.kind.as_i64() == Some(2) && bubble.tool_former_data.is_none() {
+                *self.uncounted.entry(conversation.to_owned()).or_default() += 1;
+            }
+            return Ok(());
+        }
+        self.counted.insert(conversation.to_owned());
+        let own = bubble.at();
+        let Some(at) = own.or_else(began) else {
+            self.timeless += 1;
+            return Ok(());
+        };
+        let mut found = made(conversation, message, bubble, at, logged)?;
+        if own.is_none() {
+            found.record.quality = Quality::Derived;
+            found.record.residual = Some("the time is when the conversation began".to_owned());
+        }
+        self.document.found.push(found);
+        Ok(())
+    }
+
+    fn done(mut self, last: i64) -> Document {
+        let without: Vec<_> = self
+            .uncounted
+            .iter()
+            .filter(|(conversation, _)| !self.counted.contains(*conversation))
+            .map(|(_, n)| n)
+            .collect();
+        if !without.is_empty() {
+            let (answers, conversations) = (without.iter().copied().sum::<u64>(), without.len());
+            let why =
+                format!("{WITHOUT_COUNTS}, which Cursor did not keep: {answers}, in conversations: {conversations}");
+            self.document.skipped.push((0, why));
+        }
+        if self.timeless > 0 {
+            self.document.skipped.push((0, format!("answers with token counts but without a time: {}", self.timeless)));
+        }
+        self.document.resume = Some(json!({ "last": last }));
+        self.document
+    }
+}
+
+/// When a conversation began, as it says itself.
+fn began(database: &Connection, conversation: &str) -> Option<Timestamp> {
+    let key = format!("composerData:{conversation}");
+    let mut began = None;
+    // A row that cannot be read is told of where it is itself read.
+    let _ = fields::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
+        let value = row.get("value").and_then(Value::as_str).unwrap_or_default();
+        began = serde_json::from_str::<Composer>(value).ok().and_then(|it| fields::time(Some(&it.created_at)));
+    });
+    began
+}
+
+fn made(
+    conversation: &str,
+    message: &str,
+    bubble: &Bubble,
+    at: Timestamp,
+    logged: Logged,
+) -> Result<ParsedCall, String> {
+    let mut record = fields::record(AGENT, AGENT, logged)?;
+    record = record.conversation(conversation).key(format!("cursor/{conversation}/{message}"));
+    record.model = fields::text(&bubble.model_info, "modelName").filter(|name| *name != "default").map(str::to_owned);
+    let counts = ["inputTokens", "outputTokens"];
+    record.raw =
+        fields::raw(&counts.iter().filter_map(|name| Some((*name, bubble.token_count.get(*name)?.clone()))).collect());
+    fields::checked(at, record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(bubbles: &[(&str, Value)]) -> Connection {
+        let database = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE cursorDiskKV (key TEXT UNIQUE ON CONFLICT REPLACE, value BLOB);
+            CREATE TABLE ItemTable (key TEXT UNIQUE ON CONFLICT REPLACE, value BLOB);";
+        database.execute_batch(tables).unwrap();
+        for (key, bubble) in bubbles {
+            put(&database, key, &bubble.to_string());
+        }
+        database
+    }
+
+    fn put(database: &Connection, key: &str, value: &str) {
+        database.execute("INSERT INTO cursorDiskKV VALUES (?1, ?2)", (key, value.as_bytes())).unwrap();
+    }
+
+    fn read(database: &Connection, resume: Option<&Value>) -> Document {
+        Cursor.database(Path::new("state.vscdb"), database, resume).unwrap()
+    }
+
+    fn bubble(kind: u8, input: u64, output: u64) -> Value {
+        json!({"type": kind, "text": "a secret", "createdAt": "2026-06-12T10:00:00.000Z", "modelInfo": {"modelName": "gpt-5"},
+            "tokenCount": {"inputTokens": input, "outputTokens": output}})
+    }
+
+    #[test]
+    fn counts_are_taken_and_zeros_are_unknown() {
+        let mut auto = bubble(2, 0, 70);
+        auto["modelInfo"]["modelName"] = "default".into();
+        let mut old = bubble(2, 5, 6);
+        old["createdAt"] = Value::Null;
+        let mut older = old.clone();
+        older["timingInfo"] = json!({"clientStartTime": 1_750_000_000_000_i64});
+        let database = database(&[
+            ("bubbleId:c1:b1", bubble(1, 0, 0)),
+            ("bubbleId:c1:b2", bubble(2, 0, 0)),
+            ("bubbleId:c1:b3", bubble(2, 900, 40)),
+            ("bubbleId:c2:b1", auto),
+            ("bubbleId:c2:b2", old),
+            ("bubbleId:c2:b3", older),
+            ("bubbleId:c3:b1", bubble(2, 0, 0)),
+            (
+                "bubbleId:c3:b2",
+                json!({"type": 2, "tokenCount": {"inputTokens": 0, "outputTokens": 0}, "toolFormerData": {}}),
+            ),
+            ("bubbleId:c4:b1", json!({"type": 2})),
+            ("composerData:c1", json!({"usageData": {"default": {"costInCents": 4, "amount": 1}}})),
+        ]);
+        let document = read(&database, None);
+        let told: Vec<_> = document.found.iter().map(|found| &found.record).collect();
+        assert_eq!(told.len(), 3);
+        assert_eq!(
+            (told[0].tokens.input, told[0].tokens.output, told[0].model.as_deref()),
+            (Some(900), Some(40), Some("gpt-5"))
+        );
+        assert_eq!((told[1].tokens.input, told[1].tokens.output, told[1].model.as_deref()), (None, Some(70), None));
+        assert_eq!(told[0].keys, ["cursor/c1/b3"]);
+        assert_eq!(document.found[2].at.millis(), 1_750_000_000_000);
+        assert_eq!(
+            document.skipped,
+            [
+                (0, "answers without token counts, which Cursor did not keep: 2, in conversations: 2".to_owned()),
+                (0, "answers with token counts but without a time: 1".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_conversation_may_hold_its_messages_and_tells_when_they_were_said() {
+        let mut message = bubble(2, 7, 3);
+        message["createdAt"] = Value::Null;
+        let mut inner = message.clone();
+        inner["bubbleId"] = "b9".into();
+        let database = database(&[
+            ("bubbleId:c1:b1", message),
+            ("composerData:c1", json!({"createdAt": 1_750_000_000_000_i64, "conversation": []})),
+            ("composerData:c2", json!({"createdAt": 1_750_000_009_000_i64, "conversation": [bubble(1, 0, 0), inner]})),
+        ]);
+        let document = read(&database, None);
+        let found: Vec<_> = document.found.iter().map(|f| (f.at.millis(), f.record.keys[0].as_str())).collect();
+        assert_eq!(found, [(1_750_000_000_000, "cursor/c1/b1"), (1_750_000_009_000, "cursor/c2/b9")]);
+        assert!(document.found.iter().all(|found| found.record.quality == Quality::Derived));
+        assert_eq!(document.skipped, []);
+    }
+
+    #[test]
+    fn only_what_was_written_since_is_read_again() {
+        let database = database(&[("bubbleId:c1:b1", bubble(2, 0, 0)), ("bubbleId:c1:b2", bubble(2, 10, 1))]);
+        let first = read(&database, None);
+        assert_eq!(first.found.len(), 1);
+        put(&database, "bubbleId:c1:b1", &bubble(2, 20, 2).to_string());
+        let second = read(&database, first.resume.as_ref());
+        assert_eq!(second.found.iter().map(|found| found.record.tokens.input).collect::<Vec<_>>(), [Some(20)]);
+        assert!(read(&database, second.resume.as_ref()).found.is_empty());
+        assert_eq!(read(&database, Some(&json!({"last": 99}))).found.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let database = database(&[("bubbleId:c1:b1", json!({"type": 2, "tokenCount": {"inputTokens": "many"}}))]);
+        put(&database, "bubbleId:c1:b2", "{\"text\":\"a sec");
+        let skipped = read(&database, None).skipped;
+        assert_eq!(skipped[0], (1, "unknown shape: `inputTokens` is no whole number from 0".to_owned()));
+        assert!(skipped[1].1.starts_with("not valid JSON"));
+        let empty = Connection::open_in_memory().unwrap();
+        assert!(Cursor.database(Path::new("state.vscdb"), &empty, None).unwrap_err().contains("no column `key`"));
+    }
+}

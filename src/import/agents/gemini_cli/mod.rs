@@ -1,0 +1,280 @@
+//! Gemini CLI: `~/.gemini/tmp/<project>/chats/session-*.jsonl`, the `session-*.json` of older clients, and
+//! `chats/<session>/<subagent>.jsonl`. `GEMINI_CLI_HOME` moves the home.
+//!
+//! Known: the documents of clients 0.2 to 0.38 (`{sessionId, messages:[…]}`, rewritten with every message) and the
+//! lines of those since 0.39 (checked against a real client and what its server answered). An answer is a message of
+//! type `gemini` with `tokens`. A line is the head of a session, a message, a `$set` that replaces fields, or a
+//! `$rewindTo`. Messages are written again when tools have run, with `$set`, and when a client goes on with an older
+//! document as lines: their ids tell. What was rewound was still answered, so it counts. A message without `tokens`
+//! is the client's own, or the API said nothing of it; a chat whose answers all lack them is told of. Prompts
+//! (`logs.json`) and checkpoints lie outside of `chats`.
+//!
+//! `input` includes `cached`; `thoughts` are beside `output`, and `tool` is beside `input`.
+//!
+//! Tokens in a message of another type, under other names, without an id or a time, and a document without messages
+//! are shapes this build does not know: each is refused by name, never counted as nothing.
+
+pub(in crate::import) mod message;
+mod project;
+mod retention;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::import::engine::data_dirs::above;
+use crate::import::engine::document::Document;
+use crate::import::engine::file_calls::FileCalls;
+use crate::import::engine::jsonl;
+use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::health::missing_usage::{Ending, Silence};
+use crate::model::time::{Timestamp, Zone};
+use crate::readers::normalise::UsageFormat;
+use message::{ChatEntry, ChatPlace, ChatRole, Dialect, call};
+
+/// The importer of Gemini CLI's chats.
+pub(crate) struct GeminiCli;
+
+const DIALECT: Dialect =
+    Dialect { agent: "gemini-cli", provider: "google", format: UsageFormat::GeminiCli, answers: &["gemini"] };
+
+/// Stand in every line that matters. Inside of a text a backslash would stand before the last quote.
+static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"tokens\""));
+static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"sessionId\""));
+/// What the API calls them.
+static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
+
+impl Source for GeminiCli {
+    fn name(&self) -> &'static str {
+        DIALECT.agent
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        vec![home.join(".gemini/tmp")]
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        variable("GEMINI_CLI_HOME").iter().flat_map(|home| self.roots(Path::new(home.trim()))).collect()
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        is_chat(path)
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        form(path)
+    }
+
+    fn kept_days(&self, root: &Path) -> Option<u32> {
+        retention::days(&std::fs::read(root.with_file_name("settings.json")).unwrap_or_default())
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        Box::new(ChatParser::new(DIALECT, path, project::of(path), resume))
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        document(DIALECT, path, project::of(path), text)
+    }
+}
+
+/// Whether a file is a chat, or a subagent's, which is one level further down.
+pub(in crate::import) fn is_chat(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "json");
+    is_json && (1..=2).any(|levels| above(path, levels) == Some("chats"))
+}
+
+/// How a chat is written.
+pub(in crate::import) fn form(path: &Path) -> LogForm {
+    if path.extension().is_some_and(|extension| extension == "json") { LogForm::Document } else { LogForm::Lines }
+}
+
+/// The session whose subagent wrote `path`.
+fn parent(path: &Path) -> Option<String> {
+    (above(path, 2) == Some("chats")).then(|| above(path, 1).map(str::to_owned)).flatten()
+}
+
+/// Reads a whole chat.
+pub(in crate::import) fn document(
+    dialect: Dialect,
+    path: &Path,
+    project: Option<String>,
+    text: &[u8],
+) -> Result<Document, String> {
+    let mut parser = ChatParser::new(dialect, path, project, None);
+    let entry = ChatEntry::parse(text)?;
+    if entry.messages.is_none() {
+        return Err("unknown shape: a chat without messages".to_owned());
+    }
+    parser.origin.learn(&entry);
+    let mut document = Document::default();
+    for (number, message) in (1..).zip(entry.messages.unwrap_or_default()) {
+        parser.has_count = false;
+        match parser.message(message.get()) {
+            Ok(()) if parser.has_count => {}
+            Ok(()) => parser.said(message.get().as_bytes()),
+            Err(why) => document.skipped.push((number, why)),
+        }
+    }
+    // It is read anew whenever it changes.
+    if document.skipped.is_empty()
+        && let Ending::Silent(why) = parser.end(true)
+    {
+        document.skipped.push((0, why));
+    }
+    document.found = parser.take();
+    document.conversation = parser.conversation().map(str::to_owned);
+    document.began = parser.began();
+    Ok(document)
+}
+
+/// Whose log a file is.
+#[derive(Default, Serialize, Deserialize)]
+struct ChatOrigin {
+    /// The first session named in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    /// The last session named so far, which messages are of: a client may go on with a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Timestamp>,
+    /// Whether a subagent wrote it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    aside: bool,
+    /// What was said since the last count.
+    #[serde(default = "Silence::counted")]
+    silence: Silence,
+}
+
+impl ChatOrigin {
+    fn learn(&mut self, entry: &ChatEntry<'_>) {
+        self.aside |= entry.kind.as_deref() == Some("subagent");
+        let started = entry.started.as_deref().and_then(|time| time.parse().ok());
+        self.began = self.began.or(started);
+        let session = entry.session.as_ref().or_else(|| entry.set.as_ref()?.session.as_ref());
+        if let Some(session) = session.map(|session| &**session).and_then(jsonl::name) {
+            self.first.get_or_insert_with(|| session.to_owned());
+            self.session = Some(session.to_owned());
+        }
+    }
+}
+
+/// Reads the lines of one chat.
+pub(in crate::import) struct ChatParser {
+    dialect: Dialect,
+    origin: ChatOrigin,
+    place: ChatPlace,
+    calls: FileCalls,
+    /// Whether the last line, or message of a document, told a count.
+    has_count: bool,
+}
+
+impl ChatParser {
+    pub(in crate::import) fn new(
+        dialect: Dialect,
+        path: &Path,
+        project: Option<String>,
+        resume: Option<&serde_json::Value>,
+    ) -> Self {
+        let origin: ChatOrigin = resume.and_then(|resume| ChatOrigin::deserialize(resume).ok()).unwrap_or_default();
+        let place = ChatPlace { parent: parent(path), project, ..ChatPlace::default() };
+        Self { dialect, origin, place, calls: FileCalls::default(), has_count: false }
+    }
+
+    fn message(&mut self, json: &str) -> Result<(), String> {
+        self.place.session.clone_from(&self.origin.session);
+        self.place.aside = self.origin.aside || self.place.parent.is_some();
+        if let Some(found) = call(self.dialect, &self.place, json)? {
+            self.calls.add(found);
+            self.origin.silence.count();
+            self.has_count = true;
+        }
+        Ok(())
+    }
+
+    /// Takes what a message without counts says.
+    fn said(&mut self, message: &[u8]) {
+        let said = ChatRole::of(self.dialect, message);
+        if said != ChatRole::Nothing {
+            self.origin.silence.answer();
+        }
+        if said == ChatRole::Answer {
+            self.origin.silence.go_on();
+        }
+    }
+
+    /// Reads a line that may count or names a session.
+    fn read(&mut self, line: &[u8], counts: bool) -> Result<(), String> {
+        jsonl::utf8(line)?;
+        let entry = ChatEntry::parse(line)?;
+        self.origin.learn(&entry);
+        if !counts {
+            return Ok(());
+        }
+        let own = match entry.tokens.or(entry.renamed) {
+            Some(_) => self.message(std::str::from_utf8(line).unwrap_or_default()),
+            None => Ok(()),
+        };
+        let replaced = self.messages(entry.set.and_then(|set| set.messages));
+        own.and(replaced).and(self.messages(entry.messages))
+    }
+
+    fn messages(&mut self, messages: Option<Vec<&RawValue>>) -> Result<(), String> {
+        let mut first = Ok(());
+        for message in messages.unwrap_or_default() {
+            let read = self.message(message.get());
+            first = first.and(read);
+        }
+        first
+    }
+}
+
+impl LineParser for ChatParser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        let counts = TOKENS.find(line).is_some() || RENAMED.find(line).is_some();
+        self.has_count = false;
+        let read = if counts || SESSION.find(line).is_some() { self.read(line, counts) } else { Ok(()) };
+        match read {
+            Ok(()) if self.has_count => {}
+            Ok(()) => self.said(line),
+            Err(_) => self.origin.silence.count(),
+        }
+        read
+    }
+
+    fn take(&mut self) -> Vec<ParsedCall> {
+        self.calls.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.place.parent.as_deref().or(self.origin.first.as_deref())
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.origin.silence.end(settled)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.origin.silence.is_told()
+    }
+}
+
+#[cfg(test)]
+mod tests;

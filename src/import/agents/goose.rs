@@ -1,0 +1,331 @@
+//! Goose: `sessions.db` in `~/.local/share/goose/sessions` (and where macOS and Windows keep such), and the older
+//! `sessions/*.jsonl`.
+//!
+//! Known: schemas 1 to 17 of the database. From 15 on the table `usage_ledger` has a row for each call; what a session
+//! had used before stands in it once, as `carried_forward`. Of a session without such rows only its sums are known
+//! (`accumulated_*`, else those of its last call are no sums and nothing is taken): one record that grows, at the time the
+//! session began, since any later one would depend on when it was imported; its quality is `derived`. The input
+//! includes the cache. A session's sums stay with the provider they were first told of, for one session is one record.
+//!
+//! The logs of lines say a session's sums in their first line. Where a database stands beside them it has taken them in
+//! already. Calls that Goose made through another agent's program (`claude-code`, `codex` …) are in that agent's logs.
+//!
+//! What is not known is refused by name: a database without a table of sessions or with other columns, a log whose first
+//! line is no description of a session.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::import::engine::document::Document;
+use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::jsonl;
+use crate::import::engine::platform_dirs;
+use crate::import::engine::source::{LogForm, Source};
+use crate::model::event::{Quality, TokenRecord};
+use crate::model::time::{Timestamp, Zone};
+use crate::readers::normalise::logged::Logged;
+
+/// The importer of Goose's sessions.
+pub(crate) struct Goose;
+
+const AGENT: &str = "goose";
+const DATABASE: &str = "sessions.db";
+/// Providers that are programs with logs of their own.
+const PROGRAMS: [&str; 7] =
+    ["claude-code", "claude-acp", "codex", "codex-acp", "gemini-cli", "cursor-agent", "gemini_cli"];
+
+impl Source for Goose {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        sessions(&platform_dirs::data(home))
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut found = platform_dirs::each(&platform_dirs::listed(variable, &["GOOSE_PATH_ROOT"]), "data/sessions");
+        found.extend(sessions(&platform_dirs::data_configured(variable)));
+        found
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let log = path.extension().is_some_and(|extension| extension == "jsonl");
+        path.file_name().is_some_and(|name| name == DATABASE) || (log && !path.with_file_name(DATABASE).exists())
+    }
+
+    fn enters(&self, _directory: &Path) -> bool {
+        false
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        if path.file_name().is_some_and(|name| name == DATABASE) { LogForm::Database } else { LogForm::Document }
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        log(path, text)
+    }
+
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+        GooseReading::new(database, resume)?.read(database)
+    }
+}
+
+/// Where sessions are below directories of programs' data.
+fn sessions(data: &[PathBuf]) -> Vec<PathBuf> {
+    let names = ["goose/sessions", "Block/goose/sessions", "Block/goose/data/sessions", "Block.goose/sessions"];
+    names.iter().flat_map(|name| platform_dirs::each(data, name)).collect()
+}
+
+/// What a database tells.
+struct GooseReading {
+    /// The last row of the ledger that was read.
+    last: i64,
+    /// Under which provider the sums of a session are known.
+    summed: HashMap<String, String>,
+    sessions: HashMap<String, GooseSession>,
+    document: Document,
+    tally: SkipTally,
+}
+
+/// A row of sessions.
+struct GooseSession {
+    row: Value,
+    provider: Option<String>,
+    model: Option<String>,
+    began: Option<Timestamp>,
+    /// Whether the ledger has rows of it.
+    in_ledger: bool,
+}
+
+impl GooseSession {
+    fn whose(&self) -> String {
+        fields::provider(self.provider.as_deref(), self.model.as_deref(), AGENT)
+    }
+}
+
+impl GooseReading {
+    fn new(database: &Connection, resume: Option<&Value>) -> Result<Self, String> {
+        let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
+        let summed = resume.and_then(|resume| resume.get("summed")?.as_object()).into_iter().flatten();
+        let summed = summed.filter_map(|(id, whose)| Some((id.clone(), whose.as_str()?.to_owned()))).collect();
+        let have = fields::columns(database, "sessions")?;
+        if have.is_empty() {
+            return Err("unknown shape: a database without a table of sessions".to_owned());
+        }
+        let sums = ["accumulated_input_tokens", "accumulated_output_tokens"];
+        let more = [
+            "accumulated_cache_read_tokens",
+            "accumulated_cache_write_tokens",
+            "working_dir",
+            "created_at",
+            "provider_name",
+            "model_config_json",
+            "session_type",
+        ];
+        let chosen = fields::choose(&have, "sessions", &["id", sums[0], sums[1]], &more)?;
+        let mut sessions = HashMap::new();
+        fields::visit(database, &format!("SELECT {chosen} FROM sessions"), [], &mut |row| {
+            let Some(id) = fields::text(&row, "id").map(str::to_owned) else { return };
+            let config =
+                fields::text(&row, "model_config_json").and_then(|json| serde_json::from_str::<Value>(json).ok());
+            let session = GooseSession {
+                provider: fields::text(&row, "provider_name").map(str::to_owned),
+                model: config.as_ref().and_then(|config| fields::text(config, "model_name")).map(str::to_owned),
+                began: fields::time(row.get("created_at")),
+                in_ledger: false,
+                row,
+            };
+            sessions.insert(id, session);
+        })?;
+        // A database that was made anew counts from the beginning.
+        if !fields::columns(database, "usage_ledger")?.is_empty() {
+            let newest = database.query_row("SELECT max(id) FROM usage_ledger", [], |row| row.get::<_, Option<i64>>(0));
+            if newest.map_err(fields::refused)?.unwrap_or(0) < last {
+                last = 0;
+            }
+        }
+        Ok(Self { last, summed, sessions, document: Document::default(), tally: SkipTally::default() })
+    }
+
+    fn read(mut self, database: &Connection) -> Result<Document, String> {
+        self.ledger(database)?;
+        let mut sums: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| !session.in_ledger).map(|(id, _)| id.clone()).collect();
+        sums.sort_unstable();
+        for id in sums {
+            if let Err(why) = self.sums(&id) {
+                self.document.skipped.push((0, why));
+            }
+        }
+        self.document.skipped.extend(self.tally.skipped());
+        let summed: BTreeMap<_, _> = self.summed.into_iter().collect();
+        self.document.resume = Some(json!({"last": self.last, "summed": summed}));
+        Ok(self.document)
+    }
+
+    fn ledger(&mut self, database: &Connection) -> Result<(), String> {
+        let have = fields::columns(database, "usage_ledger")?;
+        if have.is_empty() {
+            return Ok(());
+        }
+        fields::visit(database, "SELECT DISTINCT session_id FROM usage_ledger", [], &mut |row| {
+            if let Some(session) = fields::text(&row, "session_id").and_then(|id| self.sessions.get_mut(id)) {
+                session.in_ledger = true;
+            }
+        })?;
+        let needed = ["id", "session_id", "created_timestamp", "input_tokens", "output_tokens"];
+        let more = ["model", "cache_read_tokens", "cache_write_tokens", "cost", "cost_source", "is_compaction"];
+        let chosen = fields::choose(&have, "usage_ledger", &needed, &more)?;
+        let sql = format!("SELECT {chosen} FROM usage_ledger WHERE id > ?1 ORDER BY id");
+        let mut rows = Vec::new();
+        fields::visit(database, &sql, [self.last], &mut |row| rows.push(row))?;
+        for row in rows {
+            let id = row.get("id").and_then(Value::as_i64).unwrap_or(0);
+            if let Err(why) = self.call(id, &row) {
+                self.document.skipped.push((u64::try_from(id).unwrap_or(0), why));
+            }
+            self.last = self.last.max(id);
+        }
+        Ok(())
+    }
+
+    /// Takes a row of the ledger.
+    fn call(&mut self, id: i64, row: &Value) -> Result<(), String> {
+        let conversation = fields::text(row, "session_id").ok_or("unknown shape: a call without a session")?.to_owned();
+        let at = fields::time(row.get("created_timestamp")).ok_or("unknown shape: a call without a time")?;
+        let names = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"];
+        let carried = fields::text(row, "cost_source") == Some("carried_forward");
+        let session = self.sessions.get(&conversation);
+        let mut provider = session.map_or_else(|| AGENT.to_owned(), GooseSession::whose);
+        let (mut at, mut key) = (at, format!("goose/{conversation}/{id}"));
+        if carried {
+            // These are the sums that were known before: the same record.
+            provider.clone_from(self.summed.entry(conversation.clone()).or_insert_with(|| provider.clone()));
+            at = session.and_then(|session| session.began).unwrap_or(at);
+            key = format!("goose/{conversation}");
+        }
+        let mut record = match counted(row, names, session, &provider)? {
+            CountSource::Record(record) => *record,
+            CountSource::Uncounted(why) => {
+                self.tally.add(why);
+                return Ok(());
+            }
+        };
+        record = record.conversation(conversation).key(key);
+        if let Some(model) = fields::text(row, "model").filter(|_| !carried) {
+            record.model = Some(model.to_owned());
+        }
+        if fields::text(row, "cost_source") == Some("provider_reported") {
+            record.cost = fields::cost(row.get("cost"));
+        }
+        if carried {
+            record.quality = Quality::Derived;
+        } else if row.get("is_compaction").and_then(Value::as_i64) == Some(1) {
+            record = record.label("role", "compaction");
+        }
+        self.document.found.push(fields::checked(at, record)?);
+        Ok(())
+    }
+
+    /// Takes the sums of a session that the ledger has no rows of.
+    fn sums(&mut self, id: &str) -> Result<(), String> {
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let names = [
+            "accumulated_input_tokens",
+            "accumulated_output_tokens",
+            "accumulated_cache_read_tokens",
+            "accumulated_cache_write_tokens",
+        ];
+        let nothing = |name: &str| session.row.get(name).is_none_or(Value::is_null);
+        if names.into_iter().all(nothing) {
+            // It never got an answer, or its provider tells no counts.
+            self.tally.add("sessions without token counts");
+            return Ok(());
+        }
+        let provider = self.summed.get(id).cloned().unwrap_or_else(|| session.whose());
+        let at = session.began.ok_or("unknown shape: a session without a time")?;
+        let mut record = match counted(&session.row, names, Some(session), &provider)? {
+            CountSource::Record(record) => *record,
+            CountSource::Uncounted(why) => {
+                self.tally.add(why);
+                return Ok(());
+            }
+        };
+        record = record.conversation(id).key(format!("goose/{id}"));
+        record.quality = Quality::Derived;
+        self.document.found.push(fields::checked(at, record)?);
+        self.summed.insert(id.to_owned(), provider);
+        Ok(())
+    }
+}
+
+/// Counts of a row, or why there are none.
+enum CountSource {
+    Record(Box<TokenRecord>),
+    Uncounted(&'static str),
+}
+
+/// A record of the counts in four columns: input, output, read from and written to a cache.
+fn counted(
+    row: &Value,
+    names: [&'static str; 4],
+    session: Option<&GooseSession>,
+    provider: &str,
+) -> Result<CountSource, String> {
+    let program = session.and_then(|session| session.provider.as_deref());
+    if program.is_some_and(|name| PROGRAMS.contains(&name)) {
+        return Ok(CountSource::Uncounted("calls made through another agent's program, whose own logs tell of them"));
+    }
+    let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
+    let mut logged = Logged::new(AGENT, "goose/1", field(names[0])?, field(names[1])?);
+    logged.cache_read = field(names[2])?;
+    logged.cache_write = field(names[3])?;
+    if logged.is_nothing() {
+        return Ok(CountSource::Uncounted("calls without token counts"));
+    }
+    let told = names.iter().filter_map(|name| Some((*name, row.get(*name).filter(|count| count.is_number())?.clone())));
+    let raw = fields::raw(&told.collect());
+    let mut record = fields::record(provider, AGENT, logged)?;
+    record.raw = raw;
+    if let Some(session) = session {
+        record.model.clone_from(&session.model);
+        record.project = fields::text(&session.row, "working_dir").map(str::to_owned);
+        if fields::text(&session.row, "session_type") == Some("sub_agent") {
+            record = record.label("sidechain", "true");
+        }
+    }
+    Ok(CountSource::Record(Box::new(record)))
+}
+
+/// Reads a log of lines: its first one describes the session and has its sums.
+fn log(path: &Path, text: &[u8]) -> Result<Document, String> {
+    let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| jsonl::whole(line).ok().flatten());
+    let first = lines.next().ok_or("unknown shape: a session without a description")?;
+    let row = fields::parse(first)?;
+    if row.get("role").is_some() || (row.get("working_dir").is_none() && row.get("description").is_none()) {
+        return Err("unknown shape: a session without a description".to_owned());
+    }
+    let said = |line: &[u8]| fields::time(fields::parse(line).ok()?.get("created"));
+    let began = fields::time(row.get("created_at")).or_else(|| lines.find_map(said));
+    let mut document = Document { conversation: Some(id.clone()), began, ..Document::default() };
+    let names = ["accumulated_input_tokens", "accumulated_output_tokens", "", ""];
+    let session = GooseSession { provider: None, model: None, began, in_ledger: false, row };
+    match counted(&session.row, names, Some(&session), AGENT)? {
+        CountSource::Uncounted(_) => document.skipped.push((0, "a session without token counts".to_owned())),
+        CountSource::Record(record) => {
+            let at = began.ok_or("unknown shape: a session without a time")?;
+            let mut record = record.conversation(id.as_str()).key(format!("goose/{id}"));
+            record.quality = Quality::Derived;
+            document.found.push(fields::checked(at, record)?);
+        }
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests;

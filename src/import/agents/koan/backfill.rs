@@ -1,0 +1,216 @@
+//! Activity without tokens: sessions that ended and left no row.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+
+use super::mission::mission_type;
+use super::outcome::{Outcome, read};
+use super::{AGENT, Koan};
+use crate::import::ImportOptions;
+use crate::import::engine::discover;
+use crate::ledger::{Ledger, Outcome as Appended};
+use crate::model::error::{Error, Result};
+use crate::model::event::{NewEvent, Payload, Quality, SkippedLine, TokenRecord};
+use crate::model::time::{MINUTE, Timestamp, Zone};
+
+/// How far a row may be from the session it is of.
+const NEAR: i64 = 10 * MINUTE;
+
+/// What a backfill did, or would do.
+///
+/// ```
+/// use usage_ledger::import::koan::Backfill;
+/// assert_eq!(Backfill::default().written, 0);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backfill {
+    /// Each local day with outcomes.
+    pub days: Vec<BackfillDay>,
+    /// Records to be written on all of them.
+    pub planned: u64,
+    /// Records written; none in a dry run.
+    pub written: u64,
+    /// Outcomes that could not be read, each with its reason.
+    pub skipped: Vec<SkippedLine>,
+}
+
+/// One local day of a backfill.
+///
+/// ```
+/// use usage_ledger::import::koan::BackfillDay;
+/// let day = BackfillDay { day: "2026-06-10".parse()?, outcomes: 5, real: 2, synthetic: 0, planned: 3, surplus: 0 };
+/// assert_eq!(day.planned, day.outcomes - day.real); // what has a row is not written again
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackfillDay {
+    /// The day.
+    #[serde(serialize_with = "date")]
+    pub day: NaiveDate,
+    /// Sessions that ended on it.
+    pub outcomes: u64,
+    /// Rows with tokens of their own.
+    pub real: u64,
+    /// Rows that an earlier backfill wrote.
+    pub synthetic: u64,
+    /// Records to be written.
+    pub planned: u64,
+    /// Backfilled rows beyond what the outcomes call for. They are left alone: a person may void them.
+    pub surplus: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn date<S: Serializer>(day: &NaiveDate, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(day)
+}
+
+/// A row of Koan in the ledger.
+struct HistoryRow {
+    at: Timestamp,
+    mission_id: Option<String>,
+    project: Option<String>,
+}
+
+/// The rows of one day.
+#[derive(Default)]
+struct HistoryRows {
+    real: Vec<HistoryRow>,
+    synthetic: u64,
+}
+
+/// Writes a record without tokens for each session in `session_outcomes.json` that left no row, when `apply` is true;
+/// else only tells what it would write.
+///
+/// Of a day with as many rows as sessions nothing is missing. Of another, a session has a row when the two share a
+/// mission id, or a project and, within ten minutes, the time; rows that belong to no session that way stand for its
+/// earliest ones. Import the rows first: what is not in the ledger is missing.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{ImportOptions, koan}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// let outcomes = r#"[{"timestamp":"2026-11-23T10:00:00","project":"acme","outcome":"productive"}]"#;
+/// std::fs::write(home.path().join("session_outcomes.json"), outcomes)?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let mut ledger = Ledger::in_memory()?;
+/// let dry = koan::backfill(&mut ledger, &options, false, now)?;
+/// assert_eq!((dry.planned, dry.written), (1, 0));
+/// assert_eq!(koan::backfill(&mut ledger, &options, true, now)?.written, 1);
+/// assert_eq!(koan::backfill(&mut ledger, &options, true, now)?.written, 0); // it is there now
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn backfill(
+    ledger: &mut Ledger,
+    options: &ImportOptions,
+    apply: bool,
+    now: impl Into<Timestamp>,
+) -> Result<Backfill> {
+    let zone = options.zone.unwrap_or(Zone::UTC);
+    let mut done = Backfill::default();
+    let mut by_day: BTreeMap<NaiveDate, Vec<Outcome>> = BTreeMap::new();
+    for file in files(options)? {
+        let text = fs::read_to_string(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
+        let (outcomes, skipped) = read(&text, &file.to_string_lossy(), zone);
+        done.skipped.extend(skipped);
+        for outcome in outcomes {
+            by_day.entry(zone.day(outcome.at)).or_default().push(outcome);
+        }
+    }
+    let mut rows = if by_day.is_empty() { HashMap::new() } else { rows(ledger, zone)? };
+    let mut events = Vec::new();
+    for (day, outcomes) in by_day {
+        let rows = rows.remove(&day).unwrap_or_default();
+        let (told, real) = (outcomes.len() as u64, rows.real.len() as u64);
+        let target = told.saturating_sub(real);
+        let planned = target.saturating_sub(rows.synthetic);
+        let surplus = rows.synthetic.saturating_sub(target);
+        done.days.push(BackfillDay { day, outcomes: told, real, synthetic: rows.synthetic, planned, surplus });
+        done.planned += planned;
+        events.extend(missing(outcomes, rows, planned).into_iter().map(event));
+    }
+    if apply {
+        let written = ledger.append(events, now)?;
+        done.written = written.iter().filter(|one| matches!(one, Appended::Appended(_))).count() as u64;
+    }
+    Ok(done)
+}
+
+/// The outcomes of every instance.
+fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
+    let roots = discover::roots(&Koan, &options.homes)?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for file in roots.iter().filter_map(|root| root.parent()).map(|root| root.join("session_outcomes.json")) {
+        if let Ok(real) = fs::canonicalize(&file)
+            && seen.insert(real)
+        {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// Koan's rows in the ledger, by local day.
+fn rows(ledger: &mut Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> {
+    let snapshot = ledger.snapshot()?;
+    let mut rows: HashMap<NaiveDate, HistoryRows> = HashMap::new();
+    snapshot.each_call(&mut |_, told| {
+        if told.record.agent.as_deref() != Some(AGENT) {
+            return Ok(());
+        }
+        let day = rows.entry(zone.day(told.at)).or_default();
+        if told.record.labels.contains_key("backfill") {
+            day.synthetic += 1;
+        } else {
+            let mission_id = told.record.labels.get("mission_id").cloned();
+            day.real.push(HistoryRow { at: told.at, mission_id, project: told.record.project });
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// The sessions of a day that no row tells of, at most so many, the latest of them.
+fn missing(mut outcomes: Vec<Outcome>, mut rows: HistoryRows, planned: u64) -> Vec<Outcome> {
+    outcomes.sort_by_key(|outcome| (outcome.at, outcome.content));
+    let mut take = |fits: &dyn Fn(&HistoryRow) -> bool| match rows.real.iter().position(fits) {
+        Some(index) => {
+            rows.real.swap_remove(index);
+            true
+        }
+        None => false,
+    };
+    outcomes.retain(|outcome| {
+        outcome.id.is_none() || !take(&|row| row.mission_id.is_some() && row.mission_id == outcome.id)
+    });
+    outcomes.retain(|outcome| {
+        !take(&|row| {
+            let both = row.mission_id.is_some() && outcome.id.is_some();
+            let apart = row.at.millis().abs_diff(outcome.at.millis());
+            !both && row.project.as_deref() == Some(&outcome.project) && apart <= NEAR.unsigned_abs()
+        })
+    });
+    let surplus = outcomes.len().saturating_sub(usize::try_from(planned).unwrap_or(usize::MAX));
+    outcomes.split_off(surplus)
+}
+
+fn event(outcome: Outcome) -> NewEvent {
+    let kind = mission_type(&outcome.mission);
+    let mut record = TokenRecord::new("unknown", "unknown").input(0).output(0).agent(AGENT).project(outcome.project);
+    record = record.label("mode", outcome.mode.as_deref().unwrap_or("unknown")).label("type", kind);
+    record = record.label("backfill", "true");
+    if let Some(how) = &outcome.end {
+        record = record.label("outcome", how);
+    }
+    if let Some(id) = &outcome.id {
+        record = record.label("mission_id", id);
+    }
+    record.quality = Quality::Estimated;
+    record.duration_ms = outcome.duration_ms;
+    record.keys.push(format!("koan/outcome/{}/{:016x}", outcome.at, outcome.content));
+    NewEvent::new(Payload::from(record), outcome.at).source(AGENT)
+}

@@ -1,0 +1,113 @@
+//! The documents of an instance that say how much of a quota is used.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{state, usage_md};
+use crate::import::engine::source::Beside;
+use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::event::{EventId, NewEvent, Payload, QuotaObserved, SkippedLine};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+
+/// The largest such document that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Looks into every instance, each of which holds one of these directories.
+pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Timestamp) -> Result<Beside> {
+    let mut beside = Beside::default();
+    let mut seen = BTreeSet::new();
+    for instance in roots.iter().filter_map(|root| root.parent()) {
+        let Ok(real) = fs::canonicalize(instance) else { continue };
+        if !seen.insert(real) {
+            continue;
+        }
+        let counters = instance.join("usage_state.json");
+        if let Some((text, modified)) = document(&counters, &mut beside) {
+            match state::facts(&text, modified, zone, ledger, now)? {
+                Ok(facts) => {
+                    for (fact, known_by) in facts {
+                        let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));
+                        // The same counters under another limit say nothing new.
+                        if ledger.snapshot()?.position(id).is_err() {
+                            beside.events.push(NewEvent::new(fact, modified).id(id));
+                        }
+                    }
+                }
+                Err(why) => beside.skipped.push(skipped(&counters, why)),
+            }
+        }
+        // Of a home whose page happens to have that name only what reads as Koan's is taken.
+        let page = instance.join("usage.md");
+        if let Some((text, modified)) = document(&page, &mut beside) {
+            let page = usage_md::parse(&text);
+            let at = page.generated.as_deref().and_then(|text| super::row::local_time(text, zone).ok());
+            let at = at.unwrap_or(modified);
+            beside.events.extend(observed(&page, at)?.into_iter().map(|fact| event(fact, at)));
+        }
+    }
+    Ok(beside)
+}
+
+fn skipped(path: &Path, why: String) -> SkippedLine {
+    SkippedLine { file: path.to_string_lossy().into_owned(), line: 0, why }
+}
+
+/// A document and when it was last written.
+fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => meta,
+        _ => return None,
+    };
+    beside.files += 1;
+    if meta.len() > LARGEST {
+        beside.skipped.push(skipped(path, format!("the file has over {LARGEST} bytes: it is no such document")));
+        return None;
+    }
+    let age = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let modified = age.and_then(|age| i64::try_from(age.as_millis()).ok()).unwrap_or(0);
+    match fs::read_to_string(path) {
+        Ok(text) => Some((text, Timestamp::from_millis(modified))),
+        Err(error) => {
+            let what =
+                if error.kind() == ErrorKind::InvalidData { "not valid UTF-8".to_owned() } else { error.to_string() };
+            beside.skipped.push(skipped(path, format!("the file cannot be read: {what}")));
+            None
+        }
+    }
+}
+
+/// An event whose id is made of what it says, so that the same document is taken in once.
+fn event(fact: Payload, at: Timestamp) -> NewEvent {
+    let said = match &fact {
+        Payload::QuotaObserved(said) => serde_json::to_string(said),
+        _ => Ok(String::new()),
+    };
+    let id = EventId::from_key(super::AGENT, &format!("{} {}", fact.kind(), said.unwrap_or_default()));
+    NewEvent::new(fact, at).id(id)
+}
+
+/// What the page quotes of the provider; of a page that Koan worked out by itself, nothing.
+fn observed(page: &usage_md::UsageMdFile, at: Timestamp) -> Result<Vec<Payload>> {
+    if page.source.as_deref() != Some("oauth_usage") {
+        return Ok(Vec::new());
+    }
+    let mut facts = Vec::new();
+    for (minutes, reading) in [(300, &page.session), (10_080, &page.weekly)] {
+        let Some(reading) = reading else { continue };
+        facts.push(Payload::from(QuotaObserved {
+            provider: ProviderId::new("anthropic")?,
+            account: None,
+            window_minutes: minutes,
+            scope: None,
+            used_percent: Some(reading.percent),
+            resets_at: usage_md::duration(&reading.resets_in).map(|left| at.plus(left)),
+            status: None,
+            feed: "koan-usage-md".to_owned(),
+        }));
+    }
+    Ok(facts)
+}

@@ -1,0 +1,148 @@
+//! Koan: the rows of usage of an instance, its counters, and its page of percentages.
+//!
+//! A row is a run, and all rows together are the history: they become records. The counters repeat what the rows say
+//! already, so they add no tokens. They are taken in, as an observation, only for a window of which no row exists.
+//! The page of percentages is taken in only where it quotes the provider.
+
+mod backfill;
+mod beside;
+mod mission;
+mod outcome;
+mod row;
+mod state;
+pub mod usage_md;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+
+use crate::import::engine::jsonl;
+use crate::import::engine::source::{Beside, LineParser, ParsedCall, Source};
+use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::time::{Timestamp, Zone};
+
+pub use backfill::{Backfill, BackfillDay, backfill};
+pub use mission::mission_type;
+
+/// The importer of Koan's instances.
+pub(crate) struct Koan;
+
+const AGENT: &str = "koan";
+/// How a row begins.
+const HEAD: &[u8] = b"{\"ts\":";
+/// Where an instance may be below a home or a checkout.
+const INSTANCES: [&str; 4] = ["", "instance", "koan/instance", ".koan/instance"];
+
+impl Source for Koan {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    // Koan runs other agents, and their logs tell of its calls too, under ids that its rows lack.
+    fn by_default(&self) -> bool {
+        false
+    }
+
+    // Only the directory with the rows: the instance itself may be a whole home.
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        INSTANCES.iter().map(|instance| home.join(instance).join("usage")).collect()
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        variable("KOAN_ROOT").map(|root| Path::new(root.trim()).join("instance/usage")).into_iter().collect()
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let day = path.file_stem().and_then(|stem| stem.to_str());
+        path.extension().is_some_and(|extension| extension == "jsonl") && day.and_then(day_named).is_some()
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        self.parser_in(path, resume, Zone::UTC)
+    }
+
+    fn parser_in(&self, path: &Path, _resume: Option<&serde_json::Value>, zone: Zone) -> Box<dyn LineParser> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy())).unwrap_or_default();
+        Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() })
+    }
+
+    /// A file is a day's rows, and which of several equal rows one is takes all of them to tell.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Timestamp) -> Result<Beside> {
+        beside::gather(roots, zone, ledger, now)
+    }
+}
+
+/// The day that a file is named by.
+fn day_named(stem: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(stem, "%Y-%m-%d").ok()
+}
+
+/// Reads the rows of one day.
+struct KoanParser {
+    /// The file's name, which is the day: rows have no ids.
+    file: String,
+    day: NaiveDate,
+    zone: Zone,
+    /// How often each row stood in the file so far.
+    told: HashMap<u64, u32>,
+    found: Vec<ParsedCall>,
+}
+
+impl KoanParser {
+    fn row(&mut self, line: &[u8]) -> std::result::Result<(), String> {
+        let (at, mut record, content) = row::read(line, self.day, self.zone)?;
+        let times = self.told.entry(content).or_insert(0);
+        *times += 1;
+        record.keys.push(format!("koan/{}/{content:016x}/{times}", self.file));
+        self.found.push(ParsedCall { at, record });
+        Ok(())
+    }
+}
+
+impl LineParser for KoanParser {
+    fn line(&mut self, line: &[u8]) -> std::result::Result<(), String> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        jsonl::utf8(line)?;
+        let Err(why) = self.row(line.trim_ascii()) else { return Ok(()) };
+        // A row that was cut while it was written lacks its newline too: the next one stands behind it.
+        let next = line.windows(HEAD.len()).rposition(|part| part == HEAD).filter(|at| *at > 0);
+        if let Some(row) = next.and_then(|at| line.get(at..))
+            && self.row(row.trim_ascii()).is_ok()
+        {
+            return Err(format!("torn row: {why}; the row behind it on the same line is taken in"));
+        }
+        Err(why)
+    }
+
+    fn take(&mut self) -> Vec<ParsedCall> {
+        std::mem::take(&mut self.found)
+    }
+
+    fn pending(&self) -> usize {
+        self.found.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        None
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! One row of a day's usage.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::AGENT;
+use super::mission::mission_type;
+use crate::import::engine::jsonl;
+use crate::model::event::{Quality, TokenRecord};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::Usd;
+
+/// Reads a row: when, what, and a hash of its content, by which equal rows are known. A row that does not say when is of
+/// the day of its file.
+pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp, TokenRecord, u64), String> {
+    if !line.starts_with(b"{") {
+        // serde would fill a struct from an array too.
+        return Err(match serde_json::from_slice::<serde::de::IgnoredAny>(line) {
+            Ok(_) => "unknown shape: the row is not an object".to_owned(),
+            Err(error) => jsonl::refusal(&error),
+        });
+    }
+    let row: Value = serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error))?;
+    // The same for the same fields in another order or with other blanks.
+    let content = xxh3_64(row.to_string().as_bytes());
+    let told = text(&row, "ts").map(|ts| local_time(ts, zone)).transpose()?;
+    let at = told.unwrap_or_else(|| zone.start_of_day(day));
+    let quality = if told.is_some() { Quality::Reported } else { Quality::Derived };
+    let told = text(&row, "provider").unwrap_or("unknown");
+    let provider = ProviderId::resolve(&told.trim().to_lowercase()).map_or("unknown".to_owned(), |id| id.to_string());
+    let mut record = TokenRecord::new(&provider, text(&row, "model").unwrap_or("unknown"));
+    record.quality = quality;
+    record.agent = Some(AGENT.to_owned());
+    record.project = Some(text(&row, "project").unwrap_or("_global").to_owned());
+    record.tokens.input = count(&row, "input_tokens")?;
+    record.tokens.output = count(&row, "output_tokens")?;
+    record.tokens.cache_read = count(&row, "cache_read_input_tokens")?;
+    record.tokens.cache_write = count(&row, "cache_creation_input_tokens")?;
+    record.cost = cost(row.get("cost_usd"))?;
+    record.duration_ms = match row.get("duration_seconds").and_then(Value::as_f64) {
+        Some(seconds) if (0.0..1e12).contains(&seconds) => Some((seconds * 1_000.0).round() as u64),
+        _ => None,
+    };
+    let title = row.get("mission").and_then(Value::as_str).unwrap_or_default();
+    let kind = text(&row, "mission_type").unwrap_or_else(|| mission_type(title));
+    let mode = text(&row, "mode").unwrap_or("unknown");
+    record = record.label("mode", mode).label("type", kind);
+    if let Some(command) = command(title) {
+        record = record.label("mission", command);
+    }
+    if let Some(id) = text(&row, "mission_id") {
+        record = record.label("mission_id", id);
+    }
+    if told != provider {
+        record = record.label("cli_provider", told);
+    }
+    if row.get("backfill").is_some_and(|flag| *flag == Value::Bool(true)) {
+        record.quality = Quality::Estimated;
+        record = record.label("backfill", "true");
+    }
+    record.validate().map_err(|error| error.to_string())?;
+    Ok((at, record, content))
+}
+
+/// A name, if one is told.
+fn text<'r>(row: &'r Value, name: &str) -> Option<&'r str> {
+    row.get(name)?.as_str().filter(|text| !text.trim().is_empty()).and_then(jsonl::name)
+}
+
+fn count(row: &Value, name: &str) -> Result<Option<u64>, String> {
+    let what = match row.get(name) {
+        None => return Ok(None),
+        Some(Value::Number(number)) => match number.as_u64() {
+            Some(count) => return Ok(Some(count)),
+            None => number.to_string(),
+        },
+        Some(Value::Null) => "null".to_owned(),
+        Some(_) => "no number".to_owned(),
+    };
+    Err(format!("`{name}` is {what}: a token count is a whole number from 0"))
+}
+
+fn cost(told: Option<&Value>) -> Result<Option<Usd>, String> {
+    match told {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => {
+            number.to_string().parse().map(Some).map_err(|_| "`cost_usd` has too many digits".to_owned())
+        }
+        Some(_) => Err("`cost_usd` is no number".to_owned()),
+    }
+}
+
+/// The slash command of a title. The title's other words are not kept: they may say anything.
+fn command(title: &str) -> Option<&str> {
+    /// A longer title is a text that begins with a slash.
+    const LONGEST: usize = 200;
+    let word = title.split_whitespace().next().filter(|_| title.len() <= LONGEST)?;
+    let name = word.strip_prefix('/')?;
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+    (!name.is_empty() && name.bytes().all(fine)).then_some(word)
+}
+
+/// A time as Koan writes it, without an offset: the wall clock of its zone. One with an offset is taken as it is.
+pub(super) fn local_time(text: &str, zone: Zone) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .map(|local| zone.instant(local))
+        .ok_or_else(|| format!("unreadable time `{}`", text.chars().take(40).collect::<String>()))
+}

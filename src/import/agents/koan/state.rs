@@ -1,0 +1,98 @@
+//! Koan's two counters.
+
+use serde::Deserialize;
+
+use super::row::local_time;
+use crate::import::engine::jsonl;
+use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::event::{Payload, Percent, QuotaObserved, WindowKind};
+use crate::model::provider::ProviderId;
+use crate::model::time::{DAY, HOUR, Timestamp, Zone};
+use crate::projection::AccountRef;
+use crate::usage::{COUNTED_BY_AGENT, Limits, is_recorded};
+
+/// The limits that Koan has without a setting, in tokens.
+const SESSION_LIMIT: u64 = 500_000;
+const WEEKLY_LIMIT: u64 = 5_000_000;
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object of counters")]
+struct KoanState {
+    #[serde(default)]
+    provider: Option<String>,
+    session_start: String,
+    session_tokens: u64,
+    weekly_start: String,
+    weekly_tokens: u64,
+    #[serde(default)]
+    runs: u64,
+}
+
+/// How much of each window was used when the counters were written, as far as the window was still open then, and what
+/// each is known by.
+///
+/// A counter is taken in only for a window of which the ledger has no record: rows that were rotated away, for example.
+/// Koan sets its counters to zero when its provider changes and whenever it resumes from a pause, and it writes them
+/// before the row of the run that they count last. A provider's own word goes before them too.
+///
+/// The inner error says why the document is none.
+pub(super) fn facts(
+    text: &str,
+    written: Timestamp,
+    zone: Zone,
+    ledger: &mut Ledger,
+    now: Timestamp,
+) -> Result<std::result::Result<Vec<(Payload, String)>, String>> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(Err("the counters are not a JSON object: they are left out".to_owned()));
+    }
+    let state: KoanState = match serde_json::from_str(text) {
+        Ok(state) => state,
+        Err(error) => return Ok(Err(format!("the counters are left out: {}", jsonl::refusal(&error)))),
+    };
+    let starts = (local_time(&state.session_start, zone), local_time(&state.weekly_start, zone));
+    let (session, weekly) = match starts {
+        (Ok(session), Ok(weekly)) => (session, weekly),
+        (Err(why), _) | (_, Err(why)) => return Ok(Err(format!("the counters are left out: {why}"))),
+    };
+    let told = state.provider.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("claude");
+    let Ok(provider) = ProviderId::resolve(&told.to_lowercase()) else {
+        return Ok(Err("the counters are left out: their provider has no valid name".to_owned()));
+    };
+    let known = ledger.provider(provider.as_str(), now)?;
+    let monday = zone.start_of_day(Zone::monday(zone.day(weekly)));
+    let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
+    let account = AccountRef::new(provider.as_str(), None);
+    let snapshot = ledger.snapshot()?;
+    let limits = Limits::at(snapshot.view(), &account, now)?;
+    let windows = [
+        (300, state.session_tokens, known.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
+        (10_080, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
+    ];
+    let mut facts = Vec::new();
+    for (minutes, tokens, limit, start, resets_at) in windows {
+        if tokens == 0 || written < start || written > resets_at {
+            continue;
+        }
+        let kind = if minutes == 300 { WindowKind::Session } else { WindowKind::Weekly };
+        if is_recorded(snapshot.view(), &account, &limits, kind, written)? {
+            continue;
+        }
+        let hundredths = u128::from(tokens) * 10_000 / u128::from(limit.max(1));
+        let seen = QuotaObserved {
+            provider: provider.clone(),
+            account: None,
+            window_minutes: minutes,
+            scope: None,
+            // Koan's own percentage ends at 100 too.
+            used_percent: Some(Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000))),
+            resets_at: Some(resets_at),
+            status: None,
+            feed: COUNTED_BY_AGENT.to_owned(),
+        };
+        // The counter makes the id, not the percentage: another limit makes no new event of the same file.
+        facts.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
+    }
+    Ok(Ok(facts))
+}

@@ -1,0 +1,253 @@
+//! The call behind a message, which is a row of a database or a file of its own.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Number;
+use serde_json::value::RawValue;
+
+use super::AGENT;
+use crate::import::engine::jsonl;
+use crate::import::engine::provider_names::named;
+use crate::import::engine::source::ParsedCall;
+use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Tokens, Usd};
+use crate::readers::normalise::{self, Normalised, UsageFormat};
+
+/// What of a message matters here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MessageRow<'a> {
+    #[serde(borrow)]
+    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "sessionID")]
+    pub session: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub role: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "modelID")]
+    model_id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "providerID")]
+    provider_id: Option<Cow<'a, str>>,
+    /// Both in one, as the second generation writes them.
+    #[serde(borrow)]
+    model: Option<ModelName<'a>>,
+    #[serde(borrow)]
+    agent: Option<Cow<'a, str>>,
+    /// The agent's older name.
+    #[serde(borrow)]
+    mode: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    path: Option<Directory<'a>>,
+    time: Times,
+    #[serde(borrow)]
+    tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
+    /// Why the answer ended, once it has.
+    #[serde(borrow)]
+    finish: Option<Cow<'a, str>>,
+    error: Option<IgnoredAny>,
+    /// Where the first clients kept all of this.
+    metadata: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ModelName<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "providerID")]
+    provider: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Directory<'a> {
+    #[serde(borrow)]
+    cwd: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Times {
+    created: Option<Number>,
+    completed: Option<Number>,
+}
+
+/// What is known of a message besides what it says.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KnownSession<'a> {
+    pub id: &'a str,
+    pub session: Option<&'a str>,
+    pub directory: Option<&'a str>,
+    /// Milliseconds since the epoch.
+    pub created: Option<i64>,
+    /// Whether the second generation of the client wrote it.
+    pub second: bool,
+    /// The counts of each of its steps, as far as they are written down.
+    pub steps: &'a [String],
+}
+
+impl<'a> MessageRow<'a> {
+    pub fn parse(json: &'a [u8]) -> Result<Self, String> {
+        serde_json::from_slice(json).map_err(|error| jsonl::refusal(&error))
+    }
+
+    /// When it was begun, in milliseconds since the epoch.
+    pub fn created(&self) -> Option<i64> {
+        self.time.created.as_ref().and_then(millis)
+    }
+
+    /// Whether it is of the role that has counts.
+    pub fn is_answer(&self) -> Result<bool, String> {
+        match self.role.as_deref() {
+            Some("assistant") => Ok(true),
+            Some("user") => Ok(false),
+            Some(_) if self.tokens.is_some() => Err("unknown shape: token counts of an unknown role".to_owned()),
+            Some(_) => Ok(false),
+            None => Err("unknown shape: a message without a role".to_owned()),
+        }
+    }
+
+    /// Whether it is of a time when its counts stood elsewhere.
+    pub fn is_of_the_first_clients(&self) -> bool {
+        self.metadata.is_some() && self.tokens.is_none()
+    }
+
+    /// Whether more will be told of it.
+    pub fn is_under_way(&self) -> bool {
+        self.time.completed.is_none() && self.finish.is_none() && self.error.is_none()
+    }
+
+    /// The call that this answer is of. `None` while it is under way, and when it failed or was broken off before the
+    /// provider said what it took.
+    pub fn call(&self, known: KnownSession<'_>) -> Result<Option<ParsedCall>, String> {
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let (mut model, mut provider) = (&self.model_id, &self.provider_id);
+        if let Some(both) = &self.model {
+            model = if model.is_some() { model } else { &both.id };
+            provider = if provider.is_some() { provider } else { &both.provider };
+        }
+        let provider = provider.as_deref().and_then(named);
+        let counts = match self.tokens {
+            Some(tokens) => Some(self::counts(tokens.get(), known, provider.as_deref()).map_err(unknown)?),
+            None => None,
+        };
+        let Some(counts) = counts.filter(|counts| counts.tokens.total().is_ok_and(|total| total > 0)) else {
+            // Older clients tell when an answer ended, and not why.
+            let completed = self.time.completed.is_some();
+            let has_ended = self.finish.as_deref().map_or(completed, |why| !matches!(why, "error" | "unknown"));
+            let has_failed = self.error.is_some();
+            return if has_ended && !has_failed {
+                Err("unknown usage: an answer that ended without counts".to_owned())
+            } else {
+                Ok(None)
+            };
+        };
+        let provider = provider.ok_or("unknown shape: an answer without a provider")?;
+        let created = self.created().or(known.created).ok_or("unknown shape: an answer without a time")?;
+        let text = |text: Option<&str>| text.and_then(jsonl::name).map(str::to_owned);
+        let model = text(model.as_deref());
+        let mode = text(self.agent.as_deref()).or_else(|| text(self.mode.as_deref()));
+        let cwd = self.path.as_ref().and_then(|path| path.cwd.as_deref());
+        let completed = self.time.completed.as_ref().and_then(millis);
+        let same = completed.filter(|_| made_at(known.id, created).is_some());
+        let mut keys = vec![known.id.to_owned()];
+        keys.extend(same.map(|completed| likeness(created, completed, model.as_deref(), &counts.tokens)));
+        let record = TokenRecord {
+            provider: provider.into(),
+            account: None,
+            model,
+            agent: Some(AGENT.to_owned()),
+            conversation: text(known.session),
+            project: text(cwd).or_else(|| text(known.directory)),
+            labels: mode.map(|mode| ("mode".to_owned(), mode)).into_iter().collect::<BTreeMap<_, _>>(),
+            tokens: counts.tokens,
+            cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost != Usd::default()),
+            duration_ms: None,
+            counted_at: None,
+            keys,
+            key_ids: Vec::new(),
+            normaliser: Some(counts.normaliser.into()),
+            quality: counts.quality,
+            residual: counts.residual,
+            raw: self.tokens.map(Raw::from),
+        };
+        Ok(Some(ParsedCall { at: Timestamp::from_millis(created), record }))
+    }
+}
+
+/// The counts of all steps. Older clients took them over as their SDK had them; of Google's it has reasoning beside the
+/// output.
+fn counts(tokens: &str, known: KnownSession<'_>, provider: Option<&str>) -> crate::Result<Normalised> {
+    let beside = known.second || matches!(provider, Some("google" | "google-vertex"));
+    let read = |tokens: &str| {
+        if beside { normalise::opencode_beside(tokens) } else { normalise::usage(UsageFormat::Opencode, tokens) }
+    };
+    let mut counts = read(tokens)?;
+    if known.steps.len() > 1 {
+        let mut all = Tokens::default();
+        for step in known.steps {
+            all = sum(all, read(step)?.tokens)?;
+        }
+        let note = format!("the sum of {} steps, of which the message states the last", known.steps.len());
+        counts.residual = Some(counts.residual.map_or_else(|| note.clone(), |residual| format!("{residual}; {note}")));
+        counts.quality = Quality::Derived;
+        counts.tokens = all;
+    }
+    counts.tokens.validate()?;
+    Ok(counts)
+}
+
+/// The sum; what neither states stays unknown.
+fn sum(one: Tokens, other: Tokens) -> crate::Result<Tokens> {
+    let mut all = Tokens::default();
+    for class in TokenClass::ALL {
+        let stated = [one.get(class), other.get(class)];
+        let count = stated.iter().flatten().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        let count = count.ok_or_else(|| crate::Error::invalid("the steps of the message overflow"))?;
+        all.set(class, stated.iter().any(Option::is_some).then_some(count));
+    }
+    Ok(all)
+}
+
+/// A second name of a call, for a forked session copies messages under new ids. No two calls begin and end in the
+/// same milliseconds with the same counts.
+fn likeness(created: i64, completed: i64, model: Option<&str>, tokens: &Tokens) -> String {
+    let counts = tokens.counts().map(|count| count.to_string()).join("-");
+    format!("{}/{created}/{completed}/{counts}", model.unwrap_or_default())
+}
+
+fn millis(number: &Number) -> Option<i64> {
+    number.as_i64().or_else(|| number.as_f64().filter(|millis| millis.is_finite()).map(|millis| millis as i64))
+}
+
+/// When an id was made: it begins with the low bits of the milliseconds and a counter of 12 bits. A copy's is later
+/// than what it is a copy of, `created`. Ids that others made up tell nothing.
+pub(super) fn made_at(id: &str, created: i64) -> Option<i64> {
+    const BITS: u32 = 36;
+    let hex = id.strip_prefix("msg_")?.get(..12)?;
+    let low = i64::from_str_radix(hex, 16).ok().filter(|_| !hex.contains(['+', '-']))? >> 12;
+    let span = 1_i64 << BITS;
+    let ahead = (low - created).rem_euclid(span);
+    // The client takes the id a moment before the time.
+    Some(if ahead > span / 2 { created - (span - ahead) } else { created + ahead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_when_it_was_made() {
+        assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_451), Some(1_795_464_190_450));
+        let year = 365 * 86_400_000;
+        assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_450 - year), Some(1_795_464_190_450));
+        for other in ["msg_test001", "msg_", "x", "msg_20a0159f200é", "20a0159f2001"] {
+            assert_eq!(made_at(other, 0), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `OpenCode`: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` of other channels) and the
+//! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` moves them, `OPENCODE_DB` names
+//! the database, `OPENCODE_DATA_DIR` further directories.
+//!
+//! Known: the files of the clients of 2025 but the first (`project/<project>/storage/session/message/…` before 0.6), the
+//! table `message` of those since 1.2 (checked against a real 1.18.33 and what its server answered), and the table
+//! `session_message` that the second generation writes. An answer is a message of role `assistant`; a newer client
+//! takes the files over into its database under the same ids, so both are one call. A forked session copies messages
+//! under new ids with their times and counts, by which they are known. What the client asks for titles is nowhere in
+//! it.
+//!
+//! A message states the tokens of its last step; of one that has several, its parts tell, and the sum counts.
+//! `input` excludes what was cached. `output` excludes `reasoning` where a `total` is stated; before that it included
+//! it, but for Google's models, and such a record is marked as derived. A cost of 0 is that of a model without a known
+//! price, or of a subscription: no cost is told then. An answer without counts is under way, failed, or was broken
+//! off; one that ended well without them is told as skipped.
+//!
+//! A database without these tables or their columns, one with sessions whose messages are elsewhere, a message without a
+//! role, counts of another role than the answers', and a row or file that cannot be read, are shapes this build does not
+//! know: each is refused by name, never counted as nothing.
+
+mod database;
+mod message;
+mod steps;
+
+use std::path::{Path, PathBuf};
+
+use crate::import::engine::data_dirs::{above, data, data_configured, listed};
+use crate::import::engine::document::Document;
+use crate::import::engine::source::{LogForm, Source};
+use crate::model::time::{Timestamp, Zone};
+use message::{KnownSession, MessageRow, made_at};
+
+/// The importer of `OpenCode`'s database and files.
+pub(crate) struct Opencode;
+
+const AGENT: &str = "opencode";
+
+impl Source for Opencode {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        data(home, AGENT)
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let mut roots = listed(variable, "OPENCODE_DATA_DIR");
+        roots.extend(data_configured(variable, AGENT));
+        let Some(database) = variable("OPENCODE_DB").map(PathBuf::from) else { return roots };
+        if database.is_absolute() {
+            roots.push(database);
+            return roots;
+        }
+        // A name alone is one beside the database that is usual.
+        let home = variable("HOME").or_else(|| variable("USERPROFILE"));
+        let places = home.iter().flat_map(|home| data(Path::new(home), AGENT)).chain(roots.clone());
+        let named = places.map(|place| place.join(&database)).collect::<Vec<_>>();
+        roots.extend(named);
+        roots
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        is_file_of_message(path) || above(path, 0).is_some_and(is_database)
+    }
+
+    /// Beside the messages lie as many parts, and whole checkouts.
+    fn enters(&self, directory: &Path) -> bool {
+        let is = |levels, names: &[&str]| above(directory, levels).is_some_and(|name| names.contains(&name));
+        is(0, &["storage", "project", "session", "message"]) || is(1, &["project", "message"])
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        if is_file_of_message(path) { LogForm::Document } else { LogForm::Database }
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        let message = MessageRow::parse(text)?;
+        let mut document = Document::default();
+        if !message.is_answer()? {
+            return Ok(document);
+        }
+        if message.is_of_the_first_clients() {
+            return Err("unknown shape: a message of the first clients".to_owned());
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let id = message.id.as_deref().unwrap_or(stem);
+        let session = message.session.as_deref().or_else(|| above(path, 1));
+        let steps = steps::in_files(path)?;
+        let known = KnownSession { id, session, steps: &steps, ..KnownSession::default() };
+        document.found.extend(message.call(known)?);
+        document.conversation = session.map(str::to_owned);
+        // A copy's time is that of what it was copied from; its session is not that old.
+        document.began = message
+            .created()
+            .map(|created| made_at(id, created).map_or(created, |made| made.max(created)))
+            .map(Timestamp::from_millis);
+        Ok(document)
+    }
+
+    fn database(
+        &self,
+        _path: &Path,
+        database: &rusqlite::Connection,
+        resume: Option<&serde_json::Value>,
+    ) -> Result<Document, String> {
+        database::read(database, resume)
+    }
+}
+
+/// Older clients kept messages in a directory of the project's, below that of its sessions.
+fn is_file_of_message(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    is_json && above(path, 2) == Some("message") && matches!(above(path, 3), Some("storage" | "session"))
+}
+
+fn is_database(name: &str) -> bool {
+    name.strip_prefix("opencode")
+        .and_then(|rest| rest.strip_suffix(".db"))
+        .is_some_and(|channel| channel.is_empty() || channel.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests;

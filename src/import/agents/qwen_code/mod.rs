@@ -1,0 +1,261 @@
+//! Qwen Code: `~/.qwen/projects/<project>/chats/<session>.jsonl` and `…/subagents/<session>/agent-*.jsonl`, and the
+//! chats of older clients under `~/.qwen/tmp/<project>/chats`. `QWEN_HOME` and `QWEN_RUNTIME_DIR` move them.
+//!
+//! Known: the records of clients 0.4 to 0.25, one a line, of which the answers are those of type `assistant` with
+//! `usageMetadata`; and the documents of those before, which are Gemini CLI's but for the name of their answers. A
+//! branched session copies its parent's records with their `uuid`, so they are the parent's calls again. Records of
+//! type `system` repeat the counts for the client's own statistics and count nothing; what the client asks beside the
+//! conversation (titles, summaries) stands only there, and is not counted.
+//!
+//! `promptTokenCount` includes what was cached. Thoughts are inside `candidatesTokenCount` where the API is `OpenAI`'s
+//! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
+//!
+//! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
+//! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of, and so are three
+//! answers and more without usage behind the last one that has it.
+
+mod line;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::import::agents::gemini_cli::message::{Dialect, key};
+use crate::import::agents::gemini_cli::{self, is_chat};
+use crate::import::engine::data_dirs::{above, listed};
+use crate::import::engine::document::Document;
+use crate::import::engine::file_calls::FileCalls;
+use crate::import::engine::jsonl;
+use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::health::missing_usage::{Ending, Silence};
+use crate::model::event::{Raw, TokenRecord};
+use crate::model::time::{Timestamp, Zone};
+use crate::readers::normalise::{self, UsageFormat};
+use line::ChatLine;
+
+/// The importer of Qwen Code's chats.
+pub(crate) struct QwenCode;
+
+const AGENT: &str = "qwen-code";
+const PROVIDER: &str = "alibaba";
+
+/// The chats of clients that had not left Gemini CLI's format yet.
+const OLDER: Dialect =
+    Dialect { agent: AGENT, provider: PROVIDER, format: UsageFormat::QwenCode, answers: &["qwen", "gemini"] };
+
+/// Stands in every line that counts. Inside of a text a backslash would stand before its last quote.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
+/// What other formats call it.
+static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+
+/// The directories of a Qwen home that hold chats.
+fn chats(home: &Path) -> [PathBuf; 2] {
+    [home.join("projects"), home.join("tmp")]
+}
+
+impl Source for QwenCode {
+    fn name(&self) -> &'static str {
+        AGENT
+    }
+
+    fn roots(&self, home: &Path) -> Vec<PathBuf> {
+        chats(&home.join(".qwen")).into()
+    }
+
+    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+        let homes = ["QWEN_RUNTIME_DIR", "QWEN_HOME"].into_iter().flat_map(|name| listed(variable, name));
+        homes.flat_map(|home| chats(&home)).collect()
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        let is_line = path.extension().is_some_and(|extension| extension == "jsonl");
+        is_older(path) && is_chat(path) || is_line && (is_chat(path) || is_subagent(path))
+    }
+
+    fn form(&self, path: &Path) -> LogForm {
+        gemini_cli::form(path)
+    }
+
+    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        if is_older(path) {
+            return Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume));
+        }
+        let origin = resume.and_then(|resume| ChatOrigin::deserialize(resume).ok()).unwrap_or_default();
+        Box::new(ChatParser { origin, calls: FileCalls::default() })
+    }
+
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+        gemini_cli::document(OLDER, path, project(path), text)
+    }
+}
+
+fn is_subagent(path: &Path) -> bool {
+    above(path, 2) == Some("subagents")
+}
+
+/// Whether a file lies where older clients kept their chats: `tmp/<project>/chats`.
+fn is_older(path: &Path) -> bool {
+    above(path, 1) == Some("chats") && above(path, 3) == Some("tmp")
+}
+
+/// An older chat names its directory by a hash only.
+fn project(path: &Path) -> Option<String> {
+    above(path, 2).and_then(jsonl::name).map(str::to_owned)
+}
+
+/// Whose log a file is.
+#[derive(Default, Serialize, Deserialize)]
+struct ChatOrigin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// The first time that is not of a copied line: a branch begins behind what it took over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Timestamp>,
+    /// What was said since the last count.
+    #[serde(default = "Silence::counted")]
+    silence: Silence,
+}
+
+impl ChatOrigin {
+    fn learn(&mut self, line: &ChatLine<'_>) {
+        if self.session.is_none() {
+            self.session = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
+        }
+        if self.began.is_none() && line.forked.is_none() {
+            self.began = line.timestamp.as_deref().and_then(|time| time.parse().ok());
+        }
+    }
+}
+
+struct ChatParser {
+    origin: ChatOrigin,
+    calls: FileCalls,
+}
+
+impl LineParser for ChatParser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        // A record is written with its counts.
+        if is_answer(line) {
+            self.origin.silence.answer();
+            self.origin.silence.go_on();
+        }
+        let read = self.read(line);
+        if read.is_err() {
+            self.origin.silence.count();
+        }
+        read
+    }
+
+    fn take(&mut self) -> Vec<ParsedCall> {
+        self.calls.take()
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.origin.session.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.origin.silence.end(settled)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.origin.silence.is_told()
+    }
+}
+
+/// Whether a record is an answer. One that cannot be read is none: it counts nothing.
+fn is_answer(line: &[u8]) -> bool {
+    match jsonl::kind(line) {
+        Ok(kind) => kind == Some(b"\"assistant\""),
+        Err(_) => ChatLine::parse(line).is_ok_and(|line| line.kind.as_deref() == Some("assistant")),
+    }
+}
+
+impl ChatParser {
+    fn read(&mut self, line: &[u8]) -> Result<(), String> {
+        let counts = USAGE.find(line).is_some() || RENAMED.find(line).is_some();
+        let is_known = self.origin.session.is_some() && self.origin.began.is_some();
+        if !counts && is_known {
+            return Ok(());
+        }
+        let read = match ChatLine::parse(line) {
+            Err(why) if counts => return Err(why),
+            // What cannot be read and counts nothing is no loss.
+            Err(_) => return Ok(()),
+            Ok(read) => read,
+        };
+        self.origin.learn(&read);
+        let Some(usage) = read.usage else {
+            let renamed = read.kind.as_deref() == Some("assistant") && read.renamed.is_some();
+            return if renamed {
+                Err("unknown shape: an answer whose counts are in `usage`".to_owned())
+            } else {
+                Ok(())
+            };
+        };
+        jsonl::utf8(line)?;
+        self.call(&read, usage)
+    }
+
+    fn call(&mut self, line: &ChatLine<'_>, usage: &RawValue) -> Result<(), String> {
+        if line.kind.as_deref() != Some("assistant") {
+            return Err("unknown shape: usage in a record that is no answer".to_owned());
+        }
+        let id = line.uuid.as_deref().and_then(jsonl::name).ok_or("unknown shape: an answer without a uuid")?;
+        let at = jsonl::time(line.timestamp.as_deref())?;
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counts = normalise::usage(UsageFormat::QwenCode, usage.get()).map_err(unknown)?;
+        counts.tokens.validate().map_err(unknown)?;
+        if counts.tokens.total().map_err(unknown)? == 0 {
+            return Err("unknown usage: all counts of an answer are 0".to_owned());
+        }
+        let text = |text: Option<&str>| text.and_then(jsonl::name).map(str::to_owned);
+        let session = line.forked.as_ref().map_or(&line.session, |forked| &forked.session);
+        let session = text(session.as_deref()).or_else(|| self.origin.session.clone());
+        let mut record = TokenRecord {
+            provider: PROVIDER.into(),
+            account: None,
+            model: text(line.model.as_deref()),
+            agent: Some(AGENT.to_owned()),
+            keys: vec![key(session.as_deref(), id)],
+            key_ids: Vec::new(),
+            conversation: session,
+            project: text(line.cwd.as_deref()),
+            labels: BTreeMap::new(),
+            tokens: counts.tokens,
+            cost: counts.cost,
+            duration_ms: None,
+            counted_at: None,
+            normaliser: Some(counts.normaliser.into()),
+            quality: counts.quality,
+            residual: counts.residual,
+            raw: Some(Raw::from(usage)),
+        };
+        if line.sidechain == Some(true) {
+            record.labels.insert("sidechain".to_owned(), "true".to_owned());
+        }
+        self.calls.add(ParsedCall { at, record });
+        self.origin.silence.count();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Between the readers and the writer: joins sightings, and makes lines of them, while the writer is at an earlier batch.
+
+use std::collections::HashMap;
+
+use crate::import::engine::merge::{KeyedCall, Pending};
+use crate::import::engine::reader::Chunk;
+use crate::import::engine::seen_keys::SeenKeys;
+use crate::ledger::Ready;
+use crate::model::event::{ImportedFile, NewEvent, SkippedLine};
+use crate::model::time::Timestamp;
+
+/// Records and observations handed over at a time.
+const BATCH: usize = 1_024;
+
+/// An event to be written.
+pub(in crate::import) struct Delivery {
+    pub ready: Ready,
+    /// Whether an event of this run, or one that was there before it, may have one of its keys.
+    pub known: bool,
+}
+
+/// What is handed over to the writer.
+#[derive(Default)]
+pub(in crate::import) struct Batch {
+    /// Whose it is: which of the sources that are read at a time.
+    pub of: usize,
+    /// Calls whose keys make an id.
+    pub calls: Vec<Delivery>,
+    /// Calls without keys.
+    pub keyless: Vec<NewEvent>,
+    /// What is told of quotas, each with an id that its words make.
+    pub observed: Vec<Delivery>,
+    /// How far files are read.
+    pub states: Vec<ImportedFile>,
+    pub skipped: Vec<SkippedLine>,
+    /// When conversations begin, as far as this batch tells.
+    pub began: HashMap<String, Timestamp>,
+    /// Copies that met each other before they were written.
+    pub copies: u64,
+    /// Bytes newly read.
+    pub bytes: u64,
+}
+
+impl Batch {
+    /// Whether there is nothing in it to be written or told.
+    pub fn is_empty(&self) -> bool {
+        let written = self.calls.is_empty() && self.keyless.is_empty() && self.observed.is_empty();
+        written && self.states.is_empty() && self.skipped.is_empty() && self.copies == 0 && self.bytes == 0
+    }
+}
+
+/// Gathers one source's chunks into batches.
+pub(in crate::import) struct Gatherer {
+    of: usize,
+    source: &'static str,
+    /// When what is written will have been recorded; should that turn out otherwise, the line is made anew.
+    recorded_at: Timestamp,
+    pending: Pending,
+    began: HashMap<String, Timestamp>,
+    states: HashMap<String, ImportedFile>,
+    batch: Batch,
+}
+
+impl Gatherer {
+    pub fn new(of: usize, source: &'static str, recorded_at: Timestamp) -> Self {
+        Self {
+            of,
+            source,
+            recorded_at,
+            pending: Pending::default(),
+            began: HashMap::new(),
+            states: HashMap::new(),
+            batch: Batch::default(),
+        }
+    }
+
+    /// Takes what was read. Gives a batch when there is enough for one.
+    pub fn take(&mut self, chunk: Chunk, keys: &mut SeenKeys) -> Option<Batch> {
+        let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
+        for (conversation, at) in chunk.began.into_iter().chain(own) {
+            let known = self.began.entry(conversation.clone()).or_insert(at);
+            *known = at.min(*known);
+            self.batch.began.insert(conversation, *known);
+        }
+        if let Some(state) = chunk.state {
+            self.states.insert(state.path.clone(), state);
+        }
+        self.batch.bytes += chunk.bytes;
+        self.batch.skipped.extend(chunk.skipped);
+        for found in chunk.found {
+            self.pending.add(found, &|conversation| self.began.get(conversation).copied());
+        }
+        for (id, event) in chunk.observed {
+            let ready = Ready::new(id, event.source(self.source), None, self.recorded_at);
+            self.batch.observed.push(Delivery { ready, known: keys.any(&[id]) });
+        }
+        (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
+    }
+
+    /// What is left.
+    pub fn rest(&mut self, keys: &mut SeenKeys) -> Batch {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.of = self.of;
+        batch.copies = std::mem::take(&mut self.pending.copies);
+        batch.states = std::mem::take(&mut self.states).into_values().collect();
+        for KeyedCall { found, ids } in self.pending.drain() {
+            let event = NewEvent::new(found.record, found.at).source(self.source);
+            match ids.first() {
+                Some(id) => {
+                    let known = keys.any(&ids);
+                    batch.calls.push(Delivery { ready: Ready::new(*id, event, Some(ids), self.recorded_at), known });
+                }
+                None => batch.keyless.push(event),
+            }
+        }
+        batch
+    }
+}

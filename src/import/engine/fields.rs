@@ -1,0 +1,248 @@
+//! What documents of JSON and rows of databases tell, taken with care: names, counts, times and costs.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+use rusqlite::types::ValueRef;
+use serde_json::Value;
+
+use crate::import::engine::jsonl;
+use crate::import::engine::source::ParsedCall;
+use crate::model::event::{Raw, TokenRecord};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
+use crate::readers::normalise::Normalised;
+use crate::readers::normalise::logged::Logged;
+
+/// The provider of calls of which nobody tells who served them.
+pub(in crate::import) const UNKNOWN: &str = "unknown";
+
+/// Reads a document. It must be a whole one: an agent may be writing it.
+pub(in crate::import) fn parse(text: &[u8]) -> Result<Value, String> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    serde_json::from_slice(text).map_err(|error| jsonl::refusal(&error))
+}
+
+/// A name, if one is told.
+pub(in crate::import) fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
+    object.get(name)?.as_str().map(str::trim).and_then(jsonl::name)
+}
+
+/// A count, if one is told.
+pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<u64>, String> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64().or_else(|| value.as_f64().and_then(whole)) {
+            Some(count) => Ok(Some(count)),
+            None => Err(format!("unknown shape: `{name}` is no whole number from 0")),
+        },
+    }
+}
+
+/// A count, which some exporters write as a text.
+pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Option<u64>, String> {
+    match object.get(name).and_then(Value::as_str) {
+        Some(text) => {
+            text.trim().parse().map(Some).map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
+        }
+        None => count(object, name),
+    }
+}
+
+/// A whole number that is written with a decimal point.
+pub(in crate::import) fn whole(number: f64) -> Option<u64> {
+    let exact = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
+    exact.then_some(number as u64)
+}
+
+/// An amount of US dollars. What is no amount, or less than nothing, is none.
+pub(in crate::import) fn cost(value: Option<&Value>) -> Option<Usd> {
+    let number = value?.as_number()?;
+    number.as_f64().filter(|amount| *amount >= 0.0)?;
+    number.to_string().parse().ok()
+}
+
+/// A time: RFC 3339, or milliseconds or seconds since 1970, or UTC without saying so, as SQLite writes it.
+pub(in crate::import) fn time(value: Option<&Value>) -> Option<Timestamp> {
+    match value? {
+        Value::String(text) => time_text(text),
+        number => epoch(number.as_i64().or_else(|| number.as_f64().map(|float| float as i64))?),
+    }
+}
+
+/// The same of a text.
+pub(in crate::import) fn time_text(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let text = text.replacen(' ', "T", 1);
+    if let Ok(at) = text.parse() {
+        return Some(at);
+    }
+    NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|at| at.and_utc().into())
+}
+
+/// Milliseconds, or seconds, since 1970; nothing before 2001 is a time.
+pub(in crate::import) const fn epoch(number: i64) -> Option<Timestamp> {
+    const FIRST: i64 = 1_000_000_000;
+    match number {
+        FIRST..100_000_000_000 => Some(Timestamp::from_millis(number * 1_000)),
+        1_000_000_000_000..100_000_000_000_000 => Some(Timestamp::from_millis(number)),
+        _ => None,
+    }
+}
+
+/// A provider as an agent names it. What cannot be one is the agent itself: it serves its own models, or does not say.
+///
+/// The model tells whose it is where one program serves its own and others.
+pub(in crate::import) fn provider(name: Option<&str>, model: Option<&str>, agent: &'static str) -> String {
+    let told = name.map(|name| name.trim().to_lowercase().replace([' ', '/'], "-"));
+    let known = told.and_then(|name| ProviderId::resolve(&name).ok());
+    known.map_or_else(|| agent.to_owned(), |id| id.serving(model.unwrap_or_default()).to_string())
+}
+
+/// A record of what a log says of a call, without its names.
+pub(in crate::import) fn record(provider: &str, agent: &str, logged: Logged) -> Result<TokenRecord, String> {
+    let Normalised { tokens, normaliser, quality, residual, cost, .. } =
+        logged.settle().map_err(|error| format!("unknown shape: {error}"))?;
+    let mut record = TokenRecord::new(provider, "").agent(agent);
+    record.tokens = tokens;
+    record.normaliser = Some(normaliser.into());
+    record.quality = quality;
+    record.residual = residual;
+    record.cost = cost;
+    Ok(record)
+}
+
+/// Keeps the counts as the log words them.
+pub(in crate::import) fn raw(counts: &BTreeMap<&str, Value>) -> Option<Raw> {
+    serde_json::to_string(counts).ok().and_then(|json| Raw::parse(&json).ok())
+}
+
+/// Checks what a ledger would refuse, so that it is a skip and not the end of an import.
+pub(in crate::import) fn checked(at: Timestamp, record: TokenRecord) -> Result<ParsedCall, String> {
+    record.validate().map_err(|error| format!("unknown shape: {error}"))?;
+    Ok(ParsedCall { at, record })
+}
+
+/// Reasons to skip, each with how often it was met.
+#[derive(Debug, Default)]
+pub(in crate::import) struct SkipTally(BTreeMap<&'static str, u64>);
+
+impl SkipTally {
+    pub fn add(&mut self, reason: &'static str) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// One line for each reason: `requests without token counts: 3`.
+    pub fn skipped(self) -> Vec<(u64, String)> {
+        self.0.into_iter().map(|(reason, count)| (0, format!("{reason}: {count}"))).collect()
+    }
+}
+
+/// The names of a table's columns; none when there is no such table.
+pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)").map_err(refused)?;
+    let mut rows = statement.query([table]).map_err(refused)?;
+    while let Some(row) = rows.next().map_err(refused)? {
+        found.push(row.get(0).map_err(refused)?);
+    }
+    Ok(found)
+}
+
+/// Those of the wanted columns that a table has, for a query; an error names the first that must be there and is not.
+pub(in crate::import) fn choose(
+    have: &[String],
+    table: &str,
+    needed: &[&str],
+    optional: &[&str],
+) -> Result<String, String> {
+    let has = |name: &str| have.iter().any(|column| column == name);
+    if let Some(missing) = needed.iter().find(|name| !has(name)) {
+        return Err(format!("unknown shape: the table `{table}` has no column `{missing}`"));
+    }
+    let chosen: Vec<_> =
+        needed.iter().chain(optional.iter().filter(|name| has(name))).map(|name| format!("{table}.{name}")).collect();
+    Ok(chosen.join(", "))
+}
+
+/// Visits the rows of a query, each as an object; blobs are taken as text.
+pub(in crate::import) fn visit(
+    database: &rusqlite::Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    each: &mut dyn FnMut(Value),
+) -> Result<(), String> {
+    let mut statement = database.prepare(sql).map_err(refused)?;
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = statement.query(parameters).map_err(refused)?;
+    while let Some(row) = rows.next().map_err(refused)? {
+        let mut object = serde_json::Map::new();
+        for (at, name) in names.iter().enumerate() {
+            let value = match row.get_ref(at).map_err(refused)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(number) => number.into(),
+                ValueRef::Real(number) => number.into(),
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into(),
+            };
+            object.insert(name.clone(), value);
+        }
+        each(Value::Object(object));
+    }
+    Ok(())
+}
+
+/// Why a database did not answer.
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+pub(in crate::import) fn refused(error: rusqlite::Error) -> String {
+    format!("the database cannot be read: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_of_every_form_are_the_same_instant() {
+        for told in [
+            json!("2026-11-23T19:00:00Z"),
+            json!("2026-11-23T20:00:00+01:00"),
+            json!("2026-11-23 19:00:00"),
+            json!("2026-11-23 20:00:00+01:00"),
+            json!("2026-11-23T19:00:00.000"),
+            json!(1_795_460_400_000_i64),
+            json!(1_795_460_400),
+        ] {
+            assert_eq!(time(Some(&told)).unwrap().to_string(), "2026-11-23T19:00:00.000Z", "{told}");
+        }
+        for wrong in [json!("yesterday"), json!(12), json!(null), json!({})] {
+            assert_eq!(time(Some(&wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_are_whole_numbers_and_costs_no_less_than_nothing() {
+        let told = json!({"a": 3, "b": 3.0, "c": null, "d": "3", "e": -1, "f": 1.5, "cost": 0.0123, "debt": -1});
+        assert_eq!(count(&told, "a"), Ok(Some(3)));
+        assert_eq!(count(&told, "b"), Ok(Some(3)));
+        assert_eq!(count(&told, "c"), Ok(None));
+        assert_eq!(count(&told, "z"), Ok(None));
+        for wrong in ["d", "e", "f"] {
+            assert!(count(&told, wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(cost(told.get("cost")).unwrap().to_string(), "0.0123");
+        assert_eq!(cost(told.get("debt")), None);
+        assert_eq!(cost(told.get("d")), None);
+    }
+
+    #[test]
+    fn who_cannot_be_a_provider_is_the_agent() {
+        assert_eq!(provider(Some("Gemini"), None, "cline"), "google");
+        assert_eq!(provider(Some("my gateway"), Some("m"), "cline"), "my-gateway");
+        assert_eq!(provider(Some("使用"), None, "cline"), "cline");
+        assert_eq!(provider(None, Some("m"), "cline"), "cline");
+        assert_eq!(provider(Some("ollama"), Some("qwen3:cloud"), "cline"), "ollama-cloud");
+    }
+}

@@ -1,0 +1,206 @@
+//! Follows logs as agents write them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use notify::event::ModifyKind;
+use notify::{Event, EventKind};
+
+use crate::import::engine::discover::{self, roots, whole};
+use crate::import::engine::partial_lines::Unfinished;
+use crate::import::engine::run::{NamedSource, run_some};
+use crate::import::engine::watched_dirs::{Watched, refused};
+use crate::import::{ImportOptions, ImportReport, Progress};
+use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
+
+/// How long further changes are waited for when there is one: an agent writes several lines at a time.
+const TOGETHER: Duration = Duration::from_millis(10);
+/// How long at most: somebody may always be writing.
+const LONGEST: Duration = Duration::from_millis(40);
+/// How often all is looked at anew: a directory may have come into being, and not every file system tells of changes.
+const AGAIN: Duration = Duration::from_secs(60);
+/// How long after a directory has come into being all is looked at: what was written in it before it was watched is not
+/// told of.
+const SETTLED: Duration = Duration::from_millis(50);
+/// How often directories are looked for that came or went without being told of.
+const APPEAR: Duration = Duration::from_secs(2);
+
+/// Follows the logs of agents by what the operating system tells of their directories.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let mut ledger = Ledger::in_memory()?;
+/// let mut follower = Follower::new(options)?;
+/// let all = follower.next(&mut ledger, || now, std::time::Duration::ZERO)?.unwrap(); // what there is already
+/// assert_eq!(all.sources.iter().map(|source| source.recorded).sum::<u64>(), 0);
+/// assert!(follower.next(&mut ledger, || now, std::time::Duration::ZERO)?.is_none()); // nothing has changed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Follower {
+    options: ImportOptions,
+    /// Directories that hold homes of agents.
+    homes: Vec<PathBuf>,
+    told: Receiver<notify::Result<Event>>,
+    watched: Watched,
+    /// When all is looked at next.
+    look: Instant,
+    /// When directories are looked for next.
+    seek: Instant,
+    unfinished: Unfinished,
+}
+
+impl Follower {
+    /// Follows what an import with these options would read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source and when the operating system cannot watch,
+    /// [`Error::Io`](crate::Error::Io) for a home that cannot be read.
+    ///
+    /// ```
+    /// use usage_ledger::import::{Follower, ImportOptions};
+    /// let unknown = ImportOptions { sources: vec!["nobody".to_owned()], ..ImportOptions::default() };
+    /// assert!(Follower::new(unknown).is_err());
+    /// ```
+    pub fn new(options: ImportOptions) -> Result<Self> {
+        let (tell, told) = channel();
+        let system = notify::recommended_watcher(move |event| {
+            // Nobody listens any more when the follower is gone.
+            let _ = tell.send(event);
+        })
+        .map_err(|error| refused(&error, None))?;
+        let mut sought = BTreeSet::new();
+        for source in options.sources()? {
+            sought.extend(roots(source, &options.homes)?);
+        }
+        let homes =
+            if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
+        let homes = whole(homes);
+        let watched = Watched::new(system, sought);
+        let (look, unfinished) = (Instant::now(), Unfinished::default());
+        let mut follower = Self { options, homes, told, watched, look, seek: look, unfinished };
+        follower.seek()?;
+        Ok(follower)
+    }
+
+    /// Watches directories that have come into being, and all there is in them is looked at.
+    fn seek(&mut self) -> Result<()> {
+        if self.watched.seek(&self.homes)? {
+            self.look = Instant::now();
+        }
+        self.seek = Instant::now() + APPEAR;
+        Ok(())
+    }
+
+    /// Imports what has changed, waiting at most so long for a change. The first call imports all there is. `None` when
+    /// nothing changed. A last line that is not whole is being written: nothing is said of it, unless nobody goes on with it
+    /// for a minute.
+    ///
+    /// # Errors
+    /// As those of [`run`](crate::import::engine::run).
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
+    /// # let home = tempfile::tempdir()?;
+    /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+    /// let (mut ledger, mut follower) = (Ledger::in_memory()?, Follower::new(options)?);
+    /// assert!(follower.next(&mut ledger, chrono::Utc::now, std::time::Duration::ZERO)?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next<T: Into<Timestamp>>(
+        &mut self,
+        ledger: &mut Ledger,
+        now: impl Fn() -> T,
+        wait: Duration,
+    ) -> Result<Option<ImportReport>> {
+        let mut report = self.import(ledger, now, wait)?;
+        if let Some(report) = &mut report {
+            self.unfinished.hold(report, Instant::now());
+        }
+        self.unfinished.tell(&mut report, Instant::now());
+        Ok(report)
+    }
+
+    fn import<T: Into<Timestamp>>(
+        &mut self,
+        ledger: &mut Ledger,
+        now: impl Fn() -> T,
+        wait: Duration,
+    ) -> Result<Option<ImportReport>> {
+        let quiet = &mut |_: Progress| {};
+        let changed = if self.look <= Instant::now() { BTreeSet::new() } else { self.changed(wait) };
+        if self.seek <= Instant::now() {
+            self.seek()?;
+        }
+        if self.look <= Instant::now() {
+            self.look = Instant::now() + AGAIN;
+            return run_some(ledger, &self.options, None, now(), quiet).map(Some);
+        }
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let named = NamedSource { paths: changed, roots: self.watched.roots() };
+        let report = run_some(ledger, &self.options, Some(&named), now(), quiet)?;
+        Ok((!report.sources.is_empty()).then_some(report))
+    }
+
+    /// The files that were written to.
+    fn changed(&mut self, wait: Duration) -> BTreeSet<PathBuf> {
+        let mut changed = BTreeSet::new();
+        let mut end = (Instant::now() + wait).min(self.seek).min(self.look);
+        let mut until = None;
+        loop {
+            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Ok(event)) => {
+                    if self.take(event, &mut changed) {
+                        let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
+                        end = (Instant::now() + TOGETHER).min(until);
+                    }
+                }
+                // What was missed is found when all is looked at.
+                Ok(Err(_)) => self.look = Instant::now(),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return changed,
+            }
+        }
+    }
+
+    /// Takes what the system tells; whether it is about logs.
+    fn take(&mut self, event: Event, changed: &mut BTreeSet<PathBuf>) -> bool {
+        if event.need_rescan() {
+            self.look = Instant::now();
+            return true;
+        }
+        if matches!(event.kind, EventKind::Access(_)) {
+            return false;
+        }
+        let (came, went) = match event.kind {
+            EventKind::Create(_) => (true, false),
+            EventKind::Remove(_) => (false, true),
+            EventKind::Modify(ModifyKind::Name(_)) => (true, true),
+            _ => (false, false),
+        };
+        let mut about_logs = false;
+        for path in event.paths {
+            if (came || went) && self.watched.is_above(&path) {
+                self.watched.lose(&path);
+                self.seek = Instant::now();
+                about_logs = true;
+            }
+            if self.watched.holds(&path) {
+                if came && path.is_dir() {
+                    self.look = self.look.min(Instant::now() + SETTLED);
+                }
+                changed.insert(discover::logged(&path));
+                about_logs = true;
+            }
+        }
+        about_logs
+    }
+}

@@ -1,0 +1,170 @@
+//! From key to key through one line.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use super::container::container;
+
+/// The cursor does not understand the line: it is broken, or not shaped as clients write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::import) struct Declined;
+
+type Result<T> = std::result::Result<T, Declined>;
+
+/// Walks the keys and values of one line from left to right.
+pub(in crate::import) struct JsonCursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> JsonCursor<'a> {
+    /// A cursor in the object that a line holds.
+    pub fn new(line: &'a [u8]) -> Result<Self> {
+        line.strip_prefix(b"{").map(|rest| Self { rest }).ok_or(Declined)
+    }
+
+    /// Whether nothing follows.
+    pub fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next byte that is not blank.
+    #[inline]
+    fn peek(&mut self) -> Result<u8> {
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+        self.rest.first().copied().ok_or(Declined)
+    }
+
+    /// Steps over the next byte when it is this one.
+    fn eat(&mut self, byte: u8) -> Result<bool> {
+        let found = self.peek()? == byte;
+        if let ([_, rest @ ..], true) = (self.rest, found) {
+            self.rest = rest;
+        }
+        Ok(found)
+    }
+
+    /// The next key of the object the cursor is in, or `None` behind its last one; the cursor is then behind the
+    /// object. A key with an escape in it is declined: no log writes one.
+    #[inline]
+    pub fn key(&mut self) -> Result<Option<&'a [u8]>> {
+        // As clients write it, without blanks.
+        if let [b',', b'"', text @ ..] | [b'"', text @ ..] = self.rest
+            && let Some((key, [b'"', b':', rest @ ..])) = text.split_at_checked(stop(text)?)
+        {
+            self.rest = rest;
+            return Ok(Some(key));
+        }
+        self.key_among_blanks()
+    }
+
+    fn key_among_blanks(&mut self) -> Result<Option<&'a [u8]>> {
+        self.eat(b',')?;
+        if self.eat(b'}')? {
+            return Ok(None);
+        }
+        let (key, escaped) = self.literal()?;
+        if self.eat(b':')? && !escaped { Ok(Some(key)) } else { Err(Declined) }
+    }
+
+    /// Steps into the object that is the next value. A `null` is stepped over.
+    pub fn enter(&mut self) -> Result<bool> {
+        if self.eat(b'{')? {
+            return Ok(true);
+        }
+        self.null()?;
+        Ok(false)
+    }
+
+    /// The next value when it is a string or `null`.
+    pub fn string(&mut self) -> Result<Option<Cow<'a, str>>> {
+        if self.peek()? != b'"' {
+            self.null()?;
+            return Ok(None);
+        }
+        let before = self.rest;
+        let (text, escaped) = self.literal()?;
+        let text = if escaped {
+            let quoted = before.get(..text.len() + 2).ok_or(Declined)?;
+            Cow::Owned(serde_json::from_slice(quoted).map_err(|_| Declined)?)
+        } else {
+            Cow::Borrowed(std::str::from_utf8(text).map_err(|_| Declined)?)
+        };
+        Ok(Some(text))
+    }
+
+    /// Steps over a `null`; anything else is declined.
+    fn null(&mut self) -> Result<()> {
+        if self.skip()? == b"null" { Ok(()) } else { Err(Declined) }
+    }
+
+    /// The bytes between the quotes of the string the cursor is at, and whether there are escapes among them.
+    #[inline]
+    fn literal(&mut self) -> Result<(&'a [u8], bool)> {
+        let text = self.rest.strip_prefix(b"\"").ok_or(Declined)?;
+        let (mut end, mut escaped) = (stop(text)?, false);
+        loop {
+            let (inside, behind) = text.split_at_checked(end).ok_or(Declined)?;
+            if let [b'"', rest @ ..] = behind {
+                self.rest = rest;
+                return Ok((inside, escaped));
+            }
+            escaped = true;
+            end += 2 + stop(behind.get(2..).ok_or(Declined)?)?;
+        }
+    }
+
+    /// Steps over the next value, whatever it is, and gives its bytes.
+    pub fn skip(&mut self) -> Result<&'a [u8]> {
+        let first = self.peek()?;
+        let value = self.rest;
+        let length = match first {
+            b'"' => self.literal()?.0.len() + 2,
+            b'{' | b'[' => container(value).ok_or(Declined)?,
+            _ => value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count(),
+        };
+        let (value, rest) = value.split_at_checked(length).ok_or(Declined)?;
+        self.rest = rest;
+        if value.is_empty() { Err(Declined) } else { Ok(value) }
+    }
+
+    /// Steps over the next value unless it holds others.
+    pub fn skip_scalar(&mut self) -> Result<&'a [u8]> {
+        if matches!(self.peek()?, b'{' | b'[') { Err(Declined) } else { self.skip() }
+    }
+}
+
+/// Where the first quote or backslash is.
+#[inline]
+fn stop(text: &[u8]) -> Result<usize> {
+    memchr2(b'"', b'\\', text).ok_or(Declined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_what_it_is_asked_for() {
+        let line = br#"{ "a" : "x\ny" , "n":null,"o":{"k":"v"},"z":-1.5e3,"list":[1,{"a":2}]}"#;
+        let mut cursor = JsonCursor::new(line).unwrap();
+        assert_eq!(cursor.key(), Ok(Some(&b"a"[..])));
+        assert_eq!(cursor.string(), Ok(Some("x\ny".into())));
+        assert_eq!(cursor.key(), Ok(Some(&b"n"[..])));
+        assert_eq!(cursor.string(), Ok(None));
+        assert_eq!(cursor.key(), Ok(Some(&b"o"[..])));
+        assert_eq!(cursor.enter(), Ok(true));
+        assert_eq!(cursor.key(), Ok(Some(&b"k"[..])));
+        assert_eq!(cursor.skip(), Ok(&b"\"v\""[..]));
+        assert_eq!(cursor.key(), Ok(None));
+        assert_eq!(cursor.key(), Ok(Some(&b"z"[..])));
+        assert_eq!(cursor.skip(), Ok(&b"-1.5e3"[..]));
+        assert_eq!(cursor.key(), Ok(Some(&b"list"[..])));
+        assert_eq!(cursor.skip_scalar(), Err(Declined));
+        assert_eq!(cursor.skip(), Ok(&b"[1,{\"a\":2}]"[..]));
+        assert_eq!(cursor.key(), Ok(None));
+        assert!(cursor.is_done());
+    }
+}

@@ -1,0 +1,374 @@
+//! Many sightings of one call become one record, whatever order they come in.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::import::engine::attribution::Names;
+use crate::import::engine::fields::UNKNOWN;
+use crate::import::engine::source::ParsedCall;
+use crate::import::engine::telemetry_match::GUESSED;
+use crate::model::event::{EventId, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::model::tokens::TokenClass;
+
+/// When each conversation's log begins.
+pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
+
+/// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
+/// begins first; its counts were told when the first sighting with that total was. Every choice is by a total order of the
+/// contents, so the result does not depend on who came first.
+///
+/// `a` is what is known so far, `b` comes to it.
+pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
+    let names = Names::of(&a.record, &b.record);
+    let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
+        told_by(a, b)
+    } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
+        // What a fork repeats has its parent's key besides, so what has one key only is the call itself.
+        told_by(b, a)
+    } else {
+        join_equals(a, b, began)
+    };
+    if let Some(names) = names {
+        names.agree(&mut joined.record);
+    }
+    joined
+}
+
+/// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
+/// call's place; telemetry fills in what the log does not tell, such as the cost.
+pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCall {
+    let names = Names::of(&log.record, &told.record);
+    let telemetry_knows_more = total(&told) > total(&log);
+    let counted = if telemetry_knows_more { told.told_at() } else { log.told_at() };
+    let (mut record, told_at) = (log.record, told.at);
+    let told = told.record;
+    let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
+    record.keys.extend(new);
+    if record.provider == UNKNOWN {
+        record.provider = told.provider;
+    }
+    record.model = record.model.or(told.model);
+    record.agent = record.agent.or(told.agent);
+    record.account = record.account.or(told.account);
+    record.conversation = record.conversation.or(told.conversation);
+    record.project = record.project.or(told.project);
+    record.cost = record.cost.or(told.cost);
+    record.duration_ms = record.duration_ms.or(told.duration_ms);
+    for (name, value) in told.labels {
+        record.labels.entry(name).or_insert(value);
+    }
+    if telemetry_knows_more {
+        record.tokens = told.tokens;
+        record.normaliser = told.normaliser;
+        record.quality = told.quality;
+        record.residual = told.residual;
+        record.raw = told.raw;
+    }
+    if let Some(names) = names {
+        names.agree(&mut record);
+    }
+    ParsedCall { at: log.at.min(told_at), record }.counted(counted)
+}
+
+/// Joins what telemetry tells of one call in two places, such as a span and the log record in it: the fuller one counts,
+/// the other fills in. `a` is what is known so far, and stays where both tell as much.
+pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
+    let counted = counted(&a, &b);
+    let (fuller, other) = if fullness(&b.record) > fullness(&a.record) { (b, a) } else { (a, b) };
+    let surer = other.record.normaliser.clone();
+    let mut united = complete(fuller, other);
+    if united.record.normaliser.as_deref() == Some(GUESSED) {
+        united.record.normaliser = surer;
+    }
+    united.counted(counted)
+}
+
+/// Whether `a` knows all keys of `b` already, which is a fork's repetition.
+fn is_known_repetition(a: &ParsedCall, b: &ParsedCall) -> bool {
+    let (known, new) = (&a.record.keys, &b.record.keys);
+    new.len() > 1 && new.first() != known.first() && new.iter().all(|key| known.contains(key))
+}
+
+/// Whether `b` names `a` as what it repeats: a fork gives its own name and its parent's to each call it repeats,
+/// the parent only its own.
+fn is_origin(a: &ParsedCall, b: &ParsedCall) -> bool {
+    match (a.record.keys.first(), b.record.keys.first()) {
+        (Some(first), Some(other)) => b.record.keys.contains(first) && !a.record.keys.contains(other),
+        _ => false,
+    }
+}
+
+/// A repetition adds its keys and, should it tell of more tokens, those. All else the origin knows better.
+fn told_by(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
+    let mut keys = std::mem::take(&mut origin.record.keys);
+    let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
+    keys.extend(new);
+    let mut counted = origin.told_at();
+    if total(&repeated) > total(&origin) {
+        counted = repeated.told_at();
+        let home = std::mem::replace(&mut origin.record, repeated.record);
+        set_home(&mut origin.record, home);
+    }
+    origin.record.keys = keys;
+    origin.counted(counted)
+}
+
+fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
+    let (at, counted) = (a.at.min(b.at), counted(&a, &b));
+    let mut keys = std::mem::take(&mut a.record.keys);
+    keys.extend(b.record.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
+    let a_is_home = home(&a.record, began) <= home(&b.record, began);
+    let a_is_fuller = fullness(&a.record) >= fullness(&b.record);
+    let (mut record, other) = if a_is_fuller { (a.record, b.record) } else { (b.record, a.record) };
+    if a_is_home != a_is_fuller {
+        set_home(&mut record, other);
+    }
+    record.keys = keys;
+    ParsedCall { at, record }.counted(counted)
+}
+
+pub(in crate::import) fn total(found: &ParsedCall) -> u64 {
+    found.record.tokens.total().unwrap_or(u64::MAX)
+}
+
+/// When the larger total of two was told; of equal ones the earlier time.
+pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
+    match total(a).cmp(&total(b)) {
+        Ordering::Less => b.told_at(),
+        Ordering::Equal => a.told_at().min(b.told_at()),
+        Ordering::Greater => a.told_at(),
+    }
+}
+
+fn set_home(record: &mut TokenRecord, home: TokenRecord) {
+    record.account = home.account;
+    record.agent = home.agent;
+    record.conversation = home.conversation;
+    record.project = home.project;
+    record.labels = home.labels;
+}
+
+/// What makes one sighting tell more than another: the larger total, then the finer one.
+fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<Cow<'_, str>>) {
+    let raw = record.raw.as_ref().map(crate::model::event::Raw::minified);
+    let known = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
+    (record.tokens.total().unwrap_or(u64::MAX), known, record.tokens.counts(), record.model.as_deref(), raw)
+}
+
+/// What makes one sighting's conversation the call's own: the least of these wins.
+type Placement<'r> = (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
+
+fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
+    let conversation = record.conversation.as_deref();
+    let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
+    let labels: Vec<_> = record.labels.iter().collect();
+    // One that names no conversation is in no better one.
+    (start, conversation.is_none(), conversation, labels.len(), record.project.as_deref(), labels)
+}
+
+/// A sighting with the ids that its keys make; working them out is dear enough to do it once, where it was read.
+#[derive(Clone, Debug)]
+pub(in crate::import) struct KeyedCall {
+    pub found: ParsedCall,
+    pub ids: Vec<EventId>,
+}
+
+impl From<ParsedCall> for KeyedCall {
+    fn from(found: ParsedCall) -> Self {
+        let ids = found.record.ids().collect();
+        Self { found, ids }
+    }
+}
+
+/// Sightings not yet written, joined by their keys.
+#[derive(Default)]
+pub(in crate::import) struct Pending {
+    found: Vec<Option<KeyedCall>>,
+    index: HashMap<EventId, usize>,
+    /// Copies that met a sighting already pending.
+    pub copies: u64,
+}
+
+impl Pending {
+    pub const fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn add(&mut self, sighting: KeyedCall, began: Began<'_>) {
+        let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut joined = sighting;
+        for place in &places {
+            if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
+                self.copies += 1;
+                joined = KeyedCall::from(join(known.found, joined.found, began));
+            }
+        }
+        let place = places.first().copied().unwrap_or(self.found.len());
+        for id in &joined.ids {
+            self.index.insert(*id, place);
+        }
+        match self.found.get_mut(place) {
+            Some(slot) => *slot = Some(joined),
+            None => self.found.push(Some(joined)),
+        }
+    }
+
+    /// Takes all sightings, in the order in which they came.
+    pub fn drain(&mut self) -> Vec<KeyedCall> {
+        self.index.clear();
+        self.found.drain(..).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sighting() -> impl Strategy<Value = ParsedCall> {
+        (0_i64..5, 0_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>(), 0_i64..3).prop_map(
+            |(at, input, output, conversation, key, side, later)| {
+                let mut record = TokenRecord::new("anthropic", format!("m{input}"))
+                    .input(input)
+                    .output(output)
+                    .conversation(["a", "b", "c"][conversation])
+                    .key("msg");
+                record.keys.push(format!("req{key}"));
+                if side {
+                    record = record.label("sidechain", "true");
+                }
+                ParsedCall { at: Timestamp::from_millis(at), record }.counted(Timestamp::from_millis(at + later))
+            },
+        )
+    }
+
+    fn joined(found: &[ParsedCall]) -> ParsedCall {
+        let began = |conversation: &str| match conversation {
+            "a" => Some(Timestamp::from_millis(9)),
+            "b" => Some(Timestamp::from_millis(3)),
+            _ => None,
+        };
+        let mut pending = Pending::default();
+        for one in found {
+            pending.add(one.clone().into(), &began);
+        }
+        let mut all = pending.drain();
+        assert_eq!(all.len(), 1);
+        let mut one = all.remove(0).found;
+        one.record.keys.sort();
+        one
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_sightings_does_not_matter(found in prop::collection::vec(sighting(), 1..7), seed in any::<u64>()) {
+            let mut shuffled = found.clone();
+            shuffled.sort_by_key(|one| {
+                use std::hash::{Hash, Hasher};
+                let mut hasher = std::collections::hash_map::DefaultHasher::new();
+                (seed, one.at, &one.record.keys, one.record.tokens.counts()).hash(&mut hasher);
+                hasher.finish()
+            });
+            prop_assert_eq!(joined(&found), joined(&shuffled));
+        }
+    }
+
+    #[test]
+    fn counts_are_told_by_the_first_sighting_with_the_largest_total() {
+        let line = |at, output| {
+            let record = TokenRecord::new("anthropic", "m").output(output).key("msg").conversation("a");
+            ParsedCall { at: Timestamp::from_millis(at), record }
+        };
+        let told = |lines: &[ParsedCall]| {
+            let one = joined(lines);
+            (one.at.millis(), one.told_at().millis(), one.record.counted_at.is_some())
+        };
+        let [begun, whole, again] = [line(1, 2), line(4, 9), line(6, 9)];
+        for order in [[&begun, &whole, &again], [&again, &begun, &whole], [&whole, &again, &begun]] {
+            assert_eq!(told(&order.map(Clone::clone)), (1, 4, true));
+        }
+        assert_eq!(told(&[whole, again]), (4, 4, false));
+    }
+
+    #[test]
+    fn telemetry_of_a_call_does_not_say_when_the_log_told_its_counts() {
+        let call = |at, output| ParsedCall {
+            at: Timestamp::from_millis(at),
+            record: TokenRecord::new("anthropic", "m").output(output),
+        };
+        let told = |found: ParsedCall| (found.at.millis(), found.told_at().millis());
+        assert_eq!(told(complete(call(5, 9), call(3, 9))), (3, 5));
+        assert_eq!(told(complete(call(5, 9), call(3, 10))), (3, 3)); // unless it knows more
+        assert_eq!(told(unite(call(5, 9), call(3, 9))), (3, 3));
+        assert_eq!(told(unite(call(3, 8), call(5, 9))), (3, 5));
+    }
+
+    #[test]
+    fn of_equal_totals_the_one_that_tells_more_classes_counts() {
+        let call = |record: TokenRecord| ParsedCall {
+            at: Timestamp::from_millis(0),
+            record: record.key("msg").conversation("a"),
+        };
+        let coarse = call(TokenRecord::new("openai", "m").input(100).output(20));
+        let fine = call(TokenRecord::new("openai", "m").input(40).cache_read(60).output(20));
+        for order in [[coarse.clone(), fine.clone()], [fine.clone(), coarse]] {
+            assert_eq!(joined(&order).record.tokens, fine.record.tokens);
+        }
+    }
+
+    #[test]
+    fn a_sighting_without_a_conversation_does_not_take_the_call_out_of_the_other_s() {
+        let call = |record: TokenRecord| ParsedCall { at: Timestamp::from_millis(0), record: record.key("msg") };
+        let bare = call(TokenRecord::new("openai", "m").input(5));
+        let placed = call(TokenRecord::new("openai", "m").input(5).conversation("d").project("p"));
+        for order in [[bare.clone(), placed.clone()], [placed, bare]] {
+            let one = joined(&order).record;
+            assert_eq!((one.conversation.as_deref(), one.project.as_deref()), (Some("d"), Some("p")));
+        }
+    }
+
+    #[test]
+    fn a_fork_that_repeats_a_call_does_not_take_it_whatever_the_clocks_say() {
+        let call = |at, conversation: &str, keys: &[&str]| {
+            let mut record = TokenRecord::new("openai", "m").input(1).conversation(conversation);
+            record.keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            ParsedCall { at: Timestamp::from_millis(at), record }
+        };
+        let origin = || call(9, "parent", &["parent/7"]);
+        let forks = || [call(1, "a", &["a/7", "parent/7"]), call(2, "b", &["b/7", "parent/7"])];
+        let [a, b] = forks();
+        for order in [[origin(), a.clone(), b.clone()], [a.clone(), origin(), b.clone()], [b, a, origin()]] {
+            let mut pending = Pending::default();
+            for one in order {
+                pending.add(one.into(), &|_| None);
+            }
+            let all = pending.drain();
+            assert_eq!(all.len(), 1);
+            assert_eq!(all[0].found.at.millis(), 9);
+            assert_eq!(all[0].found.record.conversation.as_deref(), Some("parent"));
+            assert_eq!(all[0].found.record.keys[0], "parent/7");
+        }
+    }
+
+    #[test]
+    fn sightings_that_a_third_one_links_become_one() {
+        let call = |keys: &[&str]| {
+            let mut record = TokenRecord::new("openai", "m").input(1);
+            record.keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            ParsedCall { at: Timestamp::from_millis(0), record }
+        };
+        let mut pending = Pending::default();
+        for keys in [["a", "b"], ["c", "d"], ["b", "c"]] {
+            pending.add(call(&keys).into(), &|_| None);
+        }
+        assert_eq!(pending.copies, 2);
+        let all = pending.drain();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].found.record.keys.len(), 4);
+    }
+}

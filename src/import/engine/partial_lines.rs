@@ -1,0 +1,144 @@
+//! Last lines that are being written: who follows logs says nothing of them, unless they stay as they are.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::time::{Duration, Instant};
+
+use crate::import::engine::reader::INCOMPLETE;
+use crate::import::{ImportReport, SourceReport};
+use crate::model::event::SkippedLine;
+
+/// How long nobody has written to a file whose last line is not whole. Agents write a line in a moment.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Files whose last line is not whole.
+#[derive(Debug, Default)]
+pub(in crate::import) struct Unfinished(BTreeMap<String, PartialLine>);
+
+#[derive(Debug)]
+struct PartialLine {
+    source: String,
+    skipped: SkippedLine,
+    /// How large the file was.
+    size: u64,
+    since: Instant,
+    told: bool,
+}
+
+impl Unfinished {
+    /// Takes out of a report what it says of lines that are being written.
+    pub fn hold(&mut self, report: &mut ImportReport, now: Instant) {
+        for source in &mut report.sources {
+            let name = &source.source;
+            source.skipped.retain(|skipped| {
+                let unfinished = skipped.why == INCOMPLETE;
+                if unfinished {
+                    self.note(name, skipped, now);
+                }
+                !unfinished
+            });
+        }
+    }
+
+    fn note(&mut self, source: &str, skipped: &SkippedLine, now: Instant) {
+        let size = size(&skipped.file);
+        if self.0.get(&skipped.file).is_none_or(|known| known.size != size) {
+            let (source, skipped) = (source.to_owned(), skipped.clone());
+            self.0.insert(skipped.file.clone(), PartialLine { source, skipped, size, since: now, told: false });
+        }
+    }
+
+    /// Adds to a report what nobody has gone on with, each once.
+    pub fn tell(&mut self, report: &mut Option<ImportReport>, now: Instant) {
+        for (source, skipped) in self.stuck(now) {
+            let sources = &mut report.get_or_insert_default().sources;
+            match sources.iter_mut().find(|report| report.source == source) {
+                Some(report) => report.skipped.push(skipped),
+                None => sources.push(SourceReport { source, skipped: vec![skipped], ..SourceReport::default() }),
+            }
+        }
+    }
+
+    fn stuck(&mut self, now: Instant) -> Vec<(String, SkippedLine)> {
+        let mut stuck = Vec::new();
+        self.0.retain(|file, line| {
+            if line.told || now.saturating_duration_since(line.since) < STUCK {
+                return true;
+            }
+            // Whoever went on with it was told of.
+            if size(file) != line.size || is_ended(file) {
+                return false;
+            }
+            line.told = true;
+            stuck.push((line.source.clone(), line.skipped.clone()));
+            true
+        });
+        stuck
+    }
+}
+
+/// The size of a file; of one that is gone, none that a file with a line has.
+fn size(file: &str) -> u64 {
+    std::fs::metadata(file).map_or(0, |meta| meta.len())
+}
+
+/// Whether a file ends with a whole line: that may have come while the file was read.
+fn is_ended(file: &str) -> bool {
+    let last = || {
+        let (mut file, mut last) = (File::open(file)?, [0]);
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok::<_, std::io::Error>(last)
+    };
+    last().is_ok_and(|last| last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_of_once_and_only_when_nobody_goes_on_with_it() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.jsonl").to_string_lossy().into_owned();
+        let report = || {
+            let skipped = |line, why: &str| SkippedLine { file: file.clone(), line, why: why.to_owned() };
+            let skipped = vec![skipped(1, "unknown shape"), skipped(2, INCOMPLETE)];
+            ImportReport {
+                sources: vec![SourceReport { source: "codex".to_owned(), skipped, ..SourceReport::default() }],
+            }
+        };
+        let (mut unfinished, begin) = (Unfinished::default(), Instant::now());
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let hold = |unfinished: &mut Unfinished, seconds| {
+            let mut report = report();
+            unfinished.hold(&mut report, after(seconds));
+            assert_eq!(report.sources[0].skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [1]);
+        };
+        std::fs::write(&file, "{}\n{").unwrap();
+        hold(&mut unfinished, 0);
+        std::fs::write(&file, "{}\n{\"a").unwrap();
+        hold(&mut unfinished, 50);
+        let tell = |unfinished: &mut Unfinished, seconds| {
+            let mut report = None;
+            unfinished.tell(&mut report, after(seconds));
+            report.map(|report| report.sources)
+        };
+        assert_eq!(tell(&mut unfinished, 70), None);
+        // Read again and as it was: all is looked at now and then.
+        hold(&mut unfinished, 100);
+        let told = tell(&mut unfinished, 110).unwrap();
+        assert_eq!((told.len(), told[0].source.as_str(), told[0].skipped[0].line), (1, "codex", 2));
+        hold(&mut unfinished, 160);
+        assert_eq!(tell(&mut unfinished, 300), None);
+        // Somebody goes on with it, and it is whole.
+        std::fs::write(&file, "{}\n{\"ab").unwrap();
+        hold(&mut unfinished, 310);
+        std::fs::write(&file, "{}\n{\"ab\":1}\n").unwrap();
+        assert_eq!((tell(&mut unfinished, 400), unfinished.0.len()), (None, 0));
+        // It became whole just when it was read.
+        hold(&mut unfinished, 410);
+        assert_eq!((tell(&mut unfinished, 500), unfinished.0.len()), (None, 0));
+    }
+}

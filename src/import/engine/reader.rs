@@ -1,0 +1,324 @@
+//! Reads one file line by line with memory of one line.
+
+use std::io::Read;
+
+use memchr::memchr;
+use serde::de::IgnoredAny;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::import::engine::compression::{is_packed, open};
+use crate::import::engine::discover::LogFile;
+use crate::import::engine::merge::KeyedCall;
+use crate::import::engine::source::{LineParser, LogForm, Source};
+use crate::import::health::missing_usage::{Ending, is_settled};
+use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
+use crate::model::time::{Timestamp, Zone};
+
+/// Bytes read at a time.
+const BLOCK: usize = 256 * 1024;
+/// A longer line is skipped, not kept.
+pub(in crate::import) const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// Records handed on at a time.
+const CHUNK: usize = 2_048;
+
+/// Why a last line is left for later.
+pub(in crate::import) const INCOMPLETE: &str = "incomplete last line: it is read when it is complete";
+
+/// A reason without what it quotes of the line: nothing that was said or typed is stored.
+pub(in crate::import) fn unquoted(why: &str) -> String {
+    let mut parts = why.split('"');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    while parts.next().is_some() {
+        kept.push('…');
+        kept.push_str(parts.next().unwrap_or_default());
+    }
+    kept
+}
+
+/// A part of a file that was read, up to the end of a line.
+#[derive(Debug, Default)]
+pub(in crate::import) struct Chunk {
+    pub found: Vec<KeyedCall>,
+    /// What the file tells of quotas, each with the id that its words make.
+    pub observed: Vec<(EventId, NewEvent)>,
+    pub skipped: Vec<SkippedLine>,
+    /// When conversations began, besides the one that the file is the log of.
+    pub began: Vec<(String, Timestamp)>,
+    /// How far the file is read with this part; `None` when there is nothing to remember.
+    pub state: Option<ImportedFile>,
+    /// Bytes newly taken in with this part.
+    pub bytes: u64,
+    /// Bytes of progress, those read again included.
+    pub progress: u64,
+}
+
+impl Chunk {
+    /// How many records and observations it holds.
+    pub fn weight(&self) -> usize {
+        self.found.len() + self.observed.len()
+    }
+}
+
+/// Reads what is new in a file and hands it on in chunks. `emit` says whether to go on.
+pub(in crate::import) fn read(
+    source: &dyn Source,
+    zone: Zone,
+    file: &LogFile,
+    known: Option<&ImportedFile>,
+    emit: &mut dyn FnMut(Chunk) -> bool,
+) {
+    if source.form(&file.path) != LogForm::Lines {
+        return crate::import::engine::document::read(source, zone, file, known, emit);
+    }
+    let name = file.path.to_string_lossy().into_owned();
+    let result = open(&file.path).and_then(|handle| {
+        let mut reading = FileReading::new(source, zone, file, name.clone(), handle);
+        if let Some(known) = known.filter(|_| source.resumes()) {
+            reading.resume(known)?;
+        }
+        let read = reading.rest(emit);
+        if read.is_err() {
+            emit(reading.broken_off());
+        }
+        read
+    });
+    if let Err(error) = result {
+        let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read: {error}") };
+        emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
+    }
+}
+
+struct FileReading<'a> {
+    source: &'a dyn Source,
+    zone: Zone,
+    file: &'a LogFile,
+    name: String,
+    handle: Box<dyn Read>,
+    parser: Box<dyn LineParser>,
+    hash: Xxh3,
+    /// Bytes hashed, all of them whole lines.
+    offset: u64,
+    lines: u64,
+    skipped: u64,
+    buffer: Vec<u8>,
+    filled: usize,
+    chunk: Chunk,
+    /// Where the last chunk ended.
+    emitted: u64,
+}
+
+impl<'a> FileReading<'a> {
+    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, name: String, handle: Box<dyn Read>) -> Self {
+        Self {
+            parser: source.parser_in(&file.path, None, zone),
+            source,
+            zone,
+            file,
+            name,
+            handle,
+            hash: Xxh3::new(),
+            offset: 0,
+            lines: 0,
+            skipped: 0,
+            buffer: Vec::new(),
+            filled: 0,
+            chunk: Chunk::default(),
+            emitted: 0,
+        }
+    }
+
+    /// Goes on where an earlier run stopped, if what it read is still there to the letter; else starts anew.
+    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<()> {
+        let mut left = known.offset;
+        let mut block = vec![0; BLOCK];
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            let got = self.handle.read(block.get_mut(..want).unwrap_or_default())?;
+            if got == 0 {
+                break;
+            }
+            self.hash.update(block.get(..got).unwrap_or_default());
+            left -= got as u64;
+        }
+        if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
+            self.parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
+            self.offset = known.offset;
+            self.emitted = known.offset;
+            self.lines = known.lines;
+            self.skipped = known.skipped.saturating_sub(u64::from(self.parser.is_silent()));
+            self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
+        } else {
+            self.hash = Xxh3::new();
+            self.handle = open(&self.file.path)?;
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self, emit: &mut dyn FnMut(Chunk) -> bool) -> std::io::Result<()> {
+        self.buffer.resize(BLOCK, 0);
+        loop {
+            if self.filled == self.buffer.len() {
+                if self.buffer.len() >= LONGEST_LINE {
+                    if !self.skip_line()? {
+                        break;
+                    }
+                    continue;
+                }
+                self.buffer.resize(self.buffer.len() * 2, 0);
+            }
+            let got = self.handle.read(self.buffer.get_mut(self.filled..).unwrap_or_default())?;
+            if got == 0 {
+                break;
+            }
+            let scanned = self.filled;
+            self.filled += got;
+            self.take_lines(scanned);
+            if self.parser.pending() >= CHUNK && !emit(self.cut()) {
+                return Ok(());
+            }
+        }
+        self.last_line();
+        let mut last = self.end();
+        if is_packed(&self.file.path) {
+            last.progress = self.file.size;
+        }
+        emit(last);
+        Ok(())
+    }
+
+    /// Parses the whole lines in the buffer and keeps the rest; no newline is before `scanned`.
+    fn take_lines(&mut self, scanned: usize) {
+        let mut start = 0;
+        let mut from = scanned;
+        while let Some(at) = self.buffer.get(from..self.filled).and_then(|bytes| memchr(b'\n', bytes)) {
+            let end = from + at;
+            let line = self.buffer.get(start..end).unwrap_or_default();
+            self.lines += 1;
+            if let Err(why) = self.parser.line(line) {
+                let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
+                self.chunk.skipped.push(skipped);
+            }
+            start = end + 1;
+            from = start;
+        }
+        self.hash.update(self.buffer.get(..start).unwrap_or_default());
+        self.offset += start as u64;
+        self.buffer.copy_within(start..self.filled, 0);
+        self.filled -= start;
+    }
+
+    /// Reads past a line that is too long to keep. False when the file ends within it.
+    fn skip_line(&mut self) -> std::io::Result<bool> {
+        let mut hash = self.hash.clone();
+        let mut length = self.filled as u64;
+        hash.update(&self.buffer);
+        loop {
+            let got = self.handle.read(&mut self.buffer)?;
+            if got == 0 {
+                self.filled = 0;
+                self.report_last(format!("line of over {} MiB without an end", LONGEST_LINE >> 20));
+                return Ok(false);
+            }
+            let bytes = self.buffer.get(..got).unwrap_or_default();
+            match memchr(b'\n', bytes) {
+                None => {
+                    hash.update(bytes);
+                    length += got as u64;
+                }
+                Some(at) => {
+                    hash.update(bytes.get(..=at).unwrap_or_default());
+                    length += at as u64 + 1;
+                    self.hash = hash;
+                    self.offset += length;
+                    self.lines += 1;
+                    let why =
+                        format!("line of {} MiB: over the {} MiB that are read", length >> 20, LONGEST_LINE >> 20);
+                    self.chunk.skipped.push(SkippedLine { file: self.name.clone(), line: self.lines, why });
+                    self.buffer.copy_within(at + 1..got, 0);
+                    self.filled = got - at - 1;
+                    self.buffer.truncate(BLOCK.max(self.filled));
+                    self.take_lines(0);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn report_last(&mut self, why: String) {
+        self.chunk.skipped.push(SkippedLine { file: self.name.clone(), line: self.lines + 1, why });
+    }
+
+    /// The last line may lack its newline because the agent is writing it, or because it never wrote one.
+    fn last_line(&mut self) {
+        let line = self.buffer.get(..self.filled).unwrap_or_default();
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        if serde_json::from_slice::<IgnoredAny>(line).is_err() {
+            self.report_last(INCOMPLETE.to_owned());
+            return;
+        }
+        self.lines += 1;
+        if let Err(why) = self.parser.line(line) {
+            let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
+            self.chunk.skipped.push(skipped);
+        }
+        self.hash.update(line);
+        self.offset += line.len() as u64;
+        self.filled = 0;
+    }
+
+    /// The last part, with what is to be said of the file as it stands.
+    fn end(&mut self) -> Chunk {
+        let ending = self.parser.end(is_settled(self.file));
+        let mut last = self.cut();
+        match ending {
+            Ending::Plain => {}
+            Ending::Silent(why) => last.skipped.push(SkippedLine { file: self.name.clone(), line: 0, why }),
+            // Whether something is written to it or not: a later import looks at it again.
+            Ending::Open => {
+                if let Some(state) = &mut last.state {
+                    state.modified = 0;
+                }
+            }
+        }
+        last
+    }
+
+    /// What was read before the file refused to be read further. A later import tries again, changed or not.
+    fn broken_off(&mut self) -> Chunk {
+        let mut chunk = self.cut();
+        if let Some(state) = &mut chunk.state {
+            state.modified = 0;
+        }
+        chunk
+    }
+
+    /// What was read since the last cut.
+    fn cut(&mut self) -> Chunk {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.found = self.parser.take().into_iter().map(KeyedCall::from).collect();
+        chunk.observed = self.parser.take_observed();
+        chunk.bytes = self.offset - self.emitted;
+        if !is_packed(&self.file.path) {
+            chunk.progress += chunk.bytes;
+        }
+        self.emitted = self.offset;
+        // A line that is still being written is not among them.
+        self.skipped += chunk.skipped.iter().filter(|skipped| skipped.line <= self.lines).count() as u64;
+        chunk.state = Some(ImportedFile {
+            path: self.name.clone(),
+            identity: self.file.identity.clone(),
+            size: self.file.size,
+            modified: self.file.modified,
+            offset: self.offset,
+            hash: format!("{:016x}", self.hash.digest()),
+            lines: self.lines,
+            skipped: self.skipped + u64::from(self.parser.is_silent()),
+            conversation: self.parser.conversation().map(str::to_owned),
+            began: self.parser.began(),
+            resume: self.parser.resume(),
+        });
+        chunk
+    }
+}

@@ -1,0 +1,149 @@
+//! A call that is told of again: what it says is held against what the ledger knows of it.
+
+use std::collections::HashMap;
+
+use crate::import::engine::merge::{complete, join, unite};
+use crate::import::engine::source::ParsedCall;
+use crate::import::engine::telemetry_match::{self, SeenConversations, TELEMETRY, is_telemetry};
+use crate::ledger::Appender;
+use crate::model::error::Result;
+use crate::model::event::{EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
+use crate::model::time::Timestamp;
+use crate::projection::{Effective, began, effective};
+
+/// Who tells, and what was heard so far of when conversations began.
+pub(in crate::import) struct Meeting<'m> {
+    pub source: &'m str,
+    pub now: Timestamp,
+    pub began: &'m HashMap<String, Timestamp>,
+    /// Conversations that telemetry has told of, where a log tells.
+    pub heard: Option<&'m SeenConversations>,
+}
+
+/// What became of a call that was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::import) enum Reconciled {
+    /// Nothing about it is new, or nobody asked.
+    Known,
+    /// It changed what the ledger knows.
+    Amended,
+}
+
+impl Meeting<'_> {
+    /// Holds a sighting against the records it meets in the ledger, of which there is at least one.
+    pub fn meet(&self, appender: &mut Appender<'_>, found: ParsedCall, known: &[Position]) -> Result<Reconciled> {
+        let mut counting = Vec::new();
+        for position in known {
+            if let Some(now) = effective(appender.flushed_view(), *position, None)? {
+                counting.push((*position, now));
+            }
+        }
+        let mut counting = counting.into_iter();
+        // Somebody withdrew it: seeing it again in a log does not bring it back.
+        let Some((position, keeper)) = counting.next() else { return Ok(Reconciled::Known) };
+        // What a person said last about a call is not overruled by a log.
+        if !self.may_change(&keeper.source) {
+            return Ok(Reconciled::Known);
+        }
+        let others = counting.filter(|(_, told)| self.may_change(&told.source)).collect();
+        self.join(appender, found, (position, keeper), others)
+    }
+
+    /// Withdraws a record, unless a person had a say in it.
+    #[cfg(feature = "web")]
+    pub fn withdraw(&self, appender: &mut Appender<'_>, position: Position, reason: &str) -> Result<()> {
+        let Some(told) = effective(appender.flushed_view(), position, None)? else { return Ok(()) };
+        if !self.may_change(&told.source) {
+            return Ok(());
+        }
+        let void = EventVoided { target: id_at(appender, position)?, reason: reason.to_owned() };
+        self.tell(appender, Payload::from(void), told.amended_at)
+    }
+
+    /// Whether a record is a log's or telemetry's, and not another log's.
+    fn may_change(&self, told_by: &str) -> bool {
+        let telemetry = |name: &str| name == TELEMETRY;
+        let feed = |name: &str| telemetry(name) || crate::import::names().contains(&name);
+        told_by == self.source || ((telemetry(told_by) || telemetry(self.source)) && feed(told_by))
+    }
+
+    fn join(
+        &self,
+        appender: &mut Appender<'_>,
+        found: ParsedCall,
+        (position, keeper): (Position, Effective),
+        mut others: Vec<(Position, Effective)>,
+    ) -> Result<Reconciled> {
+        let sighting = |told: Effective| ParsedCall { at: told.at, record: told.record };
+        let (amended_at, shredded) = (keeper.amended_at, keeper.shredded);
+        let before = sighting(keeper);
+        let mut after = before.clone();
+        {
+            let view = appender.flushed_view();
+            let start = |conversation: &str| {
+                let stored = began(view, self.source, conversation).ok().flatten();
+                [stored, self.began.get(conversation).copied()].into_iter().flatten().min()
+            };
+            for one in others.iter().map(|(_, told)| sighting(told.clone())).chain([found]) {
+                after = match (is_telemetry(&after.record), is_telemetry(&one.record)) {
+                    (true, false) => complete(one, after),
+                    (false, true) => complete(after, one),
+                    (true, true) => unite(after, one),
+                    (false, false) => join(after, one, &start),
+                };
+            }
+        }
+        let has_twin = is_telemetry(&before.record) || others.iter().any(|(_, told)| is_telemetry(&told.record));
+        if !has_twin && let Some(twin) = self.twin_of_changed(appender, &before, &after)? {
+            after = complete(after, sighting(twin.1.clone()));
+            others.push(twin);
+        }
+        let target = id_at(appender, position)?;
+        for (other, told) in &others {
+            let void = EventVoided { target: id_at(appender, *other)?, reason: format!("the same call as {target}") };
+            self.tell(appender, Payload::from(void), told.amended_at)?;
+        }
+        if shredded {
+            // The numbers may still become better; the names do not come back.
+            after.record = after.record.without_names();
+        }
+        // When the counts were told is no news of its own: what was written before anybody noted it stays as it is.
+        if after.at == before.at && after.record.says_what(&before.record) {
+            return Ok(Reconciled::Known);
+        }
+        let reason = if self.source == TELEMETRY { "telemetry of the same call" } else { "later lines of the log" };
+        let amend = TokensAmended { target, reason: reason.to_owned(), at: Some(after.at), replacement: after.record };
+        self.tell(appender, Payload::from(amend), amended_at)?;
+        Ok(Reconciled::Amended)
+    }
+
+    /// Telemetry that told of the call before the log told all of it: with the counts that the record has only now, it
+    /// was taken for another call.
+    fn twin_of_changed(
+        &self,
+        appender: &mut Appender<'_>,
+        before: &ParsedCall,
+        after: &ParsedCall,
+    ) -> Result<Option<(Position, Effective)>> {
+        let record = &after.record;
+        let changed = record.tokens != before.record.tokens;
+        if !changed || telemetry_match::is_met(record) || !self.heard.is_some_and(|heard| heard.of(record)) {
+            return Ok(None);
+        }
+        let view = appender.view()?;
+        let Some(position) = telemetry_match::find(view, record, after.at, &is_telemetry)? else { return Ok(None) };
+        Ok(effective(view, position, None)?.map(|told| (position, told)))
+    }
+
+    /// Later than the amend it replaces, whatever the clock says.
+    fn tell(&self, appender: &mut Appender<'_>, payload: Payload, after: Option<Timestamp>) -> Result<()> {
+        let at = after.map_or(self.now, |amended| self.now.max(amended.plus(1)));
+        appender.push(NewEvent::new(payload, at).source(self.source.to_owned()))?;
+        Ok(())
+    }
+}
+
+fn id_at(appender: &mut Appender<'_>, position: Position) -> Result<EventId> {
+    let line = appender.flushed_view().expect_line(position)?;
+    Ok(crate::model::event::Envelope::parse(position, &line)?.id)
+}

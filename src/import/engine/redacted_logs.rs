@@ -1,0 +1,135 @@
+//! The logs whose names were shredded: as long as nothing is new in one it is not read, or its name would come back.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::import::engine::compression::{is_packed, open};
+use crate::import::engine::discover::LogFile;
+use crate::import::engine::run::is_unchanged;
+use crate::import::engine::source::{LogForm, Source};
+use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
+
+/// Bytes read at a time.
+const BLOCK: usize = 64 * 1024;
+
+/// What is left of what was known of a source's shredded logs.
+pub(in crate::import) struct Withdrawn(Vec<ImportedFile>);
+
+impl Withdrawn {
+    /// Takes them from all that is known of a source's logs.
+    pub fn take(states: &mut HashMap<String, ImportedFile>) -> Self {
+        let mut found: Vec<ImportedFile> =
+            states.extract_if(|path, _| path.starts_with(WITHDRAWN_PATH)).map(|(_, state)| state).collect();
+        found.sort_by_key(|state| state.offset);
+        Self(found)
+    }
+
+    /// Whether a file is one of them and tells nothing that it did not tell then: by its place on the disk, or, wherever it
+    /// is now, under which name and however it is packed, to the letter.
+    pub fn knows(&self, source: &dyn Source, file: &LogFile) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        self.0.iter().any(|known| is_unchanged(file, known))
+            // Of a database no hash of what it says is kept.
+            || source.form(&file.path) != LogForm::Database && self.is_same(file).unwrap_or(false)
+    }
+
+    fn is_same(&self, file: &LogFile) -> io::Result<bool> {
+        let packed = is_packed(&file.path);
+        let may_be = |known: &&ImportedFile| packed || known.offset == file.size || known.size == file.size;
+        let mut known = self.0.iter().filter(may_be).peekable();
+        if known.peek().is_none() {
+            return Ok(false);
+        }
+        let mut log = open(&file.path)?;
+        let mut hash = Xxh3::new();
+        let (mut block, mut read, mut matching) = (vec![0; BLOCK], 0_u64, Vec::new());
+        loop {
+            // As far as the next of them was read, at most.
+            while known.next_if(|known| known.offset < read).is_some() {}
+            while let Some(here) = known.next_if(|known| known.offset == read) {
+                if here.hash == format!("{:016x}", hash.digest()) {
+                    matching.push(here);
+                }
+            }
+            if matching.is_empty() && known.peek().is_none() {
+                return Ok(false);
+            }
+            let left = known.peek().map_or(BLOCK as u64, |known| known.offset - read);
+            let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            let block = block.get_mut(..want).unwrap_or_default();
+            let got = log.read(block)?;
+            if got == 0 {
+                break;
+            }
+            hash.update(block.get(..got).unwrap_or_default());
+            read += got as u64;
+        }
+        // Behind what was read may stand a line that was being written then, and still is.
+        Ok(matching.iter().any(|known| known.offset == read || (known.offset > 0 && known.size == read)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+    use crate::import::agents::claude_code::ClaudeCode;
+
+    fn known(text: &str, size: usize) -> Withdrawn {
+        let hash = format!("{:016x}", xxh3_64(text.as_bytes()));
+        let path = format!("{WITHDRAWN_PATH}{hash}");
+        let state = ImportedFile {
+            path: path.clone(),
+            hash,
+            offset: text.len() as u64,
+            size: size as u64,
+            ..ImportedFile::default()
+        };
+        let other = ImportedFile { path: "/logs/a.jsonl".to_owned(), ..state.clone() };
+        let mut states = HashMap::from([(path, state), (other.path.clone(), other)]);
+        let withdrawn = Withdrawn::take(&mut states);
+        assert_eq!(states.len(), 1, "only what was shredded is taken");
+        withdrawn
+    }
+
+    fn file(path: PathBuf, bytes: &[u8]) -> LogFile {
+        std::fs::write(&path, bytes).unwrap();
+        LogFile { path, size: bytes.len() as u64, modified: 7, identity: Some("9:9".to_owned()) }
+    }
+
+    #[test]
+    fn a_log_is_known_by_what_it_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let text = "{\"a\":1}\n".repeat(20_000);
+        let shredded = known(&text, text.len());
+        let knows = |file: &LogFile| shredded.knows(&ClaudeCode, file);
+        assert!(knows(&file(at("elsewhere.jsonl"), text.as_bytes())));
+        assert!(knows(&file(at("packed.jsonl.zst"), &zstd::encode_all(text.as_bytes(), 3).unwrap())));
+        assert!(!knows(&file(at("longer.jsonl"), format!("{text}{{}}\n").as_bytes())));
+        assert!(!knows(&file(
+            at("longer.jsonl.zst"),
+            &zstd::encode_all(format!("{text}{{}}\n").as_bytes(), 3).unwrap()
+        )));
+        assert!(!knows(&file(at("other.jsonl"), text.replace('1', "2").as_bytes())));
+        let gone =
+            LogFile { path: Path::new("/nowhere").to_owned(), size: text.len() as u64, modified: 1, identity: None };
+        assert!(!knows(&gone));
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_nothing_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
+        assert!(known("{}\n", 11).knows(&ClaudeCode, &whole));
+        // Of a file of which nothing was read nothing is known.
+        assert!(!known("", 11).knows(&ClaudeCode, &whole));
+    }
+}

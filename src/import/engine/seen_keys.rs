@@ -1,0 +1,45 @@
+//! The keys that a run has come across, in a fixed room.
+
+use fastbloom::BloomFilter;
+
+use crate::model::event::EventId;
+
+/// Bits by which keys are remembered. Of a million keys one in a hundred is taken for known, and looked up.
+const BITS: usize = 1 << 24;
+/// Bits a key.
+const HASHES: u32 = 2;
+
+/// Remembers the keys of a run that begins with an empty ledger, which spares looking them up in it.
+pub(in crate::import) struct SeenKeys(Option<BloomFilter>);
+
+impl SeenKeys {
+    /// What a run knows that begins with an empty ledger, or with one of which every key has to be looked up.
+    pub fn new(empty: bool) -> Self {
+        Self(empty.then(|| BloomFilter::with_num_bits(BITS).hashes(HASHES)))
+    }
+
+    /// Whether the run may have come across one of these keys before; remembers them.
+    pub fn any(&mut self, ids: &[EventId]) -> bool {
+        let Some(keys) = &mut self.0 else { return true };
+        let mut any = false;
+        for id in ids {
+            any |= keys.insert_hash(id.prefix());
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_from_its_second_time_on_and_in_a_ledger_with_events_at_once() {
+        let ids: Vec<EventId> = (0..1_000).map(|n| EventId::from_key("p", &n.to_string())).collect();
+        let mut known = SeenKeys::new(true);
+        let taken_for_known = ids.iter().filter(|id| known.any(&[**id])).count();
+        assert!(taken_for_known < 10, "{taken_for_known}");
+        assert!(ids.iter().all(|id| known.any(&[EventId::from_key("p", "another"), *id])));
+        assert!(SeenKeys::new(false).any(&ids));
+    }
+}

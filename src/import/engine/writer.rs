@@ -1,0 +1,254 @@
+//! The one writer of an import: what was gathered goes into the ledger, each call once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use crate::import::SourceReport;
+use crate::import::engine::background::BackgroundThreads;
+use crate::import::engine::batcher::{Batch, Delivery};
+use crate::import::engine::reconcile::{Meeting, Reconciled};
+use crate::import::engine::source::ParsedCall;
+use crate::import::engine::telemetry_match::{self, SeenConversations};
+use crate::import::health::schema_drift::Doubting;
+use crate::ledger::{Appender, Ledger, Outcome, Ready};
+use crate::model::error::Result;
+use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
+use crate::model::time::Timestamp;
+use crate::projection::find_record;
+
+/// Batches written in one transaction, unless they keep it waiting: the fewer commits, the fewer pages are written again.
+const TOGETHER: usize = 16;
+/// How long a transaction waits for a batch. Others who write wait for it.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Skipped lines kept in one `imported` event; the report has them all.
+const SKIPPED_KEPT: usize = 1_000;
+
+/// Where the log ends, as far as a run knows that is alone to write.
+pub(in crate::import) struct UncontendedWriter(Option<Position>);
+
+impl UncontendedWriter {
+    /// A run that begins at this head.
+    pub const fn since(head: Position) -> Self {
+        Self(Some(head))
+    }
+
+    /// Whether the run alone has written up to this head; once it has not, it is not alone any more.
+    fn is(&mut self, head: Position) -> bool {
+        self.0 = self.0.filter(|expected| *expected == head);
+        self.0.is_some()
+    }
+
+    fn reach(&mut self, head: Position) {
+        self.0 = self.0.map(|_| head);
+    }
+}
+
+/// One source's share of a run.
+struct FilePart {
+    report: SourceReport,
+    doubting: Doubting,
+    /// When conversations begin, as far as this run has seen.
+    began: HashMap<String, Timestamp>,
+}
+
+/// What one transaction takes in of one source.
+struct WrittenBatch {
+    run: Imported,
+    states: HashMap<String, ImportedFile>,
+    skipped: Vec<SkippedLine>,
+    observed: u64,
+    bytes: u64,
+}
+
+impl WrittenBatch {
+    fn of(source: &str) -> Self {
+        let run = Imported::new(source.to_owned());
+        Self { run, states: HashMap::new(), skipped: Vec::new(), observed: 0, bytes: 0 }
+    }
+
+    /// Tells what was taken in, if anything was.
+    fn tell(&mut self, appender: &mut Appender<'_>, now: Timestamp) -> Result<()> {
+        let run = &mut self.run;
+        run.files = new_states(appender, &run.source, std::mem::take(&mut self.states))?;
+        if run.recorded + run.amended > 0 || !run.files.is_empty() {
+            run.files.sort_by(|a, b| a.path.cmp(&b.path));
+            run.skipped = self.skipped.iter().take(SKIPPED_KEPT).cloned().collect();
+            appender.push(NewEvent::new(run.clone(), now).source(run.source.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn add_to(self, report: &mut SourceReport) {
+        report.bytes += self.bytes;
+        report.recorded += self.run.recorded;
+        report.duplicates += self.run.duplicates;
+        report.amended += self.run.amended;
+        report.skipped.extend(self.skipped);
+        report.observed += self.observed;
+    }
+}
+
+/// Writes batches, several in a transaction.
+pub(in crate::import) struct Writer<'w> {
+    now: Timestamp,
+    parts: Vec<FilePart>,
+    /// Conversations that telemetry has told of.
+    heard: SeenConversations,
+    alone: &'w mut UncontendedWriter,
+    hands: &'w BackgroundThreads,
+}
+
+impl<'w> Writer<'w> {
+    pub fn new(
+        reports: impl Iterator<Item = SourceReport>,
+        now: Timestamp,
+        alone: &'w mut UncontendedWriter,
+        heard: SeenConversations,
+        hands: &'w BackgroundThreads,
+    ) -> Self {
+        let parts =
+            reports.map(|report| FilePart { report, doubting: Doubting::default(), began: HashMap::new() }).collect();
+        Self { now, parts, heard, alone, hands }
+    }
+
+    /// What was taken in of each source.
+    pub fn into_reports(self) -> impl Iterator<Item = SourceReport> {
+        self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report })
+    }
+
+    /// Writes a batch, and those that follow soon, in one transaction.
+    pub fn flush(&mut self, ledger: &mut Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
+        let mut taken: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
+        ledger.transact(self.now, |appender| {
+            if let Some(spent) = &self.hands.spent {
+                appender.leave_spent(spent.clone());
+            }
+            let alone = self.alone.is(appender.flushed_view().head()?.position);
+            let mut next = Some(first);
+            for written in 1.. {
+                let Some(batch) = next else { break };
+                // Copies of what was written just now have to be found.
+                appender.view()?;
+                let Some(part) = self.parts.get_mut(batch.of) else { break };
+                part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
+                let of = taken.entry(batch.of).or_insert_with(|| WrittenBatch::of(&part.report.source));
+                self.write(appender, batch, alone, of)?;
+                next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
+            }
+            taken.values_mut().try_for_each(|of| of.tell(appender, self.now))?;
+            self.alone.reach(appender.view()?.head()?.position);
+            Ok(())
+        })?;
+        self.hands.tidy();
+        for (of, taken) in taken {
+            if let Some(part) = self.parts.get_mut(of) {
+                taken.add_to(&mut part.report);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        appender: &mut Appender<'_>,
+        batch: Batch,
+        alone: bool,
+        taken: &mut WrittenBatch,
+    ) -> Result<()> {
+        taken.run.duplicates += batch.copies;
+        taken.bytes += batch.bytes;
+        taken.skipped.extend(batch.skipped);
+        taken.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+        for Delivery { ready, known } in batch.calls {
+            if alone && !known {
+                self.record(appender, ready, batch.of, &mut taken.run)?;
+            } else {
+                self.look_up(appender, ready, batch.of, &mut taken.run)?;
+            }
+        }
+        for one in batch.keyless {
+            self.doubt(batch.of, &one.payload);
+            appender.push(one)?;
+            taken.run.recorded += 1;
+        }
+        for Delivery { ready, known } in batch.observed {
+            // Forks and moved logs tell it again: the same words at the same time are one observation.
+            let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
+            taken.observed += u64::from(matches!(outcome, Outcome::Appended(_)));
+        }
+        Ok(())
+    }
+
+    /// Writes a call, unless one of its keys finds one.
+    fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+        let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
+        let known = find_record(appender.flushed_view(), record)?;
+        if known.is_empty() {
+            return self.record(appender, call, of, run);
+        }
+        let event = call.into_event();
+        let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+        self.meet(appender, ParsedCall { at: event.occurred_at, record }, &known, of, run)
+    }
+
+    /// Writes a call that no key finds: telemetry may have told of it without one.
+    fn record(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+        let event = call.event();
+        if let Payload::TokensRecorded(record) = &event.payload
+            && self.heard.of(record)
+            && let Some(twin) =
+                telemetry_match::find(appender.view()?, record, event.occurred_at, &telemetry_match::is_telemetry)?
+        {
+            let event = call.into_event();
+            let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+            return self.meet(appender, ParsedCall { at: event.occurred_at, record }, &[twin], of, run);
+        }
+        self.doubt(of, &call.event().payload);
+        appender.push_ready(call)?;
+        run.recorded += 1;
+        Ok(())
+    }
+
+    fn doubt(&mut self, of: usize, call: &Payload) {
+        if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(of), call) {
+            part.doubting.see(&part.report.source, record);
+        }
+    }
+
+    fn meet(
+        &self,
+        appender: &mut Appender<'_>,
+        found: ParsedCall,
+        known: &[Position],
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
+        let Some(part) = self.parts.get(of) else { return Ok(()) };
+        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard: Some(&self.heard) };
+        match meeting.meet(appender, found, known)? {
+            Reconciled::Amended => run.amended += 1,
+            Reconciled::Known => run.duplicates += 1,
+        }
+        Ok(())
+    }
+}
+
+/// The files that were read further, or differ from what is known of them: in what they say, or in what is made of it.
+fn new_states(
+    appender: &mut Appender<'_>,
+    source: &str,
+    states: HashMap<String, ImportedFile>,
+) -> Result<Vec<ImportedFile>> {
+    let view = appender.flushed_view();
+    let mut new = Vec::new();
+    for state in states.into_values() {
+        let known = crate::projection::file_state(view, source, &state.path)?;
+        if known.is_none_or(|known| {
+            (known.offset, &known.hash, known.skipped) != (state.offset, &state.hash, state.skipped)
+        }) {
+            new.push(state);
+        }
+    }
+    Ok(new)
+}

@@ -1,0 +1,225 @@
+//! Which logs there are, and which of them are in the ledger already.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::import::ImportOptions;
+use crate::import::engine::compression::{is_packed, open};
+use crate::import::engine::discover::{LogFile, logs, roots};
+use crate::import::engine::document;
+use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::run::is_unchanged;
+use crate::import::engine::source::{LogForm, Source};
+use crate::import::health::skip_reasons::{Skipping, reasons};
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{ImportedFile, SkippedLine};
+use crate::model::time::{DAY, Timestamp, Zone};
+use crate::projection::file_states;
+
+/// Logs that are deleted within so many days are soon gone.
+const SOON_DAYS: i64 = 7;
+
+/// The logs of one agent.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let home = tempfile::tempdir()?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let mut ledger = Ledger::in_memory()?;
+/// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
+/// assert!(found.iter().all(|agent| agent.files == 0)); // an empty home
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Surveyed {
+    /// The importer.
+    pub source: String,
+    /// The directories that are there.
+    pub places: Vec<PathBuf>,
+    /// Logs that were found.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Logs that an import would read: they are new, or have changed.
+    pub unread: u64,
+    /// Logs that the ledger knows and the agent has deleted: their records are safe.
+    pub gone: u64,
+    /// After how many days without a change the agent deletes a log, if it does.
+    pub deleted_after_days: Option<u32>,
+    /// Logs that it deletes within a week, the next one first.
+    pub going: Vec<ExpiringLog>,
+    /// Logs and directories that cannot be read, and why.
+    pub unreadable: Vec<Unreadable>,
+    /// Lines or entries that an import could not understand, of logs that are there or were.
+    pub skipped: u64,
+    /// The logs they stand in.
+    pub skipped_in: Vec<PathBuf>,
+    /// The lines or entries and why, as far as the ledger tells.
+    pub reasons: Vec<SkippedLine>,
+}
+
+/// A log that its agent deletes soon.
+///
+/// ```
+/// use usage_ledger::import::ExpiringLog;
+/// # let from = "2026-11-27T08:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let log = ExpiringLog { file: "/home/me/.claude/projects/acme/s.jsonl".into(), from, safe: true };
+/// assert!(log.safe); // what it says is in the ledger
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpiringLog {
+    /// The file.
+    pub file: PathBuf,
+    /// From when on the agent deletes it, unless it is written to before.
+    pub from: Timestamp,
+    /// Whether the ledger has all that it says.
+    pub safe: bool,
+}
+
+/// A log, or a directory that may hold some, that cannot be read.
+///
+/// ```
+/// let denied = usage_ledger::import::Unreadable { file: "/root/x.jsonl".into(), why: "permission denied".to_owned() };
+/// assert!(denied.why.contains("denied"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+/// Looks at the logs that an import with these options would read, and imports none.
+///
+/// # Errors
+/// As those of [`run`](crate::import::engine::run).
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let home = tempfile::tempdir()?;
+/// # let logs = home.path().join(".claude/projects/acme");
+/// # std::fs::create_dir_all(&logs)?;
+/// std::fs::write(logs.join("s.jsonl"), "{}\n")?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let mut ledger = Ledger::in_memory()?;
+/// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
+/// let claude = found.iter().find(|agent| agent.source == "claude-code").unwrap();
+/// assert_eq!((claude.files, claude.unread, claude.deleted_after_days), (1, 1, Some(30)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn survey(snapshot: &Snapshot<'_>, options: &ImportOptions, now: impl Into<Timestamp>) -> Result<Vec<Surveyed>> {
+    let now = now.into();
+    let mut skipping = Skipping::new();
+    let sources = options.sources()?.into_iter();
+    let found = sources.map(|source| one(snapshot, source, options, now, &mut skipping));
+    let mut found = found.collect::<Result<Vec<_>>>()?;
+    let mut reasons = reasons(snapshot, &skipping)?;
+    for agent in &mut found {
+        agent.reasons = reasons.remove(&agent.source).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+fn one(
+    snapshot: &Snapshot<'_>,
+    source: &dyn Source,
+    options: &ImportOptions,
+    now: Timestamp,
+    skipping: &mut Skipping,
+) -> Result<Surveyed> {
+    let roots = roots(source, &options.homes)?;
+    let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
+    let mut states = file_states(snapshot.view(), source.name())?;
+    let withdrawn = Withdrawn::take(&mut states);
+    let mut found = Surveyed { source: source.name().to_owned(), ..Surveyed::default() };
+    let logs = logs(source, &places);
+    for (file, error) in logs.unreadable {
+        found.unreadable.push(Unreadable { file, why: error.to_string() });
+    }
+    for file in logs.files {
+        let known = states.remove(&*file.path.to_string_lossy());
+        let unread = !match &known {
+            Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
+            None => withdrawn.knows(source, &file),
+        };
+        found.note_skipped(known.as_ref(), skipping);
+        found.files += 1;
+        found.bytes += file.size;
+        found.unread += u64::from(unread);
+        let known = known.as_ref().filter(|_| unread);
+        let why = match File::open(&file.path) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if unread => refused(source, options, &file, known),
+            Ok(_) => None,
+        };
+        found.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
+        let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| source.kept_days(place));
+        if let Some(days) = kept {
+            found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
+            let from = deleted_from(&file, days);
+            if from <= now.plus(SOON_DAYS * DAY) {
+                found.going.push(ExpiringLog { file: file.path, from, safe: !unread });
+            }
+        }
+    }
+    for state in states.values() {
+        found.gone += u64::from(!Path::new(&state.path).exists());
+        found.note_skipped(Some(state), skipping);
+    }
+    found.going.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
+    found.skipped_in.sort();
+    found.places = places;
+    Ok(found)
+}
+
+impl Surveyed {
+    fn note_skipped(&mut self, known: Option<&ImportedFile>, skipping: &mut Skipping) {
+        if let Some(known) = known.filter(|known| known.skipped > 0) {
+            self.skipped += known.skipped;
+            skipping.insert((self.source.clone(), known.path.clone()), known.skipped);
+            self.skipped_in.push(PathBuf::from(&known.path));
+        }
+    }
+}
+
+/// Why an import would take nothing of a log that can be opened.
+fn refused(
+    source: &dyn Source,
+    options: &ImportOptions,
+    file: &LogFile,
+    known: Option<&ImportedFile>,
+) -> Option<String> {
+    if source.form(&file.path) == LogForm::Lines {
+        // Lines are told of one by one; but what cannot be unpacked has none.
+        return is_packed(&file.path).then(|| content_hash(&file.path).err()).flatten().map(|error| error.to_string());
+    }
+    let mut why = None;
+    document::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
+        let refused = chunk.state.is_none().then_some(chunk.skipped).into_iter().flatten();
+        why = refused.map(|skipped| skipped.why).next();
+        true
+    });
+    why
+}
+
+/// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
+fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
+    source.form(&file.path) != LogForm::Database
+        && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)
+}
+
+fn content_hash(path: &Path) -> std::io::Result<u64> {
+    let mut hash = Xxh3::new();
+    std::io::copy(&mut open(path)?, &mut hash)?;
+    Ok(hash.digest())
+}
+
+fn deleted_from(file: &LogFile, days: u32) -> Timestamp {
+    Timestamp::from_millis(file.modified / 1_000_000).plus(i64::from(days) * DAY)
+}

@@ -1,0 +1,6 @@
+//! What an import could not see: skipped lines, missing usage, renamed counters, expiring logs.
+
+pub(in crate::import) mod inventory;
+pub(in crate::import) mod missing_usage;
+pub(in crate::import) mod schema_drift;
+pub(in crate::import) mod skip_reasons;

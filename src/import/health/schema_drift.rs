@@ -1,0 +1,168 @@
+//! What makes the counts of a run doubtful: a counter that its agent has renamed is read as absent, and no report shows that.
+
+use serde::Serialize;
+
+use crate::model::event::{Quality, TokenRecord};
+use crate::model::tokens::Tokens;
+use crate::readers::normalise::{PARTS_APART, SPLIT_APART};
+
+/// Records from which on a class that none of them has is missed.
+const MANY: u64 = 20;
+/// What a residual says where a stated sum is not that of its parts.
+const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
+
+/// How many of an importer's new records may lack what their log tells.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// # let logs = home.path().join(".claude/projects/acme");
+/// # std::fs::create_dir_all(&logs)?;
+/// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
+///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"renamed_tokens":12}}}"#;
+/// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let report = import::run(&mut Ledger::in_memory()?, &options, now, &mut |_| {})?;
+/// assert_eq!((report.sources[0].recorded, report.sources[0].doubts.without_output), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SchemaDrift {
+    /// Records without an input count, of an agent that tells one of each call.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub without_input: u64,
+    /// Records without an output count, of an agent that tells one of each call.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub without_output: u64,
+    /// Records whose stated total is not the sum of their counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_adding_up: u64,
+    /// Classes that the agent usually tells, and that not one of 20 or more records has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A class, or several that are one to most agents.
+struct Usual {
+    name: &'static str,
+    has: fn(&Tokens) -> bool,
+    /// Whether the agent tells it of such a call, even if it is 0.
+    tells: fn(&str, &TokenRecord) -> bool,
+}
+
+const USUAL: [Usual; 4] = [
+    Usual { name: "input", has: |tokens| tokens.input.is_some(), tells: |source, _| leaves_zeros_out(source) },
+    Usual { name: "output", has: |tokens| tokens.output.is_some(), tells: |source, _| leaves_zeros_out(source) },
+    Usual {
+        name: "cache_read",
+        has: |tokens| tokens.cache_read.is_some(),
+        // What was written to a cache is told beside what was read from it.
+        tells: |source, record| {
+            tells_cache(source, record) || matches!(source, "codex" | "gemini-cli") || writes(&record.tokens)
+        },
+    },
+    Usual { name: "cache_write", has: writes, tells: tells_cache },
+];
+
+const fn writes(tokens: &Tokens) -> bool {
+    tokens.cache_write.is_some() || tokens.cache_write_5m.is_some() || tokens.cache_write_1h.is_some()
+}
+
+/// Of an agent that leaves a count of 0 out, a record without one is nothing unusual.
+fn leaves_zeros_out(source: &str) -> bool {
+    matches!(source, "cursor" | "qwen-code")
+}
+
+fn tells_cache(source: &str, record: &TokenRecord) -> bool {
+    match source {
+        // The servers of others may tell of no cache.
+        "claude-code" => record.provider == "anthropic",
+        "opencode" | "droid" | "cline" | "roo-code" | "kilo-code" => true,
+        _ => false,
+    }
+}
+
+/// Looks at the records of a run as they are written.
+#[derive(Default)]
+pub(in crate::import) struct Doubting {
+    doubts: SchemaDrift,
+    /// For each usual class, the records that should have it and those that do.
+    classes: [(u64, u64); USUAL.len()],
+}
+
+impl Doubting {
+    pub fn see(&mut self, source: &str, record: &TokenRecord) {
+        if record.quality == Quality::Estimated {
+            return;
+        }
+        let (tokens, doubts) = (&record.tokens, &mut self.doubts);
+        if !leaves_zeros_out(source) {
+            doubts.without_input += u64::from(tokens.input.is_none());
+            doubts.without_output += u64::from(tokens.output.is_none());
+        }
+        let apart = |residual: &String| APART.iter().any(|apart| residual.contains(apart));
+        doubts.not_adding_up += u64::from(record.residual.as_ref().is_some_and(apart));
+        for (usual, (should, have)) in USUAL.iter().zip(&mut self.classes) {
+            *should += u64::from((usual.tells)(source, record));
+            *have += u64::from((usual.has)(tokens));
+        }
+    }
+
+    pub fn end(mut self) -> SchemaDrift {
+        let absent = USUAL.iter().zip(self.classes).filter(|(_, (should, have))| *should >= MANY && *have == 0);
+        self.doubts.absent = absent.map(|(usual, _)| usual.name.to_owned()).collect();
+        self.doubts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(source: &str, records: &[(TokenRecord, usize)]) -> SchemaDrift {
+        let mut doubting = Doubting::default();
+        for (record, times) in records {
+            (0..*times).for_each(|_| doubting.see(source, record));
+        }
+        doubting.end()
+    }
+
+    fn call(provider: &'static str) -> TokenRecord {
+        TokenRecord::new(provider, "m").input(1).output(2)
+    }
+
+    #[test]
+    fn a_class_is_missed_where_it_is_usual_and_not_one_of_many_has_it() {
+        let bare = call("anthropic");
+        let whole = bare.clone().cache_read(0);
+        let absent = |source, records: &[_]| seen(source, records).absent;
+        assert_eq!(absent("claude-code", &[(bare.clone(), 20)]), ["cache_read", "cache_write"]);
+        assert_eq!(absent("claude-code", &[(bare.clone(), 19)]), [""; 0]);
+        assert_eq!(absent("claude-code", &[(bare.clone(), 900), (whole, 1)]), ["cache_write"]);
+        assert_eq!(absent("claude-code", &[(call("ollama"), 20)]), [""; 0]);
+        assert_eq!(absent("codex", &[(call("openai"), 20)]), ["cache_read"]);
+        assert_eq!(absent("amp", &[(bare.clone(), 20)]), [""; 0]);
+        let mut written = bare;
+        written.tokens.cache_write = Some(3);
+        assert_eq!(absent("amp", &[(written, 20)]), ["cache_read"]);
+    }
+
+    #[test]
+    fn input_and_output_are_of_each_call_unless_a_zero_is_left_out() {
+        let (input, output) = (TokenRecord::new("p", "m").input(1), TokenRecord::new("p", "m").output(1));
+        let one = [(input.clone(), 3), (output, 1)];
+        let doubts = seen("roo-code", &one);
+        assert_eq!((doubts.without_input, doubts.without_output), (1, 3));
+        assert_eq!(seen("cursor", &one), SchemaDrift::default());
+        assert_eq!(seen("cursor", &[(input, 20)]).absent, ["output"]);
+        let mut estimated = TokenRecord::new("p", "m");
+        estimated.quality = Quality::Estimated;
+        assert_eq!(seen("koan", &[(estimated, 30)]), SchemaDrift::default());
+    }
+}

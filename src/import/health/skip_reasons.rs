@@ -1,0 +1,64 @@
+//! Why importers skipped lines, as the ledger tells it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::import::engine::reader::INCOMPLETE;
+use crate::import::health::missing_usage::WITHOUT_COUNTS;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, Position, SkippedLine};
+use crate::projection::kind_code;
+use crate::store::GO_ON;
+
+/// How many entries are skipped now of each file, by importer and path.
+pub(in crate::import) type Skipping = HashMap<(String, String), u64>;
+
+/// The newest reasons, as many of each file as it has skipped entries, by importer. What was read again since, and is
+/// understood now, is told no more.
+pub(in crate::import) fn reasons(
+    snapshot: &Snapshot<'_>,
+    skipping: &Skipping,
+) -> Result<HashMap<String, Vec<SkippedLine>>> {
+    let mut told: BTreeMap<(String, String), Vec<SkippedLine>> = BTreeMap::new();
+    if !skipping.is_empty() {
+        let imported = kind_code("imported");
+        snapshot.view().rows(Position::START.next(), &mut |position, row| {
+            if row.kind != imported {
+                return GO_ON;
+            }
+            // Of a line whose names were shredded nothing is to be told.
+            let Ok(Payload::Imported(run)) = Event::from_line(position, row.body).map(|event| event.payload) else {
+                return GO_ON;
+            };
+            for skipped in run.skipped {
+                let file = (run.source.clone(), skipped.file.clone());
+                if skipped.why != INCOMPLETE && skipping.contains_key(&file) {
+                    let of = told.entry(file).or_default();
+                    of.retain(|known| *known != skipped);
+                    of.push(skipped);
+                }
+            }
+            GO_ON
+        })?;
+    }
+    let mut by_source: HashMap<String, Vec<SkippedLine>> = HashMap::new();
+    for (file, mut reasons) in told {
+        let most = skipping.get(&file).and_then(|most| usize::try_from(*most).ok()).unwrap_or(0);
+        let mut newest = reasons.split_off(reasons.len().saturating_sub(most));
+        newest.sort_by_key(|skipped| skipped.line);
+        by_source.entry(file.0).or_default().extend(newest);
+    }
+    Ok(by_source)
+}
+
+/// Whether what was skipped for a reason may have told of tokens that no record has.
+///
+/// ```
+/// use usage_ledger::import::loses_counts;
+/// assert!(loses_counts("answers without token counts"));
+/// assert!(loses_counts("unknown shape: an assistant message without usage"));
+/// assert!(!loses_counts("not valid JSON"));
+/// ```
+pub fn loses_counts(why: &str) -> bool {
+    why.starts_with("unknown ") || why.contains(WITHOUT_COUNTS)
+}

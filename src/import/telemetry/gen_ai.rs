@@ -1,0 +1,261 @@
+//! Calls as GenAI instrumentations word them: OpenTelemetry's convention, its earlier forms, `OpenInference`, and the AI SDK.
+
+use serde_json::Value;
+
+use super::call::{ParsedItem, TelemetryItem};
+use crate::import::engine::fields;
+use crate::import::engine::telemetry_match::GUESSED;
+use crate::model::event::TokenRecord;
+use crate::model::provider::CATALOGUE;
+use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::price::{SERVICE_TIER, is_special};
+
+/// The normaliser's name for what is known to be a call by the name of its operation.
+const NAMED: &str = "gen-ai-otlp/1";
+
+/// Operations, and sorts of spans, that are sums of calls, or none. In lower case, as all that is compared.
+const SUMS: [&str; 35] = [
+    "agent",
+    "agent_run",
+    "ai.embed",
+    "ai.embedmany",
+    "ai.generateobject",
+    "ai.generatetext",
+    "ai.streamobject",
+    "ai.streamtext",
+    "ai.toolcall",
+    "chain",
+    "create_agent",
+    "crew",
+    "evaluator",
+    "execute_task",
+    "execute_tool",
+    "fetch_response",
+    "guardrail",
+    "invocation",
+    "invoke_agent",
+    "invoke_workflow",
+    "kickoff",
+    "plan",
+    "prompt",
+    "reranker",
+    "rerank",
+    "retrieval",
+    "retriever",
+    "run",
+    "session",
+    "step",
+    "task",
+    "tool",
+    "turn",
+    "workflow",
+    "copilot_chat.agent.turn",
+];
+/// What a call is named.
+const CALLS: [&str; 20] = [
+    "chat",
+    "chat.completions",
+    "chat_completion",
+    "call_llm",
+    "completion",
+    "completions",
+    "embedding",
+    "embeddings",
+    "embed",
+    "generate_content",
+    "generate",
+    "generation",
+    "llm",
+    "messages",
+    "response",
+    "responses",
+    "text_completion",
+    "ai.generatetext.dogenerate",
+    "ai.streamtext.dostream",
+    "ai.embed.doembed",
+];
+/// Attributes that say what a span or log record is of.
+const OPERATIONS: [&str; 6] = [
+    "gen_ai.operation.name",
+    "llm.request.type",
+    "openinference.span.kind",
+    "traceloop.span.kind",
+    "langsmith.span.kind",
+    "ai.operationId",
+];
+/// Names of each count, the newest first: input, output, read from a cache, written to one, reasoning, and of what is
+/// written what lives five minutes and an hour.
+const COUNTS: [&[&str]; 7] = [
+    &[
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens",
+        "llm.token_count.prompt",
+        "llm.usage.prompt_tokens",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "ai.usage.tokens",
+    ],
+    &[
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.token_count.completion",
+        "llm.usage.completion_tokens",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
+    ],
+    &[
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.input_tokens.cached",
+        "llm.token_count.prompt_details.cache_read",
+    ],
+    &[
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.input_tokens.cache_write",
+        "llm.token_count.prompt_details.cache_write",
+    ],
+    &[
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "ai.usage.reasoningTokens",
+    ],
+    &["anthropic.usage.cache_creation.ephemeral_5m_input_tokens"],
+    &["anthropic.usage.cache_creation.ephemeral_1h_input_tokens"],
+];
+const PROVIDERS: [&str; 5] =
+    ["gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"];
+/// Who calls a provider and names itself in its place.
+const FRAMEWORKS: [&str; 8] =
+    ["langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "litellm", "semantic_kernel"];
+const MODELS: [&str; 8] = [
+    "gen_ai.response.model",
+    "gen_ai.request.model",
+    "llm.response.model",
+    "llm.model_name",
+    "llm.request.model",
+    "embedding.model_name",
+    "ai.response.model",
+    "ai.model.id",
+];
+const CONVERSATIONS: [&str; 4] =
+    ["gen_ai.conversation.id", "copilot_chat.session_id", "copilot_chat.chat_session_id", "session.id"];
+/// What the answer says of the tier; what was asked for may not be what was given.
+const TIERS: [&str; 4] = [
+    "openai.response.service_tier",
+    "anthropic.response.service_tier",
+    "gen_ai.openai.response.service_tier",
+    "gen_ai.response.service_tier",
+];
+
+/// Whether an instrumentation told of a call.
+pub(super) fn is_told_by(record: &TokenRecord) -> bool {
+    record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED].contains(&normaliser))
+}
+
+/// Whether there is a count of these instrumentations.
+pub(super) fn is_counted(attributes: &Value) -> bool {
+    COUNTS.iter().flat_map(|names| names.iter()).any(|name| attributes.get(name).is_some())
+}
+
+/// What tells of tokens.
+enum Sort {
+    Call,
+    /// Of no known name; what has counts and a model is taken for a call.
+    Like,
+    Sum,
+}
+
+impl TelemetryItem<'_> {
+    /// The convention: cached input inside the input, reasoning inside the output. Calls count; sums of them do not.
+    pub(super) fn gen_ai(mut self) -> ParsedItem {
+        let models = self.first(&MODELS);
+        let normaliser = match self.sort() {
+            Sort::Sum => return Ok(None),
+            Sort::Call => NAMED,
+            Sort::Like if models.is_some() => GUESSED,
+            Sort::Like => {
+                let operation = self.first(&OPERATIONS).unwrap_or(&self.name);
+                return Err(format!(
+                    "telemetry of tokens of `{operation}`, which is no known operation and names no model"
+                ));
+            }
+        };
+        let mut fields: [Field; 7] = [("", None); 7];
+        for (field, names) in fields.iter_mut().zip(COUNTS) {
+            for name in names {
+                let (name, count) = self.field(name)?;
+                if count.is_some() && field.1.is_none() {
+                    *field = (name, count);
+                }
+            }
+        }
+        let [input, output, read, mut written, reasoning, five_minutes, hour] = fields;
+        if written.1.is_none() {
+            let lives = five_minutes.1.into_iter().chain(hour.1).reduce(u64::saturating_add);
+            written = ("the sum by lifetime", lives);
+        }
+        self.lives = [five_minutes, hour];
+        let mut logged = Logged::new("the instrumentation", normaliser, input, output);
+        (logged.cache_read, logged.cache_write, logged.reasoning) = (read, written, reasoning);
+        let (agent, provider) = self.agent_and_provider();
+        let keys = ["gen_ai.response.id", "ai.response.id", "anthropic.request.id"].map(|name| self.text(name));
+        let keys = keys.into_iter().flatten().map(str::to_owned).chain(self.place.own.clone());
+        let found = self.found(&provider, &agent, &logged, &CONVERSATIONS, &MODELS, keys.collect())?;
+        let tier = self.first(&TIERS).filter(|tier| is_special(tier)).map(str::to_owned);
+        Ok(found.map(|mut found| {
+            found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            found
+        }))
+    }
+
+    fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.text(name))
+    }
+
+    fn sort(&self) -> Sort {
+        let told: Vec<String> = OPERATIONS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase).collect();
+        let name = self.name.to_lowercase();
+        let words = if told.is_empty() {
+            let ends = [name.split(' ').next(), name.split([' ', '.']).next_back(), Some(&*name)];
+            ends.into_iter().flatten().map(str::to_owned).collect()
+        } else {
+            told
+        };
+        let is = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
+        if is(&SUMS) || SUMS.contains(&name.as_str()) {
+            Sort::Sum
+        } else if is(&CALLS) || name == "gen_ai.client.inference.operation.details" {
+            Sort::Call
+        } else {
+            Sort::Like
+        }
+    }
+
+    fn agent_and_provider(&self) -> (String, String) {
+        let copilot = ["github.copilot.", "copilot_chat."];
+        let is_copilot = self
+            .attributes
+            .as_object()
+            .is_some_and(|all| all.keys().any(|name| copilot.iter().any(|prefix| name.starts_with(prefix))));
+        if is_copilot {
+            return ("copilot-cli".to_owned(), "github-copilot".to_owned());
+        }
+        let agent = self.first(&["gen_ai.agent.name", "service.name"]);
+        let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);
+        let names = PROVIDERS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase);
+        let told_by = names.map(served).find(|name| !FRAMEWORKS.contains(&name.as_str()));
+        (agent.unwrap_or_default(), fields::provider(told_by.as_deref(), self.first(&MODELS), fields::UNKNOWN))
+    }
+}
+
+/// The AI SDK adds which of a provider's interfaces it was: `openai.chat`.
+fn served(name: String) -> String {
+    let is_known = |name: &str| CATALOGUE.iter().any(|known| known.id == name || known.aliases.contains(&name));
+    match name.split_once('.') {
+        Some((provider, _)) if !is_known(&name) && is_known(provider) => provider.to_owned(),
+        _ => name,
+    }
+}

@@ -1,0 +1,296 @@
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ledger::Ledger;
+use crate::model::time::Timestamp;
+use crate::{Report, ReportKey};
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+
+/// What is told of one call, and by whom.
+#[derive(Clone, Debug)]
+struct Tale {
+    name: &'static str,
+    second: u64,
+    /// The span that tells; a log record has none.
+    span: Option<u8>,
+    within: Option<u8>,
+    attributes: BTreeMap<&'static str, Value>,
+}
+
+fn span(id: u8, within: Option<u8>, name: &'static str, attributes: &[(&'static str, Value)]) -> Tale {
+    Tale { name, second: 2, span: Some(id), within, attributes: attributes.iter().cloned().collect() }
+}
+
+fn event(within: u8, second: u64, attributes: &[(&'static str, Value)]) -> Tale {
+    let name = "gen_ai.client.inference.operation.details";
+    Tale { name, second, span: None, within: Some(within), attributes: attributes.iter().cloned().collect() }
+}
+
+fn used(input: u64, output: u64) -> Vec<(&'static str, Value)> {
+    vec![
+        ("gen_ai.request.model", "gpt-5".into()),
+        ("gen_ai.usage.input_tokens", input.into()),
+        ("gen_ai.usage.output_tokens", output.into()),
+    ]
+}
+
+fn with(mut told: Vec<(&'static str, Value)>, name: &'static str, value: &str) -> Vec<(&'static str, Value)> {
+    told.push((name, value.into()));
+    told
+}
+
+fn chat(input: u64, output: u64) -> Vec<(&'static str, Value)> {
+    with(with(used(input, output), "gen_ai.operation.name", "chat"), "gen_ai.provider.name", "openai")
+}
+
+impl Tale {
+    fn attributes(&self) -> Value {
+        let one = |(name, value): (&&str, &Value)| {
+            let told = if value.is_string() { "stringValue" } else { "intValue" };
+            json!({"key": name, "value": {told: value}})
+        };
+        self.attributes.iter().map(one).collect()
+    }
+
+    fn span_json(&self) -> Value {
+        let id = |id: Option<u8>| id.map_or(String::new(), |id| format!("eee19b7ec3c1b1{id:02}"));
+        json!({
+            "traceId": TRACE, "spanId": id(self.span), "parentSpanId": id(self.within), "name": self.name,
+            "startTimeUnixNano": "1780308000000000000", "attributes": self.attributes(),
+            "endTimeUnixNano": format!("178030800{}000000000", self.second),
+        })
+    }
+
+    fn telemetry(&self) -> Telemetry {
+        if self.span.is_some() {
+            return spans(&[self]);
+        }
+        let record = json!({
+            "traceId": TRACE, "spanId": format!("eee19b7ec3c1b1{:02}", self.within.unwrap()), "eventName": self.name,
+            "timeUnixNano": format!("178030800{}000000000", self.second), "attributes": self.attributes(),
+        });
+        let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+        Telemetry::of_logs(&serde_json::from_value::<ExportLogsServiceRequest>(logs).unwrap())
+    }
+}
+
+fn spans(told: &[&Tale]) -> Telemetry {
+    let spans: Vec<_> = told.iter().map(|tale| tale.span_json()).collect();
+    let request = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+    Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap())
+}
+
+fn send(ledger: &mut Ledger, told: Telemetry) -> Ingested {
+    let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+    assert_eq!(told.unread, [""; 0]);
+    take(ledger, told, now).unwrap().0
+}
+
+/// Requests and tokens by provider.
+fn counted(ledger: &mut Ledger) -> Vec<(String, u64, u64)> {
+    let table = ledger.report(&Report::by(ReportKey::Provider)).unwrap();
+    let row = |row: &crate::ReportRow| {
+        (row.keys[0].clone().unwrap_or_default(), row.usage.requests, row.usage.tokens.total())
+    };
+    table.rows.iter().map(row).collect()
+}
+
+fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    if all.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut found = Vec::new();
+    for at in 0..all.len() {
+        let mut rest = all.to_vec();
+        let first = rest.remove(at);
+        found.extend(orders(&rest).into_iter().map(|mut order| {
+            order.insert(0, first.clone());
+            order
+        }));
+    }
+    found
+}
+
+/// Whatever comes first, so much is counted, also when all is sent again.
+fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u64)]) {
+    for order in orders(told) {
+        let mut ledger = Ledger::in_memory().unwrap();
+        for tale in &order {
+            send(&mut ledger, tale.telemetry());
+        }
+        let expected: Vec<_> = expected.iter().map(|(name, calls, sum)| ((*name).to_owned(), *calls, *sum)).collect();
+        assert_eq!(counted(&mut ledger), expected, "{order:#?}");
+        for tale in order.iter().rev() {
+            send(&mut ledger, tale.telemetry());
+        }
+        assert_eq!(counted(&mut ledger), expected, "again {order:#?}");
+        let head = ledger.head().unwrap();
+        for tale in &order {
+            assert_eq!(send(&mut ledger, tale.telemetry()).recorded, 0);
+        }
+        assert_eq!(ledger.head().unwrap(), head, "{order:#?}");
+        assert!(ledger.verify().unwrap().ok);
+    }
+}
+
+#[test]
+fn a_span_and_the_log_record_in_it_are_one_call_without_an_id() {
+    let told = [span(1, None, "chat gpt-5", &chat(100, 20)), event(1, 2, &chat(100, 20))];
+    count_in_every_order(&told, &[("openai", 1, 120)]);
+}
+
+#[test]
+fn log_records_within_a_span_that_tells_of_no_call_are_calls_of_their_own() {
+    let named = |id: &str| with(chat(100, 20), "gen_ai.response.id", id);
+    count_in_every_order(&[event(1, 2, &chat(100, 20)), event(1, 3, &chat(100, 20))], &[("openai", 2, 240)]);
+    count_in_every_order(&[event(1, 2, &named("a")), event(1, 2, &named("b"))], &[("openai", 2, 240)]);
+}
+
+#[test]
+fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
+    let outer = with(used(100, 20), "gen_ai.system", "Langchain");
+    let inner = with(chat(100, 20), "gen_ai.response.id", "resp_1");
+    let told = [
+        span(1, None, "ChatOpenAI.chat", &outer),
+        span(2, Some(1), "openai.chat", &inner),
+        event(2, 2, &chat(100, 20)),
+    ];
+    count_in_every_order(&told, &[("openai", 1, 120)]);
+    // Three deep, with a span of no tokens between.
+    let told = [
+        span(1, None, "ChatOpenAI", &outer),
+        span(2, Some(1), "chat", &with(used(100, 20), "llm.request.type", "chat")),
+        span(3, Some(2), "openai.chat", &inner),
+    ];
+    count_in_every_order(&told, &[("openai", 1, 120)]);
+    let between = span(4, Some(1), "POST", &[]);
+    let mut ledger = Ledger::in_memory().unwrap();
+    let below = span(2, Some(4), "openai.chat", &inner);
+    send(&mut ledger, spans(&[&below, &between, &told[0]]));
+    assert_eq!(counted(&mut ledger), [("openai".to_owned(), 1, 120)]);
+}
+
+#[test]
+fn siblings_and_calls_of_other_counts_or_ids_stay_apart() {
+    let (one, two) = (with(chat(100, 20), "gen_ai.response.id", "a"), with(chat(100, 20), "gen_ai.response.id", "b"));
+    let told = [span(1, Some(3), "chat", &one), span(2, Some(3), "chat", &two)];
+    count_in_every_order(&told, &[("openai", 2, 240)]);
+    let told = [span(1, None, "chat", &one), span(2, Some(1), "chat", &two)];
+    count_in_every_order(&told, &[("openai", 2, 240)]);
+    let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &chat(7, 3))];
+    count_in_every_order(&told, &[("openai", 2, 130)]);
+    // A call that was tried twice below one span.
+    let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &one), span(3, Some(1), "chat", &two)];
+    count_in_every_order(&told, &[("openai", 2, 240)]);
+}
+
+#[test]
+fn a_span_that_states_what_those_below_it_do_is_their_sum() {
+    let below =
+        |id: u8, name: &str, input: u64| span(id, Some(1), "chat", &with(chat(input, 10), "gen_ai.response.id", name));
+    let told = [span(1, None, "chat", &chat(30, 20)), below(2, "a", 10), below(3, "b", 20)];
+    count_in_every_order(&told, &[("openai", 2, 50)]);
+    // One of no known name is a sum as soon as a call stands in it, whatever it states.
+    let told = [span(1, None, "my pipeline", &with(used(77, 7), "gen_ai.system", "openai")), below(2, "a", 10)];
+    count_in_every_order(&told, &[("openai", 1, 20)]);
+}
+
+#[test]
+fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() {
+    let calls = [
+        with(used(10, 2), "gen_ai.operation.name", "chat.completions"),
+        with(used(10, 2), "gen_ai.operation.name", "Chat"),
+        with(used(10, 2), "ai.operationId", "ai.streamText.doStream"),
+        with(used(10, 2), "openinference.span.kind", "LLM"),
+    ];
+    let mut ledger = Ledger::in_memory().unwrap();
+    for (id, (name, attributes)) in
+        ["x", "call_llm", "ChatOpenAI", "Chat Completion with 'gpt-5'", "anthropic.messages.create"]
+            .map(|name| (name, used(10, 2)))
+            .into_iter()
+            .chain(calls.map(|attributes| ("x", attributes)))
+            .enumerate()
+    {
+        let told = span(u8::try_from(id).unwrap() + 1, None, name, &attributes).telemetry();
+        assert_eq!(send(&mut ledger, told).recorded, 1, "{name} {attributes:?}");
+    }
+    for (name, attributes) in [
+        ("ai.generateText", used(10, 2)),
+        ("x", with(used(10, 2), "ai.operationId", "ai.streamText")),
+        ("x", with(used(10, 2), "gen_ai.operation.name", "invoke_agent")),
+        ("x", with(used(10, 2), "traceloop.span.kind", "workflow")),
+        ("x", with(used(10, 2), "openinference.span.kind", "AGENT")),
+        ("agent run", used(10, 2)),
+    ] {
+        let told = span(90, None, name, &attributes).telemetry();
+        assert_eq!((told.calls(), told.unread.len()), (0, 0), "{name}");
+    }
+    // Nothing that tells of tokens is dropped without a word.
+    let nameless = span(91, None, "x", &[("gen_ai.usage.input_tokens", 3.into())]).telemetry();
+    assert!(nameless.unread[0].contains("names no model"), "{:?}", nameless.unread);
+    let foreign = span(92, None, "x", &[("my.tokens_used", 3.into()), ("gen_ai.request.max_tokens", 9.into())]);
+    assert!(foreign.telemetry().unread[0].contains("my.tokens_used"));
+    let limits = span(93, None, "x", &[("gen_ai.request.max_tokens", 9.into())]).telemetry();
+    assert_eq!((limits.calls(), limits.unread.len()), (0, 0));
+}
+
+#[test]
+fn openinference_and_the_ai_sdk_name_things_their_own_way() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let openinference = [
+        ("openinference.span.kind", "LLM".into()),
+        ("llm.provider", "openai".into()),
+        ("llm.model_name", "gpt-5".into()),
+        ("llm.token_count.prompt", 100.into()),
+        ("llm.token_count.prompt_details.cache_read", 60.into()),
+        ("llm.token_count.completion", 20.into()),
+        ("llm.token_count.completion_details.reasoning", 5.into()),
+        ("llm.token_count.total", 120.into()),
+    ];
+    send(&mut ledger, span(1, None, "ChatCompletion", &openinference).telemetry());
+    let line = ledger.event(1).unwrap().to_line();
+    assert!(line.contains(r#""tokens":{"input":40,"cache_read":60,"output":15,"reasoning":5}"#), "{line}");
+    let sdk = with(used(10, 2), "gen_ai.system", "openai.chat");
+    send(&mut ledger, span(2, None, "ai.streamText.doStream", &sdk).telemetry());
+    for (id, name) in [(3, "vertex_ai"), (4, "az.ai.inference"), (5, "az.ai.openai"), (6, "azure_openai")] {
+        send(&mut ledger, span(id, None, "chat", &with(used(1, 1), "gen_ai.system", name)).telemetry());
+    }
+    let expected = [("azure-openai", 3, 6), ("google-vertex", 1, 2), ("openai", 2, 132)];
+    assert_eq!(counted(&mut ledger), expected.map(|(name, calls, sum)| (name.to_owned(), calls, sum)));
+}
+
+#[test]
+fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
+    for (id, name) in [
+        "openai.response.service_tier",
+        "anthropic.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let id = u8::try_from(id).unwrap();
+        send(&mut ledger, span(id, None, "chat", &with(chat(10, 2), name, "flex")).telemetry());
+        let line = ledger.event(1).unwrap().to_line();
+        assert!(line.contains(r#""labels":{"service_tier":"flex"}"#), "{line}");
+    }
+    let mut told = with(chat(1_000, 2), "anthropic.request.id", "req_7");
+    told.extend([
+        ("gen_ai.usage.cache_creation.input_tokens", 400.into()),
+        ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens", 100.into()),
+        ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", 300.into()),
+        ("anthropic.response.service_tier", "standard".into()),
+    ]);
+    let mut ledger = Ledger::in_memory().unwrap();
+    send(&mut ledger, span(1, None, "chat", &told).telemetry());
+    let line = ledger.event(1).unwrap().to_line();
+    assert!(line.contains(r#""cache_write_5m":100,"cache_write_1h":300,"output":2"#), "{line}");
+    assert!(line.contains(r#""keys":["req_7","#) && !line.contains("service_tier\":\"standard"), "{line}");
+}

@@ -1,0 +1,149 @@
+//! Telemetry of agents in OpenTelemetry's protocol (OTLP): each call that a log record or span tells of.
+//!
+//! | from | what tells of a call | known by |
+//! |---|---|---|
+//! | Claude Code | log `claude_code.api_request`, span `claude_code.llm_request` | request id |
+//! | Codex | log `codex.sse_event` with counts | its conversation, time and counts |
+//! | Gemini CLI, Qwen Code | log `gemini_cli.api_response`, `qwen-code.api_response` | its conversation, time and counts |
+//! | any GenAI instrumentation | span or log record with counts and a model | response id, its place in the trace |
+//!
+//! Spans of agents and workflows are sums of such calls and add nothing; so does a span that turns out to be one by the
+//! calls that stand in it. What else tells of tokens is unknown, and counted as such. Metrics are sums too: see [`MetricSums`].
+//!
+//! A call that an agent's own log tells of as well is one record, whichever comes first. Without a common id it is the
+//! same when conversation, model and counts agree within five minutes.
+
+mod attributes;
+mod call;
+mod gen_ai;
+#[cfg(test)]
+mod gen_ai_tests;
+mod nest;
+mod sums;
+mod take;
+#[cfg(test)]
+mod tests;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+
+use self::attributes::flat;
+use self::call::TelemetryItem;
+use self::nest::NestPlace;
+use self::nest::Spans;
+use super::engine::source::ParsedCall;
+
+pub use sums::{MetricSum, MetricSums};
+pub use take::{Ingested, take};
+
+/// What a message tells of.
+///
+/// ```
+/// use usage_ledger::import::telemetry::Telemetry;
+/// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+/// let logs: ExportLogsServiceRequest = serde_json::from_str(r#"{"resourceLogs": []}"#)?;
+/// assert_eq!(Telemetry::of_logs(&logs).calls(), 0);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    found: Vec<(ParsedCall, NestPlace)>,
+    /// What tells of tokens and cannot be read: why, each once for every time.
+    pub unread: Vec<String>,
+}
+
+impl Telemetry {
+    /// What log records tell of.
+    ///
+    /// ```
+    /// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    /// use usage_ledger::import::telemetry::Telemetry;
+    /// let logs: ExportLogsServiceRequest = serde_json::from_str(r#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{
+    ///     "timeUnixNano": "1780308000000000000",
+    ///     "body": {"stringValue": "claude_code.api_request"},
+    ///     "attributes": [
+    ///         {"key": "event.name", "value": {"stringValue": "api_request"}},
+    ///         {"key": "request_id", "value": {"stringValue": "req_1"}},
+    ///         {"key": "model", "value": {"stringValue": "claude-opus-4-5"}},
+    ///         {"key": "input_tokens", "value": {"intValue": "3"}},
+    ///         {"key": "output_tokens", "value": {"intValue": "7"}}
+    ///     ]
+    /// }]}]}]}"#)?;
+    /// assert_eq!(Telemetry::of_logs(&logs).calls(), 1);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn of_logs(request: &ExportLogsServiceRequest) -> Self {
+        let mut told = Self::default();
+        for of_resource in &request.resource_logs {
+            let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
+            for record in of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records) {
+                told.add(TelemetryItem::of_log(record, &resource));
+            }
+        }
+        told
+    }
+
+    /// What spans tell of.
+    ///
+    /// ```
+    /// # use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    /// use usage_ledger::import::telemetry::Telemetry;
+    /// let spans: ExportTraceServiceRequest = serde_json::from_str(r#"{"resourceSpans": [{"scopeSpans": [{"spans": [{
+    ///     "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "chat gpt-5",
+    ///     "startTimeUnixNano": "1780308000000000000", "endTimeUnixNano": "1780308002000000000",
+    ///     "attributes": [
+    ///         {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+    ///         {"key": "gen_ai.provider.name", "value": {"stringValue": "openai"}},
+    ///         {"key": "gen_ai.response.model", "value": {"stringValue": "gpt-5"}},
+    ///         {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 30}},
+    ///         {"key": "gen_ai.usage.output_tokens", "value": {"intValue": 12}}
+    ///     ]
+    /// }]}]}]}"#)?;
+    /// assert_eq!(Telemetry::of_spans(&spans).calls(), 1);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn of_spans(request: &ExportTraceServiceRequest) -> Self {
+        let mut told = Self::default();
+        let around = Spans::of(request);
+        for of_resource in &request.resource_spans {
+            let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
+            for span in of_resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
+                told.add(TelemetryItem::of_span(span, around.within(span), &resource));
+            }
+        }
+        told
+    }
+
+    /// The sums that metrics state. They add no record.
+    ///
+    /// ```
+    /// # use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    /// use usage_ledger::import::telemetry::{MetricSums, Telemetry};
+    /// let metrics: ExportMetricsServiceRequest = serde_json::from_str(r#"{"resourceMetrics": []}"#)?;
+    /// let mut sums = MetricSums::default();
+    /// assert!(Telemetry::of_metrics(&metrics, &mut sums).is_empty()); // nothing was unreadable
+    /// assert_eq!(sums.list().count(), 0);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn of_metrics(request: &ExportMetricsServiceRequest, sums: &mut MetricSums) -> Vec<String> {
+        sums.add(request)
+    }
+
+    /// How many calls were told of.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::import::telemetry::Telemetry::default().calls(), 0);
+    /// ```
+    pub const fn calls(&self) -> usize {
+        self.found.len()
+    }
+
+    fn add(&mut self, item: TelemetryItem<'_>) {
+        let place = item.place.clone();
+        match item.call() {
+            Ok(found) => self.found.extend(found.map(|found| (found, place))),
+            Err(why) => self.unread.push(why),
+        }
+    }
+}

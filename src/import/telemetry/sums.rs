@@ -1,0 +1,262 @@
+//! Sums that metrics state, held against what was recorded: they say whether a feed is whole, and add nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use serde::Serialize;
+use serde_json::Value;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::attributes::flat;
+use crate::import::engine::fields;
+use crate::model::event::TokenRecord;
+
+/// A metric of tokens.
+struct Metric {
+    name: &'static str,
+    /// The attribute that says what kind of tokens they are.
+    kind: &'static str,
+    /// The kinds that add up to the total.
+    summed: &'static [&'static str],
+    /// The kinds that are parts of those, or their sum.
+    parts: &'static [&'static str],
+}
+
+const METRICS: [Metric; 5] = [
+    Metric {
+        name: "claude_code.token.usage",
+        kind: "type",
+        summed: &["input", "output", "cacheRead", "cacheCreation"],
+        parts: &[],
+    },
+    Metric {
+        name: "codex.turn.token_usage",
+        kind: "token_type",
+        summed: &["total"],
+        parts: &["input", "cached_input", "output", "reasoning_output"],
+    },
+    Metric {
+        name: "gemini_cli.token.usage",
+        kind: "type",
+        summed: &["input", "output", "thought", "tool"],
+        parts: &["cache"],
+    },
+    Metric {
+        name: "qwen-code.token.usage",
+        kind: "type",
+        summed: &["input", "output", "tool"],
+        parts: &["cache", "thought"],
+    },
+    Metric { name: "gen_ai.client.token.usage", kind: "gen_ai.token.type", summed: &["input", "output"], parts: &[] },
+];
+/// Agents that state their metrics twice: in their own words, and in those of the convention.
+const OWN: [&str; 4] = ["claude-code", "codex", "gemini-cli", "qwen-code"];
+
+/// Pairs of agent and model that are told apart. What is beyond is summed as one, without names.
+const NAMES: usize = 1_000;
+/// Series of metrics that are told apart. A series beyond is not counted, since its sum could not be continued.
+const SERIES: usize = 10_000;
+/// Longest name that is kept, in bytes.
+const NAME: usize = 200;
+
+/// Calls that are remembered, so that what is sent again does not count again.
+const REMEMBERED: usize = 1 << 20;
+
+/// What metrics and records say of one agent's model.
+///
+/// ```
+/// use usage_ledger::import::telemetry::MetricSum;
+/// let sum = MetricSum { agent: "codex".to_owned(), model: "gpt-5".to_owned(), stated: 1_000, recorded: 900 };
+/// assert_eq!(sum.stated - sum.recorded, 100); // tokens of calls that nobody told of one by one
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MetricSum {
+    /// The agent.
+    pub agent: String,
+    /// The model; empty when it is not told.
+    pub model: String,
+    /// Tokens that metrics state.
+    pub stated: u64,
+    /// Tokens of the calls that logs and spans told of.
+    pub recorded: u64,
+}
+
+/// Sums since a receiver was started.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, import::telemetry::MetricSums};
+/// let mut sums = MetricSums::default();
+/// sums.record(&TokenRecord::new("openai", "gpt-5").agent("codex").input(30).output(12));
+/// assert_eq!(sums.list().next().map(|sum| (sum.recorded, sum.stated)), Some((42, 0)));
+/// ```
+#[derive(Debug, Default)]
+pub struct MetricSums {
+    by_model: BTreeMap<(String, String), MetricSum>,
+    /// Calls that were counted.
+    calls: HashSet<u64>,
+    /// The last value, and its time, of every series, by the hash of its name.
+    series: HashMap<u128, (u64, f64)>,
+}
+
+impl MetricSums {
+    /// Adds a call that was told of.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenRecord, import::telemetry::MetricSums};
+    /// let mut sums = MetricSums::default();
+    /// sums.record(&TokenRecord::new("openai", "gpt-5").input(30));
+    /// assert_eq!(sums.list().count(), 1);
+    /// ```
+    pub fn record(&mut self, record: &TokenRecord) {
+        if self.calls.len() >= REMEMBERED {
+            self.calls.clear();
+        }
+        if record.keys.first().is_some_and(|key| !self.calls.insert(xxh3_64(key.as_bytes()))) {
+            return; // sent again
+        }
+        let sum = self.sum(record.agent.as_deref().unwrap_or_default(), record.model.as_deref().unwrap_or_default());
+        sum.recorded = sum.recorded.saturating_add(record.tokens.total().unwrap_or(0));
+    }
+
+    /// The sums, by agent and model.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::import::telemetry::MetricSums::default().list().count(), 0);
+    /// ```
+    pub fn list(&self) -> impl Iterator<Item = &MetricSum> {
+        self.by_model.values()
+    }
+
+    fn sum(&mut self, agent: &str, model: &str) -> &mut MetricSum {
+        let (mut agent, mut model) = (short(agent), short(model));
+        let key = |agent: &str, model: &str| (agent.to_owned(), model.to_owned());
+        if self.by_model.len() >= NAMES && !self.by_model.contains_key(&key(agent, model)) {
+            (agent, model) = ("", "");
+        }
+        let new = || MetricSum { agent: agent.to_owned(), model: model.to_owned(), ..MetricSum::default() };
+        self.by_model.entry(key(agent, model)).or_insert_with(new)
+    }
+
+    pub(super) fn add(&mut self, request: &ExportMetricsServiceRequest) -> Vec<String> {
+        let mut unread = Vec::new();
+        for of_resource in &request.resource_metrics {
+            let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
+            for metric in of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
+                let Some(known) = METRICS.iter().find(|known| known.name == metric.name) else { continue };
+                let name = known.name;
+                let service = fields::text(&resource, "service.name").unwrap_or_default();
+                let own = OWN.iter().find(|own| service.starts_with(**own));
+                if name.starts_with("gen_ai.") && own.is_some() {
+                    continue;
+                }
+                let agent = own.map_or_else(|| agent(name, service), |own| (*own).to_owned());
+                let Some(points) = points(metric.data.as_ref()) else {
+                    unread.push(format!("metric `{name}` is neither a sum nor a histogram"));
+                    continue;
+                };
+                for point in points {
+                    unread.extend(self.point(known, &agent, &resource, &point).err());
+                }
+            }
+        }
+        unread
+    }
+
+    /// Adds a data point; an error says why it is not known what it counts.
+    fn point(&mut self, metric: &Metric, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
+        let (name, attributes) = (metric.name, flat(point.attributes));
+        let Some(kind) = fields::text(&attributes, metric.kind) else {
+            return Err(format!("metric `{name}` without `{}`", metric.kind));
+        };
+        if !metric.summed.contains(&kind) {
+            let kind: String =
+                kind.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(64).collect();
+            let is_part = metric.parts.contains(&kind.as_str());
+            return if is_part {
+                Ok(())
+            } else {
+                Err(format!("metric `{name}` of an unknown `{}`: `{kind}`", metric.kind))
+            };
+        }
+        // A delta's series goes on through all intervals, a cumulative one begins anew with a new start.
+        let begun = if point.cumulative { point.started } else { 0 };
+        let series = xxh3_128(format!("{name}\n{resource}\n{attributes}\n{begun}").as_bytes());
+        if self.series.len() >= SERIES && !self.series.contains_key(&series) {
+            return Err(format!("metric `{name}` in over {SERIES} series: restart the server to count new ones"));
+        }
+        let (last, value) = self.series.get(&series).copied().unwrap_or((0, 0.0));
+        if point.at <= last {
+            return Ok(()); // sent again
+        }
+        let more = if point.cumulative { point.value - value } else { point.value };
+        self.series.insert(series, (point.at, point.value));
+        let model = ["model", "gen_ai.response.model", "gen_ai.request.model"];
+        let model = model.iter().find_map(|name| fields::text(&attributes, name)).unwrap_or_default();
+        let sum = self.sum(agent, model);
+        sum.stated = sum.stated.saturating_add(more.max(0.0).round() as u64);
+        Ok(())
+    }
+}
+
+/// The beginning of a name that is too long to keep.
+fn short(name: &str) -> &str {
+    let mut end = name.len().min(NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.get(..end).unwrap_or(name)
+}
+
+/// The agent of a metric whose service does not name one.
+fn agent(metric: &str, service: &str) -> String {
+    match metric.split('.').next() {
+        Some("claude_code") => "claude-code".to_owned(),
+        Some("gemini_cli") => "gemini-cli".to_owned(),
+        Some(name @ ("codex" | "qwen-code")) => name.to_owned(),
+        _ => service.to_lowercase(),
+    }
+}
+
+struct Point<'p> {
+    attributes: &'p [KeyValue],
+    started: u64,
+    at: u64,
+    value: f64,
+    cumulative: bool,
+}
+
+fn points(data: Option<&Data>) -> Option<Vec<Point<'_>>> {
+    let cumulative = |temporality: i32| temporality == AggregationTemporality::Cumulative as i32;
+    Some(match data? {
+        Data::Sum(sum) => {
+            let point = |point: &'_ opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| match point.value {
+                Some(Number::AsInt(number)) => number as f64,
+                Some(Number::AsDouble(number)) => number,
+                None => 0.0,
+            };
+            let of = |one| Point {
+                value: point(one),
+                attributes: &one.attributes,
+                started: one.start_time_unix_nano,
+                at: one.time_unix_nano,
+                cumulative: cumulative(sum.aggregation_temporality),
+            };
+            sum.data_points.iter().map(of).collect()
+        }
+        Data::Histogram(histogram) => {
+            let points = histogram.data_points.iter().map(|one| Point {
+                attributes: &one.attributes,
+                started: one.start_time_unix_nano,
+                at: one.time_unix_nano,
+                value: one.sum.unwrap_or(0.0),
+                cumulative: cumulative(histogram.aggregation_temporality),
+            });
+            points.collect()
+        }
+        _ => return None,
+    })
+}

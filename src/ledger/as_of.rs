@@ -1,0 +1,131 @@
+//! The ledger as it was, and the projections made anew.
+
+use super::Snapshot;
+use super::past_states;
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+use crate::model::time::Timestamp;
+use crate::projection::Fold;
+use crate::store::clear;
+use crate::store::{EventStore, GO_ON, PrefixView, ReadView, STOP, Table, WriteView};
+
+/// Events folded before their counters are written.
+const BATCH: u64 = 20_000;
+
+/// A moment of the ledger's own history.
+///
+/// ```
+/// use usage_ledger::{AsOf, Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now.plus(1))?;
+/// assert_eq!(ledger.as_of(AsOf::Time(now))?.head()?.position.get(), 1);
+/// assert_eq!(ledger.as_of(AsOf::Position(2.into()))?.head()?.position.get(), 2);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// After the event at this position; 0 is the empty ledger.
+    Position(Position),
+    /// After the last event recorded up to this time.
+    Time(Timestamp),
+}
+
+/// The position that a moment names.
+pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
+    let head = view.head()?.position;
+    match when {
+        AsOf::Position(position) if position > head => {
+            Err(Error::NotFound { what: format!("at position {position} (the last one is {head})") })
+        }
+        AsOf::Position(position) => Ok(position),
+        AsOf::Time(time) => {
+            // recorded_at never falls, so the border is found by halving.
+            let (mut low, mut high) = (0, head.get());
+            while low < high {
+                let middle = high - (high - low) / 2;
+                if recorded_at(view, Position::new(middle))? <= time {
+                    low = middle;
+                } else {
+                    high = middle - 1;
+                }
+            }
+            Ok(Position::new(low))
+        }
+    }
+}
+
+fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
+    let mut found = None;
+    view.rows(position, &mut |_, row| {
+        found = Some(row.recorded_at);
+        STOP
+    })?;
+    found.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
+}
+
+/// Opens the ledger as it was. A prefix that is `every` events longer than the nearest snapshot earns one of its own.
+pub(super) fn open(store: &mut dyn EventStore, when: AsOf, every: u64) -> Result<Snapshot<'_>> {
+    let saved = {
+        let view = store.read()?;
+        let at = position(&*view, when)?;
+        let far = at < view.head()?.position && at.get() - past_states::nearest(&*view, at)?.0.get() >= every;
+        if far {
+            let mut past = PrefixView::new(view, at)?;
+            let start = past_states::load(&mut past)?;
+            refold(&mut past, start)?;
+            Some((at, past.dump(), past.log().head()?.position))
+        } else {
+            None
+        }
+    };
+    if let Some((at, state, seen)) = saved {
+        // A cache: where it cannot be kept the answer is as right, only slower next time.
+        let _ = past_states::save(store, at, &state, seen);
+    }
+    let view = store.read()?;
+    let at = position(&*view, when)?;
+    let now = match when {
+        AsOf::Time(time) => Some(time),
+        AsOf::Position(at) if at == Position::START => None,
+        AsOf::Position(at) => Some(recorded_at(&*view, at)?),
+    };
+    if at == view.head()?.position {
+        return Ok(Snapshot::new(view).then(now));
+    }
+    let mut past = PrefixView::new(view, at)?;
+    let start = past_states::load(&mut past)?;
+    refold(&mut past, start)?;
+    Ok(Snapshot::new(Box::new(past)).then(now))
+}
+
+/// Folds the events behind `start` into the projections.
+pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
+    let mut next = start.next();
+    let mut fold = Fold::new(&*past)?;
+    loop {
+        let mut lines = Vec::new();
+        past.rows(next, &mut |at, row| {
+            lines.push((at, row.body.to_owned()));
+            if lines.len() as u64 == BATCH { STOP } else { GO_ON }
+        })?;
+        let Some((last, _)) = lines.last() else { break };
+        next = last.next();
+        for (at, line) in &lines {
+            fold.apply(past, *at, line)?;
+        }
+        fold.flush(past)?;
+    }
+    Ok(())
+}
+
+/// Empties the projections and folds the whole log into them, in one transaction.
+pub(super) fn rebuild(store: &mut dyn EventStore) -> Result<()> {
+    let mut tx = store.write()?;
+    for table in Table::FOLDED.into_iter().chain([Table::Snapshots]) {
+        clear(&mut *tx, table)?;
+    }
+    refold(&mut *tx, Position::START)?;
+    tx.commit()
+}

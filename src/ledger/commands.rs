@@ -1,0 +1,261 @@
+//! What a ledger is told: calls, switches, corrections and settings, each an event.
+
+use super::{Ledger, Outcome};
+use crate::model::error::{Error, Result};
+use crate::model::event::{
+    Event, EventId, EventVoided, LimitSet, NewEvent, Payload, PriceSet, ProviderDeclared, ProviderSwitched,
+    TokenRecord, TokensAmended,
+};
+use crate::model::time::Timestamp;
+use crate::projection::void_of;
+use crate::usage::{active_provider, last_switch};
+
+impl Ledger {
+    /// Appends events, all or none of them. An event that is there already is found, not added.
+    ///
+    /// `now` is the clock; what is recorded is never earlier than what was recorded before.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::InvalidProvider`] for a malformed event, [`Error::Conflict`] when an id or
+    /// key is taken by another content, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Outcome, TokenRecord, event::NewEvent};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let call = || NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now);
+    /// let outcomes = ledger.append([call(), call()], now)?;
+    /// assert_eq!(outcomes, [Outcome::Appended(1.into()), Outcome::Existing(1.into())]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn append(
+        &mut self,
+        events: impl IntoIterator<Item = NewEvent>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Vec<Outcome>> {
+        self.try_append(events.into_iter().map(Ok), now.into())
+    }
+
+    /// [`append`](Self::append) for a stream of events that may fail on the way: then nothing is written.
+    pub(crate) fn try_append(
+        &mut self,
+        events: impl IntoIterator<Item = Result<NewEvent>>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>> {
+        self.transact(now, |appender| events.into_iter().map(|event| appender.push(event?)).collect())
+    }
+
+    pub(super) fn append_one(&mut self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
+        let event = NewEvent::new(payload, now).source(self.source.clone());
+        self.transact(now, |appender| appender.push(event))
+    }
+
+    /// Records the tokens of a call that ended now.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Outcome, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let outcome = ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
+    /// assert_eq!(outcome, Outcome::Appended(1.into()));
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 42);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn record(&mut self, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(record, now.into())
+    }
+
+    /// Marks that work moves to another provider. No counter changes.
+    ///
+    /// Switching to the provider that the last switch named already adds nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(100), now)?;
+    /// ledger.switch_provider("ollama", "rate limited", now)?;
+    /// assert_eq!(ledger.status(now)?.active_provider.as_deref(), Some("ollama"));
+    /// assert_eq!(ledger.provider("anthropic", now)?.session.usage.tokens.total(), 100); // not reset
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn switch_provider(&mut self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        self.switch_provider_at(to, reason, now, now)
+    }
+
+    /// Marks that work moved to another provider at a time other than now.
+    ///
+    /// # Errors
+    /// As [`switch_provider`](Self::switch_provider).
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, time::HOUR};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.switch_provider_at("ollama", "rate limited", now.plus(-HOUR), now)?;
+    /// let event = ledger.event(1)?;
+    /// assert_eq!((event.occurred_at, event.recorded_at), (now.plus(-HOUR), now));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn switch_provider_at(
+        &mut self,
+        to: &str,
+        reason: &str,
+        at: impl Into<Timestamp>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let mut switch = ProviderSwitched::to(to)?.because(reason);
+        let at = at.into();
+        let source = self.source.clone();
+        self.transact(now.into(), |appender| {
+            let view = appender.view()?;
+            if let Some(last) = last_switch(view, at)?
+                && last.switch.to == switch.to
+            {
+                return Ok(Outcome::Existing(last.position));
+            }
+            let from = active_provider(view, at)?.filter(|from| from != switch.to.as_str());
+            switch.from = from.map(|from| crate::ProviderId::new(&from)).transpose()?;
+            appender.push(NewEvent::new(switch, at).source(source))
+        })
+    }
+
+    /// Replaces what a token record says; the record itself stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] when it is no token record.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
+    /// let wrong = ledger.event(1)?.id;
+    /// ledger.amend(wrong, TokenRecord::new("openai", "gpt-5").input(10), "a typing error", now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 10);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn amend(
+        &mut self,
+        target: EventId,
+        replacement: TokenRecord,
+        reason: &str,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let event = find(appender.view()?, target)?;
+            if !matches!(event.payload, Payload::TokensRecorded(_)) {
+                return Err(Error::invalid(format!(
+                    "event {target} is a {}: only tokens_recorded can be amended; void it and append it anew",
+                    event.payload.kind()
+                )));
+            }
+            let amend = TokensAmended { target, reason: reason.to_owned(), at: None, replacement };
+            appender.push(NewEvent::new(amend, now).source(source))
+        })
+    }
+
+    /// Withdraws an event of any kind; the event itself stays. Withdrawing a withdrawal restores;
+    /// what is withdrawn already stays so without another event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] for a shredding.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let call = ledger.event(1)?.id;
+    /// ledger.void(call, "a test call", now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.all_time.requests, 0);
+    /// let withdrawal = ledger.event(2)?.id;
+    /// ledger.void(withdrawal, "it was real after all", now)?;
+    /// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.requests, 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn void(&mut self, target: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        let source = self.source.clone();
+        self.transact(now, |appender| {
+            let event = find(appender.view()?, target)?;
+            if matches!(event.payload, Payload::EventShredded(_)) {
+                return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
+            }
+            if let Some(position) = void_of(appender.view()?, target)? {
+                return Ok(Outcome::Existing(position));
+            }
+            // A correction must be later than what it corrects, whatever the clock says.
+            let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
+            let void = EventVoided { target, reason: reason.to_owned() };
+            appender.push(NewEvent::new(void, at).source(source))
+        })
+    }
+
+    /// Sets limits, weights or window policies of a provider account.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a setting makes no sense.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.session.limit, Some(1_000));
+    /// assert!(ledger.set_limit(LimitSet::new("openai")?.session(0), now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(limit, now.into())
+    }
+
+    /// States what a model's tokens cost.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative price, and for one that does not begin at a full quarter of an hour.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::PriceSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.set_price(PriceSet::new("openai", "gpt-5", "1.25".parse()?, "10".parse()?)?, now)?;
+    /// assert!(ledger.set_price(PriceSet::new("openai", "gpt-5", "-1".parse()?, "10".parse()?)?, now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn set_price(&mut self, price: PriceSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(price, now.into())
+    }
+
+    /// Declares whether a provider has a quota.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let provider = ProviderId::new("my-gateway")?;
+    /// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+    /// assert!(!ledger.budget("my-gateway", now)?.metered);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn declare(&mut self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
+        self.append_one(declaration, now.into())
+    }
+}
+
+fn find(view: &dyn crate::store::ReadView, id: EventId) -> Result<Event> {
+    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
+    Event::from_line(position, &view.expect_line(position)?)
+}

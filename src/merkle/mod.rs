@@ -1,0 +1,33 @@
+//! Proof that nothing was altered: the RFC 6962 tree over all event lines, and what somebody who trusts nobody checks
+//! it with.
+//!
+//! A [`Checkpoint`] says how long a ledger was and what its root was, and is signed. Kept where the ledger's owner
+//! cannot change it, it fixes every line up to its size. An [`InclusionProof`] shows that a line is among them, a
+//! [`ConsistencyProof`] that a later checkpoint continues an earlier one. All are texts that other programs read too:
+//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
+
+mod checkpoint;
+mod consistency_text;
+mod hash;
+mod inclusion_text;
+mod nodes;
+mod note;
+mod proof;
+mod proof_text;
+mod signer;
+mod text;
+mod tree;
+mod verifier;
+
+pub use checkpoint::Checkpoint;
+pub use consistency_text::ConsistencyProofText;
+pub use hash::Hash;
+pub use inclusion_text::InclusionProofText;
+pub use note::Note;
+pub use proof::{ConsistencyProof, InclusionProof};
+pub use signer::Signer;
+pub use verifier::Verifier;
+
+pub(crate) use hash::{leaf_hash, stored_leaf};
+pub(crate) use nodes::{Nodes, root_at};
+pub(crate) use tree::{GROUP, StreamingTree, append_leaves, ends_at, group_key, leaf_at, root};

@@ -1,0 +1,173 @@
+//! A signed note of C2SP: a text, and under it who signed it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Verifier;
+use super::text::{decode, encode, is_name};
+use crate::model::error::{Error, Result};
+
+/// More signatures than this no note of ours has; a longer one is somebody's attempt to keep a reader busy.
+const MOST_SIGNATURES: usize = 100;
+
+/// A text with signatures (`c2sp.org/signed-note`).
+///
+/// ```
+/// use usage_ledger::merkle::{Note, Signer};
+/// let signer = Signer::generate("usage-ledger.example/alice")?;
+/// let note: Note = signer.sign("hello\n")?.parse()?;
+/// assert_eq!(note.text(), "hello\n");
+/// assert!(note.verify(signer.verifier()).is_ok());
+/// assert!(note.verify(Signer::generate("usage-ledger.example/bob")?.verifier()).is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<NoteSignature>,
+}
+
+/// One line under the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NoteSignature {
+    name: String,
+    hash: [u8; 4],
+    signature: Vec<u8>,
+}
+
+impl Note {
+    /// What was signed, the newline at its end included.
+    ///
+    /// ```
+    /// # use usage_ledger::merkle::{Note, Signer};
+    /// let note: Note = Signer::generate("usage-ledger.example/alice")?.sign("one\n\ntwo\n")?.parse()?;
+    /// assert_eq!(note.text(), "one\n\ntwo\n"); // an empty line within is part of it
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Checks that a key signed the text. Signatures of other keys, such as witnesses', are passed over.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] when there is no signature of this key, or it does not fit the text.
+    ///
+    /// ```
+    /// # use usage_ledger::{Error, audit::{Note, Signer}};
+    /// let signer = Signer::generate("usage-ledger.example/alice")?;
+    /// let forged: Note = signer.sign("1 token\n")?.replace('1', "2").parse()?;
+    /// assert!(matches!(forged.verify(signer.verifier()), Err(Error::Unproven { .. })));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn verify(&self, verifier: &Verifier) -> Result<()> {
+        let mut own =
+            self.signatures.iter().filter(|one| one.name == verifier.name() && one.hash == verifier.hash()).peekable();
+        if own.peek().is_none() {
+            return Err(Error::unproven(format!("it has no signature of the key {verifier}")));
+        }
+        if own.all(|one| verifier.fits(&self.text, &one.signature)) {
+            return Ok(());
+        }
+        Err(Error::unproven(format!("its signature by {} does not fit its text", verifier.name())))
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|NoteSignature { name, hash, signature }| {
+            writeln!(f, "— {name} {}", encode(&[hash, signature.as_slice()].concat()))
+        })
+    }
+}
+
+/// Whether a text may stand in a note: whole lines without control characters.
+pub(super) fn is_text(text: &str) -> bool {
+    text.ends_with('\n') && !text.chars().any(|char| char < ' ' && char != '\n')
+}
+
+impl FromStr for Note {
+    type Err = Error;
+
+    /// Reads a note. It need not be signed by anybody known; [`verify`](Note::verify) looks at that.
+    fn from_str(note: &str) -> Result<Self> {
+        let bad = |why: &str| Error::invalid(format!("this is no signed note: {why}"));
+        if !is_text(note) {
+            return Err(bad("it has control characters, or its last line has no end"));
+        }
+        // Of several empty lines the last one ends the text.
+        let border = note.rfind("\n\n").ok_or_else(|| bad("no empty line ends its text"))?;
+        let (text, rest) = note.split_at(border + 1);
+        let lines: Vec<&str> = rest.lines().skip(1).collect();
+        if lines.is_empty() || lines.len() > MOST_SIGNATURES {
+            return Err(bad("it has no signature, or more than a hundred"));
+        }
+        let signatures = lines.into_iter().map(|line| {
+            read(line).ok_or_else(|| bad("under the empty line stand lines such as `— NAME BASE64`, nothing else"))
+        });
+        Ok(Self { text: text.to_owned(), signatures: signatures.collect::<Result<_>>()? })
+    }
+}
+
+fn read(line: &str) -> Option<NoteSignature> {
+    let (name, base64) = line.strip_prefix("— ")?.split_once(' ')?;
+    let bytes = decode(base64)?;
+    let (hash, signature) = bytes.split_first_chunk::<4>()?;
+    let whole = is_name(name) && !signature.is_empty();
+    whole.then(|| NoteSignature { name: name.to_owned(), hash: *hash, signature: signature.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Signer;
+    use super::*;
+
+    #[test]
+    fn a_note_is_printed_as_it_was_read() {
+        let [one, two] = ["a", "b"].map(|name| Signer::generate(name).unwrap());
+        let first = one.sign("x\n\ny\n").unwrap();
+        let second = two.sign("x\n\ny\n").unwrap();
+        let both = format!("{first}{}", second.strip_prefix("x\n\ny\n\n").unwrap());
+        let note: Note = both.parse().unwrap();
+        assert_eq!(note.to_string(), both);
+        assert!(note.verify(one.verifier()).is_ok() && note.verify(two.verifier()).is_ok());
+    }
+
+    #[test]
+    fn of_two_signatures_of_one_key_both_must_fit() {
+        let signer = Signer::generate("a").unwrap();
+        let good = signer.sign("x\n").unwrap();
+        let other = signer.sign("y\n").unwrap();
+        let both = format!("{good}{}", other.strip_prefix("y\n\n").unwrap());
+        assert!(both.parse::<Note>().unwrap().verify(signer.verifier()).is_err());
+    }
+
+    #[test]
+    fn no_changed_byte_is_passed_over() {
+        let signer = Signer::generate("a").unwrap();
+        let note = signer.sign("usage-ledger.example/a\n17\n").unwrap();
+        for index in 0..note.len() {
+            // A neighbour, the other case, and no character at all.
+            for flip in [0x01, 0x20, 0x80] {
+                let mut bytes = note.clone().into_bytes();
+                bytes[index] ^= flip;
+                let accepted = String::from_utf8(bytes)
+                    .is_ok_and(|text| text.parse::<Note>().is_ok_and(|note| note.verify(signer.verifier()).is_ok()));
+                assert!(!accepted, "byte {index} by {flip:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_note_is_refused() {
+        let sig = "— a AAAAAAAA";
+        for text in
+            ["", "\n", "x\n", "x\n\n", &format!("x\n{sig}\n"), &format!("x\n\n{sig}"), &format!("x\n\n{sig}\nx\n")]
+        {
+            assert!(text.parse::<Note>().is_err(), "{text:?}");
+        }
+        assert!(format!("x\n\n{sig}\n").parse::<Note>().is_ok());
+        assert!(format!("x\n\n{}", format!("{sig}\n").repeat(101)).parse::<Note>().is_err());
+    }
+}

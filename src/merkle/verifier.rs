@@ -1,0 +1,135 @@
+//! The public half of an Ed25519 key, written as the signed note of C2SP writes it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use super::text::{decode, encode, is_name};
+use crate::model::error::{Error, Result};
+
+/// The signature type of Ed25519.
+const ED25519: u8 = 1;
+/// What a secret key starts with, so that nobody takes it for a public one.
+pub(super) const SECRET: &str = "PRIVATE+KEY+";
+
+/// The half of a key that checks. It is no secret: give it to whoever is to check.
+///
+/// ```
+/// use usage_ledger::merkle::{Note, Verifier};
+/// // The example of Go's `sumdb/note`, which writes and reads the same format.
+/// let verifier: Verifier = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse()?;
+/// let note: Note = "If you think cryptography is the answer to your problem,\n\
+///     then you don't know what your problem is.\n\n\
+///     — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+///     .parse()?;
+/// assert!(note.verify(&verifier).is_ok());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verifier {
+    name: String,
+    hash: [u8; 4],
+    key: VerifyingKey,
+}
+
+impl Verifier {
+    pub(super) fn new(name: &str, key: VerifyingKey) -> Result<Self> {
+        if !is_name(name) {
+            return Err(Error::invalid(format!(
+                "`{}` cannot name a key: use a text without blanks and `+`, such as usage-ledger.example/alice",
+                name.escape_debug()
+            )));
+        }
+        let mut hasher = Sha256::new();
+        hasher.update(name);
+        hasher.update([b'\n', ED25519]);
+        hasher.update(key.as_bytes());
+        let digest: [u8; 32] = hasher.finalize().into();
+        let [a, b, c, d, ..] = digest;
+        Ok(Self { name: name.to_owned(), hash: [a, b, c, d], key })
+    }
+
+    /// The name of the key, and of the log whose checkpoints it signs.
+    ///
+    /// ```
+    /// # use usage_ledger::merkle::Signer;
+    /// assert_eq!(Signer::generate("usage-ledger.example/alice")?.verifier().name(), "usage-ledger.example/alice");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first four bytes of SHA-256(name ‖ newline ‖ type ‖ key), by which signatures name their key.
+    pub(super) const fn hash(&self) -> [u8; 4] {
+        self.hash
+    }
+
+    /// Whether a signature of this key stands for a text.
+    pub(super) fn fits(&self, text: &str, signature: &[u8]) -> bool {
+        Signature::from_slice(signature).is_ok_and(|signature| {
+            // The strict rule: no key and no signature in a form that others read otherwise.
+            self.key.verify_strict(text.as_bytes(), &signature).is_ok()
+        })
+    }
+}
+
+impl fmt::Display for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}+{}", self.name, Hex(self.hash), typed(self.key.as_bytes()))
+    }
+}
+
+impl FromStr for Verifier {
+    type Err = Error;
+
+    /// Reads `name+hash+base64`.
+    fn from_str(text: &str) -> Result<Self> {
+        if text.starts_with(SECRET) {
+            return Err(Error::invalid(
+                "this is a secret key: checking needs only what `usage-ledger key show` prints of it",
+            ));
+        }
+        let bad = || {
+            Error::invalid(format!(
+                "`{}` is no verifier key: it is written name+hash+base64, as `usage-ledger key show` prints it",
+                text.escape_debug()
+            ))
+        };
+        let (name, hash, key) = split(text).ok_or_else(bad)?;
+        let key = VerifyingKey::from_bytes(&key).map_err(|_| bad())?;
+        let verifier = Self::new(name, key).map_err(|_| bad())?;
+        if verifier.hash == hash { Ok(verifier) } else { Err(bad()) }
+    }
+}
+
+/// Four bytes as eight hexadecimal digits.
+pub(super) struct Hex(pub [u8; 4]);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A key with its type in front, in base64.
+pub(super) fn typed(key: &[u8; 32]) -> String {
+    let mut bytes = vec![ED25519];
+    bytes.extend_from_slice(key);
+    encode(&bytes)
+}
+
+/// The parts of `name+hash+base64`; base64 may have a `+` of its own.
+pub(super) fn split(text: &str) -> Option<(&str, [u8; 4], [u8; 32])> {
+    let (name, rest) = text.split_once('+')?;
+    let (hash, key) = rest.split_once('+')?;
+    if hash.len() != 8 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let hash = u32::from_str_radix(hash, 16).ok()?.to_be_bytes();
+    let bytes = decode(key)?;
+    let (kind, key) = bytes.split_first()?;
+    (*kind == ED25519).then_some((name, hash, key.try_into().ok()?))
+}

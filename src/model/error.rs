@@ -1,0 +1,250 @@
+//! Everything that can go wrong, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::model::event::{EventId, Position};
+
+/// `Result` with this crate's [`Error`].
+///
+/// ```
+/// use usage_ledger::{ProviderId, Result};
+/// fn canonical(name: &str) -> Result<String> {
+///     Ok(ProviderId::resolve(name)?.to_string())
+/// }
+/// assert_eq!(canonical("claude")?, "anthropic");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed. Each variant says what the caller can do.
+///
+/// Nothing is half written when one of these comes back: a call that fails leaves the ledger as it was.
+///
+/// ```
+/// use usage_ledger::{Error, ProviderId};
+/// let error = ProviderId::new("Not A Provider").unwrap_err();
+/// assert!(matches!(error, Error::InvalidProvider { .. }));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A provider id is not lower-case `[a-z0-9._-]+`. Correct the spelling.
+    #[error("`{id}` is not a provider id: use lower-case letters, digits, `.`, `_` and `-`{hint}")]
+    InvalidProvider {
+        /// What was given.
+        id: String,
+        /// A suggestion, starting with `; `, or empty.
+        hint: String,
+    },
+    /// A time is not RFC 3339 or lies outside the years 1 to 9999. Correct it.
+    #[error("`{text}` is not a time ({why}): write RFC 3339, such as 2026-11-23T19:58:11Z")]
+    InvalidTime {
+        /// What was given.
+        text: String,
+        /// What the parser said.
+        why: String,
+    },
+    /// A zone is not in the IANA database. Correct the name.
+    #[error("`{name}` is not an IANA time zone: write one such as Europe/Paris or UTC")]
+    UnknownZone {
+        /// What was given.
+        name: String,
+    },
+    /// A record, setting or query makes no sense as given. Correct it as the message says.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong and what would be right.
+        what: String,
+    },
+    /// A sum would not fit into 64 bits. The counts given are not token counts.
+    #[error("the {what} would pass 2^63: check the counts of this record")]
+    Overflow {
+        /// Which sum.
+        what: &'static str,
+    },
+    /// The same id (or key) is already in the ledger with other content. Amend that event, or use another key.
+    #[error(
+        "event {id} is already at position {position} with other content: amend it (`usage-ledger amend {id} …`) or record under another key"
+    )]
+    Conflict {
+        /// The id both share.
+        id: EventId,
+        /// Where the first one is.
+        position: Position,
+    },
+    /// The line of an event would hold a line break, so an export could not print it as one line. Report it: usage objects
+    /// are put on one line before this is checked.
+    #[error(
+        "the line of event {id} ({kind}) holds a line break: nothing was written; report this as a fault of usage-ledger"
+    )]
+    LineBreak {
+        /// The event.
+        id: EventId,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// The gate is shut, so nothing can be reserved. Wait.
+    #[error("{provider} is gated: {reason}{}", resumes_at.map(|at| format!("; ask again at {at}")).unwrap_or_default())]
+    Gated {
+        /// The provider.
+        provider: String,
+        /// Why, in a sentence.
+        reason: String,
+        /// When it is worth asking again, if that is known.
+        resumes_at: Option<crate::model::time::Timestamp>,
+    },
+    /// A reservation does not fit. Ask for less, or wait for the reset.
+    #[error(
+        "{asked} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",
+        resets_at.map(|at| format!(" until {at}")).unwrap_or_default()
+    )]
+    OverBudget {
+        /// The provider.
+        provider: String,
+        /// Which window.
+        window: &'static str,
+        /// Limit tokens asked for.
+        asked: u64,
+        /// Limit tokens left.
+        left: u64,
+        /// When the window resets, if that is known.
+        resets_at: Option<crate::model::time::Timestamp>,
+    },
+    /// No event has this id or position. List what there is with `log`.
+    #[error("no event {what} in this ledger: `usage-ledger log` lists them")]
+    NotFound {
+        /// The id or position looked for.
+        what: String,
+    },
+    /// The ledger needs what this build does not know. Use a newer build.
+    #[error(
+        "position {position}: {what} is not known to this build: use the version of usage-ledger that wrote it, or a newer one"
+    )]
+    UnknownEvent {
+        /// Where the event is.
+        position: Position,
+        /// Its kind or version.
+        what: String,
+    },
+    /// What was shown as a proof proves nothing. Do not rely on it; ask its maker for another, or see `verify`.
+    #[error("not proven: {what}")]
+    Unproven {
+        /// What does not fit.
+        what: String,
+    },
+    /// What is stored contradicts itself. Keep the file, restore a backup, and see `verify`.
+    #[error(
+        "the ledger is damaged{}: {what}; keep the file, run `usage-ledger verify`, and restore a backup",
+        position.map(|p| format!(" at position {p}")).unwrap_or_default()
+    )]
+    Damaged {
+        /// Where, when it is known.
+        position: Option<Position>,
+        /// What does not fit.
+        what: String,
+    },
+    /// The file is a database of another program, or no database. Give another path.
+    #[error("{} is not a usage ledger ({why}): give another path with --ledger", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// The file was written by a newer build. It was not touched; use that build.
+    #[error(
+        "{} has schema {found}, this build knows {known}: use a newer usage-ledger (the file was not touched)", path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema number in the file.
+        found: i64,
+        /// The newest schema number this build knows.
+        known: i64,
+    },
+    /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
+    /// make room, and erase again.
+    #[error(
+        "what was shredded is out of the ledger, but its bytes are still in the file: {why}; close what uses the ledger \
+         (`watch`, `log --follow`), make room for a second copy of the file, and run `usage-ledger shred --finish`"
+    )]
+    NotErased {
+        /// What stood in the way.
+        why: String,
+    },
+    /// Another process held the ledger for longer than the busy timeout. Try again.
+    #[error("the ledger is busy: another process has held its write lock for over {seconds} s; try again")]
+    Busy {
+        /// How long this call waited.
+        seconds: u64,
+    },
+    /// The disk or quota is full. Free some space and repeat the call; nothing of it was written.
+    #[error("the disk is full: nothing was written; free some space and repeat the command")]
+    DiskFull,
+    /// The store could not be read or written for another reason.
+    #[error("the store failed: {what}")]
+    Store {
+        /// What was being done.
+        what: String,
+        /// The store's own error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file could not be read or written. Check the path and its permissions.
+    #[error("{}: {source}; {}", path.display(), io_remedy(source))]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What to do about a file that cannot be read or written.
+fn io_remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "check who may read and write it",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space and repeat the command",
+        ErrorKind::InvalidData => "it holds no text that can be read: give another file",
+        ErrorKind::IsADirectory => "give the path of a file",
+        _ => "check the path and its permissions",
+    }
+}
+
+impl Error {
+    /// Whether the store, not the caller, is at fault: damaged, foreign, newer, busy, full or unreachable.
+    ///
+    /// ```
+    /// # use usage_ledger::Error;
+    /// assert!(Error::DiskFull.is_store());
+    /// ```
+    pub fn is_store(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownEvent { .. }
+                | Self::Damaged { .. }
+                | Self::NotALedger { .. }
+                | Self::NewerSchema { .. }
+                | Self::NotErased { .. }
+                | Self::Busy { .. }
+                | Self::DiskFull
+                | Self::Store { .. }
+        )
+    }
+
+    pub(crate) fn invalid(what: impl Into<String>) -> Self {
+        Self::Invalid { what: what.into() }
+    }
+
+    pub(crate) fn unproven(what: impl Into<String>) -> Self {
+        Self::Unproven { what: what.into() }
+    }
+
+    pub(crate) fn damaged(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
+        Self::Damaged { position: position.into(), what: what.into() }
+    }
+}

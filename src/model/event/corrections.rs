@@ -1,0 +1,108 @@
+//! Switches, corrections and what is withdrawn.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EventId, TokenRecord};
+use crate::model::error::Result;
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+
+/// Work moved to another provider.
+///
+/// ```
+/// use usage_ledger::event::ProviderSwitched;
+/// let marker = ProviderSwitched::to("ollama")?.because("rate limited");
+/// assert_eq!((marker.from, marker.to.as_str()), (None, "ollama"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderSwitched {
+    /// The provider worked with before, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ProviderId>,
+    /// The provider worked with from now on.
+    pub to: ProviderId,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ProviderSwitched {
+    /// A switch to a provider, from whichever is active.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) when the id is malformed.
+    ///
+    /// ```
+    /// # use usage_ledger::event::ProviderSwitched;
+    /// assert_eq!(ProviderSwitched::to("claude")?.to.as_str(), "anthropic"); // an alias
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn to(provider: &str) -> Result<Self> {
+        Ok(Self { from: None, to: ProviderId::resolve(provider)?, reason: None })
+    }
+
+    /// Adds the reason.
+    ///
+    /// ```
+    /// # use usage_ledger::event::ProviderSwitched;
+    /// let marker = ProviderSwitched::to("ollama")?.because("rate limited");
+    /// assert_eq!(marker.reason.as_deref(), Some("rate limited"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        self.reason = (!reason.is_empty()).then_some(reason);
+        self
+    }
+}
+
+/// Replaces an earlier token record.
+///
+/// ```
+/// use usage_ledger::{EventId, Ledger, TokenRecord, event::{NewEvent, TokensAmended}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
+/// let amend = TokensAmended {
+///     target: EventId::from_key("openai", "resp_1"),
+///     reason: "a typing error".to_owned(),
+///     at: None,
+///     replacement: TokenRecord::new("openai", "gpt-5").input(10).key("resp_1"),
+/// };
+/// ledger.append([NewEvent::new(amend, now.plus(1))], now.plus(1))?;
+/// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.tokens.total(), 10);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokensAmended {
+    /// The event it replaces.
+    pub target: EventId,
+    /// Why.
+    pub reason: String,
+    /// When the call really happened, if that changes too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The whole record as it ought to be.
+    pub replacement: TokenRecord,
+}
+
+/// Withdraws an earlier event of any kind.
+///
+/// ```
+/// use usage_ledger::{EventId, Ledger, TokenRecord, event::{EventVoided, NewEvent}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
+/// let target = EventId::from_key("openai", "resp_1");
+/// ledger.append([NewEvent::new(EventVoided { target, reason: "a test call".to_owned() }, now)], now)?;
+/// assert_eq!(ledger.provider("openai", now)?.all_time.requests, 0);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventVoided {
+    /// The event it withdraws.
+    pub target: EventId,
+    /// Why.
+    pub reason: String,
+}

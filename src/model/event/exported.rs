@@ -1,0 +1,93 @@
+//! The exported form of an event: one line, from which anybody can compute the leaf hash.
+
+use std::borrow::Cow;
+
+#[cfg(feature = "cli")]
+use serde::Deserialize;
+
+use super::minify::{has_line_break, minified};
+use super::{Position, Stub};
+#[cfg(feature = "cli")]
+use crate::model::error::Error;
+use crate::model::error::Result;
+
+/// An escaped line begins with this text, and no event's line does.
+const ESCAPED: &str = "{\"escaped\":";
+
+/// The line that an export prints for what is stored at a position.
+///
+/// It is the stored line itself, with two exceptions. A shredded event is `{"shredded":position,"leaf":"<hex>"}`.
+/// Early builds stored indented usage objects, so the line of an event could hold line breaks: such a line is
+/// `{"escaped":position,"line":"…"}`, where `line` is a JSON string with the exact bytes that are hashed.
+pub(crate) fn exported(position: Position, line: &str) -> Result<Cow<'_, str>> {
+    if let Some(stub) = Stub::read(position, line)? {
+        return Ok(Cow::Owned(stub.exported()));
+    }
+    if !has_line_break(line) {
+        return Ok(Cow::Borrowed(line));
+    }
+    Ok(Cow::Owned(format!("{ESCAPED}{position},\"line\":{}}}", serde_json::Value::from(line))))
+}
+
+/// The event of a stored line as JSON on one line, for formats that are not hashed.
+pub(crate) fn on_one_line(line: &str) -> Cow<'_, str> {
+    if has_line_break(line) { minified(line) } else { Cow::Borrowed(line) }
+}
+
+/// What an exported line says about the event at a position.
+#[cfg(feature = "cli")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Exported<'a> {
+    /// The line that is hashed.
+    Line(Cow<'a, str>),
+    /// The leaf hash, in hex, of a line that was shredded.
+    Leaf(&'a str),
+}
+
+#[cfg(feature = "cli")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Escaped {
+    escaped: Position,
+    line: String,
+}
+
+#[cfg(feature = "cli")]
+impl<'a> Exported<'a> {
+    /// Reads an exported line, which must be the one of this position where it names a position.
+    pub fn read(position: Position, line: &'a str) -> Result<Self> {
+        if let Some(leaf) = Stub::read_exported(position, line)? {
+            return Ok(Self::Leaf(leaf));
+        }
+        if !line.starts_with(ESCAPED) {
+            return Ok(Self::Line(Cow::Borrowed(line)));
+        }
+        let Escaped { escaped, line } = serde_json::from_str(line)
+            .map_err(|e| Error::invalid(format!("the line is neither an event nor an escaped one ({e})")))?;
+        if escaped != position {
+            return Err(Error::unproven(format!("the line is that of position {escaped}, not of {position}")));
+        }
+        Ok(Self::Line(Cow::Owned(line)))
+    }
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_breaks_comes_back_from_its_escaped_form() {
+        let line = "{\"v\":1,\"data\":{\r\n\t\"note\": \"é \\n \\\" \u{2028}\"\n}}";
+        let escaped = exported(7.into(), line).unwrap();
+        assert!(escaped.starts_with(r#"{"escaped":7,"line":"{\"v\":1"#) && !has_line_break(&escaped), "{escaped}");
+        assert_eq!(Exported::read(7.into(), &escaped).unwrap(), Exported::Line(Cow::Borrowed(line)));
+        let other = Exported::read(8.into(), &escaped).unwrap_err().to_string();
+        assert!(other.contains("position 7, not of 8"), "{other}");
+        assert!(Exported::read(7.into(), r#"{"escaped":7}"#).is_err());
+        assert_eq!(on_one_line(line), "{\"v\":1,\"data\":{\"note\":\"é \\n \\\" \u{2028}\"}}");
+        // Other lines are their own export.
+        let plain = r#"{"v":1, "a":2}"#;
+        assert_eq!((exported(7.into(), plain).unwrap(), on_one_line(plain)), (plain.into(), plain.into()));
+        assert_eq!(Exported::read(7.into(), plain).unwrap(), Exported::Line(plain.into()));
+    }
+}

@@ -1,0 +1,365 @@
+//! Events: immutable facts, one line of JSON each.
+
+mod corrections;
+mod exported;
+mod id;
+mod imported;
+mod line;
+mod minify;
+mod new_event;
+mod percent;
+mod position;
+mod price;
+mod quota;
+mod record;
+mod seal;
+mod settings;
+mod shredded;
+mod token_view;
+mod tombstone;
+mod weights;
+mod windows;
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+pub use corrections::{EventVoided, ProviderSwitched, TokensAmended};
+pub use id::EventId;
+pub use imported::{Imported, ImportedFile, SkippedLine};
+pub use new_event::NewEvent;
+pub use percent::Percent;
+pub use position::Position;
+pub use price::PriceSet;
+pub use quota::{
+    BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
+};
+pub use record::{Quality, Raw, TokenRecord};
+pub use seal::PeriodSealed;
+pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared, Thresholds};
+pub use shredded::EventShredded;
+pub use weights::Weights;
+pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
+
+#[cfg(feature = "cli")]
+pub(crate) use exported::Exported;
+pub(crate) use exported::{exported, on_one_line};
+pub(crate) use minify::has_line_break;
+#[cfg(feature = "import")]
+pub(crate) use shredded::WITHDRAWN_PATH;
+pub(crate) use token_view::TokenView;
+pub(crate) use tombstone::Stub;
+
+use crate::model::error::{Error, Result};
+
+use crate::model::time::Timestamp;
+
+/// The version of the line format this build writes.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::LINE_VERSION};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// assert!(ledger.event(1)?.to_line().starts_with(&format!(r#"{{"v":{LINE_VERSION},"#)));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub const LINE_VERSION: u32 = 1;
+
+macro_rules! payloads {
+    ($($(#[$doc:meta])* $variant:ident($data:ty) = $kind:literal,)*) => {
+        /// What an event says. One variant, and one struct, per kind.
+        ///
+        /// ```
+        /// use usage_ledger::event::{Payload, ProviderSwitched};
+        /// let marker = Payload::from(ProviderSwitched::to("ollama")?.because("rate limited"));
+        /// assert_eq!(marker.kind(), "provider_switched");
+        /// # Ok::<(), usage_ledger::Error>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Payload {
+            $($(#[$doc])* $variant($data),)*
+        }
+
+        impl Payload {
+            /// Every kind this build knows, in the order of the design.
+            ///
+            /// ```
+            /// # use usage_ledger::event::Payload;
+            /// assert_eq!(Payload::KINDS[0], "tokens_recorded");
+            /// ```
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// The kind as it stands in the line.
+            ///
+            /// ```
+            /// # use usage_ledger::{TokenRecord, event::Payload};
+            /// assert_eq!(Payload::from(TokenRecord::new("openai", "gpt-5")).kind(), "tokens_recorded");
+            /// ```
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)* }
+            }
+
+            fn parse(kind: &str, data: &str) -> Result<Self, ParseFailure> {
+                match kind {
+                    $($kind => parse_data::<$data>(data).map(Self::$variant),)*
+                    _ => Err(ParseFailure::UnknownKind),
+                }
+            }
+
+            fn serialize_data<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+                match self { $(Self::$variant(data) => line.serialize_field("data", data),)* }
+            }
+        }
+
+        $(impl From<$data> for Payload {
+            fn from(data: $data) -> Self { Self::$variant(data) }
+        })*
+    };
+}
+
+payloads! {
+    /// Tokens of one call.
+    TokensRecorded(TokenRecord) = "tokens_recorded",
+    /// Work moved to another provider: a marker, which changes no counter.
+    ProviderSwitched(ProviderSwitched) = "provider_switched",
+    /// Replaces an earlier token record, which stays.
+    TokensAmended(TokensAmended) = "tokens_amended",
+    /// Withdraws an earlier event, which stays.
+    EventVoided(EventVoided) = "event_voided",
+    /// What the provider itself said about a window.
+    QuotaObserved(QuotaObserved) = "quota_observed",
+    /// The provider refused for lack of quota.
+    QuotaExhausted(QuotaExhausted) = "quota_exhausted",
+    /// Work stopped.
+    Paused(Paused) = "paused",
+    /// Work goes on.
+    Resumed(Resumed) = "resumed",
+    /// Limits, weights and window policies of a provider account.
+    LimitSet(LimitSet) = "limit_set",
+    /// Whether a provider is metered.
+    ProviderDeclared(ProviderDeclared) = "provider_declared",
+    /// A person's word on how much of a window is used.
+    UsageOverridden(UsageOverridden) = "usage_overridden",
+    /// Tokens set aside for a call in progress.
+    BudgetReserved(BudgetReserved) = "budget_reserved",
+    /// A reserved call ended and was recorded.
+    BudgetSettled(BudgetSettled) = "budget_settled",
+    /// A reserved call did not happen.
+    BudgetReleased(BudgetReleased) = "budget_released",
+    /// What one run of an importer took in.
+    Imported(Imported) = "imported",
+    /// An event's body was withdrawn for privacy.
+    EventShredded(EventShredded) = "event_shredded",
+    /// A period was closed.
+    PeriodSealed(PeriodSealed) = "period_sealed",
+    /// What a model's tokens cost.
+    PriceSet(PriceSet) = "price_set",
+}
+
+enum ParseFailure {
+    UnknownKind,
+    Bad(serde_json::Error),
+}
+
+fn parse_data<T: DeserializeOwned>(data: &str) -> Result<T, ParseFailure> {
+    serde_json::from_str(data).map_err(ParseFailure::Bad)
+}
+
+impl Payload {
+    /// Whether another payload says the same. When the counts of a call were told is a clock's word, and clocks may differ.
+    pub(crate) fn says_what(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.says_what(other),
+            _ => self == other,
+        }
+    }
+
+    /// Puts foreign JSON on one line: a ledger's line holds no line break.
+    pub(crate) fn minify(&mut self) {
+        match self {
+            Self::TokensRecorded(record) => record.minify(),
+            Self::TokensAmended(amend) => amend.replacement.minify(),
+            _ => {}
+        }
+    }
+
+    /// Checks what serde cannot: counts in range, texts not absurdly long.
+    pub(crate) fn validate(&self) -> Result<()> {
+        match self {
+            Self::TokensRecorded(record) => record.validate(),
+            Self::TokensAmended(amend) => amend.replacement.validate(),
+            Self::LimitSet(limit) => limit.validate(),
+            // It goes with the body it withdraws, or it would be a lie.
+            Self::EventShredded(_) => Err(Error::invalid(
+                "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
+            )),
+            Self::PriceSet(price) => price.validate(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The event this one corrects, if it corrects one.
+    pub(crate) const fn corrects(&self) -> Option<EventId> {
+        match self {
+            Self::TokensAmended(amend) => Some(amend.target),
+            Self::EventVoided(void) => Some(void.target),
+            _ => None,
+        }
+    }
+}
+
+/// A stored event.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).output(40), now)?;
+/// let event = ledger.event(1)?;
+/// assert_eq!(event.payload.kind(), "tokens_recorded");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its identity, for all time.
+    pub id: EventId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When this ledger learned it.
+    pub recorded_at: Timestamp,
+    /// Who told: an importer's name, `cli`, or the embedding program's own.
+    pub source: Cow<'static, str>,
+    /// What it says.
+    pub payload: Payload,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_struct("Event", 7)?;
+        line.serialize_field("v", &LINE_VERSION)?;
+        line.serialize_field("id", &self.id)?;
+        line.serialize_field("kind", self.payload.kind())?;
+        line.serialize_field("occurred_at", &self.occurred_at)?;
+        line.serialize_field("recorded_at", &self.recorded_at)?;
+        line.serialize_field("source", &self.source)?;
+        self.payload.serialize_data(&mut line)?;
+        line.end()
+    }
+}
+
+/// The outside of a line, its data left unread.
+#[derive(Deserialize)]
+pub(crate) struct Envelope<'a> {
+    pub v: u32,
+    pub id: EventId,
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    pub occurred_at: Timestamp,
+    pub recorded_at: Timestamp,
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the outside of the line at `position`; of a shredded event, of what stays of it.
+    pub fn parse(position: Position, line: &'a str) -> Result<Self> {
+        let line = Stub::read(position, line)?.map_or(line, |stub| stub.kept);
+        let envelope: Self = serde_json::from_str(line)
+            .map_err(|e| Error::damaged(position, format!("the line is not an event ({e})")))?;
+        if envelope.v == LINE_VERSION {
+            Ok(envelope)
+        } else {
+            Err(Error::UnknownEvent { position, what: format!("line version {}", envelope.v) })
+        }
+    }
+
+    /// Reads the inside too.
+    pub fn open(self, position: Position) -> Result<Event> {
+        let payload = Payload::parse(&self.kind, self.data.get()).map_err(|failure| match failure {
+            ParseFailure::UnknownKind => Error::UnknownEvent { position, what: format!("kind `{}`", self.kind) },
+            ParseFailure::Bad(e) => {
+                Error::damaged(position, format!("the data of this {} is unreadable ({e})", self.kind))
+            }
+        })?;
+        Ok(Event {
+            id: self.id,
+            occurred_at: self.occurred_at,
+            recorded_at: self.recorded_at,
+            source: self.source.into_owned().into(),
+            payload,
+        })
+    }
+}
+
+impl Event {
+    /// The event as it is stored, hashed and exported: one line of JSON, without the newline.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let line = ledger.event(1)?.to_line();
+    /// assert!(line.contains(r#""kind":"tokens_recorded""#) && !line.contains('\n'));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn to_line(&self) -> String {
+        line::line(self)
+    }
+
+    /// Reads a stored line; of a shredded event, what stays of it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, event::Event};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let event = ledger.event(1)?;
+    /// assert_eq!(Event::from_line(1.into(), &event.to_line())?, event);
+    /// assert!(Event::from_line(1.into(), "not an event").is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn from_line(position: Position, line: &str) -> Result<Self> {
+        Envelope::parse(position, line)?.open(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_order_of_the_design_and_reads_back() {
+        let event = Event {
+            id: EventId::from_key("anthropic", "msg_1"),
+            occurred_at: Timestamp::from_millis(0),
+            recorded_at: Timestamp::from_millis(1),
+            source: "test".into(),
+            payload: TokenRecord::new("anthropic", "m").input(1).output(2).into(),
+        };
+        let line = event.to_line();
+        let order = ["\"v\"", "\"id\"", "\"kind\"", "\"occurred_at\"", "\"recorded_at\"", "\"source\"", "\"data\""];
+        let places: Vec<_> = order.iter().map(|field| line.find(field).unwrap()).collect();
+        assert!(places.is_sorted(), "{line}");
+        assert_eq!(Event::from_line(Position::new(1), &line).unwrap(), event);
+    }
+
+    #[test]
+    fn unknown_kinds_and_versions_name_their_position() {
+        let line = r#"{"v":1,"id":"018c3f6e-0000-7000-8000-000000000000","kind":"telepathy","occurred_at":"2026-01-01T00:00:00Z","recorded_at":"2026-01-01T00:00:00Z","source":"x","data":{}}"#;
+        let error = Event::from_line(Position::new(7), line).unwrap_err().to_string();
+        assert!(error.contains("position 7") && error.contains("telepathy"), "{error}");
+        let newer = line.replace("\"v\":1", "\"v\":2");
+        let error = Event::from_line(Position::new(8), &newer).unwrap_err().to_string();
+        assert!(error.contains("position 8") && error.contains("version 2"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Prices somebody states. They are events, so an old cost stays explainable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::error::{Error, Result};
+use crate::model::provider::ProviderId;
+use crate::model::time::{QUARTER, Timestamp};
+use crate::model::tokens::Usd;
+
+/// What a million tokens of a model cost from some time on, in US dollars.
+///
+/// ```
+/// use usage_ledger::{Ledger, Report, TokenRecord, event::PriceSet};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_price(PriceSet::new("openai", "gpt-5", "1".parse()?, "8".parse()?)?, now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5.2").input(500_000), now)?;
+/// let cost = ledger.report(&Report::by_all([]))?.total.cost;
+/// assert_eq!(cost.usd, Some("0.5".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceSet {
+    /// Whose model.
+    pub provider: ProviderId,
+    /// The model: every one whose name contains this, unless a longer one is stated for it. Empty is all models.
+    pub model: String,
+    /// When the price begins, at a full quarter of an hour; without it, it always held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Only for prompts of more than so many tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<u64>,
+    /// Only for calls of this service tier: `batch`, `flex`, `priority` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Uncached input.
+    pub input: Usd,
+    /// Visible output.
+    pub output: Usd,
+    /// Input read from a cache; without it, as input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Usd>,
+    /// Input written to a cache for five minutes, or for a time that is not known; without it, as input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Usd>,
+    /// Input written to a cache for an hour; without it, as for five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Usd>,
+    /// Reasoning; without it, as output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Usd>,
+    /// Where it is from: a contract, a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl PriceSet {
+    /// The price of input and output of the models whose name contains `model`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] for a malformed provider.
+    ///
+    /// ```
+    /// use usage_ledger::event::PriceSet;
+    /// let price = PriceSet::new("claude", "opus", "5".parse()?, "25".parse()?)?;
+    /// assert_eq!(price.provider.as_str(), "anthropic");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn new(provider: &str, model: impl Into<String>, input: Usd, output: Usd) -> Result<Self> {
+        Ok(Self {
+            provider: ProviderId::resolve(provider)?,
+            model: model.into(),
+            from: None,
+            above: None,
+            service_tier: None,
+            input,
+            output,
+            cache_read: None,
+            cache_write_5m: None,
+            cache_write_1h: None,
+            reasoning: None,
+            note: None,
+        })
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let classes = [self.cache_read, self.cache_write_5m, self.cache_write_1h, self.reasoning];
+        if [self.input, self.output].into_iter().chain(classes.into_iter().flatten()).any(|usd| usd < Usd::default()) {
+            return Err(Error::invalid("a price is negative: give dollars for a million tokens, 0 or more"));
+        }
+        if self.from.is_some_and(|from| from.millis().rem_euclid(QUARTER) != 0) {
+            return Err(Error::invalid("a price begins at a full quarter of an hour: give such a time, or a date"));
+        }
+        if self.service_tier.as_deref().is_some_and(|tier| !crate::readers::price::is_special(tier)) {
+            return Err(Error::invalid("that service tier is the ordinary one: leave it out"));
+        }
+        Ok(())
+    }
+}

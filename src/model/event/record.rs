@@ -1,0 +1,439 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::EventId;
+use super::minify::minified;
+use crate::model::error::{Error, Result};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Tokens, Usd};
+
+/// How good a record's numbers are.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, event::Quality};
+/// assert_eq!(TokenRecord::new("openai", "gpt-5").quality, Quality::Reported);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// The provider reported them.
+    #[default]
+    Reported,
+    /// They were worked out from what the provider reported, or its sums do not add up.
+    Derived,
+    /// They are somebody's estimate.
+    Estimated,
+}
+
+/// A provider's own usage object: keys, their order, numbers and strings to the letter, without insignificant white space.
+///
+/// One that is read from a stored event is as it is stored. Two are equal when they differ in white space alone.
+///
+/// ```
+/// use usage_ledger::event::Raw;
+/// let raw = Raw::parse("{\n  \"input_tokens\": 3.0\n}")?;
+/// assert_eq!(raw.get(), r#"{"input_tokens":3.0}"#);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Raw(Box<str>);
+
+impl Raw {
+    /// Keeps a JSON text on one line.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Raw;
+    /// assert!(Raw::parse("{}").is_ok());
+    /// assert!(Raw::parse("{").is_err());
+    /// ```
+    pub fn parse(json: &str) -> Result<Self> {
+        serde_json::from_str::<&RawValue>(json)
+            .map(|raw| Self(minified(raw.get()).into()))
+            .map_err(|e| Error::invalid(format!("the usage object is not JSON ({e})")))
+    }
+
+    /// Keeps a text that a parser has read as one value of JSON, with nothing around it: no need to read it twice.
+    #[cfg(feature = "import")]
+    pub(crate) fn read(json: String) -> Self {
+        match minified(&json) {
+            Cow::Borrowed(_) => Self(json.into()),
+            Cow::Owned(minified) => Self(minified.into()),
+        }
+    }
+
+    /// The text without insignificant white space, however it is stored.
+    #[cfg(feature = "import")]
+    pub(crate) fn minified(&self) -> Cow<'_, str> {
+        minified(&self.0)
+    }
+
+    /// The same without insignificant white space, which one that was stored by an early build may hold.
+    pub(crate) fn minify(&mut self) {
+        if let Cow::Owned(minified) = minified(&self.0) {
+            self.0 = minified.into();
+        }
+    }
+
+    /// The JSON text.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Raw;
+    /// assert_eq!(Raw::parse(r#"{"cost": 0.10}"#)?.get(), r#"{"cost":0.10}"#); // to the letter
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || minified(&self.0) == minified(&other.0)
+    }
+}
+
+impl Eq for Raw {}
+
+impl From<&RawValue> for Raw {
+    /// Keeps a JSON value on one line.
+    fn from(raw: &RawValue) -> Self {
+        Self(minified(raw.get()).into())
+    }
+}
+
+impl From<Box<RawValue>> for Raw {
+    /// Keeps a JSON value on one line.
+    fn from(raw: Box<RawValue>) -> Self {
+        Self::from(&*raw)
+    }
+}
+
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // To the byte: what is read from a stored event must write the line that was hashed.
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(raw.into()))
+    }
+}
+
+/// The tokens of one call: who served it, who asked, how much, and what the provider said to the letter.
+///
+/// ```
+/// use usage_ledger::TokenRecord;
+/// let record = TokenRecord::new("anthropic", "claude-opus-4-5")
+///     .input(120)
+///     .output(40)
+///     .project("acme")
+///     .key("msg_01ABC");
+/// assert_eq!(record.tokens.total()?, 160);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRecord {
+    /// Who served and metered the tokens. Checked when the record is appended.
+    #[serde(deserialize_with = "text")]
+    pub provider: Cow<'static, str>,
+    /// Which subscription or key, when there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The program that called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The agent's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The project worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Further names to report by: mission, mode, type, role …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The counts.
+    pub tokens: Tokens,
+    /// What the agent or provider said it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+    /// How long the call took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// When the counts were told, in milliseconds, where that was later than the call itself: a response that is streamed
+    /// into several lines of a log is dated by the first of them, and its counts stand in a later one. No id and no
+    /// counter goes by it, and two records that differ in nothing else are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
+    /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Further ids that find the record and do not say the keys they are made of: of natural keys that were shredded, or
+    /// that the call was known by while another provider was taken for its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_ids: Vec<EventId>,
+    /// Name and version of the normaliser that made the counts of the raw object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normaliser: Option<Cow<'static, str>>,
+    /// How good the numbers are.
+    #[serde(default, skip_serializing_if = "is_reported")]
+    pub quality: Quality,
+    /// What did not add up, when something did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<String>,
+    /// The provider's own usage object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Raw>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_reported(quality: &Quality) -> bool {
+    *quality == Quality::Reported
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Cow<'static, str>, D::Error> {
+    String::deserialize(deserializer).map(Cow::Owned)
+}
+
+/// Longest text accepted in one field, in bytes.
+const MAX_TEXT: usize = 4096;
+
+impl TokenRecord {
+    /// A record without counts yet. An alias of the catalogue becomes its provider; a malformed
+    /// provider id is refused when the record is appended.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("claude", "claude-opus-4-5");
+    /// assert_eq!((&*record.provider, record.model.as_deref()), ("anthropic", Some("claude-opus-4-5")));
+    /// assert_eq!(TokenRecord::new("openai", "").model, None); // an empty model is an unknown one
+    /// ```
+    pub fn new(provider: &str, model: impl Into<String>) -> Self {
+        let model = model.into();
+        Self {
+            provider: match ProviderId::resolve(provider) {
+                Ok(id) => id.as_str().to_owned().into(),
+                Err(_) => provider.to_owned().into(),
+            },
+            account: None,
+            model: (!model.is_empty()).then_some(model),
+            agent: None,
+            conversation: None,
+            project: None,
+            labels: BTreeMap::new(),
+            tokens: Tokens::default(),
+            cost: None,
+            duration_ms: None,
+            counted_at: None,
+            keys: Vec::new(),
+            key_ids: Vec::new(),
+            normaliser: None,
+            quality: Quality::Reported,
+            residual: None,
+            raw: None,
+        }
+    }
+
+    /// Sets the count of one class, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, TokenRecord};
+    /// let record = TokenRecord::new("anthropic", "claude-opus-4-5").count(TokenClass::CacheWrite1h, 7);
+    /// assert_eq!(record.tokens.cache_write_1h, Some(7));
+    /// ```
+    pub const fn count(mut self, class: TokenClass, count: u64) -> Self {
+        self.tokens.set(class, Some(count));
+        self
+    }
+
+    /// Sets uncached input, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").input(30).tokens.input, Some(30));
+    /// ```
+    pub const fn input(self, count: u64) -> Self {
+        self.count(TokenClass::Input, count)
+    }
+
+    /// Sets visible output, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").output(12).tokens.output, Some(12));
+    /// ```
+    pub const fn output(self, count: u64) -> Self {
+        self.count(TokenClass::Output, count)
+    }
+
+    /// Sets input read from a cache, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").cache_read(80).tokens.cache_read, Some(80));
+    /// ```
+    pub const fn cache_read(self, count: u64) -> Self {
+        self.count(TokenClass::CacheRead, count)
+    }
+
+    /// Sets reasoning output, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").reasoning(5).tokens.reasoning, Some(5));
+    /// ```
+    pub const fn reasoning(self, count: u64) -> Self {
+        self.count(TokenClass::Reasoning, count)
+    }
+
+    /// Sets the account.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").account("team").account.as_deref(), Some("team"));
+    /// ```
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// Sets the calling program.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").agent("codex").agent.as_deref(), Some("codex"));
+    /// ```
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// Sets the conversation.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").conversation("c-1").conversation.as_deref(), Some("c-1"));
+    /// ```
+    pub fn conversation(mut self, conversation: impl Into<String>) -> Self {
+        self.conversation = Some(conversation.into());
+        self
+    }
+
+    /// Sets the project.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").project("acme").project.as_deref(), Some("acme"));
+    /// ```
+    pub fn project(mut self, project: impl Into<String>) -> Self {
+        self.project = Some(project.into());
+        self
+    }
+
+    /// Adds a label.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").label("team", "blue").label("team", "red");
+    /// assert_eq!(record.labels["team"], "red"); // the last value of a name holds
+    /// ```
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a natural key; the first one makes the event's id.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
+    /// assert_eq!(ledger.event(1)?.id, EventId::from_key("openai", "resp_1"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Sets the cost in US dollars that the agent or provider reported.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").cost("0.25".parse()?);
+    /// assert_eq!(record.cost.unwrap().to_string(), "0.25");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn cost(mut self, cost: Usd) -> Self {
+        self.cost = Some(cost);
+        self
+    }
+
+    /// When the counts of a call of this time were told.
+    pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
+        self.counted_at.map_or(at, |counted| counted.max(at))
+    }
+
+    /// Puts the usage object on one line.
+    pub(crate) fn minify(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            raw.minify();
+        }
+    }
+
+    /// Whether another record says the same, whenever its counts were told.
+    pub(crate) fn says_what(&self, other: &Self) -> bool {
+        self == other
+            || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
+    }
+
+    /// The ids that its natural keys make, and the further ones.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
+        self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
+    }
+
+    /// Checks the provider, the counts and the lengths of the texts.
+    pub(crate) fn validate(&self) -> Result<()> {
+        ProviderId::new(&self.provider)?;
+        self.tokens.validate()?;
+        self.tokens.total()?;
+        let named = [
+            ("account", self.account.as_deref()),
+            ("model", self.model.as_deref()),
+            ("agent", self.agent.as_deref()),
+            ("conversation", self.conversation.as_deref()),
+            ("project", self.project.as_deref()),
+        ];
+        let labels = self.labels.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+        let keys = self.keys.iter().map(|key| ("key", Some(key.as_str())));
+        for (name, value) in named.into_iter().chain(labels).chain(keys) {
+            let Some(value) = value else { continue };
+            if value.is_empty() {
+                return Err(Error::invalid(format!("`{name}` is empty: leave it out or give it a value")));
+            }
+            if value.len() > MAX_TEXT || name.len() > MAX_TEXT {
+                return Err(Error::invalid(format!(
+                    "`{name}` is longer than {MAX_TEXT} bytes: it is a name, not a text"
+                )));
+            }
+            // Keys of the projections join fields with a zero byte.
+            if value.contains('\0') || name.contains('\0') {
+                return Err(Error::invalid(format!("`{name}` holds a zero byte: remove it")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+
+/// A period was closed: what it came to, over which events, in a signed statement.
+///
+/// What is learned of the period later is accepted, and shown as a restatement beside the sealed numbers.
+///
+/// ```
+/// use usage_ledger::{merkle::Hash, event::{Payload, PeriodSealed}};
+/// let sealed = PeriodSealed {
+///     since: None,
+///     until: "2026-06-01T00:00:00Z".parse()?,
+///     first: 1.into(),
+///     size: 120.into(),
+///     root: Hash::from_bytes([0xab; 32]).to_string(),
+///     requests: 41,
+///     tokens: [12, 0, 0, 0, 0, 30, 0],
+///     reported_usd: None,
+///     statement: String::new(),
+/// };
+/// assert_eq!(Payload::from(sealed).kind(), "period_sealed");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodSealed {
+    /// The period's first instant; `None` reaches back to the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The first instant that is no longer in it.
+    pub until: Timestamp,
+    /// The first position that an earlier seal does not stand on.
+    pub first: Position,
+    /// The last position that the numbers stand on.
+    pub size: Position,
+    /// The root of the tree at that position, in hex.
+    pub root: String,
+    /// Calls in the period.
+    pub requests: u64,
+    /// Their tokens, in the order of [`TokenClass::ALL`].
+    pub tokens: [u64; 7],
+    /// Their cost as it was reported, where any was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_usd: Option<Usd>,
+    /// The same as a signed note: a checkpoint whose further lines state the period and its totals.
+    pub statement: String,
+}
+
+impl PeriodSealed {
+    /// The period in words: `from the beginning until 2026-06-01T00:00:00.000Z`.
+    ///
+    /// ```
+    /// # use usage_ledger::event::PeriodSealed;
+    /// let sealed: PeriodSealed = serde_json::from_str(r#"{"until":"2026-06-01T00:00:00Z","first":1,"size":9,
+    ///     "root":"ab","requests":4,"tokens":[12,0,0,0,0,30,0],"statement":""}"#).unwrap();
+    /// assert_eq!(sealed.period(), "from the beginning until 2026-06-01T00:00:00.000Z");
+    /// ```
+    pub fn period(&self) -> String {
+        let since = self.since.map_or_else(|| "the beginning".to_owned(), |since| since.to_string());
+        format!("from {since} until {}", self.until)
+    }
+
+    /// The lines that a statement has besides those of a checkpoint.
+    ///
+    /// ```
+    /// # use usage_ledger::event::PeriodSealed;
+    /// let sealed: PeriodSealed = serde_json::from_str(r#"{"until":"2026-06-01T00:00:00Z","first":1,"size":9,
+    ///     "root":"ab","requests":4,"tokens":[12,0,0,0,0,30,0],"statement":""}"#).unwrap();
+    /// assert_eq!(sealed.lines(), "seal from the beginning until 2026-06-01T00:00:00.000Z\npositions 1 to 9\n\
+    ///     requests 4\ntokens input 12, output 30\n");
+    /// ```
+    pub fn lines(&self) -> String {
+        let counts: Vec<String> = TokenClass::ALL
+            .iter()
+            .zip(self.tokens)
+            .filter(|(_, count)| *count > 0)
+            .map(|(class, count)| format!("{} {count}", class.name()))
+            .collect();
+        let tokens = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        let cost = self.reported_usd.map(|cost| format!("reported {cost} USD\n")).unwrap_or_default();
+        format!(
+            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}",
+            self.period(),
+            self.first,
+            self.size,
+            self.requests
+        )
+    }
+}

@@ -1,0 +1,335 @@
+//! Settings of a provider account. They are events, so an old percentage stays explainable.
+
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{SessionPolicy, WeeklyPolicy, Weights};
+use crate::model::error::{Error, Result};
+use crate::model::provider::ProviderId;
+use crate::model::time::{DAY, HOUR};
+
+/// A setting of a limit event that can be taken back.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::{LimitSet, LimitSetting}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
+/// let mut back = LimitSet::new("openai")?;
+/// back.unset.push(LimitSetting::Session);
+/// ledger.set_limit(back, now.plus(1))?;
+/// assert_eq!(ledger.provider("openai", now.plus(1))?.session.limit, None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSetting {
+    /// The session limit.
+    Session,
+    /// The weekly limit.
+    Weekly,
+    /// The class weights.
+    Weights,
+    /// The session window policy.
+    SessionPolicy,
+    /// The weekly window policy.
+    WeeklyPolicy,
+    /// Which windows gate.
+    BudgetMode,
+    /// The thresholds and the margin.
+    Thresholds,
+    /// How long an observation is fresh.
+    StaleAfter,
+    /// Whose observations count.
+    Feeds,
+}
+
+/// Which windows of an account gate it.
+///
+/// ```
+/// use usage_ledger::event::BudgetMode;
+/// assert_eq!("session_only".parse::<BudgetMode>()?, BudgetMode::default());
+/// assert!("sesion_only".parse::<BudgetMode>().is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetMode {
+    /// The session and the weekly window.
+    Full,
+    /// The session window alone.
+    #[default]
+    SessionOnly,
+    /// None: never gated.
+    Disabled,
+}
+
+impl BudgetMode {
+    /// Every mode.
+    ///
+    /// ```
+    /// # use usage_ledger::event::BudgetMode;
+    /// assert_eq!(BudgetMode::ALL.map(BudgetMode::name), ["full", "session_only", "disabled"]);
+    /// ```
+    pub const ALL: [Self; 3] = [Self::Full, Self::SessionOnly, Self::Disabled];
+
+    /// `full`, `session_only` or `disabled`.
+    ///
+    /// ```
+    /// # use usage_ledger::event::BudgetMode;
+    /// assert_eq!(BudgetMode::Full.name(), "full");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::SessionOnly => "session_only",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl FromStr for BudgetMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| {
+            Error::invalid(format!("`{text}` is not a budget mode: write full, session_only or disabled"))
+        })
+    }
+}
+
+/// Where the rungs of the ladder are. All three are percent of a window that is *used*.
+///
+/// The margin comes on top: with the default, work stops at 76 % used, as 85 % would be reached with 10 % more.
+///
+/// ```
+/// use usage_ledger::event::Thresholds;
+/// assert_eq!(Thresholds::default(), Thresholds::new(70, 85, 10)?);
+/// assert!(Thresholds::new(20, 5, 10).is_err()); // percentages that are left, not used: nothing would ever run
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// From here on only reviews, in percent.
+    pub warn: u8,
+    /// From here on nothing, in percent.
+    pub stop: u8,
+    /// What is kept back, in percentage points.
+    pub margin: u8,
+}
+
+impl Default for Thresholds {
+    /// The seed system's: warn at 70 %, stop at 85 %, keep 10 points back.
+    fn default() -> Self {
+        Self { warn: 70, stop: 85, margin: 10 }
+    }
+}
+
+impl Thresholds {
+    /// Thresholds that let something run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than 100 %, and for a `warn` above `stop` under which even an unused window waits.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Thresholds;
+    /// assert!(Thresholds::new(101, 85, 10).is_err());
+    /// assert!(Thresholds::new(85, 70, 10)?.is_inverted()); // odd, but it works: it stops without a warning
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn new(warn: u8, stop: u8, margin: u8) -> Result<Self> {
+        if warn > 100 || stop > 100 || margin > 100 {
+            return Err(Error::invalid("thresholds and margin are percentages from 0 to 100"));
+        }
+        if warn > stop && 100 - u32::from(margin) < 100 - u32::from(stop) {
+            return Err(Error::invalid(format!(
+                "warn at {warn} % and stop at {stop} % would let nothing run: warn must be below stop, and both are \
+                 percentages used, not left"
+            )));
+        }
+        Ok(Self { warn, stop, margin })
+    }
+
+    /// Whether the warning comes after the stop.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Thresholds;
+    /// assert!(!Thresholds::default().is_inverted());
+    /// ```
+    pub const fn is_inverted(self) -> bool {
+        self.warn > self.stop
+    }
+}
+
+/// Limits, weights and window policies of a provider account. What an event leaves out stays as it was.
+///
+/// ```
+/// use usage_ledger::event::LimitSet;
+/// let limits = LimitSet::new("anthropic")?.session(500_000).weekly(5_000_000);
+/// assert_eq!(limits.session, Some(500_000));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSet {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The account; without one it holds for all accounts that have no limit of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Weighted tokens in a session window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+    /// Weighted tokens in a weekly window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly: Option<u64>,
+    /// What each class counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
+    /// How session windows open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_policy: Option<SessionPolicy>,
+    /// How weekly windows open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_policy: Option<WeeklyPolicy>,
+    /// Which windows gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_mode: Option<BudgetMode>,
+    /// Where the rungs of the ladder are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+    /// How long an observation is fresh, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_after_seconds: Option<u32>,
+    /// Whose observations count: `any`, `none`, or the name of one feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feeds: Option<String>,
+    /// Settings that go back to their default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<LimitSetting>,
+}
+
+impl LimitSet {
+    /// No setting yet, for a provider.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProvider`] when the id is malformed.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// let limits = LimitSet::new("claude")?;
+    /// assert_eq!((limits.provider.as_str(), limits.session), ("anthropic", None));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn new(provider: &str) -> Result<Self> {
+        Ok(Self {
+            provider: ProviderId::resolve(provider)?,
+            account: None,
+            session: None,
+            weekly: None,
+            weights: None,
+            session_policy: None,
+            weekly_policy: None,
+            budget_mode: None,
+            thresholds: None,
+            stale_after_seconds: None,
+            feeds: None,
+            unset: Vec::new(),
+        })
+    }
+
+    /// Sets the session limit, in weighted tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.session(500_000).session, Some(500_000));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn session(mut self, tokens: u64) -> Self {
+        self.session = Some(tokens);
+        self
+    }
+
+    /// Sets the weekly limit, in weighted tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.weekly(5_000_000).weekly, Some(5_000_000));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn weekly(mut self, tokens: u64) -> Self {
+        self.weekly = Some(tokens);
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.session == Some(0) || self.weekly == Some(0) {
+            return Err(Error::invalid(
+                "a limit must be at least 1 token: declare a provider without a quota unmetered instead \
+                 (`provider declare NAME --unmetered`)",
+            ));
+        }
+        if let Some(policy) = self.session_policy
+            && !(15 * crate::model::time::MINUTE..=7 * DAY).contains(&policy.length())
+        {
+            return Err(Error::invalid("a session window lasts from 15 minutes to 7 days"));
+        }
+        if let Some(WeeklyPolicy::Calendar { weekday, minute, .. }) = self.weekly_policy
+            && (weekday > 6 || i64::from(minute) >= 24 * HOUR / crate::model::time::MINUTE)
+        {
+            return Err(Error::invalid("a weekly window opens on weekday 0 (Monday) to 6 at minute 0 to 1439"));
+        }
+        if self.weights.is_some_and(|w| crate::model::tokens::TokenClass::ALL.iter().any(|c| w.get(*c) < Decimal::ZERO))
+        {
+            return Err(Error::invalid("a class weight cannot be negative"));
+        }
+        if let Some(at) = self.thresholds {
+            Thresholds::new(at.warn, at.stop, at.margin)?;
+            if u32::from(at.margin) > u32::from(at.stop) {
+                return Err(Error::invalid(format!(
+                    "stop at {} % with a margin of {} % would let nothing run: an unused window has only {} % left",
+                    at.stop,
+                    at.margin,
+                    100 - at.margin
+                )));
+            }
+        }
+        if self.stale_after_seconds == Some(0) {
+            return Err(Error::invalid("an observation is fresh for at least 1 second"));
+        }
+        let nothing = Self { account: self.account.clone(), ..Self::new(self.provider.as_str())? };
+        if *self == nothing {
+            return Err(Error::invalid(
+                "nothing to set: give a limit, weights, a window policy, a budget mode, thresholds or feeds",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a provider has an API quota.
+///
+/// ```
+/// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// let provider = ProviderId::new("my-gateway")?;
+/// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+/// assert!(!ledger.provider("my-gateway", now)?.metered);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderDeclared {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The account; without one it holds for all accounts not declared themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Whether it has a quota. Unmetered providers are never gated.
+    pub metered: bool,
+}

@@ -1,0 +1,183 @@
+//! What is withdrawn for privacy, and what stays.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::readers::price::SERVICE_TIER;
+
+use super::{Event, EventId, Imported, ImportedFile, Payload, Position, Raw, TokenRecord};
+
+/// Stands where a text was, in a field that cannot be left out.
+const SHREDDED: &str = "shredded";
+
+/// An event's body was withdrawn for privacy: its position, its leaf hash and its numbers stay.
+///
+/// It is written by [`Ledger::shred`](crate::Ledger::shred), in the transaction in which the body goes.
+///
+/// ```
+/// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).project("acme"), now)?;
+/// ledger.shred(&Shred::because("the customer asked").project("acme"), now)?;
+/// let Payload::EventShredded(shredded) = ledger.event(2)?.payload else { panic!("another kind") };
+/// assert_eq!((shredded.position, shredded.reason.as_str()), (1.into(), "the customer asked"));
+/// assert!(!shredded.keeps.get().contains("acme"));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventShredded {
+    /// The event.
+    pub target: EventId,
+    /// Where it is.
+    pub position: Position,
+    /// The RFC 6962 leaf hash of the line it had, in hex.
+    pub leaf: String,
+    /// Why.
+    pub reason: String,
+    /// Who wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// What stays: the line of the same event without what was withdrawn. Folds read it in place of the one that went.
+    pub keeps: Raw,
+}
+
+impl Event {
+    /// The event without what can be withdrawn of it; `None` when it holds nothing of the kind.
+    pub(crate) fn withdrawn(&self) -> Option<Self> {
+        let payload = self.payload.withdrawn()?;
+        (payload != self.payload).then(|| Self { payload, source: self.source.clone(), ..*self })
+    }
+}
+
+impl Payload {
+    /// The payload without names and texts that nothing is folded by; `None` of a kind that has none.
+    pub(crate) fn withdrawn(&self) -> Option<Self> {
+        let mut kept = self.clone();
+        match &mut kept {
+            Self::TokensRecorded(record) => record.withdraw(),
+            Self::TokensAmended(amend) => {
+                amend.reason.clear();
+                amend.replacement.withdraw();
+            }
+            Self::EventVoided(void) => void.reason.clear(),
+            Self::ProviderSwitched(switch) => switch.reason = None,
+            Self::QuotaExhausted(refusal) => refusal.excerpt.clear(),
+            Self::Paused(pause) => {
+                pause.note = None;
+                // These words decide how it ends; any other is the user's own.
+                if !["quota", "timed", "manual"].contains(&pause.reason.as_str()) {
+                    SHREDDED.clone_into(&mut pause.reason);
+                }
+            }
+            Self::Resumed(resumed) => resumed.reason.clear(),
+            Self::UsageOverridden(word) => {
+                SHREDDED.clone_into(&mut word.author);
+                word.reason.clear();
+            }
+            Self::PriceSet(price) => price.note = None,
+            Self::BudgetReleased(released) => released.reason.clear(),
+            Self::Imported(run) => run.withdraw(),
+            Self::QuotaObserved(_)
+            | Self::LimitSet(_)
+            | Self::ProviderDeclared(_)
+            | Self::BudgetReserved(_)
+            | Self::BudgetSettled(_)
+            | Self::EventShredded(_)
+            | Self::PeriodSealed(_) => return None,
+        }
+        Some(kept)
+    }
+}
+
+impl TokenRecord {
+    /// Takes away every name that no counter of a provider, an account, a model or an agent goes by. Of its natural keys
+    /// the ids that they make stay, so that the same call told again is still known.
+    fn withdraw(&mut self) {
+        let ids: BTreeSet<EventId> = self.ids().collect();
+        self.key_ids = ids.into_iter().collect();
+        self.keys.clear();
+        self.conversation = None;
+        self.project = None;
+        // What a call costs depends on this one.
+        self.labels.retain(|name, _| name == SERVICE_TIER);
+        self.raw = None;
+    }
+
+    /// As [`withdraw`](Self::withdraw), for what is told of a call whose record is shredded.
+    #[cfg(feature = "import")]
+    pub(crate) fn without_names(mut self) -> Self {
+        self.withdraw();
+        self
+    }
+}
+
+/// What the name of a withdrawn file begins with: no path does.
+pub(crate) const WITHDRAWN_PATH: &str = "shredded:";
+
+impl ImportedFile {
+    /// How far it was read, without its path: a log that is the same to the letter need not be opened again, whatever it
+    /// is called. It goes by the hash of what was read; what has neither hash nor place on a disk is no file.
+    fn withdrawn(&self) -> Option<Self> {
+        if self.hash.is_empty() && self.identity.is_none() {
+            return None;
+        }
+        let path = format!("{WITHDRAWN_PATH}{}", self.hash);
+        Some(Self { path, conversation: None, began: None, resume: None, ..self.clone() })
+    }
+}
+
+impl Imported {
+    /// Takes away the names of all its files: what stays stands in an `event_shredded`, of which nothing goes any more.
+    fn withdraw(&mut self) {
+        self.files = self.files.iter().filter_map(ImportedFile::withdrawn).collect();
+        for line in &mut self.skipped {
+            SHREDDED.clone_into(&mut line.file);
+            SHREDDED.clone_into(&mut line.why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::SkippedLine;
+
+    #[test]
+    fn names_go_and_numbers_stay() {
+        let mut record = TokenRecord::new("openai", "gpt-5").input(3).output(4).account("team").agent("codex");
+        record = record.project("acme").conversation("c1").label("mission", "m1").key("resp_1").key("c1/7");
+        record.raw = Some(Raw::parse(r#"{"user":"acme"}"#).unwrap());
+        record.duration_ms = Some(12);
+        let ids: BTreeSet<EventId> = record.ids().collect();
+        let Some(Payload::TokensRecorded(kept)) = Payload::from(record.clone()).withdrawn() else { panic!() };
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(!["acme", "c1", "m1", "mission", "resp_1"].iter().any(|name| text.contains(name)), "{text}");
+        assert_eq!((kept.tokens, kept.duration_ms), (record.tokens, Some(12)));
+        assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("codex")));
+        assert_eq!(kept.ids().collect::<BTreeSet<_>>(), ids);
+        // Twice is once.
+        assert_eq!(Payload::from(kept.clone()).withdrawn(), Some(kept.into()));
+    }
+
+    #[test]
+    fn of_an_import_no_name_stays() {
+        let file = |path: &str, identity: Option<&str>, hash: &str| ImportedFile {
+            path: path.to_owned(),
+            identity: identity.map(str::to_owned),
+            hash: hash.to_owned(),
+            offset: 9,
+            conversation: Some(path.to_owned()),
+            ..ImportedFile::default()
+        };
+        let mut run = Imported::new("codex");
+        run.files = vec![file("acme", Some("1:2"), "ab"), file("acme1", None, "cd"), file("acme2", None, "")];
+        run.skipped.push(SkippedLine { file: "acme3".to_owned(), line: 3, why: "not JSON".to_owned() });
+        let Some(Payload::Imported(kept)) = Payload::from(run).withdrawn() else { panic!() };
+        let paths: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["shredded:ab", "shredded:cd"]);
+        assert_eq!((kept.files[0].offset, kept.skipped.len()), (9, 1));
+        assert!(!serde_json::to_string(&kept).unwrap().contains("acme"));
+    }
+}

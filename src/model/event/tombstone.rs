@@ -1,0 +1,104 @@
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Position;
+use crate::model::error::{Error, Result};
+
+/// What a stub begins with, and no event's line does.
+const START: &str = "{\"shredded\":";
+
+/// What stands in the log in place of a shredded event's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stub<'a> {
+    /// Where it stands.
+    pub position: Position,
+    /// The leaf hash of the line that went, in hex.
+    pub leaf: &'a str,
+    /// Where the `event_shredded` is that names it.
+    pub by: Position,
+    /// What stays: a line of the same event without what was withdrawn.
+    pub kept: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TombstoneFields<'a> {
+    shredded: Position,
+    leaf: &'a str,
+    by: Position,
+    #[serde(borrow)]
+    kept: &'a RawValue,
+}
+
+#[cfg(feature = "cli")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exported<'a> {
+    shredded: Position,
+    leaf: &'a str,
+}
+
+impl<'a> Stub<'a> {
+    /// Whether a line is a stub.
+    pub fn is(line: &str) -> bool {
+        line.starts_with(START)
+    }
+
+    /// Reads what stands at a position, if it is a stub.
+    pub fn read(position: Position, line: &'a str) -> Result<Option<Self>> {
+        if !Self::is(line) {
+            return Ok(None);
+        }
+        let bad = |what: String| Error::damaged(position, what);
+        let fields: TombstoneFields<'a> = serde_json::from_str(line)
+            .map_err(|e| bad(format!("a stub stands in place of the line, and it is unreadable ({e})")))?;
+        if fields.shredded != position {
+            return Err(bad(format!("the stub in place of the line is that of position {}", fields.shredded)));
+        }
+        Ok(Some(Self { position, leaf: fields.leaf, by: fields.by, kept: fields.kept.get() }))
+    }
+
+    /// The leaf hash in an exported line, if that is of the shredded event at a position.
+    #[cfg(feature = "cli")]
+    pub fn read_exported(position: Position, line: &'a str) -> Result<Option<&'a str>> {
+        if !Self::is(line) {
+            return Ok(None);
+        }
+        let told: Exported<'a> = serde_json::from_str(line)
+            .map_err(|e| Error::invalid(format!("the line is neither an event nor a shredded one ({e})")))?;
+        if told.shredded != position {
+            return Err(Error::unproven(format!("the line is that of position {}, not of {position}", told.shredded)));
+        }
+        Ok(Some(told.leaf))
+    }
+
+    /// The stub as it is stored: one text, and no other.
+    pub fn to_line(self) -> String {
+        let Self { position, leaf, by, kept } = self;
+        format!(r#"{START}{position},"leaf":"{leaf}","by":{by},"kept":{kept}}}"#)
+    }
+
+    /// The stub as it is exported: what stays of the event stands in the `event_shredded`.
+    pub fn exported(self) -> String {
+        format!(r#"{START}{},"leaf":"{}"}}"#, self.position, self.leaf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stub_comes_back_and_other_lines_are_none() {
+        let stub = Stub { position: 7.into(), leaf: "ab", by: 9.into(), kept: r#"{"v":1}"# };
+        let line = stub.to_line();
+        assert_eq!(Stub::read(7.into(), &line).unwrap(), Some(stub));
+        assert_eq!(stub.exported(), r#"{"shredded":7,"leaf":"ab"}"#);
+        assert_eq!(Stub::read(7.into(), r#"{"v":1,"shredded":7}"#).unwrap(), None);
+        // Of another place, and without what stays.
+        for (position, line) in [(8, line.as_str()), (7, r#"{"shredded":7,"leaf":"ab"}"#)] {
+            let error = Stub::read(position.into(), line).unwrap_err().to_string();
+            assert!(error.contains(&format!("position {position}")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Pure types without I/O: events, providers, tokens, windows, times and errors.
+
+pub(crate) mod error;
+pub mod event;
+pub mod humanize;
+pub mod provider;
+pub mod time;
+pub(crate) mod tokens;
+pub(crate) mod window;

@@ -1,0 +1,353 @@
+//! Token counts by class, and money.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::error::{Error, Result};
+
+/// The largest count one record may carry, 2^53 − 1: every JSON reader keeps it exact.
+///
+/// Source: RFC 8259 §6, on numbers that all readers agree on.
+///
+/// ```
+/// use usage_ledger::{Ledger, MAX_COUNT, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut ledger = Ledger::in_memory()?;
+/// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT), now).is_ok());
+/// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT + 1), now).is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// One of the disjoint classes a token is counted in.
+///
+/// ```
+/// use usage_ledger::TokenClass;
+/// assert_eq!(TokenClass::CacheWrite1h.name(), "cache_write_1h");
+/// assert_eq!(TokenClass::ALL.len(), 7);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenClass {
+    /// Input that was neither read from nor written to a cache.
+    Input,
+    /// Input read from a prompt cache.
+    CacheRead,
+    /// Input written to a cache that lives five minutes.
+    CacheWrite5m,
+    /// Input written to a cache that lives one hour.
+    CacheWrite1h,
+    /// Input written to a cache of another or unknown lifetime.
+    CacheWrite,
+    /// Output the caller can see.
+    Output,
+    /// Output spent on reasoning.
+    Reasoning,
+}
+
+impl TokenClass {
+    /// Every class, in the order in which they are stored and printed.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenClass;
+    /// let names = TokenClass::ALL.map(TokenClass::name);
+    /// assert_eq!((names[0], names[6]), ("input", "reasoning"));
+    /// ```
+    pub const ALL: [Self; 7] = [
+        Self::Input,
+        Self::CacheRead,
+        Self::CacheWrite5m,
+        Self::CacheWrite1h,
+        Self::CacheWrite,
+        Self::Output,
+        Self::Reasoning,
+    ];
+
+    /// The name used in events, flags and JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenClass;
+    /// assert_eq!(TokenClass::CacheRead.name(), "cache_read");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite5m => "cache_write_5m",
+            Self::CacheWrite1h => "cache_write_1h",
+            Self::CacheWrite => "cache_write",
+            Self::Output => "output",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+/// The token counts of one call. A count the provider did not report is absent, not zero.
+///
+/// ```
+/// use usage_ledger::{TokenClass, Tokens};
+/// let tokens = Tokens { input: Some(120), output: Some(40), ..Tokens::default() };
+/// assert_eq!(tokens.total()?, 160);
+/// assert_eq!(tokens.get(TokenClass::CacheRead), None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// Uncached input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<u64>,
+    /// Input read from a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<u64>,
+    /// Input written to a five-minute cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<u64>,
+    /// Input written to a one-hour cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<u64>,
+    /// Input written to a cache of unknown or other lifetime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+    /// Visible output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+    /// Reasoning output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u64>,
+}
+
+impl Tokens {
+    /// The count of one class in tokens, if it was reported.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, Tokens};
+    /// let tokens = Tokens { output: Some(0), ..Tokens::default() };
+    /// assert_eq!(tokens.get(TokenClass::Output), Some(0)); // reported as zero
+    /// assert_eq!(tokens.get(TokenClass::Input), None); // not reported
+    /// ```
+    pub const fn get(&self, class: TokenClass) -> Option<u64> {
+        match class {
+            TokenClass::Input => self.input,
+            TokenClass::CacheRead => self.cache_read,
+            TokenClass::CacheWrite5m => self.cache_write_5m,
+            TokenClass::CacheWrite1h => self.cache_write_1h,
+            TokenClass::CacheWrite => self.cache_write,
+            TokenClass::Output => self.output,
+            TokenClass::Reasoning => self.reasoning,
+        }
+    }
+
+    /// Sets the count of one class.
+    ///
+    /// ```
+    /// # use usage_ledger::{TokenClass, Tokens};
+    /// let mut tokens = Tokens::default();
+    /// tokens.set(TokenClass::CacheRead, Some(80));
+    /// assert_eq!(tokens.cache_read, Some(80));
+    /// ```
+    pub const fn set(&mut self, class: TokenClass, count: Option<u64>) {
+        match class {
+            TokenClass::Input => self.input = count,
+            TokenClass::CacheRead => self.cache_read = count,
+            TokenClass::CacheWrite5m => self.cache_write_5m = count,
+            TokenClass::CacheWrite1h => self.cache_write_1h = count,
+            TokenClass::CacheWrite => self.cache_write = count,
+            TokenClass::Output => self.output = count,
+            TokenClass::Reasoning => self.reasoning = count,
+        }
+    }
+
+    /// The counts in the order of [`TokenClass::ALL`], with unknown as 0; for sums only.
+    pub(crate) const fn counts(&self) -> [u64; 7] {
+        const fn or0(count: Option<u64>) -> u64 {
+            match count {
+                Some(n) => n,
+                None => 0,
+            }
+        }
+        [
+            or0(self.input),
+            or0(self.cache_read),
+            or0(self.cache_write_5m),
+            or0(self.cache_write_1h),
+            or0(self.cache_write),
+            or0(self.output),
+            or0(self.reasoning),
+        ]
+    }
+
+    /// The sum of all classes, in tokens.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] when the sum does not fit into 64 bits.
+    ///
+    /// ```
+    /// # use usage_ledger::Tokens;
+    /// let tokens = Tokens { input: Some(20), cache_read: Some(80), output: Some(5), ..Tokens::default() };
+    /// assert_eq!(tokens.total()?, 105);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn total(&self) -> Result<u64> {
+        self.counts().iter().try_fold(0_u64, |sum, n| sum.checked_add(*n)).ok_or(Error::Overflow { what: "token sum" })
+    }
+
+    /// Checks that at least one class is present and none is larger than [`MAX_COUNT`].
+    pub(crate) fn validate(&self) -> Result<()> {
+        let mut known = false;
+        for class in TokenClass::ALL {
+            if let Some(count) = self.get(class) {
+                known = true;
+                if count > MAX_COUNT {
+                    return Err(Error::invalid(format!(
+                        "`{}` is {count}, above the largest count a record can carry ({MAX_COUNT})",
+                        class.name()
+                    )));
+                }
+            }
+        }
+        if known {
+            Ok(())
+        } else {
+            Err(Error::invalid(
+                "a record needs at least one token count: input, cache_read, cache_write_5m, cache_write_1h, \
+                 cache_write, output or reasoning",
+            ))
+        }
+    }
+}
+
+/// An amount in US dollars, exact to 12 decimals; what is finer is rounded half to even when it is read.
+///
+/// ```
+/// use usage_ledger::Usd;
+/// let a: Usd = "0.1".parse()?;
+/// let b: Usd = "0.2".parse()?;
+/// assert_eq!((a.checked_add(b)?).to_string(), "0.3");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(Decimal);
+
+impl Usd {
+    /// Decimals kept.
+    const SCALE: u32 = 12;
+
+    /// The sum of two amounts.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] when it has more than 28 digits.
+    ///
+    /// ```
+    /// # use usage_ledger::Usd;
+    /// let cent: Usd = "0.01".parse()?;
+    /// assert_eq!(cent.checked_add("0.00000001".parse()?)?.to_string(), "0.01000001"); // exact
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn checked_add(self, other: Self) -> Result<Self> {
+        self.0.checked_add(other.0).map(Self).ok_or(Error::Overflow { what: "cost" })
+    }
+
+    /// Reads an amount that is kept to the last digit, where parsing rounds to twelve decimals.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what has more decimals or is no amount, [`Error::Overflow`] for more digits than fit.
+    ///
+    /// ```
+    /// use usage_ledger::Usd;
+    /// assert_eq!(Usd::exact("0.000000000001")?.to_string(), "0.000000000001");
+    /// assert!(Usd::exact("0.0000000000001").is_err()); // it would be kept as 0
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn exact(text: &str) -> Result<Self> {
+        let rounded: Self = text.parse()?;
+        let whole =
+            if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
+        if whole.is_ok_and(|whole| whole == rounded.0) {
+            return Ok(rounded);
+        }
+        Err(Error::invalid(format!("`{text}` cannot be kept exactly: write at most {} decimals", Self::SCALE)))
+    }
+
+    /// The amount as a whole number of 10^-12 dollars.
+    pub(crate) fn picos(self) -> Result<i128> {
+        let mut scaled = self.0;
+        scaled.rescale(Self::SCALE);
+        if scaled.scale() == Self::SCALE { Ok(scaled.mantissa()) } else { Err(Error::Overflow { what: "cost" }) }
+    }
+
+    /// The amount of a whole number of 10^-12 dollars.
+    pub(crate) fn from_picos(picos: i128) -> Result<Self> {
+        Decimal::try_from_i128_with_scale(picos, Self::SCALE)
+            .map(|d| Self(d.normalize()))
+            .map_err(|_| Error::Overflow { what: "cost" })
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.normalize().fmt(f)
+    }
+}
+
+impl FromStr for Usd {
+    type Err = Error;
+
+    /// Reads plain (`0.33`) and scientific (`3.3e-1`) decimals, in US dollars.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything else, [`Error::Overflow`] for more digits than fit.
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str(text) };
+        let value = parsed.map_err(|e| {
+            Error::invalid(format!("`{text}` is not an amount of US dollars ({e}): write one such as 0.33"))
+        })?;
+        let value = Self(value.round_dp(Self::SCALE).normalize());
+        value.picos()?;
+        Ok(value)
+    }
+}
+
+impl Serialize for Usd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Usd {
+    /// Takes a decimal string or a JSON number, whose literal digits are kept.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        raw.get().trim_matches('"').parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negative_and_overflowing_counts_are_refused() {
+        assert!(serde_json::from_str::<Tokens>(r#"{"input":-1}"#).is_err());
+        assert!(serde_json::from_str::<Tokens>(r#"{"input":1.5}"#).is_err());
+        assert!(serde_json::from_str::<Tokens>(r#"{"input":99999999999999999999}"#).is_err());
+        let huge = Tokens { input: Some(MAX_COUNT + 1), ..Tokens::default() };
+        assert!(huge.validate().is_err());
+        assert!(Tokens::default().validate().is_err());
+    }
+
+    #[test]
+    fn money_is_exact() {
+        let mut sum = Usd::default();
+        for _ in 0..10 {
+            sum = sum.checked_add("0.1".parse().unwrap()).unwrap();
+        }
+        assert_eq!(sum.to_string(), "1");
+        let odd: Usd = "0.32999999999999996".parse().unwrap();
+        assert_eq!(odd.to_string(), "0.33");
+        assert_eq!(Usd::from_picos(odd.picos().unwrap()).unwrap(), odd);
+        assert_eq!("1.5e-3".parse::<Usd>().unwrap().to_string(), "0.0015");
+    }
+}

@@ -1,0 +1,87 @@
+//! Quota windows as plain-text bars.
+
+use crate::model::event::Percent;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::{duration, short};
+use crate::present::output::{counted, grouped, used};
+use crate::present::wording;
+use crate::usage::{Basis, Pool, WindowUsage};
+
+/// Cells of a bar.
+const CELLS: u32 = 20;
+
+/// `[####----------------]`, a cell begun being a cell filled only when it is full.
+fn bar(percent: Percent) -> String {
+    let filled = (u64::from(percent.hundredths()) * u64::from(CELLS) / 10_000).min(u64::from(CELLS));
+    let filled = usize::try_from(filled).unwrap_or(0);
+    let open = usize::try_from(CELLS).unwrap_or(0) - filled;
+    format!("[{}{}]", "#".repeat(filled), "-".repeat(open))
+}
+
+/// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
+pub(crate) fn cells(percent: Percent, width: usize) -> usize {
+    const WHOLE: u128 = 100 * 100;
+    let parts = u128::from(percent.hundredths()).min(WHOLE) * width as u128;
+    let (cells, rest) = (parts / WHOLE, parts % WHOLE);
+    let up = 2 * rest > WHOLE || (2 * rest == WHOLE && cells % 2 == 1);
+    usize::try_from(cells).unwrap_or(width) + usize::from(up)
+}
+
+/// A pool of quota of its own, as a window's first line.
+pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
+    let percent = pool.percent.map_or_else(|| "not told".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
+    let reset = pool.resets_at.map(|at| format!("  resets in {} ({})", duration(now, at), short(at, zone)));
+    let old = if pool.stale { " (old)" } else { "" };
+    let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
+    // A long name has a line of its own.
+    if name.chars().count() < 9 { format!("  {name:<9}{told}") } else { format!("  {name}\n  {:<9}{told}", "") }
+}
+
+/// When a window ends, and how long that is from now.
+fn reset(window: &WindowUsage, now: Timestamp, zone: Zone) -> String {
+    match window.resets_at {
+        None => "not open".to_owned(),
+        Some(at) => format!("resets in {} ({})", duration(now, at), short(at, zone)),
+    }
+}
+
+/// The lines that show a window: how full it is, and what that is made of.
+pub(crate) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone) -> [String; 2] {
+    let reset = reset(window, now, zone);
+    let full = match (window.used(), window.limit) {
+        _ if window.basis == Basis::Unmetered => "no API quota".to_owned(),
+        (Some(percent), _) => format!("{} {percent:>4} %  {reset}", bar(percent)),
+        (None, None) => format!("no limit known, {reset}"),
+        (None, Some(_)) => reset,
+    };
+    [format!("  {name:<9}{full}"), format!("  {:<9}{}", "", made_of(window))]
+}
+
+/// A window's tokens, and what they rest on: `401,000 of 500,000 (estimated), 401,000 tokens in 2 requests`.
+pub(crate) fn made_of(window: &WindowUsage) -> String {
+    let usage = &window.usage;
+    match window.limit {
+        Some(limit) if window.basis != Basis::Unmetered => format!(
+            "{} of {} ({}), {} in {}",
+            grouped(window.weighted),
+            grouped(limit),
+            window.basis.name(),
+            counted(usage.tokens.total(), "token"),
+            counted(usage.requests, "request")
+        ),
+        _ if window.basis == Basis::Observed => format!("{} (observed)", used(usage)),
+        _ => used(usage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_what_is_used() {
+        let cells = |hundredths| bar(Percent::from_hundredths(hundredths)).matches('#').count();
+        assert_eq!([0, 499, 500, 8_000, 9_999, 10_000, 25_000].map(cells), [0, 0, 1, 16, 19, 20, 20]);
+        assert_eq!(bar(Percent::from_hundredths(8_000)).len(), 22);
+    }
+}

@@ -1,0 +1,139 @@
+//! Times as people give them and as they are shown to people.
+
+use std::str::FromStr;
+
+use chrono::{Days, NaiveDate};
+
+use crate::model::error::Error;
+use crate::model::time::{DAY, HOUR, MINUTE, SECOND, Timestamp, Zone};
+
+/// A time on the command line: an instant, or a day or month of the zone, which stands for its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Instant(Timestamp),
+    Day(NaiveDate),
+    DaysAgo(u64),
+}
+
+impl Moment {
+    pub fn resolve(self, zone: Zone, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Instant(at) => at,
+            Self::Day(day) => zone.start_of_day(day),
+            Self::DaysAgo(days) => {
+                let today = zone.day(now);
+                zone.start_of_day(today.checked_sub_days(Days::new(days)).unwrap_or(today))
+            }
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        match text {
+            "today" => return Ok(Self::DaysAgo(0)),
+            "yesterday" => return Ok(Self::DaysAgo(1)),
+            _ => {}
+        }
+        // chrono reads 2026-6-1 too; a date has one form.
+        let found = match text.len() {
+            10 => day(text),
+            7 => day(&format!("{text}-01")),
+            _ => return text.parse().map(Self::Instant).map_err(|error| or_date(&error)),
+        };
+        found.map(Self::Day).ok_or_else(|| {
+            or_date(&Error::InvalidTime { text: text.to_owned(), why: "no such day in the calendar".to_owned() })
+        })
+    }
+}
+
+fn or_date(error: &Error) -> Error {
+    Error::invalid(format!("{error}, a date (2026-06-01), a month (2026-06), today or yesterday"))
+}
+
+/// The range that `--since` and `--until` name.
+pub(crate) fn range(
+    since: Option<Moment>,
+    until: Option<Moment>,
+    zone: Zone,
+    now: Timestamp,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), Error> {
+    let at = |moment: Option<Moment>| moment.map(|moment| moment.resolve(zone, now));
+    match (at(since), at(until)) {
+        (Some(since), Some(until)) if until < since => {
+            Err(Error::invalid(format!("--until ({until}) is before --since ({since}): exchange them")))
+        }
+        range => Ok(range),
+    }
+}
+
+/// A time with the zone's offset, to be read and to be given back: `2026-11-23T20:58:11+01:00`.
+pub(crate) fn full(at: Timestamp, zone: Zone) -> String {
+    let local = zone.local(at);
+    let seconds = local.and_utc().timestamp() - at.millis().div_euclid(SECOND);
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let minutes = seconds.unsigned_abs() / 60;
+    format!("{}{sign}{:02}:{:02}", local.format("%Y-%m-%dT%H:%M:%S"), minutes / 60, minutes % 60)
+}
+
+/// A time at a glance: `2026-11-23 20:58`.
+pub(crate) fn short(at: Timestamp, zone: Zone) -> String {
+    zone.local(at).format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// How long it is from one instant to a later one, in its two largest units.
+pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
+    let millis = to.millis().saturating_sub(from.millis()).max(0);
+    let (days, hours, minutes) = (millis / DAY, millis % DAY / HOUR, millis % HOUR / MINUTE);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{}s", millis / SECOND),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_stand_for_their_beginning_in_the_zone() {
+        let paris = "Europe/Paris".parse().unwrap();
+        let now = "2026-06-01T22:30:00Z".parse().unwrap();
+        let at = |text: &str| text.parse::<Moment>().unwrap().resolve(paris, now).to_string();
+        assert_eq!(at("2026-06-01"), "2026-05-31T22:00:00.000Z");
+        assert_eq!(at("2026-06"), "2026-05-31T22:00:00.000Z");
+        assert_eq!(at("today"), "2026-06-01T22:00:00.000Z");
+        assert_eq!(at("yesterday"), "2026-05-31T22:00:00.000Z");
+        assert_eq!(at("2026-06-01T12:00:00+02:00"), "2026-06-01T10:00:00.000Z");
+        for bad in ["2026-6-1", "2026-02-30", "tomorrow", "2026", "", "2026-13", "01-06-2026"] {
+            assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_given_back() {
+        let at: Timestamp = "2026-11-23T19:58:11Z".parse().unwrap();
+        for (zone, text) in [
+            ("Europe/Paris", "2026-11-23T20:58:11+01:00"),
+            ("America/St_Johns", "2026-11-23T16:28:11-03:30"),
+            ("UTC", "2026-11-23T19:58:11+00:00"),
+        ] {
+            assert_eq!(full(at, zone.parse().unwrap()), text);
+            assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+    }
+
+    #[test]
+    fn durations_name_their_largest_units() {
+        let length = |millis| duration(Timestamp::from_millis(0), Timestamp::from_millis(millis));
+        assert_eq!(length(59 * SECOND), "59s");
+        assert_eq!(length(60 * MINUTE + 5), "1h 0m");
+        assert_eq!(length(6 * DAY + 4 * HOUR), "6d 4h");
+        assert_eq!(length(-5), "0s");
+    }
+}

@@ -1,0 +1,12 @@
+//! What the surfaces share: bars, tables, numbers, clocks and wording.
+
+pub(crate) mod bars;
+pub(crate) mod clock;
+pub(crate) mod failure;
+pub(crate) mod output;
+pub(crate) mod policy;
+pub(crate) mod summary;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard
+pub(crate) mod tint;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
+pub(crate) mod wording;

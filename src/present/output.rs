@@ -1,0 +1,223 @@
+//! Forms that answers share: JSON, numbers with separators, tables.
+
+use std::fmt;
+use std::io::Write;
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use serde::Serialize;
+
+use crate::ledger::Outcome;
+use crate::model::event::SkippedLine;
+pub(crate) use crate::model::humanize::number::grouped;
+use crate::present::failure::Failure;
+use crate::usage::Usage;
+
+/// An answer in JSON, with the number of its shape.
+#[derive(Serialize)]
+pub(crate) struct Answer<T> {
+    schema: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+impl<T: Serialize> Answer<T> {
+    pub const fn new(body: T) -> Self {
+        Self { schema: 1, body }
+    }
+
+    pub fn write(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        json(out, self)
+    }
+}
+
+/// Writes one line of JSON.
+pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// `1 request`, `2 requests`.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `FILE line 3: why`, of a line or entry that was skipped; of a whole file, without a line.
+pub(crate) fn skipped(skipped: &SkippedLine) -> String {
+    let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
+    format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
+}
+
+/// `401,000 tokens, 2 requests`.
+pub(crate) fn used(usage: &Usage) -> String {
+    format!("{}, {}", counted(usage.tokens.total(), "token"), counted(usage.requests, "request"))
+}
+
+/// A text from outside as it may stand on a terminal: on one line, without control characters.
+pub(crate) struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.chars().any(char::is_control) {
+            return f.pad(self.0);
+        }
+        let plain: String = self
+            .0
+            .chars()
+            .map(|char| match char {
+                '\n' | '\t' | '\r' => ' ',
+                _ if char.is_control() => char::REPLACEMENT_CHARACTER,
+                _ => char,
+            })
+            .collect();
+        f.pad(&plain)
+    }
+}
+
+/// A text on lines of at most so many characters, as far as its words allow.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Says what became of an event, `what` being what it says.
+pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Appended(position) => writeln!(out, "position {position}: {what}")?,
+        Outcome::Existing(position) => writeln!(out, "already at position {position}: {what}; nothing was added")?,
+    }
+    Ok(())
+}
+
+/// The same in JSON, under the names that `record` uses.
+#[derive(Serialize)]
+pub(crate) struct AppendReceipt {
+    pub recorded: u64,
+    pub duplicates: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl AppendReceipt {
+    pub fn one(outcome: Outcome, id: impl fmt::Display) -> Self {
+        let appended = matches!(outcome, Outcome::Appended(_));
+        Self {
+            recorded: u64::from(appended),
+            duplicates: u64::from(!appended),
+            positions: vec![outcome.position().get()],
+            id: Some(id.to_string()),
+        }
+    }
+}
+
+/// A number in at most six characters, cut off and not rounded: `9,999`, `12.3k`, `1.37B`.
+pub(crate) fn scaled(number: u64) -> String {
+    let mut unit = 1_000;
+    let mut names = ["k", "M", "B", "T", "P", "E"].into_iter();
+    let mut name = names.next().unwrap_or_default();
+    while number / unit >= 1_000 {
+        unit *= 1_000;
+        name = names.next().unwrap_or_default();
+    }
+    let whole = number / unit;
+    match whole {
+        _ if number < 10_000 => grouped(number),
+        0..10 => format!("{whole}.{:02}{name}", number % unit / (unit / 100)),
+        10..100 => format!("{whole}.{}{name}", number % unit / (unit / 10)),
+        _ => format!("{whole}{name}"),
+    }
+}
+
+/// Names up to this width are never broken.
+pub(crate) const UNBROKEN: u16 = 20;
+
+/// A table without frames whose first `names` columns are texts, and the others numbers that are never broken.
+pub(crate) fn table(header: Vec<String>, names: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    let last = header.len().saturating_sub(1);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.add_rows(rows);
+    let widths = table.column_max_content_widths();
+    for (index, (column, width)) in table.column_iter_mut().zip(widths).enumerate() {
+        column.set_padding((0, if index == last { 0 } else { 2 }));
+        if index >= names {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        column.set_constraint(if index >= names || width <= UNBROKEN {
+            ColumnConstraint::ContentWidth
+        } else {
+            ColumnConstraint::LowerBoundary(Width::Fixed(UNBROKEN))
+        });
+    }
+    table
+}
+
+/// Whether a table fits the terminal with its long names broken; where there is no terminal, all do.
+pub(crate) fn fits(table: &Table, names: usize) -> bool {
+    let Some(available) = table.width() else { return true };
+    let widths = table.column_max_content_widths();
+    let needed: u32 = widths
+        .iter()
+        .enumerate()
+        .map(|(index, width)| 2 + u32::from(if index < names { (*width).min(UNBROKEN) } else { *width }))
+        .sum();
+    needed <= u32::from(available) + 2
+}
+
+/// Writes a table without the blanks at the ends of its lines.
+pub(crate) fn write_table(out: &mut dyn Write, table: &Table) -> Result<(), Failure> {
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn words_are_never_broken() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable it is", 5), ["unbreakable", "it is"]);
+        assert!(wrapped("", 5).is_empty());
+    }
+
+    #[test]
+    fn a_scaled_number_is_short_and_never_too_large() {
+        for (number, text) in [
+            (0, "0"),
+            (9_999, "9,999"),
+            (10_000, "10.0k"),
+            (999_999, "999k"),
+            (1_000_000, "1.00M"),
+            (1_371_522_251, "1.37B"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(scaled(number), text);
+        }
+    }
+
+    #[test]
+    fn a_text_from_outside_cannot_steer_the_terminal() {
+        assert_eq!(Plain("a\u{1b}[31mb\nc").to_string(), "a\u{fffd}[31mb c");
+    }
+}

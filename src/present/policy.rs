@@ -1,0 +1,172 @@
+//! Window policies as people write them.
+
+use std::str::FromStr;
+
+use chrono::{NaiveTime, Timelike, Weekday};
+use clap::ValueEnum;
+
+use crate::model::error::{Error, Result};
+use crate::model::event::{LimitSetting, SessionPolicy, WeeklyPolicy};
+use crate::model::time::Zone;
+
+/// How session windows open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SessionOpens {
+    /// At the first use
+    FirstUse,
+    /// At the full UTC hour of the first use
+    HourFloor,
+    /// At each multiple of its length since 1970
+    Epoch,
+}
+
+impl SessionOpens {
+    pub const fn policy(self, minutes: u32) -> SessionPolicy {
+        match self {
+            Self::FirstUse => SessionPolicy::FirstUse { minutes },
+            Self::HourFloor => SessionPolicy::HourFloor { minutes },
+            Self::Epoch => SessionPolicy::Epoch { minutes },
+        }
+    }
+}
+
+/// How weekly windows open: `first-use`, or `mon 09:00 Europe/Paris`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WeeklyOpens {
+    FirstUse,
+    Calendar { weekday: Weekday, time: NaiveTime, zone: Option<Zone> },
+}
+
+impl WeeklyOpens {
+    /// The policy; a time without a zone is in the one given.
+    pub fn policy(self, local: impl FnOnce() -> Zone) -> WeeklyPolicy {
+        match self {
+            Self::FirstUse => WeeklyPolicy::FirstUse,
+            Self::Calendar { weekday, time, zone } => WeeklyPolicy::Calendar {
+                weekday: u8::try_from(weekday.num_days_from_monday()).unwrap_or(0),
+                minute: u16::try_from(time.num_seconds_from_midnight() / 60).unwrap_or(0),
+                zone: zone.unwrap_or_else(local),
+            },
+        }
+    }
+}
+
+impl FromStr for WeeklyOpens {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "first-use" {
+            return Ok(Self::FirstUse);
+        }
+        let bad = || {
+            Error::invalid(format!(
+                "`{text}` is not when a week opens: write first-use, or a weekday, a time and a zone such as \
+                 \"mon 09:00 Europe/Paris\""
+            ))
+        };
+        let mut words = text.split_whitespace();
+        let weekday = words.next().and_then(|word| word.parse().ok()).ok_or_else(bad)?;
+        let time = match words.next() {
+            None => NaiveTime::MIN,
+            Some(word) => NaiveTime::parse_from_str(word, "%H:%M").map_err(|_| bad())?,
+        };
+        let zone = words.next().map(str::parse).transpose()?;
+        if words.next().is_some() { Err(bad()) } else { Ok(Self::Calendar { weekday, time, zone }) }
+    }
+}
+
+/// A setting that can go back to its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Setting {
+    /// The session limit
+    Session,
+    /// The weekly limit
+    Weekly,
+    /// The class weights
+    Weights,
+    /// How session windows open
+    SessionPolicy,
+    /// How weekly windows open
+    WeeklyPolicy,
+    /// Which windows gate
+    BudgetMode,
+    /// Where the rungs of the ladder are
+    Thresholds,
+    /// How long an observation is fresh
+    StaleAfter,
+    /// Whose observations count
+    Feeds,
+}
+
+impl From<Setting> for LimitSetting {
+    fn from(setting: Setting) -> Self {
+        match setting {
+            Setting::Session => Self::Session,
+            Setting::Weekly => Self::Weekly,
+            Setting::Weights => Self::Weights,
+            Setting::SessionPolicy => Self::SessionPolicy,
+            Setting::WeeklyPolicy => Self::WeeklyPolicy,
+            Setting::BudgetMode => Self::BudgetMode,
+            Setting::Thresholds => Self::Thresholds,
+            Setting::StaleAfter => Self::StaleAfter,
+            Setting::Feeds => Self::Feeds,
+        }
+    }
+}
+
+/// The name of a setting on the command line.
+pub(crate) const fn setting(setting: LimitSetting) -> &'static str {
+    match setting {
+        LimitSetting::Session => "session",
+        LimitSetting::Weekly => "weekly",
+        LimitSetting::Weights => "weights",
+        LimitSetting::SessionPolicy => "session-policy",
+        LimitSetting::WeeklyPolicy => "weekly-policy",
+        LimitSetting::BudgetMode => "budget-mode",
+        LimitSetting::Thresholds => "thresholds",
+        LimitSetting::StaleAfter => "stale-after",
+        LimitSetting::Feeds => "feeds",
+    }
+}
+
+/// How session windows open, in words.
+pub(crate) fn session(policy: SessionPolicy) -> String {
+    let (opens, minutes) = match policy {
+        SessionPolicy::FirstUse { minutes } => ("at the first use", minutes),
+        SessionPolicy::HourFloor { minutes } => ("at the UTC hour of the first use", minutes),
+        SessionPolicy::Epoch { minutes } => ("at multiples of its length since 1970", minutes),
+    };
+    let length = match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    };
+    format!("sessions of {length} open {opens}")
+}
+
+/// How weekly windows open, in words.
+pub(crate) fn weekly(policy: WeeklyPolicy) -> String {
+    match policy {
+        WeeklyPolicy::FirstUse => "weeks open at the first use".to_owned(),
+        WeeklyPolicy::Calendar { weekday, minute, zone } => {
+            let day = Weekday::try_from(weekday).map_or_else(|_| "day ?".to_owned(), |day| day.to_string());
+            format!("weeks open {day} {:02}:{:02} {zone}", minute / 60, minute % 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_opens_as_written() {
+        let policy = |text: &str| text.parse::<WeeklyOpens>().unwrap().policy(|| Zone::UTC);
+        assert_eq!(weekly(policy("mon 09:00 Europe/Paris")), "weeks open Mon 09:00 Europe/Paris");
+        assert_eq!(weekly(policy("Sunday")), "weeks open Sun 00:00 UTC");
+        assert_eq!(policy("first-use"), WeeklyPolicy::FirstUse);
+        for bad in ["", "someday", "mon 25:00", "mon 09:00 Mars/Olympus", "mon 09:00 UTC now"] {
+            assert!(bad.parse::<WeeklyOpens>().is_err(), "{bad}");
+        }
+    }
+}

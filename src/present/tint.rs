@@ -1,0 +1,73 @@
+//! How alarming a percentage is, on every surface that has colours.
+
+use crate::model::event::Percent;
+
+/// From here on a window is amber …
+const AMBER: Percent = Percent::from_hundredths(70 * 100);
+/// … and from here on red.
+const RED: Percent = Percent::from_hundredths(90 * 100);
+
+/// How alarming a percentage is.
+///
+/// ```
+/// use usage_ledger::tui::{Tint, tint};
+/// assert_eq!(tint("69.99".parse()?), Tint::Mint);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tint {
+    /// Below 70 %.
+    Mint,
+    /// From 70 % on.
+    Amber,
+    /// From 90 % on.
+    Red,
+}
+
+impl Tint {
+    /// `mint`, `amber` or `red`.
+    ///
+    /// ```
+    /// # use usage_ledger::tui::Tint;
+    /// assert_eq!(Tint::Amber.name(), "amber");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Amber => "amber",
+            Self::Red => "red",
+        }
+    }
+
+    /// Its number among the 256 colours that terminals share.
+    pub(crate) const fn colour(self) -> u8 {
+        match self {
+            Self::Mint => 79,
+            Self::Amber => 179,
+            Self::Red => 203,
+        }
+    }
+}
+
+/// The tint of a percentage.
+///
+/// ```
+/// use usage_ledger::tui::{Tint, tint};
+/// assert_eq!(tint("70".parse()?), Tint::Amber);
+/// assert_eq!(tint("90".parse()?), Tint::Red);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn tint(percent: Percent) -> Tint {
+    if percent < AMBER {
+        Tint::Mint
+    } else if percent < RED {
+        Tint::Amber
+    } else {
+        Tint::Red
+    }
+}
+
+/// Whether colours are wanted: not when the environment or the command line says no.
+pub(crate) fn colours(refused: bool) -> bool {
+    !refused && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,208 @@
+//! Events that are not counts: switches, limits, observations and the like, by subject and time.
+
+use std::collections::BTreeSet;
+
+use super::corrections::{is_void, root};
+use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, Payload, Position};
+use crate::model::time::{QUARTER, Timestamp};
+use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView};
+
+/// What a fact is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    /// The ledger as a whole: switches, pauses.
+    Ledger,
+    /// One provider account.
+    Account(AccountRef<'a>),
+}
+
+impl Subject<'_> {
+    fn key(&self) -> Vec<u8> {
+        match self {
+            Self::Ledger => vec![0],
+            Self::Account(account) => account.key(),
+        }
+    }
+}
+
+/// A fact that holds, with its place in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fact {
+    pub position: Position,
+    pub event: Event,
+}
+
+/// What a payload is about, if it is a fact.
+fn subject(payload: &Payload) -> Option<Subject<'_>> {
+    let (provider, account) = match payload {
+        Payload::QuotaObserved(data) => (&data.provider, &data.account),
+        Payload::QuotaExhausted(data) => (&data.provider, &data.account),
+        Payload::LimitSet(data) => (&data.provider, &data.account),
+        Payload::ProviderDeclared(data) => (&data.provider, &data.account),
+        Payload::UsageOverridden(data) => (&data.provider, &data.account),
+        Payload::BudgetReserved(data) => (&data.provider, &data.account),
+        Payload::ProviderSwitched(_)
+        | Payload::Paused(_)
+        | Payload::Resumed(_)
+        | Payload::BudgetSettled(_)
+        | Payload::BudgetReleased(_)
+        | Payload::EventShredded(_)
+        | Payload::PeriodSealed(_)
+        | Payload::PriceSet(_) => return Some(Subject::Ledger),
+        Payload::TokensRecorded(_) | Payload::TokensAmended(_) | Payload::EventVoided(_) | Payload::Imported(_) => {
+            return None;
+        }
+    };
+    Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
+}
+
+/// Whether the counts of a call were told in a later quarter of an hour than it was made in. Who dates calls by that has to
+/// know of these, as they may be in another day.
+pub(crate) fn is_told_later(at: Timestamp, counted_at: Option<Timestamp>) -> bool {
+    let quarter = |at: Timestamp| at.millis().div_euclid(QUARTER);
+    counted_at.is_some_and(|counted_at| quarter(at) < quarter(counted_at))
+}
+
+/// What an event is about, if it is a fact.
+fn subject_of(event: &Event) -> Option<Subject<'_>> {
+    let told_later = match &event.payload {
+        Payload::TokensRecorded(record) => is_told_later(event.occurred_at, record.counted_at),
+        // One that does not say when the call was leaves that to the record, which may come later.
+        Payload::TokensAmended(amend) => {
+            let counted_at = amend.replacement.counted_at;
+            amend.at.map_or(counted_at.is_some(), |at| is_told_later(at, counted_at))
+        }
+        payload => return subject(payload),
+    };
+    told_later.then_some(Subject::Ledger)
+}
+
+/// The account that an event is a fact about, if it is about one.
+pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
+    match subject(payload)? {
+        Subject::Account(account) => Some(account),
+        Subject::Ledger => None,
+    }
+}
+
+/// The code of a kind in keys and in the log's column.
+pub(crate) fn kind_code(kind: &str) -> u8 {
+    let index = Payload::KINDS.iter().position(|known| *known == kind);
+    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
+}
+
+/// Facts that wait to be filed, so that many are filed at once.
+#[derive(Default)]
+pub(super) struct Waiting {
+    facts: Vec<(Vec<u8>, Vec<u8>)>,
+    accounts: BTreeSet<Vec<u8>>,
+}
+
+impl Waiting {
+    /// Takes an event, if it is a fact.
+    pub fn take(&mut self, event: &Event, position: Position) {
+        let Some(subject) = subject_of(event) else { return };
+        let about = subject.key();
+        let mut key = Vec::with_capacity(about.len() + 25);
+        key.push(kind_code(event.payload.kind()));
+        key.extend_from_slice(&about);
+        push_time(&mut key, event.occurred_at);
+        key.extend_from_slice(event.id.as_bytes());
+        self.facts.push((key, position_value(position)));
+        if matches!(subject, Subject::Account(_)) && !self.accounts.contains(&about) {
+            self.accounts.insert(about);
+        }
+    }
+
+    /// Files what waits.
+    pub fn file(&mut self, sink: &mut dyn WriteView) -> Result<()> {
+        self.facts.sort_unstable();
+        sink.put_all(Table::Facts, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
+        self.facts.clear();
+        for account in std::mem::take(&mut self.accounts) {
+            if sink.get(Table::Accounts, &account)?.is_none() {
+                sink.put(Table::Accounts, &account, Some(&[]))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Visits the facts of a kind about a subject that happened up to `until`, without the withdrawn ones.
+pub(crate) fn facts(
+    view: &dyn ReadView,
+    kind: &str,
+    subject: &Subject<'_>,
+    until: Timestamp,
+    order: Order,
+    visit: &mut dyn FnMut(Fact) -> Flow,
+) -> Result<()> {
+    facts_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
+}
+
+/// As [`facts`], for those that happened from the first time through the second.
+pub(crate) fn facts_between(
+    view: &dyn ReadView,
+    kind: &str,
+    subject: &Subject<'_>,
+    (since, until): (Timestamp, Timestamp),
+    order: Order,
+    visit: &mut dyn FnMut(Fact) -> Flow,
+) -> Result<()> {
+    let mut from = vec![kind_code(kind)];
+    from.extend(subject.key());
+    let prefix = from.len();
+    let mut to = from.clone();
+    push_time(&mut from, since);
+    push_time(&mut to, until);
+    view.scan(Table::Facts, &from, &after_prefix(&to), order, &mut |key, value| {
+        let read = || {
+            let (_, rest) = take_time(key.get(prefix..)?)?;
+            take_id(rest)?;
+            take_position(value)
+        };
+        let position = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
+        let event = Event::from_line(position, &view.expect_line(position)?)?;
+        if is_void(view, &event)? { GO_ON } else { visit(Fact { position, event }) }
+    })
+}
+
+/// Where the calls are that are [told later](is_told_later), or were before they were corrected.
+pub(crate) fn told_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
+    let mut found = BTreeSet::new();
+    for kind in ["tokens_recorded", "tokens_amended"] {
+        facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+            if fact.event.payload.corrects().is_none() {
+                found.insert(fact.position);
+            } else {
+                found.extend(root(view, &fact.event, Position::new(u64::MAX))?);
+            }
+            GO_ON
+        })?;
+    }
+    Ok(found)
+}
+
+/// The facts of a kind about a subject, latest first, up to `until`.
+pub(crate) fn latest_facts(
+    view: &dyn ReadView,
+    kind: &str,
+    subject: &Subject<'_>,
+    until: Timestamp,
+) -> Result<Vec<Fact>> {
+    let mut found = Vec::new();
+    facts(view, kind, subject, until, Order::Descending, &mut |fact| {
+        found.push(fact);
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+impl Row<'_> {
+    /// Whether this row is of a kind.
+    pub(crate) fn is_kind(&self, kind: &str) -> bool {
+        self.kind == kind_code(kind)
+    }
+}

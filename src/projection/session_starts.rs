@@ -1,0 +1,232 @@
+//! Where session windows of the usual length open when nobody says otherwise: at the first use after the one before.
+//!
+//! Each opening follows from the one in front of it, so without this a question about now would walk through all of an
+//! account's past. They are what the uses come to, whatever order those arrived in: a change of a use lays the openings
+//! anew from there on, until one falls on an opening that was there already.
+
+use std::collections::BTreeSet;
+
+use super::key::{after_prefix, push_time, take_time};
+use super::usage_instants::{self, Instants};
+use crate::model::error::{Error, Result};
+use crate::model::event::SessionPolicy;
+use crate::model::time::Timestamp;
+use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
+
+/// The policy whose openings are kept: the one that holds where none was set.
+pub(crate) const POLICY: SessionPolicy = SessionPolicy::USUAL;
+
+/// The first instant that a session opened at `opened` holds no longer, in milliseconds.
+const fn end(opened: Timestamp) -> i64 {
+    opened.millis() + POLICY.length() + 1
+}
+
+fn key(account: &[u8], at: Timestamp) -> Vec<u8> {
+    let mut key = account.to_vec();
+    push_time(&mut key, at);
+    key
+}
+
+fn instant(account: &[u8], key: &[u8]) -> Result<Timestamp> {
+    let time = key.get(account.len()..).and_then(take_time);
+    time.map(|(at, _)| at).ok_or_else(|| Error::damaged(None, "a row of the openings of sessions is unreadable"))
+}
+
+/// The row of an opening.
+pub(crate) fn row(account: &[u8], at: Timestamp) -> (Table, Vec<u8>) {
+    (Table::Openings, key(account, at))
+}
+
+/// The last opening up to an instant.
+pub(crate) fn last_until(view: &dyn ReadView, account: &[u8], until: Timestamp) -> Result<Option<Timestamp>> {
+    last_in_front(view, account, &after_prefix(&key(account, until)))
+}
+
+/// The last opening in front of a key.
+fn last_in_front(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
+    let mut found = None;
+    view.scan(Table::Openings, account, to, Order::Descending, &mut |key, _| {
+        found = Some(instant(account, key)?);
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The first opening at or after an instant.
+pub(crate) fn first_from(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
+    let mut found = None;
+    view.scan(Table::Openings, &key(account, from), &after_prefix(account), Order::Ascending, &mut |key, _| {
+        found = Some(instant(account, key)?);
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The openings that uses make which are seen in order, account by account.
+#[derive(Default)]
+pub(super) struct Expected {
+    account: Vec<u8>,
+    last: Option<Timestamp>,
+    rows: BTreeSet<Vec<u8>>,
+}
+
+impl Expected {
+    pub fn see(&mut self, account: &[u8], at: Timestamp) {
+        if self.account != account {
+            (self.account, self.last) = (account.to_vec(), None);
+        }
+        if self.last.is_none_or(|opened| at.millis() >= end(opened)) {
+            self.last = Some(at);
+            self.rows.insert(key(account, at));
+        }
+    }
+
+    /// Calls `bad` with each stored row that is none of them, and each of them that is not stored.
+    pub fn compare(mut self, view: &dyn ReadView, bad: &mut dyn FnMut(Table, &[u8])) -> Result<()> {
+        view.scan(Table::Openings, &[], &[], Order::Ascending, &mut |key, value| {
+            if !self.rows.remove(key) || !value.is_empty() {
+                bad(Table::Openings, key);
+            }
+            GO_ON
+        })?;
+        self.rows.iter().for_each(|key| bad(Table::Openings, key));
+        Ok(())
+    }
+}
+
+/// Follows changes of an account's uses, which are written already.
+pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instants) -> Result<()> {
+    // Up to here the openings are right, and no change moves one.
+    let mut right = i64::MIN;
+    for (millis, change) in changes {
+        if *millis < right {
+            continue;
+        }
+        let at = Timestamp::from_millis(*millis);
+        let mut before = last_until(&*sink, account, at)?;
+        if before == Some(at) {
+            if change.requests > 0 || usage_instants::first_from(&*sink, account, at)? == before {
+                right = end(at);
+                continue;
+            }
+            // The use that opened it is gone.
+            before = last_in_front(&*sink, account, &key(account, at))?;
+        }
+        let free = before.map_or(i64::MIN, end);
+        right = if *millis < free { free } else { lay(sink, account, free)? };
+    }
+    Ok(())
+}
+
+/// Lays the openings of the uses from an instant on that no session holds, and says up to where they are right then.
+fn lay(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
+    loop {
+        // A session that would hold beyond the end of time has none behind it.
+        let opens = if free > Timestamp::MAX.millis() {
+            None
+        } else {
+            usage_instants::first_from(&*sink, account, Timestamp::from_millis(free))?
+        };
+        // What was laid behind the session in front, up to this one, opens nothing any more.
+        let behind = Timestamp::from_millis(free.saturating_sub(POLICY.length()));
+        let mut old = first_from(&*sink, account, behind)?;
+        while let Some(stale) = old.filter(|old| opens.is_none_or(|opens| *old < opens)) {
+            sink.put(Table::Openings, &key(account, stale), None)?;
+            old = first_from(&*sink, account, stale)?;
+        }
+        let Some(opens) = opens else { return Ok(i64::MAX) };
+        if old == Some(opens) {
+            return Ok(end(opens));
+        }
+        sink.put(Table::Openings, &key(account, opens), Some(&[]))?;
+        free = end(opens);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::totals::Totals;
+    use super::*;
+    use crate::model::time::HOUR;
+    use crate::store::{EventStore, MemoryStore};
+
+    const ACCOUNT: &[u8] = b"a\0\0";
+
+    fn stored(store: &mut MemoryStore) -> Vec<i64> {
+        let mut found = Vec::new();
+        let view = store.read().unwrap();
+        view.scan(Table::Openings, &[], &[], Order::Ascending, &mut |key, value| {
+            assert!(value.is_empty());
+            found.push(instant(ACCOUNT, key)?.millis());
+            GO_ON
+        })
+        .unwrap();
+        found
+    }
+
+    /// One after the other, from the first use on.
+    fn naive(uses: &Instants) -> Vec<i64> {
+        let mut openings: Vec<i64> = Vec::new();
+        for at in uses.keys() {
+            if openings.last().is_none_or(|opened| at - opened > 5 * HOUR) {
+                openings.push(*at);
+            }
+        }
+        openings
+    }
+
+    fn write(store: &mut MemoryStore, changes: &Instants) {
+        let mut tx = store.write().unwrap();
+        usage_instants::apply(&mut *tx, ACCOUNT, changes).unwrap();
+        follow(&mut *tx, ACCOUNT, changes).unwrap();
+        tx.commit().unwrap();
+    }
+
+    proptest! {
+        /// However uses come and go, the openings are those of what is left.
+        #[test]
+        fn openings_depend_on_the_uses_alone(
+            // Places near to each other and to where sessions end, and steps of a millisecond besides.
+            batches in prop::collection::vec(
+                prop::collection::vec((0_i64..40, -1_i64..=1, any::<bool>()), 0..25), 1..8),
+            at_the_end in any::<bool>(),
+            probe in 0_i64..40,
+        ) {
+            let place = |hours: i64, step: i64| {
+                let at = hours * HOUR + step;
+                if at_the_end { Timestamp::MAX.millis() - 41 * HOUR + at } else { at }
+            };
+            let one = Totals { requests: 1, ..Totals::default() };
+            let mut store = MemoryStore::new();
+            let mut model = Instants::new();
+            for batch in &batches {
+                let mut changes = Instants::new();
+                for (hours, step, remove) in batch {
+                    let at = place(*hours, *step);
+                    let change = if !*remove {
+                        one
+                    } else if model.contains_key(&at) {
+                        one.negated()
+                    } else {
+                        continue;
+                    };
+                    changes.entry(at).or_default().add(&change).unwrap();
+                    model.entry(at).or_default().add(&change).unwrap();
+                    model.retain(|_, totals| !totals.is_zero());
+                }
+                changes.retain(|_, totals| !totals.is_zero());
+                write(&mut store, &changes);
+                prop_assert_eq!(stored(&mut store), naive(&model));
+            }
+            let view = store.read().unwrap();
+            let (openings, probe) = (naive(&model), place(probe, 0));
+            let at = Timestamp::from_millis;
+            let last = openings.iter().rev().find(|opened| **opened <= probe).copied();
+            prop_assert_eq!(last_until(&*view, ACCOUNT, at(probe)).unwrap(), last.map(at));
+            let first = openings.iter().find(|opened| **opened >= probe).copied();
+            prop_assert_eq!(first_from(&*view, ACCOUNT, at(probe)).unwrap(), first.map(at));
+        }
+    }
+}

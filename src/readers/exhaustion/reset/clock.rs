@@ -1,0 +1,113 @@
+//! Times of day on a day that the words leave open, and the instant they mean.
+
+use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Weekday};
+
+use crate::model::time::{DAY, Timestamp, Zone};
+
+/// Years in which 29 February comes round at least once, whatever the century.
+const LEAP_YEARS: i32 = 8;
+
+/// A time of day as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Clock {
+    pub time: NaiveTime,
+    /// `8:40am`, `18:00`.
+    pub text: String,
+}
+
+impl Clock {
+    /// Reads hour, minute, second and `am` or `pm`; a time no clock shows is none.
+    pub fn read(hour: &str, minute: Option<&str>, second: Option<&str>, half: Option<&str>) -> Option<Self> {
+        let number: u32 = hour.parse().ok()?;
+        let minutes: u32 = minute.unwrap_or("0").parse().ok()?;
+        let seconds: u32 = second.unwrap_or("0").parse().ok()?;
+        let (hours, suffix) = match half.and_then(|half| half.bytes().next()) {
+            Some(b'a' | b'A') if (1..=12).contains(&number) => (number % 12, "am"),
+            Some(b'p' | b'P') if (1..=12).contains(&number) => (number % 12 + 12, "pm"),
+            Some(_) => return None,
+            // A number alone is no time of day.
+            None => minute.map(|_| (number, ""))?,
+        };
+        let time = NaiveTime::from_hms_opt(hours, minutes, seconds)?;
+        let minute = minute.map(|minute| format!(":{minute}")).unwrap_or_default();
+        let text = if suffix.is_empty() { format!("{number:02}{minute}") } else { format!("{number}{minute}{suffix}") };
+        Some(Self { time, text })
+    }
+}
+
+/// Which day is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Day {
+    /// Today, or tomorrow when the time has passed.
+    Next,
+    Today,
+    Tomorrow,
+    Weekday(Weekday),
+    Date {
+        month: u32,
+        day: u32,
+        year: Option<i32>,
+    },
+}
+
+impl Day {
+    /// `10am`, `tomorrow at 10am`, `Mon 9am`, `Feb 5 at 10am`.
+    pub fn text(self, clock: &Clock) -> String {
+        let time = &clock.text;
+        match self {
+            Self::Next => time.clone(),
+            Self::Today => format!("today at {time}"),
+            Self::Tomorrow => format!("tomorrow at {time}"),
+            Self::Weekday(day) => format!("{day} {time}"),
+            Self::Date { month, day, year } => {
+                let year = year.map(|year| format!(", {year}")).unwrap_or_default();
+                format!("{} {day}{year} at {time}", month_name(month))
+            }
+        }
+    }
+
+    /// The first instant after `now` that fits.
+    pub fn instant(self, time: NaiveTime, now: Timestamp, zone: Zone) -> Option<Timestamp> {
+        let today = zone.local(now).date();
+        let after = |day: NaiveDate| later(zone, day.and_time(time), now);
+        let ahead = |range: std::ops::RangeInclusive<u64>| range.filter_map(|n| today.checked_add_days(Days::new(n)));
+        match self {
+            Self::Next => ahead(0..=2).find_map(after),
+            Self::Today => after(today),
+            Self::Tomorrow => ahead(1..=1).find_map(after),
+            Self::Weekday(weekday) => ahead(0..=7).filter(|day| day.weekday() == weekday).find_map(after),
+            Self::Date { month, day, year: Some(year) } => after(NaiveDate::from_ymd_opt(year, month, day)?),
+            Self::Date { month, day, year: None } => (today.year()..=today.year() + LEAP_YEARS)
+                .filter_map(|year| NaiveDate::from_ymd_opt(year, month, day))
+                .find_map(after),
+        }
+    }
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn month_name(month: u32) -> &'static str {
+    usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).unwrap_or(&"?")
+}
+
+/// The number of a month by the first three letters of its name.
+pub(super) fn month(name: &str) -> Option<u32> {
+    let start = name.get(..3)?;
+    let at = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(start))?;
+    u32::try_from(at).ok()?.checked_add(1)
+}
+
+/// The instant of a wall clock's reading, if it is later than `now`. A reading that comes twice is first meant the first
+/// time; one that clocks jump over is meant by the offset before the jump.
+pub(super) fn later(zone: Zone, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
+    let first = zone.instant(local);
+    let offset = |at: Timestamp| zone.local(at).and_utc().timestamp_millis() - at.millis();
+    let reading = local.and_utc().timestamp_millis();
+    let exact = zone.local(first) == local;
+    let around = [first.plus(-DAY), first.plus(DAY)].map(offset).map(|offset| Timestamp::from_millis(reading - offset));
+    let [before, after] = around;
+    if !exact {
+        return (before > now).then_some(before);
+    }
+    [first, after].into_iter().find(|at| *at > now && zone.local(*at) == local)
+}

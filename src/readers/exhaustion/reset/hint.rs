@@ -1,0 +1,103 @@
+//! Hints of servers: Unix times, `Retry-After`, "try again in 20 minutes".
+
+use std::sync::LazyLock;
+
+use chrono::DateTime;
+use regex::Regex;
+
+use super::Reset;
+use super::length::{self, SpanLength};
+use crate::model::humanize::duration::retry_after;
+use crate::model::time::{DAY, HOUR, SECOND, Timestamp, Zone};
+
+/// Waited when a server asks for no time at all, or less.
+const UNSAID: i64 = 5 * HOUR;
+/// Waited at most for a number of seconds, minutes or hours.
+const LONGEST: i64 = DAY;
+/// Waited at most for a number of days.
+const LONGEST_IN_DAYS: i64 = 31 * DAY;
+/// From here on a Unix time is in milliseconds: as seconds it would be the year 5138.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+struct Hints {
+    unix: Regex,
+    left: Regex,
+    header: Regex,
+    date: Regex,
+    again: Regex,
+}
+
+static HINTS: LazyLock<Option<Hints>> = LazyLock::new(|| Hints::new().ok());
+
+impl Hints {
+    fn new() -> Result<Self, regex::Error> {
+        let length = length::pattern();
+        Ok(Self {
+            unix: Regex::new(
+                r#"(?i)(?:resets?_?at["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
+            )?,
+            left: Regex::new(r#"(?i)resets?_(?:in|after)_seconds["']?\s*[:=]\s*["']?(\d{1,12})\b"#)?,
+            header: Regex::new(&format!(
+                r#"(?i)\bretry[-_ ]after(?<ms>[-_ ]ms|milliseconds)?(?:[-_ ]?seconds)?["']?\s*[:=]?\s*["']?(?:(?<length>{length})|(?<number>-?\d{{1,12}})\b)"#
+            ))?,
+            date: Regex::new(
+                r#"(?i)\bretry-after["']?\s*[:=]\s*["']?([a-z]{3}, \d{1,2} [a-z]{3} \d{4} \d{2}:\d{2}:\d{2} GMT)"#,
+            )?,
+            again: Regex::new(&format!(
+                r#"(?i)(?:\b(?:try again|retry|retrying)\s+(?:in|after)\s+(?:about\s+)?|\bretryDelay["']?\s*[:=]\s*["']?)(?<length>{length})"#
+            ))?,
+        })
+    }
+}
+
+/// The first hint of the strongest kind.
+pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
+    let hints = HINTS.as_ref()?;
+    if let Some(found) = hints.unix.captures(text) {
+        let digits = found.get(1)?.as_str();
+        let number: i64 = digits.parse().ok()?;
+        let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
+        // No quota is refused for longer than a year: such a number is something else.
+        let at = Some(Timestamp::from_millis(millis)).filter(|at| at.millis() - now.millis() <= 366 * DAY)?;
+        let phrase = format!("resetsAt {digits}");
+        return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false });
+    }
+    if let Some(found) = hints.left.captures(text) {
+        let seconds: i64 = found.get(1)?.as_str().parse().ok()?;
+        return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
+    }
+    // A date is looked for first: its day of the month would pass for seconds.
+    if let Some(found) = hints.date.captures(text)
+        && let Ok(date) = DateTime::parse_from_rfc2822(found.get(1)?.as_str())
+    {
+        let left = date.timestamp_millis().saturating_sub(now.millis());
+        return Some(Reset { relative: false, ..wait(SpanLength { millis: left, days: false }, now) });
+    }
+    if let Some(found) = hints.header.captures(text) {
+        let length = if let Some(length) = found.name("length") {
+            SpanLength::read(length.as_str())?
+        } else {
+            let unit = if found.name("ms").is_some() { 1 } else { SECOND };
+            let number: i64 = found.name("number")?.as_str().parse().ok()?;
+            SpanLength { millis: number.saturating_mul(unit), days: false }
+        };
+        return Some(wait(length, now));
+    }
+    let asked = SpanLength::read(hints.again.captures(text)?.name("length")?.as_str())?;
+    Some(wait(asked, now))
+}
+
+fn wait(asked: SpanLength, now: Timestamp) -> Reset {
+    let longest = if asked.days { LONGEST_IN_DAYS } else { LONGEST };
+    let millis = if asked.millis <= 0 { UNSAID } else { asked.millis.min(longest) };
+    let length = SpanLength { millis, ..asked };
+    let text = if asked.days && millis >= DAY { length.text() } else { retry_after(millis) };
+    let phrase = format!("resets in {text}");
+    let at = Some(now.plus(millis)).filter(|at| *at > now);
+    Reset { display: phrase.clone(), phrase, at, relative: true }
+}
+
+/// `resets at 2026-05-28 03:00 UTC`.
+pub(super) fn at_text(at: Timestamp) -> String {
+    format!("resets at {} UTC", Zone::UTC.local(at).format("%Y-%m-%d %H:%M"))
+}

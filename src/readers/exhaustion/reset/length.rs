@@ -1,0 +1,68 @@
+//! Lengths of time in words: `3h`, `1h 30m`, `2 days and 3 hours`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::model::humanize::duration::retry_after;
+use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
+
+/// A number with its unit.
+const PART: &str = r"(?:\d{1,9}(?:\.\d{1,6})?|an?)\s*(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w)\b";
+
+/// One or more of them, for use within another pattern.
+pub(super) fn pattern() -> String {
+    // Two parts may touch: `1h30m` has no border of words between its parts.
+    let touching = PART.replace(r"\b", "");
+    format!(r"(?:{touching}(?:\s*,\s*|\s+and\s+|\s*))*{PART}")
+}
+
+static PARTS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)(\d{1,9})(?:\.(\d{1,6}))?\s*(ms|milli|[a-z])|\ban?\s+([a-z])").ok());
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SpanLength {
+    pub millis: i64,
+    /// Whether it was told in days or weeks.
+    pub days: bool,
+}
+
+impl SpanLength {
+    /// Reads what [`pattern`] matched.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut length = Self { millis: 0, days: false };
+        for part in PARTS.as_ref()?.captures_iter(text) {
+            let group = |index| part.get(index).map_or("", |found: regex::Match<'_>| found.as_str());
+            let (unit, whole): (&str, i64) =
+                if group(1).is_empty() { (group(4), 1) } else { (group(3), group(1).parse().ok()?) };
+            let unit = match unit.to_ascii_lowercase().as_str() {
+                "ms" | "milli" => 1,
+                "s" => SECOND,
+                "m" => MINUTE,
+                "h" => HOUR,
+                "d" => DAY,
+                "w" => 7 * DAY,
+                _ => return None,
+            };
+            length.days |= unit >= DAY;
+            let fraction = group(2);
+            let scale = 10_i64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+            let fraction: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+            // Who is asked for part of a millisecond waits the whole of it.
+            let fraction = fraction.checked_mul(unit)?.checked_add(scale - 1)? / scale;
+            length.millis = length.millis.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction)?;
+        }
+        Some(length)
+    }
+
+    /// `45s`, `1h 30m`; days only where it was told in them: `2d 3h`.
+    pub fn text(self) -> String {
+        let days = if self.days { self.millis / DAY } else { 0 };
+        match self.millis - days * DAY {
+            rest if days == 0 => retry_after(rest),
+            rest if rest < MINUTE => format!("{days}d"),
+            rest => format!("{days}d {}", retry_after(rest)),
+        }
+    }
+}

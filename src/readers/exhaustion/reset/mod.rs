@@ -1,0 +1,97 @@
+//! When a quota comes back, read from the words that say so.
+//!
+//! Understood are times of day (`10am`, `8:40am`, `18:00`), with a date, a weekday, `today` or `tomorrow`; lengths of
+//! time (`in 1h 30m`); instants (RFC 3339, `resetsAt` with Unix seconds or milliseconds); and what servers ask for with
+//! `Retry-After` or "try again in 20 minutes". A zone stands behind in parentheses; without one, or with one nobody
+//! knows, the caller's holds. A time of day is the next one: no reset lies in the past, except an instant that was given
+//! as a number.
+
+mod clock;
+mod hint;
+mod length;
+mod phrase;
+
+use crate::model::time::{HOUR, Timestamp, Zone};
+
+/// What a text says about the end of a refusal.
+///
+/// ```
+/// use usage_ledger::Zone;
+/// use usage_ledger::exhaustion::reset;
+/// let now = "2026-02-04T08:00:00Z".parse()?;
+/// let found = reset::find("out of extra usage · resets 3pm (UTC)", now, Zone::UTC).unwrap();
+/// assert_eq!(found.display, "resets 3pm (UTC)");
+/// assert_eq!(found.at, Some("2026-02-04T15:00:00Z".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// The words themselves; what servers ask for is put as `resets in 1h 30m`.
+    pub phrase: String,
+    /// The same in one form, with the zone it was read in.
+    pub display: String,
+    /// The instant, if the words make one.
+    pub at: Option<Timestamp>,
+    /// Whether it counts from the moment of the message, so that the same words later mean another instant.
+    pub relative: bool,
+}
+
+impl Reset {
+    fn wordy(phrase: &str) -> Self {
+        Self { phrase: phrase.to_owned(), display: phrase.to_owned(), at: None, relative: false }
+    }
+}
+
+/// Looks for a reset in a text: a phrase with `resets`, else a number behind `resetsAt`, else a wish to be asked again
+/// later. Prose that resets something else hides none of them.
+///
+/// ```
+/// use usage_ledger::Zone;
+/// use usage_ledger::exhaustion::reset;
+/// let now = "2026-02-04T12:00:00Z".parse()?;
+/// let found = reset::find("the job resets everything. Retry-After: 5400", now, Zone::UTC).unwrap();
+/// assert_eq!(found.phrase, "resets in 1h 30m");
+/// assert_eq!(found.at, Some("2026-02-04T13:30:00Z".parse()?));
+/// assert_eq!(reset::find("all is well", now, Zone::UTC), None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
+    phrase::find(text, now, host).or_else(|| hint::find(text, now)).or_else(|| phrase::unread(text).map(Reset::wordy))
+}
+
+/// Reads a text that ought to be about a reset; one that is not understood is kept as it is.
+///
+/// ```
+/// use usage_ledger::Zone;
+/// use usage_ledger::exhaustion::reset;
+/// let now = "2026-02-04T12:00:00Z".parse()?;
+/// let paris = "Europe/Paris".parse()?;
+/// assert_eq!(reset::parse("resets in 5 hours", now, Zone::UTC).display, "resets in 5h");
+/// assert_eq!(reset::parse("resets Oct 9 at 5pm", now, paris).display, "resets Oct 9 at 5pm (Europe/Paris)");
+/// let odd = reset::parse("resets Feb 30 at 10am (UTC)", now, Zone::UTC);
+/// assert_eq!((odd.display.as_str(), odd.at), ("resets Feb 30 at 10am (UTC)", None));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
+    phrase::find(text, now, host).or_else(|| hint::find(text, now)).unwrap_or_else(|| Reset::wordy(text.trim()))
+}
+
+/// Until when to pause for a session whose window ends at `reset`: always later than `now`, which is five hours from now
+/// when the end is unknown or past.
+///
+/// ```
+/// use usage_ledger::Timestamp;
+/// use usage_ledger::exhaustion::reset::pause_until;
+/// use usage_ledger::time::HOUR;
+/// let now: Timestamp = "2026-02-04T12:00:00Z".parse()?;
+/// assert_eq!(pause_until(Some(now.plus(3 * HOUR)), now), now.plus(3 * HOUR));
+/// assert_eq!(pause_until(Some(now), now), now.plus(5 * HOUR));
+/// assert_eq!(pause_until(None, now), now.plus(5 * HOUR));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn pause_until(reset: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    reset.filter(|at| *at > now).unwrap_or_else(|| now.plus(5 * HOUR))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Finds what a rule looks for.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
+use super::table::RULES;
+
+/// A rule with its expressions compiled.
+pub(super) struct Compiled {
+    pub rule: &'static ExhaustionRule,
+    words: Option<Regex>,
+    /// For each grant, what has to stand on the same line.
+    beside: Vec<Option<Regex>>,
+}
+
+pub(super) static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| RULES.iter().map(Compiled::new).collect());
+
+static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"\b(?:rejected|exceeded|blocked|throttled)\b"));
+
+/// The table's expressions are constants, which a test compiles one by one.
+fn compile(pattern: &str) -> Option<Regex> {
+    // The borders of Unicode's words would take the slow road through every text that is not ASCII alone; within a
+    // string of JSON a word may follow an escaped line end.
+    let pattern = pattern.replace(r"\b", r"(?:(?-u:\b)|\\[nrt])");
+    RegexBuilder::new(&pattern).case_insensitive(true).multi_line(true).build().ok()
+}
+
+impl Compiled {
+    fn new(rule: &'static ExhaustionRule) -> Self {
+        let words = match rule.pattern {
+            TextPattern::Words(words) | TextPattern::ErrorEvent(words) => compile(words),
+            TextPattern::RefusedEvent | TextPattern::RefusalNearEvent => None,
+        };
+        let beside = rule.grants.iter().map(|grant| match grant.trust {
+            Trust::FailedBeside(words) | Trust::FailedPlainBeside(words) => compile(words),
+            _ => None,
+        });
+        Self { rule, words, beside: beside.collect() }
+    }
+
+    /// The last place where the rule holds: the latest word on when the quota comes back.
+    pub fn find(&self, provider: &str, stream: Stream, text: &str) -> Option<Range<usize>> {
+        if stream == Stream::Transcript {
+            return if self.rule.runtime { self.places(text, |_| true) } else { None };
+        }
+        let index = self.rule.grants.iter().position(|grant| grant.providers.contains(&provider))?;
+        let trust = self.rule.grants.get(index)?.trust;
+        let beside =
+            |line: &str| self.beside.get(index).and_then(Option::as_ref).is_some_and(|words| words.is_match(line));
+        match (trust, stream) {
+            (_, Stream::Stderr) | (Trust::Failed, Stream::StdoutFailed) => self.places(text, |_| true),
+            (Trust::Anywhere, _) => self.places(text, |place| !quoted(text, place)),
+            (Trust::FailedBeside(_), Stream::StdoutFailed) => self.places(text, |place| beside(line(text, place))),
+            (Trust::FailedPlainBeside(_), Stream::StdoutFailed) => self.places(text, |place| {
+                let line = line(text, place);
+                beside(line) && !is_object(line)
+            }),
+            _ => None,
+        }
+    }
+
+    fn places(&self, text: &str, counts: impl Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
+        match (self.rule.pattern, &self.words) {
+            (TextPattern::Words(_), Some(words)) => {
+                words.find_iter(text).map(|found| found.range()).filter(|place| counts(place)).last()
+            }
+            (TextPattern::ErrorEvent(_), Some(words)) => lines(text)
+                .filter(|(_, line)| words.is_match(line) && is_error_event(line))
+                .map(|(range, _)| range)
+                .last(),
+            (TextPattern::RefusedEvent, _) => {
+                lines(text).filter(|(_, line)| is_refused_event(line)).map(|(range, _)| range).last()
+            }
+            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|words| words.is_match(text)) => {
+                lines(text).filter(|(_, line)| line.contains(EVENT)).map(|(range, _)| range).last()
+            }
+            _ => None,
+        }
+    }
+}
+
+const EVENT: &str = "rate_limit_event";
+
+fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let mut from = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let start = from;
+        from += line.len();
+        let line = line.trim_end_matches(['\n', '\r']);
+        (start..start + line.len(), line)
+    })
+}
+
+/// The line that a place begins on.
+pub(super) fn line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
+    text.get(line_range(text, place)).unwrap_or_default()
+}
+
+pub(super) fn line_range(text: &str, place: &Range<usize>) -> Range<usize> {
+    // A pattern may begin with the white space of lines before.
+    let begin = place.start + text.get(place.clone()).map_or(0, |hit| hit.len() - hit.trim_start().len());
+    let start = text.get(..begin).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
+    let end = text.get(begin..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| begin + at);
+    start..end
+}
+
+/// Whether the words stand between quotation marks of prose. Double quotes are left out: they are JSON's.
+fn quoted(text: &str, place: &Range<usize>) -> bool {
+    let before = text.get(..place.start).and_then(|head| head.chars().next_back());
+    let after = text.get(place.end..).and_then(|tail| tail.chars().next());
+    before.is_some_and(|mark| "'‘“`«".contains(mark)) && after.is_some_and(|mark| "'’”`»".contains(mark))
+}
+
+fn is_object(line: &str) -> bool {
+    line.trim_start().starts_with('{')
+}
+
+/// The JSON of a line, which may have a prefix such as a time.
+fn object(line: &str) -> Option<Value> {
+    let json = line.get(line.find('{')?..)?;
+    serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()
+}
+
+fn is_refused_event(line: &str) -> bool {
+    line.contains(EVENT) && object(line).is_some_and(|value| is_event(&value, 2) && refuses(&value, 3))
+}
+
+/// Whether this object, or one that it wraps, is such an event. Texts within are nobody's word.
+fn is_event(value: &Value, depth: u8) -> bool {
+    let wrapped = || ["event", "payload", "msg", "data"].iter().filter_map(|key| value.get(key));
+    value.get("type").and_then(Value::as_str) == Some(EVENT)
+        || depth > 0 && wrapped().any(|inner| is_event(inner, depth - 1))
+}
+
+fn refuses(value: &Value, depth: u8) -> bool {
+    let Some(object) = value.as_object() else { return false };
+    let refused =
+        |word: &str| ["rejected", "exceeded", "blocked", "throttled"].iter().any(|no| word.eq_ignore_ascii_case(no));
+    object.get("status").and_then(Value::as_str).is_some_and(refused)
+        || depth > 0 && object.values().any(|inner| refuses(inner, depth - 1))
+}
+
+fn is_error_event(line: &str) -> bool {
+    is_object(line)
+        && object(line).is_some_and(|value| {
+            let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+            let kinds = [kind(&value), value.get("msg").and_then(kind)];
+            kinds.iter().flatten().any(|kind| matches!(kind.as_str(), "error" | "stream_error" | "turn.failed"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expression_of_the_table_compiles() {
+        assert!(REFUSAL.is_some());
+        for compiled in COMPILED.iter() {
+            let rule = compiled.rule;
+            let has_words = matches!(rule.pattern, TextPattern::Words(_) | TextPattern::ErrorEvent(_));
+            assert_eq!(compiled.words.is_some(), has_words, "{}", rule.id);
+            for (grant, beside) in rule.grants.iter().zip(&compiled.beside) {
+                let needs = matches!(grant.trust, Trust::FailedBeside(_) | Trust::FailedPlainBeside(_));
+                assert_eq!(beside.is_some(), needs, "{} for {:?}", rule.id, grant.providers);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The rules, from the surest to the vaguest: the first that holds names the exhaustion.
+
+use super::rule::{ExhaustionRule, Grant, TextPattern, Trust};
+use TextPattern::{ErrorEvent, RefusalNearEvent, RefusedEvent, Words};
+use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
+
+/// Providers whose agents never report a quota: a stand-in for tests says whatever its test wants.
+pub(super) const SILENT: &[&str] = &["fake"];
+/// Every provider that no rule names.
+pub(super) const OTHERS: &str = "*";
+
+const CLAUDE: &[&str] = &["anthropic", OTHERS];
+const OLLAMA: &[&str] = &["ollama", "ollama-cloud"];
+const COPILOT: &[&str] = &["github-copilot"];
+const CODEX: &[&str] = &["openai"];
+const CLINE: &[&str] = &["cline"];
+const HAZE: &[&str] = &["haze"];
+const GROK: &[&str] = &["xai"];
+/// APIs that are called directly or through a general client.
+const APIS: &[&str] = &[
+    "aws-bedrock",
+    "azure-openai",
+    "cerebras",
+    "cohere",
+    "deepseek",
+    "fireworks",
+    "google",
+    "google-vertex",
+    "groq",
+    "mistral",
+    "moonshot",
+    "opencode-zen",
+    "openrouter",
+    "perplexity",
+    "together",
+    "zai",
+];
+
+const fn to(providers: &'static [&'static str], trust: Trust) -> Grant {
+    Grant { providers, trust }
+}
+
+// Words that make a line of a failed run's output one about the failure.
+const BY_CODEX: Trust = FailedPlainBeside("error|openai|codex|api");
+const BY_COPILOT: Trust = FailedBeside("error|copilot|github|http|status");
+const BY_CLINE: Trust = FailedBeside("error|rate|limit|quota|http|status|api");
+const BY_GROK: Trust = FailedBeside("error|rate|limit|quota|http|status|api|auth|denied|credit");
+/// Haze wraps what stopped it in words of its own, so a line that only mentions a limit is the model's.
+const BY_HAZE: Trust = FailedBeside(
+    r"error|fail|exceeded|reached|exhausted|rejected|insufficient|depleted|refused|denied|too (?:low|many)|throttled|rate[ _-]?limited|^\W*(?:http|status|429)",
+);
+const BY_API: Trust = FailedBeside("error|exception|fail|http|status|exceeded|exhausted|reached|insufficient");
+
+/// Words that Claude Code itself prints; under Ollama it runs against models without that quota.
+const STRICT: &[Grant] = &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)];
+/// Words about the account's money, which agents of any API may meet.
+const MONEY: &[Grant] = &[
+    to(CLAUDE, Anywhere),
+    to(OLLAMA, Failed),
+    to(CLINE, BY_CLINE),
+    to(HAZE, BY_HAZE),
+    to(GROK, BY_GROK),
+    to(APIS, BY_API),
+];
+/// Words that a model may well write, too.
+const LOOSE: &[Grant] = &[to(CLAUDE, Stderr), to(OLLAMA, Stderr), to(COPILOT, BY_COPILOT)];
+/// The vocabulary of HTTP APIs, for the agents that pass it on.
+const HTTP: &[Grant] =
+    &[to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API)];
+/// The same, where Claude Code and Copilot use it on their error streams.
+const LOOSE_HTTP: &[Grant] = &[
+    to(CLAUDE, Stderr),
+    to(OLLAMA, Stderr),
+    to(COPILOT, BY_COPILOT),
+    to(CODEX, BY_CODEX),
+    to(CLINE, BY_CLINE),
+    to(HAZE, BY_HAZE),
+    to(GROK, BY_GROK),
+    to(APIS, BY_API),
+];
+const API: &[Grant] = &[to(APIS, BY_API)];
+
+const fn rule(id: &'static str, pattern: TextPattern, grants: &'static [Grant]) -> ExhaustionRule {
+    ExhaustionRule { id, pattern, runtime: false, grants }
+}
+
+const fn runtime(id: &'static str, pattern: TextPattern, grants: &'static [Grant]) -> ExhaustionRule {
+    ExhaustionRule { id, pattern, runtime: true, grants }
+}
+
+// Gaps are short and cross neither a quotation mark nor a line's end: a manifest is one line of 90 KB.
+#[rustfmt::skip]
+pub(super) const RULES: &[ExhaustionRule] = &[
+    // What runtimes emit about themselves.
+    runtime("rate-limit-event", RefusedEvent, STRICT),
+    runtime("rate-limit-summary", Words(r"\[cli\] rate_limit_rejected\b"), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Stderr), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE),
+        to(GROK, BY_GROK),
+    ]),
+    runtime("session-limit", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
+    rule("codex-error-event", ErrorEvent(
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\btoo many requests\b|\b429\b"#,
+    ), &[to(CODEX, Anywhere)]),
+    // Such events pass through these agents in forms of their own, so only the words can be looked at.
+    rule("rate-limit-event-words", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
+
+    // Subscriptions.
+    rule("window-limit", Words(
+        r"\bhit (?:your|the) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|opus|sonnet|haiku|fable|model|plan|pro|max|team) ){1,3}limit\b",
+    ), &[to(CLAUDE, Anywhere)]),
+    rule("window-limit-reached", Words(
+        r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable)(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)",
+    ), &[to(CLAUDE, Anywhere)]),
+    rule("usage-limit-reached", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
+    rule("own-limit", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
+    rule("extra-usage", Words(r"\bout of extra usage\b"), STRICT),
+    rule("codex-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
+    rule("codex-spend-cap", Words(r"\b(?:hit|increase) your spend cap\b"), &[to(CODEX, Failed)]),
+    rule("own-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
+        to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK),
+    ]),
+    rule("ollama-upgrade", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
+    rule("ollama-usage-limit", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
+    rule("ollama-request-rejected", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
+    rule("ollama-own-limit", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
+
+    // Quotas.
+    rule("quota-flag", Words(r#"\bquota_exhausted\b["']?\s*[:=]\s*true\b"#), STRICT),
+    rule("quota-reached", Words(r#"\bquota\b[^"\n]{0,40}\b(?:reached|exhausted)\b"#), STRICT),
+    rule("resource-exhausted", Words(r"\bRESOURCE_EXHAUSTED\b|\bresource has been exhausted\b|\bexhausted your (?:capacity|daily quota)\b"), API),
+    rule("throttling-exception", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
+    rule("insufficient-quota", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
+    rule("quota-exceeded", Words(
+        // The identifier `quota_exhausted` is left out: programs name their own fields like that.
+        r#"\bquota(?:\b[^"\n]{0,40}\b(?:exceeded|reached|exhausted)|_(?:exceeded|reached))\b|\b(?:exceeded|reached|exhausted)\b[^"\n]{0,40}\bquota\b"#,
+    ), HTTP),
+    rule("usage-limit-or-cap", Words(
+        r#"\busage\b[^"\n]{0,40}\b(?:limit|cap)\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#,
+    ), HTTP),
+    rule("usage-cap", Words(r#"\busage\b[^"\n]{0,40}\bcap\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#), STRICT),
+
+    // Money.
+    rule("credit-balance", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
+    rule("out-of-credits", Words(r"\bout of credits?\b"), MONEY),
+    rule("credits-used-up", Words(r"\bused (?:up )?all (?:of )?(?:your |the |its )?(?:available )?credits?\b"), MONEY),
+    rule("insufficient-credits", Words(r"\binsufficient[ _]credits?\b"), MONEY),
+    rule("credits-gone", Words(
+        r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
+    ), MONEY),
+    rule("insufficient-balance", Words(r"\binsufficient (?:account )?balance\b"), API),
+    rule("http-402", Words(r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?402\b|\bpayment required\b"#), API),
+    rule("spending-limit", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,25}\bspending limit\b"#), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK),
+    ]),
+    rule("billing-exceeded", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
+    rule("billing-limit", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
+        to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
+    ]),
+
+    // Rates.
+    rule("codex-http-429", Words(r"^\s*HTTP(?:/\d(?:\.\d)?)? 429\b"), &[to(CODEX, Failed)]),
+    rule("codex-rate-limit", Words(
+        r"\brate[ -]?limit(?:s|ed)?[ -]+(?:was |has been |is )?(?:error|exceeded|reached|rejected)\b|\brate_limit_(?:error|exceeded|reached)\b",
+    ), &[to(CODEX, BY_CODEX)]),
+    rule("http-429", Words(
+        r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?429\b|\b429[ :_-]+(?:status|too many|rate)"#,
+    ), LOOSE_HTTP),
+    rule("too-many-requests", Words(r"\btoo many requests\b"), LOOSE_HTTP),
+    rule("secondary-limit", Words(r#"\bexceeded\b[^"\n]{0,40}\b(?:copilot|secondary)\b[^"\n]{0,40}\b(?:limit|rate)"#), LOOSE),
+    rule("copilot-unavailable", Words(r#"\bcopilot\b[^"\n]{0,40}\b(?:not available|unavailable)\b"#), LOOSE),
+    rule("usage-limit", Words(r"\busage limit"), LOOSE),
+    rule("rate-limit", Words(r"\brate[ -]limit|\bratelimit(?:s|ed|error)?\b"), LOOSE),
+    rule("api-rate-limit", Words(
+        r"\brate[ -]limit|\bratelimit(?:s|ed|error|exceeded)?\b|\brate_limit_(?:error|exceeded|reached)\b",
+    ), &[
+        to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API),
+    ]),
+    rule("retry-after", Words(r"\bretry[-_ ]after\b"), LOOSE_HTTP),
+];

@@ -1,0 +1,6 @@
+//! Pure parsers of foreign text: usage objects, quota feeds, refusals and prices.
+
+pub mod exhaustion;
+pub mod normalise;
+pub mod price;
+pub mod quota;

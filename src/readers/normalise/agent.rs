@@ -1,0 +1,182 @@
+//! What the output of one run of an agent says it used: its last document, or a record for each turn.
+
+mod shape;
+
+use serde_json::{Map, Value};
+
+use self::shape::{CAMEL, found, has};
+use super::UsageFormat;
+use crate::model::error::{Error, Result};
+use crate::model::provider::ProviderId;
+use crate::model::tokens::{TokenClass, Tokens, Usd};
+
+/// What a run used.
+///
+/// ```
+/// use usage_ledger::normalise::agent;
+/// let result = r#"{"type":"result","total_cost_usd":0.25,"usage":{"input_tokens":30,"output_tokens":12},
+///     "modelUsage":{"claude-haiku-4-5":{"costUSD":0.01},"claude-opus-4-5":{"costUSD":0.24}}}"#;
+/// let run = agent::extract(result)?.unwrap();
+/// assert_eq!((run.tokens.total()?, run.model.as_deref()), (42, Some("claude-opus-4-5"))); // the dearest one
+/// assert_eq!(run.cost, Some("0.25".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extracted {
+    /// The counts, each token in one class.
+    pub tokens: Tokens,
+    /// The model; of several the one that cost most.
+    pub model: Option<String>,
+    /// What the agent said it cost.
+    pub cost: Option<Usd>,
+    /// The shape that the counts had: `claude`, `codex`, `openai` or `camel-case`.
+    pub format: &'static str,
+    /// What did not fit, or was read though it was written oddly.
+    pub residual: Option<String>,
+}
+
+/// Whether records of a run add up.
+///
+/// ```
+/// use usage_ledger::normalise::agent::{Turns, extract_as};
+/// let lines = "{\"usage\":{\"input_tokens\":3}}\n{\"usage\":{\"input_tokens\":4}}";
+/// assert_eq!(extract_as(lines, Turns::Add, None)?.unwrap().tokens.input, Some(7));
+/// assert_eq!(extract_as(lines, Turns::Last, None)?.unwrap().tokens.input, Some(4));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// As each record's shape tells: totals of the run replace what came before, turns add up.
+    #[default]
+    Told,
+    /// Every record is a turn.
+    Add,
+    /// Every record is the total so far.
+    Last,
+}
+
+/// Reads the output of a run: one JSON document, or lines of which those that are JSON objects count.
+///
+/// `None` when no tokens are told of, or all counts are 0.
+///
+/// # Errors
+/// [`Error::Invalid`] when a count is none.
+///
+/// ```
+/// use usage_ledger::normalise::agent;
+/// let turn = r#"{"type":"turn.completed","usage":{"input_tokens":100,"cached_input_tokens":80,"output_tokens":10}}"#;
+/// let run = agent::extract(&format!("{turn}\n{turn}\n"))?.unwrap();
+/// assert_eq!((run.tokens.input, run.tokens.cache_read, run.format), (Some(40), Some(160), "codex"));
+/// assert_eq!(agent::extract(r#"{"result":"done"}"#)?, None);
+/// assert!(agent::extract(r#"{"input_tokens":-1,"output_tokens":3}"#).is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn extract(output: &str) -> Result<Option<Extracted>> {
+    extract_as(output, Turns::Told, None)
+}
+
+/// [`extract`] for an agent of which it is known whether its records add up, and whose tokens these are: xAI counts
+/// the cache inside the input, though it may call it as Anthropic does, who counts it beside.
+///
+/// # Errors
+/// As of [`extract`].
+///
+/// ```
+/// use usage_ledger::{ProviderId, normalise::agent::{Turns, extract_as}};
+/// let output = r#"{"usage":{"input_tokens":100,"cache_read_input_tokens":80,"output_tokens":5}}"#;
+/// let input = |provider| Ok::<_, usage_ledger::Error>(extract_as(output, Turns::Told, provider)?.unwrap().tokens.input);
+/// assert_eq!(input(None)?, Some(100));
+/// assert_eq!(input(Some(&ProviderId::resolve("grok")?))?, Some(20));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> Result<Option<Extracted>> {
+    let documents: Vec<Value> = match serde_json::from_str(output) {
+        Ok(Value::Array(list)) => list,
+        Ok(document) => vec![document],
+        // Prose may stand around the documents.
+        Err(_) => output.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect(),
+    };
+    let mut sum: Option<Extracted> = None;
+    for document in documents.iter().filter_map(Value::as_object) {
+        let Some((mut found, total)) = one(document)? else { continue };
+        if found.format == "claude" && provider.is_some_and(|provider| provider.as_str() == "xai") {
+            take_out_cache(&mut found.tokens);
+        }
+        let replaces = match turns {
+            Turns::Told => total,
+            Turns::Add => false,
+            Turns::Last => true,
+        };
+        sum = Some(match sum {
+            Some(before) if replaces => Extracted { model: found.model.or(before.model), ..found },
+            Some(before) => added(before, found)?,
+            None => found,
+        });
+    }
+    Ok(sum.filter(|run| run.tokens.total().is_ok_and(|total| total > 0)))
+}
+
+/// What was read from the cache is no other input, unless there is more of it than of input.
+fn take_out_cache(tokens: &mut Tokens) {
+    if let (Some(input), Some(read)) = (tokens.input, tokens.cache_read)
+        && let Some(rest) = input.checked_sub(read)
+    {
+        tokens.input = Some(rest);
+    }
+}
+
+fn added(before: Extracted, found: Extracted) -> Result<Extracted> {
+    let mut tokens = before.tokens;
+    for class in TokenClass::ALL {
+        let sum = match (tokens.get(class), found.tokens.get(class)) {
+            (Some(a), Some(b)) => Some(a.checked_add(b).ok_or(Error::Overflow { what: "token sum" })?),
+            (a, b) => a.or(b),
+        };
+        tokens.set(class, sum);
+    }
+    let cost = match (before.cost, found.cost) {
+        (Some(a), Some(b)) => Some(a.checked_add(b)?),
+        (a, b) => a.or(b),
+    };
+    Ok(Extracted {
+        tokens,
+        model: found.model.or(before.model),
+        cost,
+        format: found.format,
+        residual: found.residual.or(before.residual),
+    })
+}
+
+/// What one document says, and whether that is the total of the run so far.
+fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
+    let object =
+        |value: Option<&Value>, name: &str| value.and_then(|value| value.get(name)).and_then(Value::as_object).cloned();
+    let text = |name: &str| document.get(name).and_then(Value::as_str);
+    let payload = if text("type") == Some("event_msg") {
+        document.get("payload").and_then(Value::as_object)
+    } else {
+        Some(document)
+    };
+    if let Some(payload) = payload.filter(|payload| payload.get("type").and_then(Value::as_str) == Some("token_count"))
+    {
+        let info = payload.get("info");
+        let total = object(info, "total_token_usage");
+        let is_total = total.is_some();
+        let Some(usage) = total.or_else(|| object(info, "last_token_usage")) else { return Ok(None) };
+        return Ok(found(document, None, &usage, Some(UsageFormat::Codex))?.map(|found| (found, is_total)));
+    }
+    // The last document of a run that ends with one sums the run; a turn's own says so.
+    let is_total = text("type") == Some("result");
+    let own = document.get("usage").and_then(Value::as_object);
+    let nested = ["stats", "metadata", "session"].iter().filter_map(|name| document.get(*name)?.as_object());
+    let inner = nested.flat_map(|outer| [Some(outer), outer.get("usage").and_then(Value::as_object)]).flatten();
+    let camel = own.filter(|usage| has(usage, &CAMEL));
+    for usage in camel.into_iter().chain([document]).chain(own).chain(inner) {
+        let found = found(document, Some(usage), usage, None)?;
+        // A part without a token leaves it to the next to say more.
+        if let Some(found) = found.filter(|found| found.tokens.total().is_ok_and(|total| total > 0)) {
+            return Ok(Some((found, is_total)));
+        }
+    }
+    Ok(None)
+}

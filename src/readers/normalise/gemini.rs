@@ -1,0 +1,41 @@
+//! Gemini `generateContent` (SDK `GenerateContentResponseUsageMetadata`): cache inside the prompt, thoughts beside
+//! the candidates, and what tools fed in beside the prompt.
+
+use serde::Deserialize;
+
+use crate::model::error::Result;
+use crate::readers::normalise::count::Count;
+use crate::readers::normalise::statement::{Habit, Statement};
+use crate::readers::normalise::{Normalised, UsageFormat, parse};
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+struct GeminiUsage {
+    #[serde(rename = "promptTokenCount")]
+    prompt: Count,
+    #[serde(rename = "cachedContentTokenCount")]
+    cached: Count,
+    #[serde(rename = "toolUsePromptTokenCount")]
+    tool_use: Count,
+    #[serde(rename = "candidatesTokenCount")]
+    candidates: Count,
+    /// The Live API's name for the candidates.
+    #[serde(rename = "responseTokenCount")]
+    response: Count,
+    #[serde(rename = "thoughtsTokenCount")]
+    thoughts: Count,
+    #[serde(rename = "totalTokenCount")]
+    total: Count,
+}
+
+pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
+    let usage: GeminiUsage = parse(format, json)?;
+    let output = usage.candidates.named("candidatesTokenCount")?.or(usage.response.named("responseTokenCount")?);
+    let mut statement = Statement::new(usage.prompt.named("promptTokenCount")?, output);
+    statement.more_input = usage.tool_use.named("toolUsePromptTokenCount")?;
+    statement.cache_read = usage.cached.named("cachedContentTokenCount")?;
+    statement.reasoning = usage.thoughts.named("thoughtsTokenCount")?;
+    statement.thought = Habit::Beside;
+    statement.total = usage.total.named("totalTokenCount")?;
+    statement.settle(format)
+}

@@ -1,0 +1,38 @@
+//! Gemini CLI chats (`TokensSummary`): Gemini's counts under names of the client's own, with Gemini's habits.
+
+use serde::Deserialize;
+
+use crate::model::error::Result;
+use crate::readers::normalise::count::Count;
+use crate::readers::normalise::statement::{Habit, Statement};
+use crate::readers::normalise::{Normalised, UsageFormat, parse};
+
+/// The counts under the client's names.
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+pub(super) struct GeminiCliTokens {
+    input: Count,
+    output: Count,
+    cached: Count,
+    thoughts: Count,
+    tool: Count,
+    total: Count,
+}
+
+impl GeminiCliTokens {
+    /// What they state, where thoughts stand as the client's API has it.
+    pub(super) fn statement(&self, thought: Habit) -> Result<Statement> {
+        let mut statement = Statement::new(self.input.named("input")?, self.output.named("output")?);
+        statement.more_input = self.tool.named("tool")?;
+        statement.cache_read = self.cached.named("cached")?;
+        statement.reasoning = self.thoughts.named("thoughts")?;
+        statement.thought = thought;
+        statement.total = self.total.named("total")?;
+        Ok(statement)
+    }
+}
+
+pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
+    let tokens: GeminiCliTokens = parse(format, json)?;
+    tokens.statement(Habit::Beside)?.settle(format)
+}

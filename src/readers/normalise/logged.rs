@@ -1,0 +1,113 @@
+//! Counts that an agent's log states in fields of its own: the habits of the APIs behind it are undone, or not.
+
+use crate::model::error::Result;
+use crate::readers::normalise::Normalised;
+use crate::readers::normalise::count::Stated;
+use crate::readers::normalise::statement::{Habit, Statement, Writes};
+
+/// A field's name, and the count in it when one is told.
+pub(crate) type Field = (&'static str, Option<u64>);
+
+/// What a log says of one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logged {
+    /// The agent, for errors.
+    pub agent: &'static str,
+    /// Name and version of the rules.
+    pub normaliser: &'static str,
+    pub input: Field,
+    /// Further input that is not part of it.
+    pub more_input: Field,
+    pub cache_read: Field,
+    pub cache_write: Field,
+    pub output: Field,
+    pub reasoning: Field,
+    /// Whether the input includes what was read from and written to a cache.
+    pub cache_inside: bool,
+    /// Whether the output includes reasoning.
+    pub reasoning_inside: bool,
+}
+
+impl Logged {
+    /// Input and output, and habits for what may be added: all inside.
+    pub(crate) const fn new(agent: &'static str, normaliser: &'static str, input: Field, output: Field) -> Self {
+        const NONE: Field = ("", None);
+        Self {
+            agent,
+            normaliser,
+            input,
+            more_input: NONE,
+            cache_read: NONE,
+            cache_write: NONE,
+            output,
+            reasoning: NONE,
+            cache_inside: true,
+            reasoning_inside: true,
+        }
+    }
+
+    /// Whether no count is above zero: such a log does not know, or the call used nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let counts = [self.input, self.more_input, self.cache_read, self.cache_write, self.output, self.reasoning];
+        counts.iter().all(|(_, count)| count.unwrap_or(0) == 0)
+    }
+
+    /// How much was read from and written to a cache.
+    pub(crate) fn cached(&self) -> u64 {
+        self.cache_read.1.unwrap_or(0).saturating_add(self.cache_write.1.unwrap_or(0))
+    }
+
+    /// The counts, each token in one class. Cached input that is larger than the input it should be inside of is taken
+    /// as beside it, and flagged.
+    pub(crate) fn settle(self) -> Result<Normalised> {
+        let stated = |(name, count): Field| Stated { name, count };
+        let habit = |inside| if inside { Habit::Inside } else { Habit::Apart };
+        let mut statement = Statement::new(stated(self.input), stated(self.output));
+        statement.more_input = stated(self.more_input);
+        statement.cache_read = stated(self.cache_read);
+        statement.cache_write = Writes::whole(stated(self.cache_write));
+        statement.cache = habit(self.cache_inside);
+        statement.cache_guard = true;
+        statement.reasoning = stated(self.reasoning);
+        statement.thought = habit(self.reasoning_inside);
+        statement.settle_as(self.agent, self.normaliser)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Quality;
+
+    fn logged() -> Logged {
+        let mut logged = Logged::new("agent", "agent/1", ("in", Some(100)), ("out", Some(20)));
+        logged.cache_read = ("read", Some(60));
+        logged.cache_write = ("written", Some(30));
+        logged.reasoning = ("thought", Some(5));
+        logged
+    }
+
+    #[test]
+    fn habits_are_undone_and_impossible_ones_flagged() {
+        let inside = logged().settle().unwrap();
+        assert_eq!(inside.tokens.counts(), [10, 60, 0, 0, 30, 15, 5]);
+        assert_eq!((inside.quality, inside.normaliser), (Quality::Reported, "agent/1"));
+        let mut beside = logged();
+        (beside.cache_inside, beside.reasoning_inside) = (false, false);
+        assert_eq!(beside.settle().unwrap().tokens.counts(), [100, 60, 0, 0, 30, 20, 5]);
+        let mut odd = logged();
+        odd.cache_read.1 = Some(90);
+        let odd = odd.settle().unwrap();
+        assert_eq!((odd.tokens.input, odd.quality), (Some(100), Quality::Derived));
+        let mut wrong = logged();
+        wrong.reasoning.1 = Some(21);
+        assert!(wrong.settle().unwrap_err().to_string().contains("`thought` 21 is more than `out` 20"));
+    }
+
+    #[test]
+    fn nothing_is_told_from_something() {
+        assert!(!logged().is_nothing());
+        assert_eq!(logged().cached(), 90);
+        assert!(Logged::new("agent", "agent/1", ("in", Some(0)), ("out", None)).is_nothing());
+    }
+}

@@ -1,0 +1,125 @@
+//! `OpenAI` Chat Completions (SDK `CompletionUsage`) and Responses (SDK `ResponseUsage`): cache inside the input,
+//! reasoning inside the output. The shape is widely copied; the few fields that copies add are read too.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::error::Result;
+use crate::model::tokens::Usd;
+use crate::readers::normalise::count::{Count, Stated};
+use crate::readers::normalise::statement::{Statement, Writes};
+use crate::readers::normalise::{UsageFormat, parse};
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+struct Chat<'a> {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    #[serde(rename = "prompt_tokens_details")]
+    prompt: Option<InputDetails>,
+    #[serde(rename = "completion_tokens_details")]
+    completion: Option<OutputDetails>,
+    /// Moonshot.
+    cached_tokens: Count,
+    /// `LiteLLM`, which includes the writes in the prompt whatever the provider does.
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    /// Perplexity, and xAI over gRPC.
+    reasoning_tokens: Count,
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+struct Responses<'a> {
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    #[serde(rename = "input_tokens_details")]
+    input: Option<InputDetails>,
+    #[serde(rename = "output_tokens_details")]
+    output: Option<OutputDetails>,
+    /// The Realtime API spells it so.
+    #[serde(rename = "input_token_details")]
+    realtime: Option<InputDetails>,
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of input details")]
+pub(super) struct InputDetails {
+    #[serde(rename = "cached_tokens")]
+    pub read: Count,
+    #[serde(rename = "cache_write_tokens")]
+    written: Count,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of output details")]
+struct OutputDetails {
+    #[serde(rename = "reasoning_tokens")]
+    reasoning: Count,
+}
+
+pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
+    let usage: Chat = parse(format, json)?;
+    let mut statement = Statement::new(
+        usage.prompt_tokens.named("prompt_tokens")?,
+        usage.completion_tokens.named("completion_tokens")?,
+    );
+    let (mut read, mut written) = (Stated::NONE, Stated::NONE);
+    if let Some(details) = &usage.prompt {
+        read = details.read.named("prompt_tokens_details.cached_tokens")?;
+        written = details.written.named("prompt_tokens_details.cache_write_tokens")?;
+    }
+    if let Some(details) = &usage.completion {
+        statement.reasoning = details.reasoning.named("completion_tokens_details.reasoning_tokens")?;
+    }
+    statement.cache_read = read
+        .or(usage.cached_tokens.named("cached_tokens")?)
+        .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
+    statement.cache_write =
+        Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
+    statement.reasoning = statement.reasoning.or(usage.reasoning_tokens.named("reasoning_tokens")?);
+    statement.total = usage.total_tokens.named("total_tokens")?;
+    statement.cost = cost(usage.cost)?;
+    Ok(statement)
+}
+
+pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
+    let usage: Responses = parse(format, json)?;
+    let mut statement =
+        Statement::new(usage.input_tokens.named("input_tokens")?, usage.output_tokens.named("output_tokens")?);
+    if let Some(details) = usage.input.as_ref().or(usage.realtime.as_ref()) {
+        statement.cache_read = details.read.named("input_tokens_details.cached_tokens")?;
+        // The lifetimes stated here are 30 minutes and 12 hours, for which there is no class of their own.
+        statement.cache_write = Writes::whole(details.written.named("input_tokens_details.cache_write_tokens")?);
+    }
+    if let Some(details) = &usage.output {
+        statement.reasoning = details.reasoning.named("output_tokens_details.reasoning_tokens")?;
+    }
+    statement.total = usage.total_tokens.named("total_tokens")?;
+    statement.cost = cost(usage.cost)?;
+    Ok(statement)
+}
+
+/// The cost in US dollars: a number from `OpenRouter`, an object with a `total_cost` from Perplexity.
+fn cost(stated: Option<&RawValue>) -> Result<Option<Usd>> {
+    #[derive(Deserialize)]
+    struct Split<'a> {
+        #[serde(borrow)]
+        total_cost: Option<&'a RawValue>,
+    }
+    let Some(stated) = stated else { return Ok(None) };
+    let amount = if stated.get().starts_with('{') {
+        serde_json::from_str::<Split>(stated.get()).ok().and_then(|split| split.total_cost)
+    } else {
+        Some(stated)
+    };
+    // Anything else is some other gateway's field of that name.
+    let amount = amount.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
+    amount.map(str::parse).transpose()
+}

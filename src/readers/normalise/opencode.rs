@@ -1,0 +1,59 @@
+//! `OpenCode` messages: the cache beside the input, whatever the API's habit.
+//!
+//! Clients that state a total write reasoning beside the output. Those before them took both from their SDK, which
+//! counts reasoning inside the output, but for Google's.
+
+use serde::Deserialize;
+
+use crate::model::error::Result;
+use crate::readers::normalise::count::{Count, Stated};
+use crate::readers::normalise::statement::{Habit, Statement, Writes};
+use crate::readers::normalise::{Normalised, UsageFormat, parse};
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+struct OpencodeUsage {
+    input: Count,
+    output: Count,
+    reasoning: Count,
+    cache: Option<Cache>,
+    total: Count,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of cached tokens")]
+struct Cache {
+    read: Count,
+    write: Count,
+}
+
+/// `beside` is where reasoning stands, as far as who wrote the object is known; else the object tells.
+pub(super) fn usage(format: UsageFormat, json: &str, beside: Option<bool>) -> Result<Normalised> {
+    let usage: OpencodeUsage = parse(format, json)?;
+    let mut statement = Statement::new(usage.input.named("input")?, usage.output.named("output")?);
+    statement.cache = Habit::Apart;
+    if let Some(cache) = &usage.cache {
+        statement.cache_read = cache.read.named("cache.read")?;
+        statement.cache_write = Writes::whole(cache.write.named("cache.write")?);
+    }
+    statement.reasoning = usage.reasoning.named("reasoning")?;
+    statement.total = usage.total.named("total")?;
+    let is_more = statement.reasoning.count > statement.output.count;
+    let beside = beside.unwrap_or(statement.total.count.is_some() || is_more);
+    statement.thought = if beside { Habit::Beside } else { Habit::Inside };
+    if !beside && statement.total.count.is_none() && statement.reasoning.count > Some(0) {
+        statement.notes.push("took reasoning as inside `output`: no total tells".to_owned());
+    }
+    if leaves_out_the_cache(&statement) {
+        statement.total = Stated::NONE;
+    }
+    statement.settle(format)
+}
+
+/// Whether the total is that of an API which counts what was cached beside it: it says nothing more then.
+fn leaves_out_the_cache(statement: &Statement) -> bool {
+    let cached = [statement.cache_read.count, statement.cache_write.all.count].into_iter().flatten().sum::<u64>();
+    let rest = [statement.input.count, statement.output.count].into_iter().flatten().sum::<u64>();
+    let thought = statement.reasoning.count.unwrap_or(0);
+    cached > 0 && statement.total.count.is_some_and(|total| total == rest || total == rest + thought)
+}

@@ -1,0 +1,233 @@
+//! Where in a response each API states its usage, its model and its id.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::error::{Error, Result};
+use crate::readers::normalise::count::Count;
+use crate::readers::normalise::fields::Fields;
+use crate::readers::normalise::{UsageFormat, ollama, parse};
+
+/// What a response says about itself.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub usage: String,
+    pub id: Option<String>,
+    pub model: Option<String>,
+    pub duration_ms: Option<u64>,
+    /// How the call was served, where the API says so outside of its usage.
+    pub service_tier: Option<String>,
+    /// What did not fit.
+    pub notes: Vec<String>,
+}
+
+/// The fields of all APIs' bodies and events that lead to the usage. Values stay unread, so that an odd one
+/// elsewhere in a response does not matter.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReplyEnvelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    /// Gemini.
+    #[serde(borrow)]
+    response_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    /// Anthropic's `message_start`, and lines of Claude Code's logs.
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    /// Events of the Responses API, and Gemini Code Assist.
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    /// The last event of Bedrock's `ConverseStream`.
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    /// Groq's last chunk.
+    #[serde(borrow, rename = "x_groq")]
+    groq: Option<&'a RawValue>,
+    /// What the AWS SDKs add: `RequestId`.
+    #[serde(borrow, rename = "ResponseMetadata")]
+    aws: Option<&'a RawValue>,
+    /// Bedrock: `latencyMs`.
+    #[serde(borrow)]
+    metrics: Option<&'a RawValue>,
+    #[serde(borrow, rename = "service_tier")]
+    service_tier: Option<&'a RawValue>,
+}
+
+impl<'a> ReplyEnvelope<'a> {
+    /// The usage object of this envelope itself.
+    const fn own_usage(&self, format: UsageFormat) -> Option<&'a RawValue> {
+        match format {
+            UsageFormat::Gemini => self.usage_metadata,
+            _ => self.usage,
+        }
+    }
+
+    /// What this format wraps a body or a part of it in.
+    const fn inner(&self, format: UsageFormat) -> Option<&'a RawValue> {
+        match format {
+            UsageFormat::Anthropic | UsageFormat::ClaudeCode => self.message,
+            UsageFormat::OpenaiResponses | UsageFormat::Xai | UsageFormat::Gemini => self.response,
+            UsageFormat::Bedrock => self.metadata,
+            UsageFormat::OpenaiChat => self.groq,
+            UsageFormat::Ollama
+            | UsageFormat::Mistral
+            | UsageFormat::Deepseek
+            | UsageFormat::Codex
+            | UsageFormat::GeminiCli
+            | UsageFormat::QwenCode
+            | UsageFormat::Opencode => None,
+        }
+    }
+
+    fn id(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Aws<'a> {
+            #[serde(borrow)]
+            request_id: Option<&'a RawValue>,
+        }
+        let request = || object::<Aws>(self.aws).and_then(|aws| text(aws.request_id));
+        text(self.id).or_else(|| text(self.response_id)).or_else(request)
+    }
+
+    fn model(&self) -> Option<String> {
+        text(self.model).or_else(|| text(self.model_version))
+    }
+
+    fn latency(&self) -> Option<u64> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Metrics {
+            latency_ms: Count,
+        }
+        object::<Metrics>(self.metrics).and_then(|metrics| metrics.latency_ms.whole())
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        text(self.kind).is_some_and(|it| it == kind)
+    }
+}
+
+/// A text value that says something.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str::<String>(value?.get()).ok().filter(|text| !text.is_empty())
+}
+
+fn object<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    let json = value?.get();
+    if json.starts_with('{') { serde_json::from_str(json).ok() } else { None }
+}
+
+impl Reply {
+    /// Reads the documents of one response.
+    pub(super) fn gather(format: UsageFormat, documents: &[Cow<'_, str>]) -> Result<Self> {
+        let mut reply = Self::default();
+        let mut usages: Vec<Cow<'_, str>> = Vec::new();
+        let mut unfinished = false;
+        for document in documents {
+            let outer: ReplyEnvelope = parse(format, document)?;
+            let inner: Option<ReplyEnvelope> = object(outer.inner(format));
+            let inner_usage = inner.as_ref().and_then(|inner| inner.own_usage(format));
+            let found = match outer.own_usage(format).or(inner_usage) {
+                _ if format == UsageFormat::Ollama => ollama::metrics(format, document)?.map(|(usage, duration_ms)| {
+                    reply.duration_ms = duration_ms;
+                    Cow::Owned(usage)
+                }),
+                Some(usage) => Some(Cow::Borrowed(usage.get())),
+                // With nothing around it, it is the usage object itself.
+                None if documents.len() == 1 => Some(Cow::Borrowed(document.as_ref())),
+                None => None,
+            };
+            let inside = inner.as_ref();
+            let model = inside.and_then(ReplyEnvelope::model).or_else(|| outer.model());
+            let Some(usage) = found else {
+                reply.model = reply.model.take().or(model);
+                continue;
+            };
+            let ids = (inside.and_then(ReplyEnvelope::id), outer.id());
+            // What Groq wraps has the id of the request.
+            reply.identify(if format == UsageFormat::OpenaiChat { ids.1.or(ids.0) } else { ids.0.or(ids.1) })?;
+            reply.model = model.or_else(|| reply.model.take());
+            reply.duration_ms =
+                reply.duration_ms.or_else(|| inside.and_then(ReplyEnvelope::latency)).or_else(|| outer.latency());
+            let tier = inside.and_then(|inside| text(inside.service_tier)).or_else(|| text(outer.service_tier));
+            reply.service_tier = tier.or_else(|| reply.service_tier.take());
+            unfinished = outer.is("message_start");
+            usages.push(usage);
+        }
+        if unfinished {
+            reply
+                .notes
+                .push("the stream ends before `message_delta`: the output is what `message_start` foresaw".to_owned());
+        }
+        reply.usage = match (format, usages.as_slice()) {
+            (_, []) => return Err(nothing(format, documents.len())),
+            (UsageFormat::Ollama, [_, _, ..]) => return Err(several("final chunks")),
+            (UsageFormat::Anthropic | UsageFormat::ClaudeCode, [_, _, ..]) => reply.accumulate(format, &usages)?,
+            // Every other API repeats the whole object, so the last one is the one that counts.
+            (_, [.., last]) => last.trim().to_owned(),
+        };
+        Ok(reply)
+    }
+
+    /// Takes the id of a document with usage, which has to be the one seen before.
+    fn identify(&mut self, id: Option<String>) -> Result<()> {
+        match (&self.id, id) {
+            (Some(known), Some(id)) if *known != id => Err(several(&format!("ids, `{known}` and `{id}`"))),
+            (None, Some(id)) => {
+                self.id = Some(id);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Anthropic states a part in `message_start` and what has changed in each `message_delta`, cumulatively.
+    fn accumulate(&mut self, format: UsageFormat, usages: &[Cow<'_, str>]) -> Result<String> {
+        let mut merged = Fields::default();
+        let mut last = Fields::default();
+        for usage in usages {
+            last = parse(format, usage)?;
+            for name in ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"] {
+                let count = |fields: &Fields| fields.get(name).and_then(|value| value.get().parse::<u64>().ok());
+                if let (Some(before), Some(after)) = (count(&merged), count(&last))
+                    && after < before
+                {
+                    self.notes.push(format!("`{name}` fell from {before} to {after} in the stream"));
+                }
+            }
+            merged.merge(&last);
+        }
+        // When the last object says it all, nothing had to be put together, and it stays to the letter.
+        match usages.last() {
+            Some(whole) if last.says_all_of(&merged) => Ok(whole.trim().to_owned()),
+            _ => Ok(merged.compose()),
+        }
+    }
+}
+
+fn nothing(format: UsageFormat, documents: usize) -> Error {
+    let hint = match format {
+        UsageFormat::OpenaiChat => "; ask for it with `stream_options: {\"include_usage\": true}`",
+        UsageFormat::Ollama => "; the chunk with `done: true` has it",
+        _ => "",
+    };
+    let what = if documents == 1 { "response".to_owned() } else { format!("stream of {documents} events") };
+    Error::invalid(format!("this {format} {what} states no usage{hint}"))
+}
+
+fn several(what: &str) -> Error {
+    Error::invalid(format!("this is more than one response (there are several {what}): record them one by one"))
+}

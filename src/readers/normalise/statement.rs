@@ -1,0 +1,212 @@
+//! What an API states about one call, and the reading of it that adds up.
+
+use crate::model::error::{Error, Result};
+use crate::model::event::Quality;
+use crate::model::tokens::{Tokens, Usd};
+use crate::readers::normalise::count::{Stated, sum};
+use crate::readers::normalise::{Normalised, PARTS_APART, UsageFormat};
+
+/// Where a detail (cached input, reasoning) stands relative to the headline count (input, output).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// The headline includes it.
+    Inside,
+    /// It comes on top of the headline.
+    Beside,
+    /// It comes on top, and the object says so itself: no total can suggest otherwise.
+    Apart,
+}
+
+impl Habit {
+    const fn other(self) -> Option<Self> {
+        match self {
+            Self::Inside => Some(Self::Beside),
+            Self::Beside => Some(Self::Inside),
+            Self::Apart => None,
+        }
+    }
+}
+
+/// Input written to a cache, by lifetime.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writes {
+    /// All of it.
+    pub all: Stated,
+    five_minutes: Option<u64>,
+    one_hour: Option<u64>,
+    other: Option<u64>,
+}
+
+impl Writes {
+    /// Writes of unknown lifetime.
+    pub(super) const fn whole(all: Stated) -> Self {
+        Self { all, five_minutes: None, one_hour: None, other: all.count }
+    }
+
+    /// Writes of which some lifetimes are known. What the split leaves over has an unknown one.
+    pub(super) fn split(all: Stated, five_minutes: Stated, one_hour: Stated) -> Result<Self> {
+        let known = sum([five_minutes.count, one_hour.count])?;
+        let other = match (all.count, known) {
+            (_, None) => all.count,
+            (None, Some(_)) => None,
+            // A split that leaves nothing over says nothing about other lifetimes.
+            (Some(_), Some(_)) => minus(all, &[five_minutes, one_hour])?.filter(|rest| *rest > 0),
+        };
+        Ok(Self {
+            all: Stated { name: all.name, count: sum([known, other])? },
+            five_minutes: five_minutes.count,
+            one_hour: one_hour.count,
+            other,
+        })
+    }
+}
+
+/// One call's counts as the API words them, and the API's habits.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    /// The headline input.
+    pub input: Stated,
+    /// Input that always comes on top of the headline, such as what a server-side tool fed in.
+    pub more_input: Stated,
+    pub cache_read: Stated,
+    pub cache_write: Writes,
+    pub cache: Habit,
+    /// Whether cached input that is larger than the input is known to mean the other habit.
+    pub cache_guard: bool,
+    /// The headline output.
+    pub output: Stated,
+    pub reasoning: Stated,
+    pub thought: Habit,
+    pub total: Stated,
+    pub cost: Option<Usd>,
+    /// What did not fit so far.
+    pub notes: Vec<String>,
+}
+
+impl Statement {
+    /// Two headline counts and nothing else, with the commonest habits: details inside.
+    pub(super) const fn new(input: Stated, output: Stated) -> Self {
+        Self {
+            input,
+            more_input: Stated::NONE,
+            cache_read: Stated::NONE,
+            cache_write: Writes::whole(Stated::NONE),
+            cache: Habit::Inside,
+            cache_guard: false,
+            output,
+            reasoning: Stated::NONE,
+            thought: Habit::Inside,
+            total: Stated::NONE,
+            cost: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Undoes the habits. The API's own habit is kept unless the total the API reports fits exactly one other.
+    pub(super) fn settle(self, format: UsageFormat) -> Result<Normalised> {
+        self.settle_as(format.name(), format.normaliser())
+    }
+
+    /// The same for an object that is of no API's format.
+    pub(super) fn settle_as(mut self, what: &str, normaliser: &'static str) -> Result<Normalised> {
+        let tokens = self.choose()?;
+        if tokens == Tokens::default() {
+            return Err(Error::invalid(format!(
+                "the {what} usage object has no token count: `{}` and `{}` are absent",
+                self.input.name, self.output.name
+            )));
+        }
+        tokens.validate()?;
+        let quality = if self.notes.is_empty() { Quality::Reported } else { Quality::Derived };
+        let residual = (!self.notes.is_empty()).then(|| self.notes.join("; "));
+        Ok(Normalised { tokens, normaliser, quality, residual, cost: self.cost, service_tier: None })
+    }
+
+    fn choose(&mut self) -> Result<Tokens> {
+        let by_rule = self.reading(self.cache, self.thought);
+        if let Ok(tokens) = &by_rule
+            && self.total.count.is_none_or(|total| tokens.total().is_ok_and(|sum| sum == total))
+        {
+            return by_rule;
+        }
+
+        let other_cache = self.cache.other().and_then(|cache| self.reading(cache, self.thought).ok());
+        let other_thought = self.thought.other().and_then(|thought| self.reading(self.cache, thought).ok());
+        let fitting = |reading: Option<Tokens>| reading.filter(|tokens| tokens.total().ok() == self.total.count);
+        match (fitting(other_cache), fitting(other_thought), other_cache) {
+            (Some(tokens), None, _) => {
+                self.notes.push(self.took("the cached input", self.cache, self.input.name));
+                Ok(tokens)
+            }
+            (None, Some(tokens), _) => {
+                self.notes.push(self.took("reasoning", self.thought, self.output.name));
+                Ok(tokens)
+            }
+            (_, _, Some(tokens)) if self.cache_guard && by_rule.is_err() => {
+                let input = self.input.name;
+                self.notes.push(format!("took the cached input as outside `{input}`, because it is larger than that"));
+                self.doubt(&tokens)?;
+                Ok(tokens)
+            }
+            _ => {
+                let tokens = by_rule?;
+                self.doubt(&tokens)?;
+                Ok(tokens)
+            }
+        }
+    }
+
+    /// The counts as they are under a pair of habits.
+    fn reading(&self, cache: Habit, thought: Habit) -> Result<Tokens> {
+        let uncached = if cache == Habit::Inside {
+            minus(self.input, &[self.cache_read, self.cache_write.all])?
+        } else {
+            self.input.count
+        };
+        let output = if thought == Habit::Inside { minus(self.output, &[self.reasoning])? } else { self.output.count };
+        // Nothing on top of a headline that is not stated is no input of 0.
+        let more = self.more_input.count.filter(|more| *more > 0 || uncached.is_some());
+        Ok(Tokens {
+            input: sum([uncached, more])?,
+            cache_read: self.cache_read.count,
+            cache_write_5m: self.cache_write.five_minutes,
+            cache_write_1h: self.cache_write.one_hour,
+            cache_write: self.cache_write.other,
+            output,
+            reasoning: self.reasoning.count,
+        })
+    }
+
+    /// Notes a total that the counts do not reach.
+    fn doubt(&mut self, tokens: &Tokens) -> Result<()> {
+        let sum = tokens.total()?;
+        if let Some(total) = self.total.count.filter(|total| *total != sum) {
+            self.notes.push(format!("total {total} {PARTS_APART} {sum}"));
+        }
+        Ok(())
+    }
+
+    fn took(&self, what: &str, habit: Habit, headline: &str) -> String {
+        let place = if habit == Habit::Inside { "outside" } else { "inside" };
+        let total = self.total.count.unwrap_or_default();
+        format!("took {what} as {place} `{headline}`: only so do the parts sum to the total {total}")
+    }
+}
+
+/// What is left of a count without those that it includes.
+fn minus(whole: Stated, parts: &[Stated]) -> Result<Option<u64>> {
+    let Some(count) = whole.count else { return Ok(None) };
+    let taken = sum(parts.iter().map(|part| part.count))?.unwrap_or(0);
+    count.checked_sub(taken).map(Some).ok_or_else(|| {
+        let named: Vec<_> = parts
+            .iter()
+            .filter_map(|part| part.count.filter(|count| *count > 0).map(|count| format!("`{}` {count}", part.name)))
+            .collect();
+        let (verb, them) = if named.len() == 1 { ("is", "it") } else { ("are", "them") };
+        Error::invalid(format!(
+            "{} {verb} more than `{}` {count}, which should include {them}: check the usage object and its format",
+            named.join(" and "),
+            whole.name
+        ))
+    })
+}

@@ -1,0 +1,43 @@
+//! xAI: `OpenAI`'s two shapes, but in Chat Completions (and gRPC `SamplingUsage`) reasoning stands beside the
+//! completion, and cached input has been seen beside the prompt.
+
+use serde::Deserialize;
+
+use crate::model::error::Result;
+use crate::model::tokens::Usd;
+use crate::readers::normalise::count::Count;
+use crate::readers::normalise::statement::Habit;
+use crate::readers::normalise::{Normalised, UsageFormat, openai, parse};
+
+/// One tick is 10^-10 dollars, amounts are kept in 10^-12.
+const PICOS_PER_TICK: i128 = 100;
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object of token counts")]
+struct XaiExtra {
+    /// Only the Responses shape has it.
+    #[serde(rename = "input_tokens")]
+    input: Count,
+    /// gRPC.
+    #[serde(rename = "cached_prompt_text_tokens")]
+    cached: Count,
+    #[serde(rename = "cost_in_usd_ticks")]
+    ticks: Count,
+}
+
+pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
+    let extra: XaiExtra = parse(format, json)?;
+    let mut statement = if extra.input == Count::Absent {
+        let mut chat = openai::chat(format, json)?;
+        chat.thought = Habit::Beside;
+        chat.cache_read = chat.cache_read.or(extra.cached.named("cached_prompt_text_tokens")?);
+        chat
+    } else {
+        openai::responses(format, json)?
+    };
+    statement.cache_guard = true;
+    if let Some(ticks) = extra.ticks.named("cost_in_usd_ticks")?.count {
+        statement.cost = Some(Usd::from_picos(i128::from(ticks) * PICOS_PER_TICK)?);
+    }
+    statement.settle(format)
+}

@@ -1,0 +1,301 @@
+//! What tokens cost: a price table that comes with the build, and prices that somebody states.
+
+mod own;
+mod rates;
+mod rule;
+mod table;
+mod tariff;
+
+use serde::Serialize;
+
+use crate::model::error::Result;
+use crate::model::event::{Position, PriceSet, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
+use own::{Held, OwnPrice};
+
+pub use rates::Rates;
+pub use tariff::SERVICE_TIER;
+
+pub(crate) use rates::Charge;
+pub(crate) use tariff::{Tariff, is_special};
+
+/// Prices of models, in US dollars for a million tokens.
+///
+/// Stated prices go before the table's. A stated price is of every model whose name contains its fragment; of several
+/// the longest holds. What has no price has no known cost, which is not 0.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, price::Prices};
+/// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let prices = Prices::list();
+/// let call = TokenRecord::new("anthropic", "claude-haiku-4-5-20251001").input(1_000_000).output(0);
+/// assert_eq!(prices.cost(&call, at)?, Some("1".parse()?));
+/// assert_eq!(prices.cost(&TokenRecord::new("ollama", "qwen3").input(1), at)?, None);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prices {
+    own: Vec<OwnPrice>,
+    listed: bool,
+}
+
+/// Where prices come from.
+///
+/// ```
+/// use usage_ledger::price::Prices;
+/// let source = Prices::list().source();
+/// assert_eq!(source.table, Some("genai-prices 0.2.1"));
+/// assert_eq!(source.sha256.map(str::len), Some(64));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PriceSource {
+    /// Name and version of the price table.
+    pub table: Option<&'static str>,
+    /// The day it was published.
+    pub published: Option<&'static str>,
+    /// The checksum of its data.
+    pub sha256: Option<&'static str>,
+    /// The events that state prices of one's own.
+    pub own: Vec<Position>,
+}
+
+/// Which of the prices of a model holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PriceOrigin {
+    /// The model of the table that the price is stated for.
+    of: &'static str,
+    /// Prompts it is of are longer; 0 where all are of it.
+    pub above: u64,
+    /// When it holds.
+    pub term: Term,
+    /// The event that states it; `None` for the table's.
+    pub own: Option<Position>,
+}
+
+/// When a price of the table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Term {
+    #[default]
+    Always,
+    /// From a day on.
+    Since(chrono::NaiveDate),
+    /// Between two times of the day, UTC.
+    Daily(&'static str, &'static str),
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Always => Ok(()),
+            Self::Since(day) => day.fmt(f),
+            Self::Daily(from, until) => write!(f, "{from}-{until}"),
+        }
+    }
+}
+
+/// What is known of a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // nearly all are rates, and a box for each would be looked up behind each
+pub(crate) enum Found {
+    Rates {
+        rates: Rates,
+        origin: PriceOrigin,
+    },
+    Unknown,
+    /// The calls' own prompts have to be looked at.
+    Finer,
+}
+
+/// A price with its origin.
+///
+/// ```
+/// use usage_ledger::price::Prices;
+/// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let quote = Prices::list().quote("anthropic", "claude-opus-4-5-20251101", at, None, 0).unwrap();
+/// assert_eq!((quote.stated_for.as_str(), quote.position), ("claude-opus-4-5", None)); // of the table
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The prices.
+    pub rates: Rates,
+    /// The table's name of the model, or the fragment of a stated price.
+    pub stated_for: String,
+    /// The event that states it; `None` for the table's.
+    pub position: Option<Position>,
+}
+
+impl Prices {
+    /// The table that comes with this build: [genai-prices](https://github.com/pydantic/genai-prices).
+    ///
+    /// ```
+    /// use usage_ledger::price::Prices;
+    /// assert!(Prices::list().source().table.is_some());
+    /// ```
+    pub const fn list() -> Self {
+        Self { own: Vec::new(), listed: true }
+    }
+
+    /// No prices at all: every cost is unknown.
+    ///
+    /// ```
+    /// use usage_ledger::price::Prices;
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// assert_eq!(Prices::none().rates("anthropic", "claude-opus-4-5", at), None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn none() -> Self {
+        Self { own: Vec::new(), listed: false }
+    }
+
+    /// Reads a price list, which alone counts then: an object of fragments, each with `input`, `output` and, if they are
+    /// known, `cache_read`, `cache_write_5m` and `cache_write_1h`. Cached tokens are free where the list says nothing
+    /// about them: whoever leaves that out asks for input and output alone. `null` is an empty list.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for another shape and for negative prices.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenRecord, price::Prices};
+    /// # let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let prices = Prices::from_json(r#"{"gpt-5": {"input": 1, "output": 8}, "gpt-5-mini": {"input": 0.1, "output": 1}}"#)?;
+    /// let call = TokenRecord::new("openai", "gpt-5-mini-2026").input(1_000_000);
+    /// assert_eq!(prices.cost(&call, at)?, Some("0.1".parse()?));
+    /// assert!(Prices::from_json(r#"{"opus": {"input": -1, "output": 75}}"#).is_err());
+    /// assert!(Prices::from_json(r#"{"opus": {"in": 15, "output": 75}}"#).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn from_json(json: &str) -> Result<Self> {
+        Ok(Self { own: own::from_json(json)?, listed: false })
+    }
+
+    /// Adds a price that an event states.
+    pub(crate) fn state(&mut self, stated: &PriceSet, position: Position) {
+        self.own.push(OwnPrice::of_event(stated, position));
+    }
+
+    /// Where these prices come from.
+    ///
+    /// ```
+    /// use usage_ledger::price::Prices;
+    /// assert_eq!(Prices::none().source().table, None);
+    /// ```
+    pub fn source(&self) -> PriceSource {
+        let of_table = |text| self.listed.then_some(text);
+        let mut own: Vec<_> =
+            self.own.iter().map(|own| own.position).filter(|position| *position != Position::START).collect();
+        own.sort_unstable();
+        PriceSource {
+            table: of_table(table::NAME),
+            published: of_table(table::DATE),
+            sha256: of_table(table::SHA256),
+            own,
+        }
+    }
+
+    /// The ordinary prices of a model at a time: short prompts, not in a batch.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenClass, price::Prices};
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let rates = Prices::list().rates("anthropic", "claude-haiku-4-5", at).unwrap();
+    /// assert_eq!(rates.of(TokenClass::CacheRead), Some("0.1".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn rates(&self, provider: &str, model: &str, at: impl Into<Timestamp>) -> Option<Rates> {
+        self.quote(provider, model, at, None, 0).map(|quote| quote.rates)
+    }
+
+    /// The prices of a model at a time, for a service tier (`batch`, `flex`, `priority` …) and a prompt of so many
+    /// tokens, with their origin.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenClass, price::Prices};
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let prices = Prices::list();
+    /// let input = |service, prompt| {
+    ///     prices.quote("anthropic", "claude-sonnet-4-5", at, service, prompt).unwrap().rates.of(TokenClass::Input)
+    /// };
+    /// assert_eq!(input(None, 1_000), Some("3".parse()?));
+    /// assert_eq!(input(None, 200_001), Some("6".parse()?));
+    /// assert_eq!(input(Some("batch"), 1_000), Some("1.5".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn quote(
+        &self,
+        provider: &str,
+        model: &str,
+        at: impl Into<Timestamp>,
+        service_tier: Option<&str>,
+        prompt: u64,
+    ) -> Option<Quote> {
+        let service = service_tier.filter(|tier| is_special(tier));
+        let (at, tariff) = (at.into(), Tariff { service, prompt, exact: true });
+        if let Held::By(own) = own::find(&self.own, provider, model, at, tariff) {
+            let position = (own.position != Position::START).then_some(own.position);
+            return Some(Quote { rates: own.rates, stated_for: own.fragment().to_owned(), position });
+        }
+        match self.of_table(provider, model, at, tariff) {
+            Found::Rates { rates, origin } => Some(Quote { rates, stated_for: origin.of.to_owned(), position: None }),
+            Found::Unknown | Found::Finer => None,
+        }
+    }
+
+    fn of_table(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
+        if self.listed { table::find(provider, model, at, tariff) } else { Found::Unknown }
+    }
+
+    /// The prices that all calls of a tariff have.
+    pub(crate) fn find(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
+        match own::find(&self.own, provider, model, at, tariff) {
+            Held::By(own) => {
+                let stated = (own.position != Position::START).then_some(own.position);
+                Found::Rates {
+                    rates: own.rates,
+                    origin: PriceOrigin { above: own.above, own: stated, ..PriceOrigin::default() },
+                }
+            }
+            Held::Finer => Found::Finer,
+            Held::Nothing => self.of_table(provider, model, at, tariff),
+        }
+    }
+
+    /// Whether the price of a model may change within the UTC day of an instant; it does so at quarters of an hour.
+    pub(crate) fn changes_within_day(&self, provider: &str, model: &str, at: Timestamp) -> bool {
+        own::changes_within_day(&self.own, provider, model, at)
+            || (self.listed && table::changes_daily(provider, model))
+    }
+
+    /// What a call costs, if the prices of all its tokens are known. What is finer than 10^-12 dollars is rounded.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`](crate::Error::Overflow) for a cost of more than 28 digits.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenRecord, price::{Prices, SERVICE_TIER}};
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let call = || TokenRecord::new("anthropic", "claude-sonnet-4-5").input(1_000).output(200).cache_read(10_000);
+    /// assert_eq!(Prices::list().cost(&call(), at)?, Some("0.009".parse()?));
+    /// assert_eq!(Prices::list().cost(&call().label(SERVICE_TIER, "batch"), at)?, Some("0.0045".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn cost(&self, record: &TokenRecord, at: impl Into<Timestamp>) -> Result<Option<Usd>> {
+        let Some(rates) = self.of_call(record, at.into()) else { return Ok(None) };
+        rates.charge(record.tokens.counts(), 1)?.map(Charge::usd).transpose()
+    }
+
+    /// The prices that a call has.
+    pub(crate) fn of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<Rates> {
+        self.origin_of_call(record, at).map(|(rates, _)| rates)
+    }
+
+    /// The prices that a call has, and which they are.
+    pub(crate) fn origin_of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<(Rates, PriceOrigin)> {
+        let tariff = Tariff::of(&record.tokens, &record.labels);
+        match self.find(&record.provider, record.model.as_deref()?, at, tariff) {
+            Found::Rates { rates, origin } => Some((rates, origin)),
+            Found::Unknown | Found::Finer => None,
+        }
+    }
+}

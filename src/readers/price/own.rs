@@ -1,0 +1,166 @@
+//! Prices that somebody states: of events, or of a file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::rates::Rates;
+use super::tariff::Tariff;
+use crate::model::error::{Error, Result};
+use crate::model::event::{Position, PriceSet};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+
+/// A price of all models whose name contains a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnPrice {
+    /// Of every provider when there is none.
+    provider: Option<ProviderId>,
+    /// In lower case.
+    fragment: String,
+    from: Timestamp,
+    pub above: u64,
+    service: Option<String>,
+    pub rates: Rates,
+    /// The event that states it; 0 for a file.
+    pub position: Position,
+}
+
+impl OwnPrice {
+    pub fn of_event(stated: &PriceSet, position: Position) -> Self {
+        let mut rates = Rates::default();
+        let write = stated.cache_write_5m.unwrap_or(stated.input);
+        for (class, usd) in [
+            (TokenClass::Input, stated.input),
+            (TokenClass::CacheRead, stated.cache_read.unwrap_or(stated.input)),
+            (TokenClass::CacheWrite5m, write),
+            (TokenClass::CacheWrite, write),
+            (TokenClass::CacheWrite1h, stated.cache_write_1h.unwrap_or(write)),
+            (TokenClass::Output, stated.output),
+            (TokenClass::Reasoning, stated.reasoning.unwrap_or(stated.output)),
+        ] {
+            rates.set(class, Some(usd));
+        }
+        Self {
+            provider: Some(stated.provider.clone()),
+            fragment: stated.model.to_lowercase(),
+            from: stated.from.unwrap_or(Timestamp::MIN),
+            above: stated.above.unwrap_or(0),
+            service: stated.service_tier.clone(),
+            rates,
+            position,
+        }
+    }
+
+    pub fn fragment(&self) -> &str {
+        &self.fragment
+    }
+
+    fn may_be_of(&self, provider: &str, lower: &str, service: Option<&str>) -> bool {
+        self.provider.as_ref().is_none_or(|own| own.as_str() == provider)
+            && lower.contains(&self.fragment)
+            && self.service.as_deref() == service
+    }
+}
+
+/// Which of somebody's prices holds.
+pub(super) enum Held<'p> {
+    /// This one.
+    By(&'p OwnPrice),
+    /// None is of the model.
+    Nothing,
+    /// The calls' own prompts have to be looked at.
+    Finer,
+}
+
+/// The price that holds: of those that fit, the one with the longest fragment, then for the longest prompts, then from
+/// the latest time, then the one stated last.
+pub(super) fn find<'p>(
+    prices: &'p [OwnPrice],
+    provider: &str,
+    model: &str,
+    at: Timestamp,
+    tariff: Tariff<'_>,
+) -> Held<'p> {
+    let lower = model.to_lowercase();
+    let fits = |own: &&OwnPrice| own.may_be_of(provider, &lower, tariff.service) && own.from <= at;
+    if prices.iter().filter(fits).any(|own| own.above > 0 && !tariff.knows(own.above)) {
+        return Held::Finer;
+    }
+    prices
+        .iter()
+        .filter(fits)
+        .filter(|own| own.above == 0 || tariff.prompt > own.above)
+        .max_by(|a, b| {
+            let rank = |own: &OwnPrice| (own.fragment.len(), own.above, own.from);
+            rank(a).cmp(&rank(b)).then_with(|| b.fragment.cmp(&a.fragment)).then(a.position.cmp(&b.position))
+        })
+        .map_or(Held::Nothing, Held::By)
+}
+
+/// Whether a price that begins within the UTC day of `at` may be of a model.
+pub(super) fn changes_within_day(prices: &[OwnPrice], provider: &str, model: &str, at: Timestamp) -> bool {
+    let lower = model.to_lowercase();
+    prices.iter().any(|own| {
+        let of_day = own.from.utc_day() == at.utc_day() && own.from.millis().rem_euclid(crate::model::time::DAY) != 0;
+        of_day && own.provider.as_ref().is_none_or(|of| of.as_str() == provider) && lower.contains(&own.fragment)
+    })
+}
+
+/// A line of a price file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceLine {
+    input: Usd,
+    output: Usd,
+    #[serde(default)]
+    cache_read: Option<Usd>,
+    #[serde(default)]
+    cache_write_5m: Option<Usd>,
+    #[serde(default)]
+    cache_write_1h: Option<Usd>,
+}
+
+/// Reads a price file: an object of fragments, each with its prices.
+pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
+    let bad = |why: &dyn std::fmt::Display| {
+        Error::invalid(format!(
+            "the price list cannot be read ({why}): give an object such as \
+             {{\"opus\": {{\"input\": 15, \"output\": 75}}}}, in US dollars for a million tokens"
+        ))
+    };
+    let list: Option<BTreeMap<String, PriceLine>> = serde_json::from_str(json).map_err(|error| bad(&error))?;
+    let mut prices = Vec::new();
+    for (name, line) in list.unwrap_or_default() {
+        if name.is_empty() {
+            return Err(bad(&"a fragment is empty"));
+        }
+        let mut rates = Rates { free_cache: true, ..Rates::default() };
+        for (class, usd) in [
+            (TokenClass::Input, Some(line.input)),
+            (TokenClass::CacheRead, line.cache_read),
+            // The shorter life is what APIs write when they are not asked for another.
+            (TokenClass::CacheWrite5m, line.cache_write_5m),
+            (TokenClass::CacheWrite, line.cache_write_5m),
+            (TokenClass::CacheWrite1h, line.cache_write_1h),
+            (TokenClass::Output, Some(line.output)),
+            (TokenClass::Reasoning, Some(line.output)),
+        ] {
+            if usd.is_some_and(|usd| usd < Usd::default()) {
+                return Err(bad(&format!("a price of `{name}` is negative")));
+            }
+            rates.set(class, usd);
+        }
+        prices.push(OwnPrice {
+            provider: None,
+            fragment: name.to_lowercase(),
+            from: Timestamp::MIN,
+            above: 0,
+            service: None,
+            rates,
+            position: Position::START,
+        });
+    }
+    Ok(prices)
+}

@@ -1,0 +1,133 @@
+//! Prices of a million tokens, class by class.
+
+use crate::model::error::{Error, Result};
+use crate::model::tokens::{TokenClass, Usd};
+
+/// A price is of so many tokens.
+const MILLION: i128 = 1_000_000;
+
+/// What a million tokens of each class cost, in US dollars, and what each request costs besides.
+///
+/// ```
+/// use usage_ledger::{TokenClass, price::Prices};
+/// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let rates = Prices::list().rates("anthropic", "claude-opus-4-5", at).unwrap();
+/// assert_eq!(rates.of(TokenClass::Input), Some("5".parse()?));
+/// assert_eq!(rates.of(TokenClass::CacheWrite1h), Some("10".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// By class, in the order of [`TokenClass::ALL`]; `None` is unknown.
+    pub(super) classes: [Option<Usd>; 7],
+    /// For a thousand requests.
+    pub(super) thousand_requests: Usd,
+    /// Whether cached tokens without a price are free.
+    pub(super) free_cache: bool,
+}
+
+impl Rates {
+    /// The price of a million tokens of a class; `None` when it is not known.
+    ///
+    /// ```
+    /// use usage_ledger::{TokenClass, price::Prices};
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let rates = Prices::list().rates("openai", "gpt-5", at).unwrap();
+    /// assert_eq!(rates.of(TokenClass::Reasoning), rates.of(TokenClass::Output)); // it has no price of its own
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn of(&self, class: TokenClass) -> Option<Usd> {
+        TokenClass::ALL.iter().zip(self.classes).find(|(c, _)| **c == class).and_then(|(_, usd)| usd)
+    }
+
+    /// What a thousand requests cost besides.
+    pub(crate) const fn requests(&self) -> Usd {
+        self.thousand_requests
+    }
+
+    /// What reading so many tokens from a cache saved against sending them anew. Where reading has no price it is taken
+    /// for a tenth of the input's, which is what providers commonly ask.
+    ///
+    /// ```
+    /// use usage_ledger::price::Prices;
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let rates = Prices::list().rates("anthropic", "claude-sonnet-4-5", at).unwrap();
+    /// assert_eq!(rates.cache_savings(7_500), Some("0.02025".parse()?)); // of 3 dollars a million 2.70
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn cache_savings(&self, reads: u64) -> Option<Usd> {
+        let input = self.of(TokenClass::Input)?.picos().ok()?;
+        let read = self.of(TokenClass::CacheRead).map_or(Some(input / 10), |usd| usd.picos().ok())?;
+        Charge((input - read).checked_mul(i128::from(reads))?).usd().ok()
+    }
+
+    pub(super) fn set(&mut self, class: TokenClass, usd: Option<Usd>) {
+        for (known, slot) in TokenClass::ALL.iter().zip(&mut self.classes) {
+            if *known == class {
+                *slot = usd;
+            }
+        }
+    }
+
+    /// What tokens and requests cost. `None` when a class that has tokens has no price.
+    pub(crate) fn charge(&self, counts: [u64; 7], requests: i64) -> Result<Option<Charge>> {
+        let mut charge = self.thousand_requests.picos()?.checked_mul(i128::from(requests) * 1_000);
+        for (usd, count) in self.classes.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            let Some(usd) = usd else {
+                if self.free_cache {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let part = usd.picos()?.checked_mul(i128::from(count));
+            charge = charge.zip(part).and_then(|(sum, part)| sum.checked_add(part));
+        }
+        charge.map(|amount| Some(Charge(amount))).ok_or(Error::Overflow { what: "cost" })
+    }
+}
+
+/// An amount on its way to be a sum: in 10^-18 dollars, so that nothing is rounded before the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Charge(i128);
+
+impl Charge {
+    pub fn add(&mut self, other: Self) -> Result<()> {
+        self.0 = self.0.checked_add(other.0).ok_or(Error::Overflow { what: "cost" })?;
+        Ok(())
+    }
+
+    /// The same, taken away.
+    pub const fn negated(self) -> Self {
+        Self(-self.0)
+    }
+
+    /// The amount; what is finer than 10^-12 dollars is rounded half to even.
+    pub fn usd(self) -> Result<Usd> {
+        let (whole, rest) = (self.0.div_euclid(MILLION), self.0.rem_euclid(MILLION));
+        let up = rest * 2 > MILLION || (rest * 2 == MILLION && whole % 2 != 0);
+        Usd::from_picos(whole + i128::from(up))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_finer_than_a_pico_dollar_is_rounded_once() {
+        let mut charge = Charge::default();
+        for _ in 0..3 {
+            charge.add(Charge(500_000)).unwrap();
+        }
+        assert_eq!(charge.usd().unwrap(), Usd::from_picos(2).unwrap());
+        assert_eq!(Charge(500_000).usd().unwrap(), Usd::default());
+    }
+
+    #[test]
+    fn a_class_without_a_price_makes_the_whole_unknown() {
+        let mut rates = Rates::default();
+        rates.set(TokenClass::Input, Some("3".parse().unwrap()));
+        assert_eq!(rates.charge([1_000_000, 0, 0, 0, 0, 0, 0], 1).unwrap().unwrap().usd().unwrap().to_string(), "3");
+        assert_eq!(rates.charge([1, 1, 1, 1, 1, 1, 1], 1).unwrap(), None);
+    }
+}

@@ -1,0 +1,368 @@
+//! The price table that comes with the build: `genai-prices`, unchanged.
+//!
+//! Its rules: of a model's conditional prices the last that is active holds; a variant (batch, a service tier) replaces
+//! the prices that it names; of a price's tiers the highest that the prompt is above holds for all tokens; a class
+//! without a price of its own costs what the class it is part of does.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use chrono::{NaiveDate, NaiveTime};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::rates::Rates;
+use super::rule::{PriceRule, with_dashed_dates};
+use super::tariff::Tariff;
+use super::{Found, PriceOrigin, Term};
+use crate::model::time::{DAY, Timestamp};
+use crate::model::tokens::{TokenClass, Usd};
+
+const JSON: &str = include_str!("genai-prices/prices.json");
+/// Name and version of the table.
+pub(super) const NAME: &str = "genai-prices 0.2.1";
+/// When it was published.
+pub(super) const DATE: &str = "2026-10-30";
+/// Of the file to the byte.
+pub(super) const SHA256: &str = "36b2d46ee3f339666e58962d6e4d9ecb175adf2a0456ad029ea0cbafd9baf75c";
+
+/// What our catalogue's providers are called in the table, where it is not the same.
+const NAMES: [(&str, &str); 5] = [
+    ("aws-bedrock", "aws"),
+    ("azure-openai", "azure"),
+    ("google-vertex", "google"),
+    ("moonshot", "moonshotai"),
+    ("xai", "x-ai"),
+];
+
+#[derive(Debug)]
+struct Provider {
+    fallback_model_providers: Vec<String>,
+    models: Vec<PricedModel>,
+}
+
+/// A provider whose models are not read yet: most of the table is of providers that nobody asks for.
+#[derive(Deserialize)]
+struct TableOutline {
+    id: &'static str,
+    #[serde(default)]
+    fallback_model_providers: Vec<String>,
+    #[serde(borrow)]
+    models: &'static RawValue,
+}
+
+#[derive(Debug, Deserialize)]
+struct PricedModel {
+    id: String,
+    #[serde(rename = "match")]
+    rule: PriceRule,
+    prices: ConditionalPrices,
+    #[serde(default)]
+    price_variants: Vec<Variant>,
+}
+
+/// Prices of which the last that is active holds.
+#[derive(Debug)]
+struct ConditionalPrices(Vec<Conditional>);
+
+impl<'de> Deserialize<'de> for ConditionalPrices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let read = if text.starts_with('[') {
+            serde_json::from_str(text)
+        } else {
+            serde_json::from_str(text).map(|prices| vec![Conditional { constraint: None, prices }])
+        };
+        read.map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Conditional {
+    constraint: Option<Constraint>,
+    prices: ModelPrices,
+}
+
+#[derive(Debug, Deserialize)]
+struct Variant {
+    when: HashMap<String, String>,
+    prices: ModelPrices,
+    constraint: Option<Constraint>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Constraint {
+    Since {
+        #[serde(deserialize_with = "date")]
+        start_date: NaiveDate,
+    },
+    Daily {
+        start_time: String,
+        end_time: String,
+    },
+}
+
+/// The prices that tokens and requests have; those of images, sounds and searches are left aside.
+#[derive(Debug, Default, Deserialize)]
+struct ModelPrices {
+    input_mtok: Option<TablePrice>,
+    cache_read_mtok: Option<TablePrice>,
+    cache_write_mtok: Option<TablePrice>,
+    cache_write_1h_mtok: Option<TablePrice>,
+    output_mtok: Option<TablePrice>,
+    output_reasoning_mtok: Option<TablePrice>,
+    requests_kcount: Option<TablePrice>,
+}
+
+#[derive(Debug)]
+enum TablePrice {
+    Flat(Usd),
+    Tiered(Tiered),
+}
+
+#[derive(Debug, Deserialize)]
+struct Tiered {
+    base: Usd,
+    tiers: Vec<PriceTier>,
+}
+
+impl<'de> Deserialize<'de> for TablePrice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let read = if text.starts_with('{') {
+            serde_json::from_str(text).map(Self::Tiered)
+        } else {
+            serde_json::from_str(text).map(Self::Flat)
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct PriceTier {
+    start: u64,
+    price: Usd,
+}
+
+impl ModelPrices {
+    fn all(&self) -> [Option<&TablePrice>; 7] {
+        [
+            &self.input_mtok,
+            &self.cache_read_mtok,
+            &self.cache_write_mtok,
+            &self.cache_write_1h_mtok,
+            &self.output_mtok,
+            &self.output_reasoning_mtok,
+            &self.requests_kcount,
+        ]
+        .map(Option::as_ref)
+    }
+}
+
+impl Constraint {
+    fn term(&'static self) -> Term {
+        match self {
+            Self::Since { start_date } => Term::Since(*start_date),
+            Self::Daily { start_time, end_time } => Term::Daily(start_time, end_time),
+        }
+    }
+
+    fn is_active(&self, at: Timestamp) -> bool {
+        match self {
+            Self::Since { start_date } => at.to_chrono().date_naive() >= *start_date,
+            Self::Daily { start_time, end_time } => {
+                let Some((start, end)) = time_of_day(start_time).zip(time_of_day(end_time)) else { return false };
+                let now = at.millis().rem_euclid(DAY);
+                if end < start { now >= start || now < end } else { start <= now && now < end }
+            }
+        }
+    }
+}
+
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
+    <&str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Milliseconds after midnight UTC.
+fn time_of_day(text: &str) -> Option<i64> {
+    let time = NaiveTime::parse_from_str(text, "%H:%M:%SZ").ok()?;
+    Some((time - NaiveTime::MIN).num_milliseconds())
+}
+
+impl TablePrice {
+    /// The length of prompts that it changes at and this tariff's are above.
+    fn above(&self, tariff: Tariff<'_>) -> u64 {
+        let Self::Tiered(Tiered { tiers, .. }) = self else { return 0 };
+        tiers.iter().map(|tier| tier.start).filter(|start| tariff.prompt > *start).max().unwrap_or(0)
+    }
+
+    /// The price that holds for a prompt; `None` when the tariff cannot tell.
+    fn at(&self, tariff: Tariff<'_>) -> Option<Usd> {
+        match self {
+            Self::Flat(usd) => Some(*usd),
+            Self::Tiered(Tiered { base, tiers }) => {
+                if !tiers.iter().all(|tier| tariff.knows(tier.start)) {
+                    return None;
+                }
+                let above = tiers.iter().filter(|tier| tariff.prompt > tier.start).max_by_key(|tier| tier.start);
+                Some(above.map_or(*base, |tier| tier.price))
+            }
+        }
+    }
+}
+
+/// The table's providers.
+static OUTLINES: LazyLock<Vec<TableOutline>> = LazyLock::new(|| serde_json::from_str(JSON).unwrap_or_default());
+/// A provider of the table, read when it is first asked for.
+static READ: LazyLock<Mutex<HashMap<String, Option<&'static Provider>>>> = LazyLock::new(Mutex::default);
+
+fn provider(id: &str) -> Option<&'static Provider> {
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = read.get(id) {
+        return *known;
+    }
+    let found = OUTLINES.iter().find(|outline| outline.id == id).and_then(|outline| {
+        let models = serde_json::from_str(outline.models.get()).ok()?;
+        let fallback_model_providers = outline.fallback_model_providers.clone();
+        Some(&*Box::leak(Box::new(Provider { fallback_model_providers, models })))
+    });
+    read.insert(id.to_owned(), found);
+    found
+}
+
+/// A model, and whether the provider sells it itself, at its own tariffs.
+type Sold = (&'static PricedModel, bool);
+
+/// Models by provider, then by name.
+type Asked = HashMap<String, HashMap<String, Option<Sold>>>;
+
+/// The models that were asked for.
+static ASKED: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
+
+/// The model of a provider that a name is of.
+fn model(provider_id: &str, name: &str) -> Option<Sold> {
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = asked.get(provider_id).and_then(|names| names.get(name)) {
+        return *known;
+    }
+    let found = look_up(provider_id, name);
+    asked.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), found);
+    found
+}
+
+fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
+    let id = NAMES.iter().find(|(ours, _)| *ours == provider_id).map_or(provider_id, |(_, theirs)| theirs);
+    let selected = provider(id)?;
+    let find = |name: &str| {
+        let lower = name.to_lowercase();
+        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(&lower));
+        among(selected).map(|model| (model, true)).or_else(|| {
+            let others = selected.fallback_model_providers.iter();
+            others.filter_map(|other| among(provider(other)?)).map(|model| (model, false)).next()
+        })
+    };
+    find(name).or_else(|| find(&with_dashed_dates(name)?))
+}
+
+/// The price of a model at a time, and whether it is the same all day long.
+pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
+    let Some((model, own)) = model(provider, name) else { return Found::Unknown };
+    let list = &model.prices.0;
+    let active = |one: &&Conditional| one.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at));
+    let Some(Conditional { constraint, prices: standard }) = list.iter().rev().find(active).or(list.first()) else {
+        return Found::Unknown;
+    };
+    let variants: Vec<&Variant> = match tariff.service {
+        None => Vec::new(),
+        Some(service) => model
+            .price_variants
+            .iter()
+            .filter(|variant| own && is_of(variant, service))
+            .filter(|variant| variant.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at)))
+            .collect(),
+    };
+    // What a special tier costs is not what the ordinary one does.
+    if tariff.service.is_some() && variants.is_empty() {
+        return Found::Unknown;
+    }
+    let constraint = variants.iter().find_map(|variant| variant.constraint.as_ref()).or(constraint.as_ref());
+    let term = constraint.map_or(Term::Always, Constraint::term);
+    let sets: Vec<&ModelPrices> = variants.into_iter().map(|variant| &variant.prices).chain([standard]).collect();
+    let above = sets.iter().flat_map(|set| set.all()).flatten().map(|price| price.above(tariff)).max().unwrap_or(0);
+    let origin = PriceOrigin { of: &model.id, above, term, own: None };
+    rates(&sets, tariff).map_or(Found::Finer, |rates| Found::Rates { rates, origin })
+}
+
+fn is_of(variant: &Variant, service: &str) -> bool {
+    let key = if service == "batch" { "processing" } else { "service_tier" };
+    variant.when.len() == 1 && variant.when.get(key).is_some_and(|value| value == service)
+}
+
+/// The prices of all classes, the first that states one; `None` when one changes at a length of prompts that the tariff
+/// cannot tell.
+fn rates(sets: &[&ModelPrices], tariff: Tariff<'_>) -> Option<Rates> {
+    let price = |of: fn(&ModelPrices) -> Option<&TablePrice>| {
+        let stated = sets.iter().find_map(|set| of(set));
+        stated.map_or(Some(None), |price| price.at(tariff).map(Some))
+    };
+    let input = price(|set| set.input_mtok.as_ref())?;
+    let read = price(|set| set.cache_read_mtok.as_ref())?.or(input);
+    let write = price(|set| set.cache_write_mtok.as_ref())?.or(input);
+    let write_1h = price(|set| set.cache_write_1h_mtok.as_ref())?.or(write);
+    let output = price(|set| set.output_mtok.as_ref())?;
+    let reasoning = price(|set| set.output_reasoning_mtok.as_ref())?.or(output);
+    let mut rates =
+        Rates { thousand_requests: price(|set| set.requests_kcount.as_ref())?.unwrap_or_default(), ..Rates::default() };
+    for (class, usd) in [
+        (TokenClass::Input, input),
+        (TokenClass::CacheRead, read),
+        (TokenClass::CacheWrite5m, write),
+        (TokenClass::CacheWrite, write),
+        (TokenClass::CacheWrite1h, write_1h),
+        (TokenClass::Output, output),
+        (TokenClass::Reasoning, reasoning),
+    ] {
+        rates.set(class, usd);
+    }
+    Some(rates)
+}
+
+/// Whether the price of a model changes within the day.
+pub(super) fn changes_daily(provider: &str, name: &str) -> bool {
+    let daily = |constraint: &Option<Constraint>| matches!(constraint, Some(Constraint::Daily { .. }));
+    model(provider, name).is_some_and(|(model, _)| {
+        let standard = model.prices.0.iter().any(|one| daily(&one.constraint));
+        standard || model.price_variants.iter().any(|variant| daily(&variant.constraint))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_file_is_what_it_is_said_to_be() {
+        let hash: [u8; 32] = Sha256::digest(JSON).into();
+        assert_eq!(crate::merkle::Hash::from_bytes(hash).to_string(), SHA256);
+        let note = include_str!("genai-prices/README.md");
+        assert!(note.contains(SHA256) && note.contains(DATE));
+    }
+
+    #[test]
+    fn every_provider_can_be_read() {
+        let all: Vec<serde_json::Value> = serde_json::from_str(JSON).unwrap();
+        for one in &all {
+            let id = one["id"].as_str().unwrap();
+            let read = provider(id).unwrap_or_else(|| panic!("{id} cannot be read"));
+            assert_eq!(read.models.len(), one["models"].as_array().unwrap().len());
+        }
+        for (ours, theirs) in NAMES {
+            assert!(provider(theirs).is_some(), "{theirs}");
+            assert!(crate::model::provider::CATALOGUE.iter().any(|known| known.id == ours), "{ours}");
+        }
+    }
+}

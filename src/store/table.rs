@@ -1,0 +1,112 @@
+/// A projection's key table. Keys sort as bytes; values are canonical, so equal states are equal bytes.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut store = MemoryStore::new();
+/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let mut accounts = 0;
+/// store.read()?.scan(Table::Accounts, b"", b"", Order::Ascending, &mut |_, _| {
+///     accounts += 1;
+///     GO_ON
+/// })?;
+/// assert_eq!(accounts, 1);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Table {
+    /// Merkle tree nodes: (level, group) → child hashes.
+    Tree,
+    /// Counters by (UTC day, provider, account, model, agent), split by quarter of an hour.
+    ByModel,
+    /// The same, by project besides.
+    ByProject,
+    /// The same, by conversation and labels besides.
+    ByConversation,
+    /// Every instant of use of a provider account, with its counts.
+    Uses,
+    /// Where sessions of the usual length open at first use, by (provider account, instant).
+    Openings,
+    /// Events that are not counts, by (kind, subject, time, id) → position.
+    Facts,
+    /// Amends and voids by (target, time, id).
+    Corrections,
+    /// Further natural keys: (hash, position).
+    Keys,
+    /// How far each file was imported.
+    Files,
+    /// When each conversation's log begins.
+    Conversations,
+    /// Provider accounts that have records.
+    Accounts,
+    /// Snapshots for `--as-of`: a cache, no part of the state.
+    Snapshots,
+}
+
+impl Table {
+    /// Every table.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Table;
+    /// let names: std::collections::BTreeSet<_> = Table::ALL.map(Table::name).into();
+    /// assert_eq!(names.len(), Table::ALL.len()); // no two share a table
+    /// ```
+    pub const ALL: [Self; 13] = [
+        Self::Tree,
+        Self::ByModel,
+        Self::ByProject,
+        Self::ByConversation,
+        Self::Uses,
+        Self::Openings,
+        Self::Facts,
+        Self::Corrections,
+        Self::Keys,
+        Self::Files,
+        Self::Conversations,
+        Self::Accounts,
+        Self::Snapshots,
+    ];
+
+    /// The spaces that are a fold of the events and must equal a replay.
+    pub(crate) const FOLDED: [Self; 11] = [
+        Self::ByModel,
+        Self::ByProject,
+        Self::ByConversation,
+        Self::Uses,
+        Self::Openings,
+        Self::Facts,
+        Self::Corrections,
+        Self::Keys,
+        Self::Files,
+        Self::Conversations,
+        Self::Accounts,
+    ];
+
+    /// Its table's name.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Table;
+    /// assert_eq!(Table::ByModel.name(), "usage_by_model");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::ByModel => "usage_by_model",
+            Self::ByProject => "usage_by_project",
+            Self::ByConversation => "usage_by_conversation",
+            Self::Uses => "uses",
+            Self::Openings => "session_openings",
+            Self::Facts => "facts",
+            Self::Corrections => "corrections",
+            Self::Keys => "natural_keys",
+            Self::Files => "imported_files",
+            Self::Conversations => "conversations",
+            Self::Accounts => "accounts",
+            Self::Snapshots => "snapshots",
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The snapshot that folds and queries have of a ledger, whichever store keeps it.
+
+use std::ops::ControlFlow;
+
+pub use crate::store::table::Table;
+
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, Position};
+use crate::model::time::Timestamp;
+
+/// The last event of a ledger.
+///
+/// ```
+/// use usage_ledger::{Ledger, store::Head};
+/// assert_eq!(Ledger::in_memory()?.head()?, Head::default()); // position 0, the epoch
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Its position, which is also the number of events; 0 when there is none.
+    pub position: Position,
+    /// When it was recorded; the epoch when there is none.
+    pub recorded_at: Timestamp,
+}
+
+/// One row of the log: a line and the columns it can be found by.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, STOP};
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let mut store = MemoryStore::new();
+/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// store.read()?.rows(1.into(), &mut |_, row| {
+///     assert_eq!((row.occurred_at, row.kind), (now, 0));
+///     assert!(row.body.contains("tokens_recorded"));
+///     STOP
+/// })?;
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The event's id.
+    pub id: EventId,
+    /// Index into [`Payload::KINDS`](crate::model::event::Payload::KINDS).
+    pub kind: u8,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The line that is hashed; of a shredded event, the stub that stands in its place.
+    pub body: &'a str,
+}
+
+/// Which way a scan goes.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, Order, STOP, Table};
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// tx.put(Table::Facts, b"a", Some(b""))?;
+/// tx.put(Table::Facts, b"b", Some(b""))?;
+/// let mut last = Vec::new();
+/// tx.scan(Table::Facts, b"", b"", Order::Descending, &mut |key, _| {
+///     last = key.to_vec();
+///     STOP
+/// })?;
+/// assert_eq!(last, b"b");
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// From the least key up.
+    Ascending,
+    /// From the greatest key down.
+    Descending,
+}
+
+/// What a visitor tells a scan: go on, or stop.
+///
+/// ```
+/// use usage_ledger::store::{Flow, GO_ON, STOP};
+/// let up_to = |most: u64| move |seen: u64| -> Flow { if seen < most { GO_ON } else { STOP } };
+/// assert!(up_to(3)(2)?.is_continue());
+/// assert!(up_to(3)(3)?.is_break());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub type Flow = Result<ControlFlow<()>>;
+
+/// Goes on with a scan.
+///
+/// ```
+/// # use usage_ledger::store::GO_ON;
+/// assert!(GO_ON?.is_continue());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub const GO_ON: Flow = Ok(ControlFlow::Continue(()));
+/// Ends a scan.
+///
+/// ```
+/// # use usage_ledger::store::STOP;
+/// assert!(STOP?.is_break());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub const STOP: Flow = Ok(ControlFlow::Break(()));
+
+/// A consistent snapshot of a store.
+///
+/// What it promises is said at [`EventStore`](crate::store::EventStore).
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, ReadView};
+/// fn events(view: &dyn ReadView) -> usage_ledger::Result<u64> {
+///     Ok(view.head()?.position.get())
+/// }
+/// assert_eq!(events(&*MemoryStore::new().read()?)?, 0);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub trait ReadView {
+    /// The last event.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert_eq!(MemoryStore::new().read()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn head(&self) -> Result<Head>;
+
+    /// Where an id stands in the log.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::{EventId, store::{EventStore, MemoryStore}};
+    /// let id = EventId::from_key("openai", "resp_1");
+    /// assert_eq!(MemoryStore::new().read()?.position_of(id)?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn position_of(&self, id: EventId) -> Result<Option<Position>>;
+
+    /// Visits the rows from a position on, in order.
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore};
+    /// use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut store = MemoryStore::new();
+    /// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
+    /// let mut seen = Vec::new();
+    /// store.read()?.rows(2.into(), &mut |position, _| {
+    ///     seen.push(position.get());
+    ///     GO_ON
+    /// })?;
+    /// assert_eq!(seen, [2]);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()>;
+
+    /// The value of a projection's key.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
+    /// assert_eq!(MemoryStore::new().read()?.get(Table::Facts, b"nothing")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Visits the keys of a projection from `from` (inclusive) to `to` (exclusive; empty means to the end).
+    ///
+    /// # Errors
+    /// The store's own, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// for key in [b"a", b"b", b"c"] {
+    ///     tx.put(Table::Facts, key, Some(b""))?;
+    /// }
+    /// let mut keys = Vec::new();
+    /// tx.scan(Table::Facts, b"a", b"c", Order::Ascending, &mut |key, _| {
+    ///     keys.push(key.to_vec());
+    ///     GO_ON
+    /// })?;
+    /// assert_eq!(keys, [b"a", b"b"]); // the end is exclusive
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()>;
+}
+
+/// A view whose projections can be changed.
+///
+/// ```
+/// use usage_ledger::store::{EventStore, MemoryStore, WriteView, Table};
+/// fn mark(sink: &mut dyn WriteView) -> usage_ledger::Result<()> {
+///     sink.put(Table::Facts, b"seen", Some(b"1"))
+/// }
+/// let mut store = MemoryStore::new();
+/// let mut tx = store.write()?;
+/// mark(&mut *tx)?;
+/// assert_eq!(tx.get(Table::Facts, b"seen")?.as_deref(), Some(&b"1"[..])); // its own writes are seen
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub trait WriteView: ReadView {
+    /// Sets the value of a projection's key; `None` removes it.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Table::Facts, b"key", None)?;
+    /// assert_eq!(tx.get(Table::Facts, b"key")?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()>;
+
+    /// Sets many keys of one projection, best in their order.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
+    /// let mut store = MemoryStore::new();
+    /// let mut tx = store.write()?;
+    /// tx.put_all(Table::Facts, &mut [(&b"a"[..], &b"1"[..]), (b"b", b"2")].into_iter())?;
+    /// assert_eq!(tx.get(Table::Facts, b"b")?.as_deref(), Some(&b"2"[..]));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn put_all(&mut self, table: Table, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
+        for (key, value) in rows {
+            self.put(table, key, Some(value))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes every key of a projection.
+pub(crate) fn clear(sink: &mut dyn WriteView, table: Table) -> Result<()> {
+    let mut keys = Vec::new();
+    sink.scan(table, &[], &[], Order::Ascending, &mut |key, _| {
+        keys.push(key.to_vec());
+        GO_ON
+    })?;
+    keys.iter().try_for_each(|key| sink.put(table, key, None))
+}
+
+impl dyn ReadView + '_ {
+    /// The row at a position, as an owned event line.
+    pub(crate) fn line(&self, position: Position) -> Result<Option<(EventId, String)>> {
+        let mut found = None;
+        if position > Position::START {
+            self.rows(position, &mut |at, row| {
+                if at == position {
+                    found = Some((row.id, row.body.to_owned()));
+                }
+                STOP
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// The row at a position that must be there.
+    pub(crate) fn expect_line(&self, position: Position) -> Result<String> {
+        self.line(position)?
+            .map(|(_, line)| line)
+            .ok_or_else(|| Error::damaged(position, "a projection names this event, but it is not in the log"))
+    }
+}
+
+/// A borrowed view is a view.
+impl<V: ReadView + ?Sized> ReadView for &V {
+    fn head(&self) -> Result<Head> {
+        (**self).head()
+    }
+    fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+        (**self).position_of(id)
+    }
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+        (**self).rows(from, visit)
+    }
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        (**self).get(table, key)
+    }
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()> {
+        (**self).scan(table, from, to, order, visit)
+    }
+}

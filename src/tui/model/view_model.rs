@@ -1,0 +1,155 @@
+//! What the ledger says at a moment.
+
+use chrono::{Days, NaiveDate};
+
+use crate::budget::Status;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, Position};
+use crate::model::time::{Timestamp, Zone};
+use crate::present::summary::summary;
+use crate::readers::price::Prices;
+use crate::report::{Report, ReportKey};
+
+/// So many of the last events are looked at; what happened before them is not news.
+const TAIL: u64 = 256;
+
+/// An event as a line of the tail.
+pub(crate) struct LogLine {
+    pub position: Position,
+    pub at: Timestamp,
+    pub kind: &'static str,
+    pub text: String,
+}
+
+/// What an agent did last with a provider account.
+#[derive(Clone, Default)]
+pub(crate) struct Last {
+    /// The label `last_action`.
+    pub action: Option<String>,
+    pub duration_ms: Option<u64>,
+}
+
+/// The tokens of a day, by provider in the order of [`ViewModel::names`].
+pub(crate) struct DayUse {
+    pub date: NaiveDate,
+    pub tokens: Vec<u64>,
+}
+
+impl DayUse {
+    pub fn total(&self) -> u64 {
+        self.tokens.iter().fold(0, |sum, one| sum.saturating_add(*one))
+    }
+}
+
+/// Everything that is shown, read in one snapshot.
+pub(crate) struct ViewModel {
+    pub now: Timestamp,
+    pub zone: Zone,
+    pub position: Position,
+    /// Whether this is the past, of which nothing can be said any more.
+    pub past: bool,
+    pub status: Status,
+    /// For each provider account of the status.
+    pub last: Vec<Last>,
+    /// Every provider there is a colour for.
+    pub names: Vec<String>,
+    /// Earliest first, the last one being today.
+    pub days: Vec<DayUse>,
+    /// Earliest first.
+    pub tail: Vec<LogLine>,
+}
+
+impl ViewModel {
+    /// Looks at a ledger; `days` is how far back the time line and the days go.
+    pub fn look(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16) -> Result<Self> {
+        let (status, position) = (snapshot.status(now)?, snapshot.head()?.position);
+        let events = events(snapshot, position)?;
+        let mut last = Vec::new();
+        for one in &status.providers {
+            last.push(last_of(snapshot, &events, &one.usage.provider, one.usage.account.as_deref())?);
+        }
+        let mut names = Vec::new();
+        let mut name = |name: &str| {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        };
+        status.providers.iter().for_each(|one| name(&one.usage.provider));
+        for switch in &status.timeline {
+            switch.switch.from.iter().for_each(|from| name(from.as_str()));
+            name(switch.switch.to.as_str());
+        }
+        let days = by_day(snapshot, now, zone, days, &names)?;
+        let told = |(position, event): &(Position, Event)| LogLine {
+            position: *position,
+            at: event.occurred_at,
+            kind: event.payload.kind(),
+            text: summary(&event.payload),
+        };
+        let tail = events.iter().map(told).collect();
+        Ok(Self { now, zone, position, past: snapshot.moment().is_some(), status, last, names, days, tail })
+    }
+
+    /// The number of a provider, which its colour goes by.
+    pub fn number(&self, provider: &str) -> usize {
+        self.names.iter().position(|known| known == provider).unwrap_or(self.names.len())
+    }
+}
+
+/// The last events; one that this version does not know is left out.
+fn events(snapshot: &Snapshot<'_>, head: Position) -> Result<Vec<(Position, Event)>> {
+    let mut events = Vec::new();
+    let from = Position::new(head.get().saturating_sub(TAIL).saturating_add(1));
+    snapshot.lines(from, &mut |position, line| {
+        events.extend(Event::from_line(position, line).ok().map(|event| (position, event)));
+        Ok(true)
+    })?;
+    Ok(events)
+}
+
+/// What the latest record of an account says of itself.
+fn last_of(
+    snapshot: &Snapshot<'_>,
+    events: &[(Position, Event)],
+    provider: &str,
+    account: Option<&str>,
+) -> Result<Last> {
+    let mut records: Vec<_> = events
+        .iter()
+        .filter_map(|(position, event)| match &event.payload {
+            Payload::TokensRecorded(record) if record.provider == provider && record.account.as_deref() == account => {
+                Some((event.occurred_at, *position, event.id, record))
+            }
+            _ => None,
+        })
+        .collect();
+    records.sort_by_key(|(at, position, ..)| (*at, *position));
+    for (_, _, id, record) in records.into_iter().rev() {
+        if !snapshot.is_void(id)? {
+            let action = record.labels.get("last_action").filter(|action| !action.is_empty()).cloned();
+            return Ok(Last { action, duration_ms: record.duration_ms });
+        }
+    }
+    Ok(Last::default())
+}
+
+fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names: &[String]) -> Result<Vec<DayUse>> {
+    let today = zone.day(now);
+    let first = today.checked_sub_days(Days::new(u64::from(days.max(1)) - 1)).unwrap_or(today);
+    let dates = first.iter_days().take_while(|date| *date <= today);
+    let mut found: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()] }).collect();
+    let since = zone.start_of_day(first);
+    let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since).prices(Prices::none());
+    for row in snapshot.report(&report)?.rows {
+        let [Some(date), Some(provider)] = row.keys.as_slice() else { continue };
+        let day = found.iter_mut().find(|day| day.date.to_string() == *date);
+        let number = names.iter().position(|known| known == provider);
+        if let Some((day, number)) = day.zip(number)
+            && let Some(tokens) = day.tokens.get_mut(number)
+        {
+            *tokens = row.usage.tokens.total();
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,11 @@
+//! Proofs, seals and shredding, also by readers that share no code with the ledger.
+
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../cli_support/mod.rs"]
+mod cli_support;
+
+mod proofs;
+mod seals;
+mod shred;
+mod standalone;

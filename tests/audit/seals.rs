@@ -1,0 +1,206 @@
+//! A closed period: a signed statement of its own, and late events as a restatement.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+use serde_json::{Value, json};
+
+/// Calls in May and June, and a key.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.ok(&["key", "generate", "--name", "a.example/log"]);
+    desk.at("2026-05-10T12:00:00Z", &["record", "--provider", "anthropic", "--model", "m", "--input", "100"]);
+    desk.at("2026-05-20T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "20"]);
+    desk.at("2026-06-02T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "7"]);
+    desk
+}
+
+const SEALED: &str = "2026-06-03T00:00:00Z";
+
+fn seal(desk: &Desk) -> String {
+    desk.at(SEALED, &["seal", "--until", "2026-06"])
+}
+
+#[test]
+fn a_period_is_closed_by_a_signed_statement() {
+    let desk = desk();
+    let statement = seal(&desk);
+    for line in [
+        "a.example/log",
+        "3",
+        "seal from the beginning until 2026-06-01T00:00:00.000Z",
+        "positions 1 to 3",
+        "requests 2",
+        "tokens input 100, output 20",
+    ] {
+        assert!(statement.lines().any(|told| told == line), "{line} is missing:\n{statement}");
+    }
+    let path = desk.dir().join("may.seal");
+    std::fs::write(&path, &statement).unwrap();
+    let key = desk.ok(&["key", "show"]);
+    let verify = |path: &std::path::Path| {
+        let args = ["--json", "verify", "--checkpoint", path.to_str().unwrap(), "--verifier", key.trim()];
+        desk.command().args(args).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(verify(&path), 0);
+    std::fs::write(&path, statement.replace("requests 2", "requests 3")).unwrap();
+    assert_ne!(verify(&path), 0, "a changed statement is not the signed one");
+}
+
+#[test]
+fn what_comes_late_is_a_restatement_and_never_merged() {
+    let desk = desk();
+    seal(&desk);
+    let report = || desk.json(&["--now", "2026-06-10T00:00:00Z", "report", "--sealed", "--by", "provider"]);
+    let before = report();
+    assert_eq!(before["total"]["tokens"]["total"], 120);
+    assert_eq!(before["sealed"]["restatement"]["requests"], 0);
+    let late = r#"{"provider":"anthropic","model":"m","input":5,"occurred_at":"2026-05-30T10:00:00Z"}"#;
+    desk.fed(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
+    let after = report();
+    assert_eq!((&after["rows"], &after["total"]), (&before["rows"], &before["total"]), "the sealed numbers stand");
+    assert_eq!(
+        after["sealed"]["restatement"],
+        json!({"requests": 1, "tokens": [5, 0, 0, 0, 0, 0, 0], "cost": {"reported_usd": "0"}, "events": [5], "events_total": 1})
+    );
+    assert_eq!((&after["sealed"]["position"], &after["sealed"]["size"]), (&json!(4), &json!(3)));
+    let told = desk.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
+    assert!(
+        told.contains("sealed at position 4")
+            && told.contains("restated since: +1 request, tokens input +5, by position 5"),
+        "{told}"
+    );
+    assert_eq!(desk.json(&["verify"])["ok"], Value::Bool(true));
+}
+
+#[test]
+fn the_next_seal_goes_on_where_the_last_one_ended() {
+    let desk = desk();
+    seal(&desk);
+    let next = desk.at("2026-07-02T00:00:00Z", &["seal", "--until", "2026-07"]);
+    assert!(next.contains("seal from 2026-06-01T00:00:00.000Z until 2026-07-01T00:00:00.000Z\n"), "{next}");
+    assert!(next.contains("positions 4 to 4\nrequests 1\ntokens output 7\n"), "{next}");
+}
+
+#[test]
+fn only_what_is_over_can_be_sealed_and_only_with_a_key() {
+    let desk = desk();
+    let before = desk.bytes();
+    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-07"]).contains("is not over"));
+    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-05", "--since", "2026-06"]).contains("before"));
+    assert!(
+        desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key")
+    );
+    assert!(desk.fails(2, &["--now", SEALED, "report", "--sealed"]).contains("nothing was sealed yet"));
+    assert_eq!(desk.bytes(), before);
+}
+
+#[test]
+fn what_moves_within_a_period_restates_it_though_no_sum_differs() {
+    let at = "2026-06-05T00:00:00Z";
+    for (changed, told) in [
+        (&["--model", "other"][..], "no sum, but what it is made of, by position 5"),
+        (&["--project", "acme"], "no sum, but what it is made of, by position 5"),
+        (&["--provider", "google"], "no sum, but what it is made of, by position 5"),
+        (&["--occurred-at", "2026-05-11T12:00:00Z"], "no sum, but what it is made of, by position 5"),
+        (&["--cost", "0.25"], "reported cost +0.25 USD, by position 5"),
+        (&["--occurred-at", "2026-06-11T12:00:00Z"], "-1 request, tokens input -100, by position 5"),
+    ] {
+        let desk = desk();
+        seal(&desk);
+        let mut args = vec!["amend", "1", "--reason", "it was another"];
+        args.extend(changed);
+        desk.at(at, &args);
+        let said = desk.at(at, &["report", "--sealed"]);
+        assert!(said.contains(told), "{changed:?}: {said}");
+        let answer = desk.json(&["--now", at, "report", "--sealed"]);
+        assert_eq!(answer["sealed"]["restatement"]["events"], json!([5]), "{changed:?}");
+        // Taken back, the sums are what they were, and both events are named.
+        desk.at(at, &["void", "5", "--reason", "it was not"]);
+        let answer = desk.json(&["--now", at, "report", "--sealed"]);
+        assert_eq!(answer["sealed"]["restatement"]["events"], json!([5, 6]), "{changed:?}");
+        assert_eq!(answer["sealed"]["restatement"]["requests"], 0);
+    }
+    // What is about another time is none.
+    let desk = desk();
+    seal(&desk);
+    desk.at(at, &["amend", "3", "--model", "other", "--reason", "it was another"]);
+    assert!(desk.at(at, &["report", "--sealed"]).contains("nothing of it was restated since"));
+}
+
+#[test]
+fn earlier_seals_stay_in_reach() {
+    let desk = desk();
+    seal(&desk);
+    let now = "2026-07-02T00:00:00Z";
+    let late = r#"{"provider":"anthropic","model":"m","input":5,"occurred_at":"2026-05-30T10:00:00Z"}"#;
+    desk.fed(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
+    desk.at(now, &["seal", "--until", "2026-07"]);
+    let last = desk.json(&["--now", now, "report", "--sealed"]);
+    assert_eq!((&last["sealed"]["position"], &last["sealed"]["restatement"]["events"]), (&json!(6), &json!([])));
+    assert_eq!(last["restated_earlier"][0]["position"], 4);
+    assert_eq!(last["restated_earlier"][0]["restatement"]["events"], json!([5]));
+    let told = desk.at(now, &["report", "--sealed"]);
+    assert!(told.contains("restated since: +1 request") && told.contains("report --sealed=4"), "{told}");
+    let first = desk.json(&["--now", now, "report", "--sealed=4"]);
+    assert_eq!((&first["sealed"]["position"], &first["total"]["tokens"]["total"]), (&json!(4), &json!(120)));
+    assert_eq!(first["sealed"]["restatement"]["events"], json!([5]));
+    assert!(desk.fails(2, &["--now", now, "report", "--sealed=5"]).contains("no seal that holds at position 5"));
+}
+
+#[test]
+fn no_call_is_in_two_sealed_periods() {
+    let desk = desk();
+    seal(&desk);
+    let now = "2026-07-02T00:00:00Z";
+    for args in [
+        &["seal", "--since", "2026-05", "--until", "2026-07"][..],
+        &["seal", "--since", "2026-05-10", "--until", "2026-05-20"],
+        &["seal", "--since", "2026-05-20", "--until", "2026-06-02"],
+    ] {
+        let mut all = vec!["--now", now];
+        all.extend(args);
+        let why = desk.fails(2, &all);
+        assert!(why.contains("is sealed at position 4 already") && why.contains("void that seal"), "{why}");
+    }
+    desk.at(now, &["void", "4", "--reason", "to be made anew"]);
+    desk.at(now, &["seal", "--since", "2026-05", "--until", "2026-07"]);
+}
+
+#[test]
+fn a_seal_over_another_history_is_found_at_its_position() {
+    use usage_ledger::event::{NewEvent, Payload};
+    use usage_ledger::merkle::Signer;
+    use usage_ledger::{Ledger, Timestamp, TokenRecord};
+
+    let now: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
+    let signer = Signer::generate("a.example/log").unwrap();
+    let filled = |input| {
+        let mut ledger = Ledger::in_memory().unwrap();
+        ledger.record(TokenRecord::new("openai", "m").input(input).key("k"), now.plus(-60_000)).unwrap();
+        ledger
+    };
+    let mut honest = filled(1);
+    honest.seal(None, now, &signer, now).unwrap();
+    assert!(honest.verify_signed(&[], &[signer.verifier().clone()]).unwrap().ok);
+    let Payload::PeriodSealed(sealed) = honest.event(2).unwrap().payload else { panic!() };
+
+    let beyond = usage_ledger::event::PeriodSealed { size: 2.into(), ..sealed.clone() };
+    let other_sum = usage_ledger::event::PeriodSealed { requests: 7, ..sealed.clone() };
+    let unsigned = usage_ledger::event::PeriodSealed { statement: String::new(), ..sealed.clone() };
+    for (input, forged, what) in [
+        (2, sealed, "are not those that this seal was signed over"),
+        (1, beyond, "there were fewer in front of it"),
+        (1, other_sum, "does not say what the event says"),
+        (1, unsigned, "cannot be read"),
+    ] {
+        let mut ledger = filled(input);
+        ledger.append([NewEvent::new(forged, now)], now).unwrap();
+        let found = ledger.verify().unwrap().findings;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].position == Some(2.into()) && found[0].what.contains(what), "{found:?}");
+        assert!(!ledger.replay().unwrap().ok);
+    }
+}

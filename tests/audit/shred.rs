@@ -1,0 +1,428 @@
+//! What is shredded is in no file any more; numbers, proofs and the past stay as they were.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use usage_ledger::event::{
+    EventShredded, EventVoided, Imported, ImportedFile, LimitSet, NewEvent, Paused, Payload, QuotaExhausted, Raw,
+    SkippedLine, TokensAmended, UsageOverridden, WindowKind,
+};
+use usage_ledger::store::{Options, SqliteStore};
+use usage_ledger::usage::Usage;
+use usage_ledger::{
+    AsOf, Error, EventId, Ledger, Outcome, ProviderId, Report, ReportKey, ReportRow, Shred, Snapshot, Timestamp,
+    TokenRecord,
+};
+
+/// What must go; each is as it stands in the file.
+const NAMES: [&str; 6] = ["acme-secret", "conversation-77", "mission-x", "msg_777", "raw-detail", "conversation-77/9"];
+
+fn now() -> Timestamp {
+    "2026-06-10T07:00:00Z".parse().unwrap()
+}
+
+fn call(n: u64) -> TokenRecord {
+    TokenRecord::new("anthropic", "a \"model\" \\ of é\u{1}").input(n).output(1).cost("0.25".parse().unwrap())
+}
+
+fn named(n: u64) -> TokenRecord {
+    let mut record = call(n).project("acme-secret").conversation("conversation-77").label("mission", "mission-x");
+    record.raw = Some(Raw::parse(r#"{"detail":"raw-detail","n":1.50}"#).unwrap());
+    record.account("team").agent("claude-code")
+}
+
+/// A ledger with a project that must go, others that stay, and corrections on both.
+fn fill(ledger: &mut Ledger) {
+    let key = |n| named(n).key(format!("msg_777{n}")).key(format!("conversation-77/9{n}"));
+    for n in 1..=40 {
+        ledger.record(key(n), now().plus(i64::try_from(n).unwrap() * 60_000)).unwrap();
+        ledger.record(call(n).project("other"), now().plus(i64::try_from(n).unwrap() * 61_000)).unwrap();
+    }
+    let ids: Vec<EventId> = [1, 3, 5, 2].map(|at| ledger.event(at).unwrap().id).into();
+    let later = now().plus(3_600_000);
+    ledger.amend(ids[0], key(100), "acme-secret told more", later).unwrap();
+    ledger.void(ids[1], "acme-secret did not happen", later).unwrap();
+    ledger.amend(ids[2], call(7).project("other"), "not of acme-secret", later).unwrap();
+    ledger.amend(ids[3], call(8).project("another"), "wrong", later).unwrap();
+    let file = |path: &str, conversation: &str, identity: &str| ImportedFile {
+        path: path.to_owned(),
+        identity: Some(identity.to_owned()),
+        size: 9,
+        conversation: Some(conversation.to_owned()),
+        began: Some(now()),
+        resume: Some(serde_json::json!({"session": conversation})),
+        ..ImportedFile::default()
+    };
+    let mut run = Imported::new("claude-code");
+    run.files.push(file("/logs/acme-secret/conversation-77.jsonl", "conversation-77", "1:7"));
+    run.files.push(file("/logs/other/conversation-1.jsonl", "conversation-1", "1:8"));
+    let file = "/logs/acme-secret/conversation-77.jsonl".to_owned();
+    run.skipped.push(SkippedLine { file, line: 4, why: "not JSON: acme-secret".to_owned() });
+    ledger.append([NewEvent::new(run, later)], later).unwrap();
+}
+
+fn shred() -> Shred {
+    Shred::because("the customer asked").author("me").project("acme-secret")
+}
+
+/// The store's files as they are on the disk.
+fn files(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    ["", "-wal", "-shm"].map(beside).into_iter().filter_map(|file| Some((file.clone(), fs::read(file).ok()?))).collect()
+}
+
+fn holds(bytes: &[u8], name: &str) -> bool {
+    bytes.windows(name.len()).any(|window| window == name.as_bytes())
+}
+
+fn keys() -> [Report; 3] {
+    [
+        Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model).and(ReportKey::Agent),
+        Report::by(ReportKey::Hour).and(ReportKey::Model),
+        Report::by(ReportKey::Window).and(ReportKey::Provider).and(ReportKey::Account),
+    ]
+}
+
+/// What does not depend on the names.
+fn numbers(snapshot: &Snapshot<'_>) -> Vec<(Vec<ReportRow>, Usage)> {
+    let tables = keys().map(|report| snapshot.report(&report).unwrap());
+    tables.into_iter().map(|table| (table.rows, table.total)).collect()
+}
+
+fn position(n: u64) -> AsOf {
+    AsOf::Position(n.into())
+}
+
+#[test]
+fn no_name_is_left_in_any_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let mut ledger = Ledger::open(&path).unwrap();
+    fill(&mut ledger);
+    for name in NAMES {
+        assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, name)), "{name} is not there to begin with");
+    }
+    let (head, root) = (ledger.head().unwrap().position, ledger.root().unwrap());
+    let before = numbers(&ledger.snapshot().unwrap());
+    let prefixes: Vec<_> = (0..=head.get()).map(|n| numbers(&ledger.as_of(position(n)).unwrap())).collect();
+    let proofs: Vec<_> = (1..=head.get())
+        .map(|n| {
+            let snapshot = ledger.snapshot().unwrap();
+            (snapshot.prove_inclusion(n.into(), None).unwrap(), snapshot.leaf(n.into()).unwrap())
+        })
+        .collect();
+
+    let done = ledger.shred(&shred(), now().plus(7_200_000)).unwrap();
+    assert!(done.erased && done.unerased.is_none() && done.still.is_empty(), "{done:?}");
+    // Forty records, the three corrections that are of them, and the import; the others are as they were.
+    assert_eq!(done.events.len(), 40 + 3 + 1, "{:?}", done.events);
+    for (file, bytes) in files(&path) {
+        for name in NAMES {
+            assert!(!holds(&bytes, name), "{name} is in {}", file.display());
+        }
+        assert!(file.extension().is_none_or(|end| end != "db-wal") || bytes.is_empty());
+    }
+    assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, "other")), "what was not meant is there");
+
+    assert_eq!(numbers(&ledger.snapshot().unwrap()), before);
+    for (n, numbers_then) in prefixes.iter().enumerate() {
+        let past = ledger.as_of(position(n as u64)).unwrap();
+        assert_eq!(numbers(&past), *numbers_then, "as of {n}");
+    }
+    for (proof, leaf) in &proofs {
+        assert_eq!(ledger.snapshot().unwrap().leaf(proof.position).unwrap(), *leaf);
+        proof.verify(leaf, &root).unwrap();
+    }
+    assert_eq!(ledger.snapshot().unwrap().root_at(head.get()).unwrap(), root);
+    let verified = ledger.verify().unwrap();
+    assert!(verified.ok && ledger.replay().unwrap().ok, "{:?}", verified.findings);
+
+    let projects = ledger.report(&Report::by(ReportKey::Project)).unwrap();
+    let names: Vec<_> = projects.rows.iter().map(|row| row.keys[0].as_deref()).collect();
+    assert_eq!(names, [None, Some("another"), Some("other")]);
+    // A ledger opened anew says the same, and folding from the beginning changes nothing.
+    let mut again = Ledger::open(&path).unwrap();
+    again.rebuild().unwrap();
+    assert!(again.verify().unwrap().ok);
+    assert_eq!(numbers(&again.snapshot().unwrap()), before);
+}
+
+#[test]
+fn memory_is_shredded_as_a_file_is() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    fill(&mut ledger);
+    let before = numbers(&ledger.snapshot().unwrap());
+    assert_eq!(ledger.would_shred(&shred()).unwrap().len(), 44);
+    let done = ledger.shred(&shred(), now()).unwrap();
+    assert_eq!(done.events.len(), 44);
+    assert_eq!(numbers(&ledger.snapshot().unwrap()), before);
+    ledger
+        .snapshot()
+        .unwrap()
+        .lines(1.into(), &mut |position, line| {
+            assert!(!NAMES.iter().any(|name| line.contains(name)), "{position}: {line}");
+            Ok(true)
+        })
+        .unwrap();
+    assert!(ledger.verify().unwrap().ok);
+    // A second time there is nothing left to do.
+    let done = ledger.shred(&shred(), now()).unwrap();
+    // What the import said of the other log is said again, where it can go as well.
+    assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44 + 1, "{done:?}");
+}
+
+#[test]
+fn the_same_call_told_again_is_known_by_each_of_its_keys() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let record = |n| named(n).key("msg_1").key("req_1");
+    ledger.record(record(5), now()).unwrap();
+    let _ = ledger.shred(&shred(), now()).unwrap();
+    let known = Outcome::Existing(1.into());
+    assert_eq!(ledger.record(record(5), now()).unwrap(), known);
+    // Of what went nothing can be compared, of what stays everything.
+    assert_eq!(ledger.record(record(5).project("guess"), now()).unwrap(), known);
+    assert!(matches!(ledger.record(record(6), now()), Err(Error::Conflict { .. })));
+    assert_eq!(ledger.record(named(5).key("req_1"), now()).unwrap(), known);
+    assert!(matches!(ledger.record(named(6).key("req_1"), now()), Err(Error::Conflict { .. })));
+    assert_eq!(ledger.snapshot().unwrap().find("anthropic", "req_1").unwrap(), Some(1.into()));
+}
+
+#[test]
+fn texts_of_other_events_go_and_what_they_do_stays() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let provider = ProviderId::new("anthropic").unwrap();
+    ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
+    ledger.switch_provider("ollama", "Ann said so", now()).unwrap();
+    ledger.pause(Paused { reason: "quota".into(), until: None, note: Some("Ann is ill".into()) }, now()).unwrap();
+    ledger
+        .override_with(
+            UsageOverridden {
+                provider: provider.clone(),
+                account: None,
+                window: WindowKind::Session,
+                used_percent: "32".parse().unwrap(),
+                resets_at: None,
+                author: "Ann".into(),
+                reason: "Ann read it".into(),
+            },
+            now().plus(1),
+        )
+        .unwrap();
+    let refusal = QuotaExhausted {
+        provider,
+        account: None,
+        model: None,
+        resets_at: None,
+        rule: "r".into(),
+        excerpt: "Ann's plan".into(),
+    };
+    ledger.append([NewEvent::new(refusal, now().plus(2))], now().plus(2)).unwrap();
+    let resumed = ledger.head().unwrap().position.get();
+    let ask = |ledger: &mut Ledger| {
+        let snapshot = ledger.snapshot().unwrap();
+        let mut status = snapshot.status(now().plus(3)).unwrap();
+        status.paused = None;
+        (snapshot.budget("anthropic", now().plus(3)).unwrap().mode, status.active_provider, status.providers.len())
+    };
+    let before = ask(&mut ledger);
+    let mut all = Shred::because("a person's matter");
+    for at in 2..=resumed {
+        all = all.event(ledger.event(at).unwrap().id);
+    }
+    let _ = ledger.shred(&all, now().plus(9)).unwrap();
+    assert_eq!(ask(&mut ledger), before);
+    ledger
+        .snapshot()
+        .unwrap()
+        .lines(1.into(), &mut |_, line| {
+            assert!(!line.contains("Ann"), "{line}");
+            Ok(true)
+        })
+        .unwrap();
+    assert!(ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
+    let id = ledger.event(1).unwrap().id;
+    let done = ledger.shred(&Shred::because("a person's matter").event(id), now().plus(1)).unwrap();
+    assert_eq!(done.events, [1.into()]);
+    assert!(!ledger.event(1).unwrap().to_line().contains("Ann"));
+    assert_eq!(ledger.status(now().plus(2)).unwrap().paused.unwrap().reason, "shredded");
+    ledger.resume("back", now().plus(3)).unwrap();
+    assert!(ledger.status(now().plus(4)).unwrap().paused.is_none() && ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn what_cannot_go_is_refused_and_nothing_is_written() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    ledger.record(named(1), now()).unwrap();
+    ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
+    let _ = ledger.shred(&shred(), now()).unwrap();
+    let size = ledger.head().unwrap().position;
+    let id = |ledger: &mut Ledger, at: u64| ledger.event(at).unwrap().id;
+    let (limit, word) = (id(&mut ledger, 2), id(&mut ledger, 3));
+    let missing = EventId::from_key("openai", "none");
+    for (asked, why) in [
+        (Shred::because("x").event(limit), "it holds numbers"),
+        (Shred::because("x").event(word), "that is to stay"),
+        (Shred::because("x").event(missing), "no event with id"),
+        (Shred::because(" ").project("p"), "says why"),
+        (Shred::because("x"), "nothing to shred"),
+        (Shred::because("acme-secret left").project("acme-secret"), "say it without that name"),
+        (Shred::because("x").author("acme-secret").project("acme-secret"), "say it without that name"),
+    ] {
+        let error = ledger.shred(&asked, now()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(ledger.would_shred(&asked).is_err());
+    }
+    assert!(ledger.void(word, "give it back", now()).unwrap_err().to_string().contains("is gone"));
+    let Payload::EventShredded(told) = ledger.event(3).unwrap().payload else { panic!() };
+    let forged = EventShredded { position: 2.into(), ..told };
+    assert!(ledger.append([NewEvent::new(forged, now())], now()).is_err());
+    assert_eq!(ledger.head().unwrap().position, size);
+}
+
+#[test]
+fn corrections_that_come_later_count_and_those_of_the_past_hold() {
+    let team =
+        |ledger: &mut Ledger, at| ledger.snapshot().unwrap().account("anthropic", Some("team"), at).unwrap().all_time;
+    let mut ledger = Ledger::in_memory().unwrap();
+    ledger.record(named(10), now()).unwrap();
+    let id = ledger.event(1).unwrap().id;
+    // A void that is there before its void, and an amend of an event that never came.
+    let lost =
+        TokensAmended { target: EventId::from_key("a", "b"), reason: "?".into(), at: None, replacement: named(3) };
+    ledger.append([NewEvent::new(lost, now())], now()).unwrap();
+    let _ = ledger.shred(&shred(), now()).unwrap();
+    ledger.revise(id, "a typing error", now().plus(1), |_, record| record.tokens.input = Some(20)).unwrap();
+    assert_eq!(team(&mut ledger, now().plus(1)).tokens.total(), 21);
+    ledger.void(id, "it was none", now().plus(2)).unwrap();
+    assert_eq!(team(&mut ledger, now().plus(2)).requests, 0);
+    // The late texts can go as well, and what they withdraw stays withdrawn.
+    let _ = ledger.shred(&Shred::because("asked").event(id), now().plus(3)).unwrap();
+    assert_eq!(team(&mut ledger, now().plus(3)).requests, 0);
+    let Payload::EventVoided(EventVoided { reason, .. }) = ledger.event(6).unwrap().payload else { panic!() };
+    assert_eq!(reason, "");
+    assert!(ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn a_reader_keeps_the_old_bytes_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let mut ledger = Ledger::with_store(Box::new(Options::new().busy_timeout_seconds(1).open(&path).unwrap()));
+    fill(&mut ledger);
+    let mut other = Ledger::with_store(Box::new(SqliteStore::open(&path).unwrap()));
+    let reading = other.snapshot().unwrap();
+    let done = ledger.shred(&shred(), now()).unwrap();
+    let why = done.unerased.unwrap();
+    assert!(why.is_store() && why.to_string().contains("shred --finish"), "{why}");
+    assert!(matches!(ledger.erase(), Err(Error::NotErased { .. })));
+    // Asked for the same again it tries to finish, and says as much.
+    let again = ledger.shred(&shred(), now()).unwrap();
+    assert!(again.events.is_empty() && !again.erased && again.unerased.is_some(), "{again:?}");
+    assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, "acme-secret")));
+    // The reader sees what it saw, and once it is gone so are the bytes.
+    assert!(reading.event(1.into()).unwrap().to_line().contains("acme-secret"));
+    drop(reading);
+    let last = ledger.shred(&shred(), now()).unwrap();
+    assert!(last.events.is_empty() && last.erased && last.unerased.is_none(), "{last:?}");
+    assert!(!files(&path).iter().any(|(_, bytes)| NAMES.iter().any(|name| holds(bytes, name))));
+    assert!(ledger.verify().unwrap().ok);
+}
+
+/// A ledger file with a shredded event at position 1, by position 2, and a sound one at 3.
+fn shredded(path: &Path) -> Connection {
+    let mut ledger = Ledger::open(path).unwrap();
+    ledger.record(named(1), now()).unwrap();
+    let _ = ledger.shred(&shred(), now()).unwrap();
+    ledger.record(named(2).project("other"), now()).unwrap();
+    assert!(ledger.verify().unwrap().ok);
+    Connection::open(path).unwrap()
+}
+
+fn findings(path: &Path) -> Vec<(Option<u64>, String)> {
+    let found = Ledger::open(path).unwrap().verify().unwrap().findings;
+    found.into_iter().map(|finding| (finding.position.map(usage_ledger::Position::get), finding.what)).collect()
+}
+
+#[test]
+fn the_file_lets_exactly_one_change_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let file = shredded(&path);
+    let body = |at: i64| -> String {
+        file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap()
+    };
+    let (stub, sound) = (body(1), body(3));
+    let of_three = stub.replace(r#""shredded":1"#, r#""shredded":3"#);
+    for (sql, value) in [
+        ("UPDATE events SET body = ? WHERE position = 3", of_three.as_str()),
+        ("UPDATE events SET body = ? WHERE position = 3", stub.as_str()),
+        ("UPDATE events SET body = ? WHERE position = 3", "{}"),
+        ("UPDATE events SET body = ? WHERE position = 3", "not JSON"),
+        ("UPDATE events SET body = ? WHERE position = 3", sound.as_str()),
+        ("UPDATE events SET body = ? WHERE position = 1", &stub.replace("\"input\":1", "\"input\":2")),
+        ("UPDATE events SET body = ? WHERE position = 1", &stub.replace("\"by\":2", "\"by\":3")),
+        ("UPDATE events SET body = ? WHERE position = 1", sound.as_str()),
+        ("UPDATE events SET kind = ? WHERE position = 1", "1"),
+        ("UPDATE events SET occurred_at = ? WHERE position = 1", "7"),
+        ("UPDATE events SET id = ? WHERE position = 1", "x"),
+        ("UPDATE events SET position = ? WHERE position = 1", "9"),
+        ("DELETE FROM events WHERE body = ?", stub.as_str()),
+    ] {
+        assert!(file.execute(sql, [value]).is_err(), "{sql} {value}");
+    }
+    // What says that it is shredded, in the way it says it.
+    assert_eq!(file.execute("UPDATE events SET body = ? WHERE position = 1", [&stub]).unwrap(), 1);
+    assert!(findings(&path).is_empty());
+}
+
+#[test]
+fn a_stub_that_nothing_vouches_for_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let file = shredded(&path);
+    file.execute_batch("DROP TRIGGER events_are_never_changed").unwrap();
+    let body = |at: i64| -> String {
+        file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap()
+    };
+    let leaf = |at: u64| Ledger::open(&path).unwrap().snapshot().unwrap().leaf(at.into()).unwrap().to_string();
+    let (stub, word, sound) = (body(1), body(2), body(3));
+    let cases = [
+        // A body taken away without a word, its hash and all that counts of it left.
+        (3, format!(r#"{{"shredded":3,"leaf":"{}","by":2,"kept":{sound}}}"#, leaf(3)), 3, "no event_shredded says why"),
+        // Other numbers than those that are said to stay.
+        (1, stub.replace("\"input\":1", "\"input\":2"), 1, "is not what position 2 says"),
+        (1, stub.replace("\"by\":2", "\"by\":3"), 1, "is not what position 2 says"),
+        (1, stub.replace("\"kept\":", "\"kept\": "), 1, "is not what position 2 says"),
+        // Another hash.
+        (1, stub.replace(&leaf(1), &leaf(3)), 1, "does not have the hash"),
+        (1, stub.replace(&leaf(1), &leaf(3)), 2, "is another"),
+        (1, stub.replace(&leaf(1), "none"), 1, "does not have the hash"),
+        (2, word.replace(&leaf(1), &leaf(3)), 2, "is another"),
+        (2, word.replace("\"position\":1", "\"position\":3"), 2, "whose body is there"),
+        (2, word.replace("\"position\":1", "\"position\":9"), 2, "whose body is there or never was"),
+        (2, word.replacen("\"target\":\"0", "\"target\":\"1", 1), 2, "is not the event that it names"),
+        // The body is back, or something that was never there.
+        (1, sound.clone(), 2, "whose body is there"),
+        (1, stub.replace("\"shredded\":1", "\"shredded\":2"), 1, "is that of position 2"),
+        (1, r#"{"shredded":1,"leaf":"ab"}"#.to_owned(), 1, "unreadable"),
+    ];
+    for (at, body, about, what) in cases {
+        let whole: String =
+            file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap();
+        assert_ne!(whole, body, "{what}: nothing was changed");
+        file.execute("UPDATE events SET body = ? WHERE position = ?", (&body, at)).unwrap();
+        let found = findings(&path);
+        assert!(found.iter().any(|(at, words)| *at == Some(about) && words.contains(what)), "{body}: {found:?}");
+        file.execute("UPDATE events SET body = ? WHERE position = ?", (&whole, at)).unwrap();
+    }
+    assert!(findings(&path).is_empty());
+}

@@ -1,0 +1,275 @@
+//! A program that shares nothing with this crate checks what the command hands out, and refuses what was touched.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use cli_support::Desk;
+use rusqlite::Connection;
+
+/// A ledger of 21 events with its export, a checkpoint and a key, as somebody would be given them.
+struct Given {
+    desk: Desk,
+    key: String,
+}
+
+impl Given {
+    fn new() -> Self {
+        let desk = Desk::new();
+        let lines: Vec<String> = (1..=20)
+            .map(|n| format!(r#"{{"provider":"anthropic","input":{n},"key":"k{n}","project":"Käse"}}"#))
+            .collect();
+        desk.fed(lines.join("\n"), &["--now", "2026-06-01T10:00:00Z", "record", "--jsonl", "-"]);
+        desk.at("2026-06-01T11:00:00Z", &["switch", "openai"]);
+        let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
+        let given = Self { desk, key };
+        given.desk.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
+        given.desk.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
+        given
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.desk.dir().join(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.file(name).into_os_string().into_string().unwrap()
+    }
+
+    fn events(&self) -> Vec<String> {
+        fs::read_to_string(self.file("events.jsonl")).unwrap().lines().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Runs the other program on files of these names; says whether it accepts, and its words.
+    fn judge(&self, events: &str, checkpoint: &str, key: &str, proof: Option<&str>) -> (bool, String) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py");
+        let mut python = Command::new("python3");
+        // Isolated: what this machine has installed for Python is not there.
+        python.args(["-I", script]).args([self.file(events), self.file(checkpoint)]).arg(key);
+        python.args(proof.map(|proof| self.file(proof)));
+        let done = python.output().unwrap_or_else(|error| panic!("python3 must be there, it checks: {error}"));
+        let words = String::from_utf8(done.stdout).unwrap();
+        assert!(done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(matches!(done.status.code(), Some(0 | 1)), "{:?} {words}", done.status);
+        (done.status.success(), words)
+    }
+
+    /// That the lines are refused, with these words.
+    fn refuses(&self, lines: &[String], words: &str) {
+        fs::write(self.file("touched.jsonl"), lines.concat()).unwrap();
+        let (accepted, said) = self.judge("touched.jsonl", "checkpoint", &self.key, None);
+        assert!(!accepted && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn what_was_not_touched_is_accepted() {
+    let given = Given::new();
+    let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, None);
+    assert!(accepted && said.contains("the first 21 of 21 events"), "{said}");
+    let root = given.desk.json(&["verify"])["root"].as_str().unwrap().to_owned();
+    assert!(said.contains(&root), "{said}");
+
+    for position in ["1", "2", "16", "17", "20", "21"] {
+        fs::write(given.file("proof"), given.desk.ok(&["prove", "inclusion", position])).unwrap();
+        let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
+        assert!(accepted && said.contains(&format!("the event at position {position} is one of 21")), "{said}");
+    }
+    // The ledger goes on: the old checkpoint still holds for its part.
+    given.desk.ok(&["switch", "ollama"]);
+    given.desk.ok(&["export", "--output", &given.path("longer.jsonl")]);
+    let (accepted, said) = given.judge("longer.jsonl", "checkpoint", &given.key, None);
+    assert!(accepted && said.contains("the first 21 of 22 events"), "{said}");
+}
+
+#[test]
+fn a_changed_swapped_removed_added_or_cut_line_is_refused() {
+    let given = Given::new();
+    let events = given.events();
+    for at in [0, 7, 15, 20] {
+        let mut changed = events.clone();
+        changed[at] = changed[at].replacen("2026-06-01", "2026-06-02", 1);
+        given.refuses(&changed, "positions 1 to 21: the lines are not those that were signed");
+    }
+    let mut swapped = events.clone();
+    swapped.swap(4, 5);
+    given.refuses(&swapped, "not those that were signed");
+    let mut removed = events.clone();
+    removed.remove(9);
+    given.refuses(&removed, "position 21 is missing");
+    given.refuses(&events[..18], "position 19 is missing: the checkpoint is of 21 events, there are 18");
+    let mut added = events.clone();
+    added.insert(3, events[3].clone());
+    given.refuses(&added, "not those that were signed");
+    let mut cut = events.clone();
+    cut[20].truncate(30);
+    given.refuses(&cut, "position 21 is cut off");
+    given.refuses(&[], "position 1 is missing");
+}
+
+#[test]
+fn a_checkpoint_of_another_key_or_text_is_refused() {
+    let given = Given::new();
+    let other = given.path("other-key");
+    let other_key = given.desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice", &other]);
+    given.desk.ok(&["checkpoint", "--key", &other, "--out", &given.path("theirs")]);
+    let (accepted, said) = given.judge("events.jsonl", "theirs", &given.key, None);
+    assert!(!accepted && said.contains("is not signed by"), "{said}");
+    assert!(given.judge("events.jsonl", "theirs", other_key.trim_end(), None).0);
+
+    let note = fs::read_to_string(given.file("checkpoint")).unwrap();
+    fs::write(given.file("forged"), note.replacen("\n21\n", "\n20\n", 1)).unwrap();
+    let (accepted, said) = given.judge("events.jsonl", "forged", &given.key, None);
+    assert!(!accepted && said.contains("does not fit"), "{said}");
+}
+
+#[test]
+fn a_proof_of_another_event_is_refused() {
+    let given = Given::new();
+    let proof = given.desk.ok(&["prove", "inclusion", "7"]);
+    let hash = proof.lines().nth(3).unwrap();
+    for (forged, words) in [
+        (proof.replacen("index 6", "index 7", 1), "is not the event that the proof is of"),
+        (proof.replacen("index 6", "index 40", 1), "position 41 is not in"),
+        (proof.replacen(&format!("{hash}\n"), "", 1), "the proof is too short"),
+        (proof.replacen(hash, &format!("{hash}\n{hash}"), 1), "the proof is too long"),
+        (proof.replacen("\n21\n", "\n22\n", 1), "does not fit"),
+        (proof.replacen(hash, &format!("extra eA==\n{hash}"), 1), "has a hash that is none"),
+        (proof.replacen("index", "extra eA==\nextra eA==\nindex", 1), "is no c2sp.org/tlog-proof@v1"),
+        (proof.replacen("@v1", "@v2", 1), "is no c2sp.org/tlog-proof@v1"),
+    ] {
+        fs::write(given.file("proof"), forged).unwrap();
+        let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
+        assert!(!accepted && said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_shredded_line_stands_by_its_hash_and_only_when_an_event_says_so() {
+    let given = Given::new();
+    let leaf = given.desk.json(&["show", "5"])["leaf"].as_str().unwrap().to_owned();
+    let mut events = given.events();
+    events[4] = format!("{{\"shredded\":5,\"leaf\":\"{leaf}\"}}\n");
+    given.refuses(&events, "position 5 is left out, and no event_shredded says why");
+    // Behind the checkpoint stands the event that names it.
+    let kind = "{\"v\":1,\"kind\":\"event_shredded\",\"data\":{\"position\":5,\"leaf\":\"";
+    events.push(format!("{kind}{leaf}\",\"reason\":\"a name in it\"}}}}\n"));
+    fs::write(given.file("shredded.jsonl"), events.concat()).unwrap();
+    let (accepted, said) = given.judge("shredded.jsonl", "checkpoint", &given.key, None);
+    assert!(accepted && said.contains("the first 21 of 22 events"), "{said}");
+    events[4] = events[4].replacen(&leaf, &"0".repeat(64), 1);
+    given.refuses(&events, "position 5 is left out");
+}
+
+#[test]
+fn an_export_of_an_earlier_state_says_that_a_shredding_stands_behind_it() {
+    let given = Given::new();
+    given.desk.ok(&["shred", "5", "--reason", "a name in it"]);
+    let exported = given.desk.command().args(["--as-of", "21", "export"]).output().unwrap();
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(exported.status.success() && said.contains("shredded later, by position 22"), "{said}");
+    fs::write(given.file("early.jsonl"), exported.stdout).unwrap();
+    let (accepted, words) = given.judge("early.jsonl", "checkpoint", &given.key, None);
+    assert!(!accepted && words.contains("check an export of the whole ledger"), "{words}");
+    given.desk.ok(&["export", "--output", &given.path("whole.jsonl")]);
+    assert!(given.judge("whole.jsonl", "checkpoint", &given.key, None).0);
+}
+
+/// A ledger that an early build wrote, with two events whose indented usage objects put line breaks into their lines.
+fn early_ledger() -> Given {
+    let desk = Desk::new();
+    let dump = include_str!("../fixtures/ledgers/indented.sql");
+    Connection::open(desk.ledger()).unwrap().execute_batch(dump).unwrap();
+    let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
+    Given { desk, key }
+}
+
+#[test]
+fn an_early_ledger_with_line_breaks_in_its_events_exports_one_line_each_and_can_be_checked() {
+    let given = early_ledger();
+    let desk = &given.desk;
+    let stored = |position: u8| -> String {
+        let ledger = Connection::open(desk.ledger()).unwrap();
+        ledger.query_row("SELECT body FROM events WHERE position = ?", [position], |row| row.get(0)).unwrap()
+    };
+    assert!(stored(2).contains('\n') && stored(3).contains("\r\n"));
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+    desk.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
+    desk.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
+    let events = given.events();
+    assert_eq!(events.len(), 4);
+    assert_eq!(events[3], format!("{}\n", stored(4)));
+    for position in [2, 3_u8] {
+        let row: serde_json::Value = serde_json::from_str(&events[usize::from(position) - 1]).unwrap();
+        assert_eq!((row["escaped"].as_u64(), row["line"].as_str()), (Some(position.into()), Some(&*stored(position))));
+    }
+
+    let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, None);
+    assert!(accepted && said.contains("the first 4 of 4 events"), "{said}");
+    for position in ["2", "3", "4"] {
+        fs::write(given.file("proof"), desk.ok(&["prove", "inclusion", position])).unwrap();
+        let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
+        assert!(accepted && said.contains(&format!("the event at position {position} is one of 4")), "{said}");
+        fs::write(given.file("line"), &events[position.parse::<usize>().unwrap() - 1]).unwrap();
+        let check = ["prove", "check", &given.path("proof"), "--line", &given.path("line"), "--verifier", &given.key];
+        desk.ok(&check);
+    }
+    // An escaped line that was touched is refused like any other.
+    let touch = |from: &str, to: &str| {
+        let mut touched = events.clone();
+        touched[1] = touched[1].replacen(from, to, 1);
+        assert_ne!(touched, events);
+        touched
+    };
+    given.refuses(&touch(r"\n    ", r"\n   "), "not those that were signed");
+    given.refuses(&touch("{\"escaped\":2", "{\"escaped\":3"), "position 2 says that it is another");
+    given.refuses(&touch("acme", r"\ud800"), "refused");
+}
+
+#[test]
+fn every_surface_prints_one_line_for_an_early_event_with_line_breaks() {
+    let given = early_ledger();
+    let desk = &given.desk;
+    let one_a_line = |text: String| {
+        let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.len(), 4, "{text}");
+        assert!(!text.contains('\r'), "{text}");
+        rows
+    };
+    let note = "two  spaces: \"quoted\"\n";
+    for row in one_a_line(desk.ok(&["export", "--format", "cloudevents"])).drain(1..3) {
+        assert_eq!(row["data"]["raw"]["note"], note);
+    }
+    for row in one_a_line(desk.ok(&["--json", "log"])).drain(1..3) {
+        assert_eq!(row["event"]["data"]["raw"]["note"], note);
+    }
+    let shown = desk.ok(&["--json", "show", "2"]);
+    assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
+    // The same response again is the same event, though it is written on one line now.
+    let again = r#"{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":25,"note":"two  spaces: \"quoted\"\n","output_tokens":15}}"#;
+    let said = desk.fed(again, &["record", "--format", "anthropic", "--project", "acme"]);
+    assert!(said.contains("position 2") && said.contains("already"), "{said}");
+    // An amendment that repeats the stored usage object, and a shredding, add lines without breaks.
+    desk.ok(&["amend", "2", "--project", "other", "--reason", "moved"]);
+    desk.ok(&["shred", "3", "--reason", "a name in it"]);
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+    let ledger = Connection::open(desk.ledger()).unwrap();
+    let broken = "SELECT count(*) FROM events WHERE instr(body, char(10)) OR instr(body, char(13))";
+    assert_eq!(ledger.query_row(broken, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
+fn an_indented_usage_object_becomes_one_line() {
+    let desk = Desk::new();
+    let body = "{\r\n  \"id\": \"msg_1\",\n  \"model\": \"claude-opus-4-5\",\n  \"usage\": {\n\t\"output_tokens\": 15,\n    \
+                \"input_tokens\": 25,\n    \"odd\": [1.50, 1E+2, \" a  b\\n\"]\n  }\n}\n";
+    desk.fed(body, &["record", "--format", "anthropic"]);
+    let exported = desk.ok(&["export", "--format", "events"]);
+    assert_eq!(exported.lines().count(), 1, "{exported}");
+    let raw = r#""raw":{"output_tokens":15,"input_tokens":25,"odd":[1.50,1E+2," a  b\n"]}"#;
+    assert!(exported.contains(raw), "{exported}");
+}

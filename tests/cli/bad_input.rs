@@ -1,0 +1,173 @@
+//! Every wrong input says what is wrong and what would be right, and leaves the ledger as it was to the byte.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+
+fn recorded() -> Desk {
+    let desk = Desk::new();
+    desk.at("2026-06-01T10:00:00Z", &["record", "--provider", "openai", "--input", "1", "--key", "r1"]);
+    desk
+}
+
+/// Fails with the code, says these words, and changes nothing.
+fn refused(desk: &Desk, code: i32, args: &[&str], says: &str) {
+    let before = desk.bytes();
+    let said = desk.fails(code, args);
+    assert!(said.contains(says), "{args:?} said {said}");
+    assert_eq!(desk.bytes(), before, "{args:?}");
+}
+
+const WRITE: [&str; 5] = ["record", "--provider", "xai", "--input", "1"];
+
+#[test]
+fn words_that_are_none() {
+    let desk = recorded();
+    for (args, says) in [
+        (&["record", "--provider", "Open AI", "--input", "1"][..], "is not a provider id"),
+        (&["record", "--provider", "Claude", "--input", "1"], "did you mean `anthropic`?"),
+        (&["switch", "öpenai"], "is not a provider id"),
+        (&["limit", "set", "x/y", "--session", "1"], "is not a provider id"),
+        (&["report", "--provider", "A"], "is not a provider id"),
+        (&["--tz", "Mars/Olympus", "report"], "is not an IANA time zone"),
+        (&["limit", "set", "openai", "--weekly-opens", "mon 09:00 Mars/Olympus"], "is not an IANA time zone"),
+        (&["--now", "yesterday", "switch", "xai"], "write RFC 3339"),
+        (&["record", "--provider", "xai", "--input", "1", "--occurred-at", "2026-02-30T00:00:00Z"], "write RFC 3339"),
+        (&["report", "--since", "2026-02-30"], "no such day"),
+        (&["report", "--by", "colour"], "`colour` is not a report key: use provider"),
+        (
+            &["price", "set", "xai", "grok", "--input", "0.0000000000001", "--output", "1"],
+            "cannot be kept exactly: write at most 12 decimals",
+        ),
+        (&["price", "set", "xai", "grok", "--input", "1", "--output", "1.5e-13"], "cannot be kept exactly"),
+        (&["record", "--provider", "xai", "--input", "-5"], "a whole number from 0"),
+        (&["record", "--provider", "xai", "--input", "1.5"], "a whole number from 0"),
+        (&["record", "--provider", "xai", "--input", "9007199254740992"], "from 0 to 9007199254740991"),
+        (&["record", "--provider", "xai", "--input", "99999999999999999999"], "a whole number from 0"),
+        (&["limit", "set", "xai", "--session", "-1"], "a whole number from 0"),
+        (&["record", "--provider", "xai", "--input", "1", "--cost", "cheap"], "US dollars"),
+        (&["record", "--provider", "xai", "--input", "1", "--model", ""], "`model` is empty"),
+        (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "amend it (`usage-ledger amend"),
+    ] {
+        refused(&desk, 2, args, says);
+    }
+}
+
+#[test]
+fn sums_that_overflow() {
+    let desk = Desk::new();
+    let line = r#"{"provider":"xai","input":9007199254740991}"#;
+    let lines = format!("{line}\n").repeat(1_023);
+    desk.fed(lines, &["record", "--jsonl", "-"]);
+    let before = desk.bytes();
+    let said = desk.fails_fed(2, format!("{line}\n").repeat(3), &["record", "--jsonl", "-"]);
+    assert!(said.contains("would pass 2^63"), "{said}");
+    assert_eq!(desk.bytes(), before);
+}
+
+#[test]
+fn a_bad_line_spoils_all_lines() {
+    let desk = recorded();
+    let before = desk.bytes();
+    let good = r#"{"provider":"xai","input":1}"#;
+    for (bad, says) in [
+        (r#"{"provider":"xai","inputs":1}"#.as_bytes(), "line 3: unknown field `inputs` (did you mean `input`?)"),
+        (br#"{"provider":"xai","input":-1}"#, "line 3: `input` is -1: it must be a whole number from 0"),
+        (br#"{"provider":"xai","input":"1"}"#, "line 3: `input` is \"1\""),
+        (br#"{"provider":"xai","input":1e3}"#, "line 3: `input` is 1e3"),
+        (br#"{"provider":"xai","input":9007199254740992}"#, "line 3: `input` is 9007199254740992"),
+        (br#"{"provider":"X AI","input":1}"#, "line 3: `X AI` is not a provider id"),
+        (br#"{"provider":"xai"}"#, "line 3: a record needs at least one token count"),
+        (br#"{"input":1}"#, "line 3: `provider` is missing"),
+        (br#"{"provider":"xai","input":1,"occurred_at":"noon"}"#, "line 3: `noon` is not a time"),
+        (br#"{"provider":"xai","input":1"#, "line 3: "),
+        (b"{\"provider\":\"xai\",\"input\":1,\"model\":\"\xff\xfe\"}", "line 3: byte 38 is not UTF-8"),
+        (br#"{"provider":"openai","input":2,"key":"r1"}"#, "line 3: event "),
+        (b"\x00\x01\x02", "line 3: "),
+        (b"[1,2]", "line 3: "),
+    ] {
+        let mut input = format!("{good}\n\n").into_bytes();
+        input.extend_from_slice(bad);
+        input.extend_from_slice(format!("\n{good}\n").as_bytes());
+        let said = desk.fails_fed(2, input, &["record", "--jsonl", "-"]);
+        assert!(said.contains(says), "{says:?} is not in {said:?}");
+        assert!(said.contains("nothing was written"), "{said}");
+    }
+    let endless = "x".repeat(2 << 20);
+    assert!(desk.fails_fed(2, endless, &["record", "--jsonl", "-"]).contains("line 1: the line is longer"));
+    assert_eq!(desk.bytes(), before);
+}
+
+#[test]
+fn two_lines_that_contradict_each_other() {
+    let desk = recorded();
+    let before = desk.bytes();
+    let lines = "{\"provider\":\"xai\",\"input\":1,\"key\":\"k\"}\n{\"provider\":\"xai\",\"input\":2,\"key\":\"k\"}\n";
+    assert!(desk.fails_fed(2, lines, &["record", "--jsonl", "-"]).contains("line 2: event "));
+    assert_eq!(desk.bytes(), before);
+}
+
+#[test]
+fn a_response_that_is_none() {
+    let desk = recorded();
+    let before = desk.bytes();
+    for (format, response) in [
+        ("anthropic", "<html>502</html>"),
+        ("anthropic", "{\"type\":\"error\"}"),
+        ("openai-chat", ""),
+        ("openai-chat", r#"{"usage":{"prompt_tokens":-1,"completion_tokens":1}}"#),
+    ] {
+        desk.fails_fed(2, response, &["record", "--format", format]);
+    }
+    desk.fails_fed(2, b"\xff\xfe".to_vec(), &["record", "--format", "anthropic"]);
+    assert_eq!(desk.bytes(), before);
+}
+
+#[test]
+fn files_that_are_no_ledger_are_not_touched() {
+    let desk = Desk::new();
+    let at = |name: &str| desk.dir().join(name).to_str().unwrap().to_owned();
+    let foreign = rusqlite::Connection::open(at("foreign.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1);").unwrap();
+    drop(foreign);
+    std::fs::write(at("text.txt"), "dear diary\n".repeat(100)).unwrap();
+    std::fs::write(at("short"), "x").unwrap();
+    std::fs::create_dir(at("directory")).unwrap();
+    for (name, says) in [
+        ("foreign.db", "another program"),
+        ("text.txt", "not an SQLite database"),
+        ("short", "not an SQLite database"),
+        ("directory", "it is a directory"),
+    ] {
+        let read = || std::fs::read(at(name)).ok();
+        let before = read();
+        for command in [&["status"][..], &WRITE, &["verify"], &["log"]] {
+            let said = desk.fails(3, &[&["--ledger", &at(name)], command].concat());
+            assert!(said.contains(says) && said.contains("--ledger"), "{name}: {said}");
+        }
+        assert_eq!(read(), before, "{name}");
+        assert!(!std::path::Path::new(&format!("{}-wal", at(name))).exists());
+    }
+}
+
+#[test]
+fn a_newer_ledger_is_not_touched() {
+    let desk = recorded();
+    rusqlite::Connection::open(desk.ledger()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    for command in [&["status"][..], &WRITE, &["verify"], &["replay", "--write"]] {
+        refused(&desk, 3, command, "use a newer usage-ledger");
+    }
+}
+
+#[test]
+fn a_damaged_ledger_is_told_and_kept() {
+    let desk = recorded();
+    let mut bytes = desk.bytes();
+    bytes[4_096..].fill(0xAA);
+    std::fs::write(desk.ledger(), &bytes).unwrap();
+    for command in [&["status"][..], &["report"], &["export"], &WRITE] {
+        refused(&desk, 3, command, "damaged");
+    }
+}

@@ -1,0 +1,246 @@
+//! 0 done, 1 a finding, 2 bad usage or input, 3 the store; and where things are when nothing is said.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use std::process::Stdio;
+
+use cli_support::Desk;
+
+#[test]
+fn an_empty_ledger_answers_and_is_not_made() {
+    let desk = Desk::new();
+    for args in [
+        &[][..],
+        &["status"],
+        &["status", "--since-switch"],
+        &["--json", "status"],
+        &["report"],
+        &["report", "--csv"],
+        &["log"],
+        &["limit", "show"],
+        &["provider", "list"],
+        &["export"],
+        &["completions", "bash"],
+        &["man"],
+        &["man", "record"],
+        &["--help"],
+        &["help", "report"],
+        &["--version"],
+    ] {
+        desk.ok(args);
+    }
+    assert!(!desk.ledger().exists());
+    let said = desk.command().arg("export").assert().success();
+    let note = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    assert!(note.contains("answering for an empty ledger"), "{note}");
+    // A file that nothing was written to yet is as good as none.
+    std::fs::write(desk.ledger(), "").unwrap();
+    desk.ok(&["status"]);
+    assert!(desk.bytes().is_empty());
+}
+
+#[test]
+fn of_a_ledger_that_is_not_there_nothing_is_proven() {
+    let desk = Desk::new();
+    desk.ok(&["key", "generate"]);
+    let proofs = [
+        &["verify"][..],
+        &["replay"],
+        &["replay", "--write"],
+        &["checkpoint"],
+        &["--now", "2026-06-03T00:00:00Z", "seal", "--until", "2026-06"],
+    ];
+    for args in proofs {
+        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
+        assert!(!desk.ledger().exists());
+    }
+    std::fs::write(desk.ledger(), "").unwrap();
+    for args in proofs {
+        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
+    }
+    // One without events is a ledger, and sound; there is nothing in it to seal.
+    usage_ledger::Ledger::open(desk.ledger()).unwrap();
+    desk.ok(&["verify"]);
+    desk.ok(&["checkpoint"]);
+    assert!(desk.fails(2, proofs[4]).contains("nothing to seal"));
+    assert_eq!(desk.json(&["verify"])["size"], 0);
+}
+
+#[test]
+fn a_finding_is_1() {
+    let desk = Desk::new();
+    desk.ok(&["record", "--provider", "openai", "--input", "12345"]);
+    desk.ok(&["verify"]);
+    let store = rusqlite::Connection::open(desk.ledger()).unwrap();
+    store.execute_batch("DROP TRIGGER IF EXISTS events_are_immutable").unwrap();
+    let triggers: Vec<String> = store
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for trigger in triggers {
+        store.execute_batch(&format!("DROP TRIGGER \"{trigger}\"")).unwrap();
+    }
+    store.execute("UPDATE events SET body = replace(body, '12345', '54321')", []).unwrap();
+    drop(store);
+    for command in ["verify", "replay"] {
+        let done = desk.command().args(["--json", command]).assert().code(1);
+        let answer: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        assert_eq!((&answer["schema"], &answer["ok"]), (&1.into(), &false.into()));
+        assert_eq!(answer["findings"][0]["position"], 1, "{answer}");
+        assert!(done.get_output().stderr.is_empty());
+    }
+    let text = desk.command().arg("verify").assert().code(1);
+    assert!(String::from_utf8_lossy(&text.get_output().stdout).contains("position 1: "));
+}
+
+#[test]
+fn verify_answers_as_documented() {
+    let desk = Desk::new();
+    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let answer = desk.json(&["verify"]);
+    assert_eq!((&answer["schema"], &answer["ok"], &answer["size"]), (&1.into(), &true.into(), &1.into()));
+    assert_eq!((answer["root"].as_str().unwrap().len(), &answer["findings"]), (64, &serde_json::json!([])));
+    let rebuilt = desk.json(&["replay", "--write"]);
+    assert_eq!((&rebuilt["size"], &rebuilt["root"]), (&1.into(), &answer["root"]));
+}
+
+#[test]
+fn bad_usage_is_2() {
+    let desk = Desk::new();
+    for args in [
+        &["frobnicate"][..],
+        &["status", "--frobnicate"],
+        &["record"],
+        &["record", "--provider", "openai"],
+        &["record", "response.json"],
+        &["record", "--format", "openai-chat", "--input", "1"],
+        &["record", "--jsonl", "-", "--provider", "openai"],
+        &["record", "--provider", "openai", "--input", "1", "--label", "mission"],
+        &["report", "--csv", "--json"],
+        &["report", "--by", "day,day"],
+        &["report", "--since", "2026-06-02", "--until", "2026-06-01"],
+        &["log", "--kind", "telepathy"],
+        &["log", "--follow", "--as-of", "0"],
+        &["limit", "set", "anthropic"],
+        &["limit", "set", "anthropic", "--session", "0"],
+        &["limit", "set", "anthropic", "--weight", "input=-1"],
+        &["limit", "set", "anthropic", "--weekly-opens", "someday"],
+        &["limit", "set", "anthropic", "--session-minutes", "60"],
+        &["provider", "declare", "openai"],
+        &["provider", "declare", "openai", "--metered", "--unmetered"],
+        &["completions", "tcl"],
+        &["man", "frobnicate"],
+        &["export", "--format", "parchment"],
+        &["import", "nobody"],
+        &["import", "--home", "/nonexistent/home"],
+        &["--as-of", "7", "status"],
+        &["--as-of", "someday", "status"],
+        &["--as-of", "0", "verify"],
+        &["--as-of", "0", "switch", "openai"],
+        &["--ledger", "", "status"],
+    ] {
+        desk.fails(2, args);
+    }
+    assert!(!desk.ledger().exists());
+}
+
+#[test]
+fn postgres_is_not_in_this_build() {
+    let desk = Desk::new();
+    for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
+        let said = desk.fails(2, &[&["--ledger", "postgres://host/name"], command].concat());
+        assert!(said.contains("PostgreSQL"), "{said}");
+    }
+}
+
+#[test]
+fn a_place_out_of_reach_is_3() {
+    let desk = Desk::new();
+    std::fs::write(desk.dir().join("file"), "x").unwrap();
+    let beneath = desk.dir().join("file").join("usage.db");
+    for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
+        desk.fails(3, &[&["--ledger", beneath.to_str().unwrap()], command].concat());
+    }
+    // Input that is not there is the caller's affair.
+    desk.fails(2, &["record", "--jsonl", "/nonexistent"]);
+    desk.fails(2, &["record", "--format", "anthropic", "/nonexistent"]);
+    desk.ok(&["switch", "openai"]);
+    desk.fails(2, &["export", "--output", "/nonexistent/file"]);
+}
+
+#[test]
+fn flags_stand_before_or_after_the_command_and_beat_the_environment() {
+    let desk = Desk::new();
+    desk.at("2026-01-01T00:00:00Z", &["switch", "openai"]);
+    let other = desk.dir().join("other.db");
+    let other = other.to_str().unwrap();
+    desk.ok(&["--ledger", other, "switch", "xai"]);
+    desk.ok(&["switch", "groq", "--ledger", other]);
+    assert_eq!(desk.ok(&["--ledger", other, "export"]).lines().count(), 2);
+    assert_eq!(desk.ok(&["export"]).lines().count(), 1);
+    let mut command = desk.command();
+    command.env("USAGE_LEDGER_NOW", "2026-01-02T03:04:05Z").args(["switch", "mistral"]).assert().success();
+    assert_eq!(desk.json(&["show", "2"])["event"]["recorded_at"], "2026-01-02T03:04:05.000Z");
+    let bad = desk.command().env("USAGE_LEDGER_NOW", "noon").assert().code(2);
+    assert!(String::from_utf8_lossy(&bad.get_output().stderr).contains("USAGE_LEDGER_NOW"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_default_place_is_made_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let data = desk.dir().join("data");
+    let run = |args: &[&str]| {
+        desk.command().env_remove("USAGE_LEDGER").env("XDG_DATA_HOME", &data).args(args).assert().success();
+    };
+    run(&["status"]);
+    assert!(!data.exists());
+    run(&["switch", "openai"]);
+    let mode = |path: std::path::PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(data.join("usage-ledger")), 0o700);
+    assert_eq!(mode(data.join("usage-ledger/usage.db")), 0o600);
+}
+
+#[test]
+fn a_broken_pipe_is_quiet() {
+    let desk = Desk::new();
+    let lines: String =
+        (0..3_000).map(|n| format!("{{\"provider\":\"xai\",\"input\":{n}}}\n")).collect::<Vec<_>>().concat();
+    desk.fed(lines, &["record", "--jsonl", "-"]);
+    for args in
+        [&["export"][..], &["log"], &["log", "--reverse"], &["report", "--by", "hour"], &["completions", "bash"]]
+    {
+        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
+            .args(args)
+            .env("USAGE_LEDGER", desk.ledger())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(0), &b""[..]), "{args:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let desk = Desk::new();
+    desk.ok(&["switch", "openai"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let done = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
+        .arg("export")
+        .env("USAGE_LEDGER", desk.ledger())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("could not be written"));
+}

@@ -1,0 +1,179 @@
+//! `gate` and what moves it: exit codes, words, and the story behind a decision.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+use serde_json::{Value, json};
+
+const NOON: &str = "2026-06-10T12:00:00Z";
+
+fn at_80() -> Desk {
+    let desk = Desk::new();
+    desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
+    desk.at("2026-06-10T11:00:00Z", &["record", "--provider", "anthropic", "--input", "400000"]);
+    desk
+}
+
+/// The answer and the exit code.
+fn gate(desk: &Desk, now: &str, args: &[&str]) -> (Value, i32) {
+    let done = desk.command().args(["--now", now, "--json", "gate"]).args(args).output().unwrap();
+    (serde_json::from_slice(&done.stdout).unwrap(), done.status.code().unwrap())
+}
+
+#[test]
+fn it_exits_75_to_wait_and_0_to_run() {
+    let desk = at_80();
+    let (verdict, code) = gate(&desk, NOON, &["anthropic"]);
+    assert_eq!(code, 75);
+    for (key, value) in [
+        ("schema", json!(1)),
+        ("provider", json!("anthropic")),
+        ("metered", json!(true)),
+        ("mode", json!("wait")),
+        ("available_percent", json!(10)),
+        ("gated", json!(true)),
+        ("basis", json!("estimated")),
+        ("evidence", json!([1, 2])),
+        ("budget_mode", json!("session_only")),
+        ("resumes_at", json!("2026-06-10T16:10:00.000Z")),
+    ] {
+        assert_eq!(verdict[key], value, "{key}");
+    }
+    let (verdict, code) = gate(&desk, "2026-06-10T16:00:01Z", &[]); // the active provider, in a new window
+    assert_eq!((&verdict["provider"], &verdict["mode"], code), (&json!("anthropic"), &json!("deep"), 0));
+    let (verdict, code) = gate(&desk, NOON, &["ollama"]);
+    assert_eq!((&verdict["metered"], &verdict["gated"], code), (&json!(false), &json!(false), 0));
+}
+
+#[test]
+fn a_run_can_need_more_than_a_review() {
+    let desk = Desk::new();
+    desk.at(NOON, &["limit", "set", "anthropic", "--session", "100"]);
+    desk.at(NOON, &["record", "--provider", "anthropic", "--input", "65"]);
+    assert_eq!(gate(&desk, NOON, &["anthropic"]).1, 0);
+    assert_eq!(gate(&desk, NOON, &["anthropic", "--need", "implement"]).1, 75);
+}
+
+#[test]
+fn it_tells_how_it_decided_then_and_now() {
+    let desk = at_80();
+    desk.at("2026-06-10T12:30:00Z", &["override", "anthropic", "--used", "3", "--reason", "read it", "--author", "me"]);
+    let story = |extra: &[&str]| {
+        let done = desk.command().args(["--now", NOON]).args(extra).args(["gate", "anthropic", "--explain"]).output();
+        let done = done.unwrap();
+        (String::from_utf8(done.stdout).unwrap(), done.status.code().unwrap())
+    };
+    let (then, code) = story(&["--as-of", "2"]);
+    assert_eq!(code, 75);
+    for part in ["anthropic: wait", "how it was decided", "what it rests on", "limit_set", "tokens_recorded"] {
+        assert!(then.contains(part), "{part} is missing: {then}");
+    }
+    let done =
+        desk.command().args(["--now", "2026-06-10T12:31:00Z", "gate", "anthropic", "--explain"]).output().unwrap();
+    let now = String::from_utf8(done.stdout).unwrap();
+    assert!(now.contains("anthropic: deep") && now.contains("says me; read it"), "{now}");
+}
+
+#[test]
+fn warnings_are_heard_on_stderr() {
+    let desk = at_80();
+    let done = desk.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("WARN") && said.contains("has said nothing about the session window"), "{said}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let desk = at_80();
+    let before = desk.bytes();
+    for args in [
+        &["limit", "set", "anthropic", "--budget-mode", "sesion_only"][..],
+        &["limit", "set", "anthropic", "--warn", "20", "--stop", "5"],
+        &["limit", "set", "anthropic", "--warn", "101"],
+        &["limit", "set", "anthropic", "--stale-after", "0"],
+        &["override", "anthropic", "--used", "101"],
+        &["override", "anthropic", "--used", "abc"],
+        &["override", "anthropic"],
+        &["pause", "--for", "1d"],
+        &["pause", "--until", "2020-01-01T00:00:00Z"],
+        &["gate", "anthropic", "--tier", "huge"],
+        &["reserve", "anthropic", "0"],
+        &["resume"],
+    ] {
+        desk.fails(2, &[&["--now", NOON], args].concat());
+    }
+    assert_eq!(desk.bytes(), before);
+    assert!(desk.fails(2, &["--ledger", "/nowhere/none.db", "gate"]).contains("name one"));
+}
+
+#[test]
+fn thresholds_are_set_one_by_one() {
+    let desk = at_80();
+    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95", "--budget-mode", "full"]);
+    desk.at(NOON, &["limit", "set", "anthropic", "--warn", "90", "--margin", "5"]);
+    let shown = desk.json(&["--now", NOON, "limit", "show", "anthropic"]);
+    assert_eq!(shown["limits"][0]["thresholds"], json!({"warn": 90, "stop": 95, "margin": 5}));
+    assert_eq!(gate(&desk, NOON, &["anthropic"]).0["mode"], "implement");
+}
+
+#[test]
+fn pauses_and_resumes_are_events() {
+    let desk = at_80();
+    desk.at(NOON, &["pause", "--for", "30m", "--note", "lunch"]);
+    let status = desk.json(&["--now", "2026-06-10T12:10:00Z", "status"]);
+    assert_eq!((&status["paused"]["reason"], &status["paused"]["note"]), (&json!("timed"), &json!("lunch")));
+    desk.at("2026-06-10T12:11:00Z", &["resume", "--quota-verified", "anthropic"]);
+    assert_eq!(gate(&desk, "2026-06-10T12:12:00Z", &["anthropic"]).0["basis"], "overridden");
+    let paused = |now: &str| desk.json(&["--now", now, "status"])["paused"]["reason"].clone();
+    assert_eq!(paused("2026-06-10T12:12:00Z"), "timed", "only quota pauses are lifted by it");
+    desk.at("2026-06-10T12:13:00Z", &["resume"]);
+    assert_eq!(paused("2026-06-10T12:14:00Z"), Value::Null);
+    assert!(desk.fails(2, &["--now", NOON, "pause", "--reason", "lunch", "--for", "30m"]).contains("--note"));
+}
+
+#[test]
+fn reservations_from_a_shell() {
+    let desk = at_80();
+    let shut = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "1"]);
+    assert!(shut.contains("anthropic is gated: budget exhausted"), "{shut}");
+    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95"]);
+    let held = desk.json(&["--now", NOON, "reserve", "anthropic", "60000"]);
+    let id = held["id"].as_str().unwrap();
+    assert_eq!(held["expires_at"], "2026-06-10T12:10:00.000Z");
+    let refused = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "60000"]);
+    assert!(refused.contains("40000 are left of anthropic's session window"), "{refused}");
+    desk.at("2026-06-10T12:05:00Z", &["settle", id, "--model", "m", "--input", "1000", "--output", "500"]);
+    desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "release", id]);
+    let status = desk.json(&["--now", "2026-06-10T12:06:00Z", "status"]);
+    assert_eq!(status["providers"][0]["session"]["tokens"]["total"], 401_500);
+    assert_eq!(status["providers"][0]["reserved"], 0);
+}
+
+#[test]
+fn doctor_finds_a_limit_that_the_provider_contradicts() {
+    let desk = at_80();
+    desk.at(NOON, &["doctor"]);
+    let line = json!({"rate_limits": {"five_hour": {"used_percentage": 40, "resets_at": 1_781_107_200}}}).to_string();
+    desk.fed(line, &["--now", NOON, "quota", "observe", "--format", "claude-statusline"]);
+    let done = desk.command().args(["--now", NOON, "--json", "doctor"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(found["accounts"][0]["windows"][0]["points"], json!(40.0));
+    assert_eq!(found["findings"][0]["remedy"], "usage-ledger limit set anthropic --session 1000000");
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_a_warning_and_no_failure() {
+    let desk = at_80();
+    let path = desk.dir().join("feed.json");
+    let feed = format!("claude-statusline={}", path.display());
+    let missing = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    assert_eq!((&missing.0["basis"], missing.1), (&json!("estimated"), 75));
+    assert!(missing.0["warnings"][0].as_str().unwrap().contains("could not be read"), "{missing:?}");
+    std::fs::write(&path, r#"{"rate_limits":{"five_hour":{"used_percentage":12,"resets_at":1781100000}}}"#).unwrap();
+    let told = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    assert_eq!((&told.0["basis"], told.1), (&json!("observed"), 0));
+    desk.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
+}

@@ -1,0 +1,72 @@
+//! `import`: what it took in, and that a second time takes in nothing.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+
+const LOG: &str = r#"{"type":"user","timestamp":"2026-06-01T09:59:00.000Z","sessionId":"s1","cwd":"/home/me/acme","message":{"role":"user","content":"secret"}}
+{"type":"assistant","timestamp":"2026-06-01T10:00:00.000Z","sessionId":"s1","cwd":"/home/me/acme","requestId":"req_1","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":50,"output_tokens":7}}}
+this is no JSON
+"#;
+
+fn home() -> Desk {
+    let desk = Desk::new();
+    let logs = desk.dir().join("home/.claude/projects/-home-me-acme");
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(logs.join("s1.jsonl"), LOG).unwrap();
+    desk
+}
+
+#[test]
+fn what_was_taken_in_is_told() {
+    let desk = home();
+    let home = desk.dir().join("home");
+    let import = ["import", "claude-code", "--home", home.to_str().unwrap()];
+    let first = desk.json(&import);
+    let source = &first["sources"][0];
+    assert_eq!((&first["schema"], &source["source"]), (&1.into(), &"claude-code".into()));
+    assert_eq!((&source["files"], &source["recorded"], &source["duplicates"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(source["skipped"][0]["line"], 3);
+    assert!(source["skipped"][0]["why"].is_string());
+    let exported = desk.ok(&["export"]);
+    assert!(exported.contains(r#""keys":["msg_1""#) && !exported.contains("secret"), "{exported}");
+    let again = desk.json(&import);
+    assert_eq!((&again["sources"][0]["recorded"], &again["sources"][0]["bytes"]), (&0.into(), &0.into()));
+    assert_eq!(desk.ok(&["export"]), exported);
+    assert_eq!(desk.json(&["report"])["total"]["tokens"]["total"], 60);
+}
+
+#[test]
+fn people_are_told_in_a_line_for_each_agent() {
+    let desk = home();
+    let home = desk.dir().join("home");
+    let done = desk.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
+    let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(text.contains("claude-code: 1 file, ") && text.contains("1 recorded"), "{text}");
+    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(said.contains("s1.jsonl line 3: ") && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn a_counter_of_another_name_is_told_of() {
+    let desk = home();
+    let home = desk.dir().join("home");
+    let log = home.join(".claude/projects/-home-me-acme/s1.jsonl");
+    std::fs::write(&log, LOG.replace("output_tokens", "out_tokens")).unwrap();
+    let done = desk.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
+    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    let told =
+        "claude-code: 1 of 1 new record without a count of output: its logs may be of a version that is not known";
+    assert!(said.contains(told), "{said}");
+    std::fs::write(
+        &log,
+        LOG.replace("output_tokens", "out_tokens").replace("msg_1", "msg_2").replace("req_1", "req_2"),
+    )
+    .unwrap();
+    let json = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!((&json["sources"][0]["without_output"], json["sources"][0].get("without_input")), (&1.into(), None));
+    let again = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!(again["sources"][0].get("without_output"), None);
+}

@@ -1,0 +1,122 @@
+//! Koan's own counters beside its rows: the rows count, and a counter stands in only where there are none.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use std::fs;
+use std::time::SystemTime;
+
+use cli_support::{Desk, provider};
+use serde_json::{Value, json};
+use usage_ledger::Timestamp;
+
+const NOW: &str = "2026-06-10T12:00:00Z";
+
+/// An instance of Koan on its way: rows that are appended, and a state file that is written over.
+struct Instance(Desk);
+
+impl Instance {
+    fn new() -> Self {
+        let desk = Desk::new();
+        fs::create_dir_all(desk.dir().join("instance/usage")).unwrap();
+        desk.at("2026-06-01T00:00:00Z", &["limit", "set", "claude", "--session", "500000", "--weekly", "5000000"]);
+        Self(desk)
+    }
+
+    fn row(&self, at: &str, provider: &str, tokens: u64) {
+        let file = self.0.dir().join("instance/usage/2026-06-10.jsonl");
+        let row = json!({"ts": format!("2026-06-10T{at}"), "project": "p", "model": "m", "input_tokens": tokens,
+            "output_tokens": 0, "mode": "deep", "mission": "", "provider": provider});
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        fs::write(file, format!("{before}{row}\n")).unwrap();
+    }
+
+    /// Writes the counters, as of a time of the day.
+    fn counters(&self, written: &str, provider: &str, start: &str, (session, weekly): (u64, u64), runs: u64) {
+        let path = self.0.dir().join("instance/usage_state.json");
+        let start = format!("2026-06-10T{start}");
+        let state = json!({"provider": provider, "session_start": start, "session_tokens": session,
+            "weekly_start": start, "weekly_tokens": weekly, "runs": runs});
+        fs::write(&path, state.to_string()).unwrap();
+        let at: Timestamp = format!("2026-06-10T{written}Z").parse().unwrap();
+        let since = std::time::Duration::from_millis(u64::try_from(at.millis()).unwrap());
+        fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH + since).unwrap();
+    }
+
+    fn import(&self) -> Value {
+        let home = self.0.dir().to_str().unwrap().to_owned();
+        let report = self.0.at(NOW, &["--json", "import", "koan", "--home", &home]);
+        serde_json::from_str::<Value>(&report).unwrap()["sources"][0].clone()
+    }
+
+    /// Tokens and percent of the session, percent of the week, and what the gate says to `claude`.
+    fn claude(&self) -> (u64, Value, Value, String) {
+        let status: Value = serde_json::from_str(&self.0.at(NOW, &["--json", "status"])).unwrap();
+        let of = provider(&status, "anthropic");
+        let mode = of["budget"]["mode"].as_str().unwrap().to_owned();
+        let tokens = of["session"]["tokens"]["total"].as_u64().unwrap();
+        (tokens, of["session"]["percent"].clone(), of["weekly"]["percent"].clone(), mode)
+    }
+}
+
+#[test]
+fn a_counter_that_a_switch_set_to_zero_overrides_no_row() {
+    let instance = Instance::new();
+    instance.row("11:00:00", "claude", 400_000);
+    instance.row("11:05:00", "ollama-launch", 50_000);
+    instance.row("11:10:00", "claude", 1_000);
+    instance.counters("11:10:00", "claude", "11:09:59", (1_000, 1_000), 1);
+    let report = instance.import();
+    assert_eq!((&report["recorded"], &report["observed"]), (&json!(3), &json!(0)));
+    assert_eq!(instance.claude(), (401_000, json!(80), json!(8), "wait".to_owned()));
+    instance.0.command().args(["--now", NOW, "gate", "claude"]).assert().code(75);
+}
+
+#[test]
+fn a_resume_in_koan_resets_nothing() {
+    let instance = Instance::new();
+    instance.row("11:00:00", "claude", 400_000);
+    // Every resume sets the counters to zero; the row of the run after it is not written yet.
+    instance.counters("11:30:00", "claude", "11:20:00", (1_000, 401_000), 1);
+    instance.import();
+    assert_eq!(instance.claude(), (400_000, json!(80), json!(8), "wait".to_owned()));
+    instance.row("11:30:01", "claude", 1_000);
+    instance.import();
+    assert_eq!(instance.claude(), (401_000, json!(80), json!(8), "wait".to_owned()));
+}
+
+#[test]
+fn a_run_that_its_counter_told_of_first_counts_once() {
+    let instance = Instance::new();
+    for run in 1..=4 {
+        let (counted, written) = (format!("11:{run}0:00"), format!("11:{run}0:02"));
+        instance.counters(&counted, "claude", "11:10:00", (run * 100_000, run * 100_000), run);
+        instance.import();
+        instance.row(&written, "claude", 100_000);
+    }
+    instance.import();
+    assert_eq!(instance.claude(), (400_000, json!(80), json!(8), "wait".to_owned()));
+}
+
+#[test]
+fn a_counter_stands_in_where_no_row_is_left() {
+    let instance = Instance::new();
+    instance.counters("11:30:00", "claude", "11:00:00", (400_000, 400_000), 4);
+    assert_eq!(instance.import()["observed"], 2);
+    assert_eq!(instance.claude(), (0, json!(80), json!(8), "wait".to_owned()));
+    // The rows turn up after all, and with them one that the counter was set to zero before.
+    instance.row("10:00:00", "claude", 50_000);
+    instance.row("11:10:00", "claude", 400_000);
+    instance.import();
+    assert_eq!(instance.claude(), (450_000, json!(90), json!(9), "wait".to_owned()));
+}
+
+#[test]
+fn a_row_without_tokens_is_no_record_of_what_was_used() {
+    let instance = Instance::new();
+    instance.row("11:10:00", "claude", 0);
+    instance.counters("11:30:00", "claude", "11:00:00", (400_000, 400_000), 4);
+    instance.import();
+    assert_eq!(instance.claude(), (0, json!(80), json!(8), "wait".to_owned()));
+}

@@ -1,0 +1,24 @@
+//! The command, as a user runs it.
+
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../cli_support/mod.rs"]
+mod cli_support;
+
+mod bad_input;
+mod corrections;
+mod exit_codes;
+mod follow;
+mod gate;
+mod import;
+mod koan;
+mod koan_counters;
+mod proof;
+mod quota;
+mod record;
+mod report;
+mod scan_output;
+mod serve;
+mod status;
+mod statusline;
+mod watch;

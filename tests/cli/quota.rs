@@ -1,0 +1,144 @@
+//! `quota observe`: what a provider says of its windows reaches the ledger once, and junk does not.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::{Desk, provider};
+use serde_json::{Value, json};
+
+const NOW: &str = "2026-11-23T20:00:00Z";
+const STATUSLINE: &str = r#"{"rate_limits":{"five_hour":{"used_percentage":42.5,"resets_at":1795474800},
+    "seven_day":{"used_percentage":7,"resets_at":1795856400},"seven_day_opus":{"used_percentage":3}}}"#;
+
+fn observe<'a>(format: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["--now", NOW, "quota", "observe", "--format", format], more].concat()
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn each_window_is_told_on_a_line() {
+    let desk = Desk::new();
+    let said = desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        [
+            "position 1: anthropic session 42.5 % resets 2026-11-23T23:00:00+00:00",
+            "position 2: anthropic weekly 7 % resets 2026-11-28T09:00:00+00:00",
+            "position 3: anthropic 7d seven_day_opus 3 %",
+        ]
+    );
+    let again = desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
+    assert!(again.starts_with("already at position 1: anthropic session 42.5 %"), "{again}");
+    assert_eq!(desk.ok(&["export"]).lines().count(), 3);
+    let status = json_of(&desk.at(NOW, &["--json", "status"]));
+    assert_eq!(provider(&status, "anthropic")["session"]["percent"], 42.5);
+    desk.ok(&["verify"]);
+}
+
+#[test]
+fn the_answer_in_json_has_every_field() {
+    let desk = Desk::new();
+    let flags = ["--json", "--account", "work", "--occurred-at", "2026-11-23T19:00:00Z"];
+    let file = desk.dir().join("headers.txt");
+    std::fs::write(
+        &file,
+        "HTTP/2 429\nanthropic-ratelimit-unified-status: rejected\n\
+         anthropic-ratelimit-unified-representative-claim: five_hour\n\
+         anthropic-ratelimit-unified-5h-utilization: 1.0\nanthropic-ratelimit-unified-5h-reset: 1795474800\n\
+         anthropic-ratelimit-unified-burst-utilization: 0.5\n",
+    )
+    .unwrap();
+    let args = [&observe("anthropic-headers", &flags)[..], &[file.to_str().unwrap()]].concat();
+    let answer = json_of(&desk.ok(&args));
+    let stored = json_of(desk.ok(&["export"]).lines().next().unwrap());
+    assert_eq!(
+        answer,
+        json!({
+            "schema": 1,
+            "observed": [{
+                "position": 1, "id": stored["id"], "provider": "anthropic", "account": "work", "window_minutes": 300,
+                "scope": null, "used_percent": 100, "resets_at": "2026-11-23T23:00:00.000Z", "status": "rejected",
+                "feed": "anthropic-headers",
+            }],
+            "unchanged": 0,
+            "warnings": ["`burst` does not tell how long its window is: left out"],
+        })
+    );
+    assert_eq!(stored["occurred_at"], "2026-11-23T19:00:00.000Z");
+    assert_eq!((&stored["kind"], &stored["source"]), (&json!("quota_observed"), &json!("cli")));
+}
+
+#[test]
+fn warnings_are_said_and_the_rest_is_taken() {
+    let desk = Desk::new();
+    let mut command = desk.command();
+    let done = command.args(observe("anthropic-oauth", &[])).write_stdin(r#"{"five_hour":{"utilization":0.45}}"#);
+    let done = done.assert().success();
+    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(said.starts_with("usage-ledger: `five_hour` is ambiguous") && said.lines().count() == 1, "{said}");
+    assert_eq!(desk.ok(&["export"]).lines().count(), 1);
+}
+
+#[test]
+fn what_tells_of_no_window_is_refused_and_makes_no_ledger() {
+    let desk = Desk::new();
+    for (format, text, why) in [
+        ("claude-statusline", r#"{"session_id":"s"}"#, "subscribers only"),
+        ("claude-statusline", "not json", "is not JSON"),
+        ("claude-statusline", "", "is empty"),
+        ("ollama-cloud", r#"{"session":null,"weekly":null}"#, "it states no limit"),
+        ("copilot", r#"{"quota_snapshots":{"chat":{"unlimited":true}}}"#, "it states no limit"),
+        ("anthropic-headers", "content-type: text/plain\n", "tells of no window"),
+        ("codex-rate-limits", r#"{"type":"response_item"}"#, "has no rate limits: give one token_count line"),
+    ] {
+        let said = desk.fails_fed(2, text, &observe(format, &[]));
+        assert!(said.contains(why), "{format} {text}: {said}");
+        assert!(!desk.ledger().exists(), "{format} {text}");
+    }
+    let said = desk.fails_fed(2, STATUSLINE, &observe("claude-statusline", &["--account", " "]));
+    assert!(said.contains("account is empty"), "{said}");
+    let said = desk.fails(2, &observe("claude-statuslin", &[]));
+    assert!(said.contains("claude-statusline"), "{said}");
+    let said = desk.fails(2, &observe("copilot", &["/no/such/file"]));
+    assert!(said.contains("/no/such/file"), "{said}");
+    let said = desk.fails_fed(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
+    assert!(said.contains("--as-of"), "{said}");
+    assert!(!desk.ledger().exists());
+}
+
+#[test]
+fn a_provider_of_ones_own_can_be_named() {
+    let desk = Desk::new();
+    let said = desk.fed(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
+    assert!(said.contains("anthropic (b) session 42.5 %"), "{said}");
+    let mut command = desk.command();
+    let done = command.args(observe("claude-statusline", &["--provider", "antropic"])).write_stdin(STATUSLINE);
+    let said = String::from_utf8_lossy(&done.assert().success().get_output().stderr).into_owned();
+    assert!(said.contains("did you mean `anthropic`?"), "{said}");
+}
+
+#[test]
+fn a_feed_that_repeats_itself_adds_only_changes() {
+    let desk = Desk::new();
+    let at = |minute: &str, used: &str| {
+        let now = format!("2026-11-23T20:{minute}:00Z");
+        let text = STATUSLINE.replace("42.5", used).replace("1795474800", &format!("17954748{minute}"));
+        let args = ["--now", &now, "--json", "quota", "observe", "--format", "claude-statusline", "--changes"];
+        let answer = json_of(&desk.fed(text, &args));
+        (answer["observed"].as_array().unwrap().len(), answer["unchanged"].as_u64().unwrap())
+    };
+    assert_eq!(at("00", "42.5"), (3, 0));
+    assert_eq!(at("01", "42.5"), (0, 3));
+    assert_eq!(at("02", "43"), (1, 2));
+    assert_eq!(at("03", "43"), (0, 3));
+    // As much as before, but until another time; and what is said again after five minutes still holds.
+    assert_eq!(at("05", "43"), (3, 0));
+    assert_eq!(desk.ok(&["export"]).lines().count(), 7);
+    let text = STATUSLINE.replace("42.5", "43").replace("1795474800", "1795474805");
+    let args = ["--now", "2026-11-23T20:06:00Z", "quota", "observe", "--format", "claude-statusline", "--changes"];
+    assert_eq!(desk.fed(text, &args), "3 windows unchanged; nothing was added\n");
+}

@@ -1,0 +1,163 @@
+//! `report`, `log` and `export`: rows, filters, zones and forms.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+
+fn filled() -> Desk {
+    let desk = Desk::new();
+    let lines = [
+        r#"{"provider":"anthropic","model":"opus","input":1000000,"output":20,"cache_write_5m":3,"cache_write_1h":4,"cache_write":5,"key":"a","occurred_at":"2026-06-01T21:59:59Z","project":"acme","cost_usd":"0.10","labels":{"mission":"7"}}"#,
+        r#"{"provider":"anthropic","model":"opus","input":10,"key":"b","occurred_at":"2026-06-01T22:00:00Z","project":"acme, inc"}"#,
+        r#"{"provider":"openai","model":"gpt-5","input":100,"reasoning":5,"key":"c","occurred_at":"2026-06-02T10:00:00Z","cost_usd":0.2}"#,
+    ];
+    desk.fed(lines.join("\n"), &["--now", "2026-06-03T00:00:00Z", "record", "--jsonl", "-"]);
+    desk
+}
+
+#[test]
+fn a_table_for_people() {
+    let desk = filled();
+    assert_eq!(
+        desk.ok(&["report"]),
+        "\
+provider   day         requests      input  cache write  output  reasoning      total  reported USD  computed USD
+anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042          0.10             -
+openai     2026-06-02         1        100            0       0          5        105          0.20        0.0002
+total                         3  1,000,110           12      20          5  1,000,147          0.30        0.0002
+computed by genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)
+2 requests without a known price: `usage-ledger price set` states one
+"
+    );
+}
+
+#[test]
+fn days_are_those_of_the_zone() {
+    let desk = filled();
+    let days = |zone: &str| {
+        let answer = desk.json(&["--tz", zone, "report", "--by", "day"]);
+        let rows = answer["rows"].as_array().unwrap().clone();
+        rows.iter().map(|row| (row["day"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap())).collect()
+    };
+    let pairs = |list: &[(&str, u64)]| -> Vec<(String, u64)> {
+        list.iter().map(|(day, count)| ((*day).to_owned(), *count)).collect()
+    };
+    let paris: Vec<_> = days("Europe/Paris");
+    assert_eq!(paris, pairs(&[("2026-06-01", 1), ("2026-06-02", 2)]));
+    assert_eq!(days("UTC"), pairs(&[("2026-06-01", 2), ("2026-06-02", 1)]));
+}
+
+#[test]
+fn filters_hold_for_rows_and_total() {
+    let desk = filled();
+    let total = |args: &[&str]| {
+        let answer = desk.json(&[&["report", "--by", "day,model"], args].concat());
+        let rows: u64 = answer["rows"].as_array().unwrap().iter().map(|row| row["requests"].as_u64().unwrap()).sum();
+        assert_eq!(answer["total"]["requests"], rows);
+        rows
+    };
+    assert_eq!(total(&[]), 3);
+    assert_eq!(total(&["--provider", "codex"]), 1); // an alias
+    assert_eq!(total(&["--provider", "codex", "--provider", "claude"]), 3);
+    assert_eq!(total(&["--project", "acme"]), 1);
+    assert_eq!(total(&["--label", "mission=7"]), 1);
+    assert_eq!(total(&["--model", "opus", "--since", "2026-06-01T22:00:00Z"]), 1);
+    assert_eq!(total(&["--since", "2026-06-02"]), 1);
+    assert_eq!(total(&["--until", "2026-06-02"]), 2); // exclusive
+    assert_eq!(total(&["--tz", "Europe/Paris", "--until", "2026-06-02"]), 1);
+    assert_eq!(total(&["--since", "2026-06", "--until", "2026-07"]), 3);
+    assert_eq!(total(&["--now", "2026-06-03T01:00:00Z", "--since", "yesterday", "--until", "today"]), 1);
+    assert_eq!(total(&["--as-of", "1"]), 1);
+}
+
+#[test]
+fn json_has_the_documented_shape() {
+    let desk = filled();
+    let answer = desk.json(&["report", "--by", "provider,label:mission", "--provider", "anthropic"]);
+    assert_eq!(answer["schema"], 1);
+    assert_eq!(answer["head"]["position"], 3);
+    assert_eq!(answer["head"]["root"].as_str().unwrap().len(), 64);
+    let row = &answer["rows"][1];
+    assert_eq!(
+        (&row["provider"], &row["label:mission"], &row["requests"]),
+        (&"anthropic".into(), &"7".into(), &1.into())
+    );
+    assert_eq!((&row["tokens"]["cache_write"], &row["tokens"]["total"]), (&12.into(), &1_000_032.into()));
+    assert_eq!(row["cost"]["reported_usd"], "0.1");
+    assert!(answer["rows"][0]["label:mission"].is_null());
+    assert!(answer["total"]["cost"]["usd"].is_null());
+}
+
+#[test]
+fn csv_has_a_fixed_head_and_quotes() {
+    let desk = filled();
+    assert_eq!(
+        desk.ok(&["report", "--by", "project", "--provider", "anthropic", "--csv"]),
+        "project,requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd,usd\n\
+         acme,1,1000000,0,3,4,12,20,0,1000032,0.1,\n\
+         \"acme, inc\",1,10,0,0,0,0,0,0,10,,\n"
+    );
+}
+
+#[test]
+fn the_log_is_one_event_a_line() {
+    let desk = filled();
+    desk.at("2026-06-04T00:00:00Z", &["switch", "ollama", "--reason", "two\nlines"]);
+    let text = desk.ok(&["--tz", "Europe/Paris", "log"]);
+    assert_eq!(text.lines().count(), 4);
+    assert!(
+        text.contains("     2  2026-06-02T00:00:00+02:00  tokens_recorded    anthropic opus: input 10  "),
+        "{text}"
+    );
+    assert!(text.contains("openai -> ollama; two lines"), "{text}");
+    let positions = |args: &[&str]| -> Vec<u64> {
+        let lines = desk.ok(&[&["log", "--json"], args].concat());
+        let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        lines.lines().map(|line| event(line)["position"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(positions(&["--limit", "2"]), [3, 4]);
+    assert_eq!(positions(&["--limit", "2", "--reverse"]), [4, 3]);
+    assert_eq!(positions(&["--reverse"]), [4, 3, 2, 1]);
+    assert_eq!(positions(&["--kind", "tokens_recorded", "--limit", "1"]), [3]);
+    assert_eq!(positions(&["--provider", "openai"]), [3, 4]);
+    assert_eq!(positions(&["--since", "2026-06-02", "--until", "2026-06-03"]), [3]);
+    assert_eq!(positions(&["--as-of", "2"]), [1, 2]);
+    let stored = desk.ok(&["export"]);
+    let second = stored.lines().nth(1).unwrap();
+    assert_eq!(
+        desk.ok(&["log", "--json", "--as-of", "2", "--limit", "1"]),
+        format!("{{\"position\":2,\"event\":{second}}}\n")
+    );
+}
+
+#[test]
+fn the_log_can_be_followed() {
+    use std::io::{BufRead, BufReader};
+    let desk = filled();
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
+        .args(["log", "--follow", "--limit", "1", "--json"])
+        .env("USAGE_LEDGER", desk.ledger())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert!(next().starts_with("{\"position\":3,"));
+    desk.ok(&["switch", "ollama"]);
+    assert!(next().starts_with("{\"position\":4,"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_export_is_what_is_stored() {
+    let desk = filled();
+    let printed = desk.ok(&["export", "--format", "events"]);
+    assert_eq!(printed.lines().count(), 3);
+    let file = desk.dir().join("out.jsonl");
+    desk.ok(&["export", "--output", file.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
+    assert!(printed.starts_with(&desk.ok(&["--as-of", "2", "export"])));
+}

@@ -1,0 +1,117 @@
+//! `scan-output`: an exhausted quota is told, noted once, and with `--wait` means exit code 75.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use cli_support::Desk;
+use serde_json::Value;
+
+const NOW: &str = "2026-02-04T08:00:00Z";
+const REFUSED: &str = "thinking …\nYou've hit your session limit · resets 3pm (UTC)\n";
+
+/// The code and the answer of a scan.
+fn scan(desk: &Desk, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i32, String) {
+    let done = desk.command().args(["--now", now, "scan-output", "--wait"]).args(args).write_stdin(text).assert();
+    let output = done.get_output();
+    assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), String::from_utf8(output.stdout.clone()).unwrap())
+}
+
+fn answer(desk: &Desk, now: &str, text: &str, args: &[&str]) -> (i32, Value) {
+    let (code, said) = scan(desk, now, text, &[args, &["--json"]].concat());
+    (code, serde_json::from_str(&said).unwrap())
+}
+
+#[test]
+fn a_refusal_is_recorded_once_and_means_wait() {
+    let desk = Desk::new();
+    let (code, found) = answer(&desk, NOW, REFUSED, &["claude"]);
+    assert_eq!(code, 75);
+    let wanted = serde_json::json!({
+        "schema": 1, "provider": "anthropic", "exhausted": true, "rule": "session-limit",
+        "excerpt": "You've hit your session limit · resets 3pm (UTC)",
+        "resets_at": "2026-02-04T15:00:00.000Z", "position": 1,
+    });
+    assert_eq!(found, wanted);
+    let (code, again) = answer(&desk, "2026-02-04T09:30:00Z", REFUSED, &["claude", "--exit-code", "0"]);
+    assert_eq!((code, &again), (75, &wanted), "the same words and the same reset are the same event");
+    let (_, next_day) = answer(&desk, "2026-02-05T08:00:00Z", REFUSED, &["claude"]);
+    assert_eq!(next_day["position"], 2);
+    let (_, other) = answer(&desk, NOW, REFUSED, &["claude", "--account", "work"]);
+    assert_eq!(other["position"], 3);
+    let (_, late) = answer(&desk, "2026-02-05T20:00:00Z", REFUSED, &["claude", "--occurred-at", NOW]);
+    assert_eq!(late["position"], 1, "an old output is read as of its own time");
+    assert!(desk.ok(&["show", "1"]).contains("quota_exhausted"));
+}
+
+#[test]
+fn a_wait_counted_from_now_is_recorded_once_an_hour() {
+    let desk = Desk::new();
+    let text = "error: 429 Too Many Requests, try again in 20 minutes";
+    let (code, first) = answer(&desk, NOW, text, &["codex", "--stream", "stderr"]);
+    assert_eq!((code, &first["resets_at"]), (75, &"2026-02-04T08:20:00.000Z".into()));
+    let (_, soon) = answer(&desk, "2026-02-04T08:05:00Z", text, &["codex", "--stream", "stderr"]);
+    let (_, later) = answer(&desk, "2026-02-04T09:05:00Z", text, &["codex", "--stream", "stderr"]);
+    assert_eq!((&soon["position"], &later["position"]), (&1.into(), &2.into()));
+}
+
+#[test]
+fn nothing_said_is_nothing_recorded() {
+    let desk = Desk::new();
+    let prose = "We now back off at HTTP 429.";
+    let (code, found) = answer(&desk, NOW, prose, &["claude"]);
+    assert_eq!((code, found["exhausted"].as_bool(), &found["rule"]), (0, Some(false), &Value::Null));
+    assert_eq!(scan(&desk, NOW, "", &["codex"]).0, 0);
+    assert_eq!(scan(&desk, NOW, REFUSED, &["claude", "--dry-run"]).0, 75);
+    assert!(!desk.ledger().exists());
+}
+
+#[test]
+fn people_are_told_until_when_in_their_zone() {
+    let desk = Desk::new();
+    let (code, said) = scan(&desk, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
+    assert_eq!(code, 75);
+    assert!(said.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h 0m"), "{said}");
+    assert!(said.contains("window-limit-reached: 5-hour limit reached ∙ resets 3pm"), "{said}");
+    assert!(said.contains("recorded at position 1"), "{said}");
+}
+
+#[test]
+fn any_bytes_are_looked_through() {
+    let desk = Desk::new();
+    let mut bytes = vec![0xff, 0x00, b'\n'];
+    bytes.extend_from_slice(b"\x1b[31mError: out of credits\x1b[0m\xfe\n");
+    let (code, said) = scan(&desk, NOW, bytes, &["cline"]);
+    assert_eq!(code, 75);
+    assert!(said.contains("out-of-credits: Error: out of credits"), "{said}");
+    assert_eq!(scan(&desk, NOW, "reached your session usage limit", &["ollama"]).0, 75, "unmetered, but told");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let desk = Desk::new();
+    desk.fails(2, &["scan-output"]);
+    desk.fails(2, &["scan-output", "claude", "--stream", "both"]);
+    desk.fails(2, &["--as-of", "1", "scan-output", "claude"]);
+}
+
+#[test]
+fn no_credential_and_nobodys_words_are_kept() {
+    let desk = Desk::new();
+    let text = "HTTP 429 Too Many Requests Authorization: Bearer sk-ant-api03-HUNTER2hunter2 x-api-key: AKIAHUNTER2HUNTER2XX \
+                prompt=\"my hunter2 prompt\" cookie: hunter2=1";
+    let mut done = desk.command();
+    done.args(["--now", "2026-06-10T12:00:00Z", "scan-output", "claude", "--stream", "stderr", "--wait"]);
+    done.write_stdin(text).assert().code(75);
+    let kept = desk.ok(&["export"]).to_lowercase();
+    assert!(kept.contains("http 429 too many requests") && !kept.contains("hunter2"), "{kept}");
+}
+
+#[test]
+fn without_being_asked_to_wait_the_answer_is_the_answer() {
+    let desk = Desk::new();
+    let said =
+        desk.fed("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
+    assert!(said.contains("the quota is used up"), "{said}");
+}

@@ -1,0 +1,316 @@
+//! `report --format ccusage`: the same answers as ccusage's own, which stand in `fixtures/ccusage`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::cli_support;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use cli_support::Desk;
+
+/// ccusage's reports, and what they are by here.
+const REPORTS: [(&str, &str); 5] =
+    [("daily", "day"), ("weekly", "week"), ("monthly", "month"), ("session", "conversation"), ("blocks", "window")];
+
+/// The commands of one agent, and the agent as the ledger calls it.
+const OF_ONE: [(&str, &str, &[&str]); 2] = [
+    ("claude", "claude-code", &["daily", "weekly", "monthly", "session"]),
+    ("codex", "codex", &["daily", "monthly", "session"]), // it has no weekly
+];
+
+/// A home with ccusage's answers, and a ledger of its logs.
+struct Case {
+    dir: PathBuf,
+    desk: Desk,
+    zone: String,
+    now: String,
+}
+
+impl Case {
+    fn new(name: &str) -> Self {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ccusage").join(name);
+        let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap().trim().to_owned();
+        let (zone, now) = (read("zone"), read("now"));
+        let desk = Desk::new();
+        for source in ["claude-code", "codex"] {
+            desk.at(&now, &["import", source, "--home", dir.join("home").to_str().unwrap()]);
+        }
+        Self { dir, desk, zone, now }
+    }
+
+    fn theirs(&self, report: &str) -> String {
+        std::fs::read_to_string(self.dir.join(format!("{report}.json"))).unwrap()
+    }
+
+    fn ours(&self, by: &str, more: &[&str]) -> String {
+        let args = ["--tz", &self.zone, "report", "--by", by, "--format", "ccusage"];
+        self.desk.at(&self.now, &[&args, more].concat())
+    }
+
+    fn json(&self, by: &str, more: &[&str]) -> Value {
+        serde_json::from_str(&self.ours(by, more)).unwrap()
+    }
+}
+
+/// Every field that differs: costs by more than 1e-6, anything else at all.
+fn differences(ours: &Value, theirs: &Value, path: &str, found: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
+            if keys(a) != keys(b) {
+                found.push(format!("{path}: keys {:?}, not {:?}", keys(a), keys(b)));
+            }
+            for (key, value) in a.iter().filter(|(key, _)| b.contains_key(*key)) {
+                differences(value, &b[key], &format!("{path}.{key}"), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            if a.len() != b.len() {
+                found.push(format!("{path}: {} elements, not {}", a.len(), b.len()));
+            }
+            for (index, (left, right)) in a.iter().zip(b).enumerate() {
+                differences(left, right, &format!("{path}[{index}]"), found);
+            }
+        }
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
+            if (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() > 1e-6 {
+                found.push(format!("{path}: {a}, not {b}"));
+            }
+        }
+        _ if ours == theirs => {}
+        _ => found.push(format!("{path}: {ours}, not {theirs}")),
+    }
+}
+
+fn compared(ours: &Value, theirs: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    differences(ours, &serde_json::from_str(theirs).unwrap(), "", &mut found);
+    found
+}
+
+/// The names of all fields in the order in which they stand.
+fn fields(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\":").map(|(name, _)| name)).collect()
+}
+
+/// Holds an answer against ccusage's: the fields, their order and what they say.
+fn agrees(ours: &str, theirs: &str, what: &str) {
+    assert_eq!(fields(ours), fields(theirs), "{what}");
+    assert_eq!(compared(&serde_json::from_str(ours).unwrap(), theirs), Vec::<String>::new(), "{what}");
+}
+
+/// All homes: of a real corpus' shape, of many models, of streamed responses, and of such at the borders of days and blocks.
+const CASES: [&str; 4] = ["models", "corpus", "streamed", "borders"];
+
+#[test]
+fn every_report_is_ccusages_own_field_by_field() {
+    for name in CASES {
+        let case = Case::new(name);
+        for (report, by) in REPORTS {
+            agrees(&case.ours(by, &[]), &case.theirs(report), &format!("{name} {report}"));
+        }
+    }
+}
+
+#[test]
+fn a_report_of_one_agent_is_that_agents_own() {
+    for name in CASES {
+        let case = Case::new(name);
+        for (command, agent, reports) in OF_ONE {
+            for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
+                let named = format!("{command}-{report}");
+                agrees(&case.ours(by, &["--agent", agent]), &case.theirs(&named), &format!("{name} {named}"));
+            }
+        }
+    }
+    let both = Case::new("corpus").json("day", &["--agent", "codex", "--agent", "claude-code"]);
+    assert_eq!(both["daily"][0]["agent"], "all");
+}
+
+#[test]
+fn a_comparison_finds_what_differs() {
+    let case = Case::new("models");
+    let theirs = case.theirs("daily");
+    let mut ours: Value = serde_json::from_str(&theirs).unwrap();
+    ours["daily"][1]["modelBreakdowns"][0]["cost"] = 0.5.into();
+    ours["daily"][2]["modelsUsed"][0] = "another".into();
+    ours["totals"]["extra"] = 1.into();
+    assert_eq!(compared(&ours, &theirs).len(), 3);
+}
+
+#[test]
+fn a_range_takes_what_was_counted_in_it() {
+    // `ccusage daily --since 2026-03-08 --until 2026-03-08` and so on: one response came in at midnight, one went out.
+    let case = Case::new("borders");
+    let range = ["--since", "2026-03-08", "--until", "2026-03-09"];
+    // Of all agents it takes sessions as wholes.
+    for (report, by) in REPORTS.into_iter().filter(|(report, _)| *report != "session") {
+        agrees(&case.ours(by, &range), &case.theirs(&format!("day/{report}")), report);
+    }
+    for (command, agent, reports) in OF_ONE {
+        for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
+            let (named, of_one) = (format!("day/{command}-{report}"), [&range[..], &["--agent", agent]].concat());
+            agrees(&case.ours(by, &of_one), &case.theirs(&named), &named);
+        }
+    }
+}
+
+#[test]
+fn other_reports_date_a_streamed_response_by_its_first_line() {
+    let case = Case::new("borders");
+    let by_day = |more: &[&str]| {
+        let args =
+            [&["--tz", &case.zone, "report", "--by", "day", "--json", "--model", "claude-haiku-4-5-20251001"], more];
+        let answer: Value = serde_json::from_str(&case.desk.at(&case.now, &args.concat())).unwrap();
+        let rows = answer["rows"].as_array().unwrap();
+        rows.iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(by_day(&[]), ["2026-03-07", "2026-03-20", "2026-03-21", "2026-03-25"]); // the first was counted on the 8th
+    assert_eq!(by_day(&["--since", "2026-03-08", "--until", "2026-03-09"]), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_active_depends_on_now() {
+    let case = Case::new("models");
+    let last = |now: &str| {
+        let text = case.desk.at(now, &["report", "--by", "window", "--format", "ccusage"]);
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        answer["blocks"].as_array().unwrap().last().unwrap().clone()
+    };
+    let active = last(&case.now);
+    assert_eq!(active["isActive"], true);
+    let end = active["endTime"].as_str().unwrap();
+    let over = last(end);
+    assert_eq!(
+        (&over["isActive"], &over["burnRate"], &over["projection"]),
+        (&false.into(), &Value::Null, &Value::Null)
+    );
+    let start = active["startTime"].as_str().unwrap();
+    assert_eq!(last(start)["projection"]["remainingMinutes"], 300);
+}
+
+#[test]
+fn what_has_no_price_is_named() {
+    let case = Case::new("models");
+    let day = &case.json("day", &[])["daily"][1];
+    let breakdowns = day["modelBreakdowns"].as_array().unwrap();
+    let missing: Vec<_> = breakdowns.iter().filter(|part| part["missingPricing"] == true).collect();
+    assert_eq!(missing.len(), 4);
+    assert!(missing.iter().all(|part| part["cost"] == 0));
+    assert!(breakdowns.iter().any(|part| part.get("missingPricing").is_none()));
+    let blocks = case.json("window", &[]);
+    assert!(blocks["blocks"].as_array().unwrap().iter().all(|block| block.get("unpricedModels").is_none()));
+    assert_eq!(blocks["blocks"][2]["models"], serde_json::json!(["mystery-a", "mystery-b", "mystery-c"]));
+}
+
+#[test]
+fn filters_and_ranges_hold() {
+    let case = Case::new("models");
+    let codex = case.json("day", &["--agent", "codex"]);
+    let days = codex["daily"].as_array().unwrap();
+    assert!(days.iter().all(|day| day["models"].as_object().unwrap().keys().all(|model| !model.starts_with("claude"))));
+    assert_eq!(codex["totals"]["inputTokens"], 6060); // 5000 − 1000, 6000 − 4000, 60 − 40 and 50 − 10
+
+    let range = ["--since", "2026-03-10", "--until", "2026-03-11"];
+    let blocks = case.json("window", &range);
+    let ids: Vec<_> = blocks["blocks"].as_array().unwrap().iter().map(|block| block["id"].clone()).collect();
+    // As `ccusage blocks --since 2026-03-10 --until 2026-03-10`: what begins in the range, whole.
+    assert_eq!(ids, ["2026-03-10T08:00:00.000Z", "2026-03-10T18:00:00.000Z", "2026-03-10T23:00:00.000Z"]);
+    assert_eq!(case.json("day", &range)["daily"].as_array().unwrap().len(), 1);
+    let session = &case.json("conversation", &range)["session"];
+    assert_eq!(session[0]["metadata"]["lastActivity"], "2026-03-10T23:00:00.001Z");
+
+    // Blocks are of Claude Code, as ccusage's are, unless another agent is asked for.
+    let of_codex = case.json("window", &["--agent", "codex"]);
+    assert_eq!(of_codex["blocks"][0]["models"], serde_json::json!(["gpt-5-codex", "gpt-5", "mystery-z"]));
+}
+
+#[test]
+fn no_cost_leaves_costs_out_and_the_order_as_it_is() {
+    let case = Case::new("models");
+    for (report, by) in REPORTS {
+        let text = case.ours(by, &["--no-cost"]);
+        assert!(!fields(&text).iter().any(|name| name.to_lowercase().contains("cost")), "{report}");
+        let rows = |text: &str| -> Vec<String> {
+            let answer: Value = serde_json::from_str(text).unwrap();
+            let rows = answer[report].as_array().unwrap();
+            rows.iter().map(|row| row.get("period").unwrap_or(&row["id"]).to_string()).collect()
+        };
+        assert_eq!(rows(&text), rows(&case.theirs(report)));
+    }
+}
+
+#[test]
+fn costs_are_exact_decimals() {
+    let desk = Desk::new();
+    let prices = desk.dir().join("prices.json");
+    std::fs::write(&prices, r#"{"m": {"input": 100000, "output": 1}}"#).unwrap();
+    let now = "2026-03-01T12:00:00Z";
+    for input in ["1", "2"] {
+        desk.at(now, &["record", "--provider", "p", "--model", "m", "--input", input, "--output", "0"]);
+    }
+    let text = desk.at(now, &["report", "--by", "day", "--format", "ccusage", "--prices", prices.to_str().unwrap()]);
+    assert_eq!(text.matches("\"totalCost\": 0.3,").count(), 2, "{text}"); // as floats, 0.1 + 0.2 is 0.30000000000000004
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["daily"][0]["metadata"]["agents"], serde_json::json!(["unknown"]));
+}
+
+#[test]
+fn the_past_answers_too() {
+    let case = Case::new("models");
+    let text = case.desk.ok(&["--as-of", "1", "report", "--by", "month", "--format", "ccusage"]);
+    let months: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(months["monthly"].as_array().unwrap().len(), 1);
+    let text = case.desk.ok(&["--as-of", "0", "report", "--by", "conversation", "--format", "ccusage"]);
+    let none: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&none["session"], &none["totals"]["totalCost"]), (&serde_json::json!([]), &0.into()));
+}
+
+/// A row of the sessions of agents that each used 1 input, 20 output and 300 reasoning tokens of no known price.
+fn sessions(agents: [&str; 3]) -> Vec<Value> {
+    let desk = Desk::new();
+    for (agent, name) in agents.into_iter().zip(["b", "a", "c"]) {
+        let names = ["--agent", agent, "--conversation", name, "--key", name];
+        let counts = ["--provider", "p", "--model", "m", "--input", "1", "--output", "20", "--reasoning", "300"];
+        desk.at("2026-03-01T12:00:00Z", &[&["record"], names.as_slice(), &counts].concat());
+    }
+    let answer: Value =
+        serde_json::from_str(&desk.ok(&["report", "--by", "conversation", "--format", "ccusage"])).unwrap();
+    answer["session"].as_array().unwrap().clone()
+}
+
+#[test]
+fn equally_dear_sessions_go_by_their_names_whoever_called() {
+    let names: Vec<_> = sessions(["claude-code", "koan", "amp"]).iter().map(|row| row["period"].clone()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn reasoning_and_activity_are_told_as_ccusage_tells_them_of_each_agent() {
+    let rows = sessions(["gemini-cli", "codex", "koan"]);
+    let told = |agent: &str| {
+        let row = rows.iter().find(|row| row["agent"] == agent).unwrap();
+        (row["outputTokens"].as_u64(), row["totalTokens"].as_u64(), row.get("metadata").is_some())
+    };
+    assert_eq!(told("codex"), (Some(320), Some(321), true));
+    assert_eq!(told("gemini"), (Some(20), Some(321), false));
+    assert_eq!(told("koan"), (Some(320), Some(321), true)); // ccusage does not know it
+}
+
+#[test]
+fn what_ccusage_has_no_report_for_is_refused() {
+    let desk = Desk::new();
+    for by in ["provider", "day,model", "hour", "label:mission"] {
+        let said = desk.fails(2, &["report", "--by", by, "--format", "ccusage"]);
+        for possible in ["--by day", "--by week", "--by month", "--by conversation", "--by window"] {
+            assert!(said.contains(possible), "{said}");
+        }
+    }
+    for other in ["--csv", "--sealed", "--outcomes", "--fill"] {
+        desk.fails(2, &["report", "--by", "day", "--format", "ccusage", other]);
+    }
+    desk.fails(2, &["report", "--by", "day", "--format", "another"]);
+    desk.json(&["report", "--by", "day", "--format", "ccusage"]); // --json is what it is anyway
+}

@@ -1,0 +1,252 @@
+//! What providers say about their windows is read as it was meant; junk is a warning or an error, never a number.
+//!
+//! The cases are in `tests/fixtures/observe/<format>/*.json`. An observation is written there as
+//! `minutes | scope | used per cent | resets at | status`, with `-` for what is not told.
+
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use usage_ledger::event::{Percent, QuotaObserved};
+use usage_ledger::quota::{self, Observed, QuotaFormat, changed};
+use usage_ledger::{Error, Ledger, ProviderId, Timestamp};
+
+fn now() -> Timestamp {
+    "2026-11-23T20:00:00Z".parse().unwrap()
+}
+
+/// Every case of a format: its name, its text, when it was received, and what ought to come of it.
+fn cases(format: QuotaFormat) -> Vec<(String, String, Timestamp, Value)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/observe").join(format.name());
+    let mut found = Vec::new();
+    for file in fs::read_dir(directory).unwrap() {
+        let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+        for case in cases {
+            let text = match &case["document"] {
+                Value::String(text) => text.clone(),
+                document => document.to_string(),
+            };
+            let at = case["at"].as_str().map_or(now(), |at| at.parse().unwrap());
+            found.push((format!("{format}: {}", case["name"].as_str().unwrap()), text, at, case));
+        }
+    }
+    assert!(found.len() > 5, "{format} has cases");
+    found
+}
+
+fn shown(seen: &QuotaObserved) -> String {
+    let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    format!(
+        "{} | {} | {} | {} | {}",
+        seen.window_minutes,
+        or(seen.scope.clone()),
+        or(seen.used_percent.map(|used| used.to_string())),
+        or(seen.resets_at.map(|at| at.to_string())),
+        or(seen.status.clone())
+    )
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_document_says_what_it_says() {
+    for format in QuotaFormat::ALL {
+        for (name, text, at, case) in cases(format) {
+            let found = quota::observe(format, &text, at);
+            if let Some(wanted) = case["error"].as_str() {
+                let Err(Error::Invalid { what }) = found else { panic!("{name}: {found:?}") };
+                assert!(what.contains(wanted), "{name}: {what}");
+                assert!(what.contains(format.name()) && what.contains(format.wants()), "{name}: {what}");
+                continue;
+            }
+            let Observed { observations, warnings } = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (mut found, mut wanted): (Vec<_>, _) =
+                (observations.iter().map(shown).collect(), strings(&case["observations"]));
+            found.sort();
+            wanted.sort();
+            assert_eq!(found, wanted, "{name}: {warnings:?}");
+            for wanted in strings(&case["warnings"]) {
+                assert!(warnings.iter().any(|warning| warning.contains(&wanted)), "{name}: {wanted} in {warnings:?}");
+            }
+            assert_eq!(warnings.is_empty(), strings(&case["warnings"]).is_empty(), "{name}: {warnings:?}");
+            for seen in &observations {
+                assert_eq!((seen.provider.as_str(), seen.account.as_deref()), (format.provider(), None), "{name}");
+                assert_eq!(seen.feed, format.name(), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_told_again_is_one() {
+    for format in QuotaFormat::ALL {
+        for (name, text, at, _) in cases(format) {
+            let Ok(seen) = quota::observe(format, &text, at) else { continue };
+            let mut ledger = Ledger::in_memory().unwrap();
+            ledger.append(seen.events(at), at).unwrap();
+            let count = seen.observations.len() as u64;
+            assert_eq!(ledger.head().unwrap().position.get(), count, "{name}: each window is an event");
+            ledger.append(seen.events(at), at.plus(60_000)).unwrap();
+            assert_eq!(ledger.head().unwrap().position.get(), count, "{name}: told again");
+            ledger.append(seen.events(at.plus(1)), at.plus(60_000)).unwrap();
+            assert_eq!(ledger.head().unwrap().position.get(), 2 * count, "{name}: at another time");
+            assert!(ledger.verify().unwrap().ok, "{name}");
+        }
+    }
+}
+
+#[test]
+fn whose_windows_they_are_can_be_said() {
+    let seen = quota::observe(QuotaFormat::OllamaCloud, r#"{"session":0.5,"weekly":0.1}"#, now()).unwrap();
+    let other = seen.clone().of(Some(&ProviderId::new("my-gateway").unwrap()), Some("work"));
+    for one in &other.observations {
+        assert_eq!((one.provider.as_str(), one.account.as_deref()), ("my-gateway", Some("work")));
+    }
+    assert_eq!(seen.clone().of(None, None), seen);
+    let ids = |seen: &Observed| seen.events(now()).map(|event| event.id).collect::<Vec<_>>();
+    assert_ne!(ids(&seen), ids(&other));
+}
+
+#[test]
+fn what_a_feed_repeats_is_no_news() {
+    let seen = |used: &str, reset: i64, status: Option<&str>| QuotaObserved {
+        provider: ProviderId::new("openai").unwrap(),
+        account: None,
+        window_minutes: 300,
+        scope: None,
+        used_percent: Some(used.parse().unwrap()),
+        resets_at: (reset >= 0).then(|| Timestamp::from_millis(reset)),
+        status: status.map(str::to_owned),
+        feed: "test".to_owned(),
+    };
+    let latest = seen("40", 10_000, None);
+    assert!(changed(None, &latest));
+    for (same, is_news) in [
+        (seen("40", 10_000, None), false),
+        (seen("40", 12_000, None), false),
+        (seen("40", 8_000, None), false),
+        (seen("40", 12_001, None), true),
+        (seen("40", -1, None), true),
+        (seen("40.01", 10_000, None), true),
+        (seen("39", 10_000, None), true),
+        (seen("40", 10_000, Some("allowed")), true),
+        (QuotaObserved { feed: "other".to_owned(), ..latest.clone() }, false),
+        (QuotaObserved { scope: Some("opus".to_owned()), ..latest.clone() }, true),
+        (QuotaObserved { account: Some("work".to_owned()), ..latest.clone() }, true),
+    ] {
+        assert_eq!(changed(Some(&latest), &same), is_news, "{same:?}");
+    }
+}
+
+#[test]
+fn names_are_read_back_and_near_misses_are_told() {
+    for format in QuotaFormat::ALL {
+        assert_eq!(format.to_string().parse::<QuotaFormat>().unwrap(), format);
+        assert!(format.provider().parse::<ProviderId>().unwrap().known().is_some(), "{format}");
+    }
+    let error = "claude-status-line".parse::<QuotaFormat>().unwrap_err().to_string();
+    assert!(error.contains("did you mean `claude-statusline`?") && error.contains("ollama-cloud"), "{error}");
+    assert!(!"xml".parse::<QuotaFormat>().unwrap_err().to_string().contains("did you mean"));
+}
+
+/// Any JSON, with the keys and values that the formats look for strewn in.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[0-9]{0,30}(\\.[0-9]{1,30})?%?".prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    let keys = [
+        "rate_limits",
+        "rateLimits",
+        "rate_limit",
+        "payload",
+        "primary",
+        "secondary",
+        "primary_window",
+        "used_percent",
+        "window_minutes",
+        "resets_at",
+        "resets_in_seconds",
+        "limit_window_seconds",
+        "limit_name",
+        "five_hour",
+        "seven_day",
+        "utilization",
+        "extra_usage",
+        "is_enabled",
+        "monthly_limit",
+        "buckets",
+        "modelId",
+        "remainingFraction",
+        "resetTime",
+        "quota_snapshots",
+        "premium_interactions",
+        "percent_remaining",
+        "entitlement",
+        "remaining",
+        "overage_count",
+        "quota_reset_date",
+        "session",
+        "weekly",
+        "limit_reached",
+        "anthropic-ratelimit-unified-5h-utilization",
+        "anthropic-ratelimit-unified-5h-reset",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "x-codex-primary-used-percent",
+        "x-codex-primary-window-minutes",
+        "x-codex-primary-reset-after-seconds",
+    ];
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        let key = prop_oneof![8 => prop::sample::select(keys.to_vec()).prop_map(str::to_owned), 1 => ".{0,8}"];
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            4 => prop::collection::btree_map(key, inner, 0..8).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is handed in, nothing panics, and what is observed can be recorded and read back.
+    #[test]
+    fn any_document_is_survived(document in json(), at in any::<i64>(), cut in any::<prop::sample::Index>()) {
+        let (text, at) = (document.to_string(), Timestamp::from_millis(at));
+        let cut: String = text.chars().take(cut.index(text.len() + 1)).collect();
+        let lines: String = text.replace([',', '{', '}'], "\n").replace('"', "");
+        for format in QuotaFormat::ALL {
+            for text in [&text, &cut, &lines] {
+                let Ok(seen) = quota::observe(format, text, at) else { continue };
+                for one in &seen.observations {
+                    let line = serde_json::to_string(one).unwrap();
+                    prop_assert_eq!(&serde_json::from_str::<QuotaObserved>(&line).unwrap(), one);
+                    prop_assert!(one.window_minutes > 0 || one.scope.is_some());
+                    prop_assert!(one.scope.as_ref().is_none_or(|scope| !scope.is_empty() && !scope.contains('\0')));
+                }
+            }
+        }
+    }
+
+    /// Two decimals come through exactly, in per cent as in fractions.
+    #[test]
+    fn hundredths_are_never_off_by_one(hundredths in 0_u32..20_000) {
+        let percent = Percent::from_hundredths(hundredths);
+        let fraction = format!("{}.{:04}", hundredths / 10_000, hundredths % 10_000);
+        let read = |format, text: String| quota::observe(format, &text, now()).unwrap().observations[0].used_percent;
+        let statusline = format!(r#"{{"rate_limits":{{"five_hour":{{"used_percentage":{percent}}}}}}}"#);
+        prop_assert_eq!(read(QuotaFormat::ClaudeStatusline, statusline), Some(percent));
+        prop_assert_eq!(read(QuotaFormat::OllamaCloud, format!(r#"{{"session":{fraction}}}"#)), Some(percent));
+        let header = format!("anthropic-ratelimit-unified-5h-utilization: {fraction}");
+        prop_assert_eq!(read(QuotaFormat::AnthropicHeaders, header), Some(percent));
+    }
+}

@@ -1,0 +1,145 @@
+//! A first import makes a whole ledger or none, whatever happens meanwhile.
+
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg(feature = "cli")]
+
+use crate::cli_support;
+use crate::corpus;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use cli_support::Desk;
+use corpus::Options;
+use corpus::check::{assert_truth, now};
+use corpus::truth::Truth;
+use usage_ledger::import::{self, ImportOptions};
+use usage_ledger::{Ledger, TokenRecord};
+
+/// Logs in a home of their own.
+fn logs(seed: u64) -> (tempfile::TempDir, Truth) {
+    let home = tempfile::tempdir().unwrap();
+    let truth = Options::small(seed).write(home.path());
+    (home, truth)
+}
+
+fn options(home: &Path) -> ImportOptions {
+    ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() }
+}
+
+fn names(desk: &Desk) -> Vec<String> {
+    let entries = std::fs::read_dir(desk.dir()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn it_is_what_an_import_into_a_ledger_is() {
+    let ((home, truth), desk) = (logs(21), Desk::new());
+    let first = import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
+    assert_eq!(names(&desk), ["usage.db"]);
+    let mut made = Ledger::open(desk.ledger()).unwrap();
+    assert_truth("made at once", &mut made, &truth);
+    assert!(made.verify().unwrap().ok);
+
+    let mut other = Ledger::open(desk.dir().join("other.db")).unwrap();
+    let usual = import::run(&mut other, &options(home.path()), now(), &mut |_| {}).unwrap();
+    assert_eq!(first, usual);
+    assert_eq!(made.head().unwrap().position, other.head().unwrap().position);
+
+    assert!(import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
+    let again = import::run(&mut made, &options(home.path()), now(), &mut |_| {}).unwrap();
+    assert!(again.sources.iter().all(|source| source.bytes == 0 && source.recorded == 0));
+}
+
+#[test]
+fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
+    let ((home, truth), desk) = (logs(22), Desk::new());
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+        command.arg("--ledger").arg(desk.ledger()).args(["import", "--home"]).arg(home.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let began = Instant::now();
+    assert!(start().wait().unwrap().success());
+    let whole = began.elapsed();
+    let mut killed = 0;
+    for part in 1..20 {
+        let _ = std::fs::remove_file(desk.ledger());
+        let mut child = start();
+        std::thread::sleep(whole * part / 20);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += u32::from(!desk.ledger().exists());
+        if desk.ledger().exists() {
+            assert_truth("not killed", &mut Ledger::open(desk.ledger()).unwrap(), &truth);
+        }
+    }
+    assert!(killed > 0, "none was killed");
+    let _ = std::fs::remove_file(desk.ledger());
+    // What they left is swept once there is a ledger.
+    desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
+    assert_eq!(names(&desk), ["usage.db"]);
+    let mut ledger = Ledger::open(desk.ledger()).unwrap();
+    assert_truth("after kills", &mut ledger, &truth);
+    assert!(ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn who_makes_a_ledger_meanwhile_keeps_it() {
+    let ((home, truth), desk) = (logs(23), Desk::new());
+    let call = TokenRecord::new("openai", "gpt-5").input(7).key("meanwhile");
+    let mut told = false;
+    let first = import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {
+        if !std::mem::replace(&mut told, true) {
+            Ledger::open(desk.ledger()).unwrap().record(call.clone(), now()).unwrap();
+        }
+    });
+    assert!(first.unwrap().is_none());
+    assert!(!names(&desk).iter().any(|name| name.ends_with(".draft")), "{:?}", names(&desk));
+    let mut ledger = Ledger::open(desk.ledger()).unwrap();
+    assert_eq!(ledger.head().unwrap().position.get(), 1);
+    import::run(&mut ledger, &options(home.path()), now(), &mut |_| {}).unwrap();
+    let requests = ledger.report(&usage_ledger::Report::by_all(vec![])).unwrap().total.requests;
+    assert_eq!(requests, truth.total().requests + 1);
+}
+
+#[test]
+fn what_a_killed_one_left_is_erased_with_what_is_shredded() {
+    let ((home, _), desk) = (logs(24), Desk::new());
+    desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
+    let draft = desk.dir().join(format!("usage.db.{}.draft", "0".repeat(32)));
+    std::fs::copy(desk.ledger(), &draft).unwrap();
+    let project = desk.json(&["report", "--by", "project"])["rows"][0]["project"].as_str().unwrap().to_owned();
+    desk.ok(&["shred", "--project", &project, "--reason", "test"]);
+    assert!(!draft.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_means_something_to_sqlite_is_the_name_of_a_file() {
+    let (home, _) = logs(25);
+    let desk = Desk::new();
+    for name in [":memory:", "file:usage.db", "file:usage.db?mode=memory"] {
+        let import = || {
+            let mut command = desk.command();
+            command.current_dir(desk.dir()).args(["--ledger", name, "import", "claude-code", "--home"]);
+            let done = command.arg(home.path()).assert().success();
+            String::from_utf8(done.get_output().stdout.clone()).unwrap()
+        };
+        assert!(!import().contains(" 0 recorded"));
+        assert!(desk.dir().join(name).exists(), "{name}: {:?}", names(&desk));
+        assert!(import().contains(" 0 recorded"));
+    }
+}
+
+#[test]
+fn one_that_fails_leaves_nothing() {
+    let desk = Desk::new();
+    let missing = desk.dir().join("nowhere");
+    let failed = import::first(&desk.ledger(), &options(&missing), now(), &mut |_| {});
+    assert!(failed.is_err());
+    assert_eq!(names(&desk), [""; 0]);
+}

@@ -1,0 +1,20 @@
+//! Importers and telemetry: exact, incremental, idempotent.
+
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../cli_support/mod.rs"]
+mod cli_support;
+#[path = "../corpus/mod.rs"]
+mod corpus;
+
+mod agents;
+mod attribution;
+mod clients;
+mod corpus_import;
+mod first_import;
+mod incremental;
+mod missing_usage;
+mod observations;
+mod schema_drift;
+mod shred_imports;
+mod telemetry;

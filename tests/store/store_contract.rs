@@ -1,0 +1,126 @@
+//! What every store promises, held against every store; and every rule held against stores that break it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "store_contract_parts/mod.rs"]
+mod conformance;
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use conformance::{Memory, Rule, Sqlite, broken, rules};
+
+/// Makes the list of rules, and a test of each rule on each store.
+macro_rules! conformance {
+    ($($rule:ident)*) => {
+        const RULES: &[Rule] = &[$(Rule { name: stringify!($rule), check: rules::$rule }),*];
+
+        mod memory {
+            $(#[test] fn $rule() { super::rules::$rule(&super::Memory::default()); })*
+        }
+        mod sqlite {
+            $(#[test] fn $rule() { super::rules::$rule(&super::Sqlite::default()); })*
+        }
+    };
+}
+
+conformance! {
+    an_empty_ledger_has_no_head
+    positions_have_no_gaps
+    rows_stand_in_the_order_of_commits
+    a_rolled_back_append_uses_up_no_position
+    rows_are_read_from_a_position_on
+    a_row_comes_back_with_all_its_columns
+    the_bytes_of_a_body_come_back
+    a_large_body_comes_back
+    the_head_is_the_last_row
+    an_id_finds_its_position
+    an_id_stands_in_the_log_once
+    a_conflict_names_the_earlier_position
+    a_conflict_leaves_no_trace
+    a_row_once_seen_stays
+    a_stub_takes_the_place_of_a_body
+    a_snapshot_keeps_the_body_that_goes
+    a_position_that_is_not_there_is_not_shredded
+    a_dropped_transaction_shreds_nothing
+    a_value_is_put_replaced_and_removed
+    an_empty_value_is_a_value
+    spaces_are_apart
+    every_byte_can_be_in_a_key_and_a_value
+    a_large_value_comes_back
+    a_scan_goes_up_and_down
+    a_scan_begins_with_its_first_key
+    a_scan_ends_before_its_last_key
+    a_scan_without_an_end_goes_to_the_last_key
+    a_scan_stops_when_it_is_told
+    the_error_of_a_visitor_comes_back
+    a_visitor_may_ask_the_view
+    a_transaction_reads_the_rows_it_wrote
+    a_transaction_reads_the_values_it_put
+    a_dropped_transaction_leaves_no_rows
+    a_dropped_transaction_leaves_no_values
+    nothing_is_seen_before_the_commit
+    a_commit_is_seen_at_once_by_every_handle
+    a_snapshot_stays_as_it_is
+    a_commit_outlives_every_handle
+    no_update_is_lost
+    rows_and_values_appear_together
+    a_follower_misses_nothing
+}
+
+thread_local! {
+    /// Whether a panic on this thread is what the test is after.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The names of the rules that a broken store fails.
+fn failed_by(breakage: &broken::Breakage) -> BTreeSet<&'static str> {
+    EXPECTED.set(true);
+    let fails = |rule: &&Rule| catch_unwind(AssertUnwindSafe(|| (rule.check)(&breakage.factory()))).is_err();
+    let failed = RULES.iter().filter(fails).map(|rule| rule.name).collect();
+    EXPECTED.set(false);
+    failed
+}
+
+#[test]
+fn each_broken_store_fails_the_rules_it_breaks_and_no_others() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !EXPECTED.get() {
+            report(panic);
+        }
+    }));
+    let stores: Vec<_> = broken::all().collect();
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        // More threads than cores: most of the time is spent waiting for what must not happen.
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(breakage) = stores.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let failed = failed_by(breakage);
+                    let named: BTreeSet<&str> = breakage.fails.iter().copied().collect();
+                    if failed != named {
+                        let (passes, fails) = (named.difference(&failed), failed.difference(&named));
+                        let (passes, fails): (Vec<_>, Vec<_>) = (passes.collect(), fails.collect());
+                        wrong.lock().unwrap().push(format!("{} passes {passes:?}, fails {fails:?}", breakage.name));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "otherwise than named:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_rule_is_failed_by_a_broken_store() {
+    let caught: BTreeSet<&str> = broken::all().flat_map(|breakage| breakage.fails).copied().collect();
+    let idle: Vec<&str> = RULES.iter().map(|rule| rule.name).filter(|name| !caught.contains(name)).collect();
+    assert!(idle.is_empty(), "no store breaks {idle:?}");
+    let unknown: Vec<&&str> = caught.iter().filter(|name| RULES.iter().all(|rule| rule.name != **name)).collect();
+    assert!(unknown.is_empty(), "no such rule: {unknown:?}");
+}

@@ -1,0 +1,369 @@
+//! Flaws of the log.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use usage_ledger::store::{EventStore, GO_ON, Head, MemoryStore, ReadView, Row, Transaction};
+use usage_ledger::{Error, EventId, Position, Result, Timestamp};
+
+use super::{Flaw, RowVisitor, Written};
+use crate::store_contract::conformance::{Line, rows_from};
+
+super::breakages! {
+    SkipsAPosition fails [positions_have_no_gaps a_transaction_reads_the_rows_it_wrote rows_are_read_from_a_position_on
+        a_conflict_names_the_earlier_position]
+    RollbackUsesUpAPosition fails [a_rolled_back_append_uses_up_no_position]
+    AppendsInReverse fails [rows_stand_in_the_order_of_commits the_bytes_of_a_body_come_back the_head_is_the_last_row
+        a_large_body_comes_back a_row_comes_back_with_all_its_columns a_conflict_names_the_earlier_position
+        a_conflict_leaves_no_trace rows_are_read_from_a_position_on]
+    ReordersTheCallsOfACommit fails [rows_stand_in_the_order_of_commits]
+    TakesAnIdTwice fails [an_id_stands_in_the_log_once a_conflict_names_the_earlier_position a_conflict_leaves_no_trace]
+    NamesTheLaterPosition fails [a_conflict_names_the_earlier_position]
+    ConflictKeepsTheRowsInFront fails [a_conflict_leaves_no_trace]
+    FindsNoId fails [an_id_finds_its_position a_transaction_reads_the_rows_it_wrote a_visitor_may_ask_the_view
+        a_conflict_leaves_no_trace]
+    FindsEveryId fails [an_empty_ledger_has_no_head an_id_finds_its_position a_conflict_leaves_no_trace
+        a_dropped_transaction_leaves_no_rows nothing_is_seen_before_the_commit a_snapshot_stays_as_it_is]
+    ReadsBehindThePosition fails [rows_are_read_from_a_position_on a_transaction_reads_the_rows_it_wrote
+        a_large_body_comes_back a_follower_misses_nothing a_visitor_may_ask_the_view]
+    GoesOnAfterStop fails [rows_are_read_from_a_position_on]
+    HeadIsOneBehind fails [the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
+    HeadForgetsItsTime fails [the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote
+        a_dropped_transaction_leaves_no_rows a_snapshot_stays_as_it_is]
+    EmptyLedgerHasAHead fails [an_empty_ledger_has_no_head nothing_is_seen_before_the_commit]
+    MixesUpTheTimes fails [a_row_comes_back_with_all_its_columns rows_are_read_from_a_position_on
+        a_large_body_comes_back the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
+    ForgetsTheKind fails [a_row_comes_back_with_all_its_columns rows_are_read_from_a_position_on
+        a_large_body_comes_back the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
+    TrimsBodies fails [the_bytes_of_a_body_come_back]
+    CutsBodiesAtAZero fails [the_bytes_of_a_body_come_back]
+    NormalisesBodies fails [the_bytes_of_a_body_come_back]
+    CutsBodiesAtAMegabyte fails [a_large_body_comes_back]
+    ForgetsALastByte fails [the_bytes_of_a_body_come_back]
+    RewritesAnOldRow fails [a_row_once_seen_stays]
+    KeepsShreddedBodies fails [a_stub_takes_the_place_of_a_body]
+    ShredsTheNextRow fails [a_stub_takes_the_place_of_a_body a_position_that_is_not_there_is_not_shredded]
+    ShredsWhatIsNotThere fails [a_position_that_is_not_there_is_not_shredded]
+    RollbackShreds fails [a_dropped_transaction_shreds_nothing]
+}
+
+/// A sequence that skipped a number: position 3 is never given.
+#[derive(Default)]
+struct SkipsAPosition;
+
+fn skip(position: Position, gap: u64) -> Position {
+    if position.get() >= gap { position.next() } else { position }
+}
+
+impl Flaw for SkipsAPosition {
+    fn head(&self, view: &dyn ReadView) -> Result<Head> {
+        let head = view.head()?;
+        Ok(Head { position: skip(head.position, 3), ..head })
+    }
+    fn position_of(&self, view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
+        Ok(view.position_of(id)?.map(|at| skip(at, 3)))
+    }
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        view.rows(Position::START, &mut |at, row| {
+            let shown = skip(at, 3);
+            if shown < from { GO_ON } else { visit(shown, row) }
+        })
+    }
+    fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
+        match tx.append(rows) {
+            Ok(at) => Ok(skip(at, 3)),
+            Err(Error::Conflict { id, position }) => Err(Error::Conflict { id, position: skip(position, 3) }),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// A database sequence as the cursor: what a rolled-back transaction drew is gone.
+#[derive(Default)]
+struct RollbackUsesUpAPosition(Mutex<u64>);
+
+impl Flaw for RollbackUsesUpAPosition {
+    fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
+        let used_up = *self.0.lock().unwrap();
+        Ok(Position::new(tx.append(rows)?.get() + used_up))
+    }
+    fn rolled_back(&self, _: &mut MemoryStore, written: &Written) {
+        *self.0.lock().unwrap() += written.rows.len() as u64;
+    }
+}
+
+#[derive(Default)]
+struct AppendsInReverse;
+
+impl Flaw for AppendsInReverse {
+    fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
+        let mut reversed = rows.to_vec();
+        reversed.reverse();
+        tx.append(&reversed)
+    }
+}
+
+/// The first and the last row of a commit change places when they were appended in several calls.
+#[derive(Default)]
+struct ReordersTheCallsOfACommit(Mutex<Vec<(u64, u64)>>);
+
+impl ReordersTheCallsOfACommit {
+    fn shown(&self, at: Position) -> Position {
+        let swaps = self.0.lock().unwrap();
+        let other = swaps.iter().find_map(|(a, b)| match at.get() {
+            n if n == *a => Some(*b),
+            n if n == *b => Some(*a),
+            _ => None,
+        });
+        other.map_or(at, Position::new)
+    }
+}
+
+impl Flaw for ReordersTheCallsOfACommit {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, written: &Written) -> Result<()> {
+        if written.calls > 1 {
+            let last = tx.head()?.position.get();
+            self.0.lock().unwrap().push((last + 1 - written.rows.len() as u64, last));
+        }
+        tx.commit()
+    }
+    fn position_of(&self, view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
+        Ok(view.position_of(id)?.map(|at| self.shown(at)))
+    }
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        let mut rows: Vec<(Position, Line)> =
+            rows_from(view, 0).into_iter().map(|(at, line)| (self.shown(Position::new(at)), line)).collect();
+        rows.sort_by_key(|(at, _)| *at);
+        for (at, line) in rows.iter().filter(|(at, _)| *at >= from) {
+            if visit(*at, line.row())?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An index that is not unique: the second row of an id is kept under another.
+#[derive(Default)]
+struct TakesAnIdTwice(Mutex<HashMap<EventId, EventId>>);
+
+impl Flaw for TakesAnIdTwice {
+    fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
+        let mut last = tx.head()?.position;
+        for row in rows {
+            let mut row = *row;
+            while tx.position_of(row.id)?.is_some() {
+                let other = crate::store_contract::conformance::id(1_000_000 + self.0.lock().unwrap().len() as u64);
+                self.0.lock().unwrap().insert(other, row.id);
+                row.id = other;
+            }
+            last = tx.append(&[row])?;
+        }
+        Ok(last)
+    }
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        view.rows(from, &mut |at, row| {
+            let id = self.0.lock().unwrap().get(&row.id).copied().unwrap_or(row.id);
+            visit(at, Row { id, ..row })
+        })
+    }
+}
+
+#[derive(Default)]
+struct NamesTheLaterPosition;
+
+impl Flaw for NamesTheLaterPosition {
+    fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
+        tx.append(rows).map_err(|error| match error {
+            Error::Conflict { id, position } => Error::Conflict { id, position: position.next() },
+            other => other,
+        })
+    }
+}
+
+/// Rows in front of a conflict stay, though the transaction was dropped.
+#[derive(Default)]
+struct ConflictKeepsTheRowsInFront;
+
+impl Flaw for ConflictKeepsTheRowsInFront {
+    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+        if written.conflict && !written.rows.is_empty() {
+            let mut tx = handle.write().unwrap();
+            written.append_all(&mut *tx).unwrap();
+            tx.commit().unwrap();
+        }
+    }
+}
+
+#[derive(Default)]
+struct FindsNoId;
+
+impl Flaw for FindsNoId {
+    fn position_of(&self, _: &dyn ReadView, _: EventId) -> Result<Option<Position>> {
+        Ok(None)
+    }
+}
+
+#[derive(Default)]
+struct FindsEveryId;
+
+impl Flaw for FindsEveryId {
+    fn position_of(&self, view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
+        Ok(view.position_of(id)?.or(Some(Position::new(1))))
+    }
+}
+
+/// `>` where `>=` belongs.
+#[derive(Default)]
+struct ReadsBehindThePosition;
+
+impl Flaw for ReadsBehindThePosition {
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        view.rows(if from == Position::START { from } else { from.next() }, visit)
+    }
+}
+
+#[derive(Default)]
+struct GoesOnAfterStop;
+
+impl Flaw for GoesOnAfterStop {
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        view.rows(from, &mut |at, row| {
+            let _ = visit(at, row)?;
+            GO_ON
+        })
+    }
+}
+
+#[derive(Default)]
+struct HeadIsOneBehind;
+
+impl Flaw for HeadIsOneBehind {
+    fn head(&self, view: &dyn ReadView) -> Result<Head> {
+        let head = view.head()?;
+        Ok(Head { position: Position::new(head.position.get().saturating_sub(1)), ..head })
+    }
+}
+
+#[derive(Default)]
+struct HeadForgetsItsTime;
+
+impl Flaw for HeadForgetsItsTime {
+    fn head(&self, view: &dyn ReadView) -> Result<Head> {
+        Ok(Head { recorded_at: Timestamp::default(), ..view.head()? })
+    }
+}
+
+#[derive(Default)]
+struct EmptyLedgerHasAHead;
+
+impl Flaw for EmptyLedgerHasAHead {
+    fn head(&self, view: &dyn ReadView) -> Result<Head> {
+        let head = view.head()?;
+        Ok(Head { position: head.position.max(Position::new(1)), ..head })
+    }
+}
+
+/// Shows rows with something about them changed.
+fn changed(view: &dyn ReadView, from: Position, visit: RowVisitor<'_>, change: impl Fn(&mut Line)) -> Result<()> {
+    view.rows(from, &mut |at, row| {
+        let mut line = Line::from(row);
+        change(&mut line);
+        visit(at, line.row())
+    })
+}
+
+macro_rules! changes_rows {
+    ($($(#[$doc:meta])* $flaw:ident: $change:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Default)]
+        struct $flaw;
+
+        impl Flaw for $flaw {
+            fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+                changed(view, from, visit, $change)
+            }
+        }
+    )*};
+}
+
+fn cut(line: &mut Line, bytes: usize) {
+    let end = line.body.char_indices().map(|(at, _)| at).find(|at| *at >= bytes);
+    line.body.truncate(end.unwrap_or(line.body.len()));
+}
+
+changes_rows! {
+    MixesUpTheTimes: |line| std::mem::swap(&mut line.occurred_at, &mut line.recorded_at);
+    ForgetsTheKind: |line| line.kind = 0;
+    TrimsBodies: |line| line.body = line.body.trim().to_owned();
+    /// A C string.
+    CutsBodiesAtAZero: |line| cut(line, line.body.find('\0').unwrap_or(usize::MAX));
+    /// A database that composes letters and accents.
+    NormalisesBodies: |line| line.body = line.body.replace("e\u{301}", "\u{e9}");
+    CutsBodiesAtAMegabyte: |line| cut(line, 1_000_000);
+    /// Only where it is white table.
+    ForgetsALastByte: |line| if line.body.ends_with([' ', '\n']) { cut(line, line.body.len() - 1); };
+}
+
+#[derive(Default)]
+struct KeepsShreddedBodies;
+
+impl Flaw for KeepsShreddedBodies {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, _: &str) -> Result<()> {
+        let kept = rows_from(&*tx, position.get()).into_iter().next().map(|(_, line)| line.body);
+        tx.shred(position, &kept.unwrap_or_default())
+    }
+}
+
+/// The number of a row taken for its position.
+#[derive(Default)]
+struct ShredsTheNextRow;
+
+impl Flaw for ShredsTheNextRow {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
+        tx.shred(position.next(), stub)
+    }
+}
+
+/// An UPDATE that met no row.
+#[derive(Default)]
+struct ShredsWhatIsNotThere;
+
+impl Flaw for ShredsWhatIsNotThere {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
+        match tx.shred(position, stub) {
+            Err(Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Bodies go at once, whatever becomes of the transaction.
+#[derive(Default)]
+struct RollbackShreds;
+
+impl Flaw for RollbackShreds {
+    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+        if !written.shreds.is_empty() {
+            let mut tx = handle.write().unwrap();
+            // What was refused before is refused again.
+            if written.append_all(&mut *tx).and_then(|()| written.shred_all(&mut *tx)).is_ok() {
+                tx.commit().unwrap();
+            }
+        }
+    }
+}
+
+/// A row that was seen already changes later.
+#[derive(Default)]
+struct RewritesAnOldRow;
+
+impl Flaw for RewritesAnOldRow {
+    fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
+        let late = rows_from(view, 1).len() == 5;
+        view.rows(from, &mut |at, row| {
+            let body = if late && at == Position::new(2) { "rewritten" } else { row.body };
+            visit(at, Row { body, ..row })
+        })
+    }
+}

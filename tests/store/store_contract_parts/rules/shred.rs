@@ -1,0 +1,78 @@
+//! Bodies that give way to stubs.
+
+use usage_ledger::merkle::Hash;
+use usage_ledger::store::{ReadView, Table, Transaction};
+use usage_ledger::{Error, Position};
+
+use super::super::{Factory, Line, commit, lines, rows_from};
+
+/// What stays of the lines here.
+const KEPT: &str = r#"{"kept":true}"#;
+
+/// The rows as they are shown, by their positions.
+fn shown(view: &dyn ReadView) -> Vec<(u64, Line)> {
+    rows_from(view, 0)
+}
+
+fn body(view: &dyn ReadView, position: u64) -> String {
+    let found = shown(view).into_iter().find(|(at, _)| *at == position);
+    found.map(|(_, line)| line.body).unwrap_or_default()
+}
+
+/// The stub of a position, in a transaction in which a row says so and the tree has the hash: a store may look.
+fn stub(tx: &mut dyn Transaction, position: u64) -> String {
+    let leaf = Hash::of_line(body(&*tx, position));
+    let word = format!(r#"{{"data":{{"position":{position},"keeps":{KEPT}}}}}"#);
+    let by = tx.append(&[Line { kind: 15, ..Line::with_body(100 + position, word) }.row()]).unwrap();
+    let hashes = [*leaf.as_bytes(); 16].concat();
+    tx.put(Table::Tree, &[0; 9], Some(&hashes)).unwrap();
+    format!(r#"{{"shredded":{position},"leaf":"{leaf}","by":{by},"kept":{KEPT}}}"#)
+}
+
+pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
+    let mut store = factory.open();
+    for n in 1..4 {
+        commit(&mut *store, &lines([n]));
+    }
+    let mut expected = shown(&*store.read().unwrap());
+    let mut tx = store.write().unwrap();
+    let stub = stub(&mut *tx, 2);
+    tx.shred(Position::new(2), &stub).unwrap();
+    tx.commit().unwrap();
+    expected[1].1.body = stub;
+    assert_eq!(shown(&*store.read().unwrap())[..3], expected, "the body changes, and nothing else");
+    store.erase().unwrap();
+    assert_eq!(shown(&*store.read().unwrap())[..3], expected, "erasing changes no row");
+}
+
+pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
+    let (mut writer, mut reader) = (factory.open(), factory.open());
+    commit(&mut *writer, &lines([1]));
+    let view = reader.read().unwrap();
+    let before = body(&*view, 1);
+    let mut tx = writer.write().unwrap();
+    let stub = stub(&mut *tx, 1);
+    tx.shred(Position::new(1), &stub).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(body(&*view, 1), before);
+}
+
+pub fn a_position_that_is_not_there_is_not_shredded(factory: &dyn Factory) {
+    let mut store = factory.open();
+    commit(&mut *store, &lines(1..3));
+    for position in [0, 3] {
+        let refused = store.write().unwrap().shred(Position::new(position), "{}");
+        assert!(matches!(refused, Err(Error::NotFound { .. })), "position {position}: {refused:?}");
+    }
+}
+
+pub fn a_dropped_transaction_shreds_nothing(factory: &dyn Factory) {
+    let mut store = factory.open();
+    commit(&mut *store, &lines([1]));
+    let before = body(&*store.read().unwrap(), 1);
+    let mut tx = store.write().unwrap();
+    let stub = stub(&mut *tx, 1);
+    tx.shred(Position::new(1), &stub).unwrap();
+    drop(tx);
+    assert_eq!(body(&*store.read().unwrap(), 1), before);
+}
