@@ -240,12 +240,5 @@ fn on_opening(error: Error) -> Failure {
 
 /// Makes a directory that only its owner can look into, if it is missing.
 pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(directory).map_err(|error| unreachable(directory, error))
+    crate::store::directory::make_private(directory).map_err(|error| unreachable(directory, error))
 }

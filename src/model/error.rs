@@ -163,6 +163,29 @@ pub enum Error {
         /// The newest schema number this build knows.
         known: i64,
     },
+    /// The file was deleted, moved or replaced while it was open. This call is not in the ledger at that path. Repeat it:
+    /// a handle that has found another ledger at the path uses that one from then on.
+    #[error(
+        "{} is not the file any more that this program opened ({what}): this call is not in the ledger at that path; \
+         put the file back or restore a backup, and repeat the call", path.display()
+    )]
+    Replaced {
+        /// The path of the ledger.
+        path: PathBuf,
+        /// What has become of the file.
+        what: String,
+    },
+    /// The file has a second name. Programs that use different names lose each other's events. Remove all names but one.
+    #[error(
+        "{} has {links} names (hard links), and programs that open different ones lose each other's events: remove the \
+         others, or make a copy with `cp` and put it in its place", path.display()
+    )]
+    HardLinked {
+        /// The path of the ledger.
+        path: PathBuf,
+        /// How many names the file has.
+        links: u64,
+    },
     /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
     /// make room, and erase again.
     #[error(
@@ -229,6 +252,8 @@ impl Error {
                 | Self::Damaged { .. }
                 | Self::NotALedger { .. }
                 | Self::NewerSchema { .. }
+                | Self::Replaced { .. }
+                | Self::HardLinked { .. }
                 | Self::NotErased { .. }
                 | Self::Busy { .. }
                 | Self::DiskFull

@@ -1,5 +1,6 @@
 //! Where a ledger lives: a log of lines and the projections beside it, changed together or not at all.
 
+pub(crate) mod directory;
 mod memory;
 mod prefix;
 mod sqlite;

@@ -3,14 +3,23 @@
 #[cfg(feature = "import")]
 mod draft;
 mod file;
+mod identity;
+mod inspect;
+mod leftover;
+mod open;
 mod view;
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use self::file::{FileContext, behind_links, create_private, newer, plain, refuse_foreign};
+use self::file::{FileContext, behind_links, newer};
+use self::identity::{GONE, OpenFiles};
+pub use self::open::Options;
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, ReadView, Transaction};
 use crate::model::error::{Error, Result};
@@ -36,103 +45,6 @@ const STATEMENTS: usize = 64;
 /// How long the erasing of shredded bytes waits for readers at most, in seconds.
 const ERASE_SECONDS: u64 = 5;
 
-/// How to open a ledger file.
-///
-/// ```
-/// use usage_ledger::store::Options;
-/// # let dir = tempfile::tempdir()?;
-/// let store = Options::new().busy_timeout_seconds(5).open(&dir.path().join("usage.db"))?;
-/// # let _ = store;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub struct Options {
-    busy_seconds: u64,
-    create: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { busy_seconds: 60, create: true }
-    }
-}
-
-impl Options {
-    /// The defaults: create the file when it is missing, wait up to 60 s for other writers.
-    ///
-    /// ```
-    /// # use usage_ledger::store::Options;
-    /// # let dir = tempfile::tempdir()?;
-    /// assert!(Options::new().open(&dir.path().join("usage.db")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How long a write waits for another process, in seconds. Default 60.
-    ///
-    /// ```
-    /// use usage_ledger::{Error, store::{EventStore, Options}};
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("usage.db");
-    /// let (mut one, mut other) = (Options::new().open(&path)?, Options::new().busy_timeout_seconds(0).open(&path)?);
-    /// let writing = one.write()?;
-    /// assert!(matches!(other.write(), Err(Error::Busy { seconds: 0 }))); // it did not wait
-    /// # drop(writing);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub const fn busy_timeout_seconds(mut self, seconds: u64) -> Self {
-        self.busy_seconds = seconds;
-        self
-    }
-
-    /// Whether a missing file is created. Default true.
-    ///
-    /// ```
-    /// # use usage_ledger::store::Options;
-    /// # let dir = tempfile::tempdir()?;
-    /// let path = dir.path().join("usage.db");
-    /// assert!(Options::new().create(false).open(&path).is_err());
-    /// assert!(!path.exists());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub const fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// Opens a ledger file.
-    ///
-    /// # Errors
-    /// [`Error::NotALedger`] for another program's file, [`Error::NewerSchema`] for a newer build's, both untouched;
-    /// [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as they say.
-    ///
-    /// ```
-    /// use usage_ledger::{Error, store::Options};
-    /// # let dir = tempfile::tempdir()?;
-    /// let path = dir.path().join("notes.txt");
-    /// std::fs::write(&path, "not a database")?;
-    /// assert!(matches!(Options::new().open(&path), Err(Error::NotALedger { .. })));
-    /// assert_eq!(std::fs::read_to_string(&path)?, "not a database"); // untouched
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn open(self, path: &Path) -> Result<SqliteStore> {
-        refuse_foreign(path)?;
-        if self.create {
-            create_private(&behind_links(path))?;
-        }
-        let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(plain(path), flags).map_err(|e| about.error(e, "opening the ledger"))?;
-        let mut store = SqliteStore { connection, about, is_draft: false };
-        store.prepare()?;
-        Ok(store)
-    }
-}
-
 /// The default store: one SQLite file in WAL mode, `synchronous=FULL`, mode 0600.
 ///
 /// A commit is durable when it returns, but for those of a long import, which are when the import returns. Readers never
@@ -149,8 +61,11 @@ impl Options {
 pub struct SqliteStore {
     connection: Connection,
     about: FileContext,
-    /// Whether it is in the making still, with neither a journal nor anybody else who knows it.
-    is_draft: bool,
+    options: Options,
+    /// The files that are open; `None` for a draft, and for a ledger that was lost.
+    files: Option<OpenFiles>,
+    /// The file of a draft, which has neither a journal nor other readers.
+    draft: Option<Arc<File>>,
 }
 
 impl SqliteStore {
@@ -184,6 +99,39 @@ impl SqliteStore {
         let settings =
             format!("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};");
         self.connection.execute_batch(&settings).map_err(fail)
+    }
+
+    /// Takes note of the files beside the database, once all of them are there.
+    fn note_files(&mut self) -> Result<()> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.note_beside().map_err(|source| Error::Io { path: self.about.path.clone(), source })?;
+        files.expect_in_place(&self.about)
+    }
+
+    /// Fails when the file that is open is not the one at the path any more, and closes it: whoever relies on what it held
+    /// must start anew. The next call opens what is at the path by then.
+    fn expect_in_place(&mut self) -> Result<()> {
+        if let Some(files) = &self.files {
+            let in_place = files.expect_in_place(&self.about);
+            if matches!(in_place, Err(Error::Replaced { .. })) {
+                // A connection that is left open would keep the index of the former write-ahead log in use.
+                let nothing = Connection::open_in_memory().map_err(|e| self.about.error(e, "closing a lost file"))?;
+                self.connection = nothing;
+                self.files = None;
+            }
+            return in_place;
+        }
+        if self.draft.is_some() {
+            return Ok(());
+        }
+        match self.options.create(false).open(&self.about.path) {
+            Ok(other) => {
+                *self = other;
+                Ok(())
+            }
+            Err(_) if !self.about.path.exists() => Err(self.about.replaced(GONE)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The schema number of the file; 0 for an empty one.
@@ -257,32 +205,36 @@ impl SqliteStore {
 
 impl EventStore for SqliteStore {
     fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
+        self.expect_in_place()?;
         let about = &self.about;
         let fail = |e| about.error(e, "opening a snapshot");
         let tx = self.connection.transaction().map_err(fail)?;
         // A deferred transaction takes its snapshot at its first read, not at BEGIN.
         tx.query_row("SELECT 1 FROM kinds LIMIT 1", [], |_| Ok(())).map_err(fail)?;
-        Ok(Box::new(SqliteView { tx, about }))
+        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref() }))
     }
 
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+        self.expect_in_place()?;
         let about = &self.about;
         let tx = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|e| about.error(e, "taking the write lock"))?;
-        Ok(Box::new(SqliteView { tx, about }))
+        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref() }))
     }
 
     fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
-        let fail = |e| self.about.error(e, "preparing to write much");
-        if self.is_draft {
+        if let Some(file) = self.draft.clone() {
             // What is on its way to the disk already is not waited for at the end.
-            let file = std::fs::File::open(&self.about.path);
-            return Ok(file.ok().map(|file| -> Housekeeping { Box::new(move || drop(file.sync_data())) }));
+            return Ok(Some(Box::new(move || drop(file.sync_data()))));
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let beside = Connection::open_with_flags(plain(&self.about.path), flags).map_err(fail)?;
+        self.expect_in_place()?;
+        let fail = |e| self.about.error(e, "preparing to write much");
+        let beside = open::connect(&self.about.path).map_err(fail)?;
+        self.expect_in_place()?;
+        let fail = |e| self.about.error(e, "preparing to write much");
+        let registered = self.files.as_ref().map(OpenFiles::another_connection);
         beside.execute_batch("PRAGMA synchronous=FULL").map_err(fail)?;
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_KEPT).map_err(fail)?;
         // A power failure may now take the last commits along, but never one that others stand on.
@@ -290,23 +242,26 @@ impl EventStore for SqliteStore {
         Ok(Some(Box::new(move || {
             // It waits for nobody. What it cannot move now, or at all, the writer moves and tells why not.
             let _ = beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            let _ = &registered;
         })))
     }
 
     fn sync(&mut self) -> Result<()> {
-        if self.is_draft {
+        if self.draft.is_some() {
             return Ok(()); // it is made durable before it is put in its place
         }
+        self.expect_in_place()?;
         let fail = |e| self.about.error(e, "making what was written durable");
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         // What is in the file itself already was made durable when it was moved there.
-        file::sync_log(&behind_links(&self.about.path))
+        file::sync_log(&behind_links(&self.about.path))?;
+        self.expect_in_place()
     }
 
     fn erase(&mut self) -> Result<()> {
-        #[cfg(feature = "import")]
-        draft::sweep(&behind_links(&self.about.path));
+        self.expect_in_place()?;
+        leftover::sweep(&behind_links(&self.about.path));
         let patience = |seconds| self.connection.busy_timeout(Duration::from_secs(seconds));
         let done = patience(self.about.busy_seconds.min(ERASE_SECONDS)).and_then(|()| self.rewrite());
         // However that went, other writes are waited for as before.
@@ -323,6 +278,16 @@ impl EventStore for SqliteStore {
             },
         };
         Err(Error::NotErased { why })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        let in_place = self.files.as_ref().is_some_and(|files| files.expect_in_place(&self.about).is_ok());
+        if in_place {
+            // Then the last connection to close moves the write-ahead log into the file and removes it.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod concurrency;
 mod crash;
 mod damage;
 mod disk_full;
+mod file_identity;
 mod mutations;
 mod store_contract;

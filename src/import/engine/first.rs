@@ -11,7 +11,8 @@ use crate::store::DraftLedger;
 /// Imports agents' logs into a ledger that is not there yet, which is quicker than making one and [importing](run) into it.
 ///
 /// It is written beside its place and put there once it is whole and durable, so others find no ledger or one with
-/// everything in it. A process that is killed leaves none; what it leaves beside is removed by a later import. `None`,
+/// everything in it. A process that is killed leaves none; what it leaves beside is removed by a later import.
+/// Of several processes that do so at once one makes the ledger, and the others wait for it. `None`,
 /// and nothing has changed, when there is a ledger already, or by the time this one is whole: import into that.
 ///
 /// # Errors
@@ -53,7 +54,11 @@ pub(crate) fn fill(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<ImportReport>> {
     let mut ledger = Ledger::with_store(Box::new(draft.open()?));
-    let report = run(&mut ledger, options, now, progress)?;
+    let done = run(&mut ledger, options, now, progress);
     drop(ledger);
+    let report = match done {
+        Err(_) if draft.is_gone() => return Ok(None),
+        done => done?,
+    };
     Ok(draft.put_in_place()?.then_some(report))
 }

@@ -1,32 +1,38 @@
 //! A ledger file in the making, which nobody else knows of until it is whole.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
-
-use super::file::{FileContext, behind_links, create_private, plain};
-use super::{PAGE, SqliteStore};
+use super::file::{FileContext, behind_links, private_file};
+use super::identity::Identity;
+use super::leftover::{SIDES, SUFFIX, sweep};
+use super::{Options, PAGE, SqliteStore, open};
 use crate::model::error::{Error, Result};
+use crate::store::directory;
 
-/// How a draft's name ends; before it stand the name of the ledger that it is to be, and a number drawn at random.
-const SUFFIX: &str = ".draft";
-/// A draft that nobody has written to for so long is left over from a process that was killed.
-const LEFT_AFTER: Duration = Duration::from_secs(60 * 60);
-/// What stands behind the names of a draft and of the files that SQLite may make beside it.
-const SIDES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
+/// How the name of the file ends that is locked by whoever makes a draft.
+const LOCK: &str = ".draft-lock";
+/// How long another process's draft is waited for. After that the import goes into a ledger that others see grow.
+const WAIT: Duration = Duration::from_secs(60);
+/// How often the lock is tried meanwhile.
+const AGAIN: Duration = Duration::from_millis(5);
 /// KiB of pages that are held: a draft is written from its beginning to its end, and little is read of it again.
 const CACHE: u32 = 4_000;
 
 /// A ledger that is written beside its place, and put there once it is whole.
 ///
 /// Nobody else can open it meanwhile, and a process that is killed leaves no ledger. So it needs no journal, no locks, and
-/// to be made durable only once. Whoever fails drops it, and it is gone.
+/// to be made durable only once. Whoever fails drops it, and it is gone. Of several processes that import at once one makes
+/// a draft; the others wait, and import the rest into the ledger that it becomes.
 pub(crate) struct DraftLedger {
-    path: PathBuf,
+    names: Names,
     place: PathBuf,
+    /// The only descriptor outside SQLite. It is older than SQLite's, and is closed before the ledger has its name.
+    file: Arc<File>,
+    turn: Turn,
 }
 
 impl DraftLedger {
@@ -34,84 +40,94 @@ impl DraftLedger {
     pub fn beside(place: &Path) -> Result<Option<Self>> {
         let place = behind_links(place);
         let Some(name) = place.file_name() else { return Ok(None) };
-        sweep(&place);
-        match fs::symlink_metadata(&place) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Io { path: place, source }),
-            Ok(_) => return Ok(None),
-        }
-        let mut own = name.to_owned();
-        own.push(format!(".{}{SUFFIX}", uuid::Uuid::now_v7().simple()));
-        let path = place.with_file_name(own);
-        match create_private(&path) {
-            Ok(()) => Ok(Some(Self { path, place })),
+        let made = || -> io::Result<Option<Self>> {
+            let Some(turn) = Turn::wait(&place)? else { return Ok(None) };
+            // Whoever has the turn is the only one at work.
+            sweep(&place);
+            let mut own = name.to_owned();
+            own.push(format!(".{}{SUFFIX}", uuid::Uuid::now_v7().simple()));
+            let path = place.with_file_name(own);
+            let file = Arc::new(private_file(&path)?);
+            Ok(Some(Self { names: Names { path }, place: place.clone(), file, turn }))
+        };
+        match made() {
             // The name of the ledger is as long as a name can be.
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::InvalidFilename => Ok(None),
-            Err(Error::Io { source, .. }) => Err(Error::Io { path: directory(&place).to_owned(), source }),
-            Err(other) => Err(other),
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(None),
+            Err(source) => Err(Error::Io { path: directory::parent(&place).to_owned(), source }),
+            Ok(draft) => Ok(draft),
         }
     }
 
     /// Opens the draft to be written to. What it holds is worth nothing once a write has failed.
     pub fn open(&self) -> Result<SqliteStore> {
-        let about = FileContext { path: self.path.clone(), busy_seconds: 0 };
+        let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
-        let connection = self.connect().map_err(fail)?;
+        let connection = open::connect(&self.names.path).map_err(fail)?;
         let settings = format!(
             "PRAGMA page_size={PAGE}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; \
              PRAGMA cache_size=-{CACHE};"
         );
         connection.execute_batch(&settings).map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
-        let mut store = SqliteStore { connection, about, is_draft: true };
+        let draft = Some(Arc::clone(&self.file));
+        let mut store = SqliteStore { connection, about, options: Options::new(), files: None, draft };
         store.make_tables()?;
         Ok(store)
+    }
+
+    /// Whether somebody has removed it, as `shred` does with whatever may hold what was shredded.
+    pub fn is_gone(&self) -> bool {
+        !self.names.path.exists()
     }
 
     /// Makes it durable and puts it in its place, once who wrote to it has closed it. False, and the draft gone, where
     /// something is at that place by now, or it cannot be put there.
     pub fn put_in_place(self) -> Result<bool> {
-        let about = FileContext { path: self.path.clone(), busy_seconds: 0 };
-        let fail = |e| about.error(e, "making a ledger");
-        if !self.path.exists() {
-            return Ok(false); // taken for one that a killed process had left
+        match self.finish() {
+            Err(_) if self.is_gone() => return Ok(false),
+            done => done?,
         }
-        let connection = self.connect().map_err(fail)?;
-        connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
-        connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail)?;
-        drop(connection);
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&self.path)
-            .and_then(|file| file.sync_all())
-            .map_err(|error| self.not_durable(error))?;
+        let Self { names, place, file, turn } = self;
+        // Closed later, it would drop the locks of a thread that has opened the ledger by then.
+        drop(file);
         // Unlike renaming it, this never takes the place of another file.
-        if fs::hard_link(&self.path, &self.place).is_err() {
+        if fs::hard_link(&names.path, &place).is_err() {
             return Ok(false);
         }
-        // Where a directory cannot be synced, its entries are durable otherwise.
-        let _ = fs::File::open(directory(&self.place)).and_then(|directory| directory.sync_all());
-        // Whoever else is making this ledger comes too late.
-        sweep(&self.place);
+        drop(names);
+        directory::sync(directory::parent(&place)).map_err(|source| Error::Io { path: place, source })?;
+        drop(turn);
         Ok(true)
     }
 
-    fn not_durable(&self, error: std::io::Error) -> Error {
-        match error.kind() {
+    /// Gives it the form of any other ledger, and makes it durable.
+    fn finish(&self) -> Result<()> {
+        let about = self.about();
+        let fail = |e| about.error(e, "making a ledger");
+        let connection = open::connect(&self.names.path).map_err(fail)?;
+        connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
+        connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail)?;
+        drop(connection);
+        self.file.sync_all().map_err(|error| match error.kind() {
             ErrorKind::StorageFull => Error::DiskFull,
-            _ => Error::Store { what: format!("making {} durable", self.path.display()), source: Box::new(error) },
-        }
+            _ => {
+                let what = format!("making {} durable", self.names.path.display());
+                Error::Store { what, source: Box::new(error) }
+            }
+        })
     }
 
-    fn connect(&self) -> rusqlite::Result<Connection> {
-        Connection::open_with_flags(
-            plain(&self.path),
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
+    fn about(&self) -> FileContext {
+        FileContext { path: self.names.path.clone(), busy_seconds: 0 }
     }
 }
 
-impl Drop for DraftLedger {
+/// The names of a draft and of what SQLite makes beside it, which go with it.
+struct Names {
+    path: PathBuf,
+}
+
+impl Drop for Names {
     fn drop(&mut self) {
         for side in SIDES {
             let mut name = self.path.clone().into_os_string();
@@ -122,31 +138,62 @@ impl Drop for DraftLedger {
     }
 }
 
-/// Removes the drafts that killed processes have left beside a ledger: all of them once it is there, for nobody can put one
-/// in its place any more; else those that are old.
-pub(super) fn sweep(place: &Path) {
-    let Some(prefix) = place.file_name().map(|name| format!("{}.", name.to_string_lossy())) else { return };
-    let is_made = place.exists();
-    let Ok(entries) = fs::read_dir(directory(place)) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let Some((id, side)) = name.strip_prefix(&prefix).and_then(|rest| rest.split_once(SUFFIX)) else { continue };
-        let is_draft = uuid::Uuid::try_parse(id).is_ok() && SIDES.contains(&side);
-        if is_draft && (is_made || is_left(&entry)) {
-            // Should it be in use after all, who uses it finds it gone and writes a ledger as usual.
-            let _ = fs::remove_file(entry.path());
+/// The turn to make a draft, which the system takes back from a process that is killed.
+struct Turn {
+    lock: PathBuf,
+    _locked: File,
+}
+
+impl Turn {
+    /// Waits until no other process makes a draft; `None` when there is a ledger by then, or it takes too long.
+    fn wait(place: &Path) -> io::Result<Option<Self>> {
+        let mut lock = place.as_os_str().to_owned();
+        lock.push(LOCK);
+        let lock = PathBuf::from(lock);
+        let deadline = Instant::now() + WAIT;
+        while !is_taken(place)? {
+            let file = lock_file(&lock)?;
+            match file.try_lock() {
+                Ok(()) if Identity::at(&lock)? == Some(Identity::of(&file.metadata()?)) => {
+                    let turn = Self { lock, _locked: file };
+                    // The one before may have put a ledger there just now.
+                    return Ok((!is_taken(place)?).then_some(turn));
+                }
+                Ok(()) => {} // the one before removed this file; the next one has another
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(AGAIN),
+                // Too long, or a file system without locks.
+                Err(_) => return Ok(None),
+            }
         }
+        Ok(None)
     }
 }
 
-fn is_left(entry: &fs::DirEntry) -> bool {
-    let modified = entry.metadata().and_then(|meta| meta.modified());
-    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_AFTER))
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Removed before it is unlocked: whoever waits for it sees that it has no name any more, and makes another.
+        let _ = fs::remove_file(&self.lock);
+    }
 }
 
-fn directory(place: &Path) -> &Path {
-    place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Whether anything is at a place, even a link that leads nowhere.
+fn is_taken(place: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(place) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -206,31 +253,58 @@ mod tests {
     fn what_a_killed_process_left_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
-        let leave = |name: &str, hours: u64| {
-            let file = fs::File::create(dir.path().join(name)).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3_600)).unwrap();
-        };
+        let leave = |name: &str| drop(File::create(dir.path().join(name)).unwrap());
         let id = uuid::Uuid::now_v7().simple();
-        leave(&format!("usage.db.{id}.draft"), 2);
-        leave(&format!("usage.db.{id}.draft-journal"), 2);
+        leave(&format!("usage.db.{id}.draft"));
+        leave(&format!("usage.db.{id}.draft-journal"));
+        leave("usage.db.draft-lock");
         let mut left = vec!["usage.db.mine.draft".to_owned(), format!("other.db.{id}.draft"), format!("usage.db.{id}")];
-        for name in &left {
-            leave(name, 2);
-        }
-        let at_work = format!("usage.db.{}.draft", uuid::Uuid::now_v7().simple());
-        leave(&at_work, 0);
+        left.iter().for_each(|name| leave(name));
         let draft = DraftLedger::beside(&place).unwrap().unwrap();
-        left.push(at_work.clone());
+        left.push("usage.db.draft-lock".to_owned());
         left.sort();
-        let others: Vec<_> = names(dir.path()).into_iter().filter(|name| !draft.path.ends_with(name)).collect();
+        let others: Vec<_> = names(dir.path()).into_iter().filter(|name| !draft.names.path.ends_with(name)).collect();
         assert_eq!(others, left);
-        // Once there is a ledger none can become one.
         written(&draft);
         assert!(draft.put_in_place().unwrap());
-        left.retain(|name| *name != at_work);
+        left.retain(|name| name != "usage.db.draft-lock");
         left.push("usage.db".to_owned());
         left.sort();
         assert_eq!(names(dir.path()), left);
+    }
+
+    #[test]
+    fn one_makes_a_draft_and_the_others_wait_for_the_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("usage.db");
+        let draft = DraftLedger::beside(&place).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let others: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| DraftLedger::beside(&place).unwrap().is_none())).collect();
+            written(&draft);
+            assert!(draft.put_in_place().unwrap());
+            assert!(others.into_iter().all(|other| other.join().unwrap()));
+        });
+        assert_eq!(names(dir.path()), ["usage.db"]);
+        // Where the one before gives up, the next one has the turn.
+        fs::remove_file(&place).unwrap();
+        let given_up = DraftLedger::beside(&place).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| DraftLedger::beside(&place).unwrap().unwrap().put_in_place().unwrap());
+            drop(given_up);
+            assert!(other.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_draft_that_was_killed_after_it_had_its_place_loses_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("usage.db");
+        drop(SqliteStore::open(&place).unwrap());
+        let id = uuid::Uuid::now_v7().simple();
+        fs::hard_link(&place, dir.path().join(format!("usage.db.{id}.draft"))).unwrap();
+        drop(SqliteStore::open(&place).unwrap());
+        assert!(!names(dir.path()).iter().any(|name| name.contains("draft")));
     }
 
     #[test]
@@ -238,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let draft = DraftLedger::beside(&dir.path().join("usage.db")).unwrap().unwrap();
         written(&draft);
-        fs::remove_file(&draft.path).unwrap();
+        fs::remove_file(&draft.names.path).unwrap();
         assert!(!draft.put_in_place().unwrap());
         assert_eq!(names(dir.path()), [""; 0]);
     }

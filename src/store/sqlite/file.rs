@@ -1,50 +1,14 @@
 //! The file of a ledger: what it must be, who may read it, and what its errors mean.
 
 use std::fs;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::{APPLICATION_ID, SCHEMA};
+use super::SCHEMA;
 use crate::model::error::{Error, Result};
-
-/// Bytes of an SQLite header.
-const HEADER: usize = 100;
-
-/// Reads the header before SQLite does, so that a foreign or newer file is not touched at all.
-pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(io(e)),
-    };
-    let meta = file.metadata().map_err(io)?;
-    let foreign = |why: &str| Error::NotALedger { path: path.to_owned(), why: why.to_owned() };
-    if meta.is_dir() {
-        return Err(foreign("it is a directory"));
-    }
-    if meta.len() == 0 {
-        return Ok(());
-    }
-    let mut header = [0_u8; HEADER];
-    if file.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
-        return Err(foreign("it is not an SQLite database"));
-    }
-    let number = |at: usize| {
-        let bytes = header.get(at..at + 4).and_then(|b| b.try_into().ok()).unwrap_or([0; 4]);
-        i32::from_be_bytes(bytes)
-    };
-    let (version, application) = (i64::from(number(60)), number(68));
-    if application == APPLICATION_ID {
-        newer(path, version)
-    } else if application == 0 {
-        Ok(()) // perhaps a new file whose first page is still in the write-ahead log
-    } else {
-        Err(foreign("it is the database of another program"))
-    }
-}
+use crate::store::directory;
 
 pub(super) fn newer(path: &Path, found: i64) -> Result<()> {
     if found > SCHEMA {
@@ -59,13 +23,13 @@ pub(super) fn sync_log(path: &Path) -> Result<()> {
     log.push("-wal");
     let synced = fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.sync_all());
     match synced {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: log.into(), source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Io { path: log.into(), source }),
         _ => Ok(()),
     }
 }
 
 /// Makes an empty file that only its owner can read; SQLite gives its side files the same mode.
-pub(super) fn create_private(path: &Path) -> Result<()> {
+pub(super) fn private_file(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -73,11 +37,17 @@ pub(super) fn create_private(path: &Path) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
+    options.open(path)
+}
+
+/// Makes the file of a new ledger, unless there is one.
+pub(super) fn create_private(path: &Path) -> Result<()> {
+    let made = match private_file(path) {
+        Ok(_) => directory::sync(directory::parent(path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    };
+    made.map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
 /// The path that links lead to, whether anything is there or not.
@@ -96,6 +66,27 @@ pub(super) fn plain(path: &Path) -> PathBuf {
     if path.is_relative() { Path::new(".").join(path) } else { path.to_owned() }
 }
 
+/// A path with parameters for SQLite, as a URI. Names that are no text survive, byte for byte.
+pub(super) fn uri(path: &Path, parameters: &str) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let mut uri = "file:".to_owned();
+    if bytes.first() != Some(&b'/') {
+        uri.push('/'); // a drive letter
+    }
+    for &byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' | b'~' => uri.push(char::from(byte)),
+            b':' if cfg!(windows) => uri.push(':'),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push('?');
+    uri.push_str(parameters);
+    uri
+}
+
 /// What error messages need to know of a store.
 #[derive(Debug)]
 pub(super) struct FileContext {
@@ -104,6 +95,10 @@ pub(super) struct FileContext {
 }
 
 impl FileContext {
+    pub fn replaced(&self, what: &str) -> Error {
+        Error::Replaced { path: self.path.clone(), what: what.to_owned() }
+    }
+
     pub fn error(&self, error: rusqlite::Error, doing: &str) -> Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => {

@@ -3,6 +3,7 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 
 use super::file::FileContext;
+use super::identity::OpenFiles;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
@@ -11,6 +12,8 @@ use crate::store::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteVi
 pub(super) struct SqliteView<'a> {
     pub tx: rusqlite::Transaction<'a>,
     pub about: &'a FileContext,
+    /// The files that are open; `None` for a draft.
+    pub files: Option<&'a OpenFiles>,
 }
 
 impl SqliteView<'_> {
@@ -180,8 +183,12 @@ impl Transaction for SqliteView<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        let Self { tx, about } = *self;
-        tx.commit().map_err(|e| about.error(e, "committing"))
+        let Self { tx, about, files } = *self;
+        let expect_in_place = || files.map_or(Ok(()), |files| files.expect_in_place(about));
+        expect_in_place()?;
+        tx.commit().map_err(|e| about.error(e, "committing"))?;
+        // Nothing is acknowledged that went into a file which was taken away meanwhile.
+        expect_in_place()
     }
 }
 

@@ -1,0 +1,84 @@
+//! Directories that hold ledgers: made private and made durable.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// The directory that holds a file; the current one for a bare name.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a directory and those above it that are missing, for their owner alone, so that they outlive a power cut.
+///
+/// # Errors
+/// Those of the operating system.
+#[cfg(feature = "cli")]
+pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let above = parent(directory);
+    if above != directory && !above.exists() {
+        make_private(above)?;
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    match builder.create(directory) {
+        // Another process may make the same directory at the same time.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !directory.is_dir() => return Err(error),
+        _ => {}
+    }
+    sync(above)
+}
+
+/// Makes the entries of a directory durable: a file that was created in it is found again after a power cut.
+///
+/// # Errors
+/// Those of the operating system, except where directories cannot be synced at all.
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    let done = fs::File::open(directory).and_then(|directory| directory.sync_all());
+    match done {
+        // A directory may be writable and unreadable, and some file systems do not sync directories.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_directories_are_made_and_existing_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        make_private(&deep).unwrap();
+        fs::write(deep.join("kept"), "x").unwrap();
+        make_private(&deep).unwrap();
+        assert!(deep.join("kept").exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            for made in ["a", "a/b", "a/b/c"] {
+                assert_eq!(fs::metadata(dir.path().join(made)).unwrap().permissions().mode() & 0o777, 0o700);
+            }
+        }
+        assert!(make_private(&deep.join("kept")).is_err());
+        assert!(make_private(&deep.join("kept/below")).is_err());
+    }
+}

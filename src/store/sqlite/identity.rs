@@ -1,0 +1,153 @@
+//! Which files a connection has open, and whether they are still the files at their paths.
+//!
+//! A file that was deleted, moved or replaced stays open, and SQLite goes on writing to it. Such a write reaches nobody.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::file::{FileContext, behind_links};
+use crate::model::error::{Error, Result};
+
+/// What has become of a file that is not at its path any more.
+pub(super) const GONE: &str = "it was deleted or moved away";
+
+/// Device and inode of a file. Where the system has no such numbers, an open file cannot be moved or deleted, and all
+/// identities are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub fn of(meta: &Metadata) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            Self(meta.dev(), meta.ino())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = meta;
+            Self(0, 0)
+        }
+    }
+
+    /// The identity of the file at a path, behind links; `None` when nothing is there.
+    pub fn at(path: &Path) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(Some(Self::of(&meta))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A file that belongs to an open connection.
+#[derive(Clone, Debug)]
+struct Open {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Open {
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(Identity::at(&self.path)? == Some(self.identity))
+    }
+}
+
+/// The databases that this process has open. SQLite shares the index of the write-ahead log among all connections of
+/// a process to one database, so what is beside it is what the first of them found.
+static OPEN: Mutex<BTreeMap<Identity, Shared>> = Mutex::new(BTreeMap::new());
+
+#[derive(Default)]
+struct Shared {
+    connections: usize,
+    beside: Vec<Open>,
+}
+
+fn with_open<T>(work: impl FnOnce(&mut BTreeMap<Identity, Shared>) -> T) -> T {
+    work(&mut OPEN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Counts a connection among those of this process for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Registered(Identity);
+
+impl Registered {
+    fn new(database: Identity) -> Self {
+        with_open(|open| open.entry(database).or_default().connections += 1);
+        Self(database)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        with_open(|open| {
+            if let Entry::Occupied(mut entry) = open.entry(self.0) {
+                entry.get_mut().connections -= 1;
+                if entry.get().connections == 0 {
+                    entry.remove();
+                }
+            }
+        });
+    }
+}
+
+/// The files of one connection. All of them are examined by path; none is opened, because closing any descriptor of
+/// a file drops every lock that the process holds on it.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    database: Open,
+    /// The write-ahead log and its index. No program replaces them while this connection holds its lock.
+    beside: Vec<Open>,
+    registered: Registered,
+}
+
+impl OpenFiles {
+    /// The files of a connection whose database was at a path, with an identity, both before and after it was opened.
+    pub fn new(path: PathBuf, identity: Identity) -> Self {
+        Self { database: Open { path, identity }, beside: Vec::new(), registered: Registered::new(identity) }
+    }
+
+    /// Counts one more connection to the same files.
+    pub fn another_connection(&self) -> Registered {
+        Registered::new(self.registered.0)
+    }
+
+    /// Takes note of the files that SQLite has opened beside the database. It opens them at the first read.
+    pub fn note_beside(&mut self) -> io::Result<()> {
+        let database = behind_links(&self.database.path);
+        self.beside = with_open(|open| -> io::Result<_> {
+            let shared = open.entry(self.registered.0).or_default();
+            if shared.beside.is_empty() {
+                for end in ["-wal", "-shm"] {
+                    let mut path = database.clone().into_os_string();
+                    path.push(end);
+                    let path = PathBuf::from(path);
+                    if let Some(identity) = Identity::at(&path)? {
+                        shared.beside.push(Open { path, identity });
+                    }
+                }
+            }
+            Ok(shared.beside.clone())
+        })?;
+        Ok(())
+    }
+
+    /// Checks that what is written through the connection is what others find at the path.
+    pub fn expect_in_place(&self, about: &FileContext) -> Result<()> {
+        let io = |source| Error::Io { path: about.path.clone(), source };
+        if !self.database.is_in_place().map_err(io)? {
+            let is_there = Identity::at(&self.database.path).map_err(io)?.is_some();
+            return Err(about.replaced(if is_there { "another file has taken its place" } else { GONE }));
+        }
+        for file in &self.beside {
+            if !file.is_in_place().map_err(io)? {
+                return Err(about.replaced("its write-ahead log was deleted or replaced"));
+            }
+        }
+        Ok(())
+    }
+}

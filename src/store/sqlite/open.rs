@@ -1,0 +1,143 @@
+//! Opening a ledger file.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::SqliteStore;
+use super::file::{FileContext, behind_links, create_private, plain};
+use super::identity::{Identity, OpenFiles};
+use super::inspect::refuse_foreign;
+use crate::model::error::{Error, Result};
+
+/// How often opening starts anew when the file is replaced at that moment.
+const TRIES: usize = 10;
+/// Held by the thread of this process that opens a ledger.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// How to open a ledger file.
+///
+/// ```
+/// use usage_ledger::store::Options;
+/// # let dir = tempfile::tempdir()?;
+/// let store = Options::new().busy_timeout_seconds(5).open(&dir.path().join("usage.db"))?;
+/// # let _ = store;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Options {
+    pub(super) busy_seconds: u64,
+    pub(super) create: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { busy_seconds: 60, create: true }
+    }
+}
+
+impl Options {
+    /// The defaults: create the file when it is missing, wait up to 60 s for other writers.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// assert!(Options::new().open(&dir.path().join("usage.db")).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a write waits for another process, in seconds. Default 60.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, store::{EventStore, Options}};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("usage.db");
+    /// let (mut one, mut other) = (Options::new().open(&path)?, Options::new().busy_timeout_seconds(0).open(&path)?);
+    /// let writing = one.write()?;
+    /// assert!(matches!(other.write(), Err(Error::Busy { seconds: 0 }))); // it did not wait
+    /// # drop(writing);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn busy_timeout_seconds(mut self, seconds: u64) -> Self {
+        self.busy_seconds = seconds;
+        self
+    }
+
+    /// Whether a missing file is created. Default true.
+    ///
+    /// ```
+    /// # use usage_ledger::store::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("usage.db");
+    /// assert!(Options::new().create(false).open(&path).is_err());
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Opens a ledger file.
+    ///
+    /// # Errors
+    /// [`Error::NotALedger`] for another program's file, [`Error::NewerSchema`] for a newer build's, both untouched;
+    /// [`Error::HardLinked`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as they say.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, store::Options};
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("notes.txt");
+    /// std::fs::write(&path, "not a database")?;
+    /// assert!(matches!(Options::new().open(&path), Err(Error::NotALedger { .. })));
+    /// assert_eq!(std::fs::read_to_string(&path)?, "not a database"); // untouched
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(self, path: &Path) -> Result<SqliteStore> {
+        let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
+        let (connection, files) = self.connect(path, &about)?;
+        let mut store = SqliteStore { connection, about, options: self, files: Some(files), draft: None };
+        store.prepare()?;
+        store.note_files()?;
+        Ok(store)
+    }
+
+    /// Opens the file at a path, made when it is missing, and learns which file that is.
+    fn connect(self, path: &Path, about: &FileContext) -> Result<(Connection, OpenFiles)> {
+        // A file that is being made here is not opened by another thread before its first descriptor is closed.
+        let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        // A program may change its current directory later.
+        let absolute = std::path::absolute(path).map_err(io)?;
+        refuse_foreign(path)?;
+        for _ in 0..TRIES {
+            if self.create {
+                create_private(&behind_links(&absolute))?;
+            }
+            let before = Identity::at(&absolute).map_err(io)?;
+            let connection = connect(&absolute).map_err(|e| about.error(e, "opening the ledger"))?;
+            match (before, Identity::at(&absolute).map_err(io)?) {
+                (Some(before), Some(after)) if before == after => {
+                    return Ok((connection, OpenFiles::new(absolute, after)));
+                }
+                _ => {} // it was replaced meanwhile
+            }
+        }
+        let what = "it is being replaced again and again".to_owned();
+        Err(Error::Replaced { path: path.to_owned(), what })
+    }
+}
+
+/// Opens a database that leaves its write-ahead log alone when it is closed: the file may turn out to be foreign.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(plain(path), flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
