@@ -108,12 +108,11 @@ impl DraftLedger {
         connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail)?;
         drop(connection);
-        self.file.sync_all().map_err(|error| match error.kind() {
-            ErrorKind::StorageFull => Error::DiskFull,
-            _ => {
-                let what = format!("making {} durable", self.names.path.display());
-                Error::Store { what, source: Box::new(error) }
+        self.file.sync_all().map_err(|error| {
+            if error.kind() == ErrorKind::StorageFull {
+                return Error::DiskFull;
             }
+            Error::Store { what: format!("making {} durable", self.names.path.display()), source: Box::new(error) }
         })
     }
 
@@ -259,7 +258,9 @@ mod tests {
         leave(&format!("usage.db.{id}.draft-journal"));
         leave("usage.db.draft-lock");
         let mut left = vec!["usage.db.mine.draft".to_owned(), format!("other.db.{id}.draft"), format!("usage.db.{id}")];
-        left.iter().for_each(|name| leave(name));
+        for name in &left {
+            leave(name);
+        }
         let draft = DraftLedger::beside(&place).unwrap().unwrap();
         left.push("usage.db.draft-lock".to_owned());
         left.sort();

@@ -1,5 +1,6 @@
 //! The file of a ledger: what it must be, who may read it, and what its errors mean.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,10 @@ pub(super) fn uri(path: &Path, parameters: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' | b'~' => uri.push(char::from(byte)),
             b':' if cfg!(windows) => uri.push(':'),
             b'\\' if cfg!(windows) => uri.push('/'),
-            _ => uri.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a string does not fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
         }
     }
     uri.push('?');
