@@ -8,6 +8,7 @@ mod observations;
 mod pause;
 mod pools;
 mod reserved;
+mod scope;
 mod sums;
 mod windows;
 
@@ -32,10 +33,12 @@ pub use sums::{Cost, TokenSums, Usage};
 
 pub(crate) use calibration::calibration;
 pub(crate) use drift::drift;
-use exhausted::exhausted;
+pub(crate) use exhausted::cloud_refusal;
+use exhausted::refusals;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};
 pub(crate) use reserved::{LONGEST, is_closed, reservations};
+pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
 pub(crate) use windows::is_recorded;
 pub(crate) use windows::{AccountWindows, sum_between};
@@ -223,8 +226,10 @@ pub struct ProviderUsage {
     pub weekly: WindowUsage,
     /// Windows of other lengths, and of single models, that the provider spoke of.
     pub pools: Vec<Pool>,
-    /// The provider's own refusal, while it holds.
+    /// The provider's own refusal of every model, while it holds.
     pub exhausted: Option<Exhausted>,
+    /// The provider's own refusals of single models, while they hold.
+    pub exhausted_models: Vec<Exhausted>,
     /// Limit tokens set aside for calls in progress.
     pub reserved: u64,
     /// Everything up to now.
@@ -358,6 +363,11 @@ pub(crate) fn usage_now(
     };
     let reserved = reservations(view, account, now, now)?;
     let last = timeline.iter().rev().find(names);
+    let refused = if metered {
+        refusals(view, account, now, windows.what_was_heard(), windows.limits())?
+    } else {
+        exhausted::Refusals::default()
+    };
     Ok(ProviderUsage {
         provider: account.provider.clone().into_owned(),
         account: account.account.clone().map(std::borrow::Cow::into_owned),
@@ -366,11 +376,8 @@ pub(crate) fn usage_now(
         session: window(WindowKind::Session)?,
         weekly: window(WindowKind::Weekly)?,
         pools: pools::pools(windows.what_was_heard(), windows.limits(), now),
-        exhausted: if metered {
-            exhausted(view, account, now, windows.what_was_heard(), windows.limits())?
-        } else {
-            None
-        },
+        exhausted: refused.account,
+        exhausted_models: refused.models,
         reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),
         all_time: Usage::default(),
         since_switch: None,

@@ -8,9 +8,6 @@ use super::Mode;
 use crate::model::error::{Error, Result};
 use crate::model::event::Percent;
 
-/// What a run costs when nothing is known, in percent of a session window.
-const UNKNOWN: Percent = Percent::from_hundredths(5 * 100);
-
 /// How hard a task is.
 ///
 /// ```
@@ -87,21 +84,19 @@ impl FromStr for Tier {
     }
 }
 
-/// What an ordinary run costs, in percent of a session window: what is used over the runs that used it, or 5 % when
-/// one of the two is zero.
+/// What an ordinary run costs, in percent of a session window: what is used over the runs that used it. `None` when one of
+/// the two is zero: then nothing is known about it.
 ///
 /// ```
 /// use usage_ledger::budget::run_cost;
-/// assert_eq!(run_cost("80".parse()?, 10), "8".parse()?);
-/// assert_eq!(run_cost("0".parse()?, 4), "5".parse()?);
+/// assert_eq!(run_cost("80".parse()?, 10), Some("8".parse()?));
+/// assert_eq!(run_cost("0".parse()?, 4), None);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn run_cost(used: Percent, runs: u64) -> Percent {
+pub fn run_cost(used: Percent, runs: u64) -> Option<Percent> {
     let runs = u32::try_from(runs).unwrap_or(u32::MAX);
-    match used.hundredths().checked_div(runs) {
-        Some(cost) if used > Percent::default() => Percent::from_hundredths(cost),
-        _ => UNKNOWN,
-    }
+    let cost = used.hundredths().checked_div(runs).map(Percent::from_hundredths);
+    cost.filter(|_| used > Percent::default())
 }
 
 /// Whether a run of this mode and tier, where an ordinary one costs `cost`, fits into what is left.
@@ -118,22 +113,18 @@ pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool 
     wanted <= u64::from(left.hundredths())
 }
 
-/// The highest mode up to `mode` that fits into what is left; `wait` when none does.
+/// The highest mode up to `mode` that fits into what is left; `wait` when none does. `cost` is what an ordinary run costs,
+/// which may be known for each mode.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Tier, highest_affordable};
 /// let (cost, left) = ("40".parse()?, "50".parse()?);
-/// assert_eq!(highest_affordable(Mode::Deep, cost, Tier::Medium, left), Mode::Implement);
-/// assert_eq!(highest_affordable(Mode::Deep, cost, Tier::Complex, left), Mode::Review);
+/// assert_eq!(highest_affordable(Mode::Deep, |_| cost, Tier::Medium, left), Mode::Implement);
+/// assert_eq!(highest_affordable(Mode::Deep, |_| cost, Tier::Complex, left), Mode::Review);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn highest_affordable(mode: Mode, cost: Percent, tier: Tier, left: Percent) -> Mode {
-    highest(mode, |mode| affordable(cost, mode, tier, left))
-}
-
-/// The highest mode up to `mode` that fits; `wait` when none does.
-pub(super) fn highest(mut mode: Mode, fits: impl Fn(Mode) -> bool) -> Mode {
-    while mode > Mode::Wait && !fits(mode) {
+pub fn highest_affordable(mut mode: Mode, cost: impl Fn(Mode) -> Percent, tier: Tier, left: Percent) -> Mode {
+    while mode > Mode::Wait && !affordable(cost(mode), mode, tier, left) {
         mode = mode.lower();
     }
     mode

@@ -1,41 +1,20 @@
 //! What a decision rests on, gathered from the projections.
 
-use super::{Ask, Mode, Rate, burn};
+use super::run_cost::{RunCosts, run_costs};
+use super::{Ask, Rate, burn};
 use crate::model::error::Result;
-use crate::model::event::{BudgetMode, Event, Payload, Percent, Position, Thresholds};
+use crate::model::event::{BudgetMode, Event, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, DayRow, Level, first_from, last_before, scan_account_day};
+use crate::projection::{AccountRef, first_from, last_before};
 use crate::store::{GO_ON, ReadView, STOP};
-use crate::usage::{Limits, Pause, ProviderUsage, Switch, WindowUsage, paused, sum_between, usage_now};
+use crate::usage::{
+    Exhausted, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused, sum_between, usage_now,
+};
 
-/// Fewer runs say nothing about what a run costs.
-const FEWEST_RUNS: usize = 5;
-/// So many rows of runs are enough to tell what one costs.
-const MOST_ROWS: usize = 2_000;
 /// So many records a decision names, the heaviest first …
 const RECORDS_NAMED: usize = 32;
 /// … of so many that are looked at.
 const RECORDS_SEEN: usize = 5_000;
-
-/// What ordinary runs cost, in percent of a session window.
-pub(super) struct RunCosts {
-    /// The middle one of all runs.
-    pub median: Percent,
-    /// The middle one of the runs of a mode, where enough of them say which it was.
-    of_mode: Vec<(Mode, Percent)>,
-    pub runs: usize,
-}
-
-impl RunCosts {
-    /// What a run of a mode costs, before its tier.
-    pub fn of(&self, mode: Mode) -> Percent {
-        let known = self.of_mode.iter().find(|(known, _)| *known == mode).map(|(_, cost)| *cost);
-        known.unwrap_or_else(|| {
-            let cost = u64::from(self.median.hundredths()) * u64::from(mode.cost_percent()) / 100;
-            Percent::from_hundredths(u32::try_from(cost).unwrap_or(u32::MAX))
-        })
-    }
-}
 
 /// Everything that a decision about one account looks at.
 pub(super) struct Evidence {
@@ -47,6 +26,8 @@ pub(super) struct Evidence {
     /// How fast the session is being used.
     pub rate: Option<Rate>,
     pub costs: Option<RunCosts>,
+    /// What the paid cloud of a local program refuses.
+    pub cloud: Option<Exhausted>,
     pub now: Timestamp,
 }
 
@@ -59,11 +40,12 @@ impl Evidence {
             && let Some(limit) = usage.session.limit
         {
             rate = burn_rate(view, account, &limits, &usage.session, limit, now)?;
-            costs = run_costs(view, account, &limits, limit, now)?;
+            costs = run_costs(view, account, &limits, &usage.session, now)?;
         }
         let paused = paused(view, now)?;
+        let cloud = cloud_refusal(view, account, now)?;
         let (budget_mode, thresholds) = (limits.budget_mode, limits.thresholds);
-        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, now })
+        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, now })
     }
 }
 
@@ -90,57 +72,6 @@ fn burn_rate(
     let sum = sum_between(view, account, first, until)?;
     let count = u64::try_from(sum.requests).unwrap_or(0);
     Ok(burn::rate(count, points(limits.weights.weigh(sum.counts()), limit), (first, last), now))
-}
-
-fn median(mut costs: Vec<u64>, limit: u64) -> Percent {
-    costs.sort_unstable();
-    let weighted = costs.get(costs.len() / 2).copied().unwrap_or(0);
-    let share = u128::from(weighted) * 10_000 / u128::from(limit.max(1));
-    Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
-}
-
-/// What the runs of today and yesterday cost: a conversation is a run, and so is a call outside of any.
-fn run_costs(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    limits: &Limits,
-    limit: u64,
-    now: Timestamp,
-) -> Result<Option<RunCosts>> {
-    let today = now.utc_day();
-    let mut runs: std::collections::BTreeMap<(String, Option<Mode>), u64> = std::collections::BTreeMap::new();
-    let mut single: Vec<(Option<Mode>, u64)> = Vec::new();
-    let mut seen = 0_usize;
-    let mut take = |row: &DayRow<'_>| {
-        seen += 1;
-        let sum = row.sum()?;
-        let weighted = limits.weights.weigh(sum.counts());
-        let mode = row.series.label("mode").and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
-        if let Some(conversation) = row.series.conversation {
-            let cost = runs.entry((conversation.to_owned(), mode)).or_default();
-            *cost = cost.saturating_add(weighted);
-        } else {
-            let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
-            single.extend((0..count.min(100)).map(|_| (mode, weighted / count)));
-        }
-        if seen < MOST_ROWS { GO_ON } else { STOP }
-    };
-    for day in [today, today - 1] {
-        scan_account_day(view, Level::Conversation, account, day, &mut take)?;
-    }
-    let all: Vec<(Option<Mode>, u64)> = runs.into_iter().map(|((_, mode), cost)| (mode, cost)).chain(single).collect();
-    if all.len() < FEWEST_RUNS {
-        return Ok(None);
-    }
-    let mut of_mode = Vec::new();
-    for mode in Mode::ALL {
-        let costs: Vec<u64> = all.iter().filter(|(of, _)| *of == Some(mode)).map(|(_, cost)| *cost).collect();
-        if costs.len() >= FEWEST_RUNS {
-            of_mode.push((mode, median(costs, limit)));
-        }
-    }
-    let runs = all.len();
-    Ok(Some(RunCosts { median: median(all.into_iter().map(|(_, cost)| cost).collect(), limit), of_mode, runs }))
 }
 
 /// The records that an estimate of a window rests on: of many the heaviest, by position.

@@ -1,5 +1,6 @@
 //! A decision that begins with what a feed says now.
 
+use super::known::expect_known;
 use super::{Ask, Verdict};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -11,7 +12,7 @@ impl Ledger {
     /// nothing, is no reason not to decide: the verdict goes by what was known before, its basis says so, and it warns.
     ///
     /// # Errors
-    /// The store's own.
+    /// As [`gate`](Self::gate); then nothing is taken in.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask, quota::QuotaFormat, usage::Basis};
@@ -33,6 +34,7 @@ impl Ledger {
         now: impl Into<Timestamp>,
     ) -> Result<Verdict> {
         let now = now.into();
+        expect_known(self.snapshot()?.view(), ask)?;
         let warnings = match quota::observe(format, text, now) {
             Ok(observed) => {
                 let mut observed = observed.of(None, ask.account.as_deref());

@@ -85,14 +85,109 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Below this much left, nothing deep is begun, in percent.
-const DEEP_LEFT: u32 = 40;
+/// `implement` begins when less than this is left after the margin, in percent.
+const DEEP_LEFT: u8 = 40;
 /// What counts as left of a window that does not gate, in percent.
 const NOT_COUNTED: Percent = Percent::from_hundredths(90 * 100);
-/// What is known longer than this is kept further away from the limit.
+/// A reading that is older than this is kept further away from the limit.
 const OLD: i64 = 6 * HOUR;
 /// How much further, in percentage points.
 const OLD_MARGIN: u8 = 5;
+
+/// The percentage used at which each mode begins. A mode holds from its percentage up to the next one; `deep` holds below
+/// all of them.
+///
+/// ```
+/// use usage_ledger::{budget::{Marks, Mode}, event::Thresholds};
+/// let marks = Marks::of(Thresholds::default());
+/// assert_eq!(marks.to_string(), "implement from 51 %, review from 61 %, wait from 76 %");
+/// assert_eq!(marks.mode("75.99".parse()?), Mode::Review);
+/// assert_eq!(marks.mode("76".parse()?), Mode::Wait);
+/// let own = Marks::of(Thresholds::new(70, 85, 0)?);
+/// assert_eq!(own.mode("85".parse()?), Mode::Wait); // `--stop 85` means 85
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Marks {
+    /// Where ordinary work begins, if it ever does.
+    pub implement: Option<u8>,
+    /// Where only reviews begin, if they ever do.
+    pub review: Option<u8>,
+    /// Where waiting begins; `None` when use alone never shuts the gate.
+    pub wait: Option<u8>,
+}
+
+impl Marks {
+    /// The marks of some thresholds.
+    ///
+    /// Without a margin a mode begins at its percentage. With one it begins at the first whole percent at which use and
+    /// margin together pass that percentage.
+    ///
+    /// ```
+    /// use usage_ledger::{budget::Marks, event::Thresholds};
+    /// assert_eq!(Marks::of(Thresholds::new(70, 85, 10)?).wait, Some(76)); // 76 + 10 > 85
+    /// assert_eq!(Marks::of(Thresholds::new(70, 85, 0)?).wait, Some(85));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn of(at: Thresholds) -> Self {
+        let mark = |percent: u8| match (percent, at.margin) {
+            (percent, 0) => Some(percent),
+            // Nothing is left behind 100 %, so use and margin cannot pass it.
+            (100.., _) => None,
+            (percent, margin) => Some((percent + 1).saturating_sub(margin)),
+        };
+        let implement = mark(at.implement.unwrap_or(100 - DEEP_LEFT));
+        Self { implement, review: mark(at.warn), wait: mark(at.stop) }
+    }
+
+    /// Every mark so many points earlier.
+    ///
+    /// ```
+    /// use usage_ledger::{budget::Marks, event::Thresholds};
+    /// assert_eq!(Marks::of(Thresholds::default()).earlier(5).wait, Some(71));
+    /// ```
+    pub fn earlier(self, points: u8) -> Self {
+        let earlier = |mark: Option<u8>| mark.map(|mark| mark.saturating_sub(points));
+        Self { implement: earlier(self.implement), review: earlier(self.review), wait: earlier(self.wait) }
+    }
+
+    /// The mode that a window allows.
+    ///
+    /// ```
+    /// use usage_ledger::{budget::{Marks, Mode}, event::Thresholds};
+    /// assert_eq!(Marks::of(Thresholds::default()).mode("50".parse()?), Mode::Deep);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn mode(self, used: Percent) -> Mode {
+        let reached = |mark: Option<u8>| mark.is_some_and(|mark| used.hundredths() >= 100 * u32::from(mark));
+        if reached(self.wait) {
+            Mode::Wait
+        } else if reached(self.review) {
+            Mode::Review
+        } else if reached(self.implement) {
+            Mode::Implement
+        } else {
+            Mode::Deep
+        }
+    }
+}
+
+impl fmt::Display for Marks {
+    /// The modes that can be reached, each with the percentage used at which it begins.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut end = u8::MAX;
+        let mut reachable = Vec::new();
+        for (mode, mark) in [(Mode::Wait, self.wait), (Mode::Review, self.review), (Mode::Implement, self.implement)] {
+            if let Some(mark) = mark.filter(|mark| *mark < end) {
+                reachable.push(format!("{mode} from {mark} %"));
+                end = mark;
+            }
+        }
+        reachable.reverse();
+        if reachable.is_empty() { f.write_str("deep at any use") } else { f.write_str(&reachable.join(", ")) }
+    }
+}
 
 /// A place on the ladder. It prints as one line, `mode:left:reason`.
 ///
@@ -108,30 +203,6 @@ pub struct Rung {
     pub mode: Mode,
     /// What is left after the margin.
     pub left: Percent,
-}
-
-impl Rung {
-    /// The place that what is left gives.
-    ///
-    /// ```
-    /// use usage_ledger::{budget::{Mode, Rung}, event::Thresholds};
-    /// assert_eq!(Rung::at("39".parse()?, Thresholds::default()).mode, Mode::Implement);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn at(left: Percent, at: Thresholds) -> Self {
-        let below = |used: u8| 100 * (100 - u32::from(used.min(100)));
-        let (stop, warn, hundredths) = (below(at.stop), below(at.warn), left.hundredths());
-        let mode = if hundredths < stop {
-            Mode::Wait
-        } else if hundredths < warn {
-            Mode::Review
-        } else if hundredths < warn.max(100 * DEEP_LEFT) {
-            Mode::Implement
-        } else {
-            Mode::Deep
-        };
-        Self { mode, left }
-    }
 }
 
 impl fmt::Display for Rung {
@@ -169,43 +240,87 @@ pub fn left(used: Percent, margin: u8) -> Percent {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn ladder(session: Percent, weekly: Percent, budget: BudgetMode, at: Thresholds) -> Rung {
-    let session = left(session, at.margin);
-    match budget {
-        BudgetMode::Full => Rung::at(session.min(left(weekly, at.margin)), at),
-        BudgetMode::SessionOnly => Rung::at(session.min(NOT_COUNTED), at),
-        BudgetMode::Disabled => Rung { mode: Mode::Deep, left: NOT_COUNTED },
-    }
+    let used = match budget {
+        BudgetMode::Full => session.max(weekly),
+        BudgetMode::SessionOnly => session,
+        BudgetMode::Disabled => return Rung { mode: Mode::Deep, left: NOT_COUNTED },
+    };
+    Rung { mode: Marks::of(at).mode(used), left: left(used, at.margin) }
 }
 
-/// The margin to keep when what is known is so many milliseconds old: five points more after six hours.
+/// How many points earlier each mode begins when the reading is so many milliseconds old.
+pub(super) const fn points_for_age(age: i64) -> u8 {
+    if age > OLD { OLD_MARGIN } else { 0 }
+}
+
+/// The margin to keep when the reading is so many milliseconds old: five points more after six hours.
 ///
 /// ```
 /// use usage_ledger::{budget::safety_margin, time::{HOUR, MINUTE}};
 /// assert_eq!((safety_margin(10, 6 * HOUR - MINUTE), safety_margin(10, 6 * HOUR + MINUTE)), (10, 15));
 /// ```
 pub const fn safety_margin(margin: u8, age: i64) -> u8 {
-    if age > OLD { margin.saturating_add(OLD_MARGIN) } else { margin }
+    margin.saturating_add(points_for_age(age))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_ladder_of_the_seed_system() {
-        for (used, mode) in [
-            (0, Mode::Deep),
-            (50, Mode::Deep),
-            (51, Mode::Implement),
-            (60, Mode::Implement),
-            (61, Mode::Review),
-            (75, Mode::Review),
-            (76, Mode::Wait),
-            (100, Mode::Wait),
-        ] {
-            let used = Percent::from_hundredths(100 * used);
-            let rung = ladder(used, Percent::default(), BudgetMode::SessionOnly, Thresholds::default());
-            assert_eq!(rung.mode, mode, "{used} % used");
+    /// Whether use and margin pass a threshold by the seed system's arithmetic, in whole percent.
+    fn seed(used: u32, at: Thresholds) -> Mode {
+        let left = 100_u32.saturating_sub(used).saturating_sub(at.margin.into());
+        let below = |percent: u8| 100 - u32::from(percent);
+        if left < below(at.stop) {
+            Mode::Wait
+        } else if left < below(at.warn) {
+            Mode::Review
+        } else if left < below(at.warn).max(40) {
+            Mode::Implement
+        } else {
+            Mode::Deep
         }
+    }
+
+    #[test]
+    fn with_a_margin_every_mode_begins_where_the_seed_system_begins_it() {
+        for (warn, stop, margin) in [
+            (70, 85, 10),
+            (70, 85, 15),
+            (50, 85, 10),
+            (60, 90, 10),
+            (80, 95, 10),
+            (90, 95, 10),
+            (100, 100, 10),
+            (85, 70, 10),
+            (0, 0, 10),
+            (20, 5, 10),
+            (99, 100, 1),
+        ] {
+            let at = Thresholds { warn, stop, margin, implement: None };
+            for used in 0..=100 {
+                let percent = Percent::from_hundredths(100 * used);
+                assert_eq!(Marks::of(at).mode(percent), seed(used, at), "{used} % used, {at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_margin_a_percentage_is_where_its_mode_begins() {
+        for stop in 1..=100 {
+            let marks = Marks::of(Thresholds::new(1, stop, 0).unwrap());
+            let mode = |hundredths| marks.mode(Percent::from_hundredths(hundredths));
+            assert_eq!(mode(100 * u32::from(stop)), Mode::Wait, "{stop}");
+            assert!(mode(100 * u32::from(stop) - 1) > Mode::Wait, "{stop}");
+        }
+    }
+
+    #[test]
+    fn only_modes_that_can_be_reached_are_named() {
+        let told = |warn, stop, margin| Marks::of(Thresholds { warn, stop, margin, implement: None }).to_string();
+        assert_eq!(told(50, 85, 10), "review from 41 %, wait from 76 %");
+        assert_eq!(told(100, 100, 10), "implement from 51 %");
+        assert_eq!(told(85, 70, 10), "implement from 51 %, wait from 61 %");
+        assert_eq!(Marks { implement: None, review: None, wait: None }.to_string(), "deep at any use");
     }
 }

@@ -1,17 +1,21 @@
 //! May I run? One function decides, and every surface asks it.
 //!
 //! A decision goes through these steps, and says so in its trail: the effective budget mode; the provider's own refusal
-//! and pauses; the windows that count; the ladder; what a run costs; how fast the session is being used up.
+//! and pauses; the windows that count; the ladder; what a run costs; how fast the session is being used up; what the run
+//! needs.
 
 mod afford;
 mod burn;
+mod counted;
 mod decide;
 mod evidence;
 mod feed;
+mod known;
 mod ladder;
 mod preflight;
 mod request;
 mod reserve;
+mod run_cost;
 mod settings;
 mod status;
 
@@ -19,7 +23,7 @@ use serde::Serialize;
 
 pub use afford::{Tier, affordable, highest_affordable, run_cost};
 pub use burn::{Burn, Rate, burn_rate, minutes_left, runs_out, slowed};
-pub use ladder::{Mode, Rung, ladder, left, safety_margin};
+pub use ladder::{Marks, Mode, Rung, ladder, left, safety_margin};
 pub use preflight::{Preflight, Probe};
 pub use request::Ask;
 pub use settings::{BudgetSettings, effective_mode};
@@ -51,9 +55,11 @@ pub struct Verdict {
     pub metered: bool,
     /// What a run may take on.
     pub mode: Mode,
+    /// What the run needs.
+    pub need: Mode,
     /// What is left of the tightest window that counts, less the margin; `None` when no window's use is known.
     pub available_percent: Option<Percent>,
-    /// Whether the gate is closed. Never for an unmetered provider.
+    /// Whether the gate is closed: less may be taken on than is needed. Never for an unmetered provider.
     pub gated: bool,
     /// Why, in a sentence.
     pub reason: String,
@@ -63,7 +69,9 @@ pub struct Verdict {
     pub evidence: Vec<Position>,
     /// Which windows gate.
     pub budget_mode: BudgetMode,
-    /// When it is worth asking again; `None` unless it is to wait.
+    /// The percentage used at which each mode begins; `None` when no window decides.
+    pub begins: Option<Marks>,
+    /// When it is worth asking again; `None` unless the gate is closed.
     pub resumes_at: Option<Timestamp>,
     /// How fast the session is being used, where that can be told.
     pub burn: Option<Burn>,

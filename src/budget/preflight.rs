@@ -1,6 +1,7 @@
 //! A look before a run: a probe of the caller's, whose good answer holds for a while.
 
 use super::Ask;
+use super::known::expect_known;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, NewEvent, Payload, QuotaExhausted, QuotaObserved};
@@ -72,7 +73,7 @@ impl Ledger {
     /// A probe that fails lets the run go on: it says nothing about the quota.
     ///
     /// # Errors
-    /// The store's own.
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) as for a gate, and the store's own.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Probe}};
@@ -94,6 +95,7 @@ impl Ledger {
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         {
             let snapshot = self.snapshot()?;
+            expect_known(snapshot.view(), ask)?;
             let mode = Limits::at(snapshot.view(), &account, now)?.budget_mode.map(|(mode, _)| mode);
             let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(snapshot.view(), &account, now)?.0;
             if never_gated || known_good(snapshot.view(), &account, ttl, now)? {

@@ -1,4 +1,4 @@
-use super::Tier;
+use super::{Mode, Tier};
 use crate::model::error::Result;
 use crate::model::provider::ProviderId;
 
@@ -19,6 +19,8 @@ pub struct Ask {
     pub(super) account: Option<String>,
     pub(super) model: Option<String>,
     pub(super) tier: Tier,
+    pub(super) need: Mode,
+    pub(super) undeclared: bool,
 }
 
 impl Ask {
@@ -32,7 +34,9 @@ impl Ask {
     /// assert!(Ask::new("claude").is_ok());
     /// ```
     pub fn new(provider: &str) -> Result<Self> {
-        Ok(Self { provider: ProviderId::resolve(provider)?, account: None, model: None, tier: Tier::Medium })
+        let provider = ProviderId::resolve(provider)?;
+        let (tier, need) = (Tier::Medium, Mode::Review);
+        Ok(Self { provider, account: None, model: None, tier, need, undeclared: false })
     }
 
     /// On this account.
@@ -70,6 +74,38 @@ impl Ask {
     /// ```
     pub const fn tier(mut self, tier: Tier) -> Self {
         self.tier = tier;
+        self
+    }
+
+    /// The run needs at least this mode: the gate is closed where less may be taken on. Without it, a review is enough.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::{Ask, Mode}, event::WindowKind};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.override_usage("anthropic", WindowKind::Session, "55".parse()?, "me", "", now)?;
+    /// let verdict = ledger.gate(&Ask::new("anthropic")?.need(Mode::Deep), now)?;
+    /// assert_eq!((verdict.mode, verdict.gated), (Mode::Implement, true));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn need(mut self, mode: Mode) -> Self {
+        self.need = mode;
+        self
+    }
+
+    /// Accepts a provider that is in no catalogue, event or declaration. It counts as metered.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, Ledger, budget::Ask};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let refused = ledger.gate(&Ask::new("antropic")?, now).unwrap_err();
+    /// assert!(matches!(refused, Error::UnknownProvider { .. }));
+    /// assert!(ledger.gate(&Ask::new("my-gateway")?.allow_undeclared(), now)?.metered);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn allow_undeclared(mut self) -> Self {
+        self.undeclared = true;
         self
     }
 }

@@ -183,13 +183,13 @@ impl BudgetSettings {
     }
 
     fn rungs(&mut self, warn: &Value, stop: &Value) {
-        let Thresholds { warn: default_warn, stop: default_stop, margin } = Thresholds::default();
+        let Thresholds { warn: default_warn, stop: default_stop, margin, implement } = Thresholds::default();
         let read = |value: &Value, default: u8| match value {
             Value::Null => Some(default),
             value => number(value).map(|percent| percent.clamp(0.0, 100.0) as u8),
         };
         match (read(warn, default_warn), read(stop, default_stop)) {
-            (Some(warn), Some(stop)) => self.thresholds = Thresholds { warn, stop, margin },
+            (Some(warn), Some(stop)) => self.thresholds = Thresholds { warn, stop, margin, implement },
             _ => self.warn(format!("warn at {warn}, stop at {stop} are no percentages: both defaults are used")),
         }
         if let Err(error) = Thresholds::new(self.thresholds.warn, self.thresholds.stop, margin) {

@@ -2,13 +2,17 @@ use serde::Serialize;
 
 use super::decide::decide;
 use super::evidence::{self, Evidence};
+use super::known::expect_known;
 use super::{Ask, Verdict};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
+use crate::model::provider::cloud_of;
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
-use crate::usage::{Basis, Pause, ProviderUsage, Switch, accounts, active_provider, paused, sum_up, switches};
+use crate::usage::{
+    Basis, Pause, ProviderUsage, Switch, accounts, active_provider, cloud_refusal, paused, sum_up, switches,
+};
 
 /// A provider account with the decision for it.
 ///
@@ -83,6 +87,10 @@ impl Snapshot<'_> {
             known.push(AccountRef::new(active, None).into_owned());
             known.sort_unstable();
         }
+        for account in clouds_that_refuse(view, &known, now)? {
+            known.push(account);
+            known.sort_unstable();
+        }
         let mut providers = Vec::new();
         for account in &known {
             let mut evidence = Evidence::gather(view, account, &timeline, now)?;
@@ -118,7 +126,9 @@ impl Snapshot<'_> {
     /// May I run on this provider?
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id,
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for one that is in no catalogue, event or declaration, and
+    /// the store's own.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -135,7 +145,8 @@ impl Snapshot<'_> {
     /// May this run start? What is not known is told through `tracing` besides.
     ///
     /// # Errors
-    /// The store's own.
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for a provider that is in no catalogue, event or declaration,
+    /// unless the ask [allows it](Ask::allow_undeclared), and the store's own.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Mode, Tier}};
@@ -147,6 +158,7 @@ impl Snapshot<'_> {
     /// ```
     pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
+        expect_known(view, ask)?;
         let ask = &on_the_account_meant(view, ask)?;
         let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, false, now)?;
         for (window, counts) in
@@ -163,6 +175,24 @@ impl Snapshot<'_> {
         }
         Ok(verdict)
     }
+}
+
+/// Paid clouds whose refusals are recorded on the local program that hands models to them, and that have no records of
+/// their own.
+fn clouds_that_refuse(
+    view: &dyn ReadView,
+    known: &[AccountRef<'static>],
+    now: Timestamp,
+) -> Result<Vec<AccountRef<'static>>> {
+    let mut found = Vec::new();
+    for account in known {
+        let Some(cloud) = cloud_of(&account.provider) else { continue };
+        let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
+        if !known.contains(&cloud) && cloud_refusal(view, account, now)?.is_some() {
+            found.push(cloud);
+        }
+    }
+    Ok(found)
 }
 
 /// Of a provider whose only account has a name, that one is meant when none is named.
@@ -182,7 +212,9 @@ impl Ledger {
     /// May I run on this provider?
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id,
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for one that is in no catalogue, event or declaration, and
+    /// the store's own.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, budget::Mode, event::LimitSet};
@@ -191,7 +223,7 @@ impl Ledger {
     /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900), now)?;
     /// let verdict = ledger.budget("openai", now)?;
-    /// assert_eq!((verdict.mode, verdict.gated), (Mode::Wait, true)); // 90 % used, 10 % are the margin
+    /// assert_eq!((verdict.mode, verdict.gated), (Mode::Wait, true)); // waiting begins at 76 % used
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn budget(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
@@ -201,7 +233,7 @@ impl Ledger {
     /// May this run start? As [`Snapshot::gate`].
     ///
     /// # Errors
-    /// The store's own.
+    /// As there.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask};

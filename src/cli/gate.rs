@@ -19,7 +19,12 @@ use crate::usage::active_provider;
 
 /// Ask whether a run may start, and how much it may take on
 ///
-/// Exits 75 when the answer is to wait. A provider without a quota is never told to.
+/// Exits 75 when the answer is to wait. A provider without a quota is never told to. A provider that is in no catalogue,
+/// event or declaration is refused with exit 2.
+///
+/// Each mode begins at a percentage used, by default implement at 51 %, review at 61 %, wait at 76 %; `limit set` moves them
+/// with --implement, --warn and --stop. The cost of a run at its tier may lower the mode further. The provider's own refusal
+/// shuts the gate in every budget mode.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger gate anthropic || sleep 600\n  \
@@ -39,9 +44,12 @@ pub(crate) struct GateArgs {
     /// How hard the task is: trivial, simple, medium, complex or critical
     #[arg(long, default_value = "medium", hide_default_value = true)]
     tier: Tier,
-    /// Wait also when less than this may be taken on
+    /// What the run needs: the gate is also shut when less than this may be taken on
     #[arg(long, value_name = "MODE", default_value = "review", hide_default_value = true)]
     need: Need,
+    /// Accept a provider that nobody has declared: it counts as metered
+    #[arg(long)]
+    allow_undeclared: bool,
     /// Take in what the provider's feed says now, and go by it; one that cannot be read is a warning
     #[arg(long, value_name = "FORMAT=FILE", value_parser = feed)]
     feed: Option<(QuotaFormat, PathBuf)>,
@@ -93,7 +101,10 @@ fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<
             Failure::usage("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
         })?,
     };
-    let mut ask = Ask::new(&provider)?.tier(args.tier);
+    let mut ask = Ask::new(&provider)?.tier(args.tier).need(args.need.mode());
+    if args.allow_undeclared {
+        ask = ask.allow_undeclared();
+    }
     if let Some(account) = &args.account {
         ask = ask.account(account);
     }
@@ -118,8 +129,7 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     } else {
         tell(&verdict, args, &snapshot, context, out)?;
     }
-    let short_of = verdict.metered && verdict.mode < args.need.mode();
-    if verdict.gated || short_of { Err(Failure::Wait) } else { Ok(()) }
+    if verdict.gated { Err(Failure::Wait) } else { Ok(()) }
 }
 
 fn tell(
@@ -131,7 +141,12 @@ fn tell(
 ) -> Result<(), Failure> {
     let (now, zone) = (context.now_of(snapshot), context.zone());
     let account = verdict.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
-    writeln!(out, "{}{account}: {}", verdict.provider, verdict.mode)?;
+    let gated = if verdict.gated && verdict.mode > Mode::Wait {
+        format!(" (gated: {} is needed)", verdict.need)
+    } else {
+        String::new()
+    };
+    writeln!(out, "{}{account}: {}{gated}", verdict.provider, verdict.mode)?;
     for line in wrapped(&Plain(&verdict.reason).to_string(), 77) {
         writeln!(out, "  {line}")?;
     }

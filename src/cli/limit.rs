@@ -9,6 +9,7 @@ use super::context::Context;
 use super::correct::answer;
 use super::fields::count;
 use super::record::hint;
+use crate::budget::Marks;
 use crate::ledger::Snapshot;
 use crate::model::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
 use crate::model::provider::ProviderId;
@@ -40,6 +41,7 @@ enum LimitCommand {
 #[command(after_help = "Examples:\n  \
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
     usage-ledger limit set openai --weight cache_read=0.1 --weight output=4\n  \
+    usage-ledger limit set anthropic --warn 70 --stop 90\n  \
     usage-ledger limit set anthropic --unset weekly")]
 struct LimitSetArgs {
     /// The provider
@@ -71,13 +73,20 @@ struct LimitSetArgs {
         help = "Which windows gate this provider: full (session and week), session_only or disabled"
     )]
     budget_mode: Option<BudgetMode>,
-    /// Only reviews from this percentage used on
+    /// Ordinary work begins at this percentage used [default: 51]; below it a run may take on anything
+    #[arg(long, value_name = "PERCENT")]
+    implement: Option<u8>,
+    /// Only reviews from this percentage used on [default: 61]
     #[arg(long, value_name = "PERCENT")]
     warn: Option<u8>,
-    /// Nothing from this percentage used on
+    /// Nothing from this percentage used on [default: 76]
     #[arg(long, value_name = "PERCENT")]
     stop: Option<u8>,
-    /// Percentage points that are kept back
+    /// Begin each mode this much earlier: when use and margin together pass its percentage
+    ///
+    /// Without --margin, --implement, --warn and --stop are the percentages used at which their modes begin. With it they
+    /// are read as the seed system reads its settings: --warn 70 --stop 85 --margin 10 begins reviews at 61 % and waiting
+    /// at 76 %, which is the default. The margin is also kept back from what a run may cost.
     #[arg(long, value_name = "POINTS")]
     margin: Option<u8>,
     /// How long what the provider said about a window is fresh
@@ -135,25 +144,65 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         feeds: args.feeds,
         unset: args.unset.into_iter().map(Into::into).collect(),
     };
-    let rungs = [args.warn, args.stop, args.margin];
-    if rungs == [None; 3] {
+    let given = Given { implement: args.implement, warn: args.warn, stop: args.stop, margin: args.margin };
+    if given.is_empty() {
         limit.validate()?;
-    } else if let [Some(warn), Some(stop), margin] = rungs {
-        Thresholds::new(warn, stop, margin.unwrap_or(Thresholds::default().margin))?;
+    } else {
+        // What cannot be right with any earlier setting is refused before the ledger is made.
+        given.check()?;
     }
     let now = context.now();
     let mut ledger = context.write()?;
-    if rungs != [None; 3] {
+    if !given.is_empty() {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
         let held =
             Limits::at(ledger.snapshot()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
-        let [warn, stop, margin] = rungs;
-        let at = Thresholds::new(warn.unwrap_or(held.warn), stop.unwrap_or(held.stop), margin.unwrap_or(held.margin))?;
-        limit.thresholds = Some(at);
+        limit.thresholds = Some(given.over(held)?);
     }
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &mut ledger, now)?;
     answer(&mut ledger, outcome, context, out)
+}
+
+/// The thresholds that are given.
+#[derive(Clone, Copy, PartialEq)]
+struct Given {
+    implement: Option<u8>,
+    warn: Option<u8>,
+    stop: Option<u8>,
+    margin: Option<u8>,
+}
+
+impl Given {
+    const fn is_empty(self) -> bool {
+        matches!(self, Self { implement: None, warn: None, stop: None, margin: None })
+    }
+
+    /// Refuses what makes no sense whatever is set already.
+    fn check(self) -> crate::Result<()> {
+        let margin = self.margin.unwrap_or(0);
+        let warn = self.warn.unwrap_or(0);
+        let at = Thresholds::new(warn, self.stop.unwrap_or(100), margin)?;
+        self.implement.map_or(Ok(at), |percent| at.implement_from(percent))?;
+        Ok(())
+    }
+
+    /// The thresholds that hold when these are set over earlier ones.
+    ///
+    /// With a margin, the thresholds that are not given stay as they were stated. Without one, every percentage is where its
+    /// mode begins, so those that are not given stay where their modes begin now.
+    fn over(self, held: Thresholds) -> crate::Result<Thresholds> {
+        if let Some(margin) = self.margin {
+            let at = Thresholds::new(self.warn.unwrap_or(held.warn), self.stop.unwrap_or(held.stop), margin)?;
+            return self.implement.map_or(Ok(at), |percent| at.implement_from(percent));
+        }
+        let now = Marks::of(held);
+        let stop = self.stop.or(now.wait).unwrap_or(100);
+        // A mode that is not named gives way to the one that is.
+        let warn = self.warn.unwrap_or_else(|| now.review.unwrap_or(100).min(stop));
+        let implement = self.implement.unwrap_or_else(|| now.implement.unwrap_or(100));
+        Thresholds::new(warn, stop, 0)?.implement_from(implement)
+    }
 }
 
 /// The limits of one account.
@@ -166,6 +215,8 @@ struct LimitAnswer {
     weights: Weights,
     budget_mode: BudgetMode,
     thresholds: Thresholds,
+    /// The percentage used at which each mode begins.
+    begins: Marks,
     stale_after_seconds: i64,
     feeds: String,
 }
@@ -213,6 +264,7 @@ fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp
     let mut all = Vec::new();
     for account in known {
         let limits = Limits::at(snapshot.view(), &account, now)?;
+        let thresholds = limits.thresholds.map(|(at, _)| at).unwrap_or_default();
         all.push(LimitAnswer {
             provider: account.provider.into_owned(),
             account: account.account.map(std::borrow::Cow::into_owned),
@@ -227,7 +279,8 @@ fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp
                 policy: limits.weekly_policy,
             },
             budget_mode: limits.budget_mode.map(|(mode, _)| mode).unwrap_or_default(),
-            thresholds: limits.thresholds.map(|(at, _)| at).unwrap_or_default(),
+            thresholds,
+            begins: Marks::of(thresholds),
             stale_after_seconds: limits.stale_after() / SECOND,
             feeds: limits.feeds.unwrap_or_else(|| "any".to_owned()),
             weights: limits.weights,
@@ -255,7 +308,13 @@ fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
         TokenClass::ALL.iter().map(|class| format!("{} {}", class.name(), shown.weights.get(*class))).collect();
     let (first, second) = weights.split_at(weights.len().div_ceil(2));
     writeln!(out, "  weights  {},\n           {}", first.join(", "), second.join(", "))?;
-    let Thresholds { warn, stop, margin } = shown.thresholds;
-    writeln!(out, "  gate     {}: warn at {warn} %, stop at {stop} %, margin {margin} %", shown.budget_mode.name())?;
+    writeln!(out, "  gate     {}: {}", shown.budget_mode.name(), shown.begins)?;
+    let Thresholds { warn, stop, margin, .. } = shown.thresholds;
+    if margin > 0 {
+        writeln!(
+            out,
+            "           (warn {warn} %, stop {stop} %, each begins when use and a margin of {margin} % pass it)"
+        )?;
+    }
     Ok(writeln!(out, "  feeds    {}, fresh for {} s", Plain(&shown.feeds), shown.stale_after_seconds)?)
 }

@@ -13,9 +13,10 @@ use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::duration;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain};
+use crate::present::wording;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey, ReportRow};
-use crate::usage::{Basis, ProviderUsage, Usage, WindowUsage};
+use crate::usage::{Basis, Pool, ProviderUsage, Usage, WindowUsage};
 
 /// Projects and models that are named.
 const PROJECTS: usize = 3;
@@ -56,7 +57,7 @@ pub(crate) fn show(
             "no provider is worked with yet: name one, as in `usage-ledger quota show anthropic`",
         ));
     };
-    if context.json { Answer::new(page).write(out) } else { human(&page, now, out) }
+    if context.json { Answer::new(page).write(out) } else { human(&page, now, zone, out) }
 }
 
 fn gather(
@@ -94,12 +95,18 @@ fn share(row: &ReportRow) -> PoolShare {
     PoolShare { name: name.to_owned(), usage: row.usage }
 }
 
-fn human(page: &QuotaPage, now: Timestamp, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+fn human(page: &QuotaPage, now: Timestamp, zone: Zone, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     for account in &page.accounts {
         let name = account.account.as_ref().map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
         writeln!(out, "{}{name}", account.provider)?;
         for (name, window) in [("session", &account.session), ("weekly", &account.weekly)] {
             writeln!(out, "  {name:<8} {}", line(window, now))?;
+        }
+        for pool in &account.pools {
+            writeln!(out, "  {:<8} {}", wording::pool(pool), pool_line(pool, now))?;
+        }
+        for refused in account.exhausted.iter().chain(&account.exhausted_models) {
+            writeln!(out, "  {}", wording::refusal(refused, now, zone))?;
         }
     }
     shares("projects, 7 days", &page.top_projects, &|name| Plain(name).to_string(), out)?;
@@ -129,6 +136,15 @@ fn line(window: &WindowUsage, now: Timestamp) -> String {
         Some(percent) => format!("{} {percent} %  {used}{left}", number::bar(percent.whole())),
         None => format!("no limit known, {used}{left}"),
     }
+}
+
+/// A window that is neither the session nor the week of the account: of a model, or of another length.
+fn pool_line(pool: &Pool, now: Timestamp) -> String {
+    let used = pool
+        .percent
+        .map_or_else(|| "use not stated".to_owned(), |percent| format!("{} {percent} %", number::bar(percent.whole())));
+    let left = pool.resets_at.map(|at| format!(", {} left", duration(now, at))).unwrap_or_default();
+    format!("{used}{left}{}", if pool.stale { " (old)" } else { "" })
 }
 
 fn shares(
@@ -168,7 +184,7 @@ mod tests {
         let page = gather(&snapshot, None, now, Zone::UTC).unwrap().unwrap();
         assert_eq!((page.top_projects.len(), page.top_models.len()), (PROJECTS, MODELS));
         let mut out = Vec::new();
-        assert!(human(&page, now, &mut out).is_ok());
+        assert!(human(&page, now, Zone::UTC, &mut out).is_ok());
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("anthropic\n  session  ●●●●○○○○○○ 40 %  406 of 1.0k, 4 runs, 4h 59m left\n"),

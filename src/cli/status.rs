@@ -100,7 +100,7 @@ fn one(
         writeln!(out, "  reserved {} for calls in progress", counted(usage.reserved, "limit token"))?;
     }
     writeln!(out, "  all time {}", used(&usage.all_time))?;
-    if let Some(refused) = &usage.exhausted {
+    for refused in usage.exhausted.iter().chain(&usage.exhausted_models) {
         told("refused", &wording::refusal(refused, now, zone), out)?;
     }
     if let Some(burn) = &verdict.burn {

@@ -36,6 +36,18 @@ pub enum Error {
         /// A suggestion, starting with `; `, or empty.
         hint: String,
     },
+    /// A provider is in no catalogue, no event and no declaration. Correct the spelling, declare it, or allow it.
+    #[error(
+        "`{id}` is in no catalogue, event or declaration{}: correct the name, declare it \
+         (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared",
+        did_you_mean(candidates)
+    )]
+    UnknownProvider {
+        /// What was given.
+        id: String,
+        /// Known providers with a similar name, the most similar first.
+        candidates: Vec<String>,
+    },
     /// A time is not RFC 3339 or lies outside the years 1 to 9999. Correct it.
     #[error("`{text}` is not a time ({why}): write RFC 3339, such as 2026-11-23T19:58:11Z")]
     InvalidTime {
@@ -223,6 +235,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// The known names that a misspelt one may stand for, as a question.
+fn did_you_mean(candidates: &[String]) -> String {
+    let quoted: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
+    if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(" or ")) }
 }
 
 /// What to do about a file that cannot be read or written.

@@ -61,7 +61,8 @@ pub(crate) fn pool(pool: &Pool) -> String {
 /// Why the provider refuses, and until when.
 pub(crate) fn refusal(refused: &Exhausted, now: Timestamp, zone: Zone) -> String {
     let (until, rule) = (refused.until, Plain(&refused.rule));
-    format!("the provider refused ({rule}): again in {} ({})", duration(now, until), short(until, zone))
+    let model = refused.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default();
+    format!("the provider refused{model} ({rule}): again in {} ({})", duration(now, until), short(until, zone))
 }
 
 /// Why and since when work is paused, and when it goes on.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Limits;
-use super::observations::RecentObservation;
+use super::observations::{RecentObservation, lately};
 use super::pause::resume_at;
+use super::scope::overlap;
 use crate::model::error::Result;
 use crate::model::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
+use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts, facts_between};
@@ -46,6 +48,9 @@ pub struct Exhausted {
     pub at: Timestamp,
     /// When it is worth trying again.
     pub until: Timestamp,
+    /// The model or model family that it is about; `None` when it is about every model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The rule that recognised it, or `observed`.
     pub rule: String,
     /// The words it was recognised by.
@@ -54,12 +59,65 @@ pub struct Exhausted {
     pub position: Position,
 }
 
-/// The latest word about each window of an account as a whole, by its length.
-fn latest_words<'h>(heard: &'h [RecentObservation], limits: &Limits) -> BTreeMap<u32, &'h RecentObservation> {
-    let whole = heard.iter().filter(|one| {
-        one.seen.scope.is_none() && one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed)
-    });
-    whole.map(|one| (one.seen.window_minutes, one)).collect()
+/// What a provider refuses: every model, or single ones.
+#[derive(Default)]
+pub(super) struct Refusals {
+    pub account: Option<Exhausted>,
+    pub models: Vec<Exhausted>,
+}
+
+impl Refusals {
+    /// Keeps a refusal that holds. Of several about the same models the one that lasts longest counts.
+    fn add(&mut self, one: Exhausted, now: Timestamp) {
+        if one.until <= now {
+            return;
+        }
+        let known = match &one.model {
+            None => self.account.as_mut(),
+            Some(model) => self.models.iter_mut().find(|known| known.model.as_ref() == Some(model)),
+        };
+        match known {
+            Some(known) if known.until >= one.until => {}
+            Some(known) => *known = one,
+            None if one.model.is_none() => self.account = Some(one),
+            None => self.models.push(one),
+        }
+    }
+}
+
+/// The latest word about each window: of the account as a whole, and of single models.
+struct Words<'h>(BTreeMap<(Option<&'h str>, u32), &'h RecentObservation>);
+
+impl<'h> Words<'h> {
+    fn latest(heard: &'h [RecentObservation], limits: &Limits) -> Self {
+        let counts =
+            |one: &&RecentObservation| one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed);
+        let key = |one: &'h RecentObservation| (one.seen.scope.as_deref(), one.seen.window_minutes);
+        Self(heard.iter().filter(counts).map(|one| (key(one), one)).collect())
+    }
+
+    /// Whether the provider has since reported windows as open that the refusal would have to be about.
+    ///
+    /// A refusal of every model is over when the session is open again, and every other shared window that the provider
+    /// reports. A refusal of one model is over when that model's own windows are open again.
+    fn deny(&self, refused: &Exhausted) -> bool {
+        let concerned = |scope: Option<&str>| match (scope, &refused.model) {
+            (None, None) => true,
+            (Some(scope), Some(model)) => overlap(scope, model),
+            _ => false,
+        };
+        let mut spoken = false;
+        for ((scope, minutes), one) in &self.0 {
+            if !concerned(*scope) {
+                continue;
+            }
+            if one.at <= refused.at || refuses(&one.seen) {
+                return false;
+            }
+            spoken |= scope.is_some() || kind_of(*minutes) == Some(WindowKind::Session);
+        }
+        spoken && !NOT_OF_A_WINDOW.iter().any(|part| refused.rule.contains(part))
+    }
 }
 
 fn refuses(seen: &QuotaObserved) -> bool {
@@ -69,56 +127,81 @@ fn refuses(seen: &QuotaObserved) -> bool {
     !status.starts_with("allowed") && (full || REFUSED.iter().any(|word| status.contains(word)))
 }
 
-/// Whether the provider spoke of its session as open since, and of every other window that it speaks of at all.
-fn is_denied(words: &BTreeMap<u32, &RecentObservation>, at: Timestamp, rule: &str) -> bool {
-    let session = words.keys().any(|minutes| kind_of(*minutes) == Some(WindowKind::Session));
-    let open = words.values().all(|one| one.at > at && !refuses(&one.seen));
-    session && open && !NOT_OF_A_WINDOW.iter().any(|part| rule.contains(part))
+/// A window that the provider reported as full or closed.
+fn observed(one: &RecentObservation) -> Exhausted {
+    let used = one.seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
+    Exhausted {
+        at: one.at,
+        // A reported window is over at its reset. Without a reset it is given the time of any refusal.
+        until: one.seen.resets_at.unwrap_or_else(|| resume_at(None, one.at)),
+        model: one.seen.scope.clone(),
+        rule: "observed".to_owned(),
+        excerpt: one.seen.status.clone().unwrap_or(used),
+        position: one.position,
+    }
 }
 
-/// What a provider refuses at `now`, if it does. An override is a person's word that it no longer does; a resume says
-/// nothing about the provider.
-pub(super) fn exhausted(
+/// The accounts whose recorded refusals are about an account: a local program's refusals come from its paid cloud.
+fn recorded_on<'a>(account: &AccountRef<'a>) -> Vec<Subject<'a>> {
+    let mut subjects = vec![Subject::Account(account.clone())];
+    if let Some(program) = local_program_of(&account.provider) {
+        let account = account.account.clone();
+        subjects.push(Subject::Account(AccountRef { provider: program.into(), account }));
+    }
+    subjects
+}
+
+/// What a provider refuses at `now`. An override is a person's word that it no longer does; a resume says nothing about
+/// the provider.
+pub(super) fn refusals(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
     now: Timestamp,
     heard: &[RecentObservation],
     limits: &Limits,
-) -> Result<Option<Exhausted>> {
-    let subject = Subject::Account(account.clone());
+) -> Result<Refusals> {
+    let subjects = recorded_on(account);
     let mut lifted = Timestamp::MIN;
-    facts(view, "usage_overridden", &subject, now, Order::Descending, &mut |fact| {
-        lifted = lifted.max(fact.event.occurred_at);
-        STOP
-    })?;
-    let words = latest_words(heard, limits);
-    let refusing = words.values().filter(|one| refuses(&one.seen) && one.at > lifted).map(|one| {
-        let used = one.seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
-        Exhausted {
-            at: one.at,
-            // A window that is told is over at its reset; one that is not is given the time of any refusal.
-            until: one.seen.resets_at.unwrap_or_else(|| resume_at(None, one.at)),
-            rule: "observed".to_owned(),
-            excerpt: one.seen.status.clone().unwrap_or(used),
-            position: one.position,
-        }
-    });
-    let mut found: Option<Exhausted> = refusing.filter(|seen| seen.until > now).max_by_key(|seen| seen.until);
+    for subject in &subjects {
+        facts(view, "usage_overridden", subject, now, Order::Descending, &mut |fact| {
+            lifted = lifted.max(fact.event.occurred_at);
+            STOP
+        })?;
+    }
+    let words = Words::latest(heard, limits);
+    let mut found = Refusals::default();
+    for one in words.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
+        found.add(observed(one), now);
+    }
     let span = (now.plus(-LOOK_BACK), now);
-    facts_between(view, "quota_exhausted", &subject, span, Order::Descending, &mut |fact| {
-        let at = fact.event.occurred_at;
-        if at <= lifted {
-            return STOP;
-        }
-        if let Payload::QuotaExhausted(refused) = fact.event.payload {
-            let until = resume_at(refused.resets_at, at);
-            let longer = found.as_ref().is_none_or(|known| known.until < until);
-            if until > now && longer && !is_denied(&words, at, &refused.rule) {
-                let position = fact.position;
-                found = Some(Exhausted { at, until, rule: refused.rule, excerpt: refused.excerpt, position });
+    for subject in &subjects {
+        facts_between(view, "quota_exhausted", subject, span, Order::Descending, &mut |fact| {
+            let (at, position) = (fact.event.occurred_at, fact.position);
+            if at <= lifted {
+                return STOP;
             }
-        }
-        GO_ON
-    })?;
+            if let Payload::QuotaExhausted(refused) = fact.event.payload {
+                let until = resume_at(refused.resets_at, at);
+                let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
+                let one = Exhausted { at, until, model, rule, excerpt, position };
+                if !words.deny(&one) {
+                    found.add(one, now);
+                }
+            }
+            GO_ON
+        })?;
+    }
     Ok(found)
+}
+
+/// What the paid cloud of a local program refuses, whatever the model.
+pub(crate) fn cloud_refusal(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+) -> Result<Option<Exhausted>> {
+    let Some(cloud) = cloud_of(&account.provider) else { return Ok(None) };
+    let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
+    let limits = Limits::at(view, &cloud, now)?;
+    Ok(refusals(view, &cloud, now, &lately(view, &cloud, now)?, &limits)?.account)
 }

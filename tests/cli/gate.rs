@@ -50,10 +50,115 @@ fn it_exits_75_to_wait_and_0_to_run() {
 #[test]
 fn a_run_can_need_more_than_a_review() {
     let desk = Desk::new();
-    desk.at(NOON, &["limit", "set", "anthropic", "--session", "100"]);
-    desk.at(NOON, &["record", "--provider", "anthropic", "--input", "65"]);
+    desk.at(NOON, &["override", "anthropic", "--used", "65"]);
     assert_eq!(gate(&desk, NOON, &["anthropic"]).1, 0);
-    assert_eq!(gate(&desk, NOON, &["anthropic", "--need", "implement"]).1, 75);
+    for need in ["implement", "deep"] {
+        let (verdict, code) = gate(&desk, NOON, &["anthropic", "--need", need]);
+        // What the exit code says, the answer says too.
+        assert_eq!((&verdict["mode"], &verdict["gated"], code), (&json!("review"), &json!(true), 75));
+        let reason = verdict["reason"].as_str().unwrap();
+        assert!(reason.starts_with(&format!("{need} is needed and review is the most")), "{reason}");
+        assert!(verdict["resumes_at"].is_string(), "{verdict}");
+    }
+    assert_eq!(gate(&desk, NOON, &["ollama", "--need", "deep"]).1, 0, "no quota is never gated");
+}
+
+#[test]
+fn the_cost_of_one_recorded_run_decides_by_tier() {
+    for (tokens, modes) in [
+        (300_000, ["review", "wait", "wait"]),
+        (225_000, ["implement", "review", "review"]),
+        (200_000, ["implement", "review", "review"]),
+        (150_000, ["deep", "implement", "implement"]),
+    ] {
+        let desk = Desk::new();
+        desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
+        desk.at(NOON, &["record", "--provider", "anthropic", "--input", &tokens.to_string()]);
+        for (tier, mode) in ["medium", "complex", "critical"].into_iter().zip(modes) {
+            let (verdict, code) = gate(&desk, NOON, &["anthropic", "--tier", tier]);
+            assert_eq!(verdict["mode"], mode, "{tokens} tokens, {tier}: {verdict}");
+            assert_eq!(code, if mode == "wait" { 75 } else { 0 });
+        }
+    }
+}
+
+#[test]
+fn a_threshold_is_the_percentage_at_which_its_mode_begins() {
+    let desk = Desk::new();
+    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "85"]);
+    let mode = |used: u32| {
+        let desk = &desk;
+        desk.at(NOON, &["override", "anthropic", "--used", &used.to_string()]);
+        let (verdict, _) = gate(desk, NOON, &["anthropic"]);
+        let reason = verdict["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains(&format!("{used} % used (implement from 51 %, review from 61 %, wait from 85 %)")));
+        verdict["mode"].as_str().unwrap().to_owned()
+    };
+    let modes = [50, 51, 60, 61, 76, 84, 85].map(mode);
+    assert_eq!(modes, ["deep", "implement", "implement", "review", "review", "review", "wait"]);
+    // Where waiting begins is stated, so the cost of a run does not move it.
+    desk.at(NOON, &["limit", "set", "openai", "--session", "100", "--stop", "85"]);
+    desk.at(NOON, &["record", "--provider", "openai", "--input", "84"]);
+    assert_eq!(gate(&desk, NOON, &["openai"]).0["mode"], "review");
+    let shown = desk.json(&["--now", NOON, "limit", "show", "openai"]);
+    assert_eq!(shown["limits"][0]["begins"], json!({"implement": 51, "review": 61, "wait": 85}));
+    // A lower stop takes the warning with it.
+    desk.at(NOON, &["limit", "set", "openai", "--stop", "40"]);
+    let shown = desk.json(&["--now", NOON, "limit", "show", "openai"]);
+    assert_eq!(
+        (&shown["limits"][0]["begins"]["review"], &shown["limits"][0]["begins"]["wait"]),
+        (&json!(40), &json!(40))
+    );
+}
+
+#[test]
+fn a_provider_that_nobody_knows_is_refused() {
+    let desk = at_80();
+    let before = desk.bytes();
+    let said = desk.fails(2, &["--now", NOON, "gate", "antropic"]);
+    assert!(said.contains("did you mean `anthropic`?") && said.contains("--allow-undeclared"), "{said}");
+    desk.fails(2, &["--now", NOON, "gate", "my-gateway"]);
+    desk.fails(2, &["--now", NOON, "gate", "antropic", "--feed", "claude-statusline=/dev/null"]);
+    assert_eq!(desk.bytes(), before);
+    assert_eq!(gate(&desk, NOON, &["my-gateway", "--allow-undeclared"]).1, 0);
+    // A declaration, and any event that names it, make it known.
+    desk.at(NOON, &["provider", "declare", "my-gateway", "--metered"]);
+    assert_eq!(gate(&desk, NOON, &["my-gateway"]).1, 0);
+    desk.at(NOON, &["switch", "other-gateway"]);
+    assert_eq!(gate(&desk, NOON, &["other-gateway"]).1, 0);
+    desk.at(NOON, &["record", "--provider", "third-gateway", "--input", "1"]);
+    assert_eq!(gate(&desk, NOON, &["third-gateway"]).1, 0);
+    let said = desk.fails(2, &["--now", NOON, "gate", "third-gatway"]);
+    assert!(said.contains("did you mean `third-gateway`?"), "{said}");
+}
+
+#[test]
+fn local_programs_have_no_quota_however_they_are_spelled() {
+    let desk = Desk::new();
+    for name in ["local", "LM Studio", "lm_studio", "llama-cpp", "llamafile", "localai", "jan", "koboldcpp", "mlx"] {
+        let (verdict, code) = gate(&desk, NOON, &[name]);
+        assert_eq!((&verdict["metered"], code), (&json!(false), 0), "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_of_ollamas_cloud_shuts_the_cloud_alone() {
+    let desk = Desk::new();
+    let refused = "Error: 429 you've reached your weekly usage limit, please upgrade: https://ollama.com/upgrade";
+    desk.fed(refused.to_owned(), &["--now", NOON, "scan-output", "ollama", "--stream", "stderr", "--exit-code", "1"]);
+    assert_eq!(gate(&desk, NOON, &["ollama-cloud"]).1, 75);
+    for model in ["qwen3.5:cloud", "gpt-oss:120b-cloud", "GPT-OSS:120b-Cloud", "kimi-k2-cloud"] {
+        let (verdict, code) = gate(&desk, NOON, &["ollama", "--model", model]);
+        assert_eq!((&verdict["provider"], code), (&json!("ollama-cloud"), 75), "{model}");
+    }
+    for local in [&["ollama"][..], &["ollama", "--model", "qwen3:8b"]] {
+        assert_eq!(gate(&desk, NOON, local).1, 0, "{local:?}");
+    }
+    let warnings = gate(&desk, NOON, &["ollama"]).0["warnings"].to_string();
+    assert!(warnings.contains("its paid cloud is refused"), "{warnings}");
+    let status = desk.json(&["--now", NOON, "status"]);
+    let clouds = status["providers"].as_array().unwrap().iter().filter(|one| one["provider"] == "ollama-cloud");
+    assert_eq!(clouds.map(|one| one["budget"]["gated"].clone()).collect::<Vec<_>>(), [json!(true)]);
 }
 
 #[test]
@@ -110,11 +215,13 @@ fn settings_that_make_no_sense_are_refused() {
 
 #[test]
 fn thresholds_are_set_one_by_one() {
-    let desk = at_80();
+    let desk = Desk::new();
+    desk.at(NOON, &["override", "anthropic", "--used", "80"]);
     desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95", "--budget-mode", "full"]);
     desk.at(NOON, &["limit", "set", "anthropic", "--warn", "90", "--margin", "5"]);
     let shown = desk.json(&["--now", NOON, "limit", "show", "anthropic"]);
     assert_eq!(shown["limits"][0]["thresholds"], json!({"warn": 90, "stop": 95, "margin": 5}));
+    assert_eq!(shown["limits"][0]["begins"], json!({"implement": 56, "review": 86, "wait": 91}));
     assert_eq!(gate(&desk, NOON, &["anthropic"]).0["mode"], "implement");
 }
 

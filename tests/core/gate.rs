@@ -54,7 +54,7 @@ fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
     let mut ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("ollama").unwrap().session(1).weekly(1);
     limit.budget_mode = Some(BudgetMode::Full);
-    limit.thresholds = Some(Thresholds { warn: 10, stop: 10, margin: 10 });
+    limit.thresholds = Some(Thresholds { warn: 10, stop: 10, margin: 10, implement: None });
     ledger.set_limit(limit, NOW).unwrap();
     used(&mut ledger, "ollama", 9_000_000, NOW);
     ledger.override_usage("ollama", WindowKind::Session, percent("100"), "me", "", NOW).unwrap();
@@ -261,6 +261,125 @@ fn a_models_own_pool_counts_for_that_model() {
     let ask = |model: &str| Ask::new("google").unwrap().model(model);
     assert!(ledger.gate(&ask("gemini-3-pro-preview"), NOW).unwrap().gated);
     assert!(!ledger.gate(&ask("gemini-3-flash"), NOW).unwrap().gated);
+}
+
+fn refuse_model(ledger: &mut Ledger, model: Option<&str>, resets_in: i64, at: Timestamp) {
+    let refused = QuotaExhausted {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        model: model.map(str::to_owned),
+        resets_at: Some(at.plus(resets_in)),
+        rule: "claude-limit".into(),
+        excerpt: "You've hit your limit".into(),
+    };
+    ledger.append([NewEvent::new(refused, at)], at).unwrap();
+}
+
+fn observe_model(ledger: &mut Ledger, scope: &str, used: &str, resets_in: i64, at: Timestamp) {
+    let seen = QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        window_minutes: 10_080,
+        scope: Some(scope.into()),
+        used_percent: Some(percent(used)),
+        resets_at: Some(at.plus(resets_in)),
+        status: None,
+        feed: "anthropic-oauth".into(),
+    };
+    ledger.append([NewEvent::new(seen, at)], at).unwrap();
+}
+
+fn in_every_budget_mode(ledger: &mut Ledger, check: impl Fn(&mut Ledger, BudgetMode)) {
+    for mode in BudgetMode::ALL {
+        let mut limit = LimitSet::new("anthropic").unwrap();
+        limit.budget_mode = Some(mode);
+        ledger.set_limit(limit, NOW).unwrap();
+        check(ledger, mode);
+    }
+}
+
+fn shut(ledger: &mut Ledger, model: &str, now: Timestamp) -> bool {
+    let ask = Ask::new("anthropic").unwrap().model(model);
+    ledger.gate(&ask, now).unwrap().gated
+}
+
+#[test]
+fn a_refusal_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
+    let mut ledger = limited("anthropic");
+    refuse_model(&mut ledger, Some("opus"), 2 * DAY, NOW);
+    in_every_budget_mode(&mut ledger, |ledger, mode| {
+        assert!(shut(ledger, "claude-opus-4-8", NOW.plus(1)), "{mode:?}");
+        assert!(!shut(ledger, "claude-sonnet-5", NOW.plus(1)), "{mode:?}");
+        let any = gate(ledger, "anthropic", NOW.plus(1));
+        assert!(!any.gated && any.warnings.iter().any(|warning| warning.contains("opus is refused")), "{any:?}");
+    });
+    // Sonnet goes on until the shared window is used up.
+    refuse_model(&mut ledger, None, HOUR, NOW.plus(2));
+    in_every_budget_mode(&mut ledger, |ledger, mode| {
+        assert!(shut(ledger, "claude-sonnet-5", NOW.plus(3)), "{mode:?}");
+        assert!(gate(ledger, "anthropic", NOW.plus(3)).gated, "{mode:?}");
+    });
+    assert!(!shut(&mut ledger, "claude-sonnet-5", NOW.plus(DAY)));
+    assert!(shut(&mut ledger, "claude-opus-4-8", NOW.plus(DAY)), "the longer refusal of the model still holds");
+    let usage = ledger.provider("anthropic", NOW.plus(DAY)).unwrap();
+    assert_eq!((usage.exhausted, usage.exhausted_models.len()), (None, 1));
+}
+
+#[test]
+fn an_observed_window_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    observe(&mut ledger, 300, "2", 3 * HOUR, NOW);
+    observe(&mut ledger, 10_080, "61", 4 * DAY, NOW);
+    observe_model(&mut ledger, "seven_day_fable", "100", 4 * DAY, NOW);
+    in_every_budget_mode(&mut ledger, |ledger, mode| {
+        for now in [NOW.plus(MINUTE), NOW.plus(2 * HOUR)] {
+            assert!(shut(ledger, "claude-fable-5", now) && shut(ledger, "claude-fable-5-1", now), "{mode:?}");
+            assert!(!shut(ledger, "claude-sonnet-5", now), "{mode:?}");
+        }
+    });
+    observe(&mut ledger, 10_080, "100", 4 * DAY, NOW.plus(2 * MINUTE));
+    in_every_budget_mode(&mut ledger, |ledger, mode| {
+        assert!(shut(ledger, "claude-sonnet-5", NOW.plus(3 * MINUTE)), "a shared window shuts all models: {mode:?}");
+    });
+}
+
+#[test]
+fn a_models_refusal_is_over_when_its_own_window_is_open_again() {
+    let mut ledger = limited("anthropic");
+    refuse_model(&mut ledger, Some("opus"), 2 * DAY, NOW);
+    observe(&mut ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
+    observe(&mut ledger, 10_080, "20", DAY, NOW.plus(MINUTE));
+    assert!(shut(&mut ledger, "claude-opus-4-8", NOW.plus(2 * MINUTE)), "shared windows say nothing about it");
+    observe_model(&mut ledger, "seven_day_opus", "3", 6 * DAY, NOW.plus(3 * MINUTE));
+    assert!(!shut(&mut ledger, "claude-opus-4-8", NOW.plus(4 * MINUTE)));
+}
+
+#[test]
+fn a_model_with_a_window_of_its_own_does_not_share_that_of_a_shorter_name() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    observe_model(&mut ledger, "gemini-2.5-flash", "100", HOUR, NOW);
+    assert!(shut(&mut ledger, "gemini-2.5-flash-lite", NOW.plus(1)));
+    observe_model(&mut ledger, "gemini-2.5-flash-lite", "4", HOUR, NOW.plus(1));
+    assert!(!shut(&mut ledger, "gemini-2.5-flash-lite", NOW.plus(2)));
+    assert!(shut(&mut ledger, "gemini-2.5-flash", NOW.plus(2)));
+    assert!(!shut(&mut ledger, "gemini-3.5-flash", NOW.plus(2)));
+}
+
+#[test]
+fn a_disabled_budget_heeds_the_providers_refusal_and_nothing_that_is_estimated() {
+    let mut ledger = limited("anthropic");
+    let mut limit = LimitSet::new("anthropic").unwrap();
+    limit.budget_mode = Some(BudgetMode::Disabled);
+    ledger.set_limit(limit, NOW.plus(-1)).unwrap();
+    used(&mut ledger, "anthropic", 500_000, NOW);
+    ledger.pause(Paused { reason: "quota".into(), until: Some(NOW.plus(HOUR)), note: None }, NOW).unwrap();
+    let open = gate(&mut ledger, "anthropic", NOW.plus(1));
+    assert_eq!((open.mode, open.gated, open.available_percent), (Mode::Deep, false, Some(percent("90"))));
+    refuse_model(&mut ledger, None, HOUR, NOW.plus(1));
+    let refused = gate(&mut ledger, "anthropic", NOW.plus(2));
+    assert_eq!((refused.mode, refused.gated, refused.budget_mode), (Mode::Wait, true, BudgetMode::Disabled));
+    assert!(refused.reason.contains("the provider refused (claude-limit)"), "{refused:?}");
+    assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated);
 }
 
 #[test]

@@ -272,7 +272,7 @@ fn resolution(case: &Case) -> Checked {
 fn quota(case: &Case) -> Checked {
     let provider = case.given["provider"].as_str().unwrap();
     let provider = if provider.starts_with('<') { "new-provider" } else { provider };
-    let mut ask = Ask::new(provider).unwrap();
+    let mut ask = Ask::new(provider).unwrap().allow_undeclared();
     if let Some(model) = case.given["model"].as_str() {
         ask = ask.model(model);
     }

@@ -101,9 +101,11 @@ impl FromStr for BudgetMode {
     }
 }
 
-/// Where the rungs of the ladder are. All three are percent of a window that is *used*.
+/// Where the modes of the gate begin. All percentages are of a window that is *used*.
 ///
-/// The margin comes on top: with the default, work stops at 76 % used, as 85 % would be reached with 10 % more.
+/// Without a margin, `review` begins at `warn` percent and `wait` at `stop` percent. With a margin a mode begins earlier:
+/// at the first whole percent at which use and margin together pass its percentage. The default has a margin of 10, so
+/// `wait` begins at 76 % (76 + 10 > 85). [`Marks`](crate::budget::Marks) holds the percentages that result.
 ///
 /// ```
 /// use usage_ledger::event::Thresholds;
@@ -114,18 +116,21 @@ impl FromStr for BudgetMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// From here on only reviews, in percent.
+    /// Where `review` begins, in percent.
     pub warn: u8,
-    /// From here on nothing, in percent.
+    /// Where `wait` begins, in percent.
     pub stop: u8,
-    /// What is kept back, in percentage points.
+    /// How many percentage points earlier every mode begins, and how many are kept back from what a run may cost.
     pub margin: u8,
+    /// Where `implement` begins, in percent; without it at 60 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implement: Option<u8>,
 }
 
 impl Default for Thresholds {
     /// The seed system's: warn at 70 %, stop at 85 %, keep 10 points back.
     fn default() -> Self {
-        Self { warn: 70, stop: 85, margin: 10 }
+        Self { warn: 70, stop: 85, margin: 10, implement: None }
     }
 }
 
@@ -133,11 +138,13 @@ impl Thresholds {
     /// Thresholds that let something run.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than 100 %, and for a `warn` above `stop` under which even an unused window waits.
+    /// [`Error::Invalid`] for more than 100 %, for a `warn` above `stop` under which even an unused window waits, and for
+    /// any `warn` above `stop` without a margin.
     ///
     /// ```
     /// # use usage_ledger::event::Thresholds;
     /// assert!(Thresholds::new(101, 85, 10).is_err());
+    /// assert!(Thresholds::new(85, 70, 0).is_err());
     /// assert!(Thresholds::new(85, 70, 10)?.is_inverted()); // odd, but it works: it stops without a warning
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -145,13 +152,31 @@ impl Thresholds {
         if warn > 100 || stop > 100 || margin > 100 {
             return Err(Error::invalid("thresholds and margin are percentages from 0 to 100"));
         }
-        if warn > stop && 100 - u32::from(margin) < 100 - u32::from(stop) {
+        if warn > stop && (margin == 0 || margin > stop) {
             return Err(Error::invalid(format!(
-                "warn at {warn} % and stop at {stop} % would let nothing run: warn must be below stop, and both are \
+                "warn at {warn} % and stop at {stop} % leave nothing between them: warn must be below stop, and both are \
                  percentages used, not left"
             )));
         }
-        Ok(Self { warn, stop, margin })
+        Ok(Self { warn, stop, margin, implement: None })
+    }
+
+    /// Says where `implement` begins, in percent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than 100 %.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Thresholds;
+    /// assert_eq!(Thresholds::new(70, 85, 0)?.implement_from(40)?.implement, Some(40));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn implement_from(mut self, percent: u8) -> Result<Self> {
+        if percent > 100 {
+            return Err(Error::invalid("implement begins at a percentage from 0 to 100"));
+        }
+        self.implement = Some(percent);
+        Ok(self)
     }
 
     /// Whether the warning comes after the stop.
@@ -288,13 +313,14 @@ impl LimitSet {
             return Err(Error::invalid("a class weight cannot be negative"));
         }
         if let Some(at) = self.thresholds {
-            Thresholds::new(at.warn, at.stop, at.margin)?;
-            if u32::from(at.margin) > u32::from(at.stop) {
+            let mut checked = Thresholds::new(at.warn, at.stop, at.margin)?;
+            if let Some(percent) = at.implement {
+                checked = checked.implement_from(percent)?;
+            }
+            if checked.margin > checked.stop || checked.stop == 0 {
                 return Err(Error::invalid(format!(
-                    "stop at {} % with a margin of {} % would let nothing run: an unused window has only {} % left",
-                    at.stop,
-                    at.margin,
-                    100 - at.margin
+                    "stop at {} % with a margin of {} % would let nothing run: wait would begin at 0 % used",
+                    at.stop, at.margin,
                 )));
             }
         }

@@ -28,7 +28,7 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
     CatalogueEntry { id, name, metered: false, aliases }
 }
 
-/// Every known provider, by id.
+/// Every known provider: those that others run, then local programs, each by id.
 ///
 /// ```
 /// use usage_ledger::provider::CATALOGUE;
@@ -50,7 +50,6 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     metered("cursor", "Cursor", &[]),
     metered("deepseek", "DeepSeek", &[]),
     metered("factory", "Factory", &["droid"]),
-    unmetered("fake", "A stand-in for tests", &[]),
     metered("fireworks", "Fireworks AI", &["fireworks-ai"]),
     metered("github-copilot", "GitHub Copilot", &["copilot", "github.copilot"]),
     metered("google", "Google Gemini", &["gemini", "gcp.gemini", "gcp.gen_ai", "gemini-cli"]),
@@ -62,12 +61,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     metered("groq", "Groq", &[]),
     metered("haze", "Haze", &[]),
     metered("kilo-code", "Kilo Code", &["kilocode", "kilo"]),
-    unmetered("llama.cpp", "llama.cpp", &["llamacpp"]),
-    unmetered("lmstudio", "LM Studio", &["lm-studio"]),
     metered("minimax", "MiniMax", &[]),
     metered("mistral", "Mistral", &["mistral_ai", "mistralai"]),
     metered("moonshot", "Moonshot", &["moonshot_ai", "moonshotai", "kimi"]),
-    unmetered("ollama", "Ollama", &["ollama-launch", "ollama-local"]),
     metered("ollama-cloud", "Ollama Cloud", &[]),
     metered("openai", "OpenAI", &["codex", "openai-chatgpt"]),
     metered("opencode-zen", "OpenCode Zen", &["opencode"]),
@@ -75,11 +71,50 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     metered("perplexity", "Perplexity", &[]),
     metered("roo-code", "Roo Code", &["roo"]),
     metered("together", "Together AI", &["togetherai"]),
-    unmetered("vllm", "vLLM", &[]),
     metered("xai", "xAI", &["grok", "x_ai", "x-ai"]),
     metered("zai", "Z.ai", &["z.ai", "zhipu"]),
+    // Programs that run models on the user's own machine: they have no quota.
+    unmetered("docker-model-runner", "Docker Model Runner", &["docker-models", "dmr"]),
+    unmetered("exo", "exo", &["exo-explore"]),
+    unmetered("fake", "A stand-in for tests", &[]),
+    unmetered("foundry-local", "Foundry Local", &["azure-foundry-local", "microsoft-foundry-local"]),
+    unmetered("gpt4all", "GPT4All", &["gpt-4-all"]),
+    unmetered("jan", "Jan", &["jan.ai", "jan-local", "cortex.cpp"]),
+    unmetered("koboldcpp", "KoboldCpp", &["koboldai", "kobold", "koboldcpp-rocm"]),
+    unmetered("lemonade", "Lemonade", &["lemonade-server"]),
+    unmetered(
+        "llama.cpp",
+        "llama.cpp",
+        &["llama-server", "llama.cpp-server", "llama-cpp-python", "llama-cpp-server", "llama-swap"],
+    ),
+    unmetered("llamafile", "llamafile", &["mozilla-llamafile"]),
+    unmetered("lmdeploy", "LMDeploy", &["lmdeploy-server"]),
+    unmetered("lmstudio", "LM Studio", &["lm-studio-local", "lms"]),
+    unmetered("local", "A local model", &["local-llm", "local-model", "locallm"]),
+    unmetered("localai", "LocalAI", &["local.ai"]),
+    unmetered("mistral.rs", "mistral.rs", &["mistralrs-server"]),
+    unmetered("mlx", "MLX", &["mlx-lm", "mlx-server", "mlx-lm-server", "mlx-vlm", "mlx-omni-server"]),
+    unmetered("ollama", "Ollama", &["ollama-launch", "ollama-local"]),
+    unmetered("ramalama", "RamaLama", &["ramalama-serve"]),
+    unmetered("sglang", "SGLang", &["sglang-server", "sgl"]),
+    unmetered("tabbyapi", "TabbyAPI", &["exllamav2", "exllamav3"]),
+    unmetered("tensorrt-llm", "TensorRT-LLM", &["trt-llm", "trtllm-serve"]),
+    unmetered("text-generation-webui", "Text generation web UI", &["oobabooga", "textgen-webui"]),
+    unmetered("tgi", "Text Generation Inference", &["text-generation-inference", "huggingface-tgi", "hf-tgi"]),
+    unmetered("vllm", "vLLM", &["vllm-server", "hosted-vllm", "vllm-openai"]),
+    unmetered("xinference", "Xinference", &["xorbits-inference"]),
 ];
 
+/// The entry that a name stands for. Case does not matter, nor do blanks and the marks between words: `LM Studio`,
+/// `lm_studio` and `lm-studio` are one.
 pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
-    CATALOGUE.iter().find(|known| known.id == name || known.aliases.contains(&name))
+    let names = |known: &CatalogueEntry| std::iter::once(known.id).chain(known.aliases.iter().copied());
+    let exact = CATALOGUE.iter().find(|known| names(known).any(|known| known == name));
+    exact.or_else(|| CATALOGUE.iter().find(|known| names(known).any(|known| letters(known).eq(letters(name)))))
+}
+
+/// A name without what its spellings differ by.
+fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
+    let mark = |c: &char| c.is_whitespace() || matches!(c, '-' | '_' | '.');
+    name.chars().filter(move |c| !mark(c)).map(|c| c.to_ascii_lowercase())
 }

@@ -59,22 +59,23 @@ impl ProviderId {
         Err(Error::InvalidProvider { id: id.to_owned(), hint })
     }
 
-    /// The id a name stands for: an alias of the catalogue becomes its provider, all else stays as given.
+    /// The id a name stands for: a name of the catalogue, in any of its usual spellings, becomes its provider. All else
+    /// stays as given.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] as for [`new`](Self::new).
+    /// [`Error::InvalidProvider`] as for [`new`](Self::new), for a name outside the catalogue.
     ///
     /// ```
     /// # use usage_ledger::ProviderId;
     /// assert_eq!(ProviderId::resolve("kimi")?.as_str(), "moonshot");
+    /// assert_eq!(ProviderId::resolve("LM Studio")?.as_str(), "lmstudio");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn resolve(name: &str) -> Result<Self> {
-        let id = Self::new(name)?;
-        Ok(match catalogue::find(&id.0) {
-            Some(known) => Self(known.id.into()),
-            None => id,
-        })
+        match catalogue::find(name) {
+            Some(known) => Ok(Self(known.id.into())),
+            None => Self::new(name),
+        }
     }
 
     /// The id as text.
@@ -95,13 +96,18 @@ impl ProviderId {
     /// let ollama = ProviderId::new("ollama")?;
     /// assert_eq!(ollama.serving("qwen3.5:cloud").as_str(), "ollama-cloud");
     /// assert_eq!(ollama.serving("gpt-oss:120b-cloud").as_str(), "ollama-cloud");
+    /// assert_eq!(ollama.serving("kimi-k2-cloud").as_str(), "ollama-cloud");
     /// assert_eq!(ollama.serving("qwen3:8b").as_str(), "ollama");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn serving(&self, model: &str) -> Self {
-        let tag = model.rsplit_once(':').map(|(_, tag)| tag);
-        let cloud = tag.is_some_and(|tag| tag == "cloud" || tag.ends_with("-cloud"));
-        if cloud && &*self.0 == "ollama" { Self("ollama-cloud".into()) } else { self.clone() }
+        let model = model.trim().to_ascii_lowercase();
+        let tag = model.rsplit_once(':').map_or(&*model, |(_, tag)| tag);
+        let is_cloud = tag == "cloud" || tag.ends_with("-cloud");
+        match cloud_of(&self.0).filter(|_| is_cloud) {
+            Some(cloud) => Self(cloud.into()),
+            None => self.clone(),
+        }
     }
 
     /// The first of several names, each perhaps from a setting, that the catalogue lists; blanks and case do not matter.
@@ -143,14 +149,54 @@ impl ProviderId {
     }
 }
 
+/// Local programs that hand some of their models to a paid cloud, and the provider that this cloud is.
+const CLOUDS: [(&str, &str); 1] = [("ollama", "ollama-cloud")];
+
+/// The paid cloud that a local program hands some of its models to.
+pub(crate) fn cloud_of(program: &str) -> Option<&'static str> {
+    CLOUDS.iter().find(|(known, _)| *known == program).map(|(_, cloud)| *cloud)
+}
+
+/// The local program that hands models to this paid cloud.
+pub(crate) fn local_program_of(cloud: &str) -> Option<&'static str> {
+    CLOUDS.iter().find(|(_, known)| *known == cloud).map(|(program, _)| *program)
+}
+
 fn near_miss(id: &str) -> Option<String> {
-    CATALOGUE
-        .iter()
-        .flat_map(|known| std::iter::once(known.id).chain(known.aliases.iter().copied()))
-        .map(|name| (strsim::damerau_levenshtein(id, name), name))
-        .filter(|(distance, name)| *distance <= 2 && name.len() > 3 + distance)
-        .min()
-        .map(|(_, name)| name.to_owned())
+    let ids = CATALOGUE.iter().flat_map(|known| std::iter::once(known.id).chain(known.aliases.iter().copied()));
+    ids.filter_map(|name| Some((distance(id, name)?, name))).min().map(|(_, name)| name.to_owned())
+}
+
+/// Most candidates that are named for a misspelt provider.
+const CANDIDATES: usize = 3;
+/// From this similarity on (Jaro-Winkler, 0 to 1) two names are taken for the same one misspelt.
+const SIMILAR: f64 = 0.88;
+
+/// How many letters must be inserted, left out, changed or swapped to make one name of the other, if these are few enough for
+/// a misspelling: one in four letters, or more where the beginnings agree.
+fn distance(id: &str, name: &str) -> Option<usize> {
+    let distance = strsim::damerau_levenshtein(id, name);
+    let few = 4 * distance <= name.len().max(4) && name.len() > 2;
+    let similar = distance <= 3 && id.len() > 3 && strsim::jaro_winkler(id, name) >= SIMILAR;
+    (few || similar).then_some(distance)
+}
+
+/// The providers that a name may be a misspelling of, the most similar first: those of the catalogue, and others.
+pub(crate) fn similar_to<'a>(id: &str, others: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let listed = CATALOGUE.iter().flat_map(|known| {
+        let names = std::iter::once(known.id).chain(known.aliases.iter().copied());
+        names.map(|name| (name, known.id))
+    });
+    let all = listed.chain(others.map(|name| (name, name)));
+    let mut found: Vec<(usize, &str)> = all.filter_map(|(name, of)| Some((distance(id, name)?, of))).collect();
+    found.sort_unstable();
+    let mut candidates: Vec<String> = Vec::new();
+    for (_, of) in found {
+        if candidates.len() < CANDIDATES && candidates.iter().all(|known| known != of) {
+            candidates.push(of.to_owned());
+        }
+    }
+    candidates
 }
 
 impl fmt::Display for ProviderId {
@@ -183,12 +229,63 @@ mod tests {
 
     #[test]
     fn every_catalogue_entry_is_valid_and_unique() {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = std::collections::BTreeMap::new();
         for known in CATALOGUE {
             for name in std::iter::once(&known.id).chain(known.aliases) {
                 assert!(ProviderId::new(name).is_ok(), "{name}");
-                assert!(seen.insert(*name), "{name} twice");
+                let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+                let before = seen.insert(letters, known.id);
+                assert!(before.is_none_or(|before| before == known.id), "{name} is {before:?} too");
             }
+        }
+    }
+
+    #[test]
+    fn local_programs_have_no_quota_in_any_usual_spelling() {
+        for (names, id) in [
+            (&["local", "local-llm", "LocalLLM", "local_llm"][..], "local"),
+            (&["lmstudio", "lm-studio", "lm_studio", "LM Studio", "LMStudio"], "lmstudio"),
+            (&["llama.cpp", "llama-cpp", "llama_cpp", "llamacpp", "llama-server", "llama-cpp-python"], "llama.cpp"),
+            (&["llamafile"], "llamafile"),
+            (&["localai", "LocalAI", "local-ai"], "localai"),
+            (&["jan", "Jan", "jan.ai", "jan-ai"], "jan"),
+            (&["koboldcpp", "KoboldCpp", "kobold.cpp", "kobold-cpp", "kobold"], "koboldcpp"),
+            (&["mlx", "mlx-lm", "mlx_lm", "mlx_lm.server"], "mlx"),
+            (&["tgi", "TGI", "text-generation-inference", "huggingface-tgi"], "tgi"),
+            (&["sglang", "SGLang", "sglang-server"], "sglang"),
+            (&["ollama", "Ollama", "ollama-launch"], "ollama"),
+            (&["vllm", "vLLM", "hosted_vllm"], "vllm"),
+        ] {
+            for name in names {
+                let found = ProviderId::resolve(name).unwrap();
+                assert_eq!(found.as_str(), id, "{name}");
+                assert!(!found.known().unwrap().metered, "{name}");
+            }
+        }
+        assert_eq!(ProviderId::resolve("Claude").unwrap().as_str(), "anthropic");
+        assert!(ProviderId::resolve("No Such Thing").is_err());
+    }
+
+    #[test]
+    fn misspelt_ids_name_what_they_may_stand_for() {
+        for (id, wanted) in [
+            ("antropic", "anthropic"),
+            ("anthropi", "anthropic"),
+            ("athnropic", "anthropic"),
+            ("opnai", "openai"),
+            ("oepnai", "openai"),
+            ("cluade", "anthropic"),
+            ("gemni", "google"),
+            ("olama", "ollama"),
+            ("grk", "xai"),
+            ("lm-studoi", "lmstudio"),
+            ("my-gatway", "my-gateway"),
+        ] {
+            let found = similar_to(id, ["my-gateway"].into_iter());
+            assert_eq!(found.first().map(String::as_str), Some(wanted), "{id}: {found:?}");
+        }
+        for id in ["my-company", "q", "zz", "something-else"] {
+            assert!(similar_to(id, std::iter::empty()).is_empty(), "{id}");
         }
     }
 

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::draft::{JsonObject, ObservationDraft, ObservedWindow, text};
+use super::draft::{JsonObject, ObservationDraft, ObservedWindow, first, text};
 use super::length::ONE_DAY;
 use crate::model::error::Result;
 
@@ -23,6 +23,22 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
+/// How the fraction that remains is spelled.
+const FRACTION: &[&str] = &["remainingFraction", "remaining_fraction"];
+/// How the number of requests that remain is spelled.
+const AMOUNT: &[&str] = &["remainingAmount", "remaining_amount"];
+
+/// How the reset is spelled.
+const RESET: &[&str] = &["resetTime", "reset_time"];
+
+/// Whether the fraction is missing because it is zero, as the JSON of proto3 leaves out a number that is zero. It is not when
+/// the bucket states a rest in another way, or has no reset and so no window that could be used up.
+fn is_left_out(fields: &JsonObject) -> bool {
+    let is_named = FRACTION.iter().any(|name| fields.contains_key(*name));
+    let rest = first(fields, AMOUNT).and_then(|(_, amount)| super::value::number(amount));
+    !is_named && first(fields, RESET).is_some() && rest.is_none_or(|rest| rest.is_zero())
+}
+
 fn bucket(index: usize, fields: &JsonObject, draft: &mut ObservationDraft) {
     let Some(model) = text(fields, &["modelId", "model_id"]) else {
         draft.warn(format!("bucket {} names no model: left out", index + 1));
@@ -34,11 +50,14 @@ fn bucket(index: usize, fields: &JsonObject, draft: &mut ObservationDraft) {
         Some(kind) => format!("{model} {}", kind.to_lowercase()),
     };
     let Some(scope) = draft.scope(&scope) else { return };
-    let remaining = draft.number(model, fields, &["remainingFraction", "remaining_fraction"]);
+    let remaining = match first(fields, FRACTION) {
+        None if is_left_out(fields) => Some(Decimal::ZERO),
+        _ => draft.number(model, fields, FRACTION),
+    };
     if remaining.is_none() {
         draft.warn(format!("`{scope}` does not say which fraction remains"));
     }
     let used = remaining.and_then(|remaining| draft.fraction(model, Decimal::ONE.checked_sub(remaining)?));
-    let resets_at = draft.reset(model, fields, &["resetTime", "reset_time"]);
+    let resets_at = draft.reset(model, fields, RESET);
     draft.see(ObservedWindow { minutes: ONE_DAY, scope: Some(scope), used, resets_at, status: None });
 }

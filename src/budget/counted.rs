@@ -1,0 +1,148 @@
+//! The windows that a decision counts, and how much of each is taken for used.
+
+use super::Ask;
+use super::evidence::Evidence;
+use crate::model::event::{BudgetMode, Percent, Position};
+use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, is_exactly};
+
+/// A window that counts, and how much of it is taken for used.
+pub(super) struct Counted {
+    pub name: String,
+    pub used: Percent,
+    pub resets_at: Option<Timestamp>,
+    pub basis: Basis,
+    pub evidence: Vec<Position>,
+    /// The age of the reading that it rests on, in milliseconds, if that reading is stale.
+    pub age: i64,
+    pub trail: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// The windows that a budget mode looks at.
+pub(super) struct Windows {
+    /// Those that count, the fullest first.
+    pub counted: Vec<Counted>,
+    /// Steps of the decision.
+    pub trail: Vec<String>,
+}
+
+/// The windows that count in a budget mode.
+pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windows {
+    let usage = &evidence.usage;
+    let mut trail = Vec::new();
+    let (short, long): (Vec<&Pool>, Vec<&Pool>) = usage
+        .pools
+        .iter()
+        .filter(|pool| concerns(evidence, ask, pool.scope.as_deref()))
+        .partition(|pool| i64::from(pool.window_minutes) * MINUTE <= DAY);
+    let pool = |one: &Pool| pool(one, evidence.now);
+    let mut counted: Vec<Counted> = window(evidence, "session", &usage.session).into_iter().collect();
+    counted.extend(short.into_iter().filter_map(pool));
+    let mut rest: Vec<Counted> = window(evidence, "weekly", &usage.weekly).into_iter().collect();
+    rest.extend(long.into_iter().filter_map(pool));
+    match mode {
+        BudgetMode::Full => counted.append(&mut rest),
+        _ if counted.is_empty() && !rest.is_empty() => {
+            trail.push("no session window is known: the longer ones count".to_owned());
+            counted.append(&mut rest);
+        }
+        _ => {
+            for window in &rest {
+                trail.push(format!("the {} window ({} %) does not count", window.name, window.used));
+            }
+        }
+    }
+    counted.sort_by_key(|window| std::cmp::Reverse(window.used));
+    Windows { counted, trail }
+}
+
+/// Whether a window of this scope is the account's own, or of the model that is asked for.
+fn concerns(evidence: &Evidence, ask: &Ask, scope: Option<&str>) -> bool {
+    let Some(scope) = scope else { return true };
+    let Some(model) = &ask.model else { return false };
+    // A model with a window of its own does not share that of a model with a shorter name.
+    let mut scopes = evidence.usage.pools.iter().filter_map(|pool| pool.scope.as_deref());
+    covers(scope, model) && (is_exactly(scope, model) || !scopes.any(|other| is_exactly(other, model)))
+}
+
+/// The provider's refusal that concerns a run; of several the one that lasts longest.
+pub(super) fn refusal<'e>(evidence: &'e Evidence, ask: &Ask) -> Option<&'e Exhausted> {
+    let usage = &evidence.usage;
+    let of_models = usage.exhausted_models.iter().filter(|one| concerns(evidence, ask, one.model.as_deref()));
+    usage.exhausted.iter().chain(of_models).max_by_key(|one| one.until)
+}
+
+/// Warnings about models that the provider refuses, and that the run is not known to use.
+pub(super) fn refused_models(evidence: &Evidence, ask: &Ask) -> Vec<String> {
+    let others = evidence.usage.exhausted_models.iter();
+    let others = others.filter(|one| !concerns(evidence, ask, one.model.as_deref()));
+    let warning = |one: &Exhausted| {
+        let model = one.model.as_deref().unwrap_or("another model");
+        format!("{model} is refused until {} ({}): name the model of the run to have that counted", one.until, one.rule)
+    };
+    if ask.model.is_some() { Vec::new() } else { others.map(warning).collect() }
+}
+
+fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Counted> {
+    let usage = &evidence.usage;
+    let mut used = window.percent?;
+    let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
+    let mut positions = window.evidence.clone();
+    let stale = |said: &&ProviderSignal| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
+    if let Some(said) = window.observed.as_ref().filter(stale) {
+        age = evidence.now.millis() - said.at.millis();
+        positions.push(said.position);
+        warnings.push(format!(
+            "what {} said about the {name} window is {} min old: {}",
+            usage.provider,
+            age / MINUTE,
+            if window.basis == Basis::Estimated { "it is estimated" } else { "there is nothing newer" },
+        ));
+        if let Some(least) = window.at_least.filter(|least| *least > used) {
+            trail.push(format!("the {name} window was at {least} % already: at least that is used"));
+            used = least;
+        }
+    } else if window.basis == Basis::Estimated {
+        warnings.push(format!(
+            "{} has said nothing about the {name} window: it is estimated from {} recorded limit tokens",
+            usage.provider, window.weighted
+        ));
+    } else if window.basis == Basis::Observed && window.since > 0 && window.limit.is_none() {
+        warnings.push(format!(
+            "{} limit tokens were recorded since the {name} window was observed, and no limit is set to weigh them \
+             by: `usage-ledger doctor` estimates one",
+            window.since
+        ));
+    }
+    if let Some(limit) = window.limit.filter(|_| usage.reserved > 0) {
+        let reserved = u128::from(usage.reserved) * 10_000 / u128::from(limit.max(1));
+        let reserved = Percent::from_hundredths(u32::try_from(reserved).unwrap_or(u32::MAX));
+        trail.push(format!("{reserved} % of the {name} window are reserved"));
+        used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
+    }
+    let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
+    Some(Counted { name, used, resets_at, basis, evidence: positions, age, trail, warnings })
+}
+
+/// A pool as a window that counts.
+fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
+    let length = match pool.window_minutes {
+        minutes if minutes % 1_440 == 0 => format!("{} d", minutes / 1_440),
+        minutes if minutes % 60 == 0 => format!("{} h", minutes / 60),
+        minutes => format!("{minutes} min"),
+    };
+    let name = pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}"));
+    let age = if pool.stale { now.millis() - pool.at.millis() } else { 0 };
+    let old = format!("what was said about the {name} window is {} min old: there is nothing newer", age / MINUTE);
+    Some(Counted {
+        used: pool.percent?,
+        resets_at: pool.resets_at,
+        basis: Basis::Observed,
+        evidence: vec![pool.position],
+        age,
+        trail: Vec::new(),
+        warnings: if pool.stale { vec![old] } else { Vec::new() },
+        name,
+    })
+}

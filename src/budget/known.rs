@@ -1,0 +1,42 @@
+//! Whether anybody knows a provider.
+
+use std::collections::BTreeSet;
+
+use super::Ask;
+use crate::model::error::{Error, Result};
+use crate::model::event::Payload;
+use crate::model::provider::similar_to;
+use crate::model::time::Timestamp;
+use crate::projection::{Subject, facts};
+use crate::store::{GO_ON, Order, ReadView};
+use crate::usage::{accounts, switches};
+
+/// The providers that any event of the ledger names.
+fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
+    let mut found: BTreeSet<String> = accounts(view)?.into_iter().map(|one| one.provider.into_owned()).collect();
+    for switch in switches(view, Timestamp::MAX)? {
+        found.insert(switch.switch.to.as_str().to_owned());
+        found.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
+    }
+    facts(view, "price_set", &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+        if let Payload::PriceSet(price) = fact.event.payload {
+            found.insert(price.provider.as_str().to_owned());
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
+/// Refuses a provider that is in no catalogue, no event and no declaration: a gate that nobody can shut is no gate.
+pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
+    if ask.undeclared || ask.provider.known().is_some() {
+        return Ok(());
+    }
+    let id = ask.provider.as_str();
+    let known = in_events(view)?;
+    if known.contains(id) {
+        return Ok(());
+    }
+    let candidates = similar_to(id, known.iter().map(String::as_str));
+    Err(Error::UnknownProvider { id: id.to_owned(), candidates })
+}

@@ -1,0 +1,159 @@
+//! What a run costs, from the runs that were recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Mode, Tier, affordable, highest_affordable, run_cost};
+use crate::model::error::Result;
+use crate::model::event::Percent;
+use crate::model::time::{DAY, QUARTER, Timestamp};
+use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
+use crate::store::{GO_ON, ReadView, STOP};
+use crate::usage::{Basis, Limits, WindowUsage};
+
+/// From this many runs on, the middle one is what a run costs. With fewer it is the mean of those of the session window.
+const ENOUGH_RUNS: usize = 5;
+/// At most this many rows of runs are read.
+const MOST_ROWS: usize = 2_000;
+const QUARTERS_A_DAY: i64 = DAY / QUARTER;
+/// At most this many calls of one row count as runs of their own.
+const MOST_CALLS: u64 = 100;
+
+/// What ordinary runs cost, in percent of a session window.
+pub(super) struct RunCosts {
+    /// What an ordinary run costs.
+    pub ordinary: Percent,
+    /// The middle cost of the runs of a mode, for modes with enough runs.
+    of_mode: Vec<(Mode, Percent)>,
+    pub runs: usize,
+}
+
+impl RunCosts {
+    /// What an ordinary run would cost if it cost a run of this mode, before the mode's own factor.
+    fn base(&self, mode: Mode) -> Percent {
+        let known = self.of_mode.iter().find(|(known, _)| *known == mode).map(|(_, cost)| *cost);
+        known.map_or(self.ordinary, |cost| scaled(cost, 100, mode.cost_percent()))
+    }
+
+    /// What a run of a mode and a tier costs.
+    pub fn of(&self, mode: Mode, tier: Tier) -> Percent {
+        scaled(scaled(self.base(mode), mode.cost_percent(), 100), tier.cost_percent(), 100)
+    }
+
+    /// Whether a run of a mode and a tier fits into what is left.
+    pub fn fits(&self, mode: Mode, tier: Tier, left: Percent) -> bool {
+        affordable(self.base(mode), mode, tier, left)
+    }
+
+    /// The highest mode up to `mode` that fits into what is left.
+    pub fn highest(&self, mode: Mode, tier: Tier, left: Percent) -> Mode {
+        highest_affordable(mode, |mode| self.base(mode), tier, left)
+    }
+}
+
+fn scaled(cost: Percent, by: u32, of: u32) -> Percent {
+    let cost = u64::from(cost.hundredths()) * u64::from(by) / u64::from(of.max(1));
+    Percent::from_hundredths(u32::try_from(cost).unwrap_or(u32::MAX))
+}
+
+/// Weighted tokens as a share of a limit.
+fn share(weighted: u64, limit: u64) -> Percent {
+    let share = u128::from(weighted) * 10_000 / u128::from(limit.max(1));
+    Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
+}
+
+fn median(mut costs: Vec<u64>, limit: u64) -> Option<Percent> {
+    costs.sort_unstable();
+    costs.get(costs.len() / 2).map(|weighted| share(*weighted, limit))
+}
+
+/// The runs of today and yesterday.
+#[derive(Default)]
+struct Runs {
+    /// The weighted tokens of each run, with its mode where the record names one. A conversation is a run, and so is a call
+    /// outside of any.
+    all: Vec<(Option<Mode>, u64)>,
+    /// How many of them used the session window that is open.
+    in_session: u64,
+}
+
+/// Reads the runs; `opened` is when the session window opened.
+fn recorded(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    opened: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Runs> {
+    let today = now.utc_day();
+    let mut runs = Runs::default();
+    let mut conversations: BTreeMap<(String, Option<Mode>), u64> = BTreeMap::new();
+    let mut in_session: BTreeSet<String> = BTreeSet::new();
+    let first = opened.map(|opened| opened.millis().div_euclid(QUARTER));
+    let mut seen = 0_usize;
+    let mut take = |row: &DayRow<'_>| {
+        seen += 1;
+        let sum = row.sum()?;
+        let weighted = limits.weights.weigh(sum.counts());
+        let mode = row.series.label("mode").and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
+        let mut recent = 0_i128;
+        for (quarter, sum) in row.quarters()? {
+            if first.is_some_and(|first| row.day * QUARTERS_A_DAY + i64::from(quarter) >= first) {
+                recent += i128::from(sum.requests);
+            }
+        }
+        if let Some(conversation) = row.series.conversation {
+            let cost = conversations.entry((conversation.to_owned(), mode)).or_default();
+            *cost = cost.saturating_add(weighted);
+            if recent > 0 {
+                in_session.insert(conversation.to_owned());
+            }
+        } else {
+            let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
+            runs.all.extend((0..count.min(MOST_CALLS)).map(|_| (mode, weighted / count)));
+            runs.in_session += u64::try_from(recent).unwrap_or(0);
+        }
+        if seen < MOST_ROWS { GO_ON } else { STOP }
+    };
+    for day in [today, today - 1] {
+        scan_account_day(view, Level::Conversation, account, day, &mut take)?;
+    }
+    runs.in_session += in_session.len() as u64;
+    runs.all.extend(conversations.into_iter().map(|((_, mode), cost)| (mode, cost)));
+    Ok(runs)
+}
+
+/// How much of the session the runs of this ledger used. What the provider reports includes the use of other programs, so
+/// recorded tokens count where the percentage is the provider's.
+fn used_by_runs(session: &WindowUsage) -> Option<Percent> {
+    match session.basis {
+        Basis::Observed | Basis::ObservedAndDelta => session.estimate,
+        _ => session.percent,
+    }
+}
+
+/// What runs cost, where enough of them were recorded today or yesterday, or any in the session window that is open.
+pub(super) fn run_costs(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    session: &WindowUsage,
+    now: Timestamp,
+) -> Result<Option<RunCosts>> {
+    let Some(limit) = session.limit else { return Ok(None) };
+    let Runs { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
+    if all.len() < ENOUGH_RUNS {
+        let cost = used_by_runs(session).and_then(|used| run_cost(used, in_session));
+        let runs = usize::try_from(in_session).unwrap_or(usize::MAX);
+        return Ok(cost.map(|ordinary| RunCosts { ordinary, of_mode: Vec::new(), runs }));
+    }
+    let mut of_mode = Vec::new();
+    for mode in Mode::ALL {
+        let costs: Vec<u64> = all.iter().filter(|(of, _)| *of == Some(mode)).map(|(_, cost)| *cost).collect();
+        if costs.len() >= ENOUGH_RUNS {
+            of_mode.extend(median(costs, limit).map(|cost| (mode, cost)));
+        }
+    }
+    let runs = all.len();
+    let ordinary = median(all.into_iter().map(|(_, cost)| cost).collect(), limit);
+    Ok(ordinary.map(|ordinary| RunCosts { ordinary, of_mode, runs }))
+}
