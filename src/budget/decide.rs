@@ -152,8 +152,8 @@ impl Decision<'_> {
             Mode::Implement => "normal budget",
             Mode::Deep => "ample budget",
         };
-        let why: String = why.iter().map(|why| format!("; {why}")).collect();
-        let reason = format!("{word}: {used}, {left} % left{kept}{why}");
+        let words = std::iter::once(format!("{word}: {used}, {left} % left{kept}")).chain(why);
+        let reason = words.collect::<Vec<_>>().join("; ");
         let again = Some(resume_at(tightest.resets_at, self.evidence.now));
         self.end(budget_mode, End { mode, available: Some(left), reason, basis: tightest.basis, again })
     }
@@ -178,9 +178,9 @@ impl Decision<'_> {
             // A stop without a margin states where waiting begins, so cost does not move it.
             mode = Mode::Review;
         }
-        let runs = if costs.runs == 1 { "1 run cost".to_owned() } else { format!("{} runs cost", costs.runs) };
+        let count = if costs.runs == 1 { "1 run cost".to_owned() } else { format!("{} runs cost", costs.runs) };
         let why = format!(
-            "{runs} {} % of a window each, so {rung} at tier {} costs {} %, too much for {rung} with {left} % left",
+            "{count} {} % of a window each, so {rung} at tier {} costs {} %, too much for {rung} with {left} % left",
             costs.ordinary,
             tier.name(),
             costs.of(rung, tier)
