@@ -7,7 +7,7 @@ use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, is_exactly};
 
 /// A window that counts, and how much of it is taken for used.
-pub(super) struct Counted {
+pub(super) struct CountedWindow {
     pub name: String,
     pub used: Percent,
     pub resets_at: Option<Timestamp>,
@@ -22,7 +22,7 @@ pub(super) struct Counted {
 /// The windows that a budget mode looks at.
 pub(super) struct Windows {
     /// Those that count, the fullest first.
-    pub counted: Vec<Counted>,
+    pub counted: Vec<CountedWindow>,
     /// Steps of the decision.
     pub trail: Vec<String>,
 }
@@ -37,9 +37,9 @@ pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windo
         .filter(|pool| concerns(evidence, ask, pool.scope.as_deref()))
         .partition(|pool| i64::from(pool.window_minutes) * MINUTE <= DAY);
     let pool = |one: &Pool| pool(one, evidence.now);
-    let mut counted: Vec<Counted> = window(evidence, "session", &usage.session).into_iter().collect();
+    let mut counted: Vec<CountedWindow> = window(evidence, "session", &usage.session).into_iter().collect();
     counted.extend(short.into_iter().filter_map(pool));
-    let mut rest: Vec<Counted> = window(evidence, "weekly", &usage.weekly).into_iter().collect();
+    let mut rest: Vec<CountedWindow> = window(evidence, "weekly", &usage.weekly).into_iter().collect();
     rest.extend(long.into_iter().filter_map(pool));
     match mode {
         BudgetMode::Full => counted.append(&mut rest),
@@ -84,7 +84,7 @@ pub(super) fn refused_models(evidence: &Evidence, ask: &Ask) -> Vec<String> {
     if ask.model.is_some() { Vec::new() } else { others.map(warning).collect() }
 }
 
-fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Counted> {
+fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<CountedWindow> {
     let usage = &evidence.usage;
     let mut used = window.percent?;
     let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
@@ -122,11 +122,11 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
     }
     let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
-    Some(Counted { name, used, resets_at, basis, evidence: positions, age, trail, warnings })
+    Some(CountedWindow { name, used, resets_at, basis, evidence: positions, age, trail, warnings })
 }
 
 /// A pool as a window that counts.
-fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
+fn pool(pool: &Pool, now: Timestamp) -> Option<CountedWindow> {
     let length = match pool.window_minutes {
         minutes if minutes % 1_440 == 0 => format!("{} d", minutes / 1_440),
         minutes if minutes % 60 == 0 => format!("{} h", minutes / 60),
@@ -135,7 +135,7 @@ fn pool(pool: &Pool, now: Timestamp) -> Option<Counted> {
     let name = pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}"));
     let age = if pool.stale { now.millis() - pool.at.millis() } else { 0 };
     let old = format!("what was said about the {name} window is {} min old: there is nothing newer", age / MINUTE);
-    Some(Counted {
+    Some(CountedWindow {
         used: pool.percent?,
         resets_at: pool.resets_at,
         basis: Basis::Observed,
