@@ -24,7 +24,8 @@ const SKIPPED: usize = 20;
 
 /// Import what is new in agents' logs
 ///
-/// Importing again repeats nothing. Lines that cannot be read are skipped and told. Times without an offset, which
+/// Importing again repeats nothing. Lines that cannot be read are skipped and told. Exits 1 when a file or directory
+/// cannot be read, or not to its end; the rest is imported. Times without an offset, which
 /// Koan's rows have, are of --tz. A call that both Koan's rows and the log of the agent it ran tell of counts twice:
 /// import either of them.
 #[derive(Args, Debug)]
@@ -86,12 +87,15 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let imported = done?;
     // Rows first: a session whose row is not in the ledger would seem to have none.
     let backfill = args.backfill.then(|| backfill(&options, args.apply, context)).transpose()?;
+    let unreadable = imported.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
-        return Answer::new(Both { imported, backfill }).write(out);
+        Answer::new(Both { imported, backfill }).write(out)?;
+    } else {
+        human(&imported, all, out)?;
+        told_twice(&imported);
+        backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))?;
     }
-    human(&imported, all, out)?;
-    told_twice(&imported);
-    backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))
+    if unreadable { Err(Failure::Finding) } else { Ok(()) }
 }
 
 /// Imports into the ledger, which is made whole when it is not there yet.
@@ -203,7 +207,8 @@ fn doubtful(source: &SourceReport) {
 
 /// Tells what was done. Where no source was named, those without a file are only named.
 fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let (without, with): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| all && source.files == 0);
+    let (without, with): (Vec<_>, Vec<_>) =
+        report.sources.iter().partition(|source| all && source.files == 0 && source.skipped.is_empty());
     for source in with {
         let observed = match source.observed {
             0 => String::new(),

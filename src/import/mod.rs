@@ -135,6 +135,8 @@ pub struct SourceReport {
     pub amended: u64,
     /// Lines that could not be read, each with its reason.
     pub skipped: Vec<SkippedLine>,
+    /// Of these, files and directories that cannot be read, or not to their end: a later import tries again.
+    pub unreadable: u64,
     /// What the logs tell of quotas and was new: observations, and how much an agent took for used.
     pub observed: u64,
     /// What makes the counts of the new records doubtful.

@@ -9,6 +9,7 @@ mod corpus;
 
 mod agents;
 mod attribution;
+mod bounds;
 mod clients;
 mod corpus_import;
 mod first_import;

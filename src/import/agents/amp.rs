@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LogForm, ParsedCall, Source};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::logged::Logged;
@@ -50,18 +51,18 @@ impl Source for Amp {
         LogForm::Document
     }
 
-    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         let thread = fields::parse(text)?;
         let id = fields::text(&thread, "id").ok_or("unknown shape: a thread without an id")?;
         if thread.get("messages").is_some_and(|messages| !messages.is_array() && !messages.is_null()) {
-            return Err("unknown shape: a thread whose messages are no list".to_owned());
+            return Err("unknown shape: a thread whose messages are no list".into());
         }
         let mut reading = AmpReading::new(id, &thread);
         match thread.get("usageLedger").and_then(|ledger| ledger.get("events")) {
             Some(Value::Array(events)) => reading.ledger(events),
-            Some(_) => return Err("unknown shape: a usage ledger that is no list of events".to_owned()),
+            Some(_) => return Err("unknown shape: a usage ledger that is no list of events".into()),
             None if thread.get("usageLedger").is_some_and(|ledger| !ledger.is_null()) => {
-                return Err("unknown shape: a usage ledger without events".to_owned());
+                return Err("unknown shape: a usage ledger without events".into());
             }
             None => reading.messages(&BTreeSet::new(), None),
         }

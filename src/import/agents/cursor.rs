@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
 use crate::import::engine::source::{LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
@@ -62,16 +63,17 @@ impl Source for Cursor {
         LogForm::Database
     }
 
-    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let have = fields::columns(database, "cursorDiskKV")?;
         fields::choose(&have, "cursorDiskKV", &["key", "value"], &[])?;
         let newest = "SELECT coalesce(max(rowid), 0) FROM cursorDiskKV";
-        let newest: i64 = database.query_row(newest, [], |row| row.get(0)).map_err(fields::refused)?;
+        let newest: i64 = database.query_row(newest, [], |row| row.get(0))?;
         let last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
-        let mut reading = CursorReading::default();
         // A database that was made anew counts from the beginning.
-        reading.rows(database, if newest < last { 0 } else { last })?;
-        Ok(reading.done(newest))
+        let mut reading = CursorReading { last: if newest < last { 0 } else { last }, ..CursorReading::default() };
+        reading.document.cut = reading.rows(database).err();
+        let reached = if reading.document.cut.is_none() { newest } else { reading.last };
+        Ok(reading.done(reached))
     }
 }
 
@@ -115,6 +117,8 @@ struct Composer {
 /// What is found in the rows that are new.
 #[derive(Default)]
 struct CursorReading {
+    /// The number of the last row that was read.
+    last: i64,
     document: Document,
     timeless: u64,
     /// Answers without counts, by conversation.
@@ -123,24 +127,35 @@ struct CursorReading {
 }
 
 impl CursorReading {
-    fn rows(&mut self, database: &Connection, last: i64) -> Result<(), String> {
+    fn rows(&mut self, database: &Connection) -> Result<(), Refusal> {
         // Without the plus signs the index of the keys would be walked, and every row be fetched for its number.
-        let sql = "SELECT rowid AS number, key, value FROM cursorDiskKV WHERE rowid > ?1 \
-                   AND (+key >= 'bubbleId:' AND +key < 'bubbleId;' OR +key >= 'composerData:' AND +key < 'composerData;') \
-                   ORDER BY rowid";
-        fields::visit(database, sql, [last], &mut |row| {
-            if let Err(why) = self.row(database, &row) {
-                let number = row.get("number").and_then(Value::as_u64).unwrap_or(0);
-                self.document.skipped.push((number, why));
+        let sql = format!(
+            "SELECT rowid AS number, key, CASE WHEN octet_length(value) <= {LONGEST_VALUE} THEN value END AS value, \
+             octet_length(value) AS length FROM cursorDiskKV WHERE rowid > ?1 \
+             AND (+key >= 'bubbleId:' AND +key < 'bubbleId;' OR +key >= 'composerData:' AND +key < 'composerData;') \
+             ORDER BY rowid"
+        );
+        query::rows(database, &sql, [self.last], &mut |row| {
+            let row = fields::object(row)?;
+            let number = row.get("number").and_then(Value::as_u64).unwrap_or(0);
+            match self.row(database, &row) {
+                Err(refusal) if refusal.is_unreadable() => return Ok(Next::End(refusal)),
+                Err(refusal) => self.document.skipped.push((number, refusal.to_string())),
+                Ok(()) => {}
             }
+            self.last = i64::try_from(number).unwrap_or(self.last);
+            Ok(Next::Row)
         })
     }
 
-    fn row(&mut self, database: &Connection, row: &Value) -> Result<(), String> {
+    fn row(&mut self, database: &Connection, row: &Value) -> Result<(), Refusal> {
         let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
-        let Some(value) = row.get("value").and_then(Value::as_str) else { return Ok(()) };
+        let Some(value) = row.get("value").and_then(Value::as_str) else {
+            let length = row.get("length").and_then(Value::as_i64).filter(|length| *length > i64::from(LONGEST_VALUE));
+            return length.map_or(Ok(()), |length| Err(format!("a value of {} MiB", length >> 20).into()));
+        };
         if let Some(conversation) = key.strip_prefix("composerData:") {
-            return self.composer(conversation, value);
+            return Ok(self.composer(conversation, value)?);
         }
         let (conversation, message) = key
             .strip_prefix("bubbleId:")
@@ -148,7 +163,14 @@ impl CursorReading {
             .ok_or("unknown shape: a message without a name")?;
         let bubble: Bubble =
             serde_json::from_str(value).map_err(|error| crate::import::engine::jsonl::refusal(&error))?;
-        self.bubble(conversation, message, &bubble, &|| began(database, conversation))
+        let mut unreadable = None;
+        let took = self.bubble(conversation, message, &bubble, &mut || {
+            began(database, conversation).unwrap_or_else(|refusal| {
+                unreadable = Some(refusal);
+                None
+            })
+        });
+        unreadable.map_or(Ok(took?), Err)
     }
 
     /// Takes the messages that stand in a conversation itself.
@@ -162,7 +184,7 @@ impl CursorReading {
             let id = fields::text(&message, "bubbleId").map_or_else(|| at.to_string(), str::to_owned);
             let read = Bubble::deserialize(message)
                 .map_err(|error| crate::import::engine::jsonl::refusal(&error))
-                .and_then(|bubble| self.bubble(conversation, &id, &bubble, &|| began));
+                .and_then(|bubble| self.bubble(conversation, &id, &bubble, &mut || began));
             first = first.and(read);
         }
         first
@@ -174,7 +196,7 @@ impl CursorReading {
         conversation: &str,
         message: &str,
         bubble: &Bubble,
-        began: &dyn Fn() -> Option<Timestamp>,
+        began: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> Result<(), String> {
         // A zero is what is not known.
         let known = |name| fields::count(&bubble.token_count, name).map(|count| count.filter(|count| *count > 0));
@@ -223,15 +245,15 @@ impl CursorReading {
 }
 
 /// When a conversation began, as it says itself.
-fn began(database: &Connection, conversation: &str) -> Option<Timestamp> {
+fn began(database: &Connection, conversation: &str) -> Result<Option<Timestamp>, Refusal> {
     let key = format!("composerData:{conversation}");
     let mut began = None;
-    // A row that cannot be read is told of where it is itself read.
-    let _ = fields::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
+    // A row that cannot be understood is reported where it is itself read.
+    fields::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
         let value = row.get("value").and_then(Value::as_str).unwrap_or_default();
         began = serde_json::from_str::<Composer>(value).ok().and_then(|it| fields::time(Some(&it.created_at)));
-    });
-    began
+    })?;
+    Ok(began)
 }
 
 fn made(
@@ -358,6 +380,12 @@ mod tests {
         assert_eq!(skipped[0], (1, "unknown shape: `inputTokens` is no whole number from 0".to_owned()));
         assert!(skipped[1].1.starts_with("not valid JSON"));
         let empty = Connection::open_in_memory().unwrap();
-        assert!(Cursor.database(Path::new("state.vscdb"), &empty, None).unwrap_err().contains("no column `key`"));
+        assert!(
+            Cursor
+                .database(Path::new("state.vscdb"), &empty, None)
+                .unwrap_err()
+                .to_string()
+                .contains("no column `key`")
+        );
     }
 }

@@ -9,7 +9,6 @@
 //! What is not known is refused by name: settings that are no object, sums that are no counts, a session without a time.
 //! Sessions without sums are counted.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +17,8 @@ use serde_json::Value;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::regular;
 use crate::import::engine::source::{LogForm, Source};
 use crate::model::event::Quality;
 use crate::model::time::{Timestamp, Zone};
@@ -52,17 +53,17 @@ impl Source for Droid {
         LogForm::Document
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         let settings = fields::parse(text)?;
         if !settings.is_object() {
-            return Err("unknown shape: settings that are no object".to_owned());
+            return Err("unknown shape: settings that are no object".into());
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let id = name.strip_suffix(SUFFIX).unwrap_or(&name).to_owned();
         let mut document = Document { conversation: Some(id.clone()), ..Document::default() };
         let usage = settings.get("tokenUsage").unwrap_or(&Value::Null);
         if !usage.is_object() && !usage.is_null() {
-            return Err("unknown shape: a session whose sums are no object".to_owned());
+            return Err("unknown shape: a session whose sums are no object".into());
         }
         let logged = logged(usage)?;
         if logged.is_nothing() {
@@ -111,7 +112,7 @@ impl SettingsLog {
     fn beside(path: &Path) -> Self {
         const BEGINNING: u64 = 4 << 20;
         let mut log = Self::default();
-        let Ok(file) = File::open(path) else { return log };
+        let Ok(file) = regular::open(path) else { return log };
         for line in BufReader::new(file.take(BEGINNING)).split(b'\n').map_while(Result::ok) {
             let Ok(entry) = fields::parse(&line) else { continue };
             log.directory = log.directory.or_else(|| fields::text(&entry, "cwd").map(str::to_owned));
@@ -130,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    fn read(settings: &Value, log: Option<&str>) -> Result<Document, String> {
+    fn read(settings: &Value, log: Option<&str>) -> Result<Document, Refusal> {
         let home = tempfile::tempdir().unwrap();
         if let Some(log) = log {
             std::fs::write(home.path().join("s1.jsonl"), log).unwrap();
@@ -157,9 +158,13 @@ mod tests {
             read(&json!({"model": "m"}), None).unwrap().skipped,
             [(0, "a session without token counts".to_owned())]
         );
-        assert!(read(&json!([]), None).unwrap_err().contains("no object"));
-        assert!(read(&json!({"tokenUsage": 5}), None).unwrap_err().contains("no object"));
-        assert!(read(&json!({"tokenUsage": {"inputTokens": "5"}}), None).unwrap_err().contains("`inputTokens`"));
-        assert!(read(&json!({"tokenUsage": {"inputTokens": 5}}), None).unwrap_err().contains("without a time"));
+        assert!(read(&json!([]), None).unwrap_err().to_string().contains("no object"));
+        assert!(read(&json!({"tokenUsage": 5}), None).unwrap_err().to_string().contains("no object"));
+        assert!(
+            read(&json!({"tokenUsage": {"inputTokens": "5"}}), None).unwrap_err().to_string().contains("`inputTokens`")
+        );
+        assert!(
+            read(&json!({"tokenUsage": {"inputTokens": 5}}), None).unwrap_err().to_string().contains("without a time")
+        );
     }
 }

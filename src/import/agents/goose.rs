@@ -23,6 +23,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::jsonl;
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LogForm, Source};
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
@@ -65,11 +66,11 @@ impl Source for Goose {
         if path.file_name().is_some_and(|name| name == DATABASE) { LogForm::Database } else { LogForm::Document }
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
-        log(path, text)
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+        Ok(log(path, text)?)
     }
 
-    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         GooseReading::new(database, resume)?.read(database)
     }
 }
@@ -108,13 +109,13 @@ impl GooseSession {
 }
 
 impl GooseReading {
-    fn new(database: &Connection, resume: Option<&Value>) -> Result<Self, String> {
+    fn new(database: &Connection, resume: Option<&Value>) -> Result<Self, Refusal> {
         let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
         let summed = resume.and_then(|resume| resume.get("summed")?.as_object()).into_iter().flatten();
         let summed = summed.filter_map(|(id, whose)| Some((id.clone(), whose.as_str()?.to_owned()))).collect();
         let have = fields::columns(database, "sessions")?;
         if have.is_empty() {
-            return Err("unknown shape: a database without a table of sessions".to_owned());
+            return Err("unknown shape: a database without a table of sessions".into());
         }
         let sums = ["accumulated_input_tokens", "accumulated_output_tokens"];
         let more = [
@@ -144,14 +145,14 @@ impl GooseReading {
         // A database that was made anew counts from the beginning.
         if !fields::columns(database, "usage_ledger")?.is_empty() {
             let newest = database.query_row("SELECT max(id) FROM usage_ledger", [], |row| row.get::<_, Option<i64>>(0));
-            if newest.map_err(fields::refused)?.unwrap_or(0) < last {
+            if newest?.unwrap_or(0) < last {
                 last = 0;
             }
         }
         Ok(Self { last, summed, sessions, document: Document::default(), tally: SkipTally::default() })
     }
 
-    fn read(mut self, database: &Connection) -> Result<Document, String> {
+    fn read(mut self, database: &Connection) -> Result<Document, Refusal> {
         self.ledger(database)?;
         let mut sums: Vec<_> =
             self.sessions.iter().filter(|(_, session)| !session.in_ledger).map(|(id, _)| id.clone()).collect();
@@ -167,7 +168,7 @@ impl GooseReading {
         Ok(self.document)
     }
 
-    fn ledger(&mut self, database: &Connection) -> Result<(), String> {
+    fn ledger(&mut self, database: &Connection) -> Result<(), Refusal> {
         let have = fields::columns(database, "usage_ledger")?;
         if have.is_empty() {
             return Ok(());
@@ -182,7 +183,7 @@ impl GooseReading {
         let chosen = fields::choose(&have, "usage_ledger", &needed, &more)?;
         let sql = format!("SELECT {chosen} FROM usage_ledger WHERE id > ?1 ORDER BY id");
         let mut rows = Vec::new();
-        fields::visit(database, &sql, [self.last], &mut |row| rows.push(row))?;
+        self.document.cut = fields::visit(database, &sql, [self.last], &mut |row| rows.push(row)).err();
         for row in rows {
             let id = row.get("id").and_then(Value::as_i64).unwrap_or(0);
             if let Err(why) = self.call(id, &row) {

@@ -33,6 +33,8 @@ pub(in crate::import) struct Batch {
     /// How far files are read.
     pub states: Vec<ImportedFile>,
     pub skipped: Vec<SkippedLine>,
+    /// Of these, files that cannot be read, or not to their end.
+    pub unreadable: u64,
     /// When conversations begin, as far as this batch tells.
     pub began: HashMap<String, Timestamp>,
     /// Copies that met each other before they were written.
@@ -87,6 +89,7 @@ impl Gatherer {
         }
         self.batch.bytes += chunk.bytes;
         self.batch.skipped.extend(chunk.skipped);
+        self.batch.unreadable += chunk.unreadable;
         for found in chunk.found {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }

@@ -1,19 +1,111 @@
-//! Logs that were compressed once nobody wrote to them any more: unpacked while they are read.
+//! Logs as they lie on the disk, some of them compressed: unpacked while they are read, within limits of bytes and time.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Error, ErrorKind, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::import::engine::reader::LONGEST_LINE;
+use crate::import::engine::regular;
+
+/// Bytes that any compressed log may unpack to.
+const UNPACKED: u64 = 64 << 20;
+/// Bytes that a compressed log may unpack to for each of its own. Logs of agents shrink to a tenth or a thirtieth.
+const RATIO: u64 = 256;
+/// How long any log may take to be read, in seconds.
+const SECONDS: u64 = 10;
+/// Bytes on the disk for which a log may take a second longer.
+const PER_SECOND: u64 = 10 << 20;
 
 /// Whether a log is compressed with Zstandard, by its name.
 pub(in crate::import) fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "zst")
 }
 
+/// How long a file that takes up so many bytes of the disk may take to be read.
+pub(in crate::import) const fn time_for(stored: u64) -> Duration {
+    Duration::from_secs(SECONDS + stored / PER_SECOND)
+}
+
+/// How much a compressed log of so many bytes may unpack to.
+const fn unpacked(size: u64) -> u64 {
+    UNPACKED.saturating_add(size.saturating_mul(RATIO))
+}
+
 /// Opens a log at its beginning.
-pub(in crate::import) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
-    let file = File::open(path)?;
+pub(in crate::import) fn open(path: &Path) -> io::Result<Log> {
+    let file = regular::open(path)?;
+    let meta = file.metadata()?;
+    let time = time_for(regular::stored(&meta));
+    let end = Instant::now() + time;
     // What was appended to a compressed file is a frame of its own; the decoder goes on with it.
-    Ok(if is_packed(path) { Box::new(zstd::Decoder::new(file)?) } else { Box::new(file) })
+    let (content, left) = if is_packed(path) {
+        (Content::Packed(Box::new(zstd::Decoder::new(file)?)), unpacked(meta.len()))
+    } else {
+        (Content::Plain(file), u64::MAX)
+    };
+    Ok(Log { content, left, size: meta.len(), end, time })
+}
+
+/// Whether any line of a log fits. Lines that are too long to be read at all fit nothing.
+pub(in crate::import) fn any_line(path: &Path, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<bool> {
+    let (mut log, mut line) = (io::BufReader::with_capacity(1 << 16, open(path)?), Vec::new());
+    while log.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line)? > 0 {
+        if fits(&line) {
+            return Ok(true);
+        }
+        line.clear();
+    }
+    Ok(false)
+}
+
+enum Content {
+    Plain(File),
+    Packed(Box<zstd::Decoder<'static, io::BufReader<File>>>),
+}
+
+/// A log that is being read. It refuses to go on when it has unpacked to too much, or takes too long.
+pub(in crate::import) struct Log {
+    content: Content,
+    /// Bytes that it may still unpack to.
+    left: u64,
+    /// Its bytes on the disk.
+    size: u64,
+    end: Instant,
+    time: Duration,
+}
+
+impl Log {
+    /// Time in which the reader waited for others does not count.
+    pub fn pause(&mut self, waited: Duration) {
+        self.end += waited;
+    }
+
+    /// Ends its time, as a slow disk would.
+    #[cfg(test)]
+    pub fn expire(&mut self) {
+        self.end = Instant::now();
+    }
+}
+
+impl Read for Log {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.end {
+            let why = format!("it takes longer than the {} s that a log of its size is given", self.time.as_secs());
+            return Err(Error::new(ErrorKind::TimedOut, why));
+        }
+        let got = match &mut self.content {
+            Content::Plain(file) => file.read(buffer)?,
+            Content::Packed(decoder) => decoder.read(buffer)?,
+        };
+        let Some(left) = self.left.checked_sub(got as u64) else {
+            let (size, most) = (regular::size(self.size), regular::size(unpacked(self.size)));
+            let why = format!("its {size} unpack to more than {most}, the most that is read of a log of its size");
+            return Err(Error::new(ErrorKind::FileTooLarge, why));
+        };
+        self.left = left;
+        Ok(got)
+    }
 }
 
 #[cfg(test)]
@@ -34,5 +126,34 @@ mod tests {
         assert_eq!(read(&frames).unwrap(), "one\ntwo\n");
         assert!(read(&frames[..frames.len() - 3]).is_err(), "a cut file is no shorter log");
         assert!(read(b"one\n").is_err());
+    }
+
+    #[test]
+    fn a_log_unpacks_to_so_much_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.jsonl.zst");
+        let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        io::copy(&mut io::repeat(b'\n').take(2 * UNPACKED), &mut packed).unwrap();
+        let packed = packed.finish().unwrap();
+        std::fs::write(&path, &packed).unwrap();
+        let mut count = io::sink();
+        let error = io::copy(&mut open(&path).unwrap(), &mut count).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge, "{error}");
+        assert!(packed.len() as u64 * RATIO < UNPACKED, "{}", packed.len());
+    }
+
+    #[test]
+    fn a_log_is_given_time_for_what_lies_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.jsonl");
+        // A hole of a terabyte takes up nothing.
+        File::create(&path).and_then(|file| file.set_len(1 << 40)).unwrap();
+        let mut log = open(&path).unwrap();
+        assert!(cfg!(not(unix)) || log.time < Duration::from_secs(2 * SECONDS), "{:?}", log.time);
+        assert_eq!(log.read(&mut [0; 8]).unwrap(), 8);
+        log.expire();
+        assert_eq!(log.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
+        log.pause(Duration::from_secs(60));
+        assert_eq!(log.read(&mut [0; 8]).unwrap(), 8);
     }
 }

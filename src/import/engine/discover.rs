@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use crate::import::engine::regular;
 use crate::import::engine::source::{LogForm, Source};
 use crate::model::error::{Error, Result};
 
@@ -55,15 +56,19 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     let mut walk = Walk { source, found: Logs::default(), seen: HashSet::new(), links: Vec::new() };
     for root in roots {
         match fs::metadata(root) {
+            Ok(meta) if meta.is_dir() => walk.linked(root),
             // A setting may name the one file that an agent writes to.
-            Ok(meta) if meta.is_file() => {
-                if fs::canonicalize(root).is_ok_and(|real| walk.seen.insert(real.into_os_string())) {
-                    walk.found.files.push(LogFile::of(source, root.clone(), &meta));
+            Ok(_) => match regular::check(root).and_then(|meta| Ok((fs::canonicalize(root)?, meta))) {
+                Ok((real, meta)) => {
+                    if walk.seen.insert(real.into_os_string()) {
+                        walk.found.files.push(LogFile::of(source, root.clone(), &meta));
+                    }
                 }
-            }
-            Ok(_) => walk.linked(root),
+                Err(error) => walk.found.unreadable.push((root.clone(), error)),
+            },
             // Its agent is not there.
-            Err(_) => {}
+            Err(error) if is_absent(&error) => {}
+            Err(error) => walk.hidden(root, error),
         }
     }
     // Links come last: what they lead to may be there under its own name too.
@@ -74,7 +79,14 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     // As bytes: to compare the names of directories one by one takes many times as long.
     found.files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
     found.files.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
+    found.unreadable.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.unreadable.dedup_by(|(a, _), (b, _)| a == b);
     found
+}
+
+/// Whether nothing is there.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Those of some files that are logs of an agent below these directories.
@@ -112,9 +124,17 @@ struct Walk<'s> {
 impl Walk<'_> {
     /// Goes into a directory whose name may have links in it.
     fn linked(&mut self, directory: &Path) {
-        if let Ok(real) = fs::canonicalize(directory) {
-            self.directory(directory, real);
+        match fs::canonicalize(directory).and_then(|real| regular::expect_real(&real).map(|()| real)) {
+            Ok(real) => self.directory(directory, real),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
         }
+    }
+
+    /// Notes a place that cannot be looked at: the directory above it that lets nobody in.
+    fn hidden(&mut self, place: &Path, error: io::Error) {
+        let closed = place.ancestors().skip(1).find(|above| fs::metadata(above).is_ok());
+        self.found.unreadable.push((closed.unwrap_or(place).to_owned(), error));
     }
 
     /// Goes into a directory, `real` without links in its name, unless it was gone into.
@@ -125,7 +145,7 @@ impl Walk<'_> {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             // Its agent has deleted it just now.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) if is_absent(&error) => return,
             Err(error) => return self.found.unreadable.push((directory.to_owned(), error)),
         };
         for entry in entries {
@@ -136,22 +156,36 @@ impl Walk<'_> {
                         self.directory(&path, real.join(name));
                     }
                 }
-                Ok((path, kind)) if kind.is_symlink() && path.is_dir() => {
-                    if self.source.enters(&path) {
-                        self.links.push(path);
-                    }
-                }
-                Ok((path, kind)) if self.source.wants(&path) => match fs::metadata(&path) {
-                    Ok(meta) if meta.is_file() => self.found.files.push(LogFile::of(self.source, path, &meta)),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && !kind.is_symlink() => {}
-                    Err(error) => self.found.unreadable.push((path, error)),
-                },
-                Ok(_) => {}
+                Ok((path, kind)) => self.entry(path, kind),
                 Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
             }
         }
         self.seen.insert(real.into_os_string());
+    }
+
+    /// Takes what a directory holds besides directories.
+    fn entry(&mut self, path: PathBuf, kind: fs::FileType) {
+        let (wants, enters) = (self.source.wants(&path), kind.is_symlink() && self.source.enters(&path));
+        if !wants && !enters {
+            return;
+        }
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => {
+                if enters {
+                    self.links.push(path);
+                }
+            }
+            Ok(_) if !wants => {}
+            Ok(meta) if meta.is_file() => self.found.files.push(LogFile::of(self.source, path, &meta)),
+            // It would keep a reader waiting.
+            Ok(meta) => {
+                let why = format!("it is {}, not a regular file", regular::kind(meta.file_type()));
+                self.found.unreadable.push((path, io::Error::new(io::ErrorKind::InvalidInput, why)));
+            }
+            // Its agent has deleted it just now, or the link never led to a log.
+            Err(error) if is_absent(&error) && !(kind.is_symlink() && wants) => {}
+            Err(error) => self.found.unreadable.push((path, error)),
+        }
     }
 }
 
@@ -186,7 +220,7 @@ impl LogFile {
 
     /// What is written to a database stands in its write-ahead log first.
     fn with_wal(&mut self) {
-        if let Ok(wal) = fs::metadata(crate::import::engine::document::wal(&self.path)) {
+        if let Ok(wal) = fs::metadata(crate::import::engine::query::wal(&self.path)) {
             self.size += wal.len();
             self.modified = self.modified.max(modified(&wal));
         }

@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::source::ParsedCall;
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::provider::ProviderId;
@@ -139,14 +140,19 @@ impl SkipTally {
     }
 }
 
-/// The names of a table's columns; none when there is no such table.
-pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, String> {
+/// The names of a table's columns; none when there is no such table. A view is an error: it may have no end.
+pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
-    let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)").map_err(refused)?;
-    let mut rows = statement.query([table]).map_err(refused)?;
-    while let Some(row) = rows.next().map_err(refused)? {
-        found.push(row.get(0).map_err(refused)?);
+    let kind = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
+    if database.prepare_cached(kind)?.exists([table])? {
+        // SQLite refuses it as well, but says less.
+        let why = format!("the database cannot be read: `{table}` is a view, not a table");
+        return Err(Refusal::Unreadable(why));
     }
+    query::rows(database, "SELECT name FROM pragma_table_info(?1)", [table], &mut |row| {
+        found.push(row.get(0)?);
+        Ok(Next::Row)
+    })?;
     Ok(found)
 }
 
@@ -166,36 +172,33 @@ pub(in crate::import) fn choose(
     Ok(chosen.join(", "))
 }
 
-/// Visits the rows of a query, each as an object; blobs are taken as text.
+/// Visits the rows of a query, each as an object; blobs are taken as text. An error tells why it ended before the last
+/// row; the rows before that were visited.
 pub(in crate::import) fn visit(
     database: &rusqlite::Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
     each: &mut dyn FnMut(Value),
-) -> Result<(), String> {
-    let mut statement = database.prepare(sql).map_err(refused)?;
-    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = statement.query(parameters).map_err(refused)?;
-    while let Some(row) = rows.next().map_err(refused)? {
-        let mut object = serde_json::Map::new();
-        for (at, name) in names.iter().enumerate() {
-            let value = match row.get_ref(at).map_err(refused)? {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) => number.into(),
-                ValueRef::Real(number) => number.into(),
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into(),
-            };
-            object.insert(name.clone(), value);
-        }
-        each(Value::Object(object));
-    }
-    Ok(())
+) -> Result<(), Refusal> {
+    query::rows(database, sql, parameters, &mut |row| {
+        each(object(row)?);
+        Ok(Next::Row)
+    })
 }
 
-/// Why a database did not answer.
-#[allow(clippy::needless_pass_by_value)] // for `map_err`
-pub(in crate::import) fn refused(error: rusqlite::Error) -> String {
-    format!("the database cannot be read: {error}")
+/// A row as an object, whatever its values are: blobs are taken as text.
+pub(in crate::import) fn object(row: &rusqlite::Row<'_>) -> rusqlite::Result<Value> {
+    let mut object = serde_json::Map::new();
+    for (at, name) in row.as_ref().column_names().enumerate() {
+        let value = match row.get_ref(at)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => number.into(),
+            ValueRef::Real(number) => number.into(),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into(),
+        };
+        object.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(object))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Last lines that are being written: who follows logs says nothing of them, unless they stay as they are.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::import::engine::reader::INCOMPLETE;
+use crate::import::engine::regular;
 use crate::import::{ImportReport, SourceReport};
 use crate::model::event::SkippedLine;
 
@@ -86,7 +87,7 @@ fn size(file: &str) -> u64 {
 /// Whether a file ends with a whole line: that may have come while the file was read.
 fn is_ended(file: &str) -> bool {
     let last = || {
-        let (mut file, mut last) = (File::open(file)?, [0]);
+        let (mut file, mut last) = (regular::open(Path::new(file))?, [0]);
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
         Ok::<_, std::io::Error>(last)

@@ -1,14 +1,16 @@
 //! Reads one file line by line with memory of one line.
 
 use std::io::Read;
+use std::time::Instant;
 
 use memchr::memchr;
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::import::engine::compression::{is_packed, open};
+use crate::import::engine::compression::{Log, is_packed, open};
 use crate::import::engine::discover::LogFile;
 use crate::import::engine::merge::KeyedCall;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, Source};
 use crate::import::health::missing_usage::{Ending, is_settled};
 use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
@@ -42,6 +44,8 @@ pub(in crate::import) struct Chunk {
     /// What the file tells of quotas, each with the id that its words make.
     pub observed: Vec<(EventId, NewEvent)>,
     pub skipped: Vec<SkippedLine>,
+    /// Of these, files that cannot be read, or not to their end.
+    pub unreadable: u64,
     /// When conversations began, besides the one that the file is the log of.
     pub began: Vec<(String, Timestamp)>,
     /// How far the file is read with this part; `None` when there is nothing to remember.
@@ -71,21 +75,33 @@ pub(in crate::import) fn read(
         return crate::import::engine::document::read(source, zone, file, known, emit);
     }
     let name = file.path.to_string_lossy().into_owned();
-    let result = open(&file.path).and_then(|handle| {
-        let mut reading = FileReading::new(source, zone, file, name.clone(), handle);
-        if let Some(known) = known.filter(|_| source.resumes()) {
-            reading.resume(known)?;
-        }
-        let read = reading.rest(emit);
-        if read.is_err() {
-            emit(reading.broken_off());
-        }
-        read
-    });
-    if let Err(error) = result {
-        let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read: {error}") };
-        emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
+    let mut reached = None;
+    if let Err(why) = lines(source, zone, file, known, &mut reached, emit) {
+        let beyond = reached.filter(|line| *line > 0).map(|line| format!(" beyond line {line}")).unwrap_or_default();
+        let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read{beyond}: {why}") };
+        emit(Chunk { skipped: vec![skipped], unreadable: 1, ..Chunk::default() });
     }
+}
+
+/// Reads a log of lines; `reached` is its last line that was read.
+fn lines(
+    source: &dyn Source,
+    zone: Zone,
+    file: &LogFile,
+    known: Option<&ImportedFile>,
+    reached: &mut Option<u64>,
+    emit: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<(), String> {
+    let handle = open(&file.path).map_err(|error| error.to_string())?;
+    let mut reading = FileReading::new(source, zone, file, handle).map_err(|why| why.to_string())?;
+    if let Some(known) = known.filter(|_| source.resumes()) {
+        reading.resume(known)?;
+    }
+    reading.rest(emit).map_err(|error| {
+        *reached = Some(reading.lines);
+        emit(reading.broken_off());
+        error.to_string()
+    })
 }
 
 struct FileReading<'a> {
@@ -93,7 +109,7 @@ struct FileReading<'a> {
     zone: Zone,
     file: &'a LogFile,
     name: String,
-    handle: Box<dyn Read>,
+    handle: Log,
     parser: Box<dyn LineParser>,
     hash: Xxh3,
     /// Bytes hashed, all of them whole lines.
@@ -108,13 +124,13 @@ struct FileReading<'a> {
 }
 
 impl<'a> FileReading<'a> {
-    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, name: String, handle: Box<dyn Read>) -> Self {
-        Self {
-            parser: source.parser_in(&file.path, None, zone),
+    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, handle: Log) -> Result<Self, Refusal> {
+        Ok(Self {
+            parser: source.parser_in(&file.path, None, zone)?,
             source,
             zone,
             file,
-            name,
+            name: file.path.to_string_lossy().into_owned(),
             handle,
             hash: Xxh3::new(),
             offset: 0,
@@ -124,16 +140,16 @@ impl<'a> FileReading<'a> {
             filled: 0,
             chunk: Chunk::default(),
             emitted: 0,
-        }
+        })
     }
 
     /// Goes on where an earlier run stopped, if what it read is still there to the letter; else starts anew.
-    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<()> {
+    fn resume(&mut self, known: &ImportedFile) -> Result<(), String> {
         let mut left = known.offset;
         let mut block = vec![0; BLOCK];
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-            let got = self.handle.read(block.get_mut(..want).unwrap_or_default())?;
+            let got = self.handle.read(block.get_mut(..want).unwrap_or_default()).map_err(|error| error.to_string())?;
             if got == 0 {
                 break;
             }
@@ -141,7 +157,8 @@ impl<'a> FileReading<'a> {
             left -= got as u64;
         }
         if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
-            self.parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
+            let parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
+            self.parser = parser.map_err(|why| why.to_string())?;
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
@@ -149,7 +166,7 @@ impl<'a> FileReading<'a> {
             self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
         } else {
             self.hash = Xxh3::new();
-            self.handle = open(&self.file.path)?;
+            self.handle = open(&self.file.path).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -173,8 +190,13 @@ impl<'a> FileReading<'a> {
             let scanned = self.filled;
             self.filled += got;
             self.take_lines(scanned);
-            if self.parser.pending() >= CHUNK && !emit(self.cut()) {
-                return Ok(());
+            if self.parser.pending() >= CHUNK {
+                let chunk = self.cut();
+                let waiting = Instant::now();
+                if !emit(chunk) {
+                    return Ok(());
+                }
+                self.handle.pause(waiting.elapsed());
             }
         }
         self.last_line();

@@ -252,6 +252,7 @@ impl<'j> Lane<'j> {
         for ((place, job), mut report) in self.0.iter().zip(writer.into_reports()) {
             job.beside(ledger, now, &mut report)?;
             report.skipped.extend(job.unreadable.iter().cloned());
+            report.unreadable += job.unreadable.len() as u64;
             // Readers tell of them as they come by.
             report.skipped.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             reports.push((*place, report));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::import::engine::document::Document;
+use crate::import::engine::query::Refusal;
 use crate::import::health::missing_usage::Ending;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -80,8 +81,8 @@ pub(crate) trait Source: Sync {
     }
 
     /// Reads a document. An error says why nothing of it can be taken in.
-    fn document(&self, _path: &Path, _text: &[u8], _zone: Zone) -> std::result::Result<Document, String> {
-        Err("documents of this source are not known".to_owned())
+    fn document(&self, _path: &Path, _text: &[u8], _zone: Zone) -> std::result::Result<Document, Refusal> {
+        Err("documents of this source are not known".into())
     }
 
     /// The same for a document of which an earlier reading left `resume`.
@@ -91,7 +92,7 @@ pub(crate) trait Source: Sync {
         text: &[u8],
         zone: Zone,
         _resume: Option<&serde_json::Value>,
-    ) -> std::result::Result<Document, String> {
+    ) -> std::result::Result<Document, Refusal> {
         self.document(path, text, zone)
     }
 
@@ -101,13 +102,19 @@ pub(crate) trait Source: Sync {
         _path: &Path,
         _database: &rusqlite::Connection,
         _resume: Option<&serde_json::Value>,
-    ) -> std::result::Result<Document, String> {
-        Err("databases of this source are not known".to_owned())
+    ) -> std::result::Result<Document, Refusal> {
+        Err("databases of this source are not known".into())
     }
 
-    /// The same for a log whose times lack their offset: they are of this zone.
-    fn parser_in(&self, path: &Path, resume: Option<&serde_json::Value>, _zone: Zone) -> Box<dyn LineParser> {
-        self.parser(path, resume)
+    /// The same as `parser` for a log whose times lack their offset: they are of this zone. An error says why the log
+    /// cannot be read yet: what stands beside it decides which of its calls count, and cannot be read.
+    fn parser_in(
+        &self,
+        path: &Path,
+        resume: Option<&serde_json::Value>,
+        _zone: Zone,
+    ) -> std::result::Result<Box<dyn LineParser>, Refusal> {
+        Ok(self.parser(path, resume))
     }
 
     /// Whether an import that names no source reads this one. Not so where other sources' logs tell of the same calls

@@ -57,6 +57,7 @@ struct WrittenBatch {
     run: Imported,
     states: HashMap<String, ImportedFile>,
     skipped: Vec<SkippedLine>,
+    unreadable: u64,
     observed: u64,
     bytes: u64,
 }
@@ -64,7 +65,7 @@ struct WrittenBatch {
 impl WrittenBatch {
     fn of(source: &str) -> Self {
         let run = Imported::new(source.to_owned());
-        Self { run, states: HashMap::new(), skipped: Vec::new(), observed: 0, bytes: 0 }
+        Self { run, states: HashMap::new(), skipped: Vec::new(), unreadable: 0, observed: 0, bytes: 0 }
     }
 
     /// Tells what was taken in, if anything was.
@@ -85,6 +86,7 @@ impl WrittenBatch {
         report.duplicates += self.run.duplicates;
         report.amended += self.run.amended;
         report.skipped.extend(self.skipped);
+        report.unreadable += self.unreadable;
         report.observed += self.observed;
     }
 }
@@ -159,6 +161,7 @@ impl<'w> Writer<'w> {
         taken.run.duplicates += batch.copies;
         taken.bytes += batch.bytes;
         taken.skipped.extend(batch.skipped);
+        taken.unreadable += batch.unreadable;
         taken.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
         for Delivery { ready, known } in batch.calls {
             if alone && !known {

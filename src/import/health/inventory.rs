@@ -1,6 +1,5 @@
 //! Which logs there are, and which of them are in the ledger already.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use crate::import::engine::compression::{is_packed, open};
 use crate::import::engine::discover::{LogFile, logs, roots};
 use crate::import::engine::document;
 use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::regular;
 use crate::import::engine::run::is_unchanged;
 use crate::import::engine::source::{LogForm, Source};
 use crate::import::health::skip_reasons::{Skipping, reasons};
@@ -134,11 +134,11 @@ fn one(
     skipping: &mut Skipping,
 ) -> Result<Surveyed> {
     let roots = roots(source, &options.homes)?;
+    let logs = logs(source, &roots);
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(snapshot.view(), source.name())?;
     let withdrawn = Withdrawn::take(&mut states);
     let mut found = Surveyed { source: source.name().to_owned(), ..Surveyed::default() };
-    let logs = logs(source, &places);
     for (file, error) in logs.unreadable {
         found.unreadable.push(Unreadable { file, why: error.to_string() });
     }
@@ -153,10 +153,10 @@ fn one(
         found.bytes += file.size;
         found.unread += u64::from(unread);
         let known = known.as_ref().filter(|_| unread);
-        let why = match File::open(&file.path) {
+        let why = match opened(source, &file.path) {
             Err(error) => Some(error.to_string()),
-            Ok(_) if unread => refused(source, options, &file, known),
-            Ok(_) => None,
+            Ok(()) if unread => refused(source, options, &file, known),
+            Ok(()) => None,
         };
         found.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
         let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| source.kept_days(place));
@@ -188,6 +188,12 @@ impl Surveyed {
     }
 }
 
+/// Whether a log can be opened. SQLite opens databases itself.
+fn opened(source: &dyn Source, path: &Path) -> std::io::Result<()> {
+    let is_database = source.form(path) == LogForm::Database;
+    if is_database { regular::check(path).map(drop) } else { regular::open(path).map(drop) }
+}
+
 /// Why an import would take nothing of a log that can be opened.
 fn refused(
     source: &dyn Source,
@@ -201,8 +207,9 @@ fn refused(
     }
     let mut why = None;
     document::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
-        let refused = chunk.state.is_none().then_some(chunk.skipped).into_iter().flatten();
-        why = refused.map(|skipped| skipped.why).next();
+        let mut skipped = chunk.skipped;
+        let refused = (chunk.state.is_none() || chunk.unreadable > 0).then(|| skipped.pop()).flatten();
+        why = refused.map(|skipped| skipped.why);
         true
     });
     why

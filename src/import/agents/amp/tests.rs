@@ -63,8 +63,9 @@ fn what_is_not_known_is_named() {
     let unsplit = read(&json!({"id": "T-1", "usageLedger": {"events": [{"timestamp": at, "tokens": {"total": 900}}]}}));
     let why = "calls that tell a total, and not how much of it is input or output: 1";
     assert_eq!((unsplit.found.len(), unsplit.skipped), (0, vec![(0, why.to_owned())]));
-    let whole =
-        |thread: Value| Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap_err();
+    let whole = |thread: Value| {
+        Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap_err().to_string()
+    };
     assert!(whole(json!({"messages": []})).contains("without an id"));
     assert!(whole(json!({"id": "T-1", "messages": {"a": 1}})).contains("no list"));
     let renamed = json!([{"role": "assistant", "messageId": 1, "tokenUsage": {"inputTokens": 3}}, {"role": "user"}]);

@@ -19,7 +19,6 @@ mod line;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -31,6 +30,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::data_dirs::listed;
 use crate::import::engine::jsonl;
+use crate::import::engine::regular;
 use crate::import::engine::source::{LineParser, ParsedCall, Source};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
@@ -74,14 +74,17 @@ impl Source for ClaudeCode {
 
     /// The client's own setting, `cleanupPeriodDays`; without it 30 days.
     fn kept_days(&self, root: &Path) -> Option<u32> {
+        const SETTINGS: u64 = 1 << 20;
         #[derive(Default, Deserialize)]
         struct ClaudeSettings {
             #[serde(rename = "cleanupPeriodDays")]
             days: Option<u32>,
         }
         let settings = root.with_file_name("settings.json");
-        let settings: ClaudeSettings =
-            std::fs::read(settings).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        let settings: ClaudeSettings = regular::read(&settings, SETTINGS)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .unwrap_or_default();
         Some(settings.days.unwrap_or(30))
     }
 
@@ -105,7 +108,7 @@ fn main_log(path: &Path) -> Option<PathBuf> {
 /// The first time that stands in a log; only its beginning is read.
 fn first_time(log: &Path) -> Option<Timestamp> {
     const BEGINNING: u64 = 4 << 20;
-    let mut reader = BufReader::new(File::open(log).ok()?.take(BEGINNING));
+    let mut reader = BufReader::new(regular::open(log).ok()?.take(BEGINNING));
     let (mut origin, mut line) = (CallOrigin::default(), Vec::new());
     while origin.began.is_none() {
         line.clear();

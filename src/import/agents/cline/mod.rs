@@ -28,6 +28,7 @@ use serde_json::Value;
 use crate::import::agents::opencode;
 use crate::import::engine::document::Document;
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LogForm, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::Logged;
@@ -121,7 +122,7 @@ impl Source for Family {
         text: &[u8],
         _zone: Zone,
         resume: Option<&Value>,
-    ) -> Result<Document, String> {
+    ) -> Result<Document, Refusal> {
         if path.file_name().is_some_and(|name| name == MESSAGES) {
             tasks::read(self, path, text, resume)
         } else {
@@ -129,7 +130,7 @@ impl Source for Family {
         }
     }
 
-    fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+    fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let mut document = opencode::Opencode.database(path, database, resume)?;
         for found in &mut document.found {
             found.record.agent = Some(self.name.to_owned());

@@ -1,12 +1,14 @@
 //! Which model answered a request, and who served it: what stands beside the messages of a task.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{CLINE, Family};
 use crate::import::engine::fields;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::regular;
 
 /// A larger history is not looked at for the names in it.
 const LARGEST: u64 = 64 << 20;
@@ -32,7 +34,7 @@ pub(super) struct ModelHistory {
 }
 
 impl ModelHistory {
-    pub fn beside(family: &Family, messages_path: &Path, messages: &[Value]) -> Result<Self, String> {
+    pub fn beside(family: &Family, messages_path: &Path, messages: &[Value]) -> Result<Self, Refusal> {
         let started = |message: &&Value| message.get("say").and_then(Value::as_str) == Some("api_req_started");
         let mut models = Self {
             requests: messages.iter().filter(started).filter_map(|message| message.get("ts")?.as_i64()).collect(),
@@ -117,11 +119,12 @@ fn between(text: &str, open: &str, close: &str) -> Option<String> {
 
 /// A document beside the messages; nothing when there is none, or one that is too large. One that cannot be read may be
 /// just being written: who served a request is part of what it is known by, so that is no time to guess.
-pub(super) fn beside(path: &Path) -> Result<Value, String> {
-    if fs::metadata(path).map_or(true, |meta| meta.len() > LARGEST) {
-        return Ok(Value::Null);
-    }
+pub(super) fn beside(path: &Path) -> Result<Value, Refusal> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let bytes = fs::read(path).map_err(|error| format!("`{name}` beside it cannot be read: {error}"))?;
-    fields::parse(&bytes).map_err(|why| format!("`{name}` beside it cannot be read: {why}"))
+    let bytes = match regular::read(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => return Ok(Value::Null),
+        Err(error) => return Err(Refusal::Unreadable(format!("`{name}` beside it cannot be read: {error}"))),
+    };
+    fields::parse(&bytes).map_err(|why| format!("`{name}` beside it cannot be read: {why}").into())
 }

@@ -8,6 +8,7 @@ use super::models::beside;
 use super::{Family, is_inside};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::ParsedCall;
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
@@ -18,7 +19,7 @@ pub(super) const SUFFIX: &str = ".messages.json";
 
 const COUNTS: [&str; 4] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens"];
 
-pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document, String> {
+pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document, Refusal> {
     let messages = fields::parse(text)?;
     let messages = messages.get("messages").and_then(Value::as_array);
     let messages = messages.ok_or("unknown shape: a session without a list of messages")?;

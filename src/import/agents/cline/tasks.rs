@@ -17,6 +17,7 @@ use super::models::ModelHistory;
 use super::{CLINE, Family, is_inside};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::ParsedCall;
 use crate::model::event::Quality;
 use crate::model::time::Timestamp;
@@ -39,7 +40,7 @@ struct Request<'m> {
     role: Option<&'static str>,
 }
 
-pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Value>) -> Result<Document, String> {
+pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Value>) -> Result<Document, Refusal> {
     let messages = fields::parse(text)?;
     let messages = messages.as_array().ok_or("unknown shape: a task that is no list of messages")?;
     let task = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();

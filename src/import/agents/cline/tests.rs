@@ -97,12 +97,14 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
             (0, "requests without token counts: 2".to_owned()),
         ]
     );
-    let refused = CLINE.document_again(Path::new("t/ui_messages.json"), b"{}", Zone::UTC, None).unwrap_err();
+    let refused =
+        CLINE.document_again(Path::new("t/ui_messages.json"), b"{}", Zone::UTC, None).unwrap_err().to_string();
     assert!(refused.contains("no list of messages"));
     assert!(
         CLINE
             .document_again(Path::new("t/ui_messages.json"), b"[{", Zone::UTC, None)
             .unwrap_err()
+            .to_string()
             .starts_with("not valid JSON")
     );
 }
@@ -241,7 +243,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
         let document = read(json!([{"role": "user"}, renamed, {"role": "notice"}]));
         assert_eq!(document.skipped, [(2, "unknown shape: token counts of an unknown role".to_owned())]);
     }
-    assert!(CLINE.document_again(&path, b"{}", Zone::UTC, None).unwrap_err().contains("without a list"));
+    assert!(CLINE.document_again(&path, b"{}", Zone::UTC, None).unwrap_err().to_string().contains("without a list"));
 }
 
 #[test]
@@ -250,7 +252,7 @@ fn nothing_is_guessed_while_what_stands_beside_is_being_written() {
     fs::write(task.directory().join("task_metadata.json"), r#"{"model_usage": [{"ts""#).unwrap();
     let path = task.directory().join(MESSAGES);
     let messages = json!([asked(10, 1, 0)]).to_string();
-    let refused = CLINE.document_again(&path, messages.as_bytes(), Zone::UTC, None).unwrap_err();
+    let refused = CLINE.document_again(&path, messages.as_bytes(), Zone::UTC, None).unwrap_err().to_string();
     assert!(refused.starts_with("`task_metadata.json` beside it cannot be read: not valid JSON"), "{refused}");
 }
 

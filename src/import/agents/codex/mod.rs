@@ -36,6 +36,7 @@ use serde::de::IgnoredAny;
 use crate::import::engine::data_dirs::listed;
 use crate::import::engine::document::Document;
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::{EventId, NewEvent};
@@ -91,7 +92,7 @@ impl Source for Codex {
         if is_first(path) { LogForm::Document } else { LogForm::Lines }
     }
 
-    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         read::<IgnoredAny>(text)?;
         let why = "a session of the first clients, whose file tells no token counts".to_owned();
         Ok(Document { skipped: vec![(0, why)], ..Document::default() })

@@ -3,8 +3,8 @@
 //! How long after it began a fork is written its history is not to be relied on: it waits for a first prompt, or for a
 //! slow disk. So the totals say it, where the parents' rollouts are still there.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
@@ -12,7 +12,7 @@ use chrono::DateTime;
 use super::line::{LineKind, RolloutLine, TokenCount, read};
 use super::vector::Vector;
 use super::{counts, log_name, rollouts, time};
-use crate::import::engine::compression::open;
+use crate::import::engine::compression::any_line;
 use crate::model::time::{DAY, Timestamp};
 
 /// The parents of one rollout.
@@ -35,8 +35,8 @@ impl Parents {
         if !self.sought {
             self.sought = true;
             let rollouts: Vec<PathBuf> = ids.iter().filter_map(|id| rollout(&self.path, id)).collect();
-            let totals = || rollouts.iter().flat_map(|rollout| shown(rollout, before)).collect();
-            self.totals = (!rollouts.is_empty()).then(totals);
+            let shown: Vec<_> = rollouts.iter().filter_map(|rollout| shown(rollout, before)).collect();
+            self.totals = (!shown.is_empty()).then(|| shown.into_iter().flatten().collect());
         }
         self.totals.as_ref().map(|totals| totals.contains(total))
     }
@@ -76,25 +76,24 @@ fn days(id: &str) -> Option<[String; 3]> {
     }))
 }
 
-/// The totals that a rollout showed before a time. What cannot be read is told of where it is imported.
-fn shown(rollout: &Path, before: Timestamp) -> Vec<Vector> {
-    let mut found = Vec::new();
-    let Ok(log) = open(rollout) else { return found };
-    let (mut log, mut line) = (BufReader::with_capacity(1 << 16, log), Vec::new());
-    while log.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        if counts(&line)
-            && LineKind::of(&line) == LineKind::Count
-            && let Ok(count) = read::<RolloutLine<'_, TokenCount<'_>>>(&line)
+/// The totals that a rollout showed before a time; `None` when it cannot be read, which its own import reports.
+fn shown(rollout: &Path, before: Timestamp) -> Option<Vec<Vector>> {
+    let found = RefCell::new(Vec::new());
+    let is_later = |line: &[u8]| {
+        if counts(line)
+            && LineKind::of(line) == LineKind::Count
+            && let Ok(count) = read::<RolloutLine<'_, TokenCount<'_>>>(line)
         {
             if time(&count).is_ok_and(|at| at > before) {
-                break;
+                return true;
             }
             let info = count.payload.and_then(|count| count.info);
-            found.extend(info.and_then(|info| Vector::parse(info.total_token_usage?).ok()));
+            found.borrow_mut().extend(info.and_then(|info| Vector::parse(info.total_token_usage?).ok()));
         }
-        line.clear();
-    }
-    found
+        false
+    };
+    any_line(rollout, &is_later).ok()?;
+    Some(found.into_inner())
 }
 
 #[cfg(test)]

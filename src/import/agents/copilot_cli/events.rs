@@ -1,7 +1,7 @@
 //! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use memchr::memmem;
 use serde_json::Value;
@@ -9,9 +9,12 @@ use serde_json::Value;
 use super::metrics::{COUNTS, Counts, SessionMetrics};
 use super::store::Store;
 use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
+use crate::import::engine::compression;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::regular;
 use crate::import::engine::source::ParsedCall;
 use crate::model::event::Quality;
 use crate::model::time::{MINUTE, Timestamp};
@@ -36,9 +39,11 @@ struct EventsReading<'p> {
     /// The sums at the end of the run before.
     told: Option<SessionMetrics>,
     document: Document,
+    /// Why it is not known whether other files tell of the calls.
+    refusal: Option<Refusal>,
 }
 
-pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
+pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, Refusal> {
     if path.extension().is_some_and(|extension| extension == "json") {
         fields::parse(text)?;
         let why = "an older session, whose file tells no token counts".to_owned();
@@ -50,10 +55,11 @@ pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
         path,
         session: named.to_string_lossy().into_owned(),
         project: None,
-        store: home_of(path).and_then(Store::open),
+        store: Store::beside(path)?,
         run: CopilotRun::default(),
         told: None,
         document: Document::default(),
+        refusal: None,
     };
     for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let number = at as u64 + 1;
@@ -69,7 +75,7 @@ pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, String> {
     }
     reading.close();
     reading.document.conversation = Some(reading.session);
-    Ok(reading.document)
+    reading.refusal.map_or(Ok(reading.document), Err)
 }
 
 impl EventsReading<'_> {
@@ -178,15 +184,19 @@ impl EventsReading<'_> {
     }
 
     /// Whether other files tell of the calls of this run.
-    fn is_told(&self) -> bool {
+    fn is_told(&mut self) -> bool {
         let (Some(began), Some(ended)) = (self.run.began, self.run.ended) else { return false };
         let stored = self.store.as_ref().is_some_and(|store| store.has_between(&self.session, began, ended));
-        stored || self.is_in_telemetry(began.plus(-MINUTE), ended.plus(MINUTE))
+        stored
+            || self.is_in_telemetry(began.plus(-MINUTE), ended.plus(MINUTE)).unwrap_or_else(|refusal| {
+                self.refusal = Some(refusal);
+                false
+            })
     }
 
     /// Whether telemetry has a call of the session at that time. A run writes it of all of its calls, or of none.
-    fn is_in_telemetry(&self, from: Timestamp, to: Timestamp) -> bool {
-        let Some(directory) = home_of(self.path).map(|home| home.join(TELEMETRY)) else { return false };
+    fn is_in_telemetry(&self, from: Timestamp, to: Timestamp) -> Result<bool, Refusal> {
+        let Some(directory) = home_of(self.path).map(|home| home.join(TELEMETRY)) else { return Ok(false) };
         let session = memmem::Finder::new(self.session.as_bytes());
         let tells = |line: &[u8]| {
             let at = || fields::parse(line).ok().and_then(|line| otel::time(&line));
@@ -194,10 +204,18 @@ impl EventsReading<'_> {
                 && otel::USAGE.find(line).is_some()
                 && at().is_some_and(|at| at >= from && at <= to)
         };
-        files(&directory)
-            .into_iter()
-            .filter(|path| path.extension().is_some_and(|name| name == "jsonl"))
-            .any(|path| fs::read(path).is_ok_and(|bytes| bytes.split(|byte| *byte == b'\n').any(tells)))
+        let refused = |path: PathBuf, error: io::Error| {
+            let name = path.strip_prefix(&directory).unwrap_or(&path).display().to_string();
+            Refusal::Unreadable(format!("the telemetry `{name}` beside it may tell of its calls: {error}"))
+        };
+        for path in files(&directory).map_err(|error| refused(directory.clone(), error))? {
+            // What is no file tells nothing, and no session is refused for it.
+            let is_log = path.extension().is_some_and(|name| name == "jsonl") && regular::check(&path).is_ok();
+            if is_log && compression::any_line(&path, &tells).map_err(|error| refused(path, error))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends a run that told no sums: it goes on, or it was killed.
@@ -211,14 +229,19 @@ impl EventsReading<'_> {
     }
 }
 
-/// The files below a directory. Links to directories are not followed: they may lead in a circle.
-fn files(directory: &Path) -> Vec<PathBuf> {
+/// The files below a directory, none where there is no such directory. Links to directories are not followed: they may
+/// lead in a circle.
+fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory { &mut left } else { &mut found }.push(entry.path());
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() { &mut left } else { &mut found }.push(entry.path());
         }
     }
-    found
+    Ok(found)
 }

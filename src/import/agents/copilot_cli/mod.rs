@@ -28,6 +28,7 @@ use serde_json::Value;
 
 use crate::import::engine::document::Document;
 use crate::import::engine::platform_dirs;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::{Field, Logged};
@@ -113,15 +114,15 @@ impl Source for CopilotCli {
         }
     }
 
-    fn parser(&self, path: &Path, resume: Option<&Value>) -> Box<dyn LineParser> {
-        Box::new(otel::OtelParser::new(home_of(path).and_then(Store::open), resume))
+    fn parser_in(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
+        Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, resume)))
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         events::read(path, text)
     }
 
-    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         store::read(database, resume)
     }
 }

@@ -1,15 +1,15 @@
 //! `session-store.db`: what is in it, and whether it tells of a call that another file tells of too.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{AGENT, PROVIDER, STORE, logged};
-use crate::import::engine::document::{self, Document};
+use super::{AGENT, PROVIDER, STORE, home_of, logged};
+use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::query::{self, Refusal};
 use crate::import::engine::source::ParsedCall;
 use crate::model::time::{MINUTE, Timestamp};
 
@@ -19,16 +19,16 @@ const COUNTS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
 
 /// Reads the calls that are new.
-pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Document, String> {
+pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
     let have = fields::columns(database, TABLE)?;
     if have.is_empty() {
         // Older ones know sessions only; those have files of their own.
         let sessions = fields::columns(database, "sessions")?;
         if sessions.is_empty() {
-            return Err("unknown shape: a store without a table of sessions".to_owned());
+            return Err("unknown shape: a store without a table of sessions".into());
         }
         if resume.is_some_and(|resume| resume.get("last").is_some()) || counts_elsewhere(database)? {
-            return Err("unknown shape: a store whose calls are in no table that is known".to_owned());
+            return Err("unknown shape: a store whose calls are in no table that is known".into());
         }
         return Ok(Document::default());
     }
@@ -49,7 +49,7 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
         tables = format!("{TABLE} LEFT JOIN sessions ON sessions.id = {TABLE}.session_id");
     }
     let newest = database.query_row(&format!("SELECT max(id) FROM {TABLE}"), [], |row| row.get::<_, Option<i64>>(0));
-    let newest = newest.map_err(fields::refused)?.unwrap_or(0);
+    let newest = newest?.unwrap_or(0);
     let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
     // A store that was made anew counts from the beginning.
     if newest < last {
@@ -59,23 +59,26 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
     let mut document = Document::default();
     let mut tally = SkipTally::default();
     let sql = format!("SELECT {chosen} FROM {tables} WHERE {TABLE}.id > ?1 AND {TABLE}.id <= ?2 ORDER BY {TABLE}.id");
-    fields::visit(database, &sql, [last, newest], &mut |row| {
+    let mut reached = last;
+    let visited = fields::visit(database, &sql, [last, newest], &mut |row| {
         let id = row.get("id").and_then(Value::as_u64).unwrap_or(0);
+        reached = reached.max(i64::try_from(id).unwrap_or(reached));
         match call(&row, id, &mut tally) {
             Ok(found) => document.found.extend(found),
             Err(why) => document.skipped.push((id, why)),
         }
-    })?;
+    });
+    document.cut = visited.err();
     document.skipped.extend(tally.skipped());
-    document.resume = Some(json!({ "last": newest }));
+    document.resume = Some(json!({ "last": if document.cut.is_none() { newest } else { reached } }));
     Ok(document)
 }
 
 /// Whether another table has counts.
-fn counts_elsewhere(database: &Connection) -> Result<bool, String> {
+fn counts_elsewhere(database: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
                WHERE t.type = 'table' AND c.name IN ('input_tokens', 'output_tokens'))";
-    database.query_row(sql, [], |row| row.get(0)).map_err(fields::refused)
+    database.query_row(sql, [], |row| row.get(0))
 }
 
 fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall>, String> {
@@ -108,19 +111,33 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
 
 /// The store beside other files, asked whether it tells of what they tell.
 pub(super) struct Store {
-    database: Connection,
-    /// When the rows of a session were written.
-    rows: RefCell<HashMap<String, Vec<Timestamp>>>,
+    /// When the rows of each session were written.
+    rows: HashMap<String, Vec<Timestamp>>,
 }
 
 impl Store {
-    /// The store of a home, if it has one that tells of calls.
-    pub fn open(home: &Path) -> Option<Self> {
-        let path = home.join(STORE);
-        let database = path.is_file().then(|| document::open(&path).ok()).flatten()?;
-        let have = fields::columns(&database, TABLE).ok()?;
-        fields::choose(&have, TABLE, &NEEDED, &[]).ok()?;
-        Some(Self { database, rows: RefCell::default() })
+    /// The store in the home that a file is in, if there is one that tells of calls. An error says why it cannot be read:
+    /// what is in the file might then count twice.
+    pub fn beside(file: &Path) -> Result<Option<Self>, Refusal> {
+        let Some(path) = home_of(file).map(|home| home.join(STORE)).filter(|path| path.is_file()) else {
+            return Ok(None);
+        };
+        let refused = |why: Refusal| Refusal::Unreadable(format!("`{STORE}` beside it may tell of its calls: {why}"));
+        Self::read(&query::open(&path).map_err(refused)?).map_err(refused)
+    }
+
+    fn read(database: &Connection) -> Result<Option<Self>, Refusal> {
+        let have = fields::columns(database, TABLE)?;
+        if fields::choose(&have, TABLE, &NEEDED, &[]).is_err() {
+            return Ok(None);
+        }
+        let mut rows: HashMap<String, Vec<Timestamp>> = HashMap::new();
+        fields::visit(database, &format!("SELECT session_id, created_at FROM {TABLE}"), [], &mut |row| {
+            if let (Some(session), Some(at)) = (fields::text(&row, "session_id"), fields::time(row.get("created_at"))) {
+                rows.entry(session.to_owned()).or_default().push(at);
+            }
+        })?;
+        Ok(Some(Self { rows }))
     }
 
     /// Whether the session had a row by this time. A row may be written a moment after what is told elsewhere.
@@ -134,16 +151,6 @@ impl Store {
     }
 
     fn any(&self, session: &str, fits: &dyn Fn(Timestamp) -> bool) -> bool {
-        let mut known = self.rows.borrow_mut();
-        let rows = known.entry(session.to_owned()).or_insert_with(|| {
-            let mut rows = Vec::new();
-            let sql = format!("SELECT created_at FROM {TABLE} WHERE session_id = ?1");
-            // A store that does not answer is told of where it is itself read.
-            let _ = fields::visit(&self.database, &sql, [session], &mut |row| {
-                rows.extend(fields::time(row.get("created_at")));
-            });
-            rows
-        });
-        rows.iter().any(|row| fits(*row))
+        self.rows.get(session).is_some_and(|rows| rows.iter().any(|row| fits(*row)))
     }
 }

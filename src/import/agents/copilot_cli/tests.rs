@@ -36,7 +36,7 @@ impl Home {
         let directory = self.0.path().join(TELEMETRY);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("a.jsonl"), text(lines)).unwrap();
-        let mut parser = CopilotCli.parser(&directory.join("a.jsonl"), None);
+        let mut parser = CopilotCli.parser_in(&directory.join("a.jsonl"), None, Zone::UTC).unwrap();
         let skipped = lines.iter().filter_map(|line| parser.line(line.to_string().as_bytes()).err()).collect();
         (parser.take(), skipped)
     }
@@ -111,15 +111,15 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
         CopilotCli.database(Path::new(STORE), &database, None)
     };
     assert!(read("CREATE TABLE sessions (id TEXT)").unwrap().found.is_empty());
-    assert!(read("CREATE TABLE other (id TEXT)").unwrap_err().contains("without a table of sessions"));
+    assert!(read("CREATE TABLE other (id TEXT)").unwrap_err().to_string().contains("without a table of sessions"));
     let renamed = "CREATE TABLE sessions (id TEXT); CREATE TABLE usage_events (id, session_id, input_tokens)";
-    assert!(read(renamed).unwrap_err().contains("whose calls are in no table that is known"));
+    assert!(read(renamed).unwrap_err().to_string().contains("whose calls are in no table that is known"));
     let sessions = Connection::open_in_memory().unwrap();
     sessions.execute_batch("CREATE TABLE sessions (id TEXT)").unwrap();
     let gone = CopilotCli.database(Path::new(STORE), &sessions, Some(&json!({"last": 9})));
-    assert!(gone.unwrap_err().contains("whose calls are in no table that is known"));
+    assert!(gone.unwrap_err().to_string().contains("whose calls are in no table that is known"));
     let other = "CREATE TABLE assistant_usage_events (id, session_id, model, tokens, created_at)";
-    assert!(read(other).unwrap_err().contains("has no column `input_tokens`"));
+    assert!(read(other).unwrap_err().to_string().contains("has no column `input_tokens`"));
 }
 
 #[test]
@@ -195,13 +195,13 @@ fn telemetry_of_answers_without_any_count_is_told_of_once() {
     let attributes = uncounted["attributes"].as_object_mut().unwrap();
     attributes.retain(|name, _| !name.starts_with("gen_ai.usage."));
     let path = Path::new("/h/otel/a.jsonl");
-    let mut parser = CopilotCli.parser(path, None);
+    let mut parser = CopilotCli.parser_in(path, None, Zone::UTC).unwrap();
     parser.line(json!({}).to_string().as_bytes()).unwrap();
     assert_eq!(parser.end(true), Ending::Plain);
     parser.line(uncounted.to_string().as_bytes()).unwrap();
     assert_eq!(parser.end(false), Ending::Open);
     assert_eq!(parser.end(true), Ending::Silent("answers without token counts".to_owned()));
-    let mut parser = CopilotCli.parser(path, parser.resume().as_ref());
+    let mut parser = CopilotCli.parser_in(path, parser.resume().as_ref(), Zone::UTC).unwrap();
     assert!(parser.is_silent() && parser.end(true) == Ending::Plain);
     parser.line(span(31, "chat gpt-5.4", "chat", "c2").to_string().as_bytes()).unwrap();
     assert_eq!((parser.is_silent(), parser.take().len()), (false, 1));

@@ -29,6 +29,8 @@ use crate::import::engine::data_dirs::above;
 use crate::import::engine::document::Document;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::regular;
 use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::time::{Timestamp, Zone};
@@ -69,15 +71,16 @@ impl Source for GeminiCli {
     }
 
     fn kept_days(&self, root: &Path) -> Option<u32> {
-        retention::days(&std::fs::read(root.with_file_name("settings.json")).unwrap_or_default())
+        const SETTINGS: u64 = 1 << 20;
+        retention::days(&regular::read(&root.with_file_name("settings.json"), SETTINGS).unwrap_or_default())
     }
 
     fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
         Box::new(ChatParser::new(DIALECT, path, project::of(path), resume))
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
-        document(DIALECT, path, project::of(path), text)
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+        Ok(document(DIALECT, path, project::of(path), text)?)
     }
 }
 

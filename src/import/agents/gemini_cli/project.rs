@@ -1,7 +1,6 @@
 //! Which directory a chat was held in. The client keeps its chats under a short name, and before that under a hash.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::import::engine::jsonl;
+use crate::import::engine::regular;
 
 /// More is no path and no registry of paths.
 const MOST: u64 = 1 << 20;
@@ -51,6 +51,6 @@ fn hash(directory: &str) -> String {
 
 fn read(path: &Path) -> Option<String> {
     let mut text = String::new();
-    File::open(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
+    regular::open(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
     (!text.trim().is_empty()).then_some(text)
 }

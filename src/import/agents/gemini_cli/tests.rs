@@ -55,7 +55,7 @@ fn chat(messages: &[String]) -> String {
 fn document(text: &str) -> Result<Document, String> {
     let path = FILE.replace(".jsonl", ".json");
     assert_eq!(GeminiCli.form(Path::new(&path)), LogForm::Document);
-    GeminiCli.document(Path::new(&path), text.as_bytes(), Zone::UTC)
+    GeminiCli.document(Path::new(&path), text.as_bytes(), Zone::UTC).map_err(|refusal| refusal.to_string())
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_database_made_anew_is_read_from_the_beginning() {
 
 #[test]
 fn other_databases_are_refused_by_name() {
-    let refused = |sql: &str| Goose.database(Path::new(DATABASE), &database(sql), None).unwrap_err();
+    let refused = |sql: &str| Goose.database(Path::new(DATABASE), &database(sql), None).unwrap_err().to_string();
     assert!(refused("CREATE TABLE other (id)").contains("without a table of sessions"));
     assert!(refused("CREATE TABLE sessions (id, tokens)").contains("has no column `accumulated_input_tokens`"));
     let calls = "CREATE TABLE sessions (id, accumulated_input_tokens, accumulated_output_tokens);

@@ -1,7 +1,6 @@
 //! Activity without tokens: sessions that ended and left no row.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -12,6 +11,8 @@ use super::outcome::{Outcome, read};
 use super::{AGENT, Koan};
 use crate::import::ImportOptions;
 use crate::import::engine::discover;
+use crate::import::engine::reader::LONGEST_LINE;
+use crate::import::engine::regular;
 use crate::ledger::{Ledger, Outcome as Appended};
 use crate::model::error::{Error, Result};
 use crate::model::event::{NewEvent, Payload, Quality, SkippedLine, TokenRecord};
@@ -113,7 +114,9 @@ pub fn backfill(
     let mut done = Backfill::default();
     let mut by_day: BTreeMap<NaiveDate, Vec<Outcome>> = BTreeMap::new();
     for file in files(options)? {
-        let text = fs::read_to_string(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
+        let bytes =
+            regular::read(&file, LONGEST_LINE as u64).map_err(|source| Error::Io { path: file.clone(), source })?;
+        let text = String::from_utf8_lossy(&bytes);
         let (outcomes, skipped) = read(&text, &file.to_string_lossy(), zone);
         done.skipped.extend(skipped);
         for outcome in outcomes {
@@ -145,7 +148,7 @@ fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for file in roots.iter().filter_map(|root| root.parent()).map(|root| root.join("session_outcomes.json")) {
-        if let Ok(real) = fs::canonicalize(&file)
+        if let Ok(real) = std::fs::canonicalize(&file)
             && seen.insert(real)
         {
             files.push(file);

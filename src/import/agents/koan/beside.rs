@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{state, usage_md};
+use crate::import::engine::regular;
 use crate::import::engine::source::Beside;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -69,7 +70,9 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
     }
     let age = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let modified = age.and_then(|age| i64::try_from(age.as_millis()).ok()).unwrap_or(0);
-    match fs::read_to_string(path) {
+    let text = regular::read(path, LARGEST)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
+    match text {
         Ok(text) => Some((text, Timestamp::from_millis(modified))),
         Err(error) => {
             let what =

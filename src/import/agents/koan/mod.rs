@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{Beside, LineParser, ParsedCall, Source};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -59,14 +60,17 @@ impl Source for Koan {
         path.extension().is_some_and(|extension| extension == "jsonl") && day.and_then(day_named).is_some()
     }
 
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
-        self.parser_in(path, resume, Zone::UTC)
+    fn parser(&self, path: &Path, _resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+        parser(path, Zone::UTC)
     }
 
-    fn parser_in(&self, path: &Path, _resume: Option<&serde_json::Value>, zone: Zone) -> Box<dyn LineParser> {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy())).unwrap_or_default();
-        Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() })
+    fn parser_in(
+        &self,
+        path: &Path,
+        _resume: Option<&serde_json::Value>,
+        zone: Zone,
+    ) -> std::result::Result<Box<dyn LineParser>, Refusal> {
+        Ok(parser(path, zone))
     }
 
     /// A file is a day's rows, and which of several equal rows one is takes all of them to tell.
@@ -77,6 +81,12 @@ impl Source for Koan {
     fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Timestamp) -> Result<Beside> {
         beside::gather(roots, zone, ledger, now)
     }
+}
+
+fn parser(path: &Path, zone: Zone) -> Box<dyn LineParser> {
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy())).unwrap_or_default();
+    Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() })
 }
 
 /// The day that a file is named by.

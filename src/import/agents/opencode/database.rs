@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::message::{KnownSession, MessageRow};
 use super::steps;
 use crate::import::engine::document::Document;
+use crate::import::engine::fields::columns;
+use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
 use crate::model::time::Timestamp;
 
 /// Rows may become visible later than the time they bear, when another process commits late.
@@ -56,10 +58,11 @@ struct SessionInfo {
     directory: Option<String>,
 }
 
-pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) -> Result<Document, String> {
+pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) -> Result<Document, Refusal> {
     let mut marks: Marks = resume.and_then(|resume| Marks::deserialize(resume).ok()).unwrap_or_default();
     let mut document = Document::default();
-    let sessions = sessions(database, &mut document)?;
+    let mut sessions = HashMap::new();
+    let unknown = read_sessions(database, &mut sessions, &mut document).err();
     let (mut any, mut filled) = (false, false);
     for table in &TABLES {
         let columns = columns(database, table.name)?;
@@ -72,135 +75,180 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
         needed.extend(table.second.then_some("type"));
         let missing: Vec<_> = needed.into_iter().filter(|name| !columns.iter().any(|column| column == name)).collect();
         if !missing.is_empty() {
-            return Err(format!("unknown shape: the table `{}` has no column {}", table.name, missing.join(", ")));
+            return Err(
+                format!("unknown shape: the table `{}` has no column {}", table.name, missing.join(", ")).into()
+            );
         }
         let mark = if table.second { &mut marks.session_message } else { &mut marks.message };
-        rows(database, table, &sessions, mark, &mut document).map_err(|error| refusal(&error))?;
+        let reading = Reading { database, table, sessions: &sessions };
+        document.cut = reading.rows(mark, &mut document)?.or(document.cut.take());
     }
     if !any {
-        return Err("unknown shape: a database without a table `message`".to_owned());
+        return Err("unknown shape: a database without a table `message`".into());
     }
     // A session may have no message yet, but no parts of any either.
-    let elsewhere = || Ok::<_, String>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
+    let elsewhere = || Ok::<_, Refusal>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
     if !filled && is_filled(database, "session")? && elsewhere()? {
-        return Err("unknown shape: a database with sessions, whose messages are in no table that is known".to_owned());
+        return Err("unknown shape: a database with sessions, whose messages are in no table that is known".into());
     }
     document.resume = serde_json::to_value(&marks).ok();
+    // Without the sessions the messages count all the same; only the projects they are of are not known.
+    document.cut = document.cut.or(unknown);
     Ok(document)
 }
 
-fn refusal(error: &rusqlite::Error) -> String {
-    format!("the database cannot be read: {error}")
-}
-
-fn columns(database: &Connection, table: &str) -> Result<Vec<String>, String> {
-    let read = || {
-        let mut statement = database.prepare("SELECT name FROM pragma_table_info(?1)")?;
-        statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
-    };
-    read().map_err(|error| refusal(&error))
-}
-
 /// Whether there is such a table, and a row in it.
-fn is_filled(database: &Connection, table: &str) -> Result<bool, String> {
+fn is_filled(database: &Connection, table: &str) -> Result<bool, Refusal> {
     if columns(database, table)?.is_empty() {
         return Ok(false);
     }
-    let query = format!("SELECT EXISTS (SELECT 1 FROM {table})");
-    database.query_row(&query, [], |row| row.get(0)).map_err(|error| refusal(&error))
+    Ok(database.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))?)
 }
 
 /// The sessions, and when each began: a fork's calls are those of the session that was there first.
-fn sessions(database: &Connection, document: &mut Document) -> Result<HashMap<String, SessionInfo>, String> {
+fn read_sessions(
+    database: &Connection,
+    sessions: &mut HashMap<String, SessionInfo>,
+    document: &mut Document,
+) -> Result<(), Refusal> {
     let columns = columns(database, "session")?;
     if !["id", "directory", "time_created"].iter().all(|name| columns.iter().any(|column| column == name)) {
-        return Ok(HashMap::new());
+        return Ok(());
     }
-    let mut sessions = HashMap::new();
-    let mut read = || {
-        let mut statement = database.prepare("SELECT id, directory, time_created FROM session")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let id: String = row.get(0)?;
-            if let Some(created) = whole(row, 2)? {
-                document.conversations.push((id.clone(), Timestamp::from_millis(created)));
-            }
-            sessions.insert(id, SessionInfo { directory: row.get(1)? });
+    query::rows(database, "SELECT id, directory, time_created FROM session", [], &mut |row| {
+        let Some(id) = name(row, 0)? else {
+            document.skipped.push((0, "unknown shape: a session whose id is no text".to_owned()));
+            return Ok(Next::Row);
+        };
+        if let Some(created) = whole(row, 2)? {
+            document.conversations.push((id.clone(), Timestamp::from_millis(created)));
         }
-        Ok(())
-    };
-    read().map_err(|error: rusqlite::Error| refusal(&error))?;
-    Ok(sessions)
+        sessions.insert(id, SessionInfo { directory: name(row, 1)? });
+        Ok(Next::Row)
+    })
 }
 
-/// Reads the rows of a table that are new, were changed, or are under way.
-fn rows(
-    database: &Connection,
-    table: &MessageTable,
-    sessions: &HashMap<String, SessionInfo>,
-    mark: &mut RowMark,
-    document: &mut Document,
-) -> rusqlite::Result<()> {
-    let last: i64 =
-        database.query_row(&format!("SELECT ifnull(max(rowid), 0) FROM {}", table.name), [], |row| row.get(0))?;
-    if last < mark.row {
-        // Rows were deleted, and numbers may have been given anew.
-        *mark = RowMark::default();
+/// The reading of one table of messages.
+struct Reading<'d> {
+    database: &'d Connection,
+    table: &'d MessageTable,
+    sessions: &'d HashMap<String, SessionInfo>,
+}
+
+/// The rows of a table as they come by.
+struct Passing<'d> {
+    document: &'d mut Document,
+    mark: &'d mut RowMark,
+    /// Hashes of rows that the last reading saw.
+    seen: Vec<String>,
+    recent: Vec<(i64, String)>,
+    /// Answers that were under way at the last reading and have not come by yet.
+    awaited: Vec<String>,
+    has_parts: bool,
+}
+
+impl Reading<'_> {
+    /// Reads the rows that are new, were changed, or are under way. Gives why it ended before the last one, if it did.
+    fn rows(&self, mark: &mut RowMark, document: &mut Document) -> Result<Option<Refusal>, Refusal> {
+        let name = self.table.name;
+        let last = format!("SELECT ifnull(max(rowid), 0) FROM {name}");
+        let last: i64 = self.database.query_row(&last, [], |row| row.get(0))?;
+        if last < mark.row {
+            // Rows were deleted, and numbers may have been given anew.
+            *mark = RowMark::default();
+        }
+        let kind = if self.table.second { "type" } else { "NULL" };
+        let open = vec!["?"; mark.open.len()].join(", ");
+        let query = format!(
+            "SELECT rowid, id, session_id, time_created, time_updated, \
+             CASE WHEN octet_length(data) <= {LONGEST_VALUE} THEN data END, {kind}, octet_length(data) FROM {name} \
+             WHERE rowid > ? OR time_updated >= ? OR id IN ({open}) ORDER BY rowid",
+        );
+        let from = if mark.row == 0 { i64::MIN } else { mark.updated.saturating_sub(LATE) };
+        let awaited = std::mem::take(&mut mark.open);
+        let values = [Value::Integer(mark.row), Value::Integer(from)];
+        let values = values.into_iter().chain(awaited.iter().cloned().map(Value::Text)).collect::<Vec<_>>();
+        let seen = std::mem::take(&mut mark.recent);
+        let has_parts = !self.table.second && !columns(self.database, "part")?.is_empty();
+        let mut passing = Passing { document, mark, seen, recent: Vec::new(), awaited, has_parts };
+        let cut = query::rows(self.database, &query, params_from_iter(values), &mut |row| self.row(row, &mut passing));
+        passing.done(cut.is_err());
+        Ok(cut.err())
     }
-    let kind = if table.second { "type" } else { "NULL" };
-    let open = vec!["?"; mark.open.len()].join(", ");
-    let query = format!(
-        "SELECT rowid, id, session_id, time_created, time_updated, data, {kind} FROM {} \
-         WHERE rowid > ? OR time_updated >= ? OR id IN ({open}) ORDER BY rowid",
-        table.name
-    );
-    let from = if mark.row == 0 { i64::MIN } else { mark.updated.saturating_sub(LATE) };
-    let values = [Value::Integer(mark.row), Value::Integer(from)];
-    let values = values.into_iter().chain(mark.open.drain(..).map(Value::Text)).collect::<Vec<_>>();
-    let seen = std::mem::take(&mut mark.recent);
-    let mut recent = Vec::new();
-    let has_parts = !table.second && columns(database, "part").is_ok_and(|columns| !columns.is_empty());
-    let mut statement = database.prepare(&query)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    while let Some(row) = rows.next()? {
+
+    /// Takes a row. One that is damaged is skipped.
+    fn row(&self, row: &Row<'_>, passing: &mut Passing<'_>) -> rusqlite::Result<Next> {
         let number: i64 = row.get(0)?;
-        let id: String = row.get(1)?;
-        let session: String = row.get(2)?;
-        let updated = whole(row, 4)?.unwrap_or_default();
-        mark.row = mark.row.max(number);
-        mark.updated = mark.updated.max(updated);
-        let data = row.get_ref(5)?.as_bytes_or_null()?.unwrap_or_default();
-        let kind: Option<String> = row.get(6)?;
+        let told = match name(row, 1)? {
+            Some(id) => self.message(row, &id, passing),
+            None => Err("unknown shape: a message whose id is no text".into()),
+        };
+        match told {
+            Err(refusal) if refusal.is_unreadable() => return Ok(Next::End(refusal)),
+            Err(refusal) => {
+                passing.document.skipped.push((u64::try_from(number).unwrap_or_default(), refusal.to_string()));
+            }
+            Ok(()) => {}
+        }
+        passing.mark.row = passing.mark.row.max(number);
+        passing.mark.updated = passing.mark.updated.max(whole(row, 4)?.unwrap_or_default());
+        Ok(Next::Row)
+    }
+
+    fn message(&self, row: &Row<'_>, id: &str, passing: &mut Passing<'_>) -> Result<(), Refusal> {
+        passing.awaited.retain(|awaited| awaited != id);
+        let data = row.get_ref(5)?.as_bytes_or_null().map_err(|_| "unknown shape: a message that is no text")?;
+        let data = match (data, whole(row, 7)?) {
+            (None, Some(length)) => return Err(format!("a message of {} MiB", length >> 20).into()),
+            (data, _) => data.unwrap_or_default(),
+        };
         let hash = format!("{:016x}", xxh3_64(data) ^ xxh3_64(id.as_bytes()));
-        recent.push((updated, hash.clone()));
+        passing.recent.push((whole(row, 4)?.unwrap_or_default(), hash.clone()));
+        let kind = name(row, 6)?;
         let has = |word: &str| memmem::find(data, word.as_bytes()).is_some();
         let may_matter = kind.as_deref().map_or_else(|| has("\"assistant\"") || has("\"tokens\""), is_answer);
-        if seen.contains(&hash) || !may_matter {
-            continue;
+        if passing.seen.contains(&hash) || !may_matter {
+            return Ok(());
         }
-        let steps = if has_parts { steps::in_database(database, &id) } else { Ok(Vec::new()) };
+        let session = name(row, 2)?.ok_or("unknown shape: a message whose session is no text")?;
+        let steps = if passing.has_parts { steps::in_database(self.database, id) } else { Ok(Vec::new()) };
+        if let Err(unreadable) = &steps
+            && unreadable.is_unreadable()
+        {
+            return Err(unreadable.clone());
+        }
         let known = KnownSession {
-            id: &id,
+            id,
             session: Some(&session),
-            directory: sessions.get(&session).and_then(|session| session.directory.as_deref()),
+            directory: self.sessions.get(&session).and_then(|session| session.directory.as_deref()),
             created: whole(row, 3)?,
-            second: table.second,
+            second: self.table.second,
             steps: steps.as_deref().unwrap_or_default(),
         };
-        let told = MessageRow::parse(data).and_then(|message| answer(&message, known));
-        match steps.as_ref().map_err(Clone::clone).and(told) {
-            Ok(Some(RowContent::Call(found))) => document.found.push(*found),
-            Ok(Some(RowContent::UnderWay)) => mark.open.push(id),
-            Ok(None) => {}
-            Err(why) => document.skipped.push((u64::try_from(number).unwrap_or_default(), why)),
+        let told = MessageRow::parse(data).and_then(|message| answer(&message, known))?;
+        steps.as_ref().map_err(Clone::clone)?;
+        match told {
+            Some(RowContent::Call(found)) => passing.document.found.push(*found),
+            Some(RowContent::UnderWay) => passing.mark.open.push(id.to_owned()),
+            None => {}
         }
+        Ok(())
     }
-    let since = mark.updated.saturating_sub(LATE);
-    recent.retain(|(updated, _)| *updated >= since);
-    recent.sort_unstable();
-    mark.recent = recent.into_iter().rev().take(MOST).map(|(_, hash)| hash).collect();
-    mark.open.truncate(MOST);
-    Ok(())
+}
+
+impl Passing<'_> {
+    /// Remembers what a later reading has to know. Where this one was cut off, nothing that it waited for is forgotten.
+    fn done(self, is_cut: bool) {
+        let Self { mark, mut recent, awaited, .. } = self;
+        if is_cut {
+            mark.open.extend(awaited);
+        }
+        let since = mark.updated.saturating_sub(LATE);
+        recent.retain(|(updated, _)| *updated >= since);
+        recent.sort_unstable();
+        mark.recent = recent.into_iter().rev().take(MOST).map(|(_, hash)| hash).collect();
+        mark.open.truncate(MOST);
+    }
 }
 
 fn is_answer(kind: &str) -> bool {
@@ -228,4 +276,9 @@ fn answer(message: &MessageRow<'_>, known: KnownSession<'_>) -> Result<Option<Ro
 /// A number of a column that may hold something else in a database that others have written to.
 fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(row.get_ref(column)?.as_i64_or_null().unwrap_or_default())
+}
+
+/// The same for a text.
+fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get_ref(column)?.as_str_or_null().ok().flatten().map(str::to_owned))
 }

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use crate::import::engine::data_dirs::{above, data, data_configured, listed};
 use crate::import::engine::document::Document;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LogForm, Source};
 use crate::model::time::{Timestamp, Zone};
 use message::{KnownSession, MessageRow, made_at};
@@ -75,14 +76,14 @@ impl Source for Opencode {
         if is_file_of_message(path) { LogForm::Document } else { LogForm::Database }
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         let message = MessageRow::parse(text)?;
         let mut document = Document::default();
         if !message.is_answer()? {
             return Ok(document);
         }
         if message.is_of_the_first_clients() {
-            return Err("unknown shape: a message of the first clients".to_owned());
+            return Err("unknown shape: a message of the first clients".into());
         }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let id = message.id.as_deref().unwrap_or(stem);
@@ -104,7 +105,7 @@ impl Source for Opencode {
         _path: &Path,
         database: &rusqlite::Connection,
         resume: Option<&serde_json::Value>,
-    ) -> Result<Document, String> {
+    ) -> Result<Document, Refusal> {
         database::read(database, resume)
     }
 }

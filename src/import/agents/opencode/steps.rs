@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use memchr::memmem;
@@ -10,6 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::reader::LONGEST_LINE;
+use crate::import::engine::regular;
 
 /// Stands in every part that ends a step.
 const END: &[u8] = b"step-finish";
@@ -34,29 +38,44 @@ fn ended(part: &[u8]) -> Result<Option<String>, String> {
 }
 
 /// The steps of a message of a database.
-pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<String>, String> {
-    let read = || {
-        let mut statement = database.prepare_cached("SELECT data FROM part WHERE message_id = ?1 ORDER BY id")?;
-        statement.query_map([message], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
-    };
-    let parts = read().map_err(|error| format!("the parts of the message cannot be read: {error}"))?;
-    parts.iter().filter_map(|part| ended(part.as_bytes()).transpose()).collect()
+pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<String>, Refusal> {
+    let mut steps = Vec::new();
+    let mut wrong = None;
+    query::rows(database, "SELECT data FROM part WHERE message_id = ?1 ORDER BY id", [message], &mut |row| {
+        let part = row.get_ref(0)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+        match ended(part) {
+            Ok(step) => steps.extend(step),
+            Err(why) => wrong = Some(why),
+        }
+        Ok(Next::Row)
+    })
+    .map_err(|refusal| match refusal {
+        Refusal::Unreadable(why) => Refusal::Unreadable(format!("the parts of the message: {why}")),
+        other @ Refusal::Unknown(_) => other,
+    })?;
+    wrong.map_or(Ok(steps), |why| Err(why.into()))
 }
 
 /// The steps of a message that is a file: its parts lie in a directory of its name, in older layouts below that of
 /// its session.
-pub(super) fn in_files(message: &Path) -> Result<Vec<String>, String> {
+pub(super) fn in_files(message: &Path) -> Result<Vec<String>, Refusal> {
     let inside = || Some((message.file_stem()?, message.parent()?, message.ancestors().nth(3)?));
     let Some((id, session, storage)) = inside() else { return Ok(Vec::new()) };
     let below = session.file_name().map(|session| storage.join("part").join(session).join(id));
     let places = [Some(storage.join("part").join(id)), below];
-    let mut steps = Vec::new();
+    let refused = |error: io::Error| Refusal::Unreadable(format!("a part of the message cannot be read: {error}"));
+    let (mut steps, mut left) = (Vec::new(), LONGEST_LINE as u64);
     for place in places.into_iter().flatten() {
-        let Ok(entries) = fs::read_dir(place) else { continue };
-        let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+        let entries = match fs::read_dir(place) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            entries => entries.map_err(refused)?,
+        };
+        let files: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        let mut files = files.map_err(refused)?;
         files.sort();
         for file in files {
-            let part = fs::read(&file).map_err(|error| format!("a part of the message cannot be read: {error}"))?;
+            let part = regular::read(&file, left).map_err(refused)?;
+            left -= part.len() as u64;
             steps.extend(ended(&part)?);
         }
     }

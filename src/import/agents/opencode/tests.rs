@@ -32,7 +32,7 @@ const NONE: &str = r#"{"input":0,"output":0,"reasoning":0,"cache":{"read":0,"wri
 fn file(name: &str, text: &str) -> Result<Document, String> {
     let path = Path::new("/h/.local/share/opencode/storage/message/ses_1").join(format!("{name}.json"));
     assert!(Opencode.wants(&path) && Opencode.form(&path) == LogForm::Document);
-    Opencode.document(&path, text.as_bytes(), Zone::UTC)
+    Opencode.document(&path, text.as_bytes(), Zone::UTC).map_err(|refusal| refusal.to_string())
 }
 
 /// A home with a database of its own.
@@ -197,7 +197,7 @@ fn a_database_without_its_tables_or_columns_is_refused() {
     let refused = |tables: &str| {
         let database = Connection::open_in_memory().unwrap();
         database.execute_batch(tables).unwrap();
-        Opencode.database(Path::new("opencode.db"), &database, None).unwrap_err()
+        Opencode.database(Path::new("opencode.db"), &database, None).unwrap_err().to_string()
     };
     assert_eq!(refused("CREATE TABLE other (id text)"), "unknown shape: a database without a table `message`");
     let missing = refused("CREATE TABLE message (id text, session_id text, time_created integer, body text)");

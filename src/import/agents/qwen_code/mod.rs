@@ -30,6 +30,7 @@ use crate::import::engine::data_dirs::{above, listed};
 use crate::import::engine::document::Document;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::event::{Raw, TokenRecord};
@@ -88,8 +89,8 @@ impl Source for QwenCode {
         Box::new(ChatParser { origin, calls: FileCalls::default() })
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, String> {
-        gemini_cli::document(OLDER, path, project(path), text)
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+        Ok(gemini_cli::document(OLDER, path, project(path), text)?)
     }
 }
 

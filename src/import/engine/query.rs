@@ -1,0 +1,229 @@
+//! Asks the databases of other programs. Each query has a limit of time and bytes: what a name stands for in a foreign
+//! database can be anything, and it may be damaged.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
+
+use super::compression::time_for;
+use super::regular;
+
+/// Bytes that the rows of any query may have.
+const BYTES: u64 = 16 << 20;
+/// How often the rows of a query may have the size of the whole database.
+const TIMES: u64 = 4;
+/// Bytes that a row takes in memory besides its values.
+const ROW: u64 = 24;
+/// A longer value is skipped, not read.
+pub(in crate::import) const LONGEST_VALUE: i32 = 64 << 20;
+/// Steps of SQLite's machine between two looks at the clock: a millisecond at most.
+const STEPS: i32 = 10_000;
+/// How long a lock of the program that owns the database is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why nothing, or nothing more, is taken from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It cannot be read, or only beyond a limit: a later import tries again.
+    Unreadable(String),
+    /// It can be read, but not be understood.
+    Unknown(String),
+}
+
+impl Refusal {
+    /// Whether it cannot be read.
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable(_))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unreadable(why) | Self::Unknown(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Unknown(why)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(why: &str) -> Self {
+        Self::Unknown(why.to_owned())
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        let why = match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => "it takes longer than a database of its size is given".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::Unreadable(format!("the database cannot be read: {why}"))
+    }
+}
+
+/// Opens an agent's database to read it, and leaves no trace beside it.
+pub(in crate::import) fn open(path: &Path) -> Result<Connection, Refusal> {
+    let unreadable = |why: &dyn fmt::Display| Refusal::Unreadable(format!("the database cannot be opened: {why}"));
+    let refused = |error: rusqlite::Error| unreadable(&error);
+    let mut stored = regular::stored(&regular::check(path).map_err(|error| unreadable(&error))?);
+    // Nobody writes to a database without a log beside it; SQLite would make a write-ahead log to read it. With a journal
+    // there the file has pages in it that are not committed, and may have to be taken back.
+    let mut immutable = true;
+    for end in ["-wal", "-journal"] {
+        let log = beside(path, end);
+        if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
+            stored += regular::stored(&regular::check(&log).map_err(|error| unreadable(&error))?);
+            immutable = false;
+        }
+    }
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            '?' => "%3f".to_owned(),
+            '#' => "%23".to_owned(),
+            '%' => "%25".to_owned(),
+            other => other.to_string(),
+        })
+        .collect();
+    let uri = format!("file:{escaped}{}", if immutable { "?immutable=1" } else { "" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(uri, flags).map_err(refused)?;
+    connection.busy_timeout(PATIENCE).map_err(refused)?;
+    limit(&mut connection, time_for(stored)).map_err(refused)?;
+    Ok(connection)
+}
+
+/// Gives a connection so much time for all that it is asked, and takes from the database what may run code of its own.
+fn limit(connection: &mut Connection, time: Duration) -> rusqlite::Result<()> {
+    let end = Instant::now() + time;
+    connection.progress_handler(STEPS, Some(move || Instant::now() >= end))?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 4 * LONGEST_VALUE)?;
+    // The agents whose databases are known keep what they write in tables. A view may have no end.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.execute_batch("PRAGMA cell_size_check=ON")
+}
+
+/// The write-ahead log beside a database, where what is newest stands.
+pub(in crate::import) fn wal(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// What to do behind a row.
+pub(in crate::import) enum Next {
+    Row,
+    /// The reading ends before this row.
+    End(Refusal),
+}
+
+/// Visits the rows of a query. An error tells why it ended before the last row; the rows before that were visited.
+pub(in crate::import) fn rows(
+    database: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    each: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<Next>,
+) -> Result<(), Refusal> {
+    let most = BYTES.saturating_add(pages(database)?.saturating_mul(TIMES));
+    let mut left = most;
+    let mut statement = database.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        let mut bytes = ROW;
+        for column in 0..columns {
+            bytes += row.get_ref(column)?.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len) as u64;
+        }
+        left = left.checked_sub(bytes).ok_or_else(|| {
+            let most = regular::size(most);
+            Refusal::Unreadable(format!("the database cannot be read: a query gives more than {most}, its limit"))
+        })?;
+        if let Next::End(why) = each(row)? {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a database.
+fn pages(database: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma: &str| database.query_row(pragma, [], |row| row.get::<_, u32>(0));
+    Ok(u64::from(number("PRAGMA page_count")?) * u64::from(number("PRAGMA page_size")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer that was killed after it had written pages which it never committed.
+    #[test]
+    fn what_was_not_committed_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.db");
+        let writer = Connection::open(&path).unwrap();
+        let rows = "PRAGMA cache_size = 2; CREATE TABLE t (v, x);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+            INSERT INTO t SELECT 0, zeroblob(3000) FROM n";
+        writer.execute_batch(rows).unwrap();
+        let changed = |path: &Path| {
+            let database = open(path).map_err(|why| why.to_string())?;
+            let sum = database.query_row("SELECT sum(v) FROM t", [], |row| row.get::<_, i64>(0));
+            sum.map_err(|error| error.to_string())
+        };
+        assert_eq!(changed(&path), Ok(0));
+        writer.execute_batch("BEGIN; UPDATE t SET v = 1").unwrap();
+        let killed = home.path().join("killed.db");
+        for end in ["", "-journal"] {
+            std::fs::copy(beside(&path, end), beside(&killed, end)).unwrap();
+        }
+        // Somebody who may write has to take it back first.
+        assert!(changed(&killed).unwrap_err().contains("readonly"));
+    }
+
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+
+    #[test]
+    fn a_query_ends_at_its_limit_of_bytes_or_time() {
+        let mut database = Connection::open_in_memory().unwrap();
+        let mut seen = 0_u64;
+        let done = rows(&database, &format!("{ENDLESS} SELECT i FROM n"), [], &mut |_| {
+            seen += 1;
+            Ok(Next::Row)
+        });
+        assert!(done.unwrap_err().to_string().contains("16 MiB"));
+        assert_eq!(seen, BYTES / ROW);
+        limit(&mut database, Duration::ZERO).unwrap();
+        let done = rows(&database, &format!("{ENDLESS} SELECT count(*) FROM n"), [], &mut |_| Ok(Next::Row));
+        assert!(done.unwrap_err().to_string().contains("takes longer"));
+    }
+
+    #[test]
+    fn a_view_is_no_table() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.db");
+        let view = format!("CREATE TABLE t (i); CREATE VIEW v AS {ENDLESS} SELECT i FROM n");
+        Connection::open(&path).unwrap().execute_batch(&view).unwrap();
+        let database = open(&path).unwrap();
+        let ask = |sql| rows(&database, sql, [], &mut |_| Ok(Next::Row));
+        assert_eq!(ask("SELECT i FROM t"), Ok(()));
+        let why = ask("SELECT i FROM v").unwrap_err();
+        assert!(why.is_unreadable(), "{why}");
+        let why = crate::import::engine::fields::columns(&database, "V").unwrap_err();
+        assert!(why.is_unreadable() && why.to_string().contains("is a view"), "{why}");
+    }
+}
