@@ -69,7 +69,7 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
             // What nobody signed says nothing about the ledger; that it is there is worth a look.
             Err(Error::Unproven { what }) => {
                 let what = format!("the checkpoint {} proves nothing: {what}", path.display());
-                unsigned.push(Finding { position: Some(Position::new(kept.checkpoint.size())), what });
+                unsigned.push(Finding::new(Position::new(kept.checkpoint.size()), what));
             }
             Err(other) => return Err(other.into()),
         }
@@ -117,14 +117,20 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) 
     Ok(writeln!(out, "rebuilt from {}, root {}", counted(replayed.size, "event"), replayed.root)?)
 }
 
+/// One line for each finding, with its position.
+pub(crate) fn places(findings: &[Finding], out: &mut dyn Write) -> Result<(), Failure> {
+    for finding in findings {
+        let place = finding.position.map_or_else(|| "nowhere".to_owned(), |at| format!("position {at}"));
+        writeln!(out, "{place}: {}", Plain(&finding.what))?;
+    }
+    Ok(())
+}
+
 fn answer(verification: &Verification, done: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
         Answer::new(verification).write(out)?;
     } else {
-        for finding in &verification.findings {
-            let place = finding.position.map_or_else(|| "nowhere".to_owned(), |at| format!("position {at}"));
-            writeln!(out, "{place}: {}", Plain(&finding.what))?;
-        }
+        places(&verification.findings, out)?;
         let size = counted(verification.size, "event");
         let root = verification.root;
         match verification.findings.len() as u64 {

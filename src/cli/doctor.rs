@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::audit;
 use super::context::Context;
 use super::doctor_logs;
 use crate::import::Surveyed;
@@ -14,7 +15,7 @@ use crate::model::event::{Position, WindowKind};
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, grouped, wrapped};
+use crate::present::output::{Answer, Plain, counted, grouped, wrapped};
 use crate::usage::{Drift, accounts, is_metered};
 
 /// Look for what does not fit: limits that providers contradict, logs about to be lost or that cannot be read
@@ -26,12 +27,17 @@ use crate::usage::{Drift, accounts, is_metered};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger doctor\n  \
-    usage-ledger doctor --home /mnt/laptop/home")]
+    usage-ledger doctor --home /mnt/laptop/home\n  \
+    usage-ledger doctor --repair")]
 pub(crate) struct DoctorArgs {
     /// Look for logs below these home directories; may be repeated [default: your own, and where the agents'
     /// environment variables point]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
+    /// Instead, verify the ledger and make anew what its lines determine: projections and the hashes above the leaves.
+    /// Anything else that is wrong is named, and nothing is changed
+    #[arg(long, conflicts_with = "homes")]
+    repair: bool,
 }
 
 /// One metered provider account.
@@ -69,6 +75,9 @@ struct DoctorReport {
 }
 
 pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.repair {
+        return repair(context, out);
+    }
     let mut ledger = context.read_aloud()?;
     let snapshot = context.snapshot(&mut ledger)?;
     let now = context.now_of(&snapshot);
@@ -87,6 +96,31 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
         tell(&report, now, context.zone(), out)?;
     }
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::Finding) }
+}
+
+/// Makes anew what the lines determine, or says why not.
+fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.expect_existing()?;
+    let repair = context.write()?.repair()?;
+    if context.json {
+        Answer::new(&repair).write(out)?;
+    } else {
+        audit::places(&repair.repaired, out)?;
+        audit::places(&repair.refused, out)?;
+        let size = counted(repair.size, "event");
+        match (repair.refused.len() as u64, repair.repaired.len() as u64) {
+            (0, 0) => writeln!(out, "nothing to repair: {size} verified, root {}", repair.root)?,
+            (0, found) => {
+                writeln!(out, "repaired {}: {size} verified, root {}", counted(found, "finding"), repair.root)?;
+            }
+            (found, _) => writeln!(
+                out,
+                "{} that no repair can make right; nothing was changed: restore a backup with `usage-ledger restore`",
+                counted(found, "finding")
+            )?,
+        }
+    }
+    if repair.ok { Ok(()) } else { Err(Failure::Finding) }
 }
 
 fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) -> Result<(), Failure> {

@@ -123,9 +123,14 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
 /// Empties the projections and folds the whole log into them, in one transaction.
 pub(super) fn rebuild(store: &mut dyn EventStore) -> Result<()> {
     let mut tx = store.write()?;
-    for table in Table::FOLDED.into_iter().chain([Table::Snapshots]) {
-        clear(&mut *tx, table)?;
-    }
-    refold(&mut *tx, Position::START)?;
+    fold_anew(&mut *tx)?;
     tx.commit()
+}
+
+/// Empties the projections and folds the whole log into them.
+pub(super) fn fold_anew(sink: &mut dyn WriteView) -> Result<()> {
+    for table in Table::FOLDED.into_iter().chain([Table::Snapshots]) {
+        clear(sink, table)?;
+    }
+    refold(sink, Position::START)
 }

@@ -8,6 +8,7 @@ mod past_states;
 mod pause;
 mod prove;
 mod queries;
+mod repair;
 mod revise;
 mod shred;
 mod snapshot;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub use append::Outcome;
 pub use as_of::AsOf;
+pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
 pub use verify::{Finding, Verification};

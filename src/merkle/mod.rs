@@ -30,4 +30,4 @@ pub use verifier::Verifier;
 
 pub(crate) use hash::{leaf_hash, stored_leaf};
 pub(crate) use nodes::{Nodes, root_at};
-pub(crate) use tree::{GROUP, StreamingTree, append_leaves, ends_at, group_key, leaf_at, root};
+pub(crate) use tree::{GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, root};

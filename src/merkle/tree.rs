@@ -108,7 +108,18 @@ pub(crate) fn leaf_at(view: &dyn ReadView, position: Position) -> Result<Hash> {
     children(&bytes).get(place).copied().ok_or_else(|| Error::damaged(position, "the tree has no hash of this event"))
 }
 
-/// The root over the first `size` leaves, where `size` is the length of the log.
+/// A node that is kept as a child in a group; `None` when it is missing.
+pub(crate) fn node_in(view: &dyn ReadView, level: u8, child: u64) -> Result<Option<Hash>> {
+    let bytes = view.get(Table::Tree, &group_key(level, child / GROUP))?.unwrap_or_default();
+    Ok(children(&bytes).get((child % GROUP) as usize).copied())
+}
+
+/// The root of a full group as it is kept; `None` when it is not full.
+pub(crate) fn group_root(view: &dyn ReadView, level: u8, group: u64) -> Result<Option<Hash>> {
+    let nodes = children(&view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default());
+    Ok(if nodes.len() as u64 == GROUP { perfect_root(nodes) } else { None })
+}
+
 /// Whether the tree knows of no event behind the first so many.
 pub(crate) fn ends_at(view: &dyn ReadView, size: u64) -> Result<bool> {
     let kept =
@@ -116,6 +127,7 @@ pub(crate) fn ends_at(view: &dyn ReadView, size: u64) -> Result<bool> {
     Ok(kept(size / GROUP)? == size % GROUP && kept(size / GROUP + 1)? == 0)
 }
 
+/// The root over the first `size` leaves, where `size` is the length of the log.
 pub(crate) fn root(view: &dyn ReadView, size: u64) -> Result<Hash> {
     let mut counts = Vec::new();
     let mut count = size;

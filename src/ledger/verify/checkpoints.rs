@@ -30,7 +30,7 @@ fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Resu
              this is an older copy",
             checkpoint.origin()
         );
-        return Ok(Some(Finding { position: Some(head.next()), what }));
+        return Ok(Some(Finding::new(head.next(), what)));
     }
     if root_at(view, size)? == checkpoint.root() {
         return Ok(None);
@@ -44,7 +44,7 @@ fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Resu
     };
     let what =
         format!("the first {size} events are not those that {} signed a checkpoint of: {place}", checkpoint.origin());
-    Ok(Some(Finding { position: Some(Position::new(size)), what }))
+    Ok(Some(Finding::new(Position::new(size), what)))
 }
 
 /// Holds all checkpoints against a view, and against each other.
@@ -59,10 +59,10 @@ pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Resul
             Ok(Some(finding)) if !findings.contains(&finding) => findings.push(finding),
             Ok(Some(_)) => {}
             // A tree with holes was found already, but that the checkpoint could not be checked is news.
-            Err(Error::Damaged { position, what }) => findings.push(Finding {
+            Err(Error::Damaged { position, what }) => findings.push(Finding::new(
                 position,
-                what: format!("the checkpoint of {} events cannot be checked: {what}", checkpoint.size()),
-            }),
+                format!("the checkpoint of {} events cannot be checked: {what}", checkpoint.size()),
+            )),
             Err(other) => return Err(other),
         }
     }
@@ -73,7 +73,7 @@ pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Resul
                 one.origin(),
                 one.size()
             );
-            findings.push(Finding { position: Some(Position::new(one.size())), what });
+            findings.push(Finding::new(Position::new(one.size()), what));
         }
     }
     Ok(findings)

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Findings;
+use super::{Findings, Stored};
 use crate::ledger::as_of::refold;
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position, TokenView};
@@ -41,11 +41,15 @@ pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings:
         *count += 1;
         if *count <= MOST {
             let position = about.get(&(table, key.clone())).copied();
-            findings.add(position, format!("{}: the row of {} {what}", table.name(), describe(table, &key)));
+            findings.add_of(
+                Stored::Folded,
+                position,
+                format!("{}: the row of {} {what}", table.name(), describe(table, &key)),
+            );
         }
     }
     for (table, count) in named.into_iter().filter(|(_, count)| *count > MOST) {
-        findings.add(None, format!("{}: {} more rows differ", table.name(), count - MOST));
+        findings.add_of(Stored::Folded, None, format!("{}: {} more rows differ", table.name(), count - MOST));
     }
     Ok(())
 }

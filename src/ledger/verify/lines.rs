@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogPart, Prefix};
-use super::{Finding, Findings, is_record};
+use super::{Finding, Findings, Stored, is_record};
 use crate::merkle::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, Position, Stub, TokenView};
@@ -196,7 +196,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
         let line = batch.text.get(row.start..row.end).unwrap_or_default();
-        let mut found = |what: String| done.findings.push(Finding { position: Some(position), what });
+        let mut found = |what: String| done.findings.push(Finding::new(position, what));
         match Stub::read(position, line) {
             Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
             // What is no hash cannot be the one that the tree keeps.
@@ -285,11 +285,11 @@ fn compare_group(view: &dyn ReadView, level: u8, group: u64, nodes: &[Hash], fin
         if hashes.get(index).is_none_or(|hash| hash != node.as_bytes()) {
             let child = group * GROUP + index as u64;
             let position = Position::new((child << (4 * u32::from(level))) + 1);
-            let what = match level {
-                0 => "the line does not have the hash that the tree keeps of it",
-                _ => "a node of the tree above this event is not the hash of what is below it",
+            let (part, what) = match level {
+                0 => (Stored::Log, "the line does not have the hash that the tree keeps of it"),
+                _ => (Stored::Tree, "a node of the tree above this event is not the hash of what is below it"),
             };
-            findings.add(position, what);
+            findings.add_of(part, position, what);
         }
     }
     if hashes.len() > nodes.len() || !rest.is_empty() {
@@ -315,7 +315,7 @@ pub(super) fn compare_partial_groups(view: &dyn ReadView, tree: &StreamingTree, 
                 let what = "the tree knows of an event here, the log does not: its end was cut off";
                 findings.add(Position::new(first).next(), what);
             }
-            _ => findings.add(None, "the tree has a row that belongs to no event"),
+            _ => findings.add_of(Stored::Tree, None, "the tree has a row that belongs to no event"),
         }
         GO_ON
     })

@@ -61,11 +61,34 @@ pub struct Verification {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// The event it is about; `None` when it is about no event that is there.
     pub position: Option<Position>,
     /// What is wrong.
     pub what: String,
+    /// Which part of the ledger is wrong.
+    #[serde(skip)]
+    pub(crate) part: Stored,
+}
+
+impl Finding {
+    /// A finding about the log.
+    pub(crate) fn new(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
+        Self { position: position.into(), what: what.into(), part: Stored::Log }
+    }
+}
+
+/// A part of what a ledger stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Lines, their columns, ids, positions and leaf hashes, and what lines state: nothing else has them.
+    #[default]
+    Log,
+    /// Hashes above the leaves.
+    Tree,
+    /// Projections and snapshots.
+    Folded,
 }
 
 fn hex<S: serde::Serializer>(hash: &Hash, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -81,7 +104,11 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, position: impl Into<Option<Position>>, what: impl Into<String>) {
-        let finding = Finding { position: position.into(), what: what.into() };
+        self.add_of(Stored::Log, position, what);
+    }
+
+    fn add_of(&mut self, part: Stored, position: impl Into<Option<Position>>, what: impl Into<String>) {
+        let finding = Finding { part, ..Finding::new(position, what) };
         if self.0.len() < MOST && !self.0.contains(&finding) {
             self.0.push(finding);
         }
@@ -123,7 +150,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
             .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
             // A line that was found wrong above may be one that cannot be folded either.
-            Err(Error::Damaged { position, what }) => findings.add(position, what),
+            Err(Error::Damaged { position, what }) => findings.add_of(Stored::Folded, position, what),
             other => other?,
         }
     }

@@ -1,7 +1,7 @@
 //! Holds stored snapshots against what the events in front of them come to.
 
 use super::lines::VerifiedLog;
-use super::{Findings, refold};
+use super::{Findings, Stored, refold};
 use crate::ledger::past_states;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
@@ -27,7 +27,8 @@ pub(super) fn check(
             }
         };
         if let Some(what) = what {
-            findings.add(
+            findings.add_of(
+                Stored::Folded,
                 at,
                 format!(
                     "the snapshot from which questions as of this position are answered is not what the events up to \
