@@ -1,0 +1,42 @@
+//! Crashes, power cuts, failing disks and random histories: after each of them the ledger opens, verifies, and holds every
+//! event that was acknowledged. `RELIABILITY.md` lists the promises.
+//!
+//! `RELIABILITY_SEED` repeats a run. `RELIABILITY_KILLS`, `RELIABILITY_CUTS`, `RELIABILITY_FAULTS` and
+//! `RELIABILITY_HISTORIES` set how much is tried; `RELIABILITY_FAULTS=all` tries every call.
+
+#![cfg(all(target_os = "linux", feature = "cli"))]
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[cfg(feature = "web")]
+mod corpora;
+#[path = "../corpus/mod.rs"]
+mod corpus;
+mod faults;
+mod kills;
+#[allow(dead_code)] // the simulator asks less than the properties do
+#[path = "../naive/mod.rs"]
+mod naive;
+mod power_cuts;
+mod scenario;
+mod schemas;
+mod shim;
+mod simulator;
+mod survey;
+#[cfg(feature = "web")]
+mod targets;
+mod worker;
+
+use corpus::rng::Rng;
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// The generator of a test. It prints the seed, which a failure is repeated with.
+fn seeded(test: &str) -> (u64, Rng) {
+    let fresh = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap());
+    let seed = setting("RELIABILITY_SEED", fresh);
+    eprintln!("{test}: RELIABILITY_SEED={seed}");
+    (seed, Rng::new(seed))
+}

@@ -1,0 +1,45 @@
+//! What must hold of the files that a crash or a failure left.
+
+use std::path::Path;
+
+use usage_ledger::merkle::Hash;
+use usage_ledger::{Ledger, Report};
+
+/// A state that a process acknowledged: so many events under this root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Acknowledged {
+    pub size: u64,
+    pub root: Hash,
+}
+
+/// Opens a ledger and checks it: it verifies, and continues every acknowledged state.
+pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>) -> Result<Acknowledged, String> {
+    let words = |error: usage_ledger::Error| error.to_string();
+    let mut ledger = Ledger::open(path).map_err(words)?;
+    let verified = ledger.verify().map_err(words)?;
+    if !verified.ok {
+        return Err(format!("verify finds {:?}", verified.findings));
+    }
+    let found = state(&mut ledger).map_err(words)?;
+    let snapshot = ledger.snapshot().map_err(words)?;
+    for state in acknowledged {
+        if state.size > found.size {
+            return Err(format!("{} events are there, {} were acknowledged", found.size, state.size));
+        }
+        if snapshot.root_at(state.size).map_err(words)? != state.root {
+            return Err(format!("the first {} events are not those that were acknowledged", state.size));
+        }
+    }
+    Ok(found)
+}
+
+/// The state of a ledger now.
+pub fn state(ledger: &mut Ledger) -> usage_ledger::Result<Acknowledged> {
+    let snapshot = ledger.snapshot()?;
+    Ok(Acknowledged { size: snapshot.head()?.position.get(), root: snapshot.root()? })
+}
+
+/// How many records count.
+pub fn requests(ledger: &mut Ledger) -> u64 {
+    ledger.report(&Report::by_all(vec![])).unwrap().total.requests
+}
