@@ -28,6 +28,11 @@ mod worker;
 
 use corpus::rng::Rng;
 
+/// The program under test: this build's, or the one that `RELIABILITY_PROGRAM` names.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("RELIABILITY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_usage-ledger").into())
+}
+
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))

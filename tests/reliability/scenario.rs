@@ -214,7 +214,7 @@ impl Bench {
     }
 
     pub fn command(&self, scenario: &Scenario) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+        let mut command = Command::new(crate::program());
         command.env_clear().env("HOME", self.scratch()).env("TZ", "UTC").env("USAGE_LEDGER", self.ledger());
         command.args(["--now", "2026-06-03T12:00:00Z"]).stdin(Stdio::null());
         for argument in scenario.arguments {

@@ -29,7 +29,7 @@ fn ledgers() -> Vec<PathBuf> {
 }
 
 fn ask(ledger: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+    let mut command = Command::new(crate::program());
     command.env_clear().env("HOME", ledger.parent().unwrap()).env("TZ", "UTC").env("USAGE_LEDGER", ledger);
     let done = command.args(["--now", "2026-06-03T12:00:00Z"]).args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -87,7 +87,7 @@ fn an_upgrade_that_is_killed_leaves_the_old_or_the_new_schema() {
             let copy = files.join("usage.db");
             fs::copy(&kept, &copy).unwrap();
             let shim = Shim::new(&files, scratch.path()).at(WRITES, number, How::Kill);
-            let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+            let mut command = Command::new(crate::program());
             command.env_clear().env("HOME", scratch.path()).env("USAGE_LEDGER", &copy);
             command.args(["record", "--provider", "openai", "--input", "1"]);
             shim.apply(&mut command).output().unwrap();

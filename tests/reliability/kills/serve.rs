@@ -74,7 +74,7 @@ pub fn kill_under_load(kills: u64, rng: &mut Rng) {
     let mut known: Vec<Acknowledged> = Vec::new();
     let mut killed = 0;
     for round in 0..kills {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+        let mut command = Command::new(crate::program());
         command.env_clear().env("HOME", scratch.path()).env("USAGE_LEDGER", &path).env("TZ", "UTC");
         command.args(["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
         // Half the kills are at a system call, half when so many calls are answered.

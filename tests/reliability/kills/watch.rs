@@ -54,7 +54,7 @@ pub fn kill_at_work(kills: u64, rng: &mut Rng) {
             let noctty = i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap();
             Stdio::from(File::options().read(true).write(true).custom_flags(noctty).open(&name).unwrap())
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
+        let mut command = Command::new(crate::program());
         command.env_clear().env("HOME", scratch.path()).env("USAGE_LEDGER", &path).env("TERM", "xterm");
         command.arg("watch").stdin(theirs()).stdout(theirs()).stderr(theirs());
         let (number, way) = (rng.between(1, 60), super::kill(rng));
