@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::SyncSender;
 
-use crate::merkle::{Hash, append_leaves, leaf_hash};
+use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView, has_line_break};
 use crate::model::time::Timestamp;
+use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};
 use crate::store::{Row, Transaction, WriteView};
 

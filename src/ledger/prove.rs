@@ -1,11 +1,10 @@
 //! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
 
 use super::{Finding, Ledger, Snapshot, Verification, verify};
-use crate::merkle::{
-    Checkpoint, ConsistencyProof, Hash, InclusionProof, Nodes, Signer, Verifier, ends_at, leaf_at, root_at,
-};
+use crate::merkle::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Signer, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::projection::{Nodes, ends_at, leaf_at, root_at};
 
 impl Snapshot<'_> {
     /// The root of the tree over the first `size` lines, from a few stored hashes.
@@ -43,7 +42,7 @@ impl Snapshot<'_> {
     /// As [`root_at`](Self::root_at).
     ///
     /// ```
-    /// # use usage_ledger::{Ledger, audit::{Checkpoint, Signer}};
+    /// # use usage_ledger::{Ledger, merkle::{Checkpoint, Signer}};
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let note = Ledger::in_memory()?.snapshot()?.checkpoint(&signer)?;
     /// assert_eq!(Checkpoint::open(&note.parse()?, signer.verifier())?.size(), 0);
@@ -59,7 +58,7 @@ impl Snapshot<'_> {
     /// As [`root_at`](Self::root_at).
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let mut ledger = Ledger::in_memory()?;
@@ -96,7 +95,7 @@ impl Snapshot<'_> {
     /// [`Error::Damaged`] when the tree has holes.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
@@ -157,7 +156,7 @@ impl Snapshot<'_> {
     /// [`Error::Damaged`] when the tree has holes, and the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Checkpoint};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Checkpoint};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
@@ -182,7 +181,7 @@ impl Ledger {
     /// As [`verify`](Self::verify).
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::{Checkpoint, Signer}};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::{Checkpoint, Signer}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let call = |input| TokenRecord::new("openai", "gpt-5").input(input);
@@ -207,7 +206,7 @@ impl Ledger {
     /// As [`Ledger::verify`].
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;

@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::as_of;
 use super::verify::{Scope, Stored, verify};
 use super::{Finding, Ledger};
-use crate::merkle::{self, GROUP, Hash, append_leaves, stored_leaf};
+use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::Result;
 use crate::model::event::Position;
+use crate::projection::{GROUP, append_leaves, group_root, node_in};
 use crate::store::clear;
 use crate::store::{GO_ON, ReadView, STOP, Table, WriteView};
 
@@ -129,8 +130,8 @@ fn changed_together(view: &dyn ReadView, findings: &[Finding]) -> Result<Vec<Fin
     for finding in findings.iter().filter(|finding| finding.part == Stored::Tree) {
         let Some(position) = finding.position else { continue };
         let child = position.get().saturating_sub(1) / GROUP;
-        let node = merkle::node_in(view, 1, child)?;
-        let below = merkle::group_root(view, 0, child)?;
+        let node = node_in(view, 1, child)?;
+        let below = group_root(view, 0, child)?;
         let differs = node.is_some() && below.is_some() && node != below;
         if differs && vouched_for(view, child / GROUP)? {
             let (first, last) = (child * GROUP + 1, (child + 1) * GROUP);
@@ -149,17 +150,16 @@ fn changed_together(view: &dyn ReadView, findings: &[Finding]) -> Result<Vec<Fin
 
 /// Whether the node above a group of level 1 is the hash of that group as it is stored.
 fn vouched_for(view: &dyn ReadView, group: u64) -> Result<bool> {
-    let (above, root): (Option<Hash>, Option<Hash>) =
-        (merkle::node_in(view, 2, group)?, merkle::group_root(view, 1, group)?);
+    let (above, root): (Option<Hash>, Option<Hash>) = (node_in(view, 2, group)?, group_root(view, 1, group)?);
     Ok(above.is_some() && above == root)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merkle::group_key;
     use crate::model::event::TokenRecord;
     use crate::model::time::Timestamp;
+    use crate::projection::group_key;
     use crate::store::{EventStore, MemoryStore};
 
     fn ledger(events: u64) -> (Ledger, MemoryStore) {

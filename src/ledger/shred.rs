@@ -5,10 +5,11 @@ mod plan;
 mod request;
 
 use super::{Ledger, Snapshot};
-use crate::merkle::{Hash, leaf_at, stored_leaf};
+use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventShredded, NewEvent, Payload, Position, Raw, Stub};
 use crate::model::time::Timestamp;
+use crate::projection::leaf_at;
 use crate::projection::{Subject, facts, refile, root};
 use crate::store::clear;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table};
@@ -192,7 +193,7 @@ impl Snapshot<'_> {
     /// [`Error::NotFound`] when there is none, [`Error::Damaged`] when a stub is unreadable, and the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;

@@ -1,6 +1,6 @@
 //! Questions asked of one consistent state of a ledger.
 
-use crate::merkle::{self, Hash};
+use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventId, Position, WindowKind};
 use crate::model::provider::ProviderId;
@@ -81,7 +81,11 @@ impl<'a> Snapshot<'a> {
     pub fn root(&self) -> Result<Hash> {
         let size = self.head()?.position.get();
         // The tree of the present may be longer than a past snapshot: its root is put together from the part below.
-        if self.then.is_some() { merkle::root_at(&*self.view, size) } else { merkle::root(&*self.view, size) }
+        if self.then.is_some() {
+            crate::projection::root_at(&*self.view, size)
+        } else {
+            crate::projection::tree_root(&*self.view, size)
+        }
     }
 
     /// What a provider has used, under no account name.

@@ -110,7 +110,7 @@ impl Checkpoint {
     /// is no checkpoint.
     ///
     /// ```
-    /// # use usage_ledger::{Error, audit::{Checkpoint, Hash, Signer}};
+    /// # use usage_ledger::{Error, merkle::{Checkpoint, Hash, Signer}};
     /// let [alice, bob] = [Signer::generate("a.example/log")?, Signer::generate("b.example/log")?];
     /// let note = Checkpoint::new("a.example/log", 0, Hash::EMPTY)?.sign(&alice)?.parse()?;
     /// assert_eq!(Checkpoint::open(&note, alice.verifier())?.size(), 0);

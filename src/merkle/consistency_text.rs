@@ -28,7 +28,7 @@ const KIND: &str = "usage-ledger/consistency@v1";
 /// ```
 ///
 /// ```
-/// use usage_ledger::{Ledger, TokenRecord, audit::{Checkpoint, ConsistencyProofText, Signer}};
+/// use usage_ledger::{Ledger, TokenRecord, merkle::{Checkpoint, ConsistencyProofText, Signer}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let signer = Signer::generate("usage-ledger.example/alice")?;
 /// let mut ledger = Ledger::in_memory()?;

@@ -31,7 +31,7 @@ impl Hash {
     /// The root of a tree without leaves: SHA-256 of nothing (RFC 6962 §2.1).
     ///
     /// ```
-    /// use usage_ledger::{Ledger, audit::Hash};
+    /// use usage_ledger::{Ledger, merkle::Hash};
     /// assert_eq!(Ledger::in_memory()?.root()?, Hash::EMPTY);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -53,7 +53,7 @@ impl Hash {
     /// The hash of a line as it stands in the tree: SHA-256(0x00 ‖ line), the newline at its end left out.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;

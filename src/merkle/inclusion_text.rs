@@ -28,7 +28,7 @@ const KIND: &str = "c2sp.org/tlog-proof@v1";
 /// The index is the position less one. Whoever has the event's line and the verifier key needs nothing else:
 ///
 /// ```
-/// use usage_ledger::{Ledger, TokenRecord, audit::{InclusionProofText, Signer}};
+/// use usage_ledger::{Ledger, TokenRecord, merkle::{InclusionProofText, Signer}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let signer = Signer::generate("usage-ledger.example/alice")?;
 /// let mut ledger = Ledger::in_memory()?;

@@ -10,13 +10,11 @@ mod checkpoint;
 mod consistency_text;
 mod hash;
 mod inclusion_text;
-mod nodes;
 mod note;
 mod proof;
 mod proof_text;
 mod signer;
 mod text;
-mod tree;
 mod verifier;
 
 pub use checkpoint::Checkpoint;
@@ -28,6 +26,4 @@ pub use proof::{ConsistencyProof, InclusionProof};
 pub use signer::Signer;
 pub use verifier::Verifier;
 
-pub(crate) use hash::{leaf_hash, stored_leaf};
-pub(crate) use nodes::{Nodes, root_at};
-pub(crate) use tree::{GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, root};
+pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};

@@ -54,7 +54,7 @@ impl Note {
     /// [`Error::Unproven`] when there is no signature of this key, or it does not fit the text.
     ///
     /// ```
-    /// # use usage_ledger::{Error, audit::{Note, Signer}};
+    /// # use usage_ledger::{Error, merkle::{Note, Signer}};
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let forged: Note = signer.sign("1 token\n")?.replace('1', "2").parse()?;
     /// assert!(matches!(forged.verify(signer.verifier()), Err(Error::Unproven { .. })));

@@ -8,7 +8,7 @@ use crate::model::event::Position;
 /// That a line stands at a position among the first `size` ones.
 ///
 /// ```
-/// use usage_ledger::{Ledger, TokenRecord, audit::Hash};
+/// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let mut ledger = Ledger::in_memory()?;
 /// for input in 1..=7 {

@@ -4,8 +4,9 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;
 use sha2::Sha256;
 
-use super::super::{Nodes, append_leaves, leaf_hash, root, root_at};
+use super::super::leaf_hash;
 use super::*;
+use crate::projection::{Nodes, append_leaves, root_at, tree_root};
 use crate::store::{EventStore, MemoryStore};
 
 type Foreign = MemoryBackedTree<Sha256, Vec<u8>>;
@@ -206,7 +207,7 @@ fn positions_and_sizes_that_cannot_be_show_nothing() {
 fn a_tree_with_a_hole_makes_no_proof() {
     let mut store = stored(&(0..300).map(leaf).collect::<Vec<_>>());
     let mut tx = store.write().unwrap();
-    tx.put(crate::store::Table::Tree, &super::super::group_key(0, 3), None).unwrap();
+    tx.put(crate::store::Table::Tree, &crate::projection::group_key(0, 3), None).unwrap();
     tx.commit().unwrap();
     let view = store.read().unwrap();
     let hole = Nodes::new(&*view).inclusion(50, 300);
@@ -229,7 +230,7 @@ proptest! {
         leaves.into_iter().take(size as usize).for_each(|leaf| foreign.push(leaf));
         let top = root_at(&*store.read().unwrap(), size).unwrap();
         prop_assert_eq!(top.as_bytes().to_vec(), foreign.root().as_bytes().to_vec());
-        let whole = root(&*store.read().unwrap(), size + 300).unwrap();
+        let whole = tree_root(&*store.read().unwrap(), size + 300).unwrap();
         prop_assert_eq!(root_at(&*store.read().unwrap(), size + 300).unwrap(), whole);
 
         let index = index.index(size as usize) as u64;

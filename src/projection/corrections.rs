@@ -36,7 +36,7 @@ pub(super) fn file(sink: &mut dyn WriteView, target: EventId, event: &Event, pos
 }
 
 /// Whether there is any correction at all.
-pub(crate) fn exist(view: &dyn ReadView) -> Result<bool> {
+pub(crate) fn corrections_exist(view: &dyn ReadView) -> Result<bool> {
     let mut found = false;
     view.scan(Table::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
         found = true;

@@ -29,12 +29,12 @@ fn residue(value: i128) -> u64 {
 
 /// Random weights, the same for both sides of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FieldWeights {
+pub(crate) struct FingerprintWeights {
     seed: u64,
     classes: [u64; 10],
 }
 
-impl FieldWeights {
+impl FingerprintWeights {
     /// Weights nobody knows beforehand.
     pub fn random() -> Self {
         let draw = || std::hash::RandomState::new().build_hasher().finish();
@@ -64,13 +64,13 @@ impl FieldWeights {
 /// One side of a comparison: a sum for each table.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprint {
-    weights: FieldWeights,
+    weights: FingerprintWeights,
     sums: [u64; Table::ALL.len()],
     key: Vec<u8>,
 }
 
 impl Fingerprint {
-    pub fn new(weights: FieldWeights) -> Self {
+    pub fn new(weights: FingerprintWeights) -> Self {
         Self { weights, sums: [0; Table::ALL.len()], key: Vec::new() }
     }
 

@@ -14,18 +14,20 @@ mod orphan_corrections;
 mod series;
 mod session_starts;
 mod totals;
+mod tree;
+mod tree_nodes;
 mod usage_instants;
 mod varint;
 
 pub(crate) use check::{add_stored, position_in, record_rows};
 pub(crate) use corrections::{
-    Effective, corrections_of, effective, exist as corrections_exist, is_void, root, uncorrected, void_of,
+    Effective, corrections_exist, corrections_of, effective, is_void, root, uncorrected, void_of,
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
     Fact, Subject, facts, facts_between, is_told_later, kind_code, latest_facts, subject_account, told_later,
 };
-pub(crate) use fingerprint::{FieldWeights as FingerprintWeights, Fingerprint};
+pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]
 pub(crate) use fold::positions_of_key;
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
@@ -34,10 +36,12 @@ pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
-pub(crate) use session_starts::{
-    POLICY as FOLLOWED, first_from as next_opening, last_until as last_opening, row as opening_row,
-};
+pub(crate) use session_starts::{FOLLOWED, last_start, next_start, start_row};
 pub(crate) use totals::Totals;
+pub(crate) use tree::{
+    GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, tree_root,
+};
+pub(crate) use tree_nodes::{Nodes, root_at};
 #[cfg(feature = "import")]
-pub(crate) use usage_instants::between as uses_between;
-pub(crate) use usage_instants::{first_from, last_before, row_of as use_row, sum as sum_uses};
+pub(crate) use usage_instants::uses_between;
+pub(crate) use usage_instants::{first_from, last_before, sum_uses, use_row};

@@ -26,7 +26,7 @@ pub(super) enum Early {
 impl Early {
     /// What is known of a view without a long look.
     pub fn new(view: &dyn ReadView) -> Result<Self> {
-        Ok(if corrections::exist(view)? { Self::Unknown(0) } else { Self::None })
+        Ok(if corrections::corrections_exist(view)? { Self::Unknown(0) } else { Self::None })
     }
 
     /// Whether a record that is folded now has corrections already.

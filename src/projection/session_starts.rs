@@ -14,11 +14,11 @@ use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 
 /// The policy whose openings are kept: the one that holds where none was set.
-pub(crate) const POLICY: SessionPolicy = SessionPolicy::USUAL;
+pub(crate) const FOLLOWED: SessionPolicy = SessionPolicy::USUAL;
 
 /// The first instant that a session opened at `opened` holds no longer, in milliseconds.
 const fn end(opened: Timestamp) -> i64 {
-    opened.millis() + POLICY.length() + 1
+    opened.millis() + FOLLOWED.length() + 1
 }
 
 fn key(account: &[u8], at: Timestamp) -> Vec<u8> {
@@ -33,12 +33,12 @@ fn instant(account: &[u8], key: &[u8]) -> Result<Timestamp> {
 }
 
 /// The row of an opening.
-pub(crate) fn row(account: &[u8], at: Timestamp) -> (Table, Vec<u8>) {
+pub(crate) fn start_row(account: &[u8], at: Timestamp) -> (Table, Vec<u8>) {
     (Table::Openings, key(account, at))
 }
 
 /// The last opening up to an instant.
-pub(crate) fn last_until(view: &dyn ReadView, account: &[u8], until: Timestamp) -> Result<Option<Timestamp>> {
+pub(crate) fn last_start(view: &dyn ReadView, account: &[u8], until: Timestamp) -> Result<Option<Timestamp>> {
     last_in_front(view, account, &after_prefix(&key(account, until)))
 }
 
@@ -53,7 +53,7 @@ fn last_in_front(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Optio
 }
 
 /// The first opening at or after an instant.
-pub(crate) fn first_from(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
+pub(crate) fn next_start(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
     view.scan(Table::Openings, &key(account, from), &after_prefix(account), Order::Ascending, &mut |key, _| {
         found = Some(instant(account, key)?);
@@ -103,7 +103,7 @@ pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instant
             continue;
         }
         let at = Timestamp::from_millis(*millis);
-        let mut before = last_until(&*sink, account, at)?;
+        let mut before = last_start(&*sink, account, at)?;
         if before == Some(at) {
             if change.requests > 0 || usage_instants::first_from(&*sink, account, at)? == before {
                 right = end(at);
@@ -128,11 +128,11 @@ fn lay(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
             usage_instants::first_from(&*sink, account, Timestamp::from_millis(free))?
         };
         // What was laid behind the session in front, up to this one, opens nothing any more.
-        let behind = Timestamp::from_millis(free.saturating_sub(POLICY.length()));
-        let mut old = first_from(&*sink, account, behind)?;
+        let behind = Timestamp::from_millis(free.saturating_sub(FOLLOWED.length()));
+        let mut old = next_start(&*sink, account, behind)?;
         while let Some(stale) = old.filter(|old| opens.is_none_or(|opens| *old < opens)) {
             sink.put(Table::Openings, &key(account, stale), None)?;
-            old = first_from(&*sink, account, stale)?;
+            old = next_start(&*sink, account, stale)?;
         }
         let Some(opens) = opens else { return Ok(i64::MAX) };
         if old == Some(opens) {
@@ -224,9 +224,9 @@ mod tests {
             let (openings, probe) = (naive(&model), place(probe, 0));
             let at = Timestamp::from_millis;
             let last = openings.iter().rev().find(|opened| **opened <= probe).copied();
-            prop_assert_eq!(last_until(&*view, ACCOUNT, at(probe)).unwrap(), last.map(at));
+            prop_assert_eq!(last_start(&*view, ACCOUNT, at(probe)).unwrap(), last.map(at));
             let first = openings.iter().find(|opened| **opened >= probe).copied();
-            prop_assert_eq!(first_from(&*view, ACCOUNT, at(probe)).unwrap(), first.map(at));
+            prop_assert_eq!(next_start(&*view, ACCOUNT, at(probe)).unwrap(), first.map(at));
         }
     }
 }

@@ -205,7 +205,7 @@ fn start_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option
 }
 
 /// The key of the chunk that holds an instant, if there is one.
-pub(crate) fn row_of(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
+pub(crate) fn use_row(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
     Ok(start_at(view, account, at)?.map(|start| chunk_key(account, start)))
 }
 
@@ -258,7 +258,7 @@ pub(crate) fn last_before(view: &dyn ReadView, account: &[u8], before: Timestamp
 
 /// The uses in `[from, to)`.
 #[cfg(feature = "import")]
-pub(crate) fn between(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
+pub(crate) fn uses_between(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
     let first = start_at(view, account, from)?.unwrap_or(from);
     let (start, end) = (chunk_key(account, first), chunk_key(account, to));
     let mut found = Instants::new();
@@ -271,7 +271,7 @@ pub(crate) fn between(view: &dyn ReadView, account: &[u8], from: Timestamp, to: 
 }
 
 /// The sum over `[from, to)`, read use by use.
-pub(crate) fn sum(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Totals> {
+pub(crate) fn sum_uses(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Totals> {
     let mut total = Totals::default();
     if from >= to {
         return Ok(total);
@@ -353,7 +353,7 @@ mod tests {
             let last = model.range(..probe).next_back().map(|(m, _)| at(*m));
             prop_assert_eq!(last_before(&*view, b"a\0\0", at(probe)).unwrap(), last);
             let want: i64 = model.range(probe..probe + 100).map(|(_, t)| t.requests).sum();
-            prop_assert_eq!(sum(&*view, b"a\0\0", at(probe), at(probe + 100)).unwrap().requests, want);
+            prop_assert_eq!(sum_uses(&*view, b"a\0\0", at(probe), at(probe + 100)).unwrap().requests, want);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::store::{GO_ON, Order, ReadView};
 /// A seal and what became of its period since.
 ///
 /// ```
-/// use usage_ledger::{Ledger, TokenRecord, audit::Signer, event::NewEvent};
+/// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
@@ -103,7 +103,7 @@ impl Snapshot<'_> {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, event::NewEvent, time::DAY};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
@@ -145,7 +145,7 @@ impl Ledger {
     /// is no event at all; and the store's own. Then nothing is written.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, audit::Signer};
+    /// use usage_ledger::{Ledger, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// assert!(ledger.seal(None, now.plus(1), &signer, now).is_err()); // it is not over
@@ -206,7 +206,7 @@ impl Ledger {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, audit::Signer};
+    /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
@@ -229,7 +229,7 @@ impl Ledger {
     /// The store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer, time::DAY};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;

@@ -8,7 +8,7 @@ use crate::model::event::{EventId, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
 use crate::projection::{
-    AccountRef, FOLLOWED, Level, Subject, Totals, facts_between, first_from, last_opening, next_opening, scan_days,
+    AccountRef, FOLLOWED, Level, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
     sum_uses,
 };
 use crate::store::{GO_ON, Order, ReadView};
@@ -260,7 +260,7 @@ impl<'a> AccountWindows<'a> {
         ask: &mut dyn FnMut(&Timeline<'_>) -> Result<T>,
     ) -> Result<T> {
         // Where nobody said anything, the next use that counts is one that opens a session.
-        let next = if self.follows(kind) && observed.is_empty() { next_opening } else { first_from };
+        let next = if self.follows(kind) && observed.is_empty() { next_start } else { first_from };
         let next_use = |from| next(self.view, &self.key, from);
         ask(&Timeline { observed, policy: self.policy(kind), next_use: &next_use })
     }
@@ -272,7 +272,7 @@ impl<'a> AccountWindows<'a> {
         let anchor = if policy.is_calendar() {
             Timestamp::MIN
         } else if self.follows(kind) && observed.iter().all(|window| window.end > self.now) {
-            last_opening(self.view, &self.key, self.now)?.unwrap_or(self.now)
+            last_start(self.view, &self.key, self.now)?.unwrap_or(self.now)
         } else {
             self.anchor(policy.length())?
         };

@@ -10,6 +10,7 @@ mod counted_at;
 mod exhaustion;
 mod fold_properties;
 mod gate;
+mod layers;
 mod normalise;
 mod priced_reports;
 mod prices;

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use usage_ledger::event::PriceSet;
-use usage_ledger::price::{Prices, SERVICE_TIER};
+use usage_ledger::event::SERVICE_TIER;
+use usage_ledger::price::Prices;
 use usage_ledger::report::Report;
 use usage_ledger::usage::Cost;
 use usage_ledger::{AsOf, Ledger, ReportKey, Timestamp, TokenClass, TokenRecord, Usd};

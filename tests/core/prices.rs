@@ -4,7 +4,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use genai_prices::{PriceRequest, Usage, UsageKey};
-use usage_ledger::price::{Prices, SERVICE_TIER};
+use usage_ledger::event::SERVICE_TIER;
+use usage_ledger::price::Prices;
 use usage_ledger::{Timestamp, TokenClass, TokenRecord};
 
 /// Providers whose ids are the same in the table and in the catalogue, and those that are not.

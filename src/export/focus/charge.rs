@@ -7,10 +7,11 @@ use chrono::NaiveDate;
 use crate::export::ExportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::event::SERVICE_TIER;
 use crate::model::event::{Position, TokenRecord};
 use crate::model::time::Zone;
 use crate::model::tokens::{TokenClass, Usd};
-use crate::readers::price::{SERVICE_TIER, Term};
+use crate::readers::price::Term;
 
 /// What is metered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

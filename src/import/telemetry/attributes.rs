@@ -1,6 +1,6 @@
 //! Attributes as one object of plain values.
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as ParsedItem;
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ pub(super) fn flat(attributes: &[KeyValue]) -> Value {
 /// A text, number or truth; lists and bytes hold nothing that is asked for.
 fn plain(value: &AnyValue) -> Option<Value> {
     match value.value.as_ref()? {
-        ParsedItem::StringValue(text) => Some(Value::from(text.as_str())),
-        ParsedItem::BoolValue(truth) => Some(Value::from(*truth)),
-        ParsedItem::IntValue(number) => Some(Value::from(*number)),
+        any_value::Value::StringValue(text) => Some(Value::from(text.as_str())),
+        any_value::Value::BoolValue(truth) => Some(Value::from(*truth)),
+        any_value::Value::IntValue(number) => Some(Value::from(*number)),
         // The shortest text that reads as this number, so that 0.1 stays 0.1.
-        ParsedItem::DoubleValue(number) => Some(Value::from(*number)),
+        any_value::Value::DoubleValue(number) => Some(Value::from(*number)),
         _ => None,
     }
 }
@@ -27,7 +27,7 @@ fn plain(value: &AnyValue) -> Option<Value> {
 /// The text of a value that is one.
 pub(super) fn text(value: Option<&AnyValue>) -> Option<&str> {
     match value?.value.as_ref()? {
-        ParsedItem::StringValue(text) => Some(text),
+        any_value::Value::StringValue(text) => Some(text),
         _ => None,
     }
 }

@@ -12,10 +12,10 @@ use super::nest::NestPlace;
 use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::fields;
 use crate::import::engine::source::ParsedCall;
+use crate::model::event::SERVICE_TIER;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::logged::{Field, Logged};
-use crate::readers::price::SERVICE_TIER;
 
 const UNTOLD: [Field; 2] = [("", None); 2];
 

@@ -6,9 +6,9 @@ use super::call::{ParsedItem, TelemetryItem};
 use crate::import::engine::fields;
 use crate::import::engine::telemetry_match::GUESSED;
 use crate::model::event::TokenRecord;
+use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::provider::CATALOGUE;
 use crate::readers::normalise::logged::{Field, Logged};
-use crate::readers::price::{SERVICE_TIER, is_special};
 
 /// The normaliser's name for what is known to be a call by the name of its operation.
 const NAMED: &str = "gen-ai-otlp/1";

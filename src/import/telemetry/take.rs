@@ -52,8 +52,8 @@ pub struct Ingested {
 /// #     ]
 /// # }]}]}]}"#)?;
 /// let mut ledger = Ledger::in_memory()?;
-/// let (first, records) = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// let (again, _) = otlp::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let (first, records) = telemetry::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let (again, _) = telemetry::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
 /// assert_eq!(records.len(), 1);
 /// assert_eq!((first.recorded, again.recorded, again.known), (1, 0, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

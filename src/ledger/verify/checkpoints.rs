@@ -1,9 +1,10 @@
 //! Checkpoints that were kept elsewhere, against the ledger as it is.
 
 use super::{Finding, Verification};
-use crate::merkle::{Checkpoint, root_at};
+use crate::merkle::Checkpoint;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::projection::root_at;
 use crate::store::ReadView;
 
 impl Verification {

@@ -8,7 +8,7 @@ use crate::ledger::as_of::refold;
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position, TokenView};
 use crate::projection::{
-    AccountRef, describe, file_rows, opening_row, position_in, record_rows, root, subject_account, use_row,
+    AccountRef, describe, file_rows, position_in, record_rows, root, start_row, subject_account, use_row,
 };
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
@@ -109,6 +109,6 @@ fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Res
     let mut rows = record_rows(at, &record);
     let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
     rows.extend(use_row(refolded, &account, at)?.map(|key| (Table::Uses, key)));
-    rows.push(opening_row(&account, at));
+    rows.push(start_row(&account, at));
     Ok(rows)
 }

@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, Stored, is_record};
-use crate::merkle::{GROUP, Hash, StreamingTree, group_key, leaf_hash};
+use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, Position, Stub, TokenView};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later, kind_code};
+use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 
 /// Rows handed to a worker at a time.

@@ -14,9 +14,10 @@ use serde::Serialize;
 pub(crate) use checkpoints::{hold, hold_all};
 
 use crate::ledger::past_states;
-use crate::merkle::{Hash, StreamingTree, Verifier};
+use crate::merkle::{Hash, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::projection::StreamingTree;
 use crate::projection::{FingerprintWeights, kind_code};
 use crate::store::ReadView;
 

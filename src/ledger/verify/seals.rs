@@ -2,9 +2,10 @@
 
 use super::Findings;
 use super::lines::VerifiedLog;
-use crate::merkle::{Checkpoint, Hash, Note, Verifier, root_at};
+use crate::merkle::{Checkpoint, Hash, Note, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, PeriodSealed, Position};
+use crate::projection::root_at;
 use crate::store::ReadView;
 
 /// Checks every seal; with verifiers also that one of them signed it.

@@ -13,6 +13,7 @@ mod price;
 mod quota;
 mod record;
 mod seal;
+mod service_tier;
 mod settings;
 mod shredded;
 mod token_view;
@@ -38,6 +39,8 @@ pub use quota::{
 };
 pub use record::{Quality, Raw, TokenRecord};
 pub use seal::PeriodSealed;
+pub use service_tier::SERVICE_TIER;
+pub(crate) use service_tier::is_special;
 pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared, Thresholds};
 pub use shredded::EventShredded;
 pub use weights::Weights;

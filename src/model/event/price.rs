@@ -93,7 +93,7 @@ impl PriceSet {
         if self.from.is_some_and(|from| from.millis().rem_euclid(QUARTER) != 0) {
             return Err(Error::invalid("a price begins at a full quarter of an hour: give such a time, or a date"));
         }
-        if self.service_tier.as_deref().is_some_and(|tier| !crate::readers::price::is_special(tier)) {
+        if self.service_tier.as_deref().is_some_and(|tier| !crate::model::event::is_special(tier)) {
             return Err(Error::invalid("that service tier is the ordinary one: leave it out"));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::readers::price::SERVICE_TIER;
+use crate::model::event::SERVICE_TIER;
 
 use super::{Event, EventId, Imported, ImportedFile, Payload, Position, Raw, TokenRecord};
 

@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use usage_ledger::humanize::number;
-//! assert_eq!(short::tokens(16_500), "16.5k");
-//! assert_eq!(short::duration(342), "5m42s");
-//! assert_eq!(short::bar(50), "●●●●●○○○○○");
+//! assert_eq!(humanize::number::tokens(16_500), "16.5k");
+//! assert_eq!(humanize::number::duration(342), "5m42s");
+//! assert_eq!(humanize::number::bar(50), "●●●●●○○○○○");
 //! ```
 
 /// A number of tokens with one decimal of thousands or millions.

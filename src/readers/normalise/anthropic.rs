@@ -5,11 +5,11 @@ use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
 use crate::model::event::Quality;
+use crate::model::event::is_special;
 use crate::model::tokens::{TokenClass, Tokens};
 use crate::readers::normalise::count::{Count, Stated, sum};
 use crate::readers::normalise::statement::{Habit, Statement, Writes};
 use crate::readers::normalise::{Normalised, SPLIT_APART, UsageFormat, parse};
-use crate::readers::price::is_special;
 
 /// A usage object, or one of its iterations, which has the same counts.
 #[derive(Default, Deserialize)]

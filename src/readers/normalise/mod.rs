@@ -43,8 +43,8 @@ pub use format::UsageFormat;
 
 use crate::model::error::{Error, Result};
 use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::tokens::{Tokens, Usd};
-use crate::readers::price::{SERVICE_TIER, is_special};
 
 /// What a residual says between a stated total and the sum of its parts, where that is another.
 pub(crate) const PARTS_APART: &str = "but parts sum to";

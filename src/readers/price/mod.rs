@@ -9,16 +9,16 @@ mod tariff;
 use serde::Serialize;
 
 use crate::model::error::Result;
+use crate::model::event::is_special;
 use crate::model::event::{Position, PriceSet, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use own::{Held, OwnPrice};
 
 pub use rates::Rates;
-pub use tariff::SERVICE_TIER;
 
 pub(crate) use rates::Charge;
-pub(crate) use tariff::{Tariff, is_special};
+pub(crate) use tariff::Tariff;
 
 /// Prices of models, in US dollars for a million tokens.
 ///
@@ -273,7 +273,7 @@ impl Prices {
     /// [`Error::Overflow`](crate::Error::Overflow) for a cost of more than 28 digits.
     ///
     /// ```
-    /// use usage_ledger::{TokenRecord, price::{Prices, SERVICE_TIER}};
+    /// use usage_ledger::{TokenRecord, event::SERVICE_TIER, price::Prices};
     /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let call = || TokenRecord::new("anthropic", "claude-sonnet-4-5").input(1_000).output(200).cache_read(10_000);
     /// assert_eq!(Prices::list().cost(&call(), at)?, Some("0.009".parse()?));

@@ -3,19 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::tokens::{TokenClass, Tokens};
-
-/// The label that says how a call was asked for: `batch`, `flex`, `priority`, `fast` …
-///
-/// ```
-/// use usage_ledger::{TokenRecord, price::SERVICE_TIER};
-/// let record = TokenRecord::new("anthropic", "claude-opus-4-5").input(10).label(SERVICE_TIER, "batch");
-/// assert_eq!(record.labels["service_tier"], "batch");
-/// ```
-pub const SERVICE_TIER: &str = "service_tier";
-
-/// Values of the label that mean the ordinary price.
-const ORDINARY: [&str; 5] = ["standard", "default", "auto", "on_demand", "not_available"];
 
 /// Lengths of prompts, in tokens, above which models commonly cost more. The rollups tell calls apart by these; a price
 /// that changes elsewhere is worked out from the records.
@@ -24,11 +13,6 @@ const BORDERS: [u64; 5] = [100_000, 199_999, 200_000, 256_000, 272_000];
 /// How a call was asked for, if its labels say so and it is not the ordinary way.
 pub(crate) fn service_of(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(SERVICE_TIER).map(String::as_str).filter(|tier| is_special(tier))
-}
-
-/// Whether a service tier has prices of its own.
-pub(crate) fn is_special(tier: &str) -> bool {
-    !tier.is_empty() && !ORDINARY.iter().any(|ordinary| tier.eq_ignore_ascii_case(ordinary))
 }
 
 /// The length of a call's prompt: all that went in, cached or not.

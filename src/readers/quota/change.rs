@@ -16,12 +16,12 @@ const JITTER: i64 = 2 * SECOND;
 /// let at = |seconds: i64| usage_ledger::Timestamp::from_millis(1_795_464_000_000 + 1_000 * seconds);
 /// let seen = |percent, reset, at| {
 ///     let json = format!(r#"{{"rate_limits":{{"five_hour":{{"used_percentage":{percent},"resets_at":{reset}}}}}}}"#);
-///     observe::observe(QuotaFormat::ClaudeStatusline, &json, at).unwrap().observations.remove(0)
+///     quota::observe(QuotaFormat::ClaudeStatusline, &json, at).unwrap().observations.remove(0)
 /// };
 /// let first = seen(41, 1_795_474_800, at(0));
-/// assert!(observe::changed(None, &first));
-/// assert!(!observe::changed(Some(&first), &seen(41, 1_795_474_801, at(5)))); // a reset jitters
-/// assert!(observe::changed(Some(&first), &seen(42, 1_795_474_800, at(9))));
+/// assert!(quota::changed(None, &first));
+/// assert!(!quota::changed(Some(&first), &seen(41, 1_795_474_801, at(5)))); // a reset jitters
+/// assert!(quota::changed(Some(&first), &seen(42, 1_795_474_800, at(9))));
 /// ```
 pub fn changed(latest: Option<&QuotaObserved>, seen: &QuotaObserved) -> bool {
     let Some(latest) = latest else { return true };
@@ -50,9 +50,9 @@ pub(crate) fn is_same_window(a: &QuotaObserved, b: &QuotaObserved) -> bool {
 /// ```
 /// use usage_ledger::quota::{self, QuotaFormat};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let seen = observe::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25}"#, now)?.observations.remove(0);
-/// assert_eq!(observe::event(seen.clone(), now).id, observe::event(seen.clone(), now).id);
-/// assert_ne!(observe::event(seen.clone(), now).id, observe::event(seen, now.plus(1)).id);
+/// let seen = quota::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25}"#, now)?.observations.remove(0);
+/// assert_eq!(quota::event(seen.clone(), now).id, quota::event(seen.clone(), now).id);
+/// assert_ne!(quota::event(seen.clone(), now).id, quota::event(seen, now.plus(1)).id);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn event(seen: QuotaObserved, at: Timestamp) -> NewEvent {

@@ -12,7 +12,7 @@
 //! # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 //! // What Claude Code writes to the command behind its status line.
 //! let json = r#"{"rate_limits":{"five_hour":{"used_percentage":23.5,"resets_at":1795474800}}}"#;
-//! let seen = observe::observe(QuotaFormat::ClaudeStatusline, json, now)?;
+//! let seen = quota::observe(QuotaFormat::ClaudeStatusline, json, now)?;
 //! let mut ledger = Ledger::in_memory()?;
 //! ledger.append(seen.events(now), now)?;
 //! ledger.append(seen.events(now), now)?; // the same document again adds nothing
@@ -73,7 +73,7 @@ impl Observed {
     /// ```
     /// use usage_ledger::quota::{self, QuotaFormat};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let seen = observe::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25,"weekly":null}"#, now)?;
+    /// let seen = quota::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25,"weekly":null}"#, now)?;
     /// let seen = seen.of(None, Some("work"));
     /// assert_eq!(seen.observations[0].provider.as_str(), "ollama-cloud");
     /// assert_eq!(seen.observations[0].account.as_deref(), Some("work"));
@@ -97,7 +97,7 @@ impl Observed {
     /// ```
     /// use usage_ledger::quota::{self, QuotaFormat};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let seen = observe::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25,"weekly":0.5}"#, now)?;
+    /// let seen = quota::observe(QuotaFormat::OllamaCloud, r#"{"session":0.25,"weekly":0.5}"#, now)?;
     /// assert_eq!(seen.events(now).count(), 2);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -113,7 +113,7 @@ impl Observed {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let headers = "HTTP/2 200\nanthropic-ratelimit-unified-5h-utilization: 0.42\n\
 ///                anthropic-ratelimit-unified-5h-reset: 1795474800\n";
-/// let seen = observe::observe(QuotaFormat::AnthropicHeaders, headers, now)?;
+/// let seen = quota::observe(QuotaFormat::AnthropicHeaders, headers, now)?;
 /// let window = &seen.observations[0];
 /// assert_eq!((window.window_minutes, window.used_percent), (300, Some("42".parse()?)));
 /// assert_eq!(window.resets_at, Some("2026-11-23T23:00:00Z".parse()?));

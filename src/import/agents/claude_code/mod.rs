@@ -32,11 +32,11 @@ use crate::import::engine::data_dirs::listed;
 use crate::import::engine::jsonl;
 use crate::import::engine::regular;
 use crate::import::engine::source::{LineParser, ParsedCall, Source};
+use crate::model::event::SERVICE_TIER;
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, Normalised, UsageFormat};
-use crate::readers::price::SERVICE_TIER;
 use line::{TranscriptLine, TranscriptMessage};
 
 /// The importer of Claude Code's logs.

@@ -3,8 +3,7 @@
 //! Group `g` of level 0 holds the hashes of leaves `16 g … 16 g + 15`; a full group's own root is a child
 //! in a group of the next level. Nodes between are worked out from the group, so each hash is stored once.
 
-use super::Hash;
-use super::hash::node_hash;
+use crate::merkle::{Hash, node_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::store::{ReadView, Table, WriteView};
@@ -128,7 +127,7 @@ pub(crate) fn ends_at(view: &dyn ReadView, size: u64) -> Result<bool> {
 }
 
 /// The root over the first `size` leaves, where `size` is the length of the log.
-pub(crate) fn root(view: &dyn ReadView, size: u64) -> Result<Hash> {
+pub(crate) fn tree_root(view: &dyn ReadView, size: u64) -> Result<Hash> {
     let mut counts = Vec::new();
     let mut count = size;
     while count > 0 {
@@ -205,8 +204,8 @@ mod tests {
     use ct_merkle::mem_backed_tree::MemoryBackedTree;
     use sha2::Sha256;
 
-    use super::super::leaf_hash;
     use super::*;
+    use crate::merkle::leaf_hash;
     use crate::store::{EventStore, MemoryStore};
 
     /// Known answers of the Certificate Transparency reference tree.
@@ -256,7 +255,7 @@ mod tests {
                 foreign.push(leaf);
                 streamed.push(hash, &mut |_, _, _| Ok(())).unwrap();
             }
-            let stored = root(&*store.read().unwrap(), size).unwrap();
+            let stored = tree_root(&*store.read().unwrap(), size).unwrap();
             assert_eq!(stored, streamed.root(), "size {size}");
             assert_eq!(stored.as_bytes(), foreign.root().as_bytes().as_slice(), "size {size}");
         }

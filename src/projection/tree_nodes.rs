@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Hash;
-use super::hash::node_hash;
 use super::tree::{GROUP, children, group_key, perfect_root};
+use crate::merkle::{Hash, node_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::store::{ReadView, Table};
