@@ -29,7 +29,7 @@ use pricing::Costs;
 pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
 pub use key::ReportKey;
-pub use outcomes::{Outcomes, Trend};
+pub use outcomes::Trend;
 pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;

@@ -4,9 +4,10 @@ use std::io::Write;
 
 use rust_decimal::Decimal;
 
+use crate::model::humanize::number::scaled;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
-use crate::present::output::{self, Plain, grouped, scaled};
+use crate::present::output::{self, Plain, grouped};
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 

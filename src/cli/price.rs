@@ -53,10 +53,10 @@ struct PriceSetArgs {
     /// Output
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     output: Usd,
-    /// Input read from a cache [default: as input]
+    /// Input read from a cache [default: 0.1 times the input]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_read: Option<Usd>,
-    /// Input written to a cache for five minutes [default: as input]
+    /// Input written to a cache for five minutes [default: 1.25 times the input]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_write_5m: Option<Usd>,
     /// Input written to a cache for an hour [default: as for five minutes]

@@ -66,7 +66,7 @@ pub(crate) struct ReportArgs {
     /// Only the last so many days, 1 to 100, today included [with --back: 7]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DateWindow::MOST_DAYS)), conflicts_with_all = ["since", "until"])]
     days: Option<u32>,
-    /// End so many days back instead of today; weeks back in a report by week, months in one by month
+    /// End so many steps back instead of today: of the window's own days, of weeks in a report by week, of months in one by month
     #[arg(long, value_name = "N", conflicts_with_all = ["since", "until"])]
     back: Option<u32>,
     /// Also days on which nothing happened, in a report by day alone
@@ -78,8 +78,9 @@ pub(crate) struct ReportArgs {
         value_name = "FILE",
         long_help = "Work out costs by the prices in this file alone, in US dollars for a million tokens\n\n\
             {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
-            every model whose name contains its fragment, the longest of several. Cached tokens without a price of \
-            their own count 0; a model without one is unpriced."
+            every model whose name contains its fragment, the longest of several. Without a price of their own, tokens \
+            read from a cache cost 0.1 and tokens written to one 1.25 times the input's price; a model without one is \
+            unpriced."
     )]
     prices: Option<PathBuf>,
     /// Work out no costs; a report by window is quicker then

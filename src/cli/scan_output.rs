@@ -1,6 +1,8 @@
 //! `scan-output`: whether an agent's output says that a quota is used up.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -10,13 +12,14 @@ use super::record::hint;
 use crate::ledger::Outcome;
 use crate::model::error::Error;
 use crate::model::event::{EventId, NewEvent, QuotaExhausted};
+use crate::model::humanize::duration::until_reset;
 use crate::model::provider::ProviderId;
 use crate::model::time::{HOUR, Timestamp};
-use crate::present::clock::{duration, short};
+use crate::present::clock::short;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain};
 use crate::readers::exhaustion::reset::Reset;
-use crate::readers::exhaustion::{Exhaustion, Stream, detect};
+use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, detect, judge};
 
 /// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
 const TAIL: usize = 16 << 20;
@@ -27,13 +30,20 @@ const TAIL: usize = 16 << 20;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr --wait < errors.txt\n  \
-    codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt")]
+    codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt\n  \
+    codex exec … > out.txt 2> err.txt; usage-ledger scan-output codex --exit-code $? --stdout out.txt --stderr err.txt")]
 pub(crate) struct ScanOutputArgs {
     /// Whose quota it is; aliases such as claude or codex are understood
     provider: ProviderId,
     /// Which of the agent's streams this is; a transcript is trusted least
     #[arg(long, value_enum, default_value_t)]
     stream: Captured,
+    /// Read the agent's output from this file instead of stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "stream")]
+    stdout: Option<PathBuf>,
+    /// Read the agent's error stream from this file instead of stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "stream")]
+    stderr: Option<PathBuf>,
     /// How the agent's run ended: the output of a run that failed is trusted more
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     exit_code: i32,
@@ -69,6 +79,31 @@ impl ScanOutputArgs {
             Captured::Transcript => Stream::Transcript,
         }
     }
+
+    /// The sign that the quota is used up, on stdin or in the files that were named.
+    fn scan(&self) -> Result<Option<Exhaustion>, Failure> {
+        let provider = self.provider.as_str();
+        if self.stdout.is_none() && self.stderr.is_none() {
+            let text = tail(&mut io::stdin().lock(), TAIL)
+                .map_err(|source| Failure::Ledger(Error::Io { path: "stdin".into(), source }))?;
+            return Ok(detect(provider, self.stream(), &text));
+        }
+        let (stdout, stderr) = (self.stdout.as_deref().map(captured), self.stderr.as_deref().map(captured));
+        let read = |stream: &Option<io::Result<String>>| stream.as_ref().and_then(|text| text.as_ref().ok().cloned());
+        match judge(provider, read(&stdout).as_deref(), read(&stderr).as_deref(), self.exit_code) {
+            ScanVerdict::Exhausted(found) => Ok(Some(found)),
+            ScanVerdict::NotExhausted => Ok(None),
+            ScanVerdict::Unreliable => {
+                let named = [(&self.stdout, stdout), (&self.stderr, stderr)];
+                let why = named.iter().filter_map(|(path, text)| {
+                    let error = text.as_ref()?.as_ref().err()?;
+                    Some(format!("{}: {error}", path.as_deref()?.display()))
+                });
+                let why = why.collect::<Vec<_>>().join("; ");
+                Err(Failure::usage(format!("no stream can be read, so nothing is known about the quota ({why})")))
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -83,10 +118,8 @@ struct Scanned<'a> {
 
 pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
-    let text = tail(&mut io::stdin().lock(), TAIL)
-        .map_err(|source| Failure::Ledger(Error::Io { path: "stdin".into(), source }))?;
     let provider = args.provider.as_str();
-    let Some(found) = detect(provider, args.stream(), &text) else {
+    let Some(found) = args.scan()? else {
         if context.json {
             let (rule, excerpt, resets_at, position) = (None, None, None, None);
             return Answer::new(Scanned { provider, exhausted: false, rule, excerpt, resets_at, position }).write(out);
@@ -117,7 +150,8 @@ fn tell(
 ) -> Result<(), Failure> {
     let until = match reset {
         Some(Reset { at: Some(at), .. }) => {
-            format!(" until {}, in {}", short(*at, context.zone()), duration(context.now(), *at))
+            let left = until_reset(at.millis().saturating_sub(context.now().millis()));
+            format!(" until {}, in {left}", short(*at, context.zone()))
         }
         Some(reset) => format!(" ({})", Plain(&reset.display)),
         None => String::new(),
@@ -169,6 +203,11 @@ fn append(
     };
     hint(args.provider.as_str(), &mut ledger, now)?;
     Ok(outcome)
+}
+
+/// The end of a stream that was captured into a file.
+fn captured(path: &Path) -> io::Result<String> {
+    tail(&mut File::open(path)?, TAIL)
 }
 
 /// The end of an input, at most so many bytes of it. What is not UTF-8 is replaced.

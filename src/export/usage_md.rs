@@ -4,8 +4,9 @@ use super::{ExportError, ExportOptions, Exporter};
 use crate::budget::ProviderStatus;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::humanize::duration::countdown;
 use crate::model::humanize::number;
-use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::model::time::{HOUR, Timestamp, Zone};
 use crate::model::tokens::TokenClass;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey};
@@ -120,23 +121,14 @@ fn left(window: Option<&WindowUsage>, now: Timestamp) -> Option<i64> {
     window.and_then(|window| window.resets_at).map(|at| at.millis().saturating_sub(now.millis()).max(0))
 }
 
-/// `3d4h`, `2h05m`, `45m`.
-fn countdown(millis: i64) -> String {
-    match (millis / DAY, millis % DAY / HOUR, millis % HOUR / MINUTE) {
-        (0, 0, minutes) => format!("{minutes}m"),
-        (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
-        (days, hours, _) => format!("{days}d{hours}h"),
-    }
-}
-
 fn session_left(window: Option<&WindowUsage>, now: Timestamp) -> String {
     // A window that is not open yet lasts for all of its five hours.
-    countdown(left(window, now).unwrap_or(5 * HOUR))
+    countdown(Some(left(window, now).unwrap_or(5 * HOUR)))
 }
 
 fn weekly_left(window: Option<&WindowUsage>, now: Timestamp, zone: Zone) -> String {
     match window {
-        Some(seen) if is_observed(seen) => left(window, now).map_or_else(|| "unknown".to_owned(), countdown),
+        Some(seen) if is_observed(seen) => countdown(left(window, now)),
         // Of an estimate days are as fine as it gets; midnight belongs to the day that it begins.
         _ => match window.and_then(|window| window.resets_at) {
             Some(at) => format!("{}d", (zone.day(at) - zone.day(now)).num_days().max(0)),

@@ -120,24 +120,6 @@ impl AppendReceipt {
     }
 }
 
-/// A number in at most six characters, cut off and not rounded: `9,999`, `12.3k`, `1.37B`.
-pub(crate) fn scaled(number: u64) -> String {
-    let mut unit = 1_000;
-    let mut names = ["k", "M", "B", "T", "P", "E"].into_iter();
-    let mut name = names.next().unwrap_or_default();
-    while number / unit >= 1_000 {
-        unit *= 1_000;
-        name = names.next().unwrap_or_default();
-    }
-    let whole = number / unit;
-    match whole {
-        _ if number < 10_000 => grouped(number),
-        0..10 => format!("{whole}.{:02}{name}", number % unit / (unit / 100)),
-        10..100 => format!("{whole}.{}{name}", number % unit / (unit / 10)),
-        _ => format!("{whole}{name}"),
-    }
-}
-
 /// Names up to this width are never broken.
 pub(crate) const UNBROKEN: u16 = 20;
 
@@ -199,21 +181,6 @@ mod tests {
         assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrapped("unbreakable it is", 5), ["unbreakable", "it is"]);
         assert!(wrapped("", 5).is_empty());
-    }
-
-    #[test]
-    fn a_scaled_number_is_short_and_never_too_large() {
-        for (number, text) in [
-            (0, "0"),
-            (9_999, "9,999"),
-            (10_000, "10.0k"),
-            (999_999, "999k"),
-            (1_000_000, "1.00M"),
-            (1_371_522_251, "1.37B"),
-            (u64::MAX, "18.4E"),
-        ] {
-            assert_eq!(scaled(number), text);
-        }
     }
 
     #[test]

@@ -51,31 +51,23 @@ impl DateWindow {
     /// ```
     pub const MOST_DAYS: u32 = 100;
 
-    /// A number of days that a window can have: 1 to 100, and what is no number the default.
-    ///
-    /// ```
-    /// use usage_ledger::report::DateWindow;
-    /// assert_eq!(["0", "30", "1000", "many"].map(DateWindow::days), [1, 30, 100, 7]);
-    /// ```
-    pub fn days(text: &str) -> u32 {
-        let Ok(days) = text.trim().parse::<i64>() else { return Self::DEFAULT_DAYS };
-        u32::try_from(days.clamp(1, Self::MOST_DAYS.into())).unwrap_or(Self::DEFAULT_DAYS)
-    }
-
-    /// So many days up to today, or up to the same day so many days, weeks or months back. Days are clamped as by
-    /// [`days`](Self::days); a negative step back is none.
+    /// The window of so many days that ends today, or `back` steps earlier. By days a step is the window's own length, so
+    /// that windows follow each other without a gap; else it is a week or a month. Days are clamped to 1 to 100; a negative
+    /// number of steps counts as none.
     ///
     /// ```
     /// use usage_ledger::report::{DateWindow, Granularity};
     /// let window = DateWindow::ending("2026-06-15".parse()?, 7, 1, Granularity::Week);
     /// assert_eq!((window.first.to_string(), window.last.to_string()), ("2026-06-02".into(), "2026-06-08".into()));
+    /// let days = DateWindow::ending("2026-06-15".parse()?, 7, 1, Granularity::Day);
+    /// assert_eq!(days, window); // the seven days before the last seven
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ending(today: NaiveDate, days: i64, back: i64, granularity: Granularity) -> Self {
         let days = days.clamp(1, Self::MOST_DAYS.into()).unsigned_abs();
         let back = back.max(0).unsigned_abs();
         let last = match granularity {
-            Granularity::Day => today.checked_sub_days(Days::new(back)),
+            Granularity::Day => today.checked_sub_days(Days::new(back.saturating_mul(days))),
             Granularity::Week => today.checked_sub_days(Days::new(back.saturating_mul(7))),
             Granularity::Month => today.checked_sub_months(Months::new(u32::try_from(back).unwrap_or(u32::MAX))),
         };

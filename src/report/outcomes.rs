@@ -3,15 +3,8 @@
 use serde::Serialize;
 
 /// How sessions ended.
-///
-/// ```
-/// use usage_ledger::report::Outcomes;
-/// let outcomes = Outcomes { productive: 2, empty: 1, blocked: 1 };
-/// assert_eq!(outcomes.tokens_per_productive(10_000), Some(5_000.0));
-/// assert_eq!(outcomes.waste(10_000), 0.5);
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
+pub(super) struct Outcomes {
     /// Sessions that got something done.
     pub productive: u64,
     /// Sessions that found nothing to do.
@@ -26,21 +19,11 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 impl Outcomes {
     /// Tokens for each productive session; `None` when there was none.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Outcomes;
-    /// assert_eq!(Outcomes::default().tokens_per_productive(100), None);
-    /// ```
     pub fn tokens_per_productive(self, tokens: u64) -> Option<f64> {
         (self.productive > 0).then(|| ratio(tokens, self.productive))
     }
 
     /// The share of sessions that got nothing done, from 0 to 1. Tokens without any session are all waste.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Outcomes;
-    /// assert_eq!((Outcomes::default().waste(100), Outcomes::default().waste(0)), (1.0, 0.0));
-    /// ```
     pub fn waste(self, tokens: u64) -> f64 {
         let idle = self.empty.saturating_add(self.blocked);
         match idle.saturating_add(self.productive) {
@@ -55,7 +38,7 @@ impl Outcomes {
 ///
 /// ```
 /// use usage_ledger::report::Trend;
-/// assert_eq!(Trend::between(0.0, 1.0).name(), "improving");
+/// assert_eq!(Trend::Improving.name(), "improving");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,22 +61,8 @@ impl Trend {
     const EDGE: f64 = 0.15;
 
     /// The trend between the shares of two halves.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Trend;
-    /// assert_eq!(Trend::between(0.5, 0.25), Trend::Declining);
-    /// ```
-    pub fn between(first: f64, second: f64) -> Self {
-        Self::by(second - first)
-    }
-
-    /// The trend that a difference of shares is.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Trend;
-    /// assert_eq!([0.16, 0.15, -0.16].map(Trend::by), [Trend::Improving, Trend::Stable, Trend::Declining]);
-    /// ```
-    pub fn by(difference: f64) -> Self {
+    fn between(first: f64, second: f64) -> Self {
+        let difference = second - first;
         if difference > Self::EDGE {
             Self::Improving
         } else if difference < -Self::EDGE {

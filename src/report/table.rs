@@ -8,6 +8,7 @@ use super::{Report, ReportKey};
 use crate::merkle::Hash;
 use crate::model::error::Result;
 use crate::model::event::Position;
+use crate::model::tokens::TokenClass;
 use crate::projection::Totals;
 use crate::readers::price::{Charge, PriceSource};
 use crate::usage::Usage;
@@ -59,7 +60,8 @@ pub struct ReportRow {
 }
 
 impl ReportTable {
-    /// The rows with the most tokens, at most so many; rows with equally many are in the order of their keys.
+    /// The rows with the most input and output, at most so many. Tokens of a cache decide between rows that have equally
+    /// many, then the order of the keys.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -73,7 +75,12 @@ impl ReportTable {
     /// ```
     pub fn top(&self, limit: usize) -> Vec<&ReportRow> {
         let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.usage.tokens.total()));
+        let fresh = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
+        rows.sort_by_key(|row| {
+            let tokens = &row.usage.tokens;
+            let sum = fresh.iter().fold(0_u64, |sum, class| sum.saturating_add(tokens.get(*class)));
+            std::cmp::Reverse((sum, tokens.total()))
+        });
         rows.truncate(limit);
         rows
     }

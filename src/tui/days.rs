@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::model::{DayUse, ViewModel};
 use super::text::{put, rule};
 use super::theme::Theme;
-use crate::present::output::scaled;
+use crate::model::humanize::number::scaled;
 
 /// Providers are told apart without colours, too.
 const GLYPHS: [&str; 4] = ["█", "▓", "▒", "░"];

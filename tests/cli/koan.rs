@@ -127,8 +127,10 @@ fn windows_of_days_and_own_prices() {
     // The seven days up to a week ago: 2 to 8 June.
     assert_eq!(report(&["week", "--back", "1"])["total"]["requests"], 3);
     let prices = desk.dir().join("prices.json");
-    let list =
-        r#"{"opus":{"input":15,"output":75},"sonnet":{"input":3.0,"output":15.0},"haiku":{"input":0.8,"output":4}}"#;
+    // As Koan prices them: what a cache holds costs nothing.
+    let list = r#"{"opus":{"input":15,"output":75,"cache_read":0,"cache_write_5m":0},
+        "sonnet":{"input":3.0,"output":15.0,"cache_read":0,"cache_write_5m":0},
+        "haiku":{"input":0.8,"output":4,"cache_read":0,"cache_write_5m":0}}"#;
     fs::write(&prices, list).unwrap();
     let costs = report(&["day", "--prices", prices.to_str().unwrap()]);
     assert_eq!(

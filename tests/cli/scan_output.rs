@@ -72,7 +72,7 @@ fn people_are_told_until_when_in_their_zone() {
     let desk = Desk::new();
     let (code, said) = scan(&desk, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
     assert_eq!(code, 75);
-    assert!(said.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h 0m"), "{said}");
+    assert!(said.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h"), "{said}");
     assert!(said.contains("window-limit-reached: 5-hour limit reached ∙ resets 3pm"), "{said}");
     assert!(said.contains("recorded at position 1"), "{said}");
 }

@@ -260,7 +260,7 @@ fn reset_text(data: &[u8]) {
     let zone: Zone = ZONES[first % ZONES.len()].parse().unwrap();
     let read = reset::parse(words, now(), zone);
     let _ = reset::find(words, now(), zone);
-    let until = reset::pause_until(read.at, now());
+    let until = usage_ledger::usage::resume_at(read.at, now());
     assert!(until > now(), "a pause that is over: {until}");
 }
 

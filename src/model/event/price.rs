@@ -39,10 +39,10 @@ pub struct PriceSet {
     pub input: Usd,
     /// Visible output.
     pub output: Usd,
-    /// Input read from a cache; without it, as input.
+    /// Input read from a cache; without it, a tenth of the input's price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<Usd>,
-    /// Input written to a cache for five minutes, or for a time that is not known; without it, as input.
+    /// Input written to a cache for five minutes, or for a time that is not known; without it, 1.25 times the input's price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<Usd>,
     /// Input written to a cache for an hour; without it, as for five minutes.

@@ -25,25 +25,29 @@ pub fn countdown(left: Option<i64>) -> String {
     match (days, hours) {
         (0, 0) => format!("{minutes}m"),
         (0, _) => format!("{hours}h{minutes:02}m"),
+        (_, 0) => format!("{days}d"),
         _ => format!("{days}d{hours}h"),
     }
 }
 
-/// How long it is until a reset, for a sentence: `now`, `15m`, `2h 30m`, `24h`, `1d 5h`. Days count from the 25th hour.
+/// How long it is until a reset, for a sentence: `now`, `15m`, `2h 30m`, `1d`, `1d 5h`.
 ///
 /// ```
 /// use usage_ledger::humanize::duration::until_reset;
 /// use usage_ledger::time::{HOUR, MINUTE};
 /// assert_eq!(until_reset(0), "now");
 /// assert_eq!(until_reset(2 * HOUR + 30 * MINUTE), "2h 30m");
-/// assert_eq!(until_reset(29 * HOUR), "1d 5h");
+/// assert_eq!([24, 29, 48].map(|hours| until_reset(hours * HOUR)), ["1d", "1d 5h", "2d"]);
 /// ```
 pub fn until_reset(left: i64) -> String {
     if left <= 0 {
         return "now".to_owned();
     }
-    let hours = left / HOUR;
-    if hours > 24 { format!("{}d {}h", hours / 24, hours % 24) } else { hours_and_minutes(left) }
+    match (left / DAY, left % DAY / HOUR) {
+        (0, _) => hours_and_minutes(left),
+        (days, 0) => format!("{days}d"),
+        (days, hours) => format!("{days}d {hours}h"),
+    }
 }
 
 /// A time to wait as it was asked for, never in days: `30s`, `15m`, `1h`, `1h 30m`, `24h`.

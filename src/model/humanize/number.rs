@@ -7,18 +7,55 @@
 //! assert_eq!(humanize::number::bar(50), "●●●●●○○○○○");
 //! ```
 
-/// A number of tokens with one decimal of thousands or millions.
+/// A number of tokens with one decimal of thousands, millions or billions. What rounds up to a thousand of a unit is
+/// given in the next one.
 ///
 /// ```
 /// use usage_ledger::humanize::number::tokens;
 /// assert_eq!([999, 1_000, 12_000, 2_500_000].map(tokens), ["999", "1.0k", "12.0k", "2.5M"]);
+/// assert_eq!([999_949, 999_950, 999_999].map(tokens), ["999.9k", "1.0M", "1.0M"]);
 /// ```
 pub fn tokens(count: u64) -> String {
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..1_000_000 => format!("{:.1}k", count as f64 / 1e3),
-        _ => format!("{:.1}M", count as f64 / 1e6),
+    if count < 1_000 { count.to_string() } else { in_units(count, |_| 1) }
+}
+
+/// A number in at most six characters: `9,999`, `12.3k`, `1.37B`. Three digits are told apart above 10,000.
+#[cfg(feature = "cli")]
+pub(crate) fn scaled(number: u64) -> String {
+    if number < 10_000 {
+        return grouped(number);
     }
+    in_units(number, |whole| match whole {
+        0..10 => 2,
+        10..100 => 1,
+        _ => 0,
+    })
+}
+
+/// A number of a thousand or more in the unit in which it has one to three digits before the point, rounded half up.
+/// `decimals` says how many digits such a whole number has behind the point.
+fn in_units(number: u64, decimals: impl Fn(u64) -> u32) -> String {
+    const UNITS: [&str; 6] = ["k", "M", "B", "T", "P", "E"];
+    let number = u128::from(number);
+    let mut unit = 1_000_u128;
+    for (place, name) in UNITS.into_iter().enumerate() {
+        let is_last = place + 1 == UNITS.len();
+        let mut digits = decimals(u64::try_from(number / unit).unwrap_or(u64::MAX));
+        let rounded = |digits: u32| (number * 10_u128.pow(digits) + unit / 2) / unit;
+        // Rounding up may add a digit in front, which takes one away behind.
+        let whole = rounded(digits) / 10_u128.pow(digits);
+        digits = digits.min(decimals(u64::try_from(whole).unwrap_or(u64::MAX)));
+        let (scale, shown) = (10_u128.pow(digits), rounded(digits));
+        if shown / scale < 1_000 || is_last {
+            let (whole, rest) = (shown / scale, shown % scale);
+            return match usize::try_from(digits) {
+                Ok(width @ 1..) => format!("{whole}.{rest:0width$}{name}"),
+                _ => format!("{whole}{name}"),
+            };
+        }
+        unit *= 1_000;
+    }
+    number.to_string()
 }
 
 /// A number of seconds in its two largest units.
@@ -95,4 +132,43 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_up_to_a_thousand_is_one_of_the_next_unit() {
+        for (number, text) in [
+            (1_049, "1.0k"),
+            (1_050, "1.1k"),
+            (999_949, "999.9k"),
+            (999_950, "1.0M"),
+            (999_999, "1.0M"),
+            (999_999_999, "1.0B"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(tokens(number), text, "{number}");
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_scaled_number_has_six_characters_at_most() {
+        for (number, text) in [
+            (0, "0"),
+            (9_999, "9,999"),
+            (10_000, "10.0k"),
+            (99_949, "99.9k"),
+            (99_950, "100k"),
+            (999_499, "999k"),
+            (999_500, "1.00M"),
+            (999_999, "1.00M"),
+            (1_371_522_251, "1.37B"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(scaled(number), text, "{number}");
+        }
+    }
 }

@@ -110,21 +110,6 @@ impl ProviderId {
         }
     }
 
-    /// The first of several names, each perhaps from a setting, that the catalogue lists; blanks and case do not matter.
-    ///
-    /// ```
-    /// # use usage_ledger::ProviderId;
-    /// let named = ProviderId::first_known([Some(" CODEX "), Some("claude")]);
-    /// assert_eq!(named.unwrap().as_str(), "openai");
-    /// assert_eq!(ProviderId::first_known([None, Some("nonsense")]), None);
-    /// ```
-    pub fn first_known<'a>(names: impl IntoIterator<Item = Option<&'a str>>) -> Option<Self> {
-        names.into_iter().flatten().find_map(|name| {
-            let known = catalogue::find(&name.trim().to_ascii_lowercase())?;
-            Some(Self(known.id.into()))
-        })
-    }
-
     /// What the catalogue says about it, if it is listed.
     ///
     /// ```

@@ -27,20 +27,31 @@ pub(super) struct OwnPrice {
     pub position: Position,
 }
 
+/// What a cache costs where only the input's price is stated, in percent of that price: the ratios that providers commonly
+/// ask for reading and for writing.
+const READ: i128 = 10;
+const WRITE: i128 = 125;
+
+/// A share of the input's price; `None` when it cannot be told in pico-dollars.
+fn cached(input: Usd, percent: i128) -> Option<Usd> {
+    Usd::from_picos(input.picos().ok()?.checked_mul(percent)? / 100).ok()
+}
+
 impl OwnPrice {
     pub fn of_event(stated: &PriceSet, position: Position) -> Self {
         let mut rates = Rates::default();
-        let write = stated.cache_write_5m.unwrap_or(stated.input);
+        let (read, write) = (stated.cache_read.or_else(|| cached(stated.input, READ)), stated.cache_write_5m);
+        let write = write.or_else(|| cached(stated.input, WRITE));
         for (class, usd) in [
-            (TokenClass::Input, stated.input),
-            (TokenClass::CacheRead, stated.cache_read.unwrap_or(stated.input)),
+            (TokenClass::Input, Some(stated.input)),
+            (TokenClass::CacheRead, read),
             (TokenClass::CacheWrite5m, write),
             (TokenClass::CacheWrite, write),
-            (TokenClass::CacheWrite1h, stated.cache_write_1h.unwrap_or(write)),
-            (TokenClass::Output, stated.output),
-            (TokenClass::Reasoning, stated.reasoning.unwrap_or(stated.output)),
+            (TokenClass::CacheWrite1h, stated.cache_write_1h.or(write)),
+            (TokenClass::Output, Some(stated.output)),
+            (TokenClass::Reasoning, Some(stated.reasoning.unwrap_or(stated.output))),
         ] {
-            rates.set(class, Some(usd));
+            rates.set(class, usd);
         }
         Self {
             provider: Some(stated.provider.clone()),
@@ -136,14 +147,16 @@ pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
         if name.is_empty() {
             return Err(bad(&"a fragment is empty"));
         }
-        let mut rates = Rates { free_cache: true, ..Rates::default() };
+        let mut rates = Rates::default();
+        let read = line.cache_read.or_else(|| cached(line.input, READ));
+        let write = line.cache_write_5m.or_else(|| cached(line.input, WRITE));
         for (class, usd) in [
             (TokenClass::Input, Some(line.input)),
-            (TokenClass::CacheRead, line.cache_read),
+            (TokenClass::CacheRead, read),
             // The shorter life is what APIs write when they are not asked for another.
-            (TokenClass::CacheWrite5m, line.cache_write_5m),
-            (TokenClass::CacheWrite, line.cache_write_5m),
-            (TokenClass::CacheWrite1h, line.cache_write_1h),
+            (TokenClass::CacheWrite5m, write),
+            (TokenClass::CacheWrite, write),
+            (TokenClass::CacheWrite1h, line.cache_write_1h.or(write)),
             (TokenClass::Output, Some(line.output)),
             (TokenClass::Reasoning, Some(line.output)),
         ] {

@@ -22,8 +22,6 @@ pub struct Rates {
     pub(super) classes: [Option<Usd>; 7],
     /// For a thousand requests.
     pub(super) thousand_requests: Usd,
-    /// Whether cached tokens without a price are free.
-    pub(super) free_cache: bool,
 }
 
 impl Rates {
@@ -45,22 +43,6 @@ impl Rates {
         self.thousand_requests
     }
 
-    /// What reading so many tokens from a cache saved against sending them anew. Where reading has no price it is taken
-    /// for a tenth of the input's, which is what providers commonly ask.
-    ///
-    /// ```
-    /// use usage_ledger::price::Prices;
-    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let rates = Prices::list().rates("anthropic", "claude-sonnet-4-5", at).unwrap();
-    /// assert_eq!(rates.cache_savings(7_500), Some("0.02025".parse()?)); // of 3 dollars a million 2.70
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn cache_savings(&self, reads: u64) -> Option<Usd> {
-        let input = self.of(TokenClass::Input)?.picos().ok()?;
-        let read = self.of(TokenClass::CacheRead).map_or(Some(input / 10), |usd| usd.picos().ok())?;
-        Charge((input - read).checked_mul(i128::from(reads))?).usd().ok()
-    }
-
     pub(super) fn set(&mut self, class: TokenClass, usd: Option<Usd>) {
         for (known, slot) in TokenClass::ALL.iter().zip(&mut self.classes) {
             if *known == class {
@@ -73,12 +55,7 @@ impl Rates {
     pub(crate) fn charge(&self, counts: [u64; 7], requests: i64) -> Result<Option<Charge>> {
         let mut charge = self.thousand_requests.picos()?.checked_mul(i128::from(requests) * 1_000);
         for (usd, count) in self.classes.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            let Some(usd) = usd else {
-                if self.free_cache {
-                    continue;
-                }
-                return Ok(None);
-            };
+            let Some(usd) = usd else { return Ok(None) };
             let part = usd.picos()?.checked_mul(i128::from(count));
             charge = charge.zip(part).and_then(|(sum, part)| sum.checked_add(part));
         }

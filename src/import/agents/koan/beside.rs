@@ -42,9 +42,12 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Ti
             }
         }
         // Of a home whose page happens to have that name only what reads as Koan's is taken.
-        let page = instance.join("usage.md");
-        if let Some((text, modified)) = document(&page, &mut beside) {
+        let path = instance.join("usage.md");
+        if let Some((text, modified)) = document(&path, &mut beside) {
             let page = usage_md::parse(&text);
+            if page.is_malformed() && text.to_ascii_lowercase().contains("usage source:") {
+                beside.skipped.push(skipped(&path, "neither line of percentages can be read".to_owned()));
+            }
             let at = page.generated.as_deref().and_then(|text| super::row::local_time(text, zone).ok());
             let at = at.unwrap_or(modified);
             beside.events.extend(observed(&page, at)?.into_iter().map(|fact| event(fact, at)));

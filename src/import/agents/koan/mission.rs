@@ -1,4 +1,6 @@
-//! What kind of mission a title names.
+//! What kind of mission a title names, and what stands in for a title.
+
+use sha2::{Digest, Sha256};
 
 /// Kinds that are commands of the same name, also with a word before or behind: `/ci_check` is a check.
 const FAMILIES: [&str; 12] = [
@@ -59,6 +61,15 @@ pub fn mission_type(title: &str) -> &'static str {
     let first = command.split('_').next().unwrap_or_default();
     let last = command.rsplit('_').next().unwrap_or_default();
     named(&command).or_else(other).or_else(|| named(first)).or_else(|| named(last)).unwrap_or("freetext")
+}
+
+/// A name for a title that stands in for it: rows of one mission have the same, and it does not tell the words, which are
+/// not kept. What a list of missions adds, blanks and case make no difference.
+pub(super) fn title_key(title: &str) -> Option<String> {
+    let words = bare(title).split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+    let hash = Sha256::digest(words.as_bytes());
+    let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
+    (!words.is_empty()).then(|| hex.collect())
 }
 
 /// The title without the dash and the project tag of a list entry.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::AGENT;
-use super::mission::mission_type;
+use super::mission::{mission_type, title_key};
 use crate::import::engine::jsonl;
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::provider::ProviderId;
@@ -49,6 +49,9 @@ pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp
     record = record.label("mode", mode).label("type", kind);
     if let Some(command) = command(title) {
         record = record.label("mission", command);
+    }
+    if let Some(key) = title_key(title) {
+        record = record.label("title_key", key);
     }
     if let Some(id) = text(&row, "mission_id") {
         record = record.label("mission_id", id);

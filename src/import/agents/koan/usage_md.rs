@@ -41,9 +41,6 @@ pub struct UsageMdReading {
     pub resets_in: String,
 }
 
-/// What stands for a page on which nothing can be read: cautious, but work goes on.
-const UNREADABLE: Percent = Percent::from_hundredths(7_500);
-
 impl UsageMdFile {
     /// Whether there is a page, and neither line can be read.
     ///
@@ -54,20 +51,6 @@ impl UsageMdFile {
     /// ```
     pub const fn is_malformed(&self) -> bool {
         !self.blank && self.session.is_none() && self.weekly.is_none()
-    }
-
-    /// The session's and the week's percentage as Koan goes by them: 75 for a page that cannot be read, 0 for a page
-    /// that is blank and for a line that is missing beside the other.
-    ///
-    /// ```
-    /// use usage_ledger::import::koan::usage_md;
-    /// let percents = |text| usage_md::parse(text).percents().map(|percent| percent.whole());
-    /// assert_eq!(percents("Session (5hr) : 40% (reset in 2h)"), [40, 0]);
-    /// assert_eq!(percents("broken"), [75, 75]);
-    /// ```
-    pub fn percents(&self) -> [Percent; 2] {
-        let missing = if self.is_malformed() { UNREADABLE } else { Percent::default() };
-        [&self.session, &self.weekly].map(|reading| reading.as_ref().map_or(missing, |reading| reading.percent))
     }
 }
 

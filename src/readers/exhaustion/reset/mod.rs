@@ -11,7 +11,7 @@ mod hint;
 mod length;
 mod phrase;
 
-use crate::model::time::{HOUR, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 
 /// What a text says about the end of a refusal.
 ///
@@ -74,23 +74,6 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
 /// ```
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
     phrase::find(text, now, host).or_else(|| hint::find(text, now)).unwrap_or_else(|| Reset::wordy(text.trim()))
-}
-
-/// Until when to pause for a session whose window ends at `reset`: always later than `now`, which is five hours from now
-/// when the end is unknown or past.
-///
-/// ```
-/// use usage_ledger::Timestamp;
-/// use usage_ledger::exhaustion::reset::pause_until;
-/// use usage_ledger::time::HOUR;
-/// let now: Timestamp = "2026-02-04T12:00:00Z".parse()?;
-/// assert_eq!(pause_until(Some(now.plus(3 * HOUR)), now), now.plus(3 * HOUR));
-/// assert_eq!(pause_until(Some(now), now), now.plus(5 * HOUR));
-/// assert_eq!(pause_until(None, now), now.plus(5 * HOUR));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-pub fn pause_until(reset: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    reset.filter(|at| *at > now).unwrap_or_else(|| now.plus(5 * HOUR))
 }
 
 #[cfg(test)]
