@@ -1,40 +1,69 @@
-//! The seed system's behaviour, case by case: `tests/fixtures/seed_cases.json`, or the file that the environment
-//! variable `SEED_CASES` names. A case says whether the seed does it (`conformance: seed`) or ought to (`better`).
+//! The seed system's behaviour, case by case, each a test with a name of its own.
+//!
+//! The cases are those of `tests/fixtures/seed_cases.json` and `tests/fixtures/seed_cases_more.json`, or of the file that
+//! the environment variable `SEED_CASES` names. A case says whether the seed does it (`conformance: seed`) or ought to
+//! (`better`). A case that this crate has no counterpart of is ignored, and its name says why.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "seed_cases/mod.rs"]
 mod seed_cases_by_area;
 
-use seed_cases_by_area::{Case, Checked, check};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
 
-/// Cases that cannot apply are few: at most one in twenty of our own copy.
-const NOT_APPLICABLE_PER_CENT: usize = 5;
+use libtest_mimic::{Arguments, Failed, Trial};
+use seed_cases_by_area::{Case, Checked, check, no_counterpart};
 
-#[test]
-fn seed_cases() {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seed_cases.json");
+const OWN: &str = include_str!("fixtures/seed_cases.json");
+const MORE: &str = include_str!("fixtures/seed_cases_more.json");
+/// Cases without a counterpart are few: at most one in twenty of our own.
+const NO_COUNTERPART_PER_CENT: usize = 5;
+
+fn read(text: &str) -> Vec<Case> {
+    serde_json::from_str(text).expect("the cases are a JSON array")
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
     let named = std::env::var("SEED_CASES").ok();
-    let text = std::fs::read_to_string(named.as_deref().unwrap_or(own)).expect("the cases are readable");
-    let cases: Vec<Case> = serde_json::from_str(&text).expect("the cases are a JSON array");
+    let cases = match &named {
+        Some(path) => read(&std::fs::read_to_string(path).expect("the cases are readable")),
+        None => [OWN, MORE].map(read).into_iter().flatten().collect(),
+    };
     assert!(!cases.is_empty(), "no case at all");
-    let (mut failed, mut not_applicable) = (Vec::new(), Vec::new());
-    for case in &cases {
-        // A rule that trips over a case it does not foresee fails that case alone.
-        let checked = std::panic::catch_unwind(|| check(case, &cases))
-            .unwrap_or_else(|_| Checked::Failed(format!("the rule tripped over it: given {}", case.given)));
-        match checked {
-            Checked::Passed => {}
-            Checked::Failed(why) => failed.push(format!("{} / {} [{}]: {why}", case.area, case.name, case.when)),
-            Checked::NotApplicable(why) => not_applicable.push(format!("{} / {}: {why}", case.area, case.name)),
-        }
+    let cases = Arc::new(cases);
+    // Data sets that cases refer to may be defined in another file.
+    let data = Arc::new(read(OWN));
+    let mut trials = Vec::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for index in 0..cases.len() {
+        let case = &cases[index];
+        let count = names.entry(format!("{}/{}", case.area, case.name)).or_default();
+        *count += 1;
+        let again = if *count > 1 { format!(" ({count})") } else { String::new() };
+        let why = no_counterpart(case);
+        let note = why.map(|why| format!(" [{why}]")).unwrap_or_default();
+        let name = format!("{}/{}{again}{note}", case.area, case.name.replace('\n', " "));
+        let (cases, data) = (Arc::clone(&cases), Arc::clone(&data));
+        trials.push(Trial::test(name, move || run(&cases, index, &data)).with_ignored_flag(why.is_some()));
     }
-    for line in &not_applicable {
-        println!("not applicable: {line}");
-    }
-    println!("{} cases, {} failed, {} not applicable", cases.len(), failed.len(), not_applicable.len());
-    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
     if named.is_none() {
-        assert!(100 * not_applicable.len() <= NOT_APPLICABLE_PER_CENT * cases.len(), "{not_applicable:#?}");
+        let without = cases.iter().filter(|case| no_counterpart(case).is_some()).count();
+        let of = cases.len();
+        trials.push(Trial::test("few_cases_have_no_counterpart", move || {
+            let fits = 100 * without <= NO_COUNTERPART_PER_CENT * of;
+            if fits { Ok(()) } else { Err(format!("{without} of {of}").into()) }
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn run(cases: &[Case], index: usize, data: &[Case]) -> Result<(), Failed> {
+    let case = &cases[index];
+    match check(case, cases, data) {
+        Checked::Passed => Ok(()),
+        Checked::Failed(why) => Err(format!("[{}] given {}: {why}", case.when, case.given).into()),
     }
 }

@@ -38,7 +38,8 @@ struct KoanRow<'a> {
     cost_usd: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "is_zero")]
     duration_seconds: u64,
-    provider: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mission_id: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -106,7 +107,8 @@ fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> KoanRow<'_> {
         cache_read_input_tokens: count(&[TokenClass::CacheRead]),
         cost_usd: record.cost.and_then(rounded),
         duration_seconds: record.duration_ms.unwrap_or(0) / 1_000,
-        provider: label("cli_provider").unwrap_or(&record.provider),
+        // Koan leaves out a provider that it does not know.
+        provider: label("cli_provider").or(Some(&*record.provider)).filter(|name| *name != "unknown"),
         mission_id: label("mission_id"),
         backfill: label("backfill") == Some("true") && record.quality == Quality::Estimated,
     }

@@ -3,24 +3,17 @@
 use serde_json::{Map, Value};
 use usage_ledger::budget::BudgetSettings;
 use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
+use usage_ledger::humanize::duration::countdown;
 use usage_ledger::quota::{self, Observed, QuotaFormat};
 use usage_ledger::usage::{Basis, WindowUsage};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 
 use super::{Case, Checked, holds, unknown};
 
-const NO_NETWORK: &str = "no network, no credentials: observations are handed in";
-const NO_POLLING: &str = "nothing is polled: observations are handed in, and the caller decides how often";
-const NO_COUNTER: &str = "counters are folds of events: there is none that could be damaged alone";
-
 pub fn check(case: &Case) -> Checked {
     let given = &case.given;
     match (case.area.as_str(), case.when.as_str()) {
-        ("oauth", when) if when.starts_with("fetch") || given.get("http").is_some() => {
-            Checked::NotApplicable(NO_NETWORK)
-        }
         ("oauth", _) if given.get("response").is_some() => response(case),
-        ("authoritative", when) if when.starts_with("poll") => Checked::NotApplicable(NO_POLLING),
         ("authoritative", "configured source") => configured_source(case),
         ("authoritative", _) if given.get("now").is_some() => percentages(case),
         _ => unknown(case),
@@ -149,7 +142,8 @@ impl Window<'_> {
     }
 
     fn limit(&self) -> u64 {
-        self.tokens("token_limit")
+        let usual = if self.minutes == 300 { 500_000 } else { 5_000_000 };
+        if self.field("token_limit").is_null() { usual } else { self.tokens("token_limit") }
     }
 
     /// A ledger that was told of this window's tokens, and of both windows' observations.
@@ -196,6 +190,12 @@ impl Window<'_> {
     }
 }
 
+/// Whether a case is about a counter that is no number.
+pub fn is_damaged(given: &Value) -> bool {
+    let names = ["session", "weekly"].map(|window| [format!("{window}_tokens"), format!("{window}_tokens_at_poll")]);
+    names.iter().flatten().any(|name| given.get(name).is_some_and(|count| !count.is_u64()))
+}
+
 /// Percentages with an observation behind them, or none.
 ///
 /// A case gives the tokens of the two windows apart, so each is asked of a ledger of its own: in one, what counts in
@@ -208,12 +208,6 @@ fn percentages(case: &Case) -> Checked {
         Window { name: "session", minutes: 300, given, heuristic: heuristic(0) },
         Window { name: "weekly", minutes: 10_080, given, heuristic: heuristic(1) },
     ];
-    let is_damaged = |window: &Window<'_>, name: &str| {
-        given.get(format!("{}_{name}", window.name)).is_some_and(|count| !count.is_u64())
-    };
-    if windows.iter().any(|window| is_damaged(window, "tokens") || is_damaged(window, "tokens_at_poll")) {
-        return Checked::NotApplicable(NO_COUNTER);
-    }
     let said: Vec<QuotaObserved> = windows.iter().map(Window::observation).collect();
     let said: Vec<QuotaObserved> =
         said.into_iter().filter(|one| one.used_percent.is_some() || one.resets_at.is_some()).collect();
@@ -235,7 +229,8 @@ fn percentages(case: &Case) -> Checked {
             ("source", _) => is_observed == (value == "oauth_usage"),
             (_, Some(((_, usage), "" | "pct"))) => is_near(usage.percent, percent(value)),
             (_, Some(((_, usage), "reset"))) => {
-                usage.resets_at.map(|reset| countdown(now, reset)) == value.as_str().map(str::to_owned)
+                let left = usage.resets_at.map(|reset| reset.millis() - now.millis());
+                countdown(left) == value.as_str().unwrap_or("unknown")
             }
             (_, Some(((_, usage), "resets_at"))) => usage.resets_at == at(value),
             _ => return unknown(case),
@@ -252,15 +247,5 @@ fn is_near(found: Option<Percent>, wanted: Option<Percent>) -> bool {
     match (found, wanted) {
         (Some(found), Some(wanted)) => found.hundredths().abs_diff(wanted.hundredths()) <= 1,
         (found, wanted) => found == wanted,
-    }
-}
-
-/// `1d3h`, `1h15m`, `10m`.
-fn countdown(now: Timestamp, reset: Timestamp) -> String {
-    let minutes = (reset.millis() - now.millis()).max(0) / 60_000;
-    match (minutes / 1_440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, minutes) => format!("{minutes}m"),
-        (0, hours, minutes) => format!("{hours}h{minutes}m"),
-        (days, hours, _) => format!("{days}d{hours}h"),
     }
 }

@@ -12,7 +12,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T
 const ROW: &str = r#"{"ts":"2026-06-10T11:30:00","project":"good","model":"m","input_tokens":5,"output_tokens":2,"mode":"deep","mission":"","provider":"claude"}"#;
 
 /// What an import of an instance with these rows and this state makes of it.
-fn imported(rows: &str, state: Option<&str>) -> (Ledger, SourceReport) {
+fn imported(rows: impl AsRef<[u8]>, state: Option<&str>) -> (Ledger, SourceReport) {
     let home = tempfile::tempdir().unwrap();
     let instance = home.path().join("instance");
     fs::create_dir_all(instance.join("usage")).unwrap();
@@ -36,8 +36,11 @@ fn calls(ledger: &mut Ledger) -> u64 {
 
 /// A state file is a counter beside a history: whatever became of it, the history stands, and damage is told.
 pub fn state_file(given: &Value, expect: &Value) -> Checked {
-    let Some(state) = given["usage_state.json"].as_str() else { return unknown_value(given) };
-    let (mut ledger, report) = imported(&format!("{ROW}\n"), Some(state));
+    if given.get("usage_state.json").is_none() {
+        return unknown_value(given);
+    }
+    // A state that is no text is a file that is missing.
+    let (mut ledger, report) = imported(format!("{ROW}\n"), given["usage_state.json"].as_str());
     let usable = calls(&mut ledger) == 1 && ledger.budget("claude", NOW).is_ok();
     for (name, wanted) in expect.as_object().unwrap() {
         let right = match name.as_str() {
@@ -57,25 +60,33 @@ pub fn rows(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(tail) = given["tail"].as_str() {
         // The row that was appended to a torn one is read; the torn one is told of.
-        let (mut ledger, report) = imported(&format!("{tail}{ROW}\n"), None);
+        let (mut ledger, report) = imported(format!("{tail}{ROW}\n"), None);
         return holds(calls(&mut ledger) == 1 && report.skipped.len() == 1, format!("{report:?}"));
     }
+    // Bytes that are no text are written in hexadecimal digits.
+    let hex = given.as_object().unwrap().iter().find(|(name, _)| name.contains("hex") || name.contains("bytes"));
+    let raw: Vec<u8> = hex.and_then(|(_, hex)| hex.as_str()).map_or(Vec::new(), |hex| {
+        (0..hex.len() / 2).filter_map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect()
+    });
     let lines: Vec<&str> = match (&given["lines"], &given["line"]) {
         (Value::Array(lines), _) => lines.iter().filter_map(Value::as_str).collect(),
         (_, Value::String(line)) => vec![line],
+        _ if !raw.is_empty() => Vec::new(),
         _ => return unknown(case),
     };
     if let Some(count) = expect["count"].as_u64() {
-        let (mut ledger, report) = imported(&lines.join("\n"), None);
-        let lost = lines.len() as u64 - count;
+        let (mut ledger, report) = imported(lines.join("\n"), None);
+        let lost = lines.iter().filter(|line| !line.trim().is_empty()).count() as u64 - count;
         return same((calls(&mut ledger), report.skipped.len() as u64), (count, lost));
     }
-    let (mut ledger, report) = imported(&format!("{}\n{ROW}\n", lines.join("\n")), None);
+    let (mut ledger, report) =
+        imported([&lines.join("\n").into_bytes()[..], &raw, format!("\n{ROW}\n").as_bytes()].concat(), None);
+    let wrong = lines.len() + usize::from(!raw.is_empty());
     let counted = calls(&mut ledger);
-    let coerced = counted == lines.len() as u64 + 1;
+    let coerced = counted == wrong as u64 + 1;
     for (name, wanted) in expect.as_object().unwrap() {
         let found = match name.as_str() {
-            "skipped_or_coerced" => coerced || report.skipped.len() == lines.len(),
+            "skipped_or_coerced" => coerced || report.skipped.len() == wrong,
             "other_lines_counted" => counted >= 1,
             "reported" => coerced || !report.skipped.is_empty(),
             _ => return unknown(case),

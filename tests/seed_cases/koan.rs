@@ -15,6 +15,7 @@ use usage_ledger::{Ledger, Timestamp, Usd};
 use super::{Case, Checked, holds, unknown};
 
 mod aggregation;
+mod data;
 mod outputs;
 mod page;
 mod quota;
@@ -25,13 +26,13 @@ mod written;
 const NOW: &str = "2026-06-10T12:00:00";
 const PROVIDER: &str = "anthropic";
 
-pub fn check(case: &Case, all: &[Case]) -> Checked {
+pub fn check(case: &Case, all: &[Case], data: &[Case]) -> Checked {
     let checked = match case.area.as_str() {
-        "aggregation" => aggregation::aggregation(case, all),
+        "aggregation" => aggregation::aggregation(case, all, data),
         "usage_md" => page::usage_md(case),
         "record_format" => Some(written::record_format(case)),
         "activity_log" => written::activity_log(case),
-        "backfill" => sessions::backfill(case, all),
+        "backfill" => sessions::backfill(case, all, data),
         "token_extraction" => outputs::token_extraction(case),
         "quota_command" => quota::quota_command(case),
         _ => None,
@@ -94,7 +95,8 @@ fn contains(found: &str, wanted: &Value) -> Option<Checked> {
         Value::Object(object) => (object.get("contains"), object.get("not_contains")),
         list => (Some(list), None),
     };
-    let missing = parts(wanted?)?.into_iter().filter(|part| !found.contains(part.as_str()));
+    let wanted = wanted.map_or(Some(Vec::new()), parts)?;
+    let missing = wanted.into_iter().filter(|part| !found.contains(part.as_str()));
     let present = unwanted.and_then(parts).unwrap_or_default().into_iter().filter(|part| found.contains(part.as_str()));
     let wrong: Vec<_> = missing.chain(present).collect();
     Some(holds(wrong.is_empty(), format!("{wrong:?} in {found:?}")))

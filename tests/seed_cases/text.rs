@@ -6,6 +6,7 @@ use serde_json::Value;
 use usage_ledger::exhaustion::{ScanVerdict, Stream, detect, judge, reset};
 use usage_ledger::humanize::duration::{countdown, retry_after, until_reset};
 use usage_ledger::time::{DAY, HOUR, MINUTE, SECOND};
+use usage_ledger::usage::resume_at;
 use usage_ledger::{Timestamp, Zone};
 
 use super::{Case, Checked, holds, same, unknown};
@@ -25,35 +26,57 @@ fn detection(case: &Case) -> Option<Checked> {
     let given = |key: &str| case.given.get(key).and_then(Value::as_str);
     // Without a provider the text is nobody's in particular.
     let provider = given("provider").unwrap_or("unknown");
-    if let Some(text) = given("text") {
-        let on = |stream| detect(provider, stream, text).is_some();
-        if let Some(wanted) = case.expect.as_bool() {
-            return case.when.contains("transcript").then(|| same(on(Stream::Transcript), wanted));
-        }
-        let wanted = case.expect.as_object()?;
-        let mut wrong = Vec::new();
-        for (key, wanted) in wanted {
-            let stream = match key.as_str() {
-                "stderr" => Stream::Stderr,
-                "stdout_exit0" => Stream::StdoutOk,
-                "stdout_exit1" => Stream::StdoutFailed,
-                "transcript" => Stream::Transcript,
-                _ => return None,
-            };
-            if Some(on(stream)) != wanted.as_bool() {
-                let rule = detect(provider, stream, text).map(|found| found.rule);
-                wrong.push(format!("{key}: wanted {wanted}, found {rule:?}"));
-            }
-        }
-        return Some(holds(wrong.is_empty(), wrong.join("; ")));
+    let is_transcript = case.when.contains("transcript") || given("transcript").is_some();
+    let Some(text) = given("text").or_else(|| given("transcript")) else { return both_streams(case, provider) };
+    let on = |stream| detect(provider, stream, text);
+    if let Some(wanted) = case.expect.as_bool() {
+        let stream = match given("stream") {
+            _ if is_transcript => Stream::Transcript,
+            Some("stdout") if exit(case) == 0 => Stream::StdoutOk,
+            Some("stdout") => Stream::StdoutFailed,
+            _ => Stream::Stderr,
+        };
+        return Some(same(on(stream).is_some(), wanted));
     }
-    let exit = case.given.get("exit").or_else(|| case.given.get("exit_code")).and_then(Value::as_i64).unwrap_or(1);
-    let unreadable = case.given.to_string().contains("unreadable");
-    let read = |key| given(key).or(if unreadable { None } else { Some("") });
-    let verdict = judge(provider, read("stdout"), read("stderr"), i32::try_from(exit).ok()?);
+    let mut wrong = Vec::new();
+    for (key, wanted) in case.expect.as_object()?.iter().filter(|(key, _)| !matches!(key.as_str(), "why" | "note")) {
+        let stream = match key.as_str() {
+            "stderr" => Stream::Stderr,
+            "stdout_exit0" => Stream::StdoutOk,
+            "stdout_exit1" => Stream::StdoutFailed,
+            "transcript" => Stream::Transcript,
+            _ => return None,
+        };
+        let found = on(stream);
+        if Some(found.is_some()) != wanted.as_bool() {
+            wrong.push(format!("{key}: wanted {wanted}, found {:?}", found.map(|found| found.rule)));
+        }
+    }
+    Some(holds(wrong.is_empty(), wrong.join("; ")))
+}
+
+fn exit(case: &Case) -> i32 {
+    let code = ["exit", "exit_code"].iter().find_map(|name| case.given.get(*name)?.as_i64());
+    code.and_then(|code| i32::try_from(code).ok()).unwrap_or(1)
+}
+
+/// A finished run's streams, each of which may be missing or unreadable.
+pub fn judged(case: &Case, provider: &str) -> ScanVerdict {
+    let read = |name: &str| match case.given.get(name).and_then(Value::as_str) {
+        Some("unreadable") => None,
+        Some(text) => Some(text.to_owned()),
+        // A stream that a case does not name said nothing; only one that is marked cannot be read.
+        None => (case.given.get(name).is_none_or(|value| !value.is_null())).then(String::new),
+    };
+    judge(provider, read("stdout").as_deref(), read("stderr").as_deref(), exit(case))
+}
+
+fn both_streams(case: &Case, provider: &str) -> Option<Checked> {
+    case.given.get("stdout").or_else(|| case.given.get("stderr"))?;
+    let verdict = judged(case, provider);
     Some(match &case.expect {
         Value::Bool(wanted) => same(matches!(verdict, ScanVerdict::Exhausted(_)), *wanted),
-        wanted if wanted.to_string().contains("unreliable") => same(verdict, ScanVerdict::Unreliable),
+        Value::Null => same(verdict, ScanVerdict::NotExhausted),
         Value::Number(code) => {
             let found = match verdict {
                 ScanVerdict::Exhausted(_) => 0,
@@ -61,6 +84,11 @@ fn detection(case: &Case) -> Option<Checked> {
                 ScanVerdict::Unreliable => 2,
             };
             same(Some(found), code.as_i64())
+        }
+        wanted if wanted.to_string().contains("unreliable") => same(verdict, ScanVerdict::Unreliable),
+        wanted if wanted.to_string().contains("exhausted") => {
+            let not = wanted.to_string().contains("not");
+            same(matches!(verdict, ScanVerdict::Exhausted(_)), !not)
         }
         _ => return None,
     })
@@ -97,6 +125,9 @@ fn reset_extract(case: &Case) -> Option<Checked> {
     let text = case.given.get("text")?.as_str()?;
     let now = instant(case.given.get("now")?.as_str()?)?;
     let found = reset::find(text, now, host(case));
+    if case.expect.is_null() {
+        return Some(holds(found.is_none(), format!("{found:?}")));
+    }
     Some(match at_and(case, found.as_ref().and_then(|reset| reset.at), now)? {
         Checked::Passed => match case.expect.get("phrase") {
             Some(phrase) => {
@@ -130,26 +161,29 @@ fn at_and(case: &Case, at: Option<Timestamp>, now: Timestamp) -> Option<Checked>
 }
 
 fn countdown_text(case: &Case) -> Option<Checked> {
-    let number = |key: &str| case.given.get(key).and_then(Value::as_f64);
+    let number = |keys: &[&str]| keys.iter().find_map(|key| case.given.get(*key)?.as_f64());
     let start = case.given.get("session_start").and_then(Value::as_str);
-    if case.when.starts_with("timestamp used for a budget pause") {
-        return pause_time(start?, case.expect.as_str()?);
+    let (when, now) = (case.when.as_str(), case.given.get("now").and_then(Value::as_str).and_then(instant));
+    if when.contains("pause") {
+        return pause_time(start, case.expect.as_str()?);
     }
-    let text = if case.when.starts_with("retry-after") {
-        retry_after(millis(number("seconds")?, SECOND))
-    } else if case.when.starts_with("reset-parser") {
-        until_reset(millis(number("seconds_left")?, SECOND))
-    } else if case.when.starts_with("authoritative") {
-        countdown(Some(millis(number("seconds_left")?, SECOND)))
-    } else if case.when.starts_with("estimator") {
-        let left = match number("elapsed_minutes") {
-            Some(elapsed) => Some(millis(number("window_hours")?, HOUR) - millis(elapsed, MINUTE)),
-            // Here the start is given, and a start that is no time has no end.
-            None => start.and_then(instant).map(|_| 0),
+    let seconds = || Some(millis(number(&["seconds", "seconds_left", "left"])?, SECOND));
+    let text = if when.contains("retry-after") {
+        retry_after(seconds()?)
+    } else if when.contains("reset-parser") || when.contains("until") {
+        until_reset(seconds()?)
+    } else if when.contains("authoritative") {
+        countdown(Some(seconds()?))
+    } else if when.contains("weekly") {
+        return None;
+    } else {
+        let length = millis(number(&["window_hours"]).unwrap_or(5.0), HOUR);
+        let left = match number(&["elapsed_minutes"]) {
+            Some(elapsed) => Some(length - millis(elapsed, MINUTE)),
+            // A start that is no time has no end.
+            None => start.and_then(instant).map(|start| start.plus(length).millis() - now.unwrap_or(start).millis()),
         };
         countdown(left)
-    } else {
-        return None;
     };
     Some(same(text.as_str(), case.expect.as_str()?))
 }
@@ -159,18 +193,34 @@ fn millis(number: f64, unit: i64) -> i64 {
     (number * unit as f64).round() as i64
 }
 
-/// `now`, `now-2h`, `now+30m` …
-fn around(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let rest = text.strip_prefix("now")?;
-    if rest.is_empty() {
-        return Some(now);
+/// `now`, `now-2h`, `now+30m`, `now-4h59m59s` …
+pub fn around(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let rest = text.trim().strip_prefix("now")?;
+    let (sign, mut rest) = match rest.split_at_checked(1) {
+        None => return Some(now),
+        Some(("-", rest)) => (-1, rest),
+        Some((_, rest)) => (1, rest),
+    };
+    let mut length = 0;
+    while let Some(end) = rest.find(|char: char| !char.is_ascii_digit()) {
+        let unit = match rest.as_bytes()[end] {
+            b'd' => DAY,
+            b'h' => HOUR,
+            b'm' => MINUTE,
+            b's' => SECOND,
+            _ => return None,
+        };
+        length += rest[..end].parse::<i64>().ok()? * unit;
+        rest = &rest[end + 1..];
     }
-    let length = usage_ledger::humanize::duration::parse_duration(rest.get(1..)?)?;
-    Some(now.plus(if rest.starts_with('-') { -length } else { length }))
+    rest.is_empty().then(|| now.plus(sign * length))
 }
 
-fn pause_time(start: &str, wanted: &str) -> Option<Checked> {
+/// The time at which a budget pause of a session ends: ten minutes after its window, or five hours from now.
+fn pause_time(start: Option<&str>, wanted: &str) -> Option<Checked> {
     let now: Timestamp = "2026-02-04T12:00:00Z".parse().ok()?;
-    let ends = around(start, now).map(|start| start.plus(5 * HOUR));
-    Some(same(reset::pause_until(ends, now), around(wanted, now)?))
+    let ends = start.and_then(|start| around(start, now)).map(|start| start.plus(5 * HOUR));
+    let resumes = resume_at(ends, now);
+    let known = ends.is_some_and(|end| end > now);
+    Some(same(if known { resumes.plus(-10 * MINUTE) } else { resumes }, around(wanted, now)?))
 }

@@ -55,9 +55,14 @@ fn percent(case: &Case) -> Checked {
         // One run's cost is not capped: it may pass the whole window.
         let (tokens, limit) = (count(&given["run_tokens"]), count(&given["session_token_limit"]));
         let points = tokens as f64 / limit as f64 * 100.0;
-        let uses: Vec<_> = (0..5).map(|n| (NOW.plus((n - 4) * 5 * MINUTE), points)).collect();
-        let rate = usage_ledger::budget::burn_rate(&uses, NOW).unwrap().per_minute;
-        return holds((rate * 20.0 / 5.0 - expect.as_f64().unwrap()).abs() < 1e-9, format!("{points}"));
+        let mut ledger = limited(given);
+        for run in 0..5 {
+            record(&mut ledger, "claude", tokens, NOW.plus((run - 4) * 5 * MINUTE));
+        }
+        // Five runs in twenty minutes: the rate of an hour is that of fifteen runs.
+        let burn = ledger.budget("claude", NOW).unwrap().burn.unwrap();
+        let found = f64::from(burn.percent_per_hour.hundredths()) / 100.0 / 15.0;
+        return holds((found - expect.as_f64().unwrap()).abs() < 0.01, format!("{points}, found {found}"));
     }
     let (window, tokens, limit) = if given.get("weekly_tokens").is_some() {
         ("weekly", count(&given["weekly_tokens"]), given.get("weekly_token_limit").map_or(5_000_000, count))
@@ -81,8 +86,10 @@ fn percent(case: &Case) -> Checked {
 fn session(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     let now = local(given["now"].as_str().unwrap()).unwrap();
-    let opened = given["session_start"].as_str().and_then(local);
+    // A window that a clock gone wrong opened in the future was opened now, as far as anybody can tell.
+    let opened = given["session_start"].as_str().and_then(local).map(|opened| opened.min(now));
     let (tokens, runs) = (count(&given["session_tokens"]), given.get("runs").map_or(1, count));
+    let runs = if tokens > 0 { runs.max(1) } else { runs };
     let mut ledger = limited(given);
     // What the seed kept as a start and a count, we keep as the calls that made them. One without a time is of now.
     for run in 0..runs {
@@ -97,7 +104,7 @@ fn session(case: &Case) -> Checked {
             // A window opens at the first use, not when somebody looks: after a reset there is none until then.
             "session_start" => {
                 let start = local(wanted.as_str().unwrap()).unwrap();
-                usage.started_at.map_or(start == now && usage.usage.requests == 0, |at| at == start)
+                usage.started_at.map_or(start == now && usage.usage.requests == 0, |at| at == start.min(now))
             }
             "elapsed_hours" => {
                 let elapsed = (now.millis() - usage.started_at.unwrap().millis()) as f64 / HOUR as f64;
@@ -168,6 +175,11 @@ fn fill(ledger: &mut Ledger, provider: &str, given: &Value) {
     }
 }
 
+/// The provider that a case's events begin with.
+fn first(events: &[Value]) -> &str {
+    events.iter().filter_map(|event| event[0].as_str()).find(|name| *name != "switch").unwrap_or("claude")
+}
+
 fn switch(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     let mut ledger = limited(given);
@@ -185,6 +197,9 @@ fn switch(case: &Case) -> Checked {
         for (name, wanted) in expect.as_object().unwrap() {
             let found = if name == "switches" {
                 json!(ledger.status(now).unwrap().switches)
+            } else if let Some(found) = counters(&mut ledger, first(events), now).get(name) {
+                // Without a provider the one that the case began with is meant.
+                found.clone()
             } else if name == "active" {
                 let active = ledger.status(now).unwrap().active_provider;
                 if active == ProviderId::resolve(wanted.as_str().unwrap()).ok().map(|id| id.to_string()) {
@@ -243,8 +258,17 @@ fn switch(case: &Case) -> Checked {
 fn resolution(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     let named = || {
+        // A role's own setting comes first; it may name a path behind a colon.
+        let role = given["role"].as_str().and_then(|role| given["cli"][role].as_str());
         let names = ["KOAN_CLI_PROVIDER", "CLI_PROVIDER", "cli_provider"].map(|name| given[name].as_str());
-        ProviderId::first_known(names).unwrap_or_else(|| ProviderId::resolve("claude").unwrap())
+        let names = std::iter::once(role).chain(names).flatten();
+        let mut known = names.filter_map(|name| {
+            let name = name.split(':').next().unwrap_or_default().trim().to_lowercase();
+            let id = ProviderId::resolve(&name).ok()?;
+            let declared = Ledger::in_memory().unwrap().provider(id.as_str(), NOW).unwrap().declared;
+            declared.then_some(id)
+        });
+        known.next().unwrap_or_else(|| ProviderId::resolve("claude").unwrap())
     };
     if case.when == "active provider" {
         return same(named().to_string(), ProviderId::resolve(expect.as_str().unwrap()).unwrap().to_string());
@@ -307,14 +331,16 @@ fn overridden(case: &Case) -> Checked {
     // `/quota N` and `/quota reset` are a person's word; `/resume` is an event that touches no counter, unless the
     // person adds that the quota was seen to be open again.
     let words: Vec<&str> = case.when.split_whitespace().collect();
-    let used = words.iter().find_map(|word| word.parse::<u32>().ok());
-    let say = |ledger: &mut Ledger, used: u32| {
-        let used = Percent::from_hundredths(used.min(100) * 100);
-        ledger.override_usage("claude", WindowKind::Session, used, "test", "", NOW).unwrap();
+    let used = words.iter().find_map(|word| word.trim_end_matches('%').parse::<i64>().ok());
+    let mut said = None;
+    let mut say = |ledger: &mut Ledger, used: i64| {
+        let used = Percent::from_hundredths(u32::try_from(used.clamp(0, 100)).unwrap() * 100);
+        let outcome = ledger.override_usage("claude", WindowKind::Session, used, "test", "", NOW).unwrap();
+        said = Some(outcome.position());
     };
     match words.as_slice() {
         ["/quota", "reset", ..] => say(&mut ledger, 0),
-        ["/quota", ..] | ["set", "used", ..] => say(&mut ledger, used.unwrap()),
+        ["/quota", ..] | ["set", "used", ..] if used.is_some() => say(&mut ledger, used.unwrap()),
         ["/resume", ..] => {
             ledger.resume("", NOW).unwrap();
             if pause == Some("quota") {
@@ -322,6 +348,10 @@ fn overridden(case: &Case) -> Checked {
             }
         }
         _ => return unknown(case),
+    }
+    if let Some(position) = said.filter(|_| case.when.contains("undo") || case.when.contains("void")) {
+        let id = ledger.event(position).unwrap().id;
+        ledger.void(id, "undone", NOW).unwrap();
     }
     let usage = ledger.provider("claude", NOW).unwrap();
     let session = &usage.session;
@@ -344,7 +374,7 @@ fn overridden(case: &Case) -> Checked {
             "shown" => {
                 let said = session.overridden.as_ref().unwrap().percent;
                 session.percent == said
-                    && said == Some(used.unwrap().to_string().parse().unwrap())
+                    && said == Some(used.unwrap().clamp(0, 100).to_string().parse().unwrap())
                     && session.observed.as_ref().unwrap().percent
                         == Some(given["anchor_session_pct"].to_string().parse().unwrap())
             }
@@ -367,6 +397,17 @@ fn robust(case: &Case) -> Checked {
             let (tokens, _) =
                 super::gate::together(number("writers"), number("updates_each"), count(&given["tokens_each"]));
             same(json!(tokens), expect.clone())
+        }
+        "record" if given.get("tokens").is_none() => {
+            let Some(times) = given.as_object().unwrap().values().find_map(Value::as_u64) else { return unknown(case) };
+            // The same id and content is one event, however often it is told.
+            let mut ledger = Ledger::in_memory().unwrap();
+            for _ in 0..times {
+                let again = TokenRecord::new("claude", "m").input(5).key("the same");
+                ledger.append([NewEvent::new(again, NOW)], NOW).unwrap();
+            }
+            let found = ledger.provider("claude", NOW).unwrap().all_time.requests;
+            same(json!(found), expect.as_object().unwrap().values().next().cloned().unwrap_or_default())
         }
         "record" => {
             // Counts are unsigned; text with a sign is refused where it comes in.

@@ -10,10 +10,10 @@ use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenRecord};
 use super::{fields, import, instance, number, options, rows};
 use crate::seed_cases_by_area::{Case, Checked};
 
-pub fn backfill(case: &Case, all: &[Case]) -> Option<Checked> {
+pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(times) = number(given, "same_file_imported") {
-        let data = all.iter().find_map(|case| rows(&case.given))?;
+        let data = all.iter().chain(more).find_map(|case| rows(&case.given))?;
         let home = instance(data);
         let mut ledger = Ledger::in_memory().unwrap();
         import(&mut ledger, home.path());

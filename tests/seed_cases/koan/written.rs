@@ -1,7 +1,7 @@
 //! Rows and lines written.
 
 use serde_json::{Value, json};
-use usage_ledger::{Ledger, TokenRecord, Zone, export, humanize::number};
+use usage_ledger::{Ledger, ProviderId, TokenRecord, Zone, export, humanize::number};
 
 use super::{NOW, contains, fields, import, instance, moment, number, text};
 use crate::seed_cases_by_area::{Case, Checked, same};
@@ -9,7 +9,12 @@ use crate::seed_cases_by_area::{Case, Checked, same};
 fn record(given: &Value) -> TokenRecord {
     let count = |names: &[&str]| names.iter().find_map(|name| number(given, name));
     let name = |name: &str| text(given, name).filter(|text| !text.is_empty());
-    let mut record = TokenRecord::new(name("provider").unwrap_or("anthropic"), name("model").unwrap_or_default());
+    // As the import keeps it: the provider by our name, and the seed's own beside it.
+    let provider = name("provider").map_or("unknown".to_owned(), |name| ProviderId::resolve(name).unwrap().to_string());
+    let mut record = TokenRecord::new(&provider, name("model").unwrap_or_default());
+    if let Some(own) = name("provider").filter(|own| *own != provider) {
+        record = record.label("cli_provider", own);
+    }
     record.tokens.input = count(&["input", "input_tokens"]).or(Some(0));
     record.tokens.output = count(&["output", "output_tokens"]).or(Some(0));
     record.tokens.cache_read = count(&["cache_read", "cache_read_input_tokens"]);
