@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 use usage_ledger::budget::{
-    Ask, BudgetSettings, Mode, Probe, Rung, Tier, affordable, burn_rate, highest_affordable, ladder, minutes_left,
-    run_cost, slowed,
+    Ask, BudgetSettings, Mode, Probe, Rung, Tier, affordable, burn_rate, ladder, minutes_left, run_cost, slowed,
 };
 use usage_ledger::event::{
     BudgetMode, LimitSet, NewEvent, Paused, Percent, ProviderDeclared, QuotaObserved, Thresholds, WindowKind,
 };
 use usage_ledger::exhaustion;
-use usage_ledger::humanize::duration::parse_duration;
+use usage_ledger::humanize::duration::{parse_duration, until_reset};
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
 use usage_ledger::{Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
@@ -134,10 +133,11 @@ fn afford(case: &Case) -> Checked {
     // What is not known the seed takes for 5 %.
     let cost = run_cost(session, given["runs"].as_u64().unwrap()).unwrap_or(Percent::from_hundredths(500));
     if case.when.starts_with("decide then downgrade") {
+        let mut ledger = after_runs(given, budget);
         for (factor, wanted) in expect.as_object().unwrap() {
             let factor: f64 = factor.trim_start_matches('x').parse().unwrap();
             let tier = Tier::ALL.into_iter().find(|tier| f64::from(tier.cost_percent()) / 100.0 == factor).unwrap();
-            let found = highest_affordable(rung.mode, |_| cost, tier, rung.left);
+            let found = ledger.gate(&Ask::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
             if found.name() != wanted.as_str().unwrap() {
                 return Checked::Failed(format!("x{factor}: {found}, wanted {wanted}"));
             }
@@ -153,6 +153,20 @@ fn afford(case: &Case) -> Checked {
         .iter()
         .all(|name| expect.get(*name).is_none_or(|wanted| json!(fits(mode(name))) == *wanted));
     holds(near && right, format!("cost {cost}, left {}", rung.left))
+}
+
+/// A ledger in which a session was used up so far by so many runs, and the week besides.
+fn after_runs(given: &Value, budget: BudgetMode) -> Ledger {
+    let mut ledger = limited("claude");
+    let mut limit = LimitSet::new("claude").unwrap();
+    limit.budget_mode = Some(budget);
+    ledger.set_limit(limit, Timestamp::from_millis(1)).unwrap();
+    let (session, runs) = (given["session_pct"].as_u64().unwrap() * 5_000, given["runs"].as_u64().unwrap());
+    for run in 0..runs {
+        let tokens = session / runs + u64::from(run < session % runs);
+        ledger.record(TokenRecord::new("claude", "m").input(tokens), NOW.plus(-30 * MINUTE)).unwrap();
+    }
+    ledger
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -330,9 +344,15 @@ fn pause(case: &Case) -> Checked {
         let found = parse_duration(given["text"].as_str().unwrap()).map(|millis| millis / SECOND);
         return same(json!(found), expect.clone());
     }
+    if let Some(left) = given["seconds_left"].as_i64() {
+        return same(json!(until_reset(left * SECOND)), expect.clone());
+    }
     match case.when.as_str() {
-        "compute resume time" => {
+        when if when.starts_with("compute resume time") => {
+            // A budget wait ends with the session.
+            let session = given["session_start"].as_str().and_then(|start| super::text::around(start, NOW));
             let reset = given["reset"].as_i64().map(|at| Timestamp::from_millis(at * SECOND));
+            let reset = reset.or(session.map(|start| start.plus(5 * HOUR)));
             let found = resume_at(reset, NOW);
             let wanted = match &expect["resume"] {
                 Value::Number(at) => Timestamp::from_millis(at.as_i64().unwrap() * SECOND),

@@ -20,7 +20,10 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
         return Some(holds(alike(&json!(rate), expect), format!("found {rate}, wanted {expect}")));
     }
     let names = ["document", "documents", "lines", "events", "text", "output", "stdout", "event"];
-    let output = match names.iter().find_map(|name| given.get(*name))? {
+    let named = names.iter().find_map(|name| given.get(*name));
+    // Under any other name the output is what is neither a provider nor a remark.
+    let other = || given.as_object()?.values().find(|value| value.is_array() || value.is_object());
+    let output = match named.or_else(other)? {
         Value::String(text) => text.clone(),
         Value::Array(lines) => {
             let line = |line: &Value| line.as_str().map_or_else(|| line.to_string(), str::to_owned);
@@ -29,8 +32,9 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
         document => document.to_string(),
     };
     let turns = match text(given, "semantics") {
-        Some("per_turn") => Turns::Add,
-        Some("cumulative") => Turns::Last,
+        Some("per_turn" | "per_call" | "sum") => Turns::Add,
+        Some("cumulative" | "last") => Turns::Last,
+        None if case.when.contains("sum") => Turns::Add,
         _ => Turns::Told,
     };
     let provider = text(given, "provider").and_then(|name| ProviderId::resolve(name).ok());
