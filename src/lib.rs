@@ -103,7 +103,7 @@ pub mod usage;
 pub mod web;
 
 pub use budget::{ProviderStatus, Status};
-pub use ledger::{AsOf, Finding, Ledger, Outcome, Repair, Shred, Shredding, Snapshot, Verification};
+pub use ledger::{AsOf, Backup, Finding, Ledger, Outcome, Repair, Restored, Shred, Shredding, Snapshot, Verification};
 pub use model::error::{Error, Result};
 pub use model::event::{EventId, Position, TokenRecord};
 pub use model::provider::ProviderId;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::cli::context::Globals;
 
 use super::{
-    audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove, provider,
-    quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove,
+    provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::app::shell;
 
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Reserve(reserve::ReserveArgs),
     Settle(reserve::SettleArgs),
     Release(reserve::ReleaseArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Seal(seal::SealArgs),
     Completions(shell::CompletionsArgs),

@@ -15,8 +15,8 @@ use clap::Parser;
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
-    audit, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, price, prove,
-    provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, price,
+    prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::present::failure::Failure;
 
@@ -105,6 +105,8 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Reserve(args) => reserve::reserve(&args, context, out),
         Command::Settle(args) => reserve::settle(&args, context, out),
         Command::Release(args) => reserve::release(&args, context, out),
+        Command::Backup(args) => backup::backup(&args, context, out),
+        Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Completions(args) => self::shell::completions(&args, out),

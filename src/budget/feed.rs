@@ -41,16 +41,28 @@ impl Ledger {
                 if observed.observations.is_empty() && observed.warnings.is_empty() {
                     observed.warnings.push(format!("the {format} feed says nothing about a window"));
                 }
-                self.observe(observed.observations, now, now)?;
-                observed.warnings
+                match self.observe(observed.observations.clone(), now, now) {
+                    Ok(_) => observed.warnings,
+                    // A decision is due whether what it goes by can be kept or not.
+                    Err(error) if error.is_store() => {
+                        observed.warnings.push(format!("what the {format} feed says was not recorded: {error}"));
+                        let verdict = self.suppose(observed.observations, now, |snapshot| snapshot.gate(ask, now))?;
+                        return Ok(warned(verdict, observed.warnings));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Err(error) => vec![format!("the {format} feed could not be read, and is left out: {error}")],
         };
-        let mut verdict = self.gate(ask, now)?;
-        for warning in &warnings {
-            tracing::warn!(provider = verdict.provider, basis = verdict.basis.name(), "{warning}");
-        }
-        verdict.warnings.splice(0..0, warnings);
-        Ok(verdict)
+        Ok(warned(self.gate(ask, now)?, warnings))
     }
+}
+
+/// A verdict with what is to be said of the feed in front.
+fn warned(mut verdict: Verdict, warnings: Vec<String>) -> Verdict {
+    for warning in &warnings {
+        tracing::warn!(provider = verdict.provider, basis = verdict.basis.name(), "{warning}");
+    }
+    verdict.warnings.splice(0..0, warnings);
+    verdict
 }

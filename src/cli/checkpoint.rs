@@ -111,7 +111,7 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>) -> Result
 }
 
 /// Puts a text into a file, all of it or none; a pipe or device is written to directly.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         return fs::File::options().write(true).open(path)?.write_all(text.as_bytes());
     }

@@ -92,7 +92,13 @@ impl Context {
     /// The ledger to read, which is never made: one that is not there yet is an empty one.
     pub fn read(&self) -> Result<Ledger, Failure> {
         let path = self.path()?;
-        Ok(if exists(&path)? { open(&path, false)? } else { Ledger::in_memory()? })
+        if !exists(&path)? {
+            return Ok(Ledger::in_memory()?);
+        }
+        match open(&path, false) {
+            Err(failure) => read_only(&path, failure),
+            opened => opened,
+        }
     }
 
     /// As [`read`](Self::read), but says so when there is no file: for answers that would be taken as a proof.
@@ -133,7 +139,7 @@ impl Context {
     }
 
     /// Where a ledger is written to, with the directory made that it is in.
-    fn place(&self) -> Result<PathBuf, Failure> {
+    pub fn place(&self) -> Result<PathBuf, Failure> {
         self.refuse_as_of("this command writes")?;
         let path = self.path()?;
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -223,6 +229,21 @@ fn exists(path: &Path) -> Result<bool, Failure> {
 
 fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
     open_with(path, Options::new().create(create))
+}
+
+/// Opens a ledger to be read where it cannot be opened to be written to, and says so.
+fn read_only(path: &Path, failure: Failure) -> Result<Ledger, Failure> {
+    let why = match &failure {
+        Failure::Ledger(Error::ReadOnly { why, .. }) => why.clone(),
+        // A disk that is full, or a device that fails, has no room for the files that SQLite writes beside the ledger.
+        Failure::Ledger(error @ (Error::Store { .. } | Error::DiskFull)) | Failure::Unreachable(error) => {
+            error.to_string()
+        }
+        _ => return Err(failure),
+    };
+    let Ok(ledger) = open_with(path, Options::new().read_only(true)) else { return Err(failure) };
+    say(&format!("note: answering from {}, which is read-only here: {why}", path.display()));
+    Ok(ledger)
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {

@@ -3,6 +3,7 @@
 //! What the command line means is decided below this floor; here answers are given a form.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod correct;

@@ -2,6 +2,7 @@
 
 mod append;
 mod as_of;
+mod backup;
 mod commands;
 mod observe;
 mod past_states;
@@ -19,6 +20,7 @@ use std::path::Path;
 
 pub use append::Outcome;
 pub use as_of::AsOf;
+pub use backup::{Backup, Restored};
 pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
@@ -30,7 +32,7 @@ pub(crate) use append::Ready;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
-use crate::store::{EventStore, MemoryStore, SqliteStore};
+use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 
 /// A ledger of token usage.
 ///
@@ -73,6 +75,24 @@ impl Ledger {
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::with_store(Box::new(SqliteStore::open(path.as_ref())?)))
+    }
+
+    /// Opens a ledger file in a way of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, store::Options};
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("usage.db");
+    /// assert!(Ledger::open_with(&path, Options::new().create(false)).is_err()); // there is none yet
+    /// let ledger = Ledger::open_with(&path, Options::new().busy_timeout_seconds(5))?;
+    /// # let _ = ledger;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Ok(Self::with_store(Box::new(options.open(path.as_ref())?)))
     }
 
     /// A ledger in memory, gone when it is dropped.

@@ -1,12 +1,12 @@
 //! Observations of a provider's windows, kept when they are news.
 
-use super::{Ledger, Outcome};
+use super::{Appender, Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{Payload, QuotaObserved};
 use crate::model::time::{DAY, Timestamp};
 use crate::projection::{AccountRef, Subject, facts_between};
 use crate::readers::quota::{self, is_news, is_same_window};
-use crate::store::{GO_ON, Order, ReadView, STOP};
+use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
 
 /// Longer ago nothing was said of a window that is open.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -27,6 +27,23 @@ fn latest(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Op
 }
 
 impl Ledger {
+    /// Answers a question as if these observations were kept.
+    pub(crate) fn suppose<T>(
+        &mut self,
+        seen: Vec<QuotaObserved>,
+        now: Timestamp,
+        ask: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let source = self.source.clone();
+        let trial = Overlay::new(self.store.read()?)?;
+        let mut appender = Appender::new(Box::new(trial), now, &self.ids)?;
+        for one in seen {
+            appender.push(quota::event(one, now).source(source.clone()))?;
+        }
+        let view: &dyn ReadView = appender.sink()?;
+        ask(&Snapshot::new(Box::new(view)))
+    }
+
     /// Keeps what was observed at a time, as far as it is news: another percentage, reset or status than was said last of
     /// the window, or the same again after five minutes, which says that it still holds. For feeds that repeat
     /// themselves many times a minute.

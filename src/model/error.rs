@@ -198,6 +198,23 @@ pub enum Error {
         /// How many names the file has.
         links: u64,
     },
+    /// The ledger can be read, not written to. Grant what is missing, or use another ledger.
+    #[error("{} is read-only: {why}; grant that, or give another ledger with --ledger", path.display())]
+    ReadOnly {
+        /// The path of the ledger.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// Another program has the ledger open, so it cannot be replaced. End that program and try again.
+    #[error(
+        "another program has it open: {}; end it (`watch`, `serve`, `import --watch`, `log --follow`) and try again",
+        path.display()
+    )]
+    InUse {
+        /// The path of the ledger.
+        path: PathBuf,
+    },
     /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
     /// make room, and erase again.
     #[error(
@@ -272,6 +289,8 @@ impl Error {
                 | Self::NewerSchema { .. }
                 | Self::Replaced { .. }
                 | Self::HardLinked { .. }
+                | Self::ReadOnly { .. }
+                | Self::InUse { .. }
                 | Self::NotErased { .. }
                 | Self::Busy { .. }
                 | Self::DiskFull

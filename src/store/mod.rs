@@ -2,6 +2,7 @@
 
 pub(crate) mod directory;
 mod memory;
+mod overlay;
 mod prefix;
 mod sqlite;
 mod table;
@@ -10,14 +11,18 @@ mod view;
 pub use memory::MemoryStore;
 pub use sqlite::{Options, SqliteStore};
 
+pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
 pub(crate) use sqlite::DraftLedger;
+pub(crate) use sqlite::{Held, PendingCopy, copy_file, refuse_left_log};
 
 pub(crate) use self::view::clear;
 pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, Table, WriteView};
 
-use crate::model::error::Result;
+use std::path::Path;
+
+use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 
 /// A store of events: a log and its projections, read through snapshots and written one writer at a time.
@@ -81,6 +86,23 @@ pub trait EventStore: Send {
     /// ```
     fn erase(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Copies the whole store, as it stands at one moment, into a new file at a path where nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for a store without a file, and the store's own.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore, SqliteStore};
+    /// # let dir = tempfile::tempdir()?;
+    /// SqliteStore::open(&dir.path().join("usage.db"))?.copy_to(&dir.path().join("copy.db"))?;
+    /// assert!(SqliteStore::open(&dir.path().join("copy.db"))?.read()?.head()?.position.get() == 0);
+    /// assert!(MemoryStore::new().copy_to(&dir.path().join("other.db")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn copy_to(&mut self, path: &Path) -> Result<()> {
+        Err(Error::invalid(format!("this ledger has no file that could be copied to {}: export it", path.display())))
     }
 
     /// Prepares for much to be written: until [`sync`](Self::sync) a commit may wait with being durable, and what it

@@ -1,5 +1,6 @@
 //! The default store: one SQLite file.
 
+mod copy;
 #[cfg(feature = "import")]
 mod draft;
 mod file;
@@ -7,6 +8,7 @@ mod identity;
 mod inspect;
 mod leftover;
 mod open;
+mod read_only;
 mod view;
 
 use std::fs::File;
@@ -17,9 +19,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+pub(crate) use self::copy::{Held, PendingCopy, copy_file, refuse_left_log};
 use self::file::{FileContext, behind_links, newer};
 use self::identity::{GONE, OpenFiles};
 pub use self::open::Options;
+use self::read_only::Look;
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, ReadView, Transaction};
 use crate::model::error::{Error, Result};
@@ -64,6 +68,8 @@ pub struct SqliteStore {
     options: Options,
     /// The files that are open; `None` for a draft, and for a ledger that was lost.
     files: Option<OpenFiles>,
+    /// How the files looked that are only read.
+    read_only: Option<Look>,
     /// The file of a draft, which has neither a journal nor other readers.
     draft: Option<Arc<File>>,
 }
@@ -91,7 +97,11 @@ impl SqliteStore {
         let connection = &self.connection;
         connection.busy_timeout(Duration::from_secs(about.busy_seconds)).map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        if self.schema()? < SCHEMA {
+        let schema = self.schema()?;
+        if self.read_only.is_some() {
+            return self.expect_current(schema);
+        }
+        if schema < SCHEMA || !self.has_log()? {
             self.migrate()?;
         }
         let about = &self.about;
@@ -99,6 +109,42 @@ impl SqliteStore {
         let settings =
             format!("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};");
         self.connection.execute_batch(&settings).map_err(fail)
+    }
+
+    /// Whether the file has a write-ahead log. One that was locked to be replaced has none.
+    fn has_log(&self) -> Result<bool> {
+        let mode: rusqlite::Result<String> = self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0));
+        Ok(mode.map_err(|e| self.about.error(e, "opening the ledger"))? == "wal")
+    }
+
+    /// That nothing would have to be written before the ledger can be read.
+    fn expect_current(&self, schema: i64) -> Result<()> {
+        if schema == SCHEMA {
+            return Ok(());
+        }
+        let why = format!("it has schema {schema}, and has to be written to once to bring it to schema {SCHEMA}");
+        Err(Error::ReadOnly { path: self.about.path.clone(), why })
+    }
+
+    /// That the ledger may be written to.
+    fn expect_writable(&self) -> Result<()> {
+        if self.read_only.is_none() {
+            return Ok(());
+        }
+        let why = read_only::obstacle(&self.about.path).unwrap_or_else(|| "it was opened to be read".to_owned());
+        Err(Error::ReadOnly { path: self.about.path.clone(), why })
+    }
+
+    /// Opens files again that are read without locks and look different now.
+    fn look_again(&mut self) -> Result<()> {
+        if self.read_only.as_ref().is_some_and(|look| *look != Look::at(&self.about.path)) {
+            // Not counted among the connections of this process any more, and gone when the next one is opened.
+            self.files = None;
+            let nothing = Connection::open_in_memory().map_err(|e| self.about.error(e, "opening the ledger again"))?;
+            self.connection = nothing;
+            *self = self.options.open(&self.about.path)?;
+        }
+        Ok(())
     }
 
     /// Takes note of the files beside the database, once all of them are there.
@@ -205,6 +251,7 @@ impl SqliteStore {
 
 impl EventStore for SqliteStore {
     fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
+        self.look_again()?;
         self.expect_in_place()?;
         let about = &self.about;
         let fail = |e| about.error(e, "opening a snapshot");
@@ -214,7 +261,14 @@ impl EventStore for SqliteStore {
         Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref() }))
     }
 
+    fn copy_to(&mut self, path: &Path) -> Result<()> {
+        self.look_again()?;
+        self.expect_in_place()?;
+        copy::copy_pages(&self.connection, path, &self.about)
+    }
+
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+        self.expect_writable()?;
         self.expect_in_place()?;
         let about = &self.about;
         let tx = self
@@ -260,6 +314,7 @@ impl EventStore for SqliteStore {
     }
 
     fn erase(&mut self) -> Result<()> {
+        self.expect_writable()?;
         self.expect_in_place()?;
         leftover::sweep(&behind_links(&self.about.path));
         let patience = |seconds| self.connection.busy_timeout(Duration::from_secs(seconds));
@@ -283,7 +338,8 @@ impl EventStore for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        let in_place = self.files.as_ref().is_some_and(|files| files.expect_in_place(&self.about).is_ok());
+        let in_place = self.read_only.is_none()
+            && self.files.as_ref().is_some_and(|files| files.expect_in_place(&self.about).is_ok());
         if in_place {
             // Then the last connection to close moves the write-ahead log into the file and removes it.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);

@@ -5,6 +5,7 @@
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
 
+mod backup;
 mod bad_input;
 mod corrections;
 mod exit_codes;
@@ -15,6 +16,8 @@ mod koan;
 mod koan_counters;
 mod proof;
 mod quota;
+#[cfg(unix)]
+mod read_only;
 mod record;
 mod report;
 mod scan_output;

@@ -70,7 +70,7 @@ impl DraftLedger {
         connection.execute_batch(&settings).map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
         let draft = Some(Arc::clone(&self.file));
-        let mut store = SqliteStore { connection, about, options: Options::new(), files: None, draft };
+        let mut store = SqliteStore { connection, about, options: Options::new(), files: None, read_only: None, draft };
         store.make_tables()?;
         Ok(store)
     }

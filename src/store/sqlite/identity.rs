@@ -34,6 +34,11 @@ impl Identity {
         }
     }
 
+    /// Whether a connection of this process has the file open.
+    pub fn is_open_here(self) -> bool {
+        with_open(|open| open.contains_key(&self))
+    }
+
     /// The identity of the file at a path, behind links; `None` when nothing is there.
     pub fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {

@@ -1,5 +1,6 @@
 //! Opening a ledger file.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use super::SqliteStore;
 use super::file::{FileContext, behind_links, create_private, plain};
 use super::identity::{Identity, OpenFiles};
 use super::inspect::refuse_foreign;
+use super::read_only::{self, Look, obstacle};
 use crate::model::error::{Error, Result};
 
 /// How often opening starts anew when the file is replaced at that moment.
@@ -31,11 +33,12 @@ static OPENING: Mutex<()> = Mutex::new(());
 pub struct Options {
     pub(super) busy_seconds: u64,
     pub(super) create: bool,
+    pub(super) read_only: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { busy_seconds: 60, create: true }
+        Self { busy_seconds: 60, create: true, read_only: false }
     }
 }
 
@@ -84,6 +87,26 @@ impl Options {
         self
     }
 
+    /// Whether the ledger is only read: nothing is written to it or beside it, so that no permission to write is needed.
+    /// Default false.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, Ledger, TokenRecord, store::Options};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("usage.db");
+    /// Ledger::open(&path)?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let mut ledger = Ledger::open_with(&path, Options::new().read_only(true))?;
+    /// assert_eq!(ledger.head()?.position.get(), 1);
+    /// let refused = ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now);
+    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
     /// Opens a ledger file.
     ///
     /// # Errors
@@ -101,10 +124,30 @@ impl Options {
     /// ```
     pub fn open(self, path: &Path) -> Result<SqliteStore> {
         let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
+        if self.read_only {
+            return self.open_read_only(path, about);
+        }
+        if let Some(why) = obstacle(path) {
+            return Err(Error::ReadOnly { path: path.to_owned(), why });
+        }
         let (connection, files) = self.connect(path, &about)?;
-        let mut store = SqliteStore { connection, about, options: self, files: Some(files), draft: None };
+        let mut store =
+            SqliteStore { connection, about, options: self, files: Some(files), read_only: None, draft: None };
         store.prepare()?;
         store.note_files()?;
+        Ok(store)
+    }
+
+    fn open_read_only(self, path: &Path, about: FileContext) -> Result<SqliteStore> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let path = std::path::absolute(path).map_err(io)?;
+        refuse_foreign(&path)?;
+        let look = Look::at(&path);
+        let identity = Identity::at(&path).map_err(io)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
+        let connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
+        let files = Some(OpenFiles::new(path, identity));
+        let mut store = SqliteStore { connection, about, options: self, files, read_only: Some(look), draft: None };
+        store.prepare()?;
         Ok(store)
     }
 

@@ -1,0 +1,118 @@
+//! `backup` and `restore`: copies of the ledger that are verified.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::checkpoint::{self, Kept};
+use super::context::Context;
+use super::key_file;
+use crate::ledger::Ledger;
+use crate::merkle::Checkpoint;
+use crate::present::failure::{Failure, say};
+use crate::present::output::{Answer, counted};
+
+/// Copy the ledger into a file, verified, while other programs use it
+///
+/// Where there is a key (`key generate`), a signed checkpoint of the copy is written beside it, as FILE.checkpoint. Keep
+/// that elsewhere: it shows later that nothing in the backup was changed.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger backup /mnt/usb/usage-$(date +%F).db\n  \
+    usage-ledger backup --replace ~/backup/usage.db")]
+pub(crate) struct BackupArgs {
+    /// The file to write, all of it or none
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    replace: bool,
+    /// The key that signs the checkpoint [default: usage-ledger/key in the XDG configuration directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// Put a backup in the place of the ledger, verified
+///
+/// A ledger that is there already stays unless --replace is given, and is then kept beside it under another name. With
+/// checkpoints, the backup must continue them.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger restore /mnt/usb/usage-2026-11-27.db\n  \
+    usage-ledger restore backup.db --replace --checkpoint kept/*.checkpoint --verifier kept/verifier.pub")]
+pub(crate) struct RestoreArgs {
+    /// The backup, which stays as it is
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Replace the ledger that is there
+    #[arg(long)]
+    replace: bool,
+    /// Signed checkpoints that the backup must continue
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
+    checkpoint: Vec<PathBuf>,
+    /// The key that must have signed them, as `key show` prints it, or a file with it
+    #[arg(long, value_name = "KEY|FILE")]
+    verifier: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    file: String,
+    size: u64,
+    root: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former: Option<&'a Path>,
+}
+
+pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.refuse_as_of("a backup has all there is")?;
+    let key = key_file::place(args.key.as_deref())?;
+    // A key that is named must be there.
+    let signer = if args.key.is_some() || key.exists() { Some(key_file::read(&key)?) } else { None };
+    let made = context.read_existing()?.backup(&args.file, args.replace, signer.as_ref())?;
+    let beside = made.checkpoint.as_ref().map(|note| {
+        let mut name = args.file.clone().into_os_string();
+        name.push(".checkpoint");
+        let path = PathBuf::from(name);
+        checkpoint::replace(&path, note).map_err(|error| key_file::trouble(&path, error))?;
+        Ok::<_, Failure>(path.display().to_string())
+    });
+    let beside = beside.transpose()?;
+    if beside.is_none() {
+        say("hint: there is no key, so no checkpoint was signed: `usage-ledger key generate` makes one");
+    }
+    let (file, root) = (args.file.display().to_string(), made.root.to_string());
+    if context.json {
+        return Answer::new(Done { file, size: made.size, root, checkpoint: beside, former: None }).write(out);
+    }
+    writeln!(out, "{file}: {} verified, root {root}", counted(made.size, "event"))?;
+    if let Some(beside) = beside {
+        writeln!(out, "{beside}: a signed checkpoint of it")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let place = context.place()?;
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
+    let checkpoints = args.checkpoint.iter().map(|path| {
+        let kept = Kept::read(path)?;
+        Ok::<Checkpoint, Failure>(super::audit::signed_by_any(&kept.note, &verifiers)?)
+    });
+    let checkpoints = checkpoints.collect::<Result<Vec<_>, _>>()?;
+    let done = Ledger::restore(&args.file, &place, args.replace, &checkpoints)?;
+    let (file, root) = (place.display().to_string(), done.root.to_string());
+    if context.json {
+        let former = done.former.as_deref();
+        return Answer::new(Done { file, size: done.size, root, checkpoint: None, former }).write(out);
+    }
+    writeln!(out, "{file}: {} verified, root {root}", counted(done.size, "event"))?;
+    if let Some(former) = &done.former {
+        writeln!(out, "{}: the ledger that was there", former.display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Backups of a ledger, and what is put in its place from one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Ledger, Verification};
+use crate::merkle::{Checkpoint, Hash, Signer};
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+use crate::store::{Held, Options, PendingCopy, copy_file, refuse_left_log};
+
+/// A backup that was made.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let dir = tempfile::tempdir()?;
+/// let mut ledger = Ledger::open(dir.path().join("usage.db"))?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let backup = ledger.backup(dir.path().join("backup.db"), false, None)?;
+/// assert_eq!((backup.size, backup.checkpoint), (1, None)); // nobody signed it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// Events in it.
+    pub size: u64,
+    /// The root of the tree over them.
+    pub root: Hash,
+    /// A signed checkpoint of just these events.
+    pub checkpoint: Option<String>,
+}
+
+/// A ledger that was restored.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let dir = tempfile::tempdir()?;
+/// let (place, backup) = (dir.path().join("usage.db"), dir.path().join("backup.db"));
+/// Ledger::open(&place)?.backup(&backup, false, None)?;
+/// Ledger::open(&place)?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+/// let restored = Ledger::restore(&backup, &place, true, &[])?;
+/// assert_eq!(restored.size, 0);
+/// let former = restored.former.unwrap(); // what was there is not lost
+/// assert_eq!(Ledger::open(&former)?.head()?.position.get(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Events in it.
+    pub size: u64,
+    /// The root of the tree over them.
+    pub root: Hash,
+    /// Where the ledger is kept that it has replaced.
+    pub former: Option<PathBuf>,
+}
+
+impl Ledger {
+    /// Copies the ledger as it stands into a file, while others read and write it, and verifies the copy before it gets its
+    /// name. With `replace` the file may be there already. A signer signs a checkpoint of the copy.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the file is there already, or is the ledger itself; [`Error::Damaged`] at the first position
+    /// that `verify` finds something at, and nothing is left at the path then; the store's own.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// # let dir = tempfile::tempdir()?;
+    /// let (mut ledger, signer) = (Ledger::open(dir.path().join("usage.db"))?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// let backup = ledger.backup(dir.path().join("backup.db"), false, Some(&signer))?;
+    /// assert!(backup.checkpoint.unwrap().starts_with("a.example/log\n1\n"));
+    /// assert!(ledger.backup(dir.path().join("backup.db"), false, None).is_err()); // it is there already
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backup(&mut self, to: impl AsRef<Path>, replace: bool, signer: Option<&Signer>) -> Result<Backup> {
+        let to = to.as_ref();
+        if fs::symlink_metadata(to).is_ok_and(|meta| !(replace && meta.is_file())) {
+            return Err(taken(to, replace));
+        }
+        let copy = PendingCopy::beside(to, "backup")?;
+        self.store.copy_to(copy.path())?;
+        let mut copied = Self::open_with(copy.path(), Options::new().read_only(true))?;
+        let verified = copied.verify()?;
+        sound(&verified, "the copy")?;
+        let checkpoint = signer.map(|signer| copied.snapshot()?.checkpoint(signer)).transpose()?;
+        drop(copied);
+        copy.keep_at(to, replace)?;
+        Ok(Backup { size: verified.size, root: verified.root, checkpoint })
+    }
+
+    /// Puts a copy of a backup at a path. The copy is verified first, and must continue these checkpoints.
+    ///
+    /// A ledger that is there already is replaced only with `replace`, in one step, and only when no other program has it
+    /// open. It keeps a name of its own beside the path.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when something is at the path and `replace` is not set; [`Error::InUse`] when another program has
+    /// the ledger open; [`Error::Damaged`] or [`Error::Unproven`] when the backup is not sound; the store's own. The ledger
+    /// at the path is as it was then.
+    ///
+    /// ```
+    /// use usage_ledger::Ledger;
+    /// # let dir = tempfile::tempdir()?;
+    /// let (place, backup) = (dir.path().join("usage.db"), dir.path().join("backup.db"));
+    /// Ledger::open(&place)?.backup(&backup, false, None)?;
+    /// assert!(Ledger::restore(&backup, &place, false, &[]).is_err()); // there is a ledger
+    /// assert_eq!(Ledger::restore(&backup, dir.path().join("other.db"), false, &[])?.former, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn restore(
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        replace: bool,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Restored> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let place = fs::canonicalize(to).unwrap_or_else(|_| to.to_owned());
+        let is_there = fs::metadata(&place).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
+        if is_there && !replace {
+            return Err(taken(to, replace));
+        }
+        if is_there && fs::canonicalize(from).is_ok_and(|from| from == place) {
+            return Err(Error::invalid(format!("{} is the ledger itself: give the path of a backup", from.display())));
+        }
+        if !is_there && !replace {
+            refuse_left_log(&place)?;
+        }
+        let copy = PendingCopy::beside(&place, "restore")?;
+        copy_file(from, copy.path())?;
+        let (size, root) = {
+            // An older backup is brought to the schema of this build here.
+            let mut copied = Self::open_with(copy.path(), Options::new().create(false))?;
+            let verified = copied.verify_against(checkpoints)?;
+            sound(&verified, &from.display().to_string())?;
+            (verified.size, verified.root)
+        };
+        let former = if replace {
+            Held::take(&place)?.replace_by(copy)?
+        } else {
+            copy.keep_at(&place, fs::metadata(&place).is_ok())?;
+            None
+        };
+        Ok(Restored { size, root, former })
+    }
+}
+
+fn taken(path: &Path, replace: bool) -> Error {
+    let remedy =
+        if replace { "only a file can be replaced" } else { "give another name, or replace it with --replace" };
+    Error::invalid(format!("{} is there already: {remedy}", path.display()))
+}
+
+/// That an audit found nothing.
+fn sound(verified: &Verification, of: &str) -> Result<()> {
+    let Some(first) = verified.findings.first() else { return Ok(()) };
+    let more = match verified.findings.len() {
+        1 => String::new(),
+        all => format!(" ({} more findings)", all - 1),
+    };
+    let position = first.position.filter(|position| *position > Position::START);
+    Err(Error::damaged(position, format!("{of}: {}{more}", first.what)))
+}

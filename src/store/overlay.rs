@@ -1,0 +1,225 @@
+//! A write that is tried in memory: on top of a snapshot, seen by nobody else, and never kept.
+
+use std::collections::BTreeMap;
+
+use super::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, Position};
+use crate::model::time::Timestamp;
+
+/// What a ledger would be with some events more. Dropping it leaves no trace, and it cannot be committed.
+pub(crate) struct Overlay<'v> {
+    base: Box<dyn ReadView + 'v>,
+    head: Head,
+    rows: Vec<OwnedRow>,
+    /// What differs from the base; `None` where a row is removed.
+    changes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+}
+
+struct OwnedRow {
+    id: EventId,
+    kind: u8,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+    body: String,
+}
+
+impl<'v> Overlay<'v> {
+    pub fn new(base: Box<dyn ReadView + 'v>) -> Result<Self> {
+        let head = base.head()?;
+        Ok(Self { base, head, rows: Vec::new(), changes: BTreeMap::new() })
+    }
+
+    /// Where the rows of the base end.
+    fn base_end(&self) -> u64 {
+        self.head.position.get() - self.rows.len() as u64
+    }
+
+    /// The changes of a range of keys, in ascending order.
+    fn changed(&self, space: Table, from: &[u8], to: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
+        let changes = self.changes.range((space, from.to_vec())..);
+        let within = changes.take_while(|((of, key), _)| *of == space && (to.is_empty() || key.as_slice() < to));
+        within.map(|((_, key), value)| (key.as_slice(), value.as_deref())).collect()
+    }
+}
+
+impl ReadView for Overlay<'_> {
+    fn head(&self) -> Result<Head> {
+        Ok(self.head)
+    }
+
+    fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+        let own = (1..).zip(&self.rows).find(|(_, row)| row.id == id);
+        match own {
+            Some((number, _)) => Ok(Some(Position::new(self.base_end() + number))),
+            None => self.base.position_of(id),
+        }
+    }
+
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+        let mut is_over = false;
+        self.base.rows(from, &mut |at, row| {
+            let flow = visit(at, row)?;
+            is_over = flow.is_break();
+            Ok(flow)
+        })?;
+        for (number, row) in (self.base_end() + 1..).zip(&self.rows) {
+            if is_over {
+                break;
+            }
+            if number >= from.get() {
+                let OwnedRow { id, kind, occurred_at, recorded_at, .. } = *row;
+                let seen = Row { id, kind, occurred_at, recorded_at, body: &row.body };
+                is_over = visit(Position::new(number), seen)?.is_break();
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, space: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.changes.get(&(space, key.to_vec())) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.base.get(space, key),
+        }
+    }
+
+    fn scan(
+        &self,
+        space: Table,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()> {
+        let mut changed = self.changed(space, from, to);
+        // The next one is taken from the end.
+        if order == Order::Ascending {
+            changed.reverse();
+        }
+        let comes_first = |own: &[u8], other: &[u8]| match order {
+            Order::Ascending => own <= other,
+            Order::Descending => own >= other,
+        };
+        let mut is_over = false;
+        self.base.scan(space, from, to, order, &mut |key, value| {
+            let mut replaced = false;
+            while let Some((own, _)) = changed.last()
+                && comes_first(own, key)
+            {
+                let Some((own, changed)) = changed.pop() else { break };
+                replaced |= own == key;
+                if let Some(changed) = changed {
+                    let flow = visit(own, changed)?;
+                    if flow.is_break() {
+                        is_over = true;
+                        return Ok(flow);
+                    }
+                }
+            }
+            if replaced {
+                return super::GO_ON;
+            }
+            let flow = visit(key, value)?;
+            is_over = flow.is_break();
+            Ok(flow)
+        })?;
+        while !is_over && let Some((key, changed)) = changed.pop() {
+            if let Some(changed) = changed {
+                is_over = visit(key, changed)?.is_break();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl WriteView for Overlay<'_> {
+    fn put(&mut self, space: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.changes.insert((space, key.to_vec()), value.map(<[u8]>::to_vec));
+        Ok(())
+    }
+}
+
+impl Transaction for Overlay<'_> {
+    fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
+        for row in rows {
+            if let Some(position) = self.position_of(row.id)? {
+                return Err(Error::Conflict { id: row.id, position });
+            }
+            let Row { id, kind, occurred_at, recorded_at, body } = *row;
+            self.rows.push(OwnedRow { id, kind, occurred_at, recorded_at, body: body.to_owned() });
+            self.head = Head { position: self.head.position.next(), recorded_at };
+        }
+        Ok(self.head.position)
+    }
+
+    fn shred(&mut self, position: Position, _stub: &str) -> Result<()> {
+        Err(Error::NotFound { what: format!("at position {position} that a trial could shred") })
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        Err(Error::invalid("a trial cannot be committed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EventStore, GO_ON, MemoryStore, STOP};
+
+    fn at(n: u8) -> [u8; 1] {
+        [n]
+    }
+
+    #[test]
+    fn a_trial_is_seen_like_any_write_and_leaves_no_trace() {
+        let mut store = MemoryStore::new();
+        let row = |key| Row {
+            id: EventId::from_key("p", key),
+            kind: 0,
+            occurred_at: Timestamp::default(),
+            recorded_at: Timestamp::default(),
+            body: "{}",
+        };
+        let mut tx = store.write().unwrap();
+        tx.append(&[row("a")]).unwrap();
+        for n in [1, 3, 5, 7] {
+            tx.put(Table::Facts, &at(n), Some(&at(n))).unwrap();
+        }
+        tx.commit().unwrap();
+        let mut trial = Overlay::new(store.read().unwrap()).unwrap();
+        for (n, value) in [(0, Some(9)), (3, None), (5, Some(9)), (6, Some(9)), (8, Some(9))] {
+            trial.put(Table::Facts, &at(n), value.map(at).as_ref().map(|value| &value[..])).unwrap();
+        }
+        assert_eq!(trial.append(&[row("b")]).unwrap().get(), 2);
+        assert!(trial.append(&[row("a")]).is_err() && trial.append(&[row("b")]).is_err());
+        let scan = |from: &[u8], to: &[u8], order, most: usize| {
+            let mut seen = Vec::new();
+            let visit = &mut |key: &[u8], value: &[u8]| {
+                seen.push((key[0], value[0]));
+                if seen.len() == most { STOP } else { GO_ON }
+            };
+            trial.scan(Table::Facts, from, to, order, visit).unwrap();
+            seen
+        };
+        let all = [(0, 9), (1, 1), (5, 9), (6, 9), (7, 7), (8, 9)];
+        assert_eq!(scan(&[], &[], Order::Ascending, 99), all);
+        assert_eq!(scan(&[], &[], Order::Descending, 99), all.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(scan(&[1], &[7], Order::Ascending, 99), all[1..4]);
+        assert_eq!(scan(&[1], &[7], Order::Descending, 99), [(6, 9), (5, 9), (1, 1)]);
+        for most in 1..6 {
+            assert_eq!(scan(&[], &[], Order::Ascending, most), all[..most]);
+        }
+        let mut positions = Vec::new();
+        trial
+            .rows(Position::START, &mut |at, row| {
+                positions.push((at.get(), row.id));
+                GO_ON
+            })
+            .unwrap();
+        assert_eq!(positions.len(), 2);
+        assert_eq!(trial.position_of(EventId::from_key("p", "b")).unwrap(), Some(Position::new(2)));
+        assert_eq!(trial.get(Table::Facts, &at(3)).unwrap(), None);
+        drop(trial);
+        assert_eq!(store.read().unwrap().head().unwrap().position.get(), 1);
+    }
+}

@@ -1,0 +1,235 @@
+//! Copies a ledger into a file, and puts a copy in its place.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::file::{FileContext, behind_links, plain, private_file};
+use super::inspect::refuse_foreign;
+use super::read_only::{self, Look};
+use super::{Options, SqliteStore};
+use crate::model::error::{Error, Result};
+use crate::store::directory;
+
+/// How often a copy is tried again while the ledger is locked as a whole.
+const AGAIN: Duration = Duration::from_millis(20);
+/// How long other programs may take to close a ledger that is to be replaced.
+const CLOSE_SECONDS: u64 = 2;
+
+/// A file that is deleted unless it is kept.
+#[derive(Debug)]
+pub(crate) struct PendingCopy {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl PendingCopy {
+    /// A place beside `path` for a file that takes its name later.
+    pub fn beside(path: &Path, end: &str) -> Result<Self> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::invalid(format!("`{}` names no file: give the path of one", path.display())))?;
+        let mut own = std::ffi::OsString::from(".");
+        own.push(name);
+        own.push(format!(".{}.{end}", uuid::Uuid::now_v7().simple()));
+        Ok(Self { path: path.with_file_name(own), kept: false })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name, once it is durable and closed. Without `replace` it never takes another file's.
+    pub fn keep_at(mut self, path: &Path, replace: bool) -> Result<()> {
+        sync(&self.path)?;
+        let taken = |path: &Path| {
+            Error::invalid(format!(
+                "{} is there already: give another name, or replace it with --replace",
+                path.display()
+            ))
+        };
+        let done = if replace {
+            fs::rename(&self.path, path)
+        } else {
+            match fs::hard_link(&self.path, path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken(path)),
+                // Some file systems have no second names.
+                Err(_) if fs::symlink_metadata(path).is_ok() => return Err(taken(path)),
+                Err(_) => fs::rename(&self.path, path),
+                Ok(()) => fs::remove_file(&self.path),
+            }
+        };
+        done.and_then(|()| directory::sync(directory::parent(path)))
+            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for PendingCopy {
+    fn drop(&mut self) {
+        if !self.kept {
+            for end in ["", "-wal", "-shm", "-journal"] {
+                let mut name = self.path.clone().into_os_string();
+                name.push(end);
+                // Most of them are not there.
+                let _ = fs::remove_file(name);
+            }
+        }
+    }
+}
+
+/// Copies all pages of a database into a new file that only its owner can read. Others may read and write meanwhile: the
+/// copy is the state at one moment.
+pub(super) fn copy_pages(from: &Connection, to: &Path, about: &FileContext) -> Result<()> {
+    private_file(to).map_err(|source| Error::Io { path: to.to_owned(), source })?;
+    let fail = |error| about.error(error, "copying the ledger");
+    {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(plain(to), flags).map_err(fail)?;
+        copy.execute_batch("PRAGMA synchronous=OFF").map_err(fail)?;
+        let backup = Backup::new(from, &mut copy).map_err(fail)?;
+        let end = Instant::now() + Duration::from_secs(about.busy_seconds);
+        loop {
+            // All in one step: a step is one read transaction.
+            match backup.step(-1).map_err(fail)? {
+                StepResult::Done => break,
+                StepResult::Busy | StepResult::Locked if Instant::now() >= end => {
+                    return Err(Error::Busy { seconds: about.busy_seconds });
+                }
+                _ => std::thread::sleep(AGAIN),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies the pages of the ledger in a file that is only read, whatever its schema is.
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    let about = FileContext { path: from.to_owned(), busy_seconds: CLOSE_SECONDS };
+    if !from.exists() {
+        return Err(Error::Io { path: from.to_owned(), source: ErrorKind::NotFound.into() });
+    }
+    refuse_foreign(from)?;
+    let from = read_only::connect(from, &Look::at(from)).map_err(|error| about.error(error, "opening the backup"))?;
+    copy_pages(&from, to, &about)
+}
+
+/// Makes a file durable that no connection of this process has open.
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|source| match source.kind() {
+        ErrorKind::StorageFull => Error::DiskFull,
+        _ => Error::Io { path: path.to_owned(), source },
+    })
+}
+
+/// Fails where a write-ahead log lies at a path without its ledger: SQLite would take it for that of any ledger put there.
+pub(crate) fn refuse_left_log(path: &Path) -> Result<()> {
+    let mut log = behind_links(path).into_os_string();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    match fs::metadata(&log) {
+        Ok(meta) if meta.len() > 0 => Err(Error::invalid(format!(
+            "{} is the write-ahead log of a ledger that is gone: move it away, or remove it with --replace",
+            log.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A ledger that no other program has open, and none can open until this is dropped.
+pub(crate) struct Held {
+    /// `None` where nothing is at the path, or nothing that can be opened.
+    store: Option<SqliteStore>,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Takes the ledger at a path away from all others.
+    ///
+    /// A ledger that is damaged beyond opening can be replaced too; another program's file cannot.
+    pub fn take(path: &Path) -> Result<Self> {
+        let path = behind_links(path);
+        if fs::metadata(&path).map_or(true, |meta| meta.len() == 0) {
+            return Ok(Self { store: None, path });
+        }
+        let store = match Options::new().create(false).busy_timeout_seconds(CLOSE_SECONDS).open(&path) {
+            Ok(store) => store,
+            Err(Error::Damaged { .. }) => return Ok(Self { store: None, path }),
+            Err(error) => return Err(error),
+        };
+        match store.hold_alone() {
+            Ok(()) => Ok(Self { store: Some(store), path }),
+            Err(Error::Damaged { .. }) => Ok(Self { store: None, path }),
+            Err(Error::Busy { .. }) => Err(Error::InUse { path }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a copy in the place of the ledger. What was there keeps a name of its own, which is given back.
+    pub fn replace_by(self, copy: PendingCopy) -> Result<Option<PathBuf>> {
+        let io = |path: &Path, source| Error::Io { path: path.to_owned(), source };
+        let mut former = None;
+        if fs::symlink_metadata(&self.path).is_ok() {
+            let kept = former_name(&self.path);
+            if fs::hard_link(&self.path, &kept).is_err() {
+                match &self.store {
+                    Some(store) => copy_pages(&store.connection, &kept, &store.about)?,
+                    None => fs::copy(&self.path, &kept).map(drop).map_err(|source| io(&kept, source))?,
+                }
+            }
+            former = Some(kept);
+        }
+        // A write-ahead log that stays would be taken for that of the copy.
+        for end in ["-wal", "-shm"] {
+            let mut name = self.path.clone().into_os_string();
+            name.push(end);
+            let name = PathBuf::from(name);
+            match (fs::symlink_metadata(&name), &former) {
+                (Err(_), _) => {}
+                (Ok(_), Some(former)) => {
+                    let mut kept = former.clone().into_os_string();
+                    kept.push(end);
+                    fs::rename(&name, &kept).map_err(|source| io(&name, source))?;
+                }
+                (Ok(_), None) => fs::remove_file(&name).map_err(|source| io(&name, source))?,
+            }
+        }
+        copy.keep_at(&self.path, true)?;
+        Ok(former)
+    }
+}
+
+/// A name for the ledger that was replaced.
+fn former_name(path: &Path) -> PathBuf {
+    let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3f");
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".replaced-{now}"));
+    name.into()
+}
+
+impl SqliteStore {
+    /// Locks the file for this connection alone, with all that was written in it and nothing beside it.
+    fn hold_alone(&self) -> Result<()> {
+        let fail = |error| self.about.error(error, "locking the ledger");
+        self.connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
+        // Leaving the write-ahead log takes a lock that no other connection may share, and it is held from then on.
+        let end = Instant::now() + Duration::from_secs(self.about.busy_seconds);
+        loop {
+            let mode = self.connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get::<_, String>(0));
+            match mode.map_err(fail) {
+                Ok(mode) if mode == "delete" => break,
+                Ok(_) => return Err(Error::Busy { seconds: self.about.busy_seconds }),
+                Err(Error::Busy { .. }) if Instant::now() < end => std::thread::sleep(AGAIN),
+                Err(error) => return Err(error),
+            }
+        }
+        // A write takes the lock where the journal was that of a file before.
+        self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
+    }
+}

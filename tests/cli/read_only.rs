@@ -1,0 +1,244 @@
+//! A ledger that cannot be written to: questions are answered, nothing is left beside it, and commands that write say
+//! what is missing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::cli_support::Desk;
+use usage_ledger::{Ledger, Timestamp, TokenRecord};
+
+const NOW: &str = "2026-06-01T12:00:00Z";
+
+/// What asks and writes nothing.
+const QUESTIONS: [&[&str]; 16] = [
+    &["status"],
+    &["--json", "status"],
+    &["report", "--by", "day,model"],
+    &["--json", "report", "--by", "conversation"],
+    &["verify"],
+    &["replay"],
+    &["export"],
+    &["gate", "anthropic"],
+    &["statusline", "--provider", "anthropic", "--no-color"],
+    &["log"],
+    &["show", "1"],
+    &["quota", "show"],
+    &["limit", "show"],
+    &["provider", "list"],
+    &["--as-of", "1", "report"],
+    &["--json", "--as-of", "2", "status"],
+];
+
+/// Something of everything that is asked about.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    for args in [
+        &["record", "--provider", "anthropic", "--model", "m", "--input", "5", "--conversation", "c"][..],
+        &["limit", "set", "anthropic", "--session", "500000"],
+        &["switch", "anthropic"],
+    ] {
+        desk.at("2026-06-01T11:00:00Z", args);
+    }
+    desk
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Asks as a user whom modes of files hold back, which root is not; `None` where that cannot be.
+fn ask(desk: &Desk, ledger: &Path, args: &[&str]) -> Option<Output> {
+    let is_root = is_root();
+    let mut command = Command::new(if is_root { "setpriv" } else { "env" });
+    if is_root {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    command.arg(env!("CARGO_BIN_EXE_usage-ledger")).args(["--now", NOW]).args(args);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.dir()).env("TZ", "UTC");
+    match command.env("USAGE_LEDGER", ledger).output() {
+        // Others may not enter the build directory, or there is no such tool.
+        Ok(done) if is_root && done.status.code().is_none_or(|code| code >= 126) => None,
+        Err(_) if is_root => None,
+        done => Some(done.unwrap()),
+    }
+}
+
+fn is_root() -> bool {
+    let own = tempfile::NamedTempFile::new().unwrap();
+    std::os::unix::fs::MetadataExt::uid(&own.as_file().metadata().unwrap()) == 0
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn names(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap())).collect()
+}
+
+#[test]
+fn questions_are_answered_from_files_and_directories_that_may_not_be_written() {
+    let desk = desk();
+    let answers: Vec<String> = QUESTIONS.iter().map(|args| desk.at(NOW, args)).collect();
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let ledger = place.join("usage.db");
+    fs::copy(desk.ledger(), &ledger).unwrap();
+    mode(desk.dir(), 0o755);
+    for (of_file, of_directory, missing) in
+        [(0o444, 0o777, "the file cannot"), (0o666, 0o555, "the directory"), (0o444, 0o555, "the file cannot")]
+    {
+        mode(&ledger, of_file);
+        mode(&place, of_directory);
+        let before = names(&place);
+        for (args, answer) in QUESTIONS.iter().zip(&answers) {
+            let Some(done) = ask(&desk, &ledger, args) else { return };
+            let said = text(&done.stderr);
+            assert_eq!((text(&done.stdout), done.status.code()), (answer.clone(), Some(0)), "{args:?}: {said}");
+            assert!(said.contains("read-only") && said.contains(missing), "{args:?}: {said}");
+        }
+        for args in [&["record", "--provider", "openai", "--input", "1"][..], &["switch", "openai"], &["pause"]] {
+            let done = ask(&desk, &ledger, args).unwrap();
+            let said = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(3), "{args:?}: {said}");
+            assert!(said.contains(missing) && said.contains("no permission"), "{args:?}: {said}");
+        }
+        assert_eq!(names(&place), before, "something was left beside the ledger");
+    }
+    mode(&place, 0o755);
+}
+
+#[test]
+fn what_stands_in_the_write_ahead_log_alone_is_part_of_the_answer() {
+    let desk = desk();
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let mut writer = Ledger::open(desk.ledger()).unwrap();
+    let now: Timestamp = "2026-06-01T11:30:00Z".parse().unwrap();
+    writer.record(TokenRecord::new("anthropic", "m").input(70), now).unwrap();
+    // As a killed program leaves it: the last commit is in the log, and nobody has its index.
+    for end in ["", "-wal"] {
+        let name = format!("usage.db{end}");
+        fs::copy(desk.dir().join(&name), place.join(&name)).unwrap();
+        mode(&place.join(&name), 0o444);
+    }
+    drop(writer);
+    assert!(fs::metadata(place.join("usage.db-wal")).unwrap().len() > 0);
+    mode(desk.dir(), 0o755);
+    for of_directory in [0o555, 0o777] {
+        mode(&place, of_directory);
+        let before = names(&place);
+        for args in QUESTIONS {
+            let Some(done) = ask(&desk, &place.join("usage.db"), args) else { return };
+            assert_eq!(text(&done.stdout), desk.at(NOW, args), "{args:?}: {}", text(&done.stderr));
+        }
+        assert_eq!(names(&place), before);
+    }
+    mode(&place, 0o755);
+}
+
+#[test]
+fn a_reader_and_a_writer_at_work_do_not_disturb_each_other() {
+    let desk = desk();
+    mode(desk.dir(), 0o755);
+    let mut writer = Ledger::open(desk.ledger()).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        mode(&desk.dir().join(format!("usage.db{end}")), 0o644);
+    }
+    for n in 0..5 {
+        let at: Timestamp = format!("2026-06-01T11:3{n}:00Z").parse().unwrap();
+        writer.record(TokenRecord::new("anthropic", "m").input(n), at).unwrap();
+        let Some(done) = ask(&desk, &desk.ledger(), &["export"]) else { return };
+        assert_eq!(text(&done.stdout).lines().count() as u64, 4 + n, "{}", text(&done.stderr));
+    }
+    let count = writer.head().unwrap().position.get();
+    drop(writer);
+    assert_eq!(Ledger::open(desk.ledger()).unwrap().head().unwrap().position.get(), count);
+    desk.ok(&["verify"]);
+}
+
+#[test]
+fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
+    let desk = desk();
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let ledger = place.join("usage.db");
+    fs::copy(desk.ledger(), &ledger).unwrap();
+    let feed = desk.dir().join("feed.json");
+    // The session is used up until long after the moment of the question.
+    fs::write(&feed, r#"{"rate_limits":{"five_hour":{"used_percentage":99,"resets_at":1780325000}}}"#).unwrap();
+    mode(&ledger, 0o444);
+    mode(&place, 0o555);
+    mode(desk.dir(), 0o755);
+    let feed = format!("claude-statusline={}", feed.display());
+    let Some(done) = ask(&desk, &ledger, &["gate", "anthropic", "--feed", &feed]) else { return };
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(75), "{said}{}", text(&done.stdout));
+    assert!(said.contains("was not recorded"), "{said}");
+    assert_eq!(
+        desk.command().args(["--now", NOW, "gate", "anthropic", "--feed", &feed]).assert().code(75).get_output().stdout,
+        done.stdout
+    );
+    mode(&place, 0o755);
+}
+
+/// Runs a script as root of a name space of its own, where it can mount; false where that is not permitted.
+fn in_own_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
+    let permitted = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|done| done.status.success());
+    if !permitted {
+        eprintln!("skipped: this machine permits no mounts");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-ec", script, env!("CARGO_BIN_EXE_usage-ledger")]).args(arguments);
+    Some(command.env("TZ", "UTC").env("HOME", "/nonexistent").output().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn questions_are_answered_on_a_read_only_medium_and_a_full_disk() {
+    let desk = desk();
+    let medium = desk.dir().join("medium");
+    fs::create_dir(&medium).unwrap();
+    let ask =
+        QUESTIONS.map(|args| format!("\"$0\" --ledger \"$2/usage.db\" --now {NOW} {}", args.join(" "))).join("\n");
+    let answers: String = QUESTIONS.iter().map(|args| desk.at(NOW, args)).collect();
+    let read_only =
+        format!("mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n{ask}");
+    let full = format!(
+        "mount -t tmpfs -o size=2m tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\ncat /dev/zero > \"$2/filler\" 2>/dev/null || true\n{ask}"
+    );
+    for (script, why) in [(read_only, "mounted read-only"), (full, "read-only")] {
+        let Some(done) = in_own_mounts(&script, &[&desk.ledger(), &medium]) else { return };
+        let said = text(&done.stderr);
+        assert_eq!((text(&done.stdout), done.status.code()), (answers.clone(), Some(0)), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    let write = "mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n\"$0\" --ledger \"$2/usage.db\" switch openai";
+    let done = in_own_mounts(write, &[&desk.ledger(), &medium]).unwrap();
+    assert_eq!(done.status.code(), Some(3));
+    assert!(text(&done.stderr).contains("mounted read-only"), "{}", text(&done.stderr));
+}
+
+#[test]
+fn a_path_that_is_no_regular_file_is_refused_at_once() {
+    for device in [true, false] {
+        let desk = Desk::new();
+        if device {
+            std::os::unix::fs::symlink("/dev/zero", desk.ledger()).unwrap();
+        } else {
+            assert!(Command::new("mkfifo").arg(desk.ledger()).status().unwrap().success());
+        }
+        for args in [&["status"][..], &["verify"], &["record", "--provider", "openai", "--input", "1"]] {
+            let mut command = desk.command();
+            let done = command.timeout(Duration::from_secs(20)).args(args).assert().code(3);
+            let said = text(&done.get_output().stderr);
+            assert!(said.contains("not a regular file"), "{args:?}: {said}");
+        }
+    }
+}
