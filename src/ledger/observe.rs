@@ -4,26 +4,49 @@ use super::{Appender, Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{Payload, QuotaObserved};
 use crate::model::time::{DAY, Timestamp};
+use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
-use crate::readers::quota::{self, is_news, is_same_window};
+use crate::readers::quota::{self, Lead, is_same_window};
 use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
 
 /// Longer ago nothing was said of a window that is open.
 const LOOK_BACK: i64 = 32 * DAY;
 
-/// What was said last of the same window, and when.
-fn latest(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Option<(QuotaObserved, Timestamp)>> {
-    let account = AccountRef::new(seen.provider.as_str(), seen.account.as_deref());
-    let (span, mut latest) = ((at.plus(-LOOK_BACK), at), None);
-    let subject = Subject::Account(account);
-    facts_between(view, "quota_observed", &subject, span, Order::Descending, &mut |fact| match fact.event.payload {
-        Payload::QuotaObserved(known) if is_same_window(&known, seen) => {
-            latest = Some((known, fact.event.occurred_at));
+/// Readings of one window that are compared at most: feeds that repeat themselves are recorded by this module alone.
+const MOST: usize = 64;
+
+/// The leading reading of the window that an observation is about.
+fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Option<Lead>> {
+    let subject = Subject::Account(AccountRef::new(seen.provider.as_str(), seen.account.as_deref()));
+    // What a person says about the window starts the comparison anew.
+    let (mut from, mut known) = (at.plus(-LOOK_BACK), Vec::new());
+    facts_between(view, "usage_overridden", &subject, (from, at), Order::Descending, &mut |fact| match fact
+        .event
+        .payload
+    {
+        Payload::UsageOverridden(word) if Some(word.window) == kind_of(seen.window_minutes) => {
+            from = fact.event.occurred_at;
             STOP
         }
         _ => GO_ON,
     })?;
-    Ok(latest)
+    facts_between(view, "quota_observed", &subject, (from, at), Order::Descending, &mut |fact| {
+        let then = fact.event.occurred_at;
+        if let Payload::QuotaObserved(reading) = fact.event.payload
+            && is_same_window(&reading, seen)
+        {
+            // Mostly the latest reading settles that there is no news.
+            let settled = known.is_empty() && !Lead::new(reading.clone(), then).is_news(seen, at);
+            known.push((reading, then));
+            return if settled || known.len() == MOST { STOP } else { GO_ON };
+        }
+        GO_ON
+    })?;
+    let mut lead = None;
+    for (reading, then) in known.iter().rev() {
+        Lead::follow(&mut lead, reading, *then);
+    }
+    Ok(lead)
 }
 
 impl Ledger {
@@ -44,9 +67,10 @@ impl Ledger {
         ask(&Snapshot::new(Box::new(view)))
     }
 
-    /// Keeps what was observed at a time, as far as it is news: another percentage, reset or status than was said last of
-    /// the window, or the same again after five minutes, which says that it still holds. For feeds that repeat
-    /// themselves many times a minute.
+    /// Records what was observed at a time, as far as it is news: a higher percentage, a later reset or another status
+    /// than was reported of the window, or the same value again after five minutes, which confirms it. A lower
+    /// percentage of the same window comes from an idle feed and is left out. For feeds that repeat themselves many times
+    /// a minute, from several processes.
     ///
     /// # Errors
     /// The store's own.
@@ -76,8 +100,7 @@ impl Ledger {
             let snapshot = self.snapshot()?;
             let mut news = Vec::new();
             for one in seen {
-                let known = latest(snapshot.view(), &one, at)?;
-                if is_news(known.as_ref().map(|(known, then)| (known, *then)), &one, at) {
+                if lead(snapshot.view(), &one, at)?.is_none_or(|lead| lead.is_news(&one, at)) {
                     news.push(one);
                 }
             }

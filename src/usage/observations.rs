@@ -1,9 +1,14 @@
 //! What providers said about their windows lately: read once, for all that is asked of it.
 
+use std::collections::BTreeMap;
+
+use super::Limits;
 use crate::model::error::Result;
-use crate::model::event::{EventId, Payload, Position, QuotaObserved};
+use crate::model::event::{EventId, Payload, Position, QuotaObserved, WindowKind};
 use crate::model::time::{DAY, Timestamp};
+use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
+use crate::readers::quota::Lead;
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// No quota window is longer than a month.
@@ -27,6 +32,30 @@ impl RecentObservation {
     pub fn is_weak(&self) -> bool {
         self.seen.feed == COUNTED_BY_AGENT
     }
+}
+
+/// Leaves out the old readings of idle feeds: lower percentages of a window, and windows that a later one has replaced.
+/// `overridden` names the windows that a person spoke of, earliest first, which starts the comparison anew.
+pub(super) fn settled(
+    heard: Vec<RecentObservation>,
+    limits: &Limits,
+    overridden: &[(WindowKind, Timestamp)],
+) -> Vec<RecentObservation> {
+    let mut leads: BTreeMap<(u32, Option<String>), (Timestamp, Option<Lead>)> = BTreeMap::new();
+    let mut counts = |one: &RecentObservation| {
+        if one.is_weak() || !limits.trusts(&one.seen.feed) {
+            return true;
+        }
+        let kind = kind_of(one.seen.window_minutes);
+        let (then, lead) =
+            leads.entry((one.seen.window_minutes, one.seen.scope.clone())).or_insert((Timestamp::MIN, None));
+        if overridden.iter().any(|(window, at)| Some(*window) == kind && *at > *then && *at <= one.at) {
+            *lead = None;
+        }
+        *then = one.at;
+        Lead::follow(lead, &one.seen, one.at)
+    };
+    heard.into_iter().filter(|one| counts(one)).collect()
 }
 
 /// What is heard of an account up to `now`, earliest first.

@@ -154,6 +154,31 @@ impl<'a> AccountWindows<'a> {
         let limits = Limits::at(view, account, now)?;
         let mut words = Vec::new();
         let subject = Subject::Account(account.clone());
+        facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
+            if let Payload::UsageOverridden(word) = fact.event.payload {
+                words.push(WindowSignal {
+                    at: fact.event.occurred_at,
+                    id: fact.event.id,
+                    kind: word.window,
+                    minutes: 0,
+                    resets_at: word.resets_at,
+                    used: Some(word.used_percent),
+                    weak: false,
+                    adopted: false,
+                    said: ProviderSignal {
+                        percent: Some(word.used_percent),
+                        at: fact.event.occurred_at,
+                        by: Speaker::Person,
+                        source: word.author,
+                        stale: false,
+                        position: fact.position,
+                    },
+                });
+            }
+            GO_ON
+        })?;
+        let overridden: Vec<_> = words.iter().map(|word: &WindowSignal| (word.kind, word.at)).collect();
+        let heard = observations::settled(heard, &limits, &overridden);
         for one in heard.iter().filter(|one| one.at >= span.0) {
             let seen = &one.seen;
             if let Some(kind) = kind_of(seen.window_minutes)
@@ -181,29 +206,6 @@ impl<'a> AccountWindows<'a> {
                 });
             }
         }
-        facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
-            if let Payload::UsageOverridden(word) = fact.event.payload {
-                words.push(WindowSignal {
-                    at: fact.event.occurred_at,
-                    id: fact.event.id,
-                    kind: word.window,
-                    minutes: 0,
-                    resets_at: word.resets_at,
-                    used: Some(word.used_percent),
-                    weak: false,
-                    adopted: false,
-                    said: ProviderSignal {
-                        percent: Some(word.used_percent),
-                        at: fact.event.occurred_at,
-                        by: Speaker::Person,
-                        source: word.author,
-                        stale: false,
-                        position: fact.position,
-                    },
-                });
-            }
-            GO_ON
-        })?;
         adopt(&mut words);
         drop_counted(view, account, &limits, &mut words)?;
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })

@@ -129,11 +129,11 @@ fn what_a_feed_repeats_is_no_news() {
     for (same, is_news) in [
         (seen("40", 10_000, None), false),
         (seen("40", 12_000, None), false),
-        (seen("40", 8_000, None), false),
-        (seen("40", 12_001, None), true),
+        (seen("40", 310_000, None), false),
+        (seen("40", 310_001, None), true),
         (seen("40", -1, None), true),
         (seen("40.01", 10_000, None), true),
-        (seen("39", 10_000, None), true),
+        (seen("39", 10_000, None), false),
         (seen("40", 10_000, Some("allowed")), true),
         (QuotaObserved { feed: "other".to_owned(), ..latest.clone() }, false),
         (QuotaObserved { scope: Some("opus".to_owned()), ..latest.clone() }, true),
@@ -248,5 +248,92 @@ proptest! {
         prop_assert_eq!(read(QuotaFormat::OllamaCloud, format!(r#"{{"session":{fraction}}}"#)), Some(percent));
         let header = format!("anthropic-ratelimit-unified-5h-utilization: {fraction}");
         prop_assert_eq!(read(QuotaFormat::AnthropicHeaders, header), Some(percent));
+    }
+}
+
+/// A ledger that is given readings of one window: minutes since nine o'clock, per cent used, minutes to the reset.
+fn week(readings: &[(i64, &str, i64)]) -> Ledger {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let nine: Timestamp = "2026-09-23T09:00:00Z".parse().unwrap();
+    for (minutes, used, reset) in readings {
+        let (at, reset) = (nine.plus(minutes * 60_000), nine.plus(reset * 60_000));
+        let seen = observed_weekly(used, reset);
+        ledger.append([quota::event(seen, at)], at).unwrap();
+    }
+    ledger
+}
+
+fn weekly_used(ledger: &mut Ledger, minutes: i64) -> String {
+    let nine: Timestamp = "2026-09-23T09:00:00Z".parse().unwrap();
+    let usage = ledger.provider("anthropic", nine.plus(minutes * 60_000)).unwrap();
+    usage.weekly.percent.map_or_else(|| "-".to_owned(), |used| used.to_string())
+}
+
+#[test]
+fn a_lower_reading_of_an_idle_feed_does_not_replace_a_higher_one() {
+    let readings = [(0, "88", 3_000), (1, "40", 3_000), (2, "41", 3_002)];
+    assert_eq!(weekly_used(&mut week(&readings), 3), "88");
+    assert_eq!(weekly_used(&mut week(&[(0, "88", 3_000), (1, "40", 3_000), (2, "89", 2_999)]), 3), "89");
+}
+
+#[test]
+fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
+    let ten_thousand = 7 * 24 * 60;
+    let reset = [(0, "88", 3_000), (10, "2", 10 + ten_thousand)];
+    assert_eq!(weekly_used(&mut week(&reset), 11), "2");
+    // Another terminal goes on showing the week that was replaced.
+    let idle = [(0, "88", 3_000), (10, "2", 10 + ten_thousand), (12, "88", 3_000), (13, "100", 3_001)];
+    assert_eq!(weekly_used(&mut week(&idle), 14), "2");
+    assert!(!week(&idle).budget("anthropic", "2026-09-23T09:14:00Z".parse::<Timestamp>().unwrap()).unwrap().gated);
+    // A reset that lies further off than a week is none, so it does not hide what follows.
+    let odd = [(0, "7", 3 * ten_thousand), (1, "50", 3_000)];
+    assert_eq!(weekly_used(&mut week(&odd), 2), "50");
+}
+
+#[test]
+fn what_a_person_says_holds_until_a_newer_reading() {
+    let mut ledger = week(&[(0, "88", 3_000)]);
+    let at = |minutes: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(minutes * 60_000);
+    let word = usage_ledger::event::UsageOverridden {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        window: usage_ledger::event::WindowKind::Weekly,
+        used_percent: "5".parse().unwrap(),
+        resets_at: None,
+        author: "me".to_owned(),
+        reason: "support reset it".to_owned(),
+    };
+    ledger.append([usage_ledger::event::NewEvent::new(word, at(5))], at(5)).unwrap();
+    assert_eq!(weekly_used(&mut ledger, 6), "5");
+    let seen = observed_weekly("12", at(3_000));
+    assert_eq!(ledger.observe(vec![seen], at(7), at(7)).unwrap().len(), 1, "it is news after a person's word");
+    assert_eq!(weekly_used(&mut ledger, 8), "12");
+}
+
+#[test]
+fn two_terminals_that_redraw_add_few_events() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let at = |seconds: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(seconds * 1_000);
+    let mut tell = |seconds: i64, used: &str, jitter: i64| {
+        let seen = observed_weekly(used, at(100_000 + jitter));
+        ledger.observe(vec![seen], at(seconds), at(seconds)).unwrap().len()
+    };
+    let told: usize = (0..20).map(|n| tell(10 * n, "88", n % 3) + tell(10 * n + 5, "40", 0)).sum();
+    assert_eq!(told, 1);
+    assert_eq!((tell(250, "89", 0), tell(255, "40", 0), tell(256, "88", 0)), (1, 0, 0));
+    assert_eq!((tell(549, "89", 0), tell(551, "40", 0), tell(552, "89", 60)), (0, 0, 1), "it still holds");
+    assert_eq!((tell(600, "3", 200_000), tell(601, "89", 0)), (1, 0), "a new week");
+}
+
+fn observed_weekly(used: &str, resets_at: Timestamp) -> QuotaObserved {
+    QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        window_minutes: 7 * 24 * 60,
+        scope: None,
+        used_percent: Some(used.parse().unwrap()),
+        resets_at: Some(resets_at),
+        status: None,
+        feed: "claude-statusline".to_owned(),
     }
 }

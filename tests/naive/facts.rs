@@ -1,6 +1,6 @@
 //! Settings, switches and what providers said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use usage_ledger::event::{LimitSet, LimitSetting, Payload, SessionPolicy, WeeklyPolicy, Weights};
 use usage_ledger::provider::CATALOGUE;
@@ -96,7 +96,7 @@ impl Naive {
 
     pub(super) fn observed(&self, (provider, account): Account<'_>, now: i64) -> Vec<Observed> {
         let facts = self.holding_facts(now).into_iter();
-        facts
+        let said = facts
             .filter_map(|fact| match &fact.payload {
                 Payload::QuotaObserved(seen)
                     if seen.provider.as_str() == provider && seen.account.as_deref() == account =>
@@ -111,7 +111,8 @@ impl Naive {
                 }
                 _ => None,
             })
-            .collect()
+            .collect();
+        without_idle(said)
     }
 
     /// Every switch up to a time, earliest first: when, from, to.
@@ -134,6 +135,42 @@ impl Naive {
     pub(super) fn accounts(&self) -> BTreeSet<Account<'_>> {
         self.events.iter().filter_map(named_by).collect()
     }
+}
+
+/// Readings without those of idle feeds: a reading is idle if one before it, of the same length, had a later end, or the
+/// same end and more use. Ends that lie further off than the window is long say nothing about other readings.
+fn without_idle(mut said: Vec<Observed>) -> Vec<Observed> {
+    const JITTER: i64 = 5 * 60_000;
+    said.sort_by_key(|seen| seen.rank);
+    let mut kept: Vec<Observed> = Vec::new();
+    // For each length: the end and the use that later readings are measured by.
+    let mut leads: BTreeMap<i64, (Option<i64>, Option<u32>)> = BTreeMap::new();
+    for seen in said {
+        let at = seen.rank.0.millis();
+        let used = seen.used.map(|used| used.hundredths());
+        let sound = seen.resets_at.is_none_or(|end| end - at <= seen.minutes * 60_000 + JITTER);
+        let lead = leads.get(&seen.minutes).copied();
+        let next = match (lead, seen.resets_at) {
+            (None | Some((None, _)), end) => {
+                Some((end, used.or(lead.filter(|_| end.is_none()).and_then(|lead| lead.1))))
+            }
+            (Some((Some(end), _)), Some(own)) if own < end - JITTER => None,
+            (Some((Some(end), _)), Some(own)) if own > end + JITTER => Some((Some(own), used)),
+            (Some((Some(end), _)), None) if at >= end => Some((None, used)),
+            (Some((Some(_), Some(most))), _) if used.is_some_and(|used| used < most && seen.minutes > 0) => None,
+            (Some((Some(end), most)), own) => {
+                let higher = used.filter(|used| Some(*used) != most);
+                // Only a higher reading moves the end.
+                Some(higher.map_or((Some(end), most), |used| (own.or(Some(end)), Some(used))))
+            }
+        };
+        let Some(next) = next else { continue };
+        if sound {
+            leads.insert(seen.minutes, next);
+        }
+        kept.push(seen);
+    }
+    kept
 }
 
 fn named_by(event: &Known) -> Option<Account<'_>> {

@@ -44,8 +44,8 @@ use crate::model::time::Timestamp;
 pub(crate) use change::CONFIRMED;
 #[cfg(feature = "import")]
 pub(crate) use change::id;
+pub(crate) use change::{Lead, is_same_window};
 pub use change::{changed, event};
-pub(crate) use change::{is_news, is_same_window};
 #[cfg(feature = "import")]
 pub(crate) use codex::rollout;
 pub use format::QuotaFormat;

@@ -49,7 +49,7 @@ impl Limits {
         for seen in quota::rollout(limits.get(), at, provider, FEED) {
             let room = self.latest.len() < MAX_WINDOWS;
             match self.latest.iter_mut().find(|(known, _)| quota::is_same_window(known, &seen)) {
-                Some((known, then)) if quota::is_news(Some((known, *then)), &seen, at) => {
+                Some((known, then)) if quota::Lead::new(known.clone(), *then).is_news(&seen, at) => {
                     (*known, *then) = (seen.clone(), at);
                 }
                 None if room => self.latest.push((seen.clone(), at)),
