@@ -26,7 +26,7 @@ use crate::model::time::{Timestamp, Zone};
 
 pub use rule::{ExhaustionRule, Grant, Stream, TextPattern, Trust};
 
-use reset::Reset;
+use reset::{Place, Reset};
 
 /// All rules, from the surest to the vaguest.
 ///
@@ -55,6 +55,8 @@ pub struct Exhaustion {
     /// The line, and the text around it, where the reset is looked for.
     line: String,
     vicinity: String,
+    /// Where clocks hang that name no zone, if the provider is known to mean one.
+    place: Option<Place>,
 }
 
 impl Exhaustion {
@@ -69,11 +71,14 @@ impl Exhaustion {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reset(&self, now: Timestamp, host: Zone) -> Option<Reset> {
-        let near = reset::find(&self.line, now, host);
+        let host = self.place.unwrap_or(Place::Zone(host));
+        // Beside words about a quota, a number of seconds in a header is the time to its reset.
+        let bare = if self.rule == "retry-after" { reset::BACK_OFF } else { i64::MAX };
+        let near = reset::read(&self.line, now, host, bare);
         if near.as_ref().is_some_and(|reset| reset.at.is_some()) {
             return near;
         }
-        let around = reset::find(&self.vicinity, now, host);
+        let around = reset::read(&self.vicinity, now, host, bare);
         around.filter(|reset| near.is_none() || reset.at.is_some()).or(near)
     }
 }
@@ -104,6 +109,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
             excerpt: excerpt::excerpt(text, &place),
             line: excerpt::around_line(text, &place).to_owned(),
             vicinity: excerpt::vicinity(text, &place).to_owned(),
+            place: None,
         })
     })
 }

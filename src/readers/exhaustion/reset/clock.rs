@@ -1,8 +1,9 @@
 //! Times of day on a day that the words leave open, and the instant they mean.
 
-use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Weekday};
+use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
-use crate::model::time::{DAY, Timestamp, Zone};
+use super::zone::Place;
+use crate::model::time::Timestamp;
 
 /// Years in which 29 February comes round at least once, whatever the century.
 const LEAP_YEARS: i32 = 8;
@@ -16,6 +17,16 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// The first instant of a day, for a day that is named without a time.
+    pub fn midnight() -> Self {
+        Self { time: NaiveTime::MIN, text: "00:00".to_owned() }
+    }
+
+    /// Midday.
+    pub fn noon() -> Option<Self> {
+        Self::read("12", Some("00"), None, None)
+    }
+
     /// Reads hour, minute, second and `am` or `pm`; a time no clock shows is none.
     pub fn read(hour: &str, minute: Option<&str>, second: Option<&str>, half: Option<&str>) -> Option<Self> {
         let number: u32 = hour.parse().ok()?;
@@ -67,9 +78,9 @@ impl Day {
     }
 
     /// The first instant after `now` that fits.
-    pub fn instant(self, time: NaiveTime, now: Timestamp, zone: Zone) -> Option<Timestamp> {
-        let today = zone.local(now).date();
-        let after = |day: NaiveDate| later(zone, day.and_time(time), now);
+    pub fn instant(self, time: NaiveTime, now: Timestamp, place: Place) -> Option<Timestamp> {
+        let today = place.local(now).date();
+        let after = |day: NaiveDate| place.later(day.and_time(time), now);
         let ahead = |range: std::ops::RangeInclusive<u64>| range.filter_map(|n| today.checked_add_days(Days::new(n)));
         match self {
             Self::Next => ahead(0..=2).find_map(after),
@@ -95,19 +106,4 @@ pub(super) fn month(name: &str) -> Option<u32> {
     let start = name.get(..3)?;
     let at = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(start))?;
     u32::try_from(at).ok()?.checked_add(1)
-}
-
-/// The instant of a wall clock's reading, if it is later than `now`. A reading that comes twice is first meant the first
-/// time; one that clocks jump over is meant by the offset before the jump.
-pub(super) fn later(zone: Zone, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
-    let first = zone.instant(local);
-    let offset = |at: Timestamp| zone.local(at).and_utc().timestamp_millis() - at.millis();
-    let reading = local.and_utc().timestamp_millis();
-    let exact = zone.local(first) == local;
-    let around = [first.plus(-DAY), first.plus(DAY)].map(offset).map(|offset| Timestamp::from_millis(reading - offset));
-    let [before, after] = around;
-    if !exact {
-        return (before > now).then_some(before);
-    }
-    [first, after].into_iter().find(|at| *at > now && zone.local(*at) == local)
 }

@@ -12,10 +12,12 @@ use crate::model::time::{DAY, HOUR, SECOND, Timestamp, Zone};
 
 /// Waited when a server asks for no time at all, or less.
 const UNSAID: i64 = 5 * HOUR;
-/// Waited at most for a number of seconds, minutes or hours.
+/// Waited for a length that no quota window has, unless it is given in days.
 const LONGEST: i64 = DAY;
+/// No quota window that is counted in seconds, minutes or hours is longer than a month.
+const MONTH: i64 = 32 * DAY;
 /// Waited at most for a number of days.
-const LONGEST_IN_DAYS: i64 = 31 * DAY;
+const LONGEST_IN_DAYS: i64 = 366 * DAY;
 /// From here on a Unix time is in milliseconds: as seconds it would be the year 5138.
 const MILLISECONDS: i64 = 100_000_000_000;
 
@@ -34,7 +36,7 @@ impl Hints {
         let length = length::pattern();
         Ok(Self {
             unix: Regex::new(
-                r#"(?i)(?:resets?_?at["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
+                r#"(?i)(?:resets?_?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
             )?,
             left: Regex::new(r#"(?i)resets?_(?:in|after)_seconds["']?\s*[:=]\s*["']?(\d{1,12})\b"#)?,
             header: Regex::new(&format!(
@@ -44,14 +46,14 @@ impl Hints {
                 r#"(?i)\bretry-after["']?\s*[:=]\s*["']?([a-z]{3}, \d{1,2} [a-z]{3} \d{4} \d{2}:\d{2}:\d{2} GMT)"#,
             )?,
             again: Regex::new(&format!(
-                r#"(?i)(?:\b(?:try again|retry|retrying)\s+(?:in|after)\s+(?:about\s+)?|\bretryDelay["']?\s*[:=]\s*["']?)(?<length>{length})"#
+                r#"(?i)(?:\b(?:try again|retry|retrying|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+|around\s+|~\s*)?|\b(?:retry|quotaReset)Delay["']?\s*[:=]\s*["']?)(?<length>{length})"#
             ))?,
         })
     }
 }
 
-/// The first hint of the strongest kind.
-pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
+/// The first hint of the strongest kind. `bare` is the longest wait that a number of seconds in a header may ask for.
+pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
     let hints = HINTS.as_ref()?;
     if let Some(found) = hints.unix.captures(text) {
         let digits = found.get(1)?.as_str();
@@ -79,7 +81,7 @@ pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
         } else {
             let unit = if found.name("ms").is_some() { 1 } else { SECOND };
             let number: i64 = found.name("number")?.as_str().parse().ok()?;
-            SpanLength { millis: number.saturating_mul(unit), days: false }
+            SpanLength { millis: number.saturating_mul(unit).min(bare), days: false }
         };
         return Some(wait(length, now));
     }
@@ -88,8 +90,12 @@ pub(super) fn find(text: &str, now: Timestamp) -> Option<Reset> {
 }
 
 fn wait(asked: SpanLength, now: Timestamp) -> Reset {
-    let longest = if asked.days { LONGEST_IN_DAYS } else { LONGEST };
-    let millis = if asked.millis <= 0 { UNSAID } else { asked.millis.min(longest) };
+    let millis = match asked.millis {
+        ..=0 => UNSAID,
+        millis if asked.days => millis.min(LONGEST_IN_DAYS),
+        millis if millis > MONTH => LONGEST,
+        millis => millis,
+    };
     let length = SpanLength { millis, ..asked };
     let text = if asked.days && millis >= DAY { length.text() } else { retry_after(millis) };
     let phrase = format!("resets in {text}");

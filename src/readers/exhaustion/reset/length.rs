@@ -1,4 +1,4 @@
-//! Lengths of time in words: `3h`, `1h 30m`, `2 days and 3 hours`.
+//! Lengths of time in words: `3h`, `1h 30m`, `2 days and 3 hours`, `PT1H30M`.
 
 use std::sync::LazyLock;
 
@@ -14,8 +14,11 @@ const PART: &str = r"(?:\d{1,9}(?:\.\d{1,6})?|an?)\s*(?:milliseconds?|ms|seconds
 pub(super) fn pattern() -> String {
     // Two parts may touch: `1h30m` has no border of words between its parts.
     let touching = PART.replace(r"\b", "");
-    format!(r"(?:{touching}(?:\s*,\s*|\s+and\s+|\s*))*{PART}")
+    format!(r"(?:{ISO}|(?:{touching}(?:\s*,\s*|\s+and\s+|\s*))*{PART})")
 }
+
+/// A length as ISO 8601 writes it. Months and years have no fixed length.
+const ISO: &str = r"P(?:\d{1,5}W)?(?:\d{1,5}D)?(?:T(?:\d{1,7}H)?(?:\d{1,9}M)?(?:\d{1,9}(?:\.\d{1,6})?S)?)?\b";
 
 static PARTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)(\d{1,9})(?:\.(\d{1,6}))?\s*(ms|milli|[a-z])|\ban?\s+([a-z])").ok());
@@ -32,6 +35,7 @@ impl SpanLength {
     /// Reads what [`pattern`] matched.
     pub fn read(text: &str) -> Option<Self> {
         let mut length = Self { millis: 0, days: false };
+        // The letters of ISO 8601 are those of short units, so its parts are read as they are.
         for part in PARTS.as_ref()?.captures_iter(text) {
             let group = |index| part.get(index).map_or("", |found: regex::Match<'_>| found.as_str());
             let (unit, whole): (&str, i64) =
@@ -53,7 +57,8 @@ impl SpanLength {
             let fraction = fraction.checked_mul(unit)?.checked_add(scale - 1)? / scale;
             length.millis = length.millis.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction)?;
         }
-        Some(length)
+        // `P` alone is a letter.
+        (length.millis > 0 || text.contains(|c: char| c.is_ascii_digit())).then_some(length)
     }
 
     /// `45s`, `1h 30m`; days only where it was told in them: `2d 3h`.

@@ -1,17 +1,21 @@
 //! When a quota comes back, read from the words that say so.
 //!
-//! Understood are times of day (`10am`, `8:40am`, `18:00`), with a date, a weekday, `today` or `tomorrow`; lengths of
-//! time (`in 1h 30m`); instants (RFC 3339, `resetsAt` with Unix seconds or milliseconds); and what servers ask for with
-//! `Retry-After` or "try again in 20 minutes". A zone stands behind in parentheses; without one, or with one nobody
-//! knows, the caller's holds. A time of day is the next one: no reset lies in the past, except an instant that was given
-//! as a number.
+//! It reads times of day (`10am`, `8:40am`, `18:00`, `noon`), with a date, a weekday, `today` or `tomorrow` before or
+//! behind them; days without a time, which begin at midnight; lengths of time (`in 1h 30m`, `PT5H`); instants (RFC 3339,
+//! `resetsAt` with Unix seconds or milliseconds); and what servers ask for with `Retry-After` or "try again in 20
+//! minutes". A zone may follow: a name of the IANA database, an abbreviation or an offset, with or without parentheses.
+//! Without a known one the caller's zone holds. A time of day is the next one and a date without a year is the next such
+//! date: no reset lies in the past, except an instant that was given as a number.
 
 mod clock;
 mod hint;
 mod length;
 mod phrase;
+mod zone;
 
-use crate::model::time::{Timestamp, Zone};
+use crate::model::time::{DAY, Timestamp, Zone};
+
+pub(super) use zone::Place;
 
 /// What a text says about the end of a refusal.
 ///
@@ -56,7 +60,17 @@ impl Reset {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
-    phrase::find(text, now, host).or_else(|| hint::find(text, now)).or_else(|| phrase::unread(text).map(Reset::wordy))
+    read(text, now, Place::Zone(host), BACK_OFF)
+}
+
+/// A `Retry-After` that stands alone is a server's back-off, which is believed for a day at most, in milliseconds.
+pub(super) const BACK_OFF: i64 = DAY;
+
+/// As [`find`], for any zone. `bare` is the longest wait in milliseconds that a `Retry-After` in seconds may ask for.
+pub(super) fn read(text: &str, now: Timestamp, host: Place, bare: i64) -> Option<Reset> {
+    phrase::find(text, now, host)
+        .or_else(|| hint::find(text, now, bare))
+        .or_else(|| phrase::unread(text).map(Reset::wordy))
 }
 
 /// Reads a text that ought to be about a reset; one that is not understood is kept as it is.
@@ -73,7 +87,9 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
-    phrase::find(text, now, host).or_else(|| hint::find(text, now)).unwrap_or_else(|| Reset::wordy(text.trim()))
+    phrase::find(text, now, Place::Zone(host))
+        .or_else(|| hint::find(text, now, BACK_OFF))
+        .unwrap_or_else(|| Reset::wordy(text.trim()))
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use chrono::{NaiveDateTime, Weekday};
+use chrono::{NaiveDate, NaiveTime, Weekday};
 use regex::{Captures, Regex};
 
 use super::Reset;
 use super::clock::{self, Clock, Day};
 use super::length::{self, SpanLength};
-use crate::model::time::{DAY, Timestamp, Zone};
+use super::zone::{self, Place};
+use crate::model::time::{DAY, Timestamp};
 use crate::readers::exhaustion::excerpt::floor;
 
 /// Longest phrase looked at, in bytes.
@@ -17,56 +18,72 @@ const LONGEST: usize = 160;
 const FURTHEST: i64 = 366 * DAY;
 
 struct Grammar {
-    /// What leads to a time.
-    leads: [Regex; 2],
+    /// What leads to a time, and whether a length may follow it: `try again in` has limits of its own.
+    leads: [(Regex, bool); 3],
     within: Regex,
     instant: Regex,
     local: Regex,
+    /// A day behind a time: `10am on Feb 5`.
+    behind: Regex,
+    /// A day without a time.
+    bare_day: Regex,
     zone: Regex,
     unread: Regex,
 }
 
 static GRAMMAR: LazyLock<Option<Grammar>> = LazyLock::new(|| Grammar::new().ok());
 
+const MONTH: &str = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|\
+                     oct(?:ober)?|nov(?:ember)?|dec(?:ember)?";
+const WEEKDAY: &str =
+    "mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?";
+
 impl Grammar {
     fn new() -> Result<Self, regex::Error> {
-        let clock = r"(?<hour>\d{1,2})(?::(?<minute>\d{2})(?::(?<second>\d{2}))?)?(?:\s?(?<half>[ap]\.?m)\b\.?)?";
-        let month = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|\
-                     oct(?:ober)?|nov(?:ember)?|dec(?:ember)?";
-        let weekday =
-            "mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?";
+        let clock = r"(?:(?<named>noon|midnight)\b|(?<hour>\d{1,2})(?::(?<minute>\d{2})(?::(?<second>\d{2}))?)?(?:\s?(?<half>[ap]\.?m)\b\.?)?)";
         let date = format!(
-            r"(?:(?:{weekday}),?\s+)?(?:(?<month>{month})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?<month2>{month})\.?)(?:,?\s+(?<year>\d{{4}}))?"
+            r"(?:(?:{WEEKDAY}),?\s+)?(?:(?<month>{MONTH})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?<month2>{MONTH})\.?)(?:,?\s+(?<year>\d{{4}}))?"
         );
-        let day = format!(r"(?:{date}|(?<weekday>{weekday})|(?<word>today|tomorrow))(?:\s*,\s*|\s+)(?:at\s+)?");
+        let day = format!(r"(?:{date}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tomorrow))");
         Ok(Self {
             leads: [
-                Regex::new(
-                    r#"(?i)(?:\b|_|\\n)reset(?:s|ting)?(?:_?(?:at|time|on))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
-                )?,
-                Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?,
+                (
+                    Regex::new(
+                        r#"(?i)(?:\b|_|\\n|quota|limit)reset(?:s|ting)?(?:_?(?:at|time(?:_?stamp)?|on|date))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
+                    )?,
+                    true,
+                ),
+                (Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?, false),
+                (
+                    Regex::new(
+                        r"(?i)(?:\b(?:regain access|(?:available|usable) again|come back|renews?|refresh(?:es)?|(?:wait|available|limited|locked|blocked|paused|exhausted|suspended) until)\s+(?:(?:on|at|by)\s+)?|将[在于]\s*)",
+                    )?,
+                    true,
+                ),
             ],
-            within: Regex::new(&format!(r"(?i)^(?:in|after)\s+(?:about\s+)?(?<length>{})", length::pattern()))?,
+            within: Regex::new(&format!(
+                r"(?i)^(?:in|after)\s+(?:about\s+|around\s+|approximately\s+|~\s*)?(?<length>{})",
+                length::pattern()
+            ))?,
             instant: Regex::new(
-                r"(?i)^(?<date>\d{4}-\d{2}-\d{2})[T ](?<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s?(?<offset>Z\b|[+-]\d{2}:?\d{2}\b)?",
+                r"(?i)^(?<date>\d{4}[-/]\d{2}[-/]\d{2})(?:(?:T|,?\s+(?:at\s+)?)(?<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:\s?(?<half>[ap]\.?m)\b\.?)?\s?(?<offset>Z\b|[+-]\d{2}:?\d{2}\b)?)?",
             )?,
-            local: Regex::new(&format!("(?i)^(?:{day})?{clock}"))?,
-            zone: Regex::new(
-                r"^\s*\((?<name>[^)\n]{1,60})\)|^\s+(?<bare>UTC|GMT|[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+)\b",
-            )?,
+            local: Regex::new(&format!(r"(?i)^(?:{day}(?:\s*,\s*|\s+)(?:at\s+)?)?{clock}"))?,
+            behind: Regex::new(&format!(r"(?i)^,?\s+(?:on\s+)?{day}\b"))?,
+            bare_day: Regex::new(&format!(r"(?i)^{day}\b"))?,
+            zone: Regex::new(&zone::pattern())?,
             unread: Regex::new(r#"(?i)\bresets?\s+[^"{}\n]{1,80}"#)?,
         })
     }
 
     /// The zone behind a time: how it was written, which one it is, and how many bytes that took.
-    fn zone<'t>(&self, rest: &'t str, host: Zone) -> (Option<&'t str>, Zone, usize) {
+    fn zone<'t>(&self, rest: &'t str, host: Place) -> (Option<&'t str>, Place, usize) {
         let Some(found) = self.zone.captures(rest) else { return (None, host, 0) };
         let length = found.get(0).map_or(0, |whole| whole.end());
-        let name = found.name("name").or_else(|| found.name("bare")).map(|name| name.as_str().trim());
-        let known = name.and_then(|name| {
-            let plain = if name.eq_ignore_ascii_case("utc") || name.eq_ignore_ascii_case("gmt") { "UTC" } else { name };
-            plain.parse().ok()
-        });
+        let group = |name| found.name(name).map(|name| name.as_str().trim());
+        let name = group("name").or_else(|| group("bare")).or_else(|| group("word"));
+        let known = name.and_then(|name| Place::read(name, host));
+        // Words in parentheses that name no zone are shown; the host's zone holds.
         (name, known.unwrap_or(host), length)
     }
 }
@@ -80,13 +97,11 @@ struct ParsedReset {
 }
 
 /// The first phrase that makes an instant.
-pub(super) fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
+pub(super) fn find(text: &str, now: Timestamp, host: Place) -> Option<Reset> {
     let grammar = GRAMMAR.as_ref()?;
-    for (index, lead) in grammar.leads.iter().enumerate() {
+    for (lead, lengths) in &grammar.leads {
         for found in lead.find_iter(text) {
-            // What servers ask for as a length has limits of its own.
-            let lengths = index == 0;
-            let Some(read) = read(grammar, bounded(text, found.end()), lengths, now, host) else { continue };
+            let Some(read) = read(grammar, bounded(text, found.end()), *lengths, now, host) else { continue };
             let Some(at) = read.at else { continue };
             let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default();
             let raw = raw.strip_prefix("\\n").unwrap_or(raw).trim_start_matches('_');
@@ -109,7 +124,7 @@ fn bounded(text: &str, from: usize) -> &str {
     rest.get(..floor(rest, LONGEST)).unwrap_or_default()
 }
 
-fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Zone) -> Option<ParsedReset> {
+fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Place) -> Option<ParsedReset> {
     if let Some(found) = grammar.within.captures(rest) {
         if !lengths {
             return None;
@@ -122,20 +137,61 @@ fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Zone
     if let Some(found) = grammar.instant.captures(rest) {
         return instant(grammar, &found, rest, now, host);
     }
+    local(grammar, rest, now, host).or_else(|| bare_day(grammar, rest, now, host))
+}
+
+/// Whether what follows shows that a number was no time of day: `10 minutes`, `10:30x`, `10.5`.
+fn goes_on(tail: &str) -> bool {
+    tail.starts_with(|next: char| next.is_alphanumeric() || next == ':' || next == '_')
+}
+
+/// A time of day, with its day before or behind it.
+fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
     let found = grammar.local.captures(rest)?;
-    let end = found.get(0)?.end();
-    let tail = rest.get(end..)?;
-    // `10 minutes`, `10:30x`, `10.5`: not a time of day.
-    if tail.starts_with(|next: char| next.is_alphanumeric() || next == ':' || next == '_') {
+    let mut end = found.get(0)?.end();
+    if goes_on(rest.get(end..)?) {
         return None;
     }
     let group = |name| found.name(name).map(|group| group.as_str());
-    let clock = Clock::read(group("hour")?, group("minute"), group("second"), group("half"))?;
-    let day = day(&found)?;
-    let (name, zone, taken) = grammar.zone(tail, host);
+    let clock = match group("named") {
+        Some(word) if word.eq_ignore_ascii_case("noon") => Clock::noon()?,
+        Some(_) => Clock::midnight(),
+        None => Clock::read(group("hour")?, group("minute"), group("second"), group("half"))?,
+    };
+    let mut day = day(&found)?;
+    let mut zone = grammar.zone(rest.get(end..)?, host);
+    end += zone.2;
+    if day == Day::Next
+        && let Some(behind) = grammar.behind.captures(rest.get(end..)?)
+        && let Some(named) = self::day(&behind)
+    {
+        day = named;
+        end += behind.get(0)?.end();
+        if zone.0.is_none() {
+            zone = grammar.zone(rest.get(end..)?, host);
+            end += zone.2;
+        }
+    }
+    let (name, place, _) = zone;
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
     let display = format!("resets {} ({shown})", day.text(&clock));
-    Some(ParsedReset { display, at: day.instant(clock.time, now, zone), length: end + taken, relative: false })
+    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false })
+}
+
+/// A day without a time begins at midnight. One that goes on with a number names a time that nobody can read.
+fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
+    let found = grammar.bare_day.captures(rest)?;
+    let end = found.get(0)?.end();
+    let tail = rest.get(end..)?;
+    let next = tail.trim_start_matches([',', ' ']);
+    if next.starts_with(|next: char| next.is_ascii_digit() || next == ':') || next.starts_with("at ") {
+        return None;
+    }
+    let (clock, day) = (Clock::midnight(), day(&found)?);
+    let (name, place, taken) = grammar.zone(tail, host);
+    let shown = name.map_or_else(|| host.to_string(), str::to_owned);
+    let display = format!("resets {} ({shown})", day.text(&clock));
+    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end + taken, relative: false })
 }
 
 fn day(found: &Captures<'_>) -> Option<Day> {
@@ -155,23 +211,37 @@ fn day(found: &Captures<'_>) -> Option<Day> {
     })
 }
 
-fn instant(grammar: &Grammar, found: &Captures<'_>, rest: &str, now: Timestamp, host: Zone) -> Option<ParsedReset> {
+/// A date in figures, with or without a time.
+fn instant(grammar: &Grammar, found: &Captures<'_>, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
     let group = |name| found.name(name).map(|group| group.as_str());
-    let (date, time) = (group("date")?, group("time")?);
-    let time = if time.len() == 5 { format!("{time}:00") } else { time.to_owned() };
+    let date = group("date")?.replace('/', "-");
     let end = found.get(0)?.end();
-    let (at, taken) = if let Some(offset) = group("offset") {
-        let offset = match offset.len() {
-            5 => format!("{}:{}", offset.get(..3)?, offset.get(3..)?),
-            _ => offset.to_ascii_uppercase(),
-        };
-        (format!("{date}T{time}{offset}").parse().ok(), 0)
-    } else {
-        let (_, zone, taken) = grammar.zone(rest.get(end..)?, host);
-        let local = NaiveDateTime::parse_from_str(&format!("{date}T{time}"), "%Y-%m-%dT%H:%M:%S%.f").ok();
-        (local.and_then(|local| clock::later(zone, local, now)), taken)
+    let day = NaiveDate::parse_from_str(&date, "%Y-%m-%d").ok();
+    let (time, text) = match group("time") {
+        None => (Some(NaiveTime::MIN), String::new()),
+        Some(text) => (time(text, group("half")), format!(" {text}")),
     };
-    let at: Option<Timestamp> = at.filter(|at| *at > now);
-    let display = at.map_or_else(|| format!("resets at {date} {time}"), super::hint::at_text);
+    let local = day.zip(time).map(|(day, time)| day.and_time(time));
+    let (place, taken) = match group("offset") {
+        Some(offset) if offset.eq_ignore_ascii_case("z") => (Place::Offset(0), 0),
+        Some(offset) => (Place::read(offset, host)?, 0),
+        None => {
+            let (_, place, taken) = grammar.zone(rest.get(end..)?, host);
+            (place, taken)
+        }
+    };
+    let at = local.and_then(|local| place.later(local, now));
+    let display = at.map_or_else(|| format!("resets at {date}{text}"), super::hint::at_text);
     Some(ParsedReset { display, at, length: end + taken, relative: false })
+}
+
+/// `18:05`, `18:05:12.5`, `6:05` with `pm`.
+fn time(text: &str, half: Option<&str>) -> Option<NaiveTime> {
+    let mut parts = text.splitn(3, ':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next());
+    if half.is_some() {
+        return Clock::read(hour, Some(minute), second, half).map(|clock| clock.time);
+    }
+    let padded = format!("{hour:0>2}:{minute}:{}", second.unwrap_or("00"));
+    NaiveTime::parse_from_str(&padded, "%H:%M:%S%.f").ok()
 }

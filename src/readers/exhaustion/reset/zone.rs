@@ -1,0 +1,193 @@
+//! Zones as messages write them: names of the IANA database, abbreviations, offsets from UTC.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use regex::Regex;
+
+use crate::model::time::{DAY, MINUTE, Timestamp, Zone};
+
+/// Where a wall clock hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::readers::exhaustion) enum Place {
+    /// A zone with its own rules.
+    Zone(Zone),
+    /// A fixed offset, in minutes east of UTC.
+    Offset(i32),
+}
+
+impl Place {
+    /// Beijing time, which has no summer time.
+    pub const BEIJING: Self = Self::Offset(8 * 60);
+
+    /// The wall clock at an instant.
+    pub fn local(self, at: Timestamp) -> NaiveDateTime {
+        match self {
+            Self::Zone(zone) => zone.local(at),
+            Self::Offset(minutes) => at.to_chrono().naive_utc() + TimeDelta::minutes(i64::from(minutes)),
+        }
+    }
+
+    /// The instant of a wall clock's reading, if it is later than `now`. A reading that comes twice is first meant the
+    /// first time; one that clocks jump over is meant by the offset before the jump.
+    pub fn later(self, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
+        let reading = local.and_utc().timestamp_millis();
+        let zone = match self {
+            Self::Zone(zone) => zone,
+            Self::Offset(minutes) => {
+                let at = Timestamp::from_millis(reading.saturating_sub(i64::from(minutes) * MINUTE));
+                return (at > now).then_some(at);
+            }
+        };
+        let first = zone.instant(local);
+        let offset = |at: Timestamp| zone.local(at).and_utc().timestamp_millis() - at.millis();
+        let exact = zone.local(first) == local;
+        let around =
+            [first.plus(-DAY), first.plus(DAY)].map(offset).map(|offset| Timestamp::from_millis(reading - offset));
+        let [before, after] = around;
+        if !exact {
+            return (before > now).then_some(before);
+        }
+        [first, after].into_iter().find(|at| *at > now && zone.local(*at) == local)
+    }
+
+    /// Reads a zone by any of its names. `host` decides what an abbreviation of several zones means.
+    pub fn read(name: &str, host: Self) -> Option<Self> {
+        let name = name.trim().trim_end_matches('.');
+        if let Some(offset) = offset(name) {
+            return Some(offset);
+        }
+        let upper = name.to_ascii_uppercase();
+        if upper == "CST" && host == Self::BEIJING {
+            return Some(Self::BEIJING);
+        }
+        if let Some((_, minutes)) = ABBREVIATIONS.iter().find(|(short, _)| *short == upper) {
+            return Some(if *minutes == 0 { Self::Zone(Zone::UTC) } else { Self::Offset(*minutes) });
+        }
+        let word = upper.trim_end_matches(" TIME");
+        if let Some((_, zone)) = REGIONS.iter().find(|(region, _)| *region == word) {
+            return zone.parse().ok().map(Self::Zone);
+        }
+        name.parse().or_else(|_| titled(name).parse()).ok().map(Self::Zone)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Zone(zone) => zone.fmt(f),
+            Self::Offset(minutes) => {
+                let (sign, size) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
+                write!(f, "UTC{sign}{}", size / 60)?;
+                if size % 60 == 0 { Ok(()) } else { write!(f, ":{:02}", size % 60) }
+            }
+        }
+    }
+}
+
+/// Abbreviations of zones that messages use, and their minutes east of UTC.
+const ABBREVIATIONS: &[(&str, i32)] = &[
+    ("UTC", 0),
+    ("GMT", 0),
+    ("UT", 0),
+    ("Z", 0),
+    ("WET", 0),
+    ("WEST", 60),
+    ("BST", 60),
+    ("CET", 60),
+    ("CEST", 120),
+    ("SAST", 120),
+    ("EET", 120),
+    ("EEST", 180),
+    ("MSK", 180),
+    ("TRT", 180),
+    ("GST", 240),
+    ("PKT", 300),
+    ("IST", 330),
+    ("NPT", 345),
+    ("WIB", 420),
+    ("ICT", 420),
+    ("SGT", 480),
+    ("HKT", 480),
+    ("PHT", 480),
+    ("AWST", 480),
+    ("JST", 540),
+    ("KST", 540),
+    ("ACST", 570),
+    ("AEST", 600),
+    ("ACDT", 630),
+    ("AEDT", 660),
+    ("NZST", 720),
+    ("NZDT", 780),
+    ("NDT", -150),
+    ("BRT", -180),
+    ("ART", -180),
+    ("ADT", -180),
+    ("NST", -210),
+    ("AST", -240),
+    ("CLT", -240),
+    ("EDT", -240),
+    ("EST", -300),
+    ("CDT", -300),
+    ("COT", -300),
+    ("CST", -360),
+    ("MDT", -360),
+    ("MST", -420),
+    ("PDT", -420),
+    ("PST", -480),
+    ("AKDT", -480),
+    ("AKST", -540),
+    ("HST", -600),
+];
+
+/// Names of regions whose clocks follow a zone of the database.
+const REGIONS: &[(&str, &str)] = &[
+    ("PT", "America/Los_Angeles"),
+    ("PACIFIC", "America/Los_Angeles"),
+    ("MT", "America/Denver"),
+    ("MOUNTAIN", "America/Denver"),
+    ("CT", "America/Chicago"),
+    ("CENTRAL", "America/Chicago"),
+    ("ET", "America/New_York"),
+    ("EASTERN", "America/New_York"),
+    ("BEIJING", "Asia/Shanghai"),
+    ("CHINA STANDARD", "Asia/Shanghai"),
+];
+
+/// `America/New_York` for `america/new_york`.
+fn titled(name: &str) -> String {
+    let mut begins = true;
+    let title = |letter: char| {
+        let letter = if begins { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+        begins = matches!(letter, '/' | '_' | '-');
+        letter
+    };
+    name.chars().map(title).collect()
+}
+
+static OFFSET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:utc|gmt)?\s?(?<sign>[+\-\u{2212}\u{2013}])\s?(?<hours>\d{1,2})(?::?(?<minutes>\d{2}))?$").ok()
+});
+
+/// `GMT-3`, `UTC+05:30`, `+0800`.
+fn offset(name: &str) -> Option<Place> {
+    let found = OFFSET.as_ref()?.captures(name)?;
+    let number = |group| found.name(group).map_or(Some(0), |digits| digits.as_str().parse::<i32>().ok());
+    let (hours, minutes) = (number("hours")?, number("minutes")?);
+    if hours > 14 || minutes > 59 {
+        return None;
+    }
+    let size = hours * 60 + minutes;
+    Some(Place::Offset(if found.name("sign")?.as_str() == "+" { size } else { -size }))
+}
+
+/// The pattern of a zone that stands behind a time, in parentheses or without.
+pub(super) fn pattern() -> String {
+    let short: Vec<&str> = ABBREVIATIONS.iter().map(|(short, _)| *short).filter(|short| short.len() > 1).collect();
+    let sign = r"[+\-\u{2212}\u{2013}]";
+    format!(
+        r"^\s*\((?<name>[^)\n]{{1,60}})\)|^\s*(?<bare>(?:UTC|GMT)\s?{sign}\s?\d{{1,2}}(?::?\d{{2}})?|{sign}\d{{2}}:?\d{{2}})\b|^,?\s*(?<word>{}|[PMCE]T|(?:Pacific|Mountain|Central|Eastern|Beijing)(?: [Tt]ime)?|[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+)\b",
+        short.join("|")
+    )
+}
