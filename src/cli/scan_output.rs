@@ -19,7 +19,7 @@ use crate::present::clock::short;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain};
 use crate::readers::exhaustion::reset::Reset;
-use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, detect, judge};
+use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect, judge};
 
 /// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
 const TAIL: usize = 16 << 20;
@@ -50,7 +50,10 @@ pub(crate) struct ScanOutputArgs {
     /// The subscription or key, when there are several
     #[arg(long)]
     account: Option<String>,
-    /// When the run ended, from which a reset is worked out [default: now]
+    /// The model that the run used, for messages about "this model"
+    #[arg(long)]
+    model: Option<String>,
+    /// When the run ended, from which a reset is worked out [default: what its event says, else now]
     #[arg(long, value_name = "RFC3339")]
     occurred_at: Option<Timestamp>,
     /// Record nothing
@@ -112,6 +115,9 @@ struct Scanned<'a> {
     exhausted: bool,
     rule: Option<&'a str>,
     excerpt: Option<&'a str>,
+    /// The model that is used up; absent when every model is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     resets_at: Option<Timestamp>,
     position: Option<u64>,
 }
@@ -121,27 +127,33 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     let provider = args.provider.as_str();
     let Some(found) = args.scan()? else {
         if context.json {
-            let (rule, excerpt, resets_at, position) = (None, None, None, None);
-            return Answer::new(Scanned { provider, exhausted: false, rule, excerpt, resets_at, position }).write(out);
+            let (rule, excerpt, model, resets_at, position) = (None, None, None, None, None);
+            let none = Scanned { provider, exhausted: false, rule, excerpt, model, resets_at, position };
+            return Answer::new(none).write(out);
         }
         return Ok(writeln!(out, "{provider}: nothing says that the quota is used up")?);
     };
-    let occurred_at = args.occurred_at.unwrap_or_else(|| context.now());
+    let said_at = found.at.filter(|at| *at <= context.now());
+    let occurred_at = args.occurred_at.or(said_at).unwrap_or_else(|| context.now());
+    let own = args.model.as_deref().filter(|_| found.of_its_model);
+    let model = found.model.as_deref().or(own);
     let reset = found.reset(occurred_at, context.zone());
-    let outcome = if args.dry_run { None } else { Some(append(args, context, &found, reset.as_ref(), occurred_at)?) };
+    let outcome =
+        if args.dry_run { None } else { Some(append(args, context, &found, model, reset.as_ref(), occurred_at)?) };
     let resets_at = reset.as_ref().and_then(|reset| reset.at);
     if context.json {
         let position = outcome.map(|outcome| outcome.position().get());
         let (rule, excerpt) = (Some(found.rule), Some(found.excerpt.as_str()));
-        Answer::new(Scanned { provider, exhausted: true, rule, excerpt, resets_at, position }).write(out)?;
+        Answer::new(Scanned { provider, exhausted: true, rule, excerpt, model, resets_at, position }).write(out)?;
     } else {
-        tell(provider, &found, reset.as_ref(), outcome, context, out)?;
+        let whose = model.map_or_else(|| provider.to_owned(), |model| format!("{provider}, {model}"));
+        tell(&whose, &found, reset.as_ref(), outcome, context, out)?;
     }
     if args.wait { Err(Failure::Wait) } else { Ok(()) }
 }
 
 fn tell(
-    provider: &str,
+    whose: &str,
     found: &Exhaustion,
     reset: Option<&Reset>,
     outcome: Option<Outcome>,
@@ -156,7 +168,7 @@ fn tell(
         Some(reset) => format!(" ({})", Plain(&reset.display)),
         None => String::new(),
     };
-    writeln!(out, "{provider}: the quota is used up{until}")?;
+    writeln!(out, "{}: the quota is used up{until}", Plain(whose))?;
     writeln!(out, "  {}: {}", found.rule, Plain(&found.excerpt))?;
     match outcome {
         Some(Outcome::Appended(position)) => writeln!(out, "  recorded at position {position}")?,
@@ -170,6 +182,7 @@ fn append(
     args: &ScanOutputArgs,
     context: &Context,
     found: &Exhaustion,
+    model: Option<&str>,
     reset: Option<&Reset>,
     occurred_at: Timestamp,
 ) -> Result<Outcome, Failure> {
@@ -185,7 +198,7 @@ fn append(
     let fact = QuotaExhausted {
         provider: args.provider.clone(),
         account,
-        model: None,
+        model: model.map(str::to_owned),
         resets_at,
         rule: found.rule.to_owned(),
         excerpt: found.excerpt.clone(),
@@ -210,19 +223,27 @@ fn captured(path: &Path) -> io::Result<String> {
     tail(&mut File::open(path)?, TAIL)
 }
 
-/// The end of an input, at most so many bytes of it. What is not UTF-8 is replaced.
+/// The end of an input, at most so many bytes of it, from the beginning of a line on where lines were left out.
 fn tail(input: &mut dyn Read, most: usize) -> io::Result<String> {
-    let mut kept = Vec::new();
+    let (mut kept, mut head, mut cut) = (Vec::new(), Vec::new(), false);
     loop {
         // Twice the tail is gathered before its first half is let go, so that each byte moves once.
         let read = input.take(2 * most as u64 - kept.len() as u64).read_to_end(&mut kept)?;
+        if head.is_empty() {
+            head = kept.iter().take(4).copied().collect();
+        }
         if kept.len() > most {
-            kept.drain(..kept.len() - most);
+            // Whole pairs of bytes: they may be units of UTF-16.
+            kept.drain(..(kept.len() - most).next_multiple_of(2));
+            cut = true;
         }
         if read == 0 {
-            return Ok(String::from_utf8_lossy(&kept).into_owned());
+            break;
         }
     }
+    let text = decode(&head, &kept);
+    let whole = text.split_once('\n').filter(|_| cut).map(|(_, lines)| lines.to_owned());
+    Ok(whole.unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -233,9 +254,12 @@ mod tests {
     fn the_end_is_kept() {
         for length in [0, 1, 7, 8, 9, 15, 16, 17, 40] {
             let text: String = ('a'..='z').cycle().take(length).collect();
-            let end = &text[length.saturating_sub(8)..];
-            assert_eq!(tail(&mut text.as_bytes(), 8).unwrap(), end, "{length}");
+            let kept = tail(&mut text.as_bytes(), 8).unwrap();
+            assert!(text.ends_with(&kept) && kept.len() <= 8 && kept.len() + 1 >= length.min(8), "{length}: {kept}");
         }
+        assert_eq!(tail(&mut &b"{\"cut\":\n{}"[..], 8).unwrap(), "{}", "the rest of a line is no line");
+        let wide: Vec<u8> = "\u{feff}first\nlast".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(tail(&mut &wide[..], 16).unwrap(), "last");
         assert_eq!(tail(&mut &b"a\xff"[..], 8).unwrap(), "a\u{fffd}");
     }
 }

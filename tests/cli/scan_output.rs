@@ -34,7 +34,8 @@ fn a_refusal_is_recorded_once_and_means_wait() {
         "resets_at": "2026-02-04T15:00:00.000Z", "position": 1,
     });
     assert_eq!(found, wanted);
-    let (code, again) = answer(&desk, "2026-02-04T09:30:00Z", REFUSED, &["claude", "--exit-code", "0"]);
+    let alone = "You've hit your session limit · resets 3pm (UTC)\n";
+    let (code, again) = answer(&desk, "2026-02-04T09:30:00Z", alone, &["claude", "--exit-code", "0"]);
     assert_eq!((code, &again), (75, &wanted), "the same words and the same reset are the same event");
     let (_, next_day) = answer(&desk, "2026-02-05T08:00:00Z", REFUSED, &["claude"]);
     assert_eq!(next_day["position"], 2);
@@ -114,4 +115,40 @@ fn without_being_asked_to_wait_the_answer_is_the_answer() {
     let said =
         desk.fed("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
     assert!(said.contains("the quota is used up"), "{said}");
+}
+
+#[test]
+fn what_powershell_redirects_is_read() {
+    let desk = Desk::new();
+    for (mark, name) in [("\u{feff}", "with a mark"), ("", "without one")] {
+        let text = format!("{mark}thinking …\r\nYou've hit your session limit · resets 3pm (UTC)\r\n");
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [little, big, text.clone().into_bytes()] {
+            let (code, said) = scan(&desk, NOW, bytes, &["claude", "--dry-run"]);
+            assert_eq!(code, 75, "{name}: {said}");
+            assert!(said.contains("until 2026-02-04 15:00"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_one_model_is_recorded_for_that_model() {
+    let desk = Desk::new();
+    let opus = "You've hit your Opus limit · resets Feb 9, 5pm (UTC)\n/model to switch to another model\n";
+    assert_eq!(answer(&desk, NOW, opus, &["claude"]).1["model"], "opus");
+    let own = "Error: You have exhausted your capacity on this model. Your quota will reset after 3h20m10s.";
+    assert_eq!(answer(&desk, NOW, own, &["gemini"]).1["model"], Value::Null);
+    let (_, named) = answer(&desk, NOW, own, &["gemini", "--model", "gemini-3-pro-preview", "--account", "b"]);
+    assert_eq!(named["model"], "gemini-3-pro-preview");
+    let shared = "You've hit your session limit · resets 3pm (UTC)";
+    assert_eq!(answer(&desk, NOW, shared, &["claude", "--model", "claude-opus-4-8"]).1["model"], Value::Null);
+}
+
+#[test]
+fn an_event_that_tells_its_time_is_as_old_as_that() {
+    let desk = Desk::new();
+    let line = r#"{"type":"assistant","isApiErrorMessage":true,"message":{"content":[{"type":"text","text":"You've hit your limit · resets 7am (UTC)"}]},"timestamp":"2026-02-04T05:00:00Z"}"#;
+    let (_, found) = answer(&desk, NOW, line, &["claude", "--stream", "transcript"]);
+    assert_eq!(found["resets_at"], "2026-02-04T07:00:00.000Z", "not tomorrow's seven o'clock");
 }

@@ -86,6 +86,144 @@ fn an_excerpt_is_short_whole_characters_around_the_hit() {
     assert!(!found.excerpt.chars().any(char::is_control));
 }
 
+/// A rule's own message: `tests/fixtures/exhaustion_rules.jsonl`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    rule: String,
+    /// When the message was seen.
+    seen: String,
+    /// Where.
+    source: String,
+    provider: String,
+    stream: String,
+    message: String,
+    /// A text that looks like it and is no refusal.
+    near: String,
+}
+
+fn book() -> Vec<Entry> {
+    include_str!("../fixtures/exhaustion_rules.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+const STREAMS: [Stream; 4] = [Stream::Stderr, Stream::StdoutOk, Stream::StdoutFailed, Stream::Transcript];
+
+#[test]
+fn every_rule_has_a_real_message_with_its_date() {
+    let book = book();
+    let ids: Vec<&str> = book.iter().map(|entry| entry.rule.as_str()).collect();
+    for rule in rules() {
+        assert_eq!(ids.iter().filter(|id| **id == rule.id).count(), 1, "{}", rule.id);
+    }
+    for entry in &book {
+        let rule = rules().iter().find(|rule| rule.id == entry.rule).unwrap();
+        assert_eq!(rule.seen, entry.seen, "{}", entry.rule);
+        assert!(entry.seen.len() == 10 && entry.seen.as_str() > "2025-07" && !entry.source.is_empty(), "{entry:?}");
+        let found = detect(&entry.provider, stream(&entry.stream), &entry.message).map(|found| found.rule);
+        assert_eq!(found, Some(rule.id), "{}", entry.message);
+    }
+}
+
+#[test]
+fn every_rule_has_three_near_misses() {
+    for entry in book() {
+        let Entry { provider, message, near, .. } = &entry;
+        let miss = detect(provider, stream(&entry.stream), near);
+        assert_eq!(miss, None, "{}: {near}", entry.rule);
+        // A model that writes about the message, in a run that ended well.
+        let prose = format!("I wrote a test for this message: {} It passes now.", message.replace('\n', " "));
+        for on in [Stream::StdoutOk, Stream::Transcript] {
+            assert_eq!(detect(provider, on, &prose), None, "{prose}");
+        }
+        // A model that writes the message itself, in events of its own.
+        let answer = serde_json::json!({"type": "assistant", "message": {"role": "assistant", "model": "claude-opus-4-8",
+            "content": [{"type": "text", "text": message}]}});
+        let item = serde_json::json!({"type": "item.completed", "item": {"type": "agent_message", "text": message}});
+        let part = serde_json::json!({"type": "text", "part": {"type": "text", "text": message}});
+        let delta = serde_json::json!({"type": "message", "role": "assistant", "content": message, "delta": true});
+        let said = serde_json::json!({"type": "say", "say": "text", "text": message});
+        let copilot = serde_json::json!({"type": "assistant.message", "data": {"content": message}});
+        for event in [answer, item, part, delta, said, copilot] {
+            for on in STREAMS {
+                assert_eq!(detect(provider, on, &event.to_string()), None, "{event} on {on:?}");
+            }
+        }
+    }
+}
+
+/// What streams of agents say, by how the run went.
+#[test]
+fn the_client_is_told_from_the_model_in_every_stream() {
+    let model = r#"{"type":"assistant","message":{"role":"assistant","content":[{"type":"text","text":"The line is: You've hit your session limit · resets 10:20pm"}]}}"#;
+    let refused = r#"{"type":"assistant","message":{"model":"<synthetic>","role":"assistant","content":[{"type":"text","text":"You've hit your weekly limit · resets 3pm (UTC)"}]},"error":"rate_limit","isApiErrorMessage":true,"timestamp":"2026-02-04T12:00:00Z"}"#;
+    let lines = |lines: &[&str]| lines.join("\n");
+    let gemini_error = r#"{"type":"result","status":"error","error":{"type":"Error","message":"You have exhausted your capacity on this model. Your quota will reset after 4h28m20s."}}"#;
+    for (provider, on, text, wanted) in [
+        // The run ended for its number of turns, or well.
+        ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"error_max_turns","is_error":true}"#]), None),
+        ("claude", Stream::StdoutFailed, lines(&[refused, r#"{"type":"result","subtype":"success","is_error":false,"result":"x"}"#]), None),
+        ("claude", Stream::StdoutFailed, "You've hit your session limit\nError: Reached max turns (5)".to_owned(), None),
+        ("claude", Stream::StdoutOk, lines(&[model, r#"{"type":"result","subtype":"success","is_error":false,"result":"You've hit your limit · resets 3pm"}"#]), None),
+        // A refusal that ends the run, whatever the exit code.
+        ("claude", Stream::StdoutOk, lines(&[model, refused]), Some("window-limit")),
+        ("claude", Stream::StdoutOk, r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit · resets 6pm (UTC)"}"#.to_owned(), Some("own-limit")),
+        ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 429 rate limit exc"#]), Some("rate-limit")),
+        ("claude", Stream::StdoutOk, "You've hit your session limit · resets 3pm (UTC)\n/upgrade to increase your usage limit\n".to_owned(), Some("session-limit")),
+        ("claude", Stream::StdoutOk, "I added the docs.\n\nYou've hit your session limit · resets 3pm (UTC)\n".to_owned(), None),
+        ("claude", Stream::StdoutOk, "```\nYou've hit your session limit · resets 3pm (UTC)\n```\n".to_owned(), None),
+        ("claude", Stream::StdoutOk, "I saw this:\n{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\"}}\nin the log.\n".to_owned(), None),
+        // One document instead of lines.
+        ("claude", Stream::StdoutOk, format!("[{model},{refused}]"), Some("window-limit")),
+        ("gemini", Stream::StdoutFailed, "{\n  \"response\": \"Error: quota exceeded\",\n  \"stats\": {}\n}".to_owned(), None),
+        ("gemini", Stream::StdoutFailed, "{\n  \"session_id\": \"s\",\n  \"error\": {\"message\": \"RESOURCE_EXHAUSTED\", \"code\": 429}\n}".to_owned(), Some("resource-exhausted")),
+        ("gemini", Stream::StdoutOk, gemini_error.to_owned(), Some("resource-exhausted")),
+        // A transcript, in which a later answer shows that the quota is back.
+        ("claude", Stream::Transcript, lines(&[model, refused]), Some("window-limit")),
+        ("claude", Stream::Transcript, lines(&[refused, model]), None),
+        ("claude", Stream::Transcript, lines(&["The line is", "You've hit your session limit · resets 3pm", "and I added it."]), None),
+        // Codex connects again, then goes on.
+        ("codex", Stream::StdoutOk, lines(&[r#"{"type":"error","message":"Reconnecting... 1/5 (429 Too Many Requests)"}"#, r#"{"type":"turn.completed","usage":{}}"#]), None),
+        ("codex", Stream::StdoutOk, r#"{"type":"turn.failed","error":{"message":"You've hit your usage limit. Try again at 3:0"#.to_owned(), Some("codex-error-event")),
+        ("codex", Stream::Transcript, r#"{"type":"event_msg","payload":{"type":"error","message":"You've hit your usage limit."}}"#.to_owned(), Some("codex-error-event")),
+        ("cline", Stream::StdoutOk, r#"{"type":"ask","ask":"api_req_failed","text":"{\"code\":\"insufficient_credits\",\"message\":\"Not enough credits available\"}"}"#.to_owned(), Some("insufficient-credits")),
+        ("copilot", Stream::StdoutOk, r#"{"type":"session.error","data":{"errorType":"quota","message":"402 You have no quota"}}"#.to_owned(), Some("copilot-no-quota")),
+        ("zai", Stream::StdoutOk, r#"{"type":"error","error":{"name":"APIError","data":{"message":"Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-07-14 07:49:08","statusCode":429}}}"#.to_owned(), Some("zai-limit-words")),
+        // A server's load, and a warning.
+        ("claude", Stream::Stderr, "API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited".to_owned(), None),
+        ("claude", Stream::Stderr, r#"API Error: 529 {"type":"error","error":{"type":"overloaded_error","message":"Overloaded, rate limit"}}"#.to_owned(), None),
+        ("copilot", Stream::Stderr, "You've used 80% of your weekly rate limit".to_owned(), None),
+        ("copilot", Stream::Stderr, "You've used 80% of your weekly rate limit\nrate limit exceeded".to_owned(), Some("rate-limit")),
+    ] {
+        let found = detect(provider, on, &text).map(|found| found.rule);
+        assert_eq!(found, wanted, "{provider} {on:?}: {text}");
+    }
+}
+
+#[test]
+fn a_refusal_knows_its_model_and_its_time() {
+    let found = detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
+    assert_eq!((found.model.as_deref(), found.of_its_model), (Some("opus"), false));
+    let found = detect("gemini", Stream::Stderr, "You have exhausted your capacity on this model.").unwrap();
+    assert_eq!((found.model, found.of_its_model), (None, true));
+    let line = r#"{"type":"assistant","message":{"model":"<synthetic>","content":[{"type":"text","text":"You've hit your limit · resets 3pm (UTC)"}]},"timestamp":"2026-02-04T12:00:00Z"}"#;
+    let found = detect("claude", Stream::Transcript, line).unwrap();
+    assert_eq!(found.at, Some("2026-02-04T12:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn what_names_no_zone_is_meant_by_the_provider_s_clock() {
+    let now: Timestamp = "2026-07-11T12:00:00Z".parse().unwrap();
+    let text = "[1310][Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-07-14 07:49:08]";
+    for provider in ["zai", "claude", "zhipu"] {
+        let found = detect(provider, Stream::StdoutFailed, text).unwrap();
+        let at = found.reset(now, "Europe/Paris".parse().unwrap()).unwrap().at;
+        assert_eq!(at, Some("2026-07-13T23:49:08Z".parse().unwrap()), "{provider}");
+    }
+    let text = "HTTP 429 Too Many Requests\nRetry-After: 172800";
+    let reset = detect("claude", Stream::Stderr, text).unwrap().reset(now, Zone::UTC).unwrap();
+    assert_eq!(reset.at, Some("2026-07-13T12:00:00Z".parse().unwrap()), "beside a refusal the header is the reset");
+}
+
 /// Texts made of the words that the grammars know, so that they get far into them.
 fn wordy() -> impl Strategy<Value = String> {
     let words = [

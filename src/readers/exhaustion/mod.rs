@@ -1,8 +1,11 @@
 //! Whether an agent's output says that a quota is used up, and until when.
 //!
-//! The rules are data: each has a stable id, the words or the event it looks for, and how far it is trusted on which
-//! stream of which provider's agent. An agent's error stream is its runtime's; its output is mostly the model's, who may
-//! quote any of these words, so there a rule needs more.
+//! The rules are data: each has a stable id, the words or the event it looks for, the day on which a real message of its
+//! kind was seen, and how far it is trusted on which stream of which provider's agent. An agent's error stream is its
+//! runtime's. Its output is mostly the model's, who may quote any of these words. Events of JSON tell the two apart: what
+//! the model, its tools and its user say is left out, and a failure that the client reports counts as on the error stream.
+//! Text of a run that ended well counts only if it is the client's message as a whole. Exceptions are data, too: a server's
+//! own load and a warning about a part of a quota are no refusals.
 //!
 //! ```
 //! use usage_ledger::Zone;
@@ -15,17 +18,24 @@
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
 
+mod decode;
+mod event;
+mod exception;
 mod excerpt;
+mod output;
 pub mod reset;
 mod rule;
 mod scan;
+mod scope;
 mod table;
 
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 
+pub use decode::decode;
 pub use rule::{ExhaustionRule, Grant, Stream, TextPattern, Trust};
 
+use output::Output;
 use reset::{Place, Reset};
 
 /// All rules, from the surest to the vaguest.
@@ -52,6 +62,12 @@ pub struct Exhaustion {
     pub rule: &'static str,
     /// The words it was recognised by, with what is around them on their line; no control characters.
     pub excerpt: String,
+    /// The model or model family that the refusal is about, such as `opus`; `None` when it is about every model.
+    pub model: Option<String>,
+    /// Whether the message is about the model that the run used, without naming it.
+    pub of_its_model: bool,
+    /// When the refusal happened, if its event says so.
+    pub at: Option<Timestamp>,
     /// The line, and the text around it, where the reset is looked for.
     line: String,
     vicinity: String,
@@ -101,15 +117,20 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
     }
     let named = table::RULES.iter().any(|rule| rule.trust(id).is_some());
     let id = if named { id } else { table::OTHERS };
-    let text = &*excerpt::printed(text);
+    let output = Output::read(text, stream);
+    let text = output.text.as_str();
     scan::COMPILED.iter().find_map(|compiled| {
-        let place = compiled.find(id, stream, text)?;
+        let place = compiled.find(id, stream, &output)?;
+        let (line, vicinity) = (excerpt::around_line(text, &place), excerpt::vicinity(text, &place));
         Some(Exhaustion {
             rule: compiled.rule.id,
             excerpt: excerpt::excerpt(text, &place),
-            line: excerpt::around_line(text, &place).to_owned(),
-            vicinity: excerpt::vicinity(text, &place).to_owned(),
-            place: None,
+            model: scope::model(id, line, vicinity),
+            of_its_model: scope::is_of_its_model(line),
+            at: output.said_at(&place).and_then(|at| at.parse().ok()),
+            line: line.to_owned(),
+            vicinity: vicinity.to_owned(),
+            place: table::place(id, compiled.rule.id),
         })
     })
 }

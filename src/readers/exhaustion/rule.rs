@@ -12,11 +12,11 @@
 pub enum Stream {
     /// The error stream: an agent's runtime writes it, not the model.
     Stderr,
-    /// The output of a run that ended with exit code 0: mostly what the model said.
+    /// The output of a run that ended with exit code 0: what the model said, unless the whole of it is the client's message.
     StdoutOk,
     /// The output of a run that failed: what the model said, then what stopped it.
     StdoutFailed,
-    /// Output that others may have shaped: only what a runtime emits about itself counts.
+    /// Output that others may have shaped: only what a runtime emits about itself counts, as an event or as the last line.
     Transcript,
 }
 
@@ -58,7 +58,7 @@ pub enum TextPattern {
     RefusedEvent,
     /// A line that names `rate_limit_event`, in a text that names a refusal, on whichever line.
     RefusalNearEvent,
-    /// A line of JSON that is an error event (`type` is `error` or `turn.failed`) and matches the regular expression.
+    /// An event in which the client reports a failure, whole or cut off, that matches the regular expression.
     ErrorEvent(&'static str),
 }
 
@@ -87,6 +87,8 @@ pub struct Grant {
 pub struct ExhaustionRule {
     /// Its name, which stays.
     pub id: &'static str,
+    /// The day on which a real message of this kind was seen last.
+    pub seen: &'static str,
     /// What it looks for.
     pub pattern: TextPattern,
     /// Whether only a runtime says so about itself, so that it counts even where others may have shaped the text.

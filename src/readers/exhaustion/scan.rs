@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::output::{Output, Voice};
 use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
 use super::table::RULES;
+use super::{event, exception};
 
 /// A rule with its expressions compiled.
 pub(super) struct Compiled {
@@ -43,57 +45,64 @@ impl Compiled {
     }
 
     /// The last place where the rule holds: the latest word on when the quota comes back.
-    pub fn find(&self, provider: &str, stream: Stream, text: &str) -> Option<Range<usize>> {
-        if stream == Stream::Transcript {
-            return if self.rule.runtime { self.places(text, |_| true) } else { None };
-        }
-        let index = self.rule.grants.iter().position(|grant| grant.providers.contains(&provider))?;
-        let trust = self.rule.grants.get(index)?.trust;
-        let beside =
-            |line: &str| self.beside.get(index).and_then(Option::as_ref).is_some_and(|words| words.is_match(line));
-        match (trust, stream) {
-            (_, Stream::Stderr) | (Trust::Failed, Stream::StdoutFailed) => self.places(text, |_| true),
-            (Trust::Anywhere, _) => self.places(text, |place| !quoted(text, place)),
-            (Trust::FailedBeside(_), Stream::StdoutFailed) => self.places(text, |place| beside(line(text, place))),
-            (Trust::FailedPlainBeside(_), Stream::StdoutFailed) => self.places(text, |place| {
-                let line = line(text, place);
-                beside(line) && !is_object(line)
-            }),
-            _ => None,
-        }
+    pub fn find(&self, provider: &str, stream: Stream, output: &Output) -> Option<Range<usize>> {
+        let index = self.rule.grants.iter().position(|grant| grant.providers.contains(&provider));
+        let trust = index.and_then(|index| self.rule.grants.get(index)).map(|grant| grant.trust);
+        let beside = |line: &str| {
+            let words = index.and_then(|index| self.beside.get(index)).and_then(Option::as_ref);
+            words.is_some_and(|words| words.is_match(line))
+        };
+        let counts = |place: &Range<usize>| {
+            let text = output.text.as_str();
+            let line = line(text, place);
+            match (trust, stream, output.voice(place)) {
+                (_, _, None) => false,
+                // A failure that a client reports is as good as its error stream.
+                (Some(_), _, Some(Voice::Client)) => true,
+                (_, Stream::Transcript, _) => self.rule.runtime,
+                (None, ..) => false,
+                (_, Stream::Stderr, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
+                (Some(Trust::Anywhere), ..) => !quoted(text, place),
+                (Some(Trust::FailedBeside(_)), Stream::StdoutFailed, _) => beside(line),
+                (Some(Trust::FailedPlainBeside(_)), Stream::StdoutFailed, _) => beside(line) && !is_object(line),
+                _ => false,
+            }
+        };
+        self.places(output, counts)
     }
 
-    fn places(&self, text: &str, counts: impl Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
+    fn places(&self, output: &Output, counts: impl Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
+        let text = output.text.as_str();
+        let counts = |place: &Range<usize>| {
+            let lines = line_range(text, place);
+            let within = place.start.saturating_sub(lines.start)..place.end.min(lines.end).saturating_sub(lines.start);
+            counts(place) && !exception::excepts(line(text, place), &within)
+        };
         match (self.rule.pattern, &self.words) {
             (TextPattern::Words(_), Some(words)) => {
                 words.find_iter(text).map(|found| found.range()).filter(|place| counts(place)).last()
             }
-            (TextPattern::ErrorEvent(_), Some(words)) => lines(text)
-                .filter(|(_, line)| words.is_match(line) && is_error_event(line))
-                .map(|(range, _)| range)
+            (TextPattern::ErrorEvent(_), Some(words)) => output
+                .lines()
+                .filter(|(range, line, voice)| *voice == Voice::Client && words.is_match(line) && counts(range))
+                .map(|(range, ..)| range)
                 .last(),
-            (TextPattern::RefusedEvent, _) => {
-                lines(text).filter(|(_, line)| is_refused_event(line)).map(|(range, _)| range).last()
-            }
-            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|words| words.is_match(text)) => {
-                lines(text).filter(|(_, line)| line.contains(EVENT)).map(|(range, _)| range).last()
-            }
+            (TextPattern::RefusedEvent, _) => output
+                .lines()
+                .filter(|(range, line, _)| is_refused_event(line) && counts(range))
+                .map(|(range, ..)| range)
+                .last(),
+            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|words| words.is_match(text)) => output
+                .lines()
+                .filter(|(range, line, _)| line.contains(EVENT) && counts(range))
+                .map(|(range, ..)| range)
+                .last(),
             _ => None,
         }
     }
 }
 
 const EVENT: &str = "rate_limit_event";
-
-fn lines(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
-    let mut from = 0;
-    text.split_inclusive('\n').map(move |line| {
-        let start = from;
-        from += line.len();
-        let line = line.trim_end_matches(['\n', '\r']);
-        (start..start + line.len(), line)
-    })
-}
 
 /// The line that a place begins on.
 pub(super) fn line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
@@ -119,10 +128,9 @@ fn is_object(line: &str) -> bool {
     line.trim_start().starts_with('{')
 }
 
-/// The JSON of a line, which may have a prefix such as a time.
+/// The JSON of a line, which may have a prefix such as a time, and may have been cut off.
 fn object(line: &str) -> Option<Value> {
-    let json = line.get(line.find('{')?..)?;
-    serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()
+    event::parse(line.get(line.find('{')?..)?)
 }
 
 fn is_refused_event(line: &str) -> bool {
@@ -142,15 +150,6 @@ fn refuses(value: &Value, depth: u8) -> bool {
         |word: &str| ["rejected", "exceeded", "blocked", "throttled"].iter().any(|no| word.eq_ignore_ascii_case(no));
     object.get("status").and_then(Value::as_str).is_some_and(refused)
         || depth > 0 && object.values().any(|inner| refuses(inner, depth - 1))
-}
-
-fn is_error_event(line: &str) -> bool {
-    is_object(line)
-        && object(line).is_some_and(|value| {
-            let kind = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
-            let kinds = [kind(&value), value.get("msg").and_then(kind)];
-            kinds.iter().flatten().any(|kind| matches!(kind.as_str(), "error" | "stream_error" | "turn.failed"))
-        })
 }
 
 #[cfg(test)]

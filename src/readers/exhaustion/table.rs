@@ -1,5 +1,6 @@
 //! The rules, from the surest to the vaguest: the first that holds names the exhaustion.
 
+use super::reset::Place;
 use super::rule::{ExhaustionRule, Grant, TextPattern, Trust};
 use TextPattern::{ErrorEvent, RefusalNearEvent, RefusedEvent, Words};
 use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
@@ -79,101 +80,140 @@ const LOOSE_HTTP: &[Grant] = &[
     to(APIS, BY_API),
 ];
 const API: &[Grant] = &[to(APIS, BY_API)];
+const ZAI: &[Grant] = &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(APIS, Failed)];
 
-const fn rule(id: &'static str, pattern: TextPattern, grants: &'static [Grant]) -> ExhaustionRule {
-    ExhaustionRule { id, pattern, runtime: false, grants }
+const fn rule(id: &'static str, seen: &'static str, pattern: TextPattern, grants: &'static [Grant]) -> ExhaustionRule {
+    ExhaustionRule { id, seen, pattern, runtime: false, grants }
 }
 
-const fn runtime(id: &'static str, pattern: TextPattern, grants: &'static [Grant]) -> ExhaustionRule {
-    ExhaustionRule { id, pattern, runtime: true, grants }
+const fn runtime(
+    id: &'static str,
+    seen: &'static str,
+    pattern: TextPattern,
+    grants: &'static [Grant],
+) -> ExhaustionRule {
+    ExhaustionRule { id, seen, pattern, runtime: true, grants }
+}
+
+/// Where the clocks of a provider hang that names no zone: Z.ai and its resellers mean Beijing.
+pub(super) fn place(provider: &str, rule: &str) -> Option<Place> {
+    (provider == "zai" || rule.starts_with("zai-")).then_some(Place::BEIJING)
 }
 
 // Gaps are short and cross neither a quotation mark nor a line's end: a manifest is one line of 90 KB.
 #[rustfmt::skip]
 pub(super) const RULES: &[ExhaustionRule] = &[
     // What runtimes emit about themselves.
-    runtime("rate-limit-event", RefusedEvent, STRICT),
-    runtime("rate-limit-summary", Words(r"\[cli\] rate_limit_rejected\b"), &[
+    runtime("rate-limit-event", "2026-05-27", RefusedEvent, STRICT),
+    runtime("rate-limit-summary", "2026-05-27", Words(r"\[cli\] rate_limit_rejected\b"), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Stderr), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE),
         to(GROK, BY_GROK),
     ]),
-    runtime("session-limit", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
-    rule("codex-error-event", ErrorEvent(
-        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\btoo many requests\b|\b429\b"#,
+    runtime("session-limit", "2026-07-17", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
+    rule("codex-error-event", "2026-04-27", ErrorEvent(
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
     // Such events pass through these agents in forms of their own, so only the words can be looked at.
-    rule("rate-limit-event-words", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
+    rule("rate-limit-event-words", "2026-05-27", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
+
+    // Limits of money and of groups, which Claude Code tells in words of its own.
+    rule("spend-limit", "2026-09-02", Words(
+        r"\bhit (?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise)['’]?s? )?(?:(?:monthly|weekly|daily) )?spend(?:ing)? limit\b",
+    ), &[to(CLAUDE, Anywhere)]),
+    rule("org-limit", "2026-04-24", Words(
+        r"\bhit (?:your|the) (?:org(?:ani[sz]ation)?|team|workspace|company|enterprise)['’]?s? (?:(?:5-hour|session|monthly|weekly|daily) )?(?:usage )?limit\b",
+    ), &[to(CLAUDE, Anywhere)]),
+    rule("api-usage-limits", "2026-05-04", Words(
+        r"\breached your specified (?:\w+ )?API usage limits?\b|\byou will regain access on\b",
+    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)]),
+    // Z.ai answers through Claude Code, too. Its codes 1302 to 1305 and 1312 are about its load.
+    rule("zai-limit-code", "2026-07-08", Words(r#"\[(?:1304|1308|1310|1316)\]\[|\bcode["']?\s*:\s*["']?(?:1304|1308|1310|1316)\b"#), ZAI),
+    rule("zai-limit-words", "2026-08-24", Words(r"\bweekly/monthly limit exhausted\b|已达到.{0,20}使用上限"), ZAI),
 
     // Subscriptions.
-    rule("window-limit", Words(
+    rule("window-limit", "2026-08-22", Words(
         r"\bhit (?:your|the) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|opus|sonnet|haiku|fable|model|plan|pro|max|team) ){1,3}limit\b",
     ), &[to(CLAUDE, Anywhere)]),
-    rule("window-limit-reached", Words(
+    rule("window-limit-reached", "2025-12-01", Words(
         r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable)(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)",
     ), &[to(CLAUDE, Anywhere)]),
-    rule("usage-limit-reached", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
-    rule("own-limit", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
-    rule("extra-usage", Words(r"\bout of extra usage\b"), STRICT),
-    rule("codex-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
-    rule("codex-spend-cap", Words(r"\b(?:hit|increase) your spend cap\b"), &[to(CODEX, Failed)]),
-    rule("own-usage-limit", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
+    rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
+    rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
+    rule("extra-usage", "2026-08-05", Words(r"\bout of extra usage\b"), STRICT),
+    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
+    rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b"), &[to(CODEX, Failed)]),
+    rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
+    rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK),
     ]),
-    rule("ollama-upgrade", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
-    rule("ollama-usage-limit", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
-    rule("ollama-request-rejected", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
-    rule("ollama-own-limit", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
+    rule("ollama-upgrade", "2026-03-15", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
+    rule("ollama-usage-limit", "2026-02-05", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
+    rule("request-rejected", "2026-08-22", Words(r"\brequest rejected \(429\)"), &[to(CLAUDE, Stderr)]),
+    rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
+    rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
+    rule("copilot-limit", "2026-04-18", Words(
+        r"\breached your (?:(?:weekly|daily|monthly|hourly|session|global|premium) )?(?:rate|premium request) limit\b|\bhit a rate limit that restricts\b|\breached your (?:monthly|weekly) (?:limit|quota)\b",
+    ), &[to(COPILOT, Failed)]),
+    rule("copilot-no-quota", "2026-05-20", Words(
+        r"\byou have no quota\b|\bquota_exceeded\b|\bexceeded your (?:premium request|copilot token|monthly) (?:allowance|usage|quota|limit)\b",
+    ), &[to(COPILOT, Failed)]),
+    rule("opencode-limit", "2026-08-12", Words(r"\b(?:Free|Go|Zen)UsageLimitError\b|\bfree usage (?:limit )?(?:exceeded|reached)\b"), &[
+        to(APIS, Failed), to(CLAUDE, Stderr),
+    ]),
 
     // Quotas.
-    rule("quota-flag", Words(r#"\bquota_exhausted\b["']?\s*[:=]\s*true\b"#), STRICT),
-    rule("quota-reached", Words(r#"\bquota\b[^"\n]{0,40}\b(?:reached|exhausted)\b"#), STRICT),
-    rule("resource-exhausted", Words(r"\bRESOURCE_EXHAUSTED\b|\bresource has been exhausted\b|\bexhausted your (?:capacity|daily quota)\b"), API),
-    rule("throttling-exception", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
-    rule("insufficient-quota", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
-    rule("quota-exceeded", Words(
+    rule("quota-flag", "2026-07-16", Words(r#"\bquota_exhausted\b["']?\s*[:=]\s*true\b"#), STRICT),
+    rule("quota-reached", "2026-07-16", Words(r#"\bquota\b[^"\n]{0,40}\b(?:reached|exhausted)\b"#), STRICT),
+    rule("resource-exhausted", "2026-04-10", Words(r"\bRESOURCE_EXHAUSTED\b|\bresource has been exhausted\b|\bexhausted your (?:capacity|daily quota)\b"), API),
+    rule("throttling-exception", "2026-07-16", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
+    rule("insufficient-quota", "2026-03-24", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
+    rule("quota-exceeded", "2025-07-18", Words(
         // The identifier `quota_exhausted` is left out: programs name their own fields like that.
         r#"\bquota(?:\b[^"\n]{0,40}\b(?:exceeded|reached|exhausted)|_(?:exceeded|reached))\b|\b(?:exceeded|reached|exhausted)\b[^"\n]{0,40}\bquota\b"#,
     ), HTTP),
-    rule("usage-limit-or-cap", Words(
+    rule("usage-limit-or-cap", "2026-09-08", Words(
         r#"\busage\b[^"\n]{0,40}\b(?:limit|cap)\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#,
     ), HTTP),
-    rule("usage-cap", Words(r#"\busage\b[^"\n]{0,40}\bcap\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#), STRICT),
+    rule("usage-cap", "2026-07-16", Words(r#"\busage\b[^"\n]{0,40}\bcap\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#), STRICT),
 
     // Money.
-    rule("credit-balance", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
-    rule("out-of-credits", Words(r"\bout of credits?\b"), MONEY),
-    rule("credits-used-up", Words(r"\bused (?:up )?all (?:of )?(?:your |the |its )?(?:available )?credits?\b"), MONEY),
-    rule("insufficient-credits", Words(r"\binsufficient[ _]credits?\b"), MONEY),
-    rule("credits-gone", Words(
+    rule("credit-balance", "2026-04-06", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
+    rule("out-of-credits", "2026-07-11", Words(r"\bout of credits?\b"), MONEY),
+    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up )?all (?:of )?(?:your |the |its )?(?:available )?credits?\b"), MONEY),
+    rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
+    rule("cline-credits", "2026-06-08", Words(
+        r"\bcline credits balance is \$-?0(?:\.0+)?\b|\bnot enough credits(?: available)?\b|\bcline credits depleted\b",
+    ), &[to(CLINE, Failed)]),
+    rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
     ), MONEY),
-    rule("insufficient-balance", Words(r"\binsufficient (?:account )?balance\b"), API),
-    rule("http-402", Words(r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?402\b|\bpayment required\b"#), API),
-    rule("spending-limit", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,25}\bspending limit\b"#), &[
+    rule("insufficient-balance", "2026-07-16", Words(r"\binsufficient (?:account )?balance\b"), API),
+    rule("http-402", "2026-07-16", Words(r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?402\b|\bpayment required\b"#), API),
+    rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,25}\bspending limit\b"#), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK),
     ]),
-    rule("billing-exceeded", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
-    rule("billing-limit", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
+    rule("billing-exceeded", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
+    rule("billing-limit", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),
 
     // Rates.
-    rule("codex-http-429", Words(r"^\s*HTTP(?:/\d(?:\.\d)?)? 429\b"), &[to(CODEX, Failed)]),
-    rule("codex-rate-limit", Words(
+    rule("codex-http-429", "2026-07-16", Words(r"^\s*HTTP(?:/\d(?:\.\d)?)? 429\b"), &[to(CODEX, Failed)]),
+    rule("codex-rate-limit", "2026-07-16", Words(
         r"\brate[ -]?limit(?:s|ed)?[ -]+(?:was |has been |is )?(?:error|exceeded|reached|rejected)\b|\brate_limit_(?:error|exceeded|reached)\b",
     ), &[to(CODEX, BY_CODEX)]),
-    rule("http-429", Words(
+    rule("http-429", "2026-06-26", Words(
         r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?429\b|\b429[ :_-]+(?:status|too many|rate)"#,
     ), LOOSE_HTTP),
-    rule("too-many-requests", Words(r"\btoo many requests\b"), LOOSE_HTTP),
-    rule("secondary-limit", Words(r#"\bexceeded\b[^"\n]{0,40}\b(?:copilot|secondary)\b[^"\n]{0,40}\b(?:limit|rate)"#), LOOSE),
-    rule("copilot-unavailable", Words(r#"\bcopilot\b[^"\n]{0,40}\b(?:not available|unavailable)\b"#), LOOSE),
-    rule("usage-limit", Words(r"\busage limit"), LOOSE),
-    rule("rate-limit", Words(r"\brate[ -]limit|\bratelimit(?:s|ed|error)?\b"), LOOSE),
-    rule("api-rate-limit", Words(
+    rule("too-many-requests", "2026-07-16", Words(r"\btoo many requests\b"), LOOSE_HTTP),
+    rule("secondary-limit", "2026-07-16", Words(r#"\bexceeded\b[^"\n]{0,40}\b(?:copilot|secondary)\b[^"\n]{0,40}\b(?:limit|rate)"#), LOOSE),
+    rule("copilot-unavailable", "2026-07-16", Words(r#"\bcopilot\b[^"\n]{0,40}\b(?:not available|unavailable)\b"#), LOOSE),
+    rule("usage-limit", "2026-07-16", Words(r"\busage limit"), LOOSE),
+    rule("rate-limit", "2026-03-18", Words(r"\brate[ -]limit|\bratelimit(?:s|ed|error)?\b"), LOOSE),
+    rule("api-rate-limit", "2026-03-24", Words(
         r"\brate[ -]limit|\bratelimit(?:s|ed|error|exceeded)?\b|\brate_limit_(?:error|exceeded|reached)\b",
     ), &[
         to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API),
     ]),
-    rule("retry-after", Words(r"\bretry[-_ ]after\b"), LOOSE_HTTP),
+    rule("retry-after", "2026-07-16", Words(r"\bretry[-_ ]after\b"), LOOSE_HTTP),
 ];

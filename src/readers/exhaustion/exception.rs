@@ -1,0 +1,92 @@
+//! What looks like a refusal and is none: a server's own load, a warning that part of a quota is used.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexBuilder};
+
+/// How far an exception reaches around a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Over the whole line.
+    Line,
+    /// Over the sentence's own line of text, which in JSON ends at a quotation mark or an escaped line end.
+    Clause,
+}
+
+/// Words beside which a rule does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exception {
+    /// Its name, which stays.
+    pub id: &'static str,
+    words: &'static str,
+    reach: Reach,
+}
+
+pub(super) const EXCEPTIONS: &[Exception] = &[
+    // "API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited", seen 2026-06-26.
+    Exception {
+        id: "server-load",
+        words: r#"\bnot your usage limit\b|\btemporarily limiting requests\b|\boverloaded(?:_error)?\b|\b(?:HTTP|status|error|code)["']?\s*[:=(]?\s*["']?5(?:03|29)\b|\bservice unavailable\b|\b(?:experiencing )?high demand\b|\bno capacity available\b|\bat capacity\b|\bserver is busy\b"#,
+        reach: Reach::Line,
+    },
+    // "You've used 51% of your weekly rate limit. Your weekly rate limit will reset on April 27 at 8:00 AM.", seen 2026-04-22.
+    Exception {
+        id: "usage-warning",
+        words: r"\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
+        reach: Reach::Clause,
+    },
+    // "You have exceeded your premium request allowance. We have automatically switched you to GPT-4.1", seen 2026-04-24.
+    Exception { id: "switched-model", words: r"\bautomatically switched you\b", reach: Reach::Clause },
+];
+
+static COMPILED: LazyLock<Vec<(Option<Regex>, Reach)>> = LazyLock::new(|| {
+    let compile = |words| RegexBuilder::new(words).case_insensitive(true).build().ok();
+    EXCEPTIONS.iter().map(|exception| (compile(exception.words), exception.reach)).collect()
+});
+
+/// Whether a hit is no refusal. `line` is where it stands, `hit` its place within.
+pub(super) fn excepts(line: &str, hit: &Range<usize>) -> bool {
+    let clause = clause(line, hit);
+    COMPILED.iter().any(|(words, reach)| {
+        let text = if *reach == Reach::Line { line } else { clause };
+        words.as_ref().is_some_and(|words| words.is_match(text))
+    })
+}
+
+fn clause<'t>(line: &'t str, hit: &Range<usize>) -> &'t str {
+    if !line.trim_start().starts_with('{') {
+        return line;
+    }
+    let (head, tail) = (line.get(..hit.start).unwrap_or_default(), line.get(hit.end..).unwrap_or_default());
+    let from = ["\"", "\\n"].iter().filter_map(|end| head.rfind(end).map(|at| at + end.len())).max().unwrap_or(0);
+    let to = ["\"", "\\n"].iter().filter_map(|end| tail.find(end)).min().unwrap_or(tail.len());
+    line.get(from..hit.end + to).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPILED, EXCEPTIONS, excepts};
+
+    #[test]
+    fn every_expression_compiles_and_every_name_is_one_of_its_own() {
+        assert!(COMPILED.iter().all(|(words, _)| words.is_some()));
+        let mut ids: Vec<_> = EXCEPTIONS.iter().map(|exception| exception.id).collect();
+        ids.dedup();
+        assert_eq!(ids.len(), EXCEPTIONS.len());
+    }
+
+    #[test]
+    fn only_a_part_of_a_quota_is_a_warning() {
+        for (line, wanted) in [
+            ("You've used 80% of your weekly rate limit", true),
+            ("Approaching usage limit · resets at 8pm", true),
+            ("You've used 100% of your weekly rate limit", false),
+            ("rate limit exceeded, 0% left", false),
+            (r#"{"a":"You've used 80% of it","b":"weekly rate limit reached"}"#, false),
+        ] {
+            let start = line.find("rate limit").or_else(|| line.find("usage limit")).unwrap();
+            assert_eq!(excepts(line, &(start..start + 10)), wanted, "{line}");
+        }
+    }
+}

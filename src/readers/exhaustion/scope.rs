@@ -1,0 +1,90 @@
+//! Which model a refusal is about, where it is about one.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexBuilder};
+
+/// Expressions with the model in their group; each has the provider that writes so, if only one does.
+const MODELS: &[(&str, Option<&str>)] = &[
+    (
+        r"\b(?:your|the) (?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|usage)){0,2} limit\b",
+        None,
+    ),
+    (r"\b(?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|usage)){0,2} limit reached\b", None),
+    (
+        r#"\b(?:rateLimitType["']?\s*[:=]\s*["']?|rate_limit_rejected \()(?:seven_day|five_hour|weekly)_(?<model>opus|sonnet|haiku|fable)\b"#,
+        None,
+    ),
+    (r"\busage limit for (?<model>[a-z][\w-]*(?:\.\w[\w-]*)*)\b(?:[.,]? switch to another model)", None),
+    (r#"\brate limit reached for (?:model )?[`'"]?(?<model>[a-z][\w./:]*-[\w./:-]*\w)"#, None),
+    (
+        r#"["']model["']\s*:\s*["'](?<model>gemini-[\w.-]*\w)|\bmodel: (?<named>gemini-[\w.-]*\w)|\bdaily (?<daily>gemini-[\w.-]*\w) quota\b"#,
+        Some("google"),
+    ),
+];
+
+static COMPILED: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
+    MODELS.iter().map(|(words, _)| RegexBuilder::new(words).case_insensitive(true).build().ok()).collect()
+});
+
+static OWN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:quota|capacity|limit) (?:on|for|of) this model\b").ok());
+
+/// The model that a message names. `line` is the message's own line, `around` the text around it.
+pub(super) fn model(provider: &str, line: &str, around: &str) -> Option<String> {
+    MODELS.iter().zip(COMPILED.iter()).find_map(|((_, only), words)| {
+        if only.is_some_and(|only| only != provider) {
+            return None;
+        }
+        // Google's answers are spread over lines.
+        let found = words.as_ref()?.captures(if only.is_some() { around } else { line })?;
+        let group = found.iter().skip(1).flatten().next()?;
+        Some(group.as_str().to_lowercase())
+    })
+}
+
+/// Whether a message is about the model of the run, without naming it.
+pub(super) fn is_of_its_model(line: &str) -> bool {
+    OWN.as_ref().is_some_and(|own| own.is_match(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPILED, is_of_its_model, model};
+
+    #[test]
+    fn a_message_names_its_model() {
+        assert!(COMPILED.iter().all(Option::is_some));
+        for (provider, text, wanted) in [
+            ("anthropic", "You've hit your Opus limit · resets Oct 9, 5pm (UTC)", Some("opus")),
+            ("anthropic", "Sonnet weekly limit reached ∙ resets 5pm", Some("sonnet")),
+            ("anthropic", "You've hit your weekly limit · resets 5pm", None),
+            (
+                "anthropic",
+                r#"{"type":"rate_limit_event","rate_limit_info":{"rateLimitType":"seven_day_opus"}}"#,
+                Some("opus"),
+            ),
+            ("anthropic", r#"{"type":"rate_limit_event","rate_limit_info":{"rateLimitType":"seven_day"}}"#, None),
+            (
+                "openai",
+                "You've hit your usage limit for GPT-5.3-Codex-Spark. Switch to another model now",
+                Some("gpt-5.3-codex-spark"),
+            ),
+            (
+                "groq",
+                "Rate limit reached for model `llama-3.3-70b-versatile` on tokens per day",
+                Some("llama-3.3-70b-versatile"),
+            ),
+            ("google", "quota exceeded\n\"metadata\": {\"model\": \"gemini-2.5-pro\"}", Some("gemini-2.5-pro")),
+            ("google", "You have reached your daily gemini-2.5-pro quota limit.", Some("gemini-2.5-pro")),
+            (
+                "google",
+                "* Quota exceeded for metric: x, limit: 20, model: gemini-2.5-flash\n",
+                Some("gemini-2.5-flash"),
+            ),
+        ] {
+            assert_eq!(model(provider, text, text).as_deref(), wanted, "{text}");
+        }
+        assert!(is_of_its_model("You have exhausted your capacity on this model."));
+    }
+}
