@@ -52,7 +52,8 @@ fn every_line_of_the_corpus_is_recognised_for_what_it_is() {
 
 #[test]
 fn every_rule_is_hit_by_the_corpus() {
-    let hit: BTreeSet<String> = corpus().into_iter().filter_map(|line| line.rule).collect();
+    let book = book().into_iter().map(|entry| entry.rule);
+    let hit: BTreeSet<String> = corpus().into_iter().filter_map(|line| line.rule).chain(book).collect();
     let known: BTreeSet<String> = rules().iter().map(|rule| rule.id.to_owned()).collect();
     assert_eq!(known.len(), rules().len(), "ids are unique");
     assert_eq!(hit, known);
@@ -167,7 +168,7 @@ fn the_client_is_told_from_the_model_in_every_stream() {
         // A refusal that ends the run, whatever the exit code.
         ("claude", Stream::StdoutOk, lines(&[model, refused]), Some("window-limit")),
         ("claude", Stream::StdoutOk, r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit · resets 6pm (UTC)"}"#.to_owned(), Some("own-limit")),
-        ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 429 rate limit exc"#]), Some("rate-limit")),
+        ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 429 rate limit exc"#]), Some("http-429")),
         ("claude", Stream::StdoutOk, "You've hit your session limit · resets 3pm (UTC)\n/upgrade to increase your usage limit\n".to_owned(), Some("session-limit")),
         ("claude", Stream::StdoutOk, "I added the docs.\n\nYou've hit your session limit · resets 3pm (UTC)\n".to_owned(), None),
         ("claude", Stream::StdoutOk, "```\nYou've hit your session limit · resets 3pm (UTC)\n```\n".to_owned(), None),

@@ -152,7 +152,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
     rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
     rule("copilot-limit", "2026-04-18", Words(
-        r"\breached your (?:(?:weekly|daily|monthly|hourly|session|global|premium) )?(?:rate|premium request) limit\b|\bhit a rate limit that restricts\b|\breached your (?:monthly|weekly) (?:limit|quota)\b",
+        r"\breached your (?:(?:weekly|daily|monthly|hourly|session|global|premium) )?(?:rate|premium request) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
         r"\byou have no quota\b|\bquota_exceeded\b|\bexceeded your (?:premium request|copilot token|monthly) (?:allowance|usage|quota|limit)\b",
