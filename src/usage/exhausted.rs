@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Limits;
-use super::observations::{RecentObservation, lately};
+use super::observations::RecentObservation;
 use super::pause::resume_at;
 use super::scope::overlap;
+use super::windows::AccountWindows;
 use crate::model::error::Result;
 use crate::model::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
 use crate::model::provider::{cloud_of, local_program_of};
@@ -202,6 +203,6 @@ pub(crate) fn cloud_refusal(
 ) -> Result<Option<Exhausted>> {
     let Some(cloud) = cloud_of(&account.provider) else { return Ok(None) };
     let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
-    let limits = Limits::at(view, &cloud, now)?;
-    Ok(refusals(view, &cloud, now, &lately(view, &cloud, now)?, &limits)?.account)
+    let windows = AccountWindows::new(view, &cloud, now)?;
+    Ok(refusals(view, &cloud, now, windows.what_was_heard(), windows.limits())?.account)
 }
