@@ -121,9 +121,8 @@ fn result(event: &Map<String, Value>) -> Author {
         Some(_) => Author::Unknown,
         None => match event.get("exitCode").and_then(Value::as_i64) {
             Some(0) => Author::Ended,
-            Some(_) => Author::Unknown,
             None if subtype == "success" || event.get("result").is_some() => Author::Model,
-            None => Author::Unknown,
+            Some(_) | None => Author::Unknown,
         },
     }
 }
@@ -218,7 +217,8 @@ fn closed(line: &str) -> Option<String> {
             '{' => open.push('}'),
             '[' => open.push(']'),
             '}' | ']' => {
-                if open.pop() != Some(letter) {
+                let closed = open.pop();
+                if closed != Some(letter) {
                     return None;
                 }
             }
