@@ -37,7 +37,7 @@ pub(crate) use exhausted::cloud_refusal;
 use exhausted::refusals;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use pause::{last_resume, paused, unresumed};
-pub(crate) use reserved::{LONGEST, is_closed, reservations};
+pub(crate) use reserved::{Closing, LONGEST, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
 pub(crate) use windows::is_recorded;

@@ -1,4 +1,4 @@
-//! Whether anybody knows a provider.
+//! Whether anybody knows a provider, and which of its accounts is meant.
 
 use std::collections::BTreeSet;
 
@@ -39,4 +39,17 @@ pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
     }
     let candidates = similar_to(id, known.iter().map(String::as_str));
     Err(Error::UnknownProvider { id: id.to_owned(), candidates })
+}
+
+/// Of a provider whose only account has a name, that one is meant when none is named.
+pub(super) fn on_the_account_meant(view: &dyn ReadView, ask: &Ask) -> Result<Ask> {
+    let mut ask = ask.clone();
+    if ask.account.is_none() {
+        let known = accounts(view)?;
+        let mut own = known.iter().filter(|account| account.provider == ask.provider.as_str());
+        if let (Some(only), None) = (own.next(), own.next()) {
+            ask.account = only.account.as_deref().map(str::to_owned);
+        }
+    }
+    Ok(ask)
 }

@@ -17,6 +17,7 @@ mod request;
 mod reserve;
 mod run_cost;
 mod settings;
+mod settle;
 mod status;
 
 use serde::Serialize;

@@ -39,6 +39,17 @@ impl Ask {
         Ok(Self { provider, account: None, model: None, tier, need, undeclared: false })
     }
 
+    /// The provider that would serve the run.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Ask;
+    /// assert_eq!(Ask::new("ollama")?.model("qwen3.5:cloud").provider().as_str(), "ollama-cloud");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn provider(&self) -> &ProviderId {
+        &self.provider
+    }
+
     /// On this account.
     ///
     /// ```

@@ -2,17 +2,15 @@
 
 use super::decide::decide;
 use super::evidence::Evidence;
+use super::known::{expect_known, on_the_account_meant};
 use super::{Ask, Mode};
-use crate::ledger::{Ledger, Outcome};
+use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
-use crate::model::event::{
-    BudgetMode, BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, Position, TokenRecord,
-};
-use crate::model::provider::ProviderId;
+use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Position};
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
-use crate::usage::{LONGEST, Reservation, WindowUsage, is_closed, reservations};
+use crate::usage::{LONGEST, Reservation, WindowUsage, reservations};
 
 /// What is left of a window in limit tokens, before reservations; `None` when that is not known.
 fn left(window: &WindowUsage) -> Option<u64> {
@@ -67,8 +65,9 @@ impl Ledger {
     /// dies keeps its tokens until they lapse. Without a known limit everything is granted, and counted.
     ///
     /// # Errors
-    /// [`Error::Gated`] when the gate is shut, [`Error::OverBudget`] when the call does not fit, [`Error::Invalid`] for no tokens or a `ttl` outside
-    /// 1 ms to a day, [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::Gated`] when the gate is shut, [`Error::OverBudget`] when the call does not fit, [`Error::Invalid`] for no
+    /// tokens or a `ttl` outside 1 ms to a day, [`Error::InvalidProvider`] for a malformed id, [`Error::UnknownProvider`] for
+    /// one that is in no catalogue, event or declaration, and the store's own.
     ///
     /// ```
     /// use usage_ledger::{Error, Ledger, event::LimitSet, time::MINUTE};
@@ -106,103 +105,58 @@ impl Ledger {
         ttl: i64,
         now: impl Into<Timestamp>,
     ) -> Result<Reservation> {
+        let mut ask = Ask::new(provider)?;
+        ask.account = account.map(str::to_owned);
+        self.reserve_run(&ask, tokens, ttl, now)
+    }
+
+    /// As [`reserve`](Self::reserve), for a run with a model, a tier or a mode that it needs: what shuts the gate for such a
+    /// run refuses the reservation too. It is made with the provider that serves the model.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::Ask, time::MINUTE};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// ledger.reserve_run(&Ask::new("ollama")?.model("qwen3.5:cloud"), 700, MINUTE, now)?;
+    /// assert_eq!(ledger.provider("ollama-cloud", now)?.reserved, 700);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn reserve_run(
+        &mut self,
+        ask: &Ask,
+        tokens: u64,
+        ttl: i64,
+        now: impl Into<Timestamp>,
+    ) -> Result<Reservation> {
         if tokens == 0 || !(1..=LONGEST).contains(&ttl) {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }
-        let provider = ProviderId::resolve(provider)?;
         let source = self.source.clone();
         let now = now.into();
-        let mut ask = Ask::new(provider.as_str())?;
-        ask.account = account.map(str::to_owned);
         self.transact(now, |appender| {
             // Callers' clocks differ: it must fit by this one's, and by the ledger's, which is the latest of them all.
             let latest = appender.recorded_at();
             let view = appender.view()?;
+            expect_known(view, ask)?;
+            let ask = on_the_account_meant(view, ask)?;
             check(view, &ask, tokens, now)?;
             if latest > now {
                 check(view, &ask, tokens, latest)?;
             }
             let expires_at = now.plus(ttl);
-            let reserved = BudgetReserved { provider, account: account.map(str::to_owned), tokens, expires_at };
+            let (provider, account) = (ask.provider, ask.account);
+            let reserved = BudgetReserved { provider, account, tokens, expires_at };
             let outcome = appender.push(NewEvent::new(reserved, now).source(source))?;
             let position = outcome.position();
             Ok(Reservation { id: id_at(appender.view()?, position)?, position, tokens, expires_at })
         })
     }
-
-    /// Ends a reservation with the record of its call, both in one transaction.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled or released
-    /// already or is of another provider, and as [`record`](Self::record). One that lapsed can still be settled:
-    /// the tokens were used.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, time::MINUTE};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
-    /// ledger.settle(reservation.id, TokenRecord::new("openai", "gpt-5").input(512), now)?;
-    /// let usage = ledger.provider("openai", now)?;
-    /// assert_eq!((usage.reserved, usage.all_time.tokens.total()), (0, 512));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn settle(&mut self, reservation: EventId, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
-        let source = self.source.clone();
-        let now = now.into();
-        self.transact(now, |appender| {
-            let reserved = open(appender.view()?, reservation)?;
-            if reserved.provider.as_str() != record.provider {
-                return Err(Error::invalid(format!(
-                    "the reservation is for {}, the record for {}: settle it with the record of its own call",
-                    reserved.provider, record.provider
-                )));
-            }
-            let outcome = appender.push(NewEvent::new(record, now).source(source.clone()))?;
-            let record = Some(id_at(appender.view()?, outcome.position())?);
-            let settled = BudgetSettled { reservation, record };
-            appender.push(NewEvent::new(settled, now).source(source))?;
-            Ok(outcome)
-        })
-    }
-
-    /// Gives a reservation back: its call did not happen, or is recorded by another feed.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled or released.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, time::MINUTE};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
-    /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
-    /// ledger.release(reservation.id, "the call timed out", now)?;
-    /// assert_eq!(ledger.provider("openai", now)?.reserved, 0);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn release(&mut self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
-        let source = self.source.clone();
-        let now = now.into();
-        self.transact(now, |appender| {
-            open(appender.view()?, reservation)?;
-            let released = BudgetReleased { reservation, reason: reason.to_owned() };
-            appender.push(NewEvent::new(released, now).source(source))
-        })
-    }
 }
 
-fn id_at(view: &dyn ReadView, position: Position) -> Result<EventId> {
+/// The id of the event at a position.
+pub(super) fn id_at(view: &dyn ReadView, position: Position) -> Result<EventId> {
     Ok(Event::from_line(position, &view.expect_line(position)?)?.id)
-}
-
-/// A reservation that was neither settled nor released.
-fn open(view: &dyn ReadView, id: EventId) -> Result<BudgetReserved> {
-    let missing = || Error::NotFound { what: format!("with id {id} that reserves tokens") };
-    let position = view.position_of(id)?.ok_or_else(missing)?;
-    let event = Event::from_line(position, &view.expect_line(position)?)?;
-    let Payload::BudgetReserved(reserved) = event.payload else { return Err(missing()) };
-    if is_closed(view, id, event.occurred_at)? {
-        return Err(Error::invalid(format!("reservation {id} was settled or released already")));
-    }
-    Ok(reserved)
 }

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::decide::decide;
 use super::evidence::{self, Evidence};
-use super::known::expect_known;
+use super::known::{expect_known, on_the_account_meant};
 use super::{Ask, Verdict};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
@@ -193,19 +193,6 @@ fn clouds_that_refuse(
         }
     }
     Ok(found)
-}
-
-/// Of a provider whose only account has a name, that one is meant when none is named.
-fn on_the_account_meant(view: &dyn ReadView, ask: &Ask) -> Result<Ask> {
-    let mut ask = ask.clone();
-    if ask.account.is_none() {
-        let known = accounts(view)?;
-        let mut own = known.iter().filter(|account| account.provider == ask.provider.as_str());
-        if let (Some(only), None) = (own.next(), own.next()) {
-            ask.account = only.account.as_deref().map(str::to_owned);
-        }
-    }
-    Ok(ask)
 }
 
 impl Ledger {

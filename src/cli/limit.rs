@@ -149,7 +149,7 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         limit.validate()?;
     } else {
         // What cannot be right with any earlier setting is refused before the ledger is made.
-        given.check()?;
+        LimitSet { thresholds: Some(given.at_most()?), ..limit.clone() }.validate()?;
     }
     let now = context.now();
     let mut ledger = context.write()?;
@@ -178,13 +178,10 @@ impl Given {
         matches!(self, Self { implement: None, warn: None, stop: None, margin: None })
     }
 
-    /// Refuses what makes no sense whatever is set already.
-    fn check(self) -> crate::Result<()> {
-        let margin = self.margin.unwrap_or(0);
-        let warn = self.warn.unwrap_or(0);
-        let at = Thresholds::new(warn, self.stop.unwrap_or(100), margin)?;
-        self.implement.map_or(Ok(at), |percent| at.implement_from(percent))?;
-        Ok(())
+    /// What is given, with everything else as permissive as it can be.
+    fn at_most(self) -> crate::Result<Thresholds> {
+        let at = Thresholds::new(self.warn.unwrap_or(0), self.stop.unwrap_or(100), self.margin.unwrap_or(0))?;
+        self.implement.map_or(Ok(at), |percent| at.implement_from(percent))
     }
 
     /// The thresholds that hold when these are set over earlier ones.

@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+mod call;
 pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod correct;

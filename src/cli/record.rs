@@ -1,29 +1,23 @@
 //! `record`: one call from flags or a provider's response, or many from lines of JSON.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
+use super::call::CallArgs;
 use super::context::Context;
-use super::fields::{CountArgs, NameArgs};
 use super::json_line::JsonLine;
-use super::lines::{self, Lines};
+use super::lines::Lines;
 use crate::ledger::{Ledger, Outcome};
-use crate::model::error::Error;
-use crate::model::event::{NewEvent, Quality, TokenRecord};
+use crate::model::event::NewEvent;
 use crate::model::provider::{CATALOGUE, ProviderId};
 use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{self, Answer, AppendReceipt, Plain, counted};
-use crate::readers::normalise::agent::{self, Turns};
-use crate::readers::normalise::{self, UsageFormat};
 
-/// Longest response accepted, in bytes.
-const LONGEST_RESPONSE: u64 = 64 << 20;
 /// Providers outside the catalogue that are looked at in one run.
 const ODD: usize = 100;
 
@@ -37,15 +31,6 @@ const ODD: usize = 100;
     usage-ledger record --jsonl calls.jsonl\n  \
     echo '{\"provider\":\"ollama\",\"model\":\"qwen3\",\"input\":9,\"output\":3}' | usage-ledger record --jsonl -")]
 pub(crate) struct RecordArgs {
-    /// A response of this API is read for its usage: a body, a bare usage object, or a stream
-    ///
-    /// agent-output: what a run of an agent prints (Claude's result, Codex' turns): one document, or lines of which
-    /// totals replace each other and turns add up. It needs --provider where the shape does not tell it.
-    #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
-    format: Option<String>,
-    /// The file that holds the response; - is stdin
-    #[arg(value_name = "FILE", default_value = "-", requires = "format")]
-    response: PathBuf,
     /// Records from lines of JSON, all or none; - is stdin
     #[arg(
         long,
@@ -57,50 +42,19 @@ pub(crate) struct RecordArgs {
             key, keys and id; only provider and one count are required."
     )]
     jsonl: Option<PathBuf>,
-    /// A name for this call that no other call of the provider has, such as its message id
-    #[arg(long)]
-    key: Option<String>,
-    /// When the call ended [default: now]
-    #[arg(long, value_name = "RFC3339")]
-    occurred_at: Option<Timestamp>,
-    /// Who tells [default: cli]
-    #[arg(long, value_name = "NAME", default_value = "cli", hide_default_value = true)]
-    source: String,
     #[command(flatten)]
-    counts: CountArgs,
-    #[command(flatten)]
-    names: NameArgs,
+    call: CallArgs,
 }
 
 pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.jsonl {
-        Some(path) => many(&mut Lines::open(path)?, &args.source, context, out),
+        Some(path) => many(&mut Lines::open(path)?, &args.call.source, context, out),
         None => one(args, context, out),
     }
 }
 
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut record = if let Some(format) = &args.format {
-        let text = response(&args.response)?;
-        if format == AGENT_OUTPUT {
-            agent_output(&text, args.names.provider.as_ref())?
-        } else {
-            normalise::response(format.parse()?, &text)?
-        }
-    } else {
-        let provider = args.names.provider.as_ref().ok_or_else(|| {
-            Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
-        })?;
-        TokenRecord::new(provider.as_str(), "")
-    };
-    args.counts.apply(&mut record);
-    args.names.apply(&mut record);
-    if let Some(key) = args.key {
-        // The response's own id still finds the record.
-        record.keys.retain(|known| *known != key);
-        record.keys.insert(0, key);
-    }
-    record.validate()?;
+    let record = args.call.record(None)?;
     let now = context.now();
     let provider = record.provider.to_string();
     let what = format!(
@@ -109,7 +63,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         record.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default(),
         counted(record.tokens.total()?, "token")
     );
-    let event = NewEvent::new(record, args.occurred_at.unwrap_or(now)).source(args.source);
+    let event = NewEvent::new(record, args.call.occurred_at.unwrap_or(now)).source(args.call.source);
     let mut ledger = context.write()?;
     let outcome = match ledger.append([event], now)?.as_slice() {
         [outcome] => *outcome,
@@ -121,42 +75,6 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         return Answer::new(AppendReceipt::one(outcome, id)).write(out);
     }
     output::outcome(out, outcome, &what)
-}
-
-/// The name of [`agent::extract`] among the formats.
-const AGENT_OUTPUT: &str = "agent-output";
-
-fn formats() -> Vec<&'static str> {
-    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT]).collect()
-}
-
-fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
-    let run = agent::extract_as(text, Turns::Told, provider)?
-        .ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
-    let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
-    let provider = match (provider, run.format) {
-        (Some(provider), _) => provider.as_str(),
-        (None, "codex") => "openai",
-        (None, "claude") if is_claude => "anthropic",
-        (None, _) => return Err(Failure::usage("this output does not tell who served the tokens: give --provider")),
-    };
-    let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());
-    record.tokens = run.tokens;
-    record.cost = run.cost;
-    record.quality = if run.residual.is_some() { Quality::Derived } else { Quality::Reported };
-    record.residual = run.residual;
-    record.normaliser = Some("agent-output/1".into());
-    Ok(record)
-}
-
-fn response(path: &std::path::Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let mut limited = lines::open(path)?.take(LONGEST_RESPONSE + 1);
-    limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    if text.len() as u64 > LONGEST_RESPONSE {
-        return Err(Failure::usage(format!("the response is longer than {LONGEST_RESPONSE} bytes")));
-    }
-    Ok(text)
 }
 
 /// What became of many lines.

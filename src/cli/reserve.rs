@@ -5,13 +5,13 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
+use super::call::CallArgs;
 use super::context::Context;
 use super::correct::answer;
-use super::fields::{CountArgs, count, duration};
-use crate::TokenRecord;
+use super::fields::{count, duration};
+use crate::budget::{Ask, Tier};
 use crate::model::error::Error;
-use crate::model::event::EventId;
-use crate::model::event::Payload;
+use crate::model::event::{EventId, Payload};
 use crate::model::provider::ProviderId;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, say};
@@ -38,6 +38,15 @@ pub(crate) struct ReserveArgs {
     /// The account
     #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
+    /// The model of the call: some have a quota of their own, some are served by a paid cloud
+    #[arg(long)]
+    model: Option<String>,
+    /// How hard the task is: trivial, simple, medium, complex or critical
+    #[arg(long, default_value = "medium", hide_default_value = true)]
+    tier: Tier,
+    /// Accept a provider that nobody has declared: it counts as metered
+    #[arg(long)]
+    allow_undeclared: bool,
 }
 
 #[derive(Serialize)]
@@ -50,8 +59,18 @@ struct Reserved {
 pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let mut ledger = context.write()?;
-    let provider = args.provider.as_str();
-    let reservation = match ledger.reserve_for(provider, args.account.as_deref(), args.tokens, args.ttl, now) {
+    let mut ask = Ask::new(args.provider.as_str())?.tier(args.tier);
+    if let Some(account) = &args.account {
+        ask = ask.account(account);
+    }
+    if let Some(model) = &args.model {
+        ask = ask.model(model);
+    }
+    if args.allow_undeclared {
+        ask = ask.allow_undeclared();
+    }
+    let provider = ask.provider().as_str();
+    let reservation = match ledger.reserve_run(&ask, args.tokens, args.ttl, now) {
         Err(error @ (Error::OverBudget { .. } | Error::Gated { .. })) => {
             say(&error.to_string());
             return Err(Failure::Wait);
@@ -66,20 +85,17 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
 }
 
 /// End a reservation with the tokens its call used
+///
+/// It takes what `record` takes. Settling again with the same record finds it; with another one it is refused.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  \
-    usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --model gpt-5 --input 1200 --output 300")]
+#[command(after_help = "Examples:\n  \
+    usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --model gpt-5 --input 1200 --output 300\n  \
+    curl … | usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --format openai-chat --project acme")]
 pub(crate) struct SettleArgs {
     /// Id of the reservation
     reservation: EventId,
-    /// The model that was used
-    #[arg(long, default_value = "", hide_default_value = true)]
-    model: String,
     #[command(flatten)]
-    counts: CountArgs,
-    /// A natural key of the call, such as its request id
-    #[arg(long)]
-    key: Option<String>,
+    call: CallArgs,
 }
 
 pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -89,13 +105,9 @@ pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
     let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
         return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
     };
-    let mut record = TokenRecord::new(reserved.provider.as_str(), args.model.as_str());
-    record.account = reserved.account;
-    args.counts.apply(&mut record);
-    if let Some(key) = &args.key {
-        record = record.key(key.as_str());
-    }
-    let outcome = ledger.settle(args.reservation, record, now)?;
+    let record = args.call.record(Some(&reserved.provider))?;
+    let mut ledger = ledger.source(args.call.source.clone());
+    let outcome = ledger.settle_at(args.reservation, record, args.call.occurred_at.unwrap_or(now), now)?;
     answer(&mut ledger, outcome, context, out)
 }
 

@@ -65,24 +65,47 @@ pub(crate) fn reservations(
     Ok(open)
 }
 
-/// What was settled or released since a time.
-fn closed(view: &dyn ReadView, since: Timestamp) -> Result<BTreeSet<EventId>> {
-    let mut closed = BTreeSet::new();
+/// How a reservation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// With the record of its call.
+    Settled(Option<EventId>),
+    /// Without a call.
+    Released,
+}
+
+/// Visits the ends of reservations since a time.
+fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(EventId, Closing)) -> Result<()> {
     let span = (since.plus(-SKEW), Timestamp::MAX);
     for kind in ["budget_settled", "budget_released"] {
         facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
             match fact.event.payload {
-                Payload::BudgetSettled(settled) => closed.insert(settled.reservation),
-                Payload::BudgetReleased(released) => closed.insert(released.reservation),
-                _ => false,
-            };
+                Payload::BudgetSettled(settled) => visit(settled.reservation, Closing::Settled(settled.record)),
+                Payload::BudgetReleased(released) => visit(released.reservation, Closing::Released),
+                _ => {}
+            }
             GO_ON
         })?;
     }
+    Ok(())
+}
+
+/// What was settled or released since a time.
+fn closed(view: &dyn ReadView, since: Timestamp) -> Result<BTreeSet<EventId>> {
+    let mut closed = BTreeSet::new();
+    each_closing(view, since, &mut |reservation, _| {
+        closed.insert(reservation);
+    })?;
     Ok(closed)
 }
 
-/// Whether a reservation that was made at a time was settled or released.
-pub(crate) fn is_closed(view: &dyn ReadView, reservation: EventId, made: Timestamp) -> Result<bool> {
-    Ok(closed(view, made)?.contains(&reservation))
+/// How a reservation that was made at a time ended, if it did.
+pub(crate) fn closing(view: &dyn ReadView, reservation: EventId, made: Timestamp) -> Result<Option<Closing>> {
+    let mut found = None;
+    each_closing(view, made, &mut |other, closing| {
+        if other == reservation {
+            found = Some(closing);
+        }
+    })?;
+    Ok(found)
 }

@@ -197,6 +197,10 @@ fn settings_that_make_no_sense_are_refused() {
         &["limit", "set", "anthropic", "--budget-mode", "sesion_only"][..],
         &["limit", "set", "anthropic", "--warn", "20", "--stop", "5"],
         &["limit", "set", "anthropic", "--warn", "101"],
+        &["limit", "set", "anthropic", "--stop", "0"],
+        &["limit", "set", "anthropic", "--warn", "90", "--stop", "80"],
+        &["limit", "set", "anthropic", "--stop", "10", "--margin", "20"],
+        &["limit", "set", "anthropic", "--implement", "101"],
         &["limit", "set", "anthropic", "--stale-after", "0"],
         &["override", "anthropic", "--used", "101"],
         &["override", "anthropic", "--used", "abc"],
@@ -252,10 +256,54 @@ fn reservations_from_a_shell() {
     let refused = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "60000"]);
     assert!(refused.contains("40000 are left of anthropic's session window"), "{refused}");
     desk.at("2026-06-10T12:05:00Z", &["settle", id, "--model", "m", "--input", "1000", "--output", "500"]);
+    let again = ["settle", id, "--model", "m", "--input", "1000", "--output", "500"];
+    assert!(desk.at("2026-06-10T12:06:00Z", &again).contains("already"), "settling is idempotent");
+    let other = desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "settle", id, "--model", "m", "--input", "1"]);
+    assert!(other.contains("with other content"), "{other}");
     desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "release", id]);
     let status = desk.json(&["--now", "2026-06-10T12:06:00Z", "status"]);
     assert_eq!(status["providers"][0]["session"]["tokens"]["total"], 401_500);
     assert_eq!(status["providers"][0]["reserved"], 0);
+}
+
+#[test]
+fn settling_takes_what_recording_takes() {
+    let desk = Desk::new();
+    desk.fails(2, &["--now", NOON, "reserve", "antropic", "10"]);
+    let reserve = |args: &[&str]| {
+        let held = desk.json(&[&["--now", NOON, "reserve"][..], args].concat());
+        held["id"].as_str().unwrap().to_owned()
+    };
+    let id = reserve(&["aws-bedrock", "5000", "--account", "work"]);
+    let response = json!({"id": "msg_1", "model": "claude-opus-4-5", "usage": {"input_tokens": 7, "output_tokens": 5}});
+    let args = [
+        "--now", "2026-06-10T12:05:00Z", "--json", "settle", &id, "--format", "anthropic", "--project", "acme", "--agent", "bot",
+        "--conversation", "c1", "--label", "mission=m1", "--cost", "0.25", "--duration-ms", "900", "--key", "k1",
+        "--occurred-at", "2026-06-10T12:04:00Z", "--source", "my-agent",
+    ];
+    desk.fed(response.to_string(), &args);
+    desk.fed(response.to_string(), &args);
+    let rows = desk.json(&["report", "--by", "provider,account,model,agent,project,conversation,label:mission"]);
+    let row = &rows["rows"][0];
+    for (key, value) in [
+        ("provider", "aws-bedrock"),
+        ("account", "work"),
+        ("model", "claude-opus-4-5"),
+        ("agent", "bot"),
+        ("project", "acme"),
+        ("conversation", "c1"),
+        ("label:mission", "m1"),
+    ] {
+        assert_eq!(row[key], value, "{key}: {row}");
+    }
+    assert_eq!((&row["requests"], &row["tokens"]["total"]), (&json!(1), &json!(12)));
+    assert_eq!(row["cost"]["reported_usd"], "0.25");
+    let id = reserve(&["ollama", "10", "--model", "qwen3.5:cloud"]);
+    desk.at(NOON, &["settle", &id, "--model", "qwen3.5:cloud", "--input", "3"]);
+    assert_eq!(desk.json(&["report", "--by", "provider", "--provider", "ollama-cloud"])["total"]["tokens"]["total"], 3);
+    let id = reserve(&["openai", "10"]);
+    let wrong = desk.fails(2, &["--now", NOON, "settle", &id, "--provider", "anthropic", "--input", "1"]);
+    assert!(wrong.contains("the reservation is for openai, the record for anthropic"), "{wrong}");
 }
 
 #[test]

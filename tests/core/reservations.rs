@@ -4,9 +4,10 @@
 
 use std::sync::Barrier;
 
-use usage_ledger::event::{BudgetMode, LimitSet};
 use usage_ledger::time::{DAY, HOUR, MINUTE};
-use usage_ledger::{Error, Ledger, Timestamp, TokenRecord};
+use usage_ledger::budget::{Ask, Mode};
+use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, QuotaExhausted, WindowKind};
+use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
 
@@ -65,8 +66,10 @@ fn settling_records_the_call_and_frees_the_rest() {
     ledger.settle(held.id, call(), NOW.plus(MINUTE)).unwrap();
     let usage = ledger.provider("openai", NOW.plus(MINUTE)).unwrap();
     assert_eq!((usage.reserved, usage.session.usage.tokens.total()), (0, 300));
-    let again = ledger.settle(held.id, call(), NOW.plus(2 * MINUTE)).unwrap_err();
-    assert!(again.to_string().contains("already"), "{again}");
+    let settled = ledger.head().unwrap().position;
+    let again = ledger.settle(held.id, call(), NOW.plus(2 * MINUTE)).unwrap();
+    assert_eq!(again, Outcome::Existing(3.into()));
+    assert_eq!(ledger.head().unwrap().position, settled, "settling again adds nothing");
     let other = ledger.reserve("openai", 700, HOUR, NOW.plus(3 * MINUTE)).unwrap();
     let wrong = ledger.settle(other.id, TokenRecord::new("anthropic", "m").input(1), NOW.plus(3 * MINUTE));
     assert!(wrong.is_err());
@@ -77,6 +80,8 @@ fn settling_records_the_call_and_frees_the_rest() {
     );
     ledger.release(other.id, "not sent", NOW.plus(4 * MINUTE)).unwrap();
     assert!(ledger.release(other.id, "twice", NOW.plus(5 * MINUTE)).is_err());
+    let late = ledger.settle(other.id, TokenRecord::new("openai", "m").input(1), NOW.plus(5 * MINUTE)).unwrap_err();
+    assert!(late.to_string().contains("was released already"), "{late}");
     ledger.reserve("openai", 700, HOUR, NOW.plus(5 * MINUTE)).unwrap();
 }
 
@@ -101,4 +106,59 @@ fn only_windows_that_gate_hold_reservations_back() {
     for (tokens, ttl) in [(0, HOUR), (1, 0), (1, DAY + 1)] {
         assert!(ledger.reserve("openai", tokens, ttl, NOW).is_err());
     }
+}
+
+#[test]
+fn settling_again_with_another_record_is_a_conflict_and_writes_nothing() {
+    for key in [None, Some("resp_1")] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let held = ledger.reserve_for("openai", Some("work"), 800, HOUR, NOW).unwrap();
+        let call = |tokens, key: Option<&str>| {
+            let call = TokenRecord::new("openai", "gpt-5").input(tokens).project("acme");
+            key.map_or_else(|| call.clone(), |key| call.clone().key(key))
+        };
+        let first = ledger.settle_at(held.id, call(300, key), NOW.plus(1), NOW.plus(MINUTE)).unwrap();
+        let size = ledger.head().unwrap().position;
+        let account = ledger.snapshot().unwrap().account("openai", Some("work"), NOW.plus(MINUTE)).unwrap();
+        assert_eq!(account.all_time.tokens.total(), 300, "the record is of the account that was reserved for");
+        let again = ledger.settle(held.id, call(300, key), NOW.plus(2 * MINUTE)).unwrap();
+        assert_eq!(again, Outcome::Existing(first.position()), "{key:?}");
+        for other in [
+            call(301, key),
+            call(300, key).project("other"),
+            call(300, Some("resp_2")),
+            call(300, key).account("home"),
+            TokenRecord::new("anthropic", "gpt-5").input(300).project("acme"),
+        ] {
+            match ledger.settle(held.id, other.clone(), NOW.plus(3 * MINUTE)) {
+                Err(Error::Conflict { position, .. }) => assert_eq!(position, first.position(), "{other:?}"),
+                wrong => panic!("{key:?} {other:?}: {wrong:?}"),
+            }
+        }
+        assert_eq!(ledger.head().unwrap().position, size, "{key:?}: nothing was written");
+        assert!(ledger.verify().unwrap().ok);
+    }
+}
+
+#[test]
+fn what_shuts_the_gate_for_a_run_refuses_its_reservation() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    assert!(matches!(ledger.reserve("antropic", 1, HOUR, NOW), Err(Error::UnknownProvider { .. })));
+    assert_eq!(ledger.head().unwrap().position.get(), 0);
+    ledger.reserve_run(&Ask::new("my-gateway").unwrap().allow_undeclared(), 1, HOUR, NOW).unwrap();
+    let refused = QuotaExhausted {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: None,
+        model: Some("opus".into()),
+        resets_at: Some(NOW.plus(HOUR)),
+        rule: "claude-limit".into(),
+        excerpt: "You've hit your Opus limit".into(),
+    };
+    ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
+    let run = |model: &str| Ask::new("anthropic").unwrap().model(model);
+    assert!(matches!(ledger.reserve_run(&run("claude-opus-4-8"), 1, HOUR, NOW), Err(Error::Gated { .. })));
+    ledger.reserve_run(&run("claude-sonnet-5"), 1, HOUR, NOW).unwrap();
+    ledger.override_usage("openai", WindowKind::Session, "55".parse().unwrap(), "me", "", NOW).unwrap();
+    let deep = Ask::new("openai").unwrap().need(Mode::Deep);
+    assert!(matches!(ledger.reserve_run(&deep, 1, HOUR, NOW), Err(Error::Gated { .. })));
 }

@@ -105,16 +105,20 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     unmetered("xinference", "Xinference", &["xorbits-inference"]),
 ];
 
-/// The entry that a name stands for. Case does not matter, nor do blanks and the marks between words: `LM Studio`,
-/// `lm_studio` and `lm-studio` are one.
+/// The entry that a name stands for. The marks between words do not matter: `lm_studio` and `lm-studio` are one. The name
+/// for people of a program without a quota counts too, as its own settings show it: `LM Studio`.
 pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
     let names = |known: &CatalogueEntry| std::iter::once(known.id).chain(known.aliases.iter().copied());
     let exact = CATALOGUE.iter().find(|known| names(known).any(|known| known == name));
-    exact.or_else(|| CATALOGUE.iter().find(|known| names(known).any(|known| letters(known).eq(letters(name)))))
+    exact.or_else(|| {
+        CATALOGUE.iter().find(|known| {
+            names(known).any(|known| letters(known).eq(letters(name)))
+                || (!known.metered && letters(&known.name.to_ascii_lowercase()).eq(letters(&name.to_ascii_lowercase())))
+        })
+    })
 }
 
-/// A name without what its spellings differ by.
+/// A name without the marks between its words.
 fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
-    let mark = |c: &char| c.is_whitespace() || matches!(c, '-' | '_' | '.');
-    name.chars().filter(move |c| !mark(c)).map(|c| c.to_ascii_lowercase())
+    name.chars().filter(|c| !matches!(c, '-' | '_' | '.' | ' '))
 }

@@ -59,8 +59,8 @@ impl ProviderId {
         Err(Error::InvalidProvider { id: id.to_owned(), hint })
     }
 
-    /// The id a name stands for: a name of the catalogue, in any of its usual spellings, becomes its provider. All else
-    /// stays as given.
+    /// The id a name stands for: an id or alias of the catalogue becomes its provider, whatever marks are between its words, and
+    /// so does the name of a local program. All else stays as given.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] as for [`new`](Self::new), for a name outside the catalogue.
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn local_programs_have_no_quota_in_any_usual_spelling() {
         for (names, id) in [
-            (&["local", "local-llm", "LocalLLM", "local_llm"][..], "local"),
+            (&["local", "local-llm", "local_llm"][..], "local"),
             (&["lmstudio", "lm-studio", "lm_studio", "LM Studio", "LMStudio"], "lmstudio"),
             (&["llama.cpp", "llama-cpp", "llama_cpp", "llamacpp", "llama-server", "llama-cpp-python"], "llama.cpp"),
             (&["llamafile"], "llamafile"),
@@ -236,7 +236,7 @@ mod tests {
             (&["jan", "Jan", "jan.ai", "jan-ai"], "jan"),
             (&["koboldcpp", "KoboldCpp", "kobold.cpp", "kobold-cpp", "kobold"], "koboldcpp"),
             (&["mlx", "mlx-lm", "mlx_lm", "mlx_lm.server"], "mlx"),
-            (&["tgi", "TGI", "text-generation-inference", "huggingface-tgi"], "tgi"),
+            (&["tgi", "text-generation-inference", "huggingface-tgi"], "tgi"),
             (&["sglang", "SGLang", "sglang-server"], "sglang"),
             (&["ollama", "Ollama", "ollama-launch"], "ollama"),
             (&["vllm", "vLLM", "hosted_vllm"], "vllm"),
@@ -247,8 +247,9 @@ mod tests {
                 assert!(!found.known().unwrap().metered, "{name}");
             }
         }
-        assert_eq!(ProviderId::resolve("Claude").unwrap().as_str(), "anthropic");
-        assert!(ProviderId::resolve("No Such Thing").is_err());
+        for wrong in ["Claude", "Anthropic", "No Such Thing"] {
+            assert!(ProviderId::resolve(wrong).is_err(), "{wrong}: providers of an API go by their ids");
+        }
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! The end of a reservation: its call is recorded, or did not happen.
+
+use super::reserve::id_at;
+use crate::model::error::{Error, Result};
+use crate::model::event::{BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, TokenRecord};
+use crate::ledger::{Appender, Ledger, Outcome};
+use crate::store::ReadView;
+use crate::model::time::Timestamp;
+use crate::usage::{Closing, closing};
+
+impl Ledger {
+    /// Ends a reservation with the record of its call, both in one transaction. A record that names no account is of the
+    /// account that was reserved for.
+    ///
+    /// Settling again with the same record finds it and changes nothing, as recording a call twice does.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such reservation, [`Error::Conflict`] when it was settled with another record,
+    /// [`Error::Invalid`] when it was released or is of another provider or account, and as [`record`](Self::record). One
+    /// that lapsed can still be settled: the tokens were used.
+    ///
+    /// ```
+    /// use usage_ledger::{Error, Ledger, Outcome, TokenRecord, time::MINUTE};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
+    /// let call = TokenRecord::new("openai", "gpt-5").input(512);
+    /// ledger.settle(reservation.id, call.clone(), now)?;
+    /// let usage = ledger.provider("openai", now)?;
+    /// assert_eq!((usage.reserved, usage.all_time.tokens.total()), (0, 512));
+    /// assert_eq!(ledger.settle(reservation.id, call.clone(), now)?, Outcome::Existing(2.into()));
+    /// let other = ledger.settle(reservation.id, call.output(1), now).unwrap_err();
+    /// assert!(matches!(other, Error::Conflict { .. }));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn settle(&mut self, reservation: EventId, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let now = now.into();
+        self.settle_at(reservation, record, now, now)
+    }
+
+    /// As [`settle`](Self::settle), for a call that ended at a time other than now.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, TokenRecord, time::MINUTE};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
+    /// let call = TokenRecord::new("openai", "gpt-5").input(512);
+    /// ledger.settle_at(reservation.id, call, now.plus(MINUTE), now.plus(5 * MINUTE))?;
+    /// assert_eq!(ledger.event(2)?.occurred_at, now.plus(MINUTE));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn settle_at(
+        &mut self,
+        reservation: EventId,
+        mut record: TokenRecord,
+        occurred_at: impl Into<Timestamp>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        let source = self.source.clone();
+        let (occurred_at, now) = (occurred_at.into(), now.into());
+        self.transact(now, |appender| {
+            let (reserved, made) = reserved(appender.view()?, reservation)?;
+            if record.account.is_none() {
+                record.account.clone_from(&reserved.account);
+            }
+            match closing(appender.view()?, reservation, made)? {
+                Some(Closing::Settled(Some(known))) => {
+                    return settled_before(appender, known, NewEvent::new(record, occurred_at).source(source));
+                }
+                Some(closing) => return Err(closed(reservation, &closing)),
+                None => expect_own(&reserved, &record)?,
+            }
+            let outcome = appender.push(NewEvent::new(record, occurred_at).source(source.clone()))?;
+            let record = Some(id_at(appender.view()?, outcome.position())?);
+            let settled = BudgetSettled { reservation, record };
+            appender.push(NewEvent::new(settled, now).source(source))?;
+            Ok(outcome)
+        })
+    }
+
+    /// Gives a reservation back: its call did not happen, or is recorded by another feed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled or released.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, time::MINUTE};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
+    /// ledger.release(reservation.id, "the call timed out", now)?;
+    /// assert_eq!(ledger.provider("openai", now)?.reserved, 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn release(&mut self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let source = self.source.clone();
+        let now = now.into();
+        self.transact(now, |appender| {
+            let (_, made) = reserved(appender.view()?, reservation)?;
+            if let Some(closing) = closing(appender.view()?, reservation, made)? {
+                return Err(closed(reservation, &closing));
+            }
+            let released = BudgetReleased { reservation, reason: reason.to_owned() };
+            appender.push(NewEvent::new(released, now).source(source))
+        })
+    }
+}
+
+/// A reservation, open or not, and when it was made.
+fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timestamp)> {
+    let missing = || Error::NotFound { what: format!("with id {id} that reserves tokens") };
+    let position = view.position_of(id)?.ok_or_else(missing)?;
+    let event = Event::from_line(position, &view.expect_line(position)?)?;
+    let Payload::BudgetReserved(reserved) = event.payload else { return Err(missing()) };
+    Ok((reserved, event.occurred_at))
+}
+
+fn closed(reservation: EventId, closing: &Closing) -> Error {
+    let how = match closing {
+        Closing::Settled(_) => "settled",
+        Closing::Released => "released",
+    };
+    Error::invalid(format!("reservation {reservation} was {how} already: reserve again for another call"))
+}
+
+/// Refuses a record of another provider or account than was reserved for.
+fn expect_own(reserved: &BudgetReserved, record: &TokenRecord) -> Result<()> {
+    let name = |provider: &str, account: Option<&str>| {
+        account.map_or_else(|| provider.to_owned(), |account| format!("{provider} ({account})"))
+    };
+    let held = name(reserved.provider.as_str(), reserved.account.as_deref());
+    let used = name(&record.provider, record.account.as_deref());
+    if held == used {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the reservation is for {held}, the record for {used}: settle it with the record of its own call"
+    )))
+}
+
+/// Finds the record that a reservation was settled with, if this is the same; anything else is another content.
+fn settled_before(appender: &mut Appender<'_>, known: EventId, event: NewEvent) -> Result<Outcome> {
+    // A record without a key of its own got an id when it was appended, and can be found by that alone.
+    let has_key = matches!(&event.payload, Payload::TokensRecorded(record) if !record.keys.is_empty());
+    let outcome = appender.push(if has_key { event } else { event.id(known) })?;
+    let position = outcome.position();
+    match outcome {
+        Outcome::Existing(_) if id_at(appender.view()?, position)? == known => Ok(outcome),
+        // The transaction ends with this error, so an event that was pushed is not kept.
+        _ => {
+            let lost = || Error::damaged(None, format!("record {known}, which settled a reservation, is not in the ledger"));
+            let position = appender.view()?.position_of(known)?.ok_or_else(lost)?;
+            Err(Error::Conflict { id: known, position })
+        }
+    }
+}

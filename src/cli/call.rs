@@ -1,0 +1,116 @@
+//! One call as flags or a provider's response state it, for `record` and `settle`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::present::failure::Failure;
+use super::fields::{CountArgs, NameArgs};
+use super::lines;
+use crate::model::error::Error;
+use crate::model::event::{Quality, TokenRecord};
+use crate::readers::normalise::agent::{self, Turns};
+use crate::readers::normalise::{self, UsageFormat};
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+
+/// Longest response accepted, in bytes.
+const LONGEST_RESPONSE: u64 = 64 << 20;
+/// The name of [`agent::extract_as`] among the formats.
+const AGENT_OUTPUT: &str = "agent-output";
+
+/// What one call used.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CallArgs {
+    /// A response of this API is read for its usage: a body, a bare usage object, or a stream
+    ///
+    /// agent-output: what a run of an agent prints (Claude's result, Codex' turns): one document, or lines of which
+    /// totals replace each other and turns add up. It needs --provider where the shape does not tell it.
+    #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
+    format: Option<String>,
+    /// The file that holds the response; - is stdin
+    #[arg(value_name = "FILE", default_value = "-", requires = "format")]
+    response: PathBuf,
+    /// A name for this call that no other call of the provider has, such as its message id
+    #[arg(long)]
+    key: Option<String>,
+    /// When the call ended [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    pub occurred_at: Option<Timestamp>,
+    /// Who tells [default: cli]
+    #[arg(long, value_name = "NAME", default_value = "cli", hide_default_value = true)]
+    pub source: String,
+    #[command(flatten)]
+    counts: CountArgs,
+    #[command(flatten)]
+    names: NameArgs,
+}
+
+fn formats() -> Vec<&'static str> {
+    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT]).collect()
+}
+
+impl CallArgs {
+    /// The record of the call. `reserved` is the provider that tokens were set aside with: it served the call unless a flag
+    /// names another one.
+    pub fn record(&self, reserved: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
+        let served = self.names.provider.as_ref().or(reserved);
+        let mut record = if let Some(format) = &self.format {
+            let text = response(&self.response)?;
+            if format == AGENT_OUTPUT {
+                agent_output(&text, served)?
+            } else {
+                normalise::response(format.parse()?, &text)?
+            }
+        } else {
+            let provider = served.ok_or_else(|| {
+                Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
+            })?;
+            TokenRecord::new(provider.as_str(), "")
+        };
+        if let Some(provider) = served {
+            // A response has the form of an API, which other providers serve too.
+            record.provider = provider.as_str().to_owned().into();
+        }
+        self.counts.apply(&mut record);
+        self.names.apply(&mut record);
+        if let Some(key) = &self.key {
+            // The response's own id still finds the record.
+            record.keys.retain(|known| known != key);
+            record.keys.insert(0, key.clone());
+        }
+        record.validate()?;
+        Ok(record)
+    }
+}
+
+fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
+    let run = agent::extract_as(text, Turns::Told, provider)?
+        .ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
+    let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
+    let provider = match (provider, run.format) {
+        (Some(provider), _) => provider.as_str(),
+        (None, "codex") => "openai",
+        (None, "claude") if is_claude => "anthropic",
+        (None, _) => return Err(Failure::usage("this output does not tell who served the tokens: give --provider")),
+    };
+    let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());
+    record.tokens = run.tokens;
+    record.cost = run.cost;
+    record.quality = if run.residual.is_some() { Quality::Derived } else { Quality::Reported };
+    record.residual = run.residual;
+    record.normaliser = Some("agent-output/1".into());
+    Ok(record)
+}
+
+fn response(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let mut limited = lines::open(path)?.take(LONGEST_RESPONSE + 1);
+    limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    if text.len() as u64 > LONGEST_RESPONSE {
+        return Err(Failure::usage(format!("the response is longer than {LONGEST_RESPONSE} bytes")));
+    }
+    Ok(text)
+}
