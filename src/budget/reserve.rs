@@ -124,13 +124,7 @@ impl Ledger {
     /// assert_eq!(ledger.provider("ollama-cloud", now)?.reserved, 700);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn reserve_run(
-        &mut self,
-        ask: &Ask,
-        tokens: u64,
-        ttl: i64,
-        now: impl Into<Timestamp>,
-    ) -> Result<Reservation> {
+    pub fn reserve_run(&mut self, ask: &Ask, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
         if tokens == 0 || !(1..=LONGEST).contains(&ttl) {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }

@@ -1,11 +1,13 @@
 //! The end of a reservation: its call is recorded, or did not happen.
 
 use super::reserve::id_at;
-use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, TokenRecord};
 use crate::ledger::{Appender, Ledger, Outcome};
-use crate::store::ReadView;
+use crate::model::error::{Error, Result};
+use crate::model::event::{
+    BudgetReleased, BudgetReserved, BudgetSettled, Event, EventId, NewEvent, Payload, TokenRecord,
+};
 use crate::model::time::Timestamp;
+use crate::store::ReadView;
 use crate::usage::{Closing, closing};
 
 impl Ledger {
@@ -152,7 +154,8 @@ fn settled_before(appender: &mut Appender<'_>, known: EventId, event: NewEvent) 
         Outcome::Existing(_) if id_at(appender.view()?, position)? == known => Ok(outcome),
         // The transaction ends with this error, so an event that was pushed is not kept.
         _ => {
-            let lost = || Error::damaged(None, format!("record {known}, which settled a reservation, is not in the ledger"));
+            let lost =
+                || Error::damaged(None, format!("record {known}, which settled a reservation, is not in the ledger"));
             let position = appender.view()?.position_of(known)?.ok_or_else(lost)?;
             Err(Error::Conflict { id: known, position })
         }

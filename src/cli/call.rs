@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::present::failure::Failure;
 use super::fields::{CountArgs, NameArgs};
 use super::lines;
 use crate::model::error::Error;
 use crate::model::event::{Quality, TokenRecord};
-use crate::readers::normalise::agent::{self, Turns};
-use crate::readers::normalise::{self, UsageFormat};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
+use crate::present::failure::Failure;
+use crate::readers::normalise::agent::{self, Turns};
+use crate::readers::normalise::{self, UsageFormat};
 
 /// Longest response accepted, in bytes.
 const LONGEST_RESPONSE: u64 = 64 << 20;

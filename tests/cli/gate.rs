@@ -277,9 +277,31 @@ fn settling_takes_what_recording_takes() {
     let id = reserve(&["aws-bedrock", "5000", "--account", "work"]);
     let response = json!({"id": "msg_1", "model": "claude-opus-4-5", "usage": {"input_tokens": 7, "output_tokens": 5}});
     let args = [
-        "--now", "2026-06-10T12:05:00Z", "--json", "settle", &id, "--format", "anthropic", "--project", "acme", "--agent", "bot",
-        "--conversation", "c1", "--label", "mission=m1", "--cost", "0.25", "--duration-ms", "900", "--key", "k1",
-        "--occurred-at", "2026-06-10T12:04:00Z", "--source", "my-agent",
+        "--now",
+        "2026-06-10T12:05:00Z",
+        "--json",
+        "settle",
+        &id,
+        "--format",
+        "anthropic",
+        "--project",
+        "acme",
+        "--agent",
+        "bot",
+        "--conversation",
+        "c1",
+        "--label",
+        "mission=m1",
+        "--cost",
+        "0.25",
+        "--duration-ms",
+        "900",
+        "--key",
+        "k1",
+        "--occurred-at",
+        "2026-06-10T12:04:00Z",
+        "--source",
+        "my-agent",
     ];
     desk.fed(response.to_string(), &args);
     desk.fed(response.to_string(), &args);

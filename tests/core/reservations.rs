@@ -4,9 +4,9 @@
 
 use std::sync::Barrier;
 
-use usage_ledger::time::{DAY, HOUR, MINUTE};
 use usage_ledger::budget::{Ask, Mode};
 use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, QuotaExhausted, WindowKind};
+use usage_ledger::time::{DAY, HOUR, MINUTE};
 use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
