@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Reserve(reserve::ReserveArgs),
-    Settle(reserve::SettleArgs),
+    Settle(Box<reserve::SettleArgs>),
     Release(reserve::ReleaseArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),

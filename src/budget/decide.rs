@@ -174,10 +174,6 @@ impl Decision<'_> {
             ));
             return unchanged;
         }
-        if mode == Mode::Wait && at.margin == 0 && rung > Mode::Wait {
-            // A stop without a margin states where waiting begins, so cost does not move it.
-            mode = Mode::Review;
-        }
         let count = if costs.runs == 1 { "1 run cost".to_owned() } else { format!("{} runs cost", costs.runs) };
         let why = format!(
             "{count} {} % of a window each, so {rung} at tier {} costs {} %, too much for {rung} with {left} % left",
@@ -185,8 +181,13 @@ impl Decision<'_> {
             tier.name(),
             costs.of(rung, tier)
         );
+        if mode == Mode::Wait && at.margin == 0 {
+            // A stop without a margin states where waiting begins, so cost does not move it.
+            mode = Mode::Review;
+            self.trail.push(format!("waiting begins at the stated {} %, so cost lowers to review at most", at.stop));
+        }
         self.trail.push(format!("{why}: {mode}"));
-        Lowered { mode, why: vec![why] }
+        if mode == rung { unchanged } else { Lowered { mode, why: vec![why] } }
     }
 
     /// Lowers the mode when the session would be used up within half an hour.

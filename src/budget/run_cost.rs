@@ -8,7 +8,7 @@ use crate::model::event::Percent;
 use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
 use crate::store::{GO_ON, ReadView, STOP};
-use crate::usage::{Basis, Limits, WindowUsage};
+use crate::usage::{Limits, WindowUsage};
 
 /// From this many runs on, the middle one is what a run costs. With fewer it is the mean of those of the session window.
 const ENOUGH_RUNS: usize = 5;
@@ -122,15 +122,6 @@ fn recorded(
     Ok(runs)
 }
 
-/// How much of the session the runs of this ledger used. What the provider reports includes the use of other programs, so
-/// recorded tokens count where the percentage is the provider's.
-fn used_by_runs(session: &WindowUsage) -> Option<Percent> {
-    match session.basis {
-        Basis::Observed | Basis::ObservedAndDelta => session.estimate,
-        _ => session.percent,
-    }
-}
-
 /// What runs cost, where enough of them were recorded today or yesterday, or any in the session window that is open.
 pub(super) fn run_costs(
     view: &dyn ReadView,
@@ -142,7 +133,8 @@ pub(super) fn run_costs(
     let Some(limit) = session.limit else { return Ok(None) };
     let Runs { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
     if all.len() < ENOUGH_RUNS {
-        let cost = used_by_runs(session).and_then(|used| run_cost(used, in_session));
+        // What a provider or a person says of the window includes the use of other programs, so recorded tokens count.
+        let cost = session.estimate.and_then(|used| run_cost(used, in_session));
         let runs = usize::try_from(in_session).unwrap_or(usize::MAX);
         return Ok(cost.map(|ordinary| RunCosts { ordinary, of_mode: Vec::new(), runs }));
     }

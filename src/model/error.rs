@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// A provider is in no catalogue, no event and no declaration. Correct the spelling, declare it, or allow it.
     #[error(
-        "`{id}` is in no catalogue, event or declaration{}: correct the name, declare it \
+        "`{id}` is in no catalogue, event or declaration{}; correct the name, declare it \
          (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared",
         did_you_mean(candidates)
     )]
@@ -257,7 +257,7 @@ pub enum Error {
 /// The known names that a misspelt one may stand for, as a question.
 fn did_you_mean(candidates: &[String]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
-    if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(" or ")) }
+    if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(" or ")) }
 }
 
 /// What to do about a file that cannot be read or written.

@@ -99,7 +99,14 @@ fn a_threshold_is_the_percentage_at_which_its_mode_begins() {
     // Where waiting begins is stated, so the cost of a run does not move it.
     desk.at(NOON, &["limit", "set", "openai", "--session", "100", "--stop", "85"]);
     desk.at(NOON, &["record", "--provider", "openai", "--input", "84"]);
-    assert_eq!(gate(&desk, NOON, &["openai"]).0["mode"], "review");
+    let (verdict, _) = gate(&desk, NOON, &["openai"]);
+    assert_eq!((&verdict["mode"], &verdict["run_cost"]), (&json!("review"), &json!(84)));
+    assert!(verdict["trail"].to_string().contains("cost lowers to review at most"), "{verdict}");
+    // What a person says of the window is not what the runs of this ledger cost.
+    desk.at(NOON, &["limit", "set", "xai", "--session", "100"]);
+    desk.at(NOON, &["record", "--provider", "xai", "--input", "2"]);
+    desk.at(NOON, &["override", "xai", "--used", "65"]);
+    assert_eq!(gate(&desk, NOON, &["xai"]).0["mode"], "review");
     let shown = desk.json(&["--now", NOON, "limit", "show", "openai"]);
     assert_eq!(shown["limits"][0]["begins"], json!({"implement": 51, "review": 61, "wait": 85}));
     // A lower stop takes the warning with it.
