@@ -67,7 +67,7 @@ impl Ledger {
     /// that `verify` finds something at, and nothing is left at the path then; the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, audit::Signer};
+    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// # let dir = tempfile::tempdir()?;
     /// let (mut ledger, signer) = (Ledger::open(dir.path().join("usage.db"))?, Signer::generate("a.example/log")?);
