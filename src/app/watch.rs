@@ -63,7 +63,9 @@ impl LedgerPlace<'_> {
         Ok(view_model)
     }
 
-    fn write(&self, action: Action) -> Result<String, Failure> {
+    fn write(&mut self, action: Action) -> Result<String, Failure> {
+        // Where the ledger that is shown was taken away, no other one is made for this.
+        self.ledger.head()?;
         let (mut ledger, now) = (self.context.write()?, self.context.now());
         let (outcome, what) = match action {
             Action::Override { provider, account, window, used } => {

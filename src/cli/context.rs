@@ -247,7 +247,7 @@ fn read_only(path: &Path, failure: Failure) -> Result<Ledger, Failure> {
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
-    let store = options.open(path).map_err(on_opening)?;
+    let store = options.keep_small_log().open(path).map_err(on_opening)?;
     Ok(Ledger::with_store(Box::new(store)).source("cli"))
 }
 

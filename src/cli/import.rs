@@ -118,10 +118,27 @@ fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<B
 
 /// Imports until the process is ended. Every import is whole: nothing is lost by ending it.
 fn follow(options: ImportOptions, ledger: &mut Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut follower = Follower::new(options)?;
-    let mut first = true;
+    let mut follower = Follower::new(options.clone())?;
+    let (mut first, mut is_lost) = (true, false);
     loop {
-        let Some(mut report) = follower.next(ledger, || context.now(), WAIT)? else { continue };
+        let mut report = match follower.next(ledger, || context.now(), WAIT) {
+            Ok(Some(report)) => report,
+            Ok(None) => continue,
+            Err(error @ Error::Replaced { .. }) => {
+                if !is_lost {
+                    say(&format!("{error}; waiting for a ledger at that path"));
+                }
+                is_lost = true;
+                std::thread::sleep(WAIT);
+                // Whatever is there next may know less than the one before: all logs are looked at again.
+                follower = Follower::new(options.clone())?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if std::mem::take(&mut is_lost) {
+            say("there is a ledger again: following");
+        }
         report
             .sources
             .retain(|source| source.recorded + source.amended + source.observed > 0 || !source.skipped.is_empty());

@@ -8,6 +8,7 @@ mod identity;
 mod inspect;
 mod leftover;
 mod open;
+mod queue;
 mod read_only;
 mod view;
 
@@ -23,6 +24,7 @@ pub(crate) use self::copy::{Held, PendingCopy, copy_file, refuse_left_log};
 use self::file::{FileContext, behind_links, newer};
 use self::identity::{GONE, OpenFiles};
 pub use self::open::Options;
+use self::queue::{Queue, Turn, Waited};
 use self::read_only::Look;
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, ReadView, Transaction};
@@ -44,10 +46,14 @@ const PAGE: u32 = 8_192;
 const LOG_PAGES: u32 = 4_000;
 /// The same while somebody else does so.
 const LOG_PAGES_KEPT: u32 = 2 * LOG_PAGES;
+/// Bytes of a write-ahead log that may stay when a ledger is closed. Whoever opens it next reads all of it.
+const LOG_BYTES_KEPT: u64 = 1 << 20;
 /// Statements that are kept prepared.
 const STATEMENTS: usize = 64;
 /// How long the erasing of shredded bytes waits for readers at most, in seconds.
 const ERASE_SECONDS: u64 = 5;
+/// Why bytes cannot be erased while another program writes.
+const IN_USE: &str = "another program is using the ledger";
 
 /// The default store: one SQLite file in WAL mode, `synchronous=FULL`, mode 0600.
 ///
@@ -72,6 +78,10 @@ pub struct SqliteStore {
     read_only: Option<Look>,
     /// The file of a draft, which has neither a journal nor other readers.
     draft: Option<Arc<File>>,
+    /// Where writers wait for each other; `None` for a draft.
+    queue: Option<Queue>,
+    /// Whether nobody may have made the entry of the write-ahead log in its directory durable yet.
+    is_log_new: bool,
 }
 
 impl SqliteStore {
@@ -109,6 +119,16 @@ impl SqliteStore {
         let settings =
             format!("PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};");
         self.connection.execute_batch(&settings).map_err(fail)
+    }
+
+    /// Waits so many seconds at most for the turn to write; `None` where there is no queue.
+    fn turn(&mut self, seconds: u64) -> Result<Option<Turn>> {
+        let Some(queue) = &mut self.queue else { return Ok(None) };
+        match queue.wait(queue::after(seconds)) {
+            Waited::Turn(turn) => Ok(Some(turn)),
+            Waited::NoQueue => Ok(None),
+            Waited::TooLong => Err(Error::Busy { seconds }),
+        }
     }
 
     /// Whether the file has a write-ahead log. One that was locked to be replaced has none.
@@ -151,6 +171,8 @@ impl SqliteStore {
     fn note_files(&mut self) -> Result<()> {
         let Some(files) = &mut self.files else { return Ok(()) };
         files.note_beside().map_err(|source| Error::Io { path: self.about.path.clone(), source })?;
+        // From here on the log stays. Whoever writes the first frame to it syncs the directory before: see `write`.
+        self.is_log_new |= file::log_bytes(files.database()).is_none_or(|bytes| bytes == 0);
         files.expect_in_place(&self.about)
     }
 
@@ -214,7 +236,11 @@ impl SqliteStore {
         // Lines of 400 to 900 bytes leave less of a page of this size unused; it has no effect on a file with pages.
         let size = format!("PRAGMA page_size={PAGE}");
         self.connection.execute_batch(&size).map_err(|e| self.about.error(e, "choosing a page size"))?;
-        // Many processes may find the file empty at once: the first one through the write lock migrates.
+        // Many processes may find the file empty at once: the first one through the queue migrates.
+        let _turn = self.turn(self.about.busy_seconds)?;
+        // A new ledger is whole in its file from the beginning.
+        self.options.keep_small_log = false;
+        self.is_log_new = true;
         let deadline = std::time::Instant::now() + Duration::from_secs(self.about.busy_seconds);
         loop {
             let mode: rusqlite::Result<String> =
@@ -258,7 +284,7 @@ impl EventStore for SqliteStore {
         let tx = self.connection.transaction().map_err(fail)?;
         // A deferred transaction takes its snapshot at its first read, not at BEGIN.
         tx.query_row("SELECT 1 FROM kinds LIMIT 1", [], |_| Ok(())).map_err(fail)?;
-        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref() }))
+        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref(), turn: None }))
     }
 
     fn copy_to(&mut self, path: &Path) -> Result<()> {
@@ -270,12 +296,17 @@ impl EventStore for SqliteStore {
     fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
         self.expect_writable()?;
         self.expect_in_place()?;
+        let turn = self.turn(self.about.busy_seconds)?;
+        if let Some(files) = self.files.as_ref().filter(|_| self.is_log_new) {
+            file::sync_entry_of(files.database())?;
+            self.is_log_new = false;
+        }
         let about = &self.about;
         let tx = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|e| about.error(e, "taking the write lock"))?;
-        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref() }))
+        Ok(Box::new(SqliteView { tx, about, files: self.files.as_ref(), turn }))
     }
 
     fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
@@ -309,7 +340,7 @@ impl EventStore for SqliteStore {
         self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(fail)?;
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         // What is in the file itself already was made durable when it was moved there.
-        file::sync_log(&behind_links(&self.about.path))?;
+        file::sync_log(&self.about.path)?;
         self.expect_in_place()
     }
 
@@ -317,17 +348,20 @@ impl EventStore for SqliteStore {
         self.expect_writable()?;
         self.expect_in_place()?;
         leftover::sweep(&behind_links(&self.about.path));
+        let most = self.about.busy_seconds.min(ERASE_SECONDS);
+        let _turn = match self.turn(most) {
+            Err(Error::Busy { .. }) => return Err(Error::NotErased { why: IN_USE.to_owned() }),
+            other => other?,
+        };
         let patience = |seconds| self.connection.busy_timeout(Duration::from_secs(seconds));
-        let done = patience(self.about.busy_seconds.min(ERASE_SECONDS)).and_then(|()| self.rewrite());
+        let done = patience(most).and_then(|()| self.rewrite());
         // However that went, other writes are waited for as before.
         let restored = patience(self.about.busy_seconds);
         let why = match done.and_then(|whole| restored.map(|()| whole)) {
             Ok(true) => return Ok(()),
             Ok(false) => "another program is reading the ledger, so its write-ahead log must stay".to_owned(),
             Err(e) => match e.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    "another program is using the ledger".to_owned()
-                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => IN_USE.to_owned(),
                 Some(ErrorCode::DiskFull) => "the disk is full, and a second copy of the file needs room".to_owned(),
                 _ => e.to_string(),
             },
@@ -336,12 +370,22 @@ impl EventStore for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Whether the last connection to close moves the write-ahead log into the file and removes it.
+    fn empties_log(&self) -> bool {
+        let Some(files) = self.files.as_ref().filter(|files| files.expect_in_place(&self.about).is_ok()) else {
+            return false; // the log at the path may be that of another file
+        };
+        // An empty log is removed at no cost.
+        let is_small = |bytes: u64| bytes > 0 && bytes <= LOG_BYTES_KEPT;
+        !(self.options.keep_small_log && file::log_bytes(files.database()).is_some_and(is_small))
+    }
+}
+
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        let in_place = self.read_only.is_none()
-            && self.files.as_ref().is_some_and(|files| files.expect_in_place(&self.about).is_ok());
-        if in_place {
-            // Then the last connection to close moves the write-ahead log into the file and removes it.
+        if self.read_only.is_none() && self.empties_log() {
+            // Where this fails the log stays, and whoever opens the ledger next goes on with it.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }

@@ -66,7 +66,7 @@ fn watch(
         }
         // The past stays what it was.
         let live = !state.view_model.past;
-        if acted || live && (looked.elapsed() >= interval || backend.is_news(&state.view_model) == Ok(true)) {
+        if acted || live && (looked.elapsed() >= interval || backend.is_news(&state.view_model) != Ok(false)) {
             looked = Instant::now();
             match backend.look() {
                 Ok(view_model) => state.show(view_model),

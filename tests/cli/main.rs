@@ -9,6 +9,7 @@ mod backup;
 mod bad_input;
 mod corrections;
 mod exit_codes;
+mod file_identity;
 mod follow;
 mod gate;
 mod import;

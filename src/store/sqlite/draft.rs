@@ -70,7 +70,9 @@ impl DraftLedger {
         connection.execute_batch(&settings).map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
         let draft = Some(Arc::clone(&self.file));
-        let mut store = SqliteStore { connection, about, options: Options::new(), files: None, read_only: None, draft };
+        let options = Options::new();
+        let (files, read_only, queue) = (None, None, None);
+        let mut store = SqliteStore { connection, about, options, files, read_only, draft, queue, is_log_new: false };
         store.make_tables()?;
         Ok(store)
     }
@@ -245,7 +247,7 @@ mod tests {
         let before = fs::read(&place).unwrap();
         assert!(!draft.put_in_place().unwrap());
         assert_eq!(fs::read(&place).unwrap(), before);
-        assert_eq!(names(dir.path()), ["usage.db"]);
+        assert_eq!(names(dir.path()), ["usage.db", "usage.db-queue"]);
     }
 
     #[test]
@@ -339,6 +341,6 @@ mod tests {
 
         fs::remove_file(real.join("usage.db")).unwrap();
         drop(SqliteStore::open(&link).unwrap());
-        assert_eq!(names(&real), ["usage.db"]);
+        assert_eq!(names(&real), ["usage.db", "usage.db-queue"]);
     }
 }

@@ -18,15 +18,33 @@ pub(super) fn newer(path: &Path, found: i64) -> Result<()> {
     Ok(())
 }
 
-/// Makes durable what stands in the write-ahead log.
-pub(super) fn sync_log(path: &Path) -> Result<()> {
-    let mut log = path.as_os_str().to_owned();
+/// The write-ahead log of a database. No lock is ever taken on it, so it may be opened outside SQLite.
+fn log_of(database: &Path) -> PathBuf {
+    let mut log = behind_links(database).into_os_string();
     log.push("-wal");
+    log.into()
+}
+
+/// Bytes of the write-ahead log of a database, if there is one.
+pub(super) fn log_bytes(database: &Path) -> Option<u64> {
+    fs::metadata(log_of(database)).ok().map(|meta| meta.len())
+}
+
+/// Makes durable what stands in the write-ahead log of a database.
+pub(super) fn sync_log(database: &Path) -> Result<()> {
+    let log = log_of(database);
     let synced = fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.sync_all());
     match synced {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Io { path: log.into(), source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Io { path: log, source }),
         _ => Ok(()),
     }
+}
+
+/// Makes the entries of a database and its write-ahead log in their directory durable.
+pub(super) fn sync_entry_of(database: &Path) -> Result<()> {
+    let path = behind_links(database);
+    let directory = directory::parent(&path);
+    directory::sync(directory).map_err(|source| Error::Io { path: directory.to_owned(), source })
 }
 
 /// Makes an empty file that only its owner can read; SQLite gives its side files the same mode.

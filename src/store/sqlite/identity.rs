@@ -116,6 +116,11 @@ impl OpenFiles {
         Self { database: Open { path, identity }, beside: Vec::new(), registered: Registered::new(identity) }
     }
 
+    /// The absolute path of the database.
+    pub fn database(&self) -> &Path {
+        &self.database.path
+    }
+
     /// Counts one more connection to the same files.
     pub fn another_connection(&self) -> Registered {
         Registered::new(self.registered.0)

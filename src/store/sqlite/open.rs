@@ -11,6 +11,7 @@ use super::SqliteStore;
 use super::file::{FileContext, behind_links, create_private, plain};
 use super::identity::{Identity, OpenFiles};
 use super::inspect::refuse_foreign;
+use super::queue::Queue;
 use super::read_only::{self, Look, obstacle};
 use crate::model::error::{Error, Result};
 
@@ -34,11 +35,12 @@ pub struct Options {
     pub(super) busy_seconds: u64,
     pub(super) create: bool,
     pub(super) read_only: bool,
+    pub(super) keep_small_log: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { busy_seconds: 60, create: true, read_only: false }
+        Self { busy_seconds: 60, create: true, read_only: false, keep_small_log: false }
     }
 }
 
@@ -87,6 +89,14 @@ impl Options {
         self
     }
 
+    /// Whether closing leaves a small write-ahead log where it is. Moving it into the file takes four more syncs than
+    /// appending an event, which a program that appends one event and ends saves.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn keep_small_log(mut self) -> Self {
+        self.keep_small_log = true;
+        self
+    }
+
     /// Whether the ledger is only read: nothing is written to it or beside it, so that no permission to write is needed.
     /// Default false.
     ///
@@ -131,8 +141,11 @@ impl Options {
             return Err(Error::ReadOnly { path: path.to_owned(), why });
         }
         let (connection, files) = self.connect(path, &about)?;
+        let queue = Some(Queue::of(&behind_links(files.database())));
+        let files = Some(files);
+        let (read_only, draft) = (None, None);
         let mut store =
-            SqliteStore { connection, about, options: self, files: Some(files), read_only: None, draft: None };
+            SqliteStore { connection, about, options: self, files, read_only, draft, queue, is_log_new: false };
         store.prepare()?;
         store.note_files()?;
         Ok(store)
@@ -146,7 +159,9 @@ impl Options {
         let identity = Identity::at(&path).map_err(io)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
         let connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
         let files = Some(OpenFiles::new(path, identity));
-        let mut store = SqliteStore { connection, about, options: self, files, read_only: Some(look), draft: None };
+        let (read_only, draft, queue) = (Some(look), None, None);
+        let mut store =
+            SqliteStore { connection, about, options: self, files, read_only, draft, queue, is_log_new: false };
         store.prepare()?;
         Ok(store)
     }

@@ -4,6 +4,7 @@ use rusqlite::{ErrorCode, OptionalExtension, params};
 
 use super::file::FileContext;
 use super::identity::OpenFiles;
+use super::queue::Turn;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
@@ -14,6 +15,8 @@ pub(super) struct SqliteView<'a> {
     pub about: &'a FileContext,
     /// The files that are open; `None` for a draft.
     pub files: Option<&'a OpenFiles>,
+    /// The turn to write, which passes on when the transaction has ended: fields are dropped in their order.
+    pub turn: Option<Turn>,
 }
 
 impl SqliteView<'_> {
@@ -183,7 +186,8 @@ impl Transaction for SqliteView<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        let Self { tx, about, files } = *self;
+        // The turn passes on when this returns.
+        let Self { tx, about, files, turn: _turn } = *self;
         let expect_in_place = || files.map_or(Ok(()), |files| files.expect_in_place(about));
         expect_in_place()?;
         tx.commit().map_err(|e| about.error(e, "committing"))?;

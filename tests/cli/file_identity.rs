@@ -1,0 +1,359 @@
+//! Long-running commands beside other programs, and above files that are taken away: every acknowledged event counts.
+
+#![cfg(all(feature = "web", feature = "tui", unix))]
+
+use crate::cli_support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cli_support::Desk;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Counts the events with another program's SQLite.
+fn count_elsewhere(ledger: &Path) -> u64 {
+    let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
+                  print(c.execute('select count(*) from events').fetchone()[0])\nc.close()";
+    let done = Command::new("python3").args(["-c", script]).arg(ledger).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
+}
+
+fn assert_whole(desk: &Desk, events: u64) {
+    let verified = desk.json(&["verify"]);
+    assert_eq!((&verified["ok"], verified["size"].as_u64()), (&Value::Bool(true), Some(events)), "{verified}");
+}
+
+/// Counts the calls, and lets another program's SQLite open and close the file meanwhile.
+fn requests(desk: &Desk) -> u64 {
+    count_elsewhere(&desk.ledger());
+    desk.json(&["report"])["total"]["requests"].as_u64().unwrap()
+}
+
+fn record(desk: &Desk, key: &str) {
+    desk.ok(&["record", "--provider", "openai", "--input", "1", "--key", key]);
+}
+
+/// The paths of the ledger while it is away, and of another one that takes its place.
+fn beside(desk: &Desk, end: &str) -> PathBuf {
+    desk.dir().join(format!("usage.db{end}"))
+}
+
+fn spawn(desk: &Desk, args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+        .args(args)
+        .env_clear()
+        .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    (child, said)
+}
+
+/// A running `serve`, which ends with the test.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(desk: &Desk) -> Self {
+        let (child, mut said) = spawn(desk, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        Self { child, address: told["listening"].as_str().unwrap().trim_start_matches("http://").to_owned() }
+    }
+
+    /// Sends one call, and what it is answered with.
+    fn post(&self, number: u32) -> u16 {
+        let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+        let record = json!({
+            "timeUnixNano": format!("178030800{}000000000", number % 10),
+            "body": {"stringValue": "claude_code.api_request"},
+            "attributes": [
+                text("event.name", "api_request"), text("session.id", &format!("s{number}")), text("model", "claude-opus-4-5"),
+                text("request_id", &format!("req_{number}")), text("input_tokens", &format!("{}", 100 + number)),
+                text("output_tokens", "7"),
+            ],
+        });
+        let resource = json!({"attributes": [text("service.name", "claude-code")]});
+        let body =
+            json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}).to_string();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST /v1/logs HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn end(mut self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn serve_loses_nothing_beside_another_program() {
+    let desk = Desk::new();
+    let serving = Serving::start(&desk);
+    for number in 0..9 {
+        assert_eq!(serving.post(number), 200);
+        match number % 3 {
+            0 => assert_eq!(requests(&desk), u64::from(number + 1 + number / 3)),
+            1 => record(&desk, &format!("beside-{number}")),
+            _ => {}
+        }
+    }
+    assert_eq!(requests(&desk), 12);
+    serving.end();
+    assert_eq!((requests(&desk), &desk.json(&["verify"])["ok"]), (12, &Value::Bool(true)));
+}
+
+#[test]
+fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
+    let desk = Desk::new();
+    let serving = Serving::start(&desk);
+    assert_eq!(serving.post(0), 200);
+    // Moved away, and back.
+    fs::rename(desk.ledger(), beside(&desk, ".away")).unwrap();
+    assert_eq!([serving.post(1), serving.post(2)], [503, 503]);
+    assert!(!desk.ledger().exists(), "an empty ledger was made in its place");
+    fs::rename(beside(&desk, ".away"), desk.ledger()).unwrap();
+    assert_eq!(serving.post(3), 200);
+    assert_eq!(requests(&desk), 2);
+    // Another one in its place: the sender is asked to send again, and then it is in that one.
+    let other = Desk::new();
+    record(&other, "other");
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(beside(&desk, end));
+    }
+    fs::rename(other.ledger(), desk.ledger()).unwrap();
+    let answers: Vec<u16> = (4..7).map(|number| serving.post(number)).collect();
+    assert_eq!(answers, [503, 200, 200]);
+    assert_eq!(requests(&desk), 3);
+    // Deleted with all that is beside it.
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(beside(&desk, end));
+    }
+    assert_eq!([serving.post(7), serving.post(8)], [503, 503]);
+    assert!(!desk.ledger().exists());
+    serving.end();
+}
+
+/// Drives `watch` on a terminal: keys, other programs and damage, in turn. It prints what the dashboard showed last.
+const WATCH: &str = r"
+import os, pty, select, sqlite3, subprocess, sys, time
+binary, ledger = sys.argv[1:3]
+pid, tty = pty.fork()
+if pid == 0:
+    os.environ.update(TERM='xterm', COLUMNS='100', LINES='40')
+    os.execv(binary, [binary, '--ledger', ledger, 'watch', '--interval', '1'])
+import fcntl, struct, termios
+fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+seen = b''
+def drain(seconds):
+    global seen
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([tty], [], [], left)[0]:
+            return
+        try:
+            seen += os.read(tty, 65536)
+        except OSError:
+            return
+def count():
+    c = sqlite3.connect(ledger)
+    n = c.execute('select count(*) from events').fetchone()[0]
+    c.close()
+    return n
+def until(what, done):
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end, (what, seen[-3000:])
+        drain(0.05)
+def press(key, events):
+    os.write(tty, key)
+    until(key, lambda: count() == events)
+";
+
+fn watch(desk: &Desk, script: &str) {
+    let script =
+        format!("{WATCH}{script}\nos.write(tty, b'q')\nwhile os.waitpid(pid, os.WNOHANG)[0] == 0:\n    drain(0.05)\n");
+    let binary = assert_cmd::cargo::cargo_bin!("usage-ledger");
+    let done = Command::new("python3").args(["-c", &script]).arg(binary).arg(desk.ledger()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn watch_loses_nothing_beside_another_program() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    watch(
+        &desk,
+        "until('the dashboard', lambda: b'openai' in seen)\npress(b'p', 2)\ncount()\npress(b'u', 3)\n\
+         subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'openai', '--input', '1'], check=True)\n\
+         until('record', lambda: count() == 4)\npress(b'p', 5)\n",
+    );
+    assert_whole(&desk, 5);
+}
+
+#[test]
+fn watch_tells_that_its_ledger_is_gone_and_goes_on_with_the_next() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    watch(
+        &desk,
+        "until('the dashboard', lambda: b'openai' in seen)\nos.rename(ledger, ledger + '.away')\n\
+         until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
+         assert not os.path.exists(ledger), 'a ledger was made'\n\
+         os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'p', 2)\n",
+    );
+    assert_whole(&desk, 2);
+}
+
+#[test]
+fn import_watch_waits_for_its_ledger_and_loses_nothing() {
+    let desk = Desk::new();
+    let logs = desk.dir().join("home/.claude/projects/-home-me-acme");
+    fs::create_dir_all(&logs).unwrap();
+    let say = |number: u32| {
+        let line = json!({"type": "assistant", "timestamp": format!("2026-06-01T10:00:{number:02}.000Z"), "sessionId": "s1",
+            "requestId": format!("req_{number}"), "message": {"id": format!("msg_{number}"), "type": "message",
+            "role": "assistant", "model": "claude-opus-4-5", "content": [], "usage": {"input_tokens": 3, "output_tokens": 7}}});
+        let mut log = fs::OpenOptions::new().create(true).append(true).open(logs.join("s1.jsonl")).unwrap();
+        log.write_all(format!("{line}\n").as_bytes()).unwrap();
+    };
+    let requests = || desk.json(&["report"])["total"]["requests"].as_u64().unwrap();
+    let wait_for = |number: u64| {
+        let since = Instant::now();
+        while requests() != number {
+            assert!(since.elapsed() < PATIENCE, "{} of {number}", requests());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    say(1);
+    let home = desk.dir().join("home").to_str().unwrap().to_owned();
+    let (mut child, mut said) = spawn(&desk, &["--json", "import", "--watch", "--home", &home]);
+    said.read_line(&mut String::new()).unwrap();
+    wait_for(1);
+    count_elsewhere(&desk.ledger());
+    say(2);
+    wait_for(2);
+    // What is written while the ledger is away is imported when it is back.
+    fs::rename(desk.ledger(), beside(&desk, ".away")).unwrap();
+    say(3);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!desk.ledger().exists());
+    fs::rename(beside(&desk, ".away"), desk.ledger()).unwrap();
+    wait_for(3);
+    // One that knows nothing is given everything.
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(beside(&desk, end));
+    }
+    let other = Desk::new();
+    record(&other, "other");
+    fs::rename(other.ledger(), desk.ledger()).unwrap();
+    say(4);
+    wait_for(5);
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+}
+
+#[test]
+fn first_imports_that_race_all_succeed() {
+    const ROUNDS: u32 = 12;
+    let home = tempfile::tempdir().unwrap();
+    let logs = home.path().join(".claude/projects/-p");
+    fs::create_dir_all(&logs).unwrap();
+    for session in 0..4 {
+        let lines: String = (0..50)
+            .map(|number| {
+                let line = json!({"type": "assistant", "timestamp": format!("2026-06-01T10:00:{number:02}.000Z"),
+                    "sessionId": format!("s{session}"), "requestId": format!("req_{session}_{number}"), "message":
+                    {"id": format!("msg_{session}_{number}"), "type": "message", "role": "assistant", "model": "claude-opus-4-5",
+                    "content": [], "usage": {"input_tokens": 3, "output_tokens": 7}}});
+                format!("{line}\n")
+            })
+            .collect();
+        fs::write(logs.join(format!("s{session}.jsonl")), lines).unwrap();
+    }
+    for round in 0..ROUNDS {
+        let desk = Desk::new();
+        let children: Vec<Child> = (0..8)
+            .map(|_| {
+                Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                    .args(["import", "claude-code", "--home"])
+                    .arg(home.path())
+                    .env_clear()
+                    .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for child in children {
+            let done = child.wait_with_output().unwrap();
+            assert!(done.status.success(), "round {round}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        assert_eq!(desk.json(&["report"])["total"]["requests"], 200, "round {round}");
+        let left: Vec<_> = fs::read_dir(desk.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().contains("draft")), "round {round}: {left:?}");
+        if round == 0 {
+            assert_eq!(desk.json(&["verify"])["ok"], true);
+        }
+    }
+}
+
+#[test]
+fn sixty_four_processes_record_at_once_and_lose_nothing() {
+    const PROCESSES: u32 = 64;
+    const ROUNDS: u32 = 3;
+    let desk = Desk::new();
+    for round in 0..ROUNDS {
+        let children: Vec<Child> = (0..PROCESSES)
+            .map(|number| {
+                Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                    .args(["record", "--provider", "openai", "--input", "1", "--key"])
+                    .arg(format!("{round}-{number}"))
+                    .env_clear()
+                    .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for child in children {
+            let done = child.wait_with_output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    assert_eq!(count_elsewhere(&desk.ledger()), u64::from(PROCESSES * ROUNDS));
+    assert_whole(&desk, u64::from(PROCESSES * ROUNDS));
+    assert_eq!(desk.json(&["report"])["total"]["requests"], PROCESSES * ROUNDS);
+}
