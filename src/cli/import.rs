@@ -74,7 +74,7 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let all = args.sources.is_empty();
     let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
     if args.watch {
-        return follow(options, &mut context.write()?, context, out);
+        return follow(&options, &mut context.write()?, context, out);
     }
     let bar = progress_bar(context);
     let shown = &mut |progress: Progress| {
@@ -117,7 +117,7 @@ fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<B
 }
 
 /// Imports until the process is ended. Every import is whole: nothing is lost by ending it.
-fn follow(options: ImportOptions, ledger: &mut Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn follow(options: &ImportOptions, ledger: &mut Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut follower = Follower::new(options.clone())?;
     let (mut first, mut is_lost) = (true, false);
     loop {

@@ -257,13 +257,14 @@ mod whole {
     }
 }
 
-/// How long an operation may take that waits for a number of seconds.
+/// The moment until which an operation may wait that waits for a number of seconds.
 pub(super) fn after(seconds: u64) -> Instant {
     let now = Instant::now();
     now.checked_add(Duration::from_secs(seconds)).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::fs::FileExt;
     use std::sync::Mutex;
