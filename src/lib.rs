@@ -57,7 +57,7 @@
 //!
 //! # Limits
 //!
-//! * A count is at most [`MAX_COUNT`] tokens (2^53 − 1); sums are checked, never wrapped.
+//! * A count is at most [`MAX_COUNT`] tokens (2^53 − 1); sums have 128 bits, so no ledger overflows them.
 //! * Times are whole milliseconds in UTC, years 1 to 9999; rollups are by quarter of an hour, a report that cuts finer
 //!   reads the records instead.
 //! * A text field is at most 4096 bytes, a provider id at most 64 ([`ProviderId::MAX_LEN`]).
@@ -103,12 +103,15 @@ pub mod usage;
 pub mod web;
 
 pub use budget::{ProviderStatus, Status};
-pub use ledger::{AsOf, Backup, Finding, Ledger, Outcome, Repair, Restored, Shred, Shredding, Snapshot, Verification};
+pub use ledger::{
+    AsOf, Backup, Finding, Ledger, Outcome, Repair, Restored, Shred, Shredding, Snapshot, Suspect, Suspicion,
+    Verification,
+};
 pub use model::error::{Error, Result};
 pub use model::event::{EventId, Position, TokenRecord};
 pub use model::provider::ProviderId;
 pub use model::time::{Timestamp, Zone};
-pub use model::tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
+pub use model::tokens::{IMPLAUSIBLE_COUNT, MAX_COUNT, TokenClass, Tokens, Usd};
 pub use model::{event, humanize, provider, time};
 pub use readers::{exhaustion, normalise, price, quota};
 pub use report::{Report, ReportKey, ReportRow, ReportTable};

@@ -155,7 +155,7 @@ pub struct WindowUsage {
     #[serde(flatten)]
     pub usage: Usage,
     /// The same in limit tokens: each class times its weight.
-    pub weighted: u64,
+    pub weighted: u128,
     /// Its limit in limit tokens, if one is set.
     pub limit: Option<u64>,
     /// How much of it is used, from 0 to 100 (the provider may say more); `None` when that cannot be known.
@@ -173,7 +173,7 @@ pub struct WindowUsage {
     /// What a person said last about this window.
     pub overridden: Option<ProviderSignal>,
     /// Limit tokens used since the percentage was said; all of them when nothing was.
-    pub since: u64,
+    pub since: u128,
     /// What the numbers rest on.
     pub basis: Basis,
     /// Positions of the events that the borders, the limit and the percentage rest on.

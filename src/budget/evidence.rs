@@ -50,7 +50,7 @@ impl Evidence {
 }
 
 /// The share of a limit, in percentage points.
-fn points(weighted: u64, limit: u64) -> f64 {
+fn points(weighted: u128, limit: u64) -> f64 {
     weighted as f64 / limit.max(1) as f64 * 100.0
 }
 
@@ -70,8 +70,8 @@ fn burn_rate(
     let Some(first) = first_from(view, &key, from)?.filter(|first| *first < until) else { return Ok(None) };
     let Some(last) = last_before(view, &key, until)? else { return Ok(None) };
     let sum = sum_between(view, account, first, until)?;
-    let count = u64::try_from(sum.requests).unwrap_or(0);
-    Ok(burn::rate(count, points(limits.weights.weigh(sum.counts()), limit), (first, last), now))
+    let count = sum.request_count()?;
+    Ok(burn::rate(count, points(limits.weights.weigh(sum.counts()?), limit), (first, last), now))
 }
 
 /// The records that an estimate of a window rests on: of many the heaviest, by position.

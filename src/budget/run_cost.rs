@@ -56,12 +56,12 @@ fn scaled(cost: Percent, by: u32, of: u32) -> Percent {
 }
 
 /// Weighted tokens as a share of a limit.
-fn share(weighted: u64, limit: u64) -> Percent {
-    let share = u128::from(weighted) * 10_000 / u128::from(limit.max(1));
+fn share(weighted: u128, limit: u64) -> Percent {
+    let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
     Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
 }
 
-fn median(mut costs: Vec<u64>, limit: u64) -> Option<Percent> {
+fn median(mut costs: Vec<u128>, limit: u64) -> Option<Percent> {
     costs.sort_unstable();
     costs.get(costs.len() / 2).map(|weighted| share(*weighted, limit))
 }
@@ -71,7 +71,7 @@ fn median(mut costs: Vec<u64>, limit: u64) -> Option<Percent> {
 struct Runs {
     /// The weighted tokens of each run, with its mode where the record names one. A conversation is a run, and so is a call
     /// outside of any.
-    all: Vec<(Option<Mode>, u64)>,
+    all: Vec<(Option<Mode>, u128)>,
     /// How many of them used the session window that is open.
     in_session: u64,
 }
@@ -86,14 +86,14 @@ fn recorded(
 ) -> Result<Runs> {
     let today = now.utc_day();
     let mut runs = Runs::default();
-    let mut conversations: BTreeMap<(String, Option<Mode>), u64> = BTreeMap::new();
+    let mut conversations: BTreeMap<(String, Option<Mode>), u128> = BTreeMap::new();
     let mut in_session: BTreeSet<String> = BTreeSet::new();
     let first = opened.map(|opened| opened.millis().div_euclid(QUARTER));
     let mut seen = 0_usize;
     let mut take = |row: &DayRow<'_>| {
         seen += 1;
         let sum = row.sum()?;
-        let weighted = limits.weights.weigh(sum.counts());
+        let weighted = limits.weights.weigh(sum.counts()?);
         let mode = row.series.label("mode").and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
         let mut recent = 0_i128;
         for (quarter, sum) in row.quarters()? {
@@ -108,8 +108,8 @@ fn recorded(
                 in_session.insert(conversation.to_owned());
             }
         } else {
-            let count = u64::try_from(sum.requests).unwrap_or(0).max(1);
-            runs.all.extend((0..count.min(MOST_CALLS)).map(|_| (mode, weighted / count)));
+            let count = sum.request_count()?.max(1);
+            runs.all.extend((0..count.min(MOST_CALLS)).map(|_| (mode, weighted / u128::from(count))));
             runs.in_session += u64::try_from(recent).unwrap_or(0);
         }
         if seen < MOST_ROWS { GO_ON } else { STOP }
@@ -140,7 +140,7 @@ pub(super) fn run_costs(
     }
     let mut of_mode = Vec::new();
     for mode in Mode::ALL {
-        let costs: Vec<u64> = all.iter().filter(|(of, _)| *of == Some(mode)).map(|(_, cost)| *cost).collect();
+        let costs: Vec<u128> = all.iter().filter(|(of, _)| *of == Some(mode)).map(|(_, cost)| *cost).collect();
         if costs.len() >= ENOUGH_RUNS {
             of_mode.extend(median(costs, limit).map(|cost| (mode, cost)));
         }

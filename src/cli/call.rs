@@ -37,7 +37,7 @@ pub(crate) struct CallArgs {
     #[arg(long)]
     key: Option<String>,
     /// When the call ended [default: now]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     pub occurred_at: Option<Timestamp>,
     /// Who tells [default: cli]
     #[arg(long, value_name = "NAME", default_value = "cli", hide_default_value = true)]

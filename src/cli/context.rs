@@ -12,6 +12,7 @@ use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::instant;
 use crate::present::failure::{Failure, say};
 use crate::store::{DraftLedger, Options};
 
@@ -29,7 +30,13 @@ pub(crate) struct Globals {
     /// The time zone of days, weeks and months [default: the system's, else UTC]
     #[arg(long, global = true, value_name = "ZONE")]
     pub tz: Option<Zone>,
-    #[arg(long, global = true, value_name = "RFC3339", help = "Stands in for the clock [env: USAGE_LEDGER_NOW]")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "RFC3339",
+        value_parser = crate::present::clock::instant,
+        help = "Stands in for the clock [env: USAGE_LEDGER_NOW]"
+    )]
     pub now: Option<Timestamp>,
     /// Answers as of a position, or as of a time the ledger had learned things up to
     #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]
@@ -64,7 +71,7 @@ fn variable(name: &str) -> Option<OsString> {
 
 impl Context {
     pub fn new(globals: Globals) -> Result<Self, Failure> {
-        let clock = variable("USAGE_LEDGER_NOW").map(|now| now.to_string_lossy().parse());
+        let clock = variable("USAGE_LEDGER_NOW").map(|now| instant(&now.to_string_lossy()));
         let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
         Ok(Self { json: globals.json, globals, clock })
     }
@@ -183,8 +190,27 @@ impl Context {
     pub fn snapshot<'l>(&self, ledger: &'l mut Ledger) -> Result<Snapshot<'l>, Failure> {
         Ok(match self.globals.as_of {
             None => ledger.snapshot()?,
-            Some(moment) => ledger.as_of(moment)?,
+            Some(moment) => {
+                if let AsOf::Time(time) = moment {
+                    self.warn_of_a_jump(&ledger.snapshot()?, time)?;
+                }
+                ledger.as_of(moment)?
+            }
         })
+    }
+
+    /// Says so when a time cannot name the state that was known then: after a clock that jumped ahead, later events are
+    /// recorded at the time of the jump too.
+    fn warn_of_a_jump(&self, snapshot: &Snapshot<'_>, time: Timestamp) -> Result<(), Failure> {
+        let Some((position, recorded_at)) = snapshot.recorded_ahead_of(self.now())? else { return Ok(()) };
+        let before = snapshot.position_at(time)?;
+        if before.next() == position {
+            say(&format!(
+                "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead. Events behind \
+                 it are recorded no earlier, so {time} can only name position {before}: ask --as-of POSITION for a later one"
+            ));
+        }
+        Ok(())
     }
 
     /// The clock, or what stands in for it.

@@ -23,7 +23,7 @@ pub(crate) struct AmendArgs {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
     /// When the call ended
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
     #[command(flatten)]
     counts: CountArgs,

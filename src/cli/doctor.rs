@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::audit;
 use super::context::Context;
-use super::doctor_logs;
+use super::{doctor_events, doctor_logs};
 use crate::import::Surveyed;
 use crate::ledger::Snapshot;
 use crate::model::event::{Position, WindowKind};
@@ -22,7 +22,8 @@ use crate::usage::{Drift, accounts, is_metered};
 ///
 /// Compares limits with the providers' own percentages and names accounts nobody observes. Says which agents' logs are
 /// there, which of them their agent deletes soon, whether they are safe in the ledger, which could not be read, and why
-/// lines were skipped: answers without counts and formats that are not known are findings.
+/// lines were skipped: answers without counts and formats that are not known are findings. Names records with implausible
+/// counts or times, and events that a clock recorded in the future.
 /// Imports nothing; exits 1 when something is found.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -63,6 +64,17 @@ pub(crate) struct Problem {
 pub(crate) enum Topic {
     Provider(String),
     Source(String),
+    /// The event at this position.
+    Event(Position),
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Provider(name) | Self::Source(name) => f.write_str(name),
+            Self::Event(position) => write!(f, "position {position}"),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,6 +101,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
         findings: Vec::new(),
     };
     gather(&snapshot, now, &mut report)?;
+    report.findings.extend(doctor_events::findings(&snapshot, now)?);
     report.findings.extend(doctor_logs::findings(&report.logs));
     if context.json {
         Answer::new(&report).write(out)?;
@@ -196,8 +209,7 @@ fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) 
     }
     writeln!(out)?;
     for finding in &report.findings {
-        let (Topic::Provider(name) | Topic::Source(name)) = &finding.about;
-        for line in wrapped(&format!("! {name}: {}", finding.what), 79) {
+        for line in wrapped(&format!("! {}: {}", finding.about, Plain(&finding.what)), 79) {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "  {}", finding.remedy)?;

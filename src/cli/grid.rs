@@ -25,9 +25,9 @@ enum Detail {
 }
 
 /// A column of numbers: its heading, and its value in a row.
-type Column = (&'static str, fn(&Usage) -> u64);
+type Column = (&'static str, fn(&Usage) -> u128);
 
-const REQUESTS: Column = ("requests", |usage| usage.requests);
+const REQUESTS: Column = ("requests", |usage| usage.requests.into());
 const TOTAL: Column = ("total", |usage| usage.tokens.total());
 const CLASSES: [Column; 5] = [
     ("input", |usage| usage.tokens.get(TokenClass::Input)),
@@ -38,10 +38,8 @@ const CLASSES: [Column; 5] = [
 ];
 const MERGED: [Column; 3] = [
     ("input", |usage| usage.tokens.get(TokenClass::Input)),
-    ("cache\nr + w", |usage| usage.tokens.get(TokenClass::CacheRead).saturating_add(usage.tokens.cache_write())),
-    ("output +\nreasoning", |usage| {
-        usage.tokens.get(TokenClass::Output).saturating_add(usage.tokens.get(TokenClass::Reasoning))
-    }),
+    ("cache\nr + w", |usage| usage.tokens.get(TokenClass::CacheRead) + usage.tokens.cache_write()),
+    ("output +\nreasoning", |usage| usage.tokens.get(TokenClass::Output) + usage.tokens.get(TokenClass::Reasoning)),
 ];
 
 impl Detail {
@@ -56,7 +54,7 @@ impl Detail {
         std::iter::once(REQUESTS).chain(used).chain([TOTAL]).collect()
     }
 
-    fn number(self, number: u64) -> String {
+    fn number(self, number: u128) -> String {
         if self == Self::Full { grouped(number) } else { scaled(number) }
     }
 

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::context::Context;
+use crate::IMPLAUSIBLE_COUNT;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
 use crate::ledger::Ledger;
@@ -215,6 +216,10 @@ fn doubtful(source: &SourceReport) {
     }
     for class in &doubts.absent {
         say(&format!("{} with a count of {class}: {version}", of(0)));
+    }
+    if doubts.implausible > 0 {
+        let of = of(doubts.implausible);
+        say(&format!("{of} with a count above {}: usage-ledger doctor names them", grouped(IMPLAUSIBLE_COUNT)));
     }
     if doubts.not_adding_up > 0 {
         let shown = "usage-ledger export --format csv shows them, by their `residual`";

@@ -12,6 +12,7 @@ use crate::model::event::{EventId, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{MAX_COUNT, TokenClass};
+use crate::present::clock::instant;
 
 /// Every field of a line.
 const FIELDS: [&str; 21] = [
@@ -143,8 +144,8 @@ impl JsonLine {
             "labels" => record.labels = read(name, value, "an object of texts, such as {\"mission\":\"42\"}")?,
             "cost_usd" => record.cost = Some(read(name, value, "an amount of US dollars, such as 0.33")?),
             "duration_ms" => record.duration_ms = Some(count(name, value)?),
-            "occurred_at" => self.occurred_at = Some(text()?.parse()?),
-            "counted_at" => record.counted_at = Some(text()?.parse()?),
+            "occurred_at" => self.occurred_at = Some(instant(&text()?)?),
+            "counted_at" => record.counted_at = Some(instant(&text()?)?),
             "key" => first.push(text()?),
             "keys" => record.keys = read(name, value, "a list of texts")?,
             "id" => self.id = Some(text()?.parse()?),

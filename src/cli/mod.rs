@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub(crate) mod correct;
 pub(crate) mod csv;
 pub(crate) mod doctor;
+pub(crate) mod doctor_events;
 pub(crate) mod doctor_logs;
 pub(crate) mod export;
 pub(crate) mod fields;

@@ -63,7 +63,7 @@ struct ObserveArgs {
     #[arg(long)]
     account: Option<String>,
     /// When the document was received [default: now]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
     /// Only what is news: another percentage, reset or status than was said last of the window, or the same after 5 min
     #[arg(long)]

@@ -16,7 +16,7 @@ use crate::model::event::NewEvent;
 use crate::model::provider::{CATALOGUE, ProviderId};
 use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, say};
-use crate::present::output::{self, Answer, AppendReceipt, Plain, counted};
+use crate::present::output::{self, Answer, AppendReceipt, Plain, counted, grouped};
 
 /// Providers outside the catalogue that are looked at in one run.
 const ODD: usize = 100;
@@ -56,6 +56,7 @@ pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> R
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let record = args.call.record(None)?;
     let now = context.now();
+    let implausible = record.tokens.implausible();
     let provider = record.provider.to_string();
     let what = format!(
         "{}{}, {}",
@@ -70,6 +71,15 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         _ => return Err(Failure::usage("one record was given, and not one was answered for")),
     };
     hint(&provider, &mut ledger, now)?;
+    if let Some((class, count)) = implausible {
+        let position = outcome.position();
+        say(&format!(
+            "position {position}: {} {} tokens is implausible; if it is wrong: {}",
+            grouped(count),
+            class.name(),
+            super::doctor_events::withdrawal(position)
+        ));
+    }
     if context.json {
         let id = ledger.event(outcome.position())?.id;
         return Answer::new(AppendReceipt::one(outcome, id)).write(out);

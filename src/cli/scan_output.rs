@@ -54,7 +54,7 @@ pub(crate) struct ScanOutputArgs {
     #[arg(long)]
     model: Option<String>,
     /// When the run ended, from which a reset is worked out [default: what its event says, else now]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
     /// Record nothing
     #[arg(long)]

@@ -11,7 +11,7 @@ use crate::model::event::Position;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, used, wrapped};
 use crate::present::wording;
 
@@ -33,8 +33,18 @@ pub(crate) struct StatusArgs {
 struct Dated {
     now: Timestamp,
     position: Position,
+    /// The first event that a clock recorded in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_ahead: Option<Ahead>,
     #[serde(flatten)]
     status: Status,
+}
+
+/// An event that is recorded later than now.
+#[derive(Serialize)]
+struct Ahead {
+    position: Position,
+    recorded_at: Timestamp,
 }
 
 pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -42,8 +52,16 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     let snapshot = context.snapshot(&mut ledger)?;
     let now = context.now_of(&snapshot);
     let status = snapshot.status(now)?;
+    let ahead = snapshot.recorded_ahead_of(now)?.map(|(position, recorded_at)| Ahead { position, recorded_at });
     if context.json {
-        return Answer::new(Dated { now, position: snapshot.head()?.position, status }).write(out);
+        return Answer::new(Dated { now, position: snapshot.head()?.position, recorded_ahead: ahead, status })
+            .write(out);
+    }
+    if let Some(Ahead { position, recorded_at }) = ahead {
+        say(&format!(
+            "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
+             `usage-ledger doctor` says what follows"
+        ));
     }
     let zone = context.zone();
     if status.providers.is_empty() {

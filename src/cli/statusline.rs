@@ -64,7 +64,7 @@ pub(crate) struct StatuslineArgs {
 struct StatuslineInput {
     #[serde(flatten)]
     status: ProviderStatus,
-    tokens_today: u64,
+    tokens_today: u128,
     paused: Option<Pause>,
     #[serde(skip)]
     now: Timestamp,

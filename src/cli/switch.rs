@@ -24,7 +24,7 @@ pub(crate) struct SwitchArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// When it happened [default: now]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
 }
 

@@ -52,7 +52,7 @@ impl Exporter for Hledger {
 /// What each account has come to.
 #[derive(Default)]
 struct Balances {
-    tokens: BTreeMap<String, u64>,
+    tokens: BTreeMap<String, u128>,
     usd: BTreeMap<String, Decimal>,
 }
 
@@ -76,14 +76,14 @@ fn transaction(row: &ReportRow, balances: &mut Balances, out: &mut dyn Write) ->
     let (day, provider, account, model) = (next(), part(next()), next(), part(next()));
     let owner = if account.is_empty() { provider } else { format!("{provider}/{}", part(account)) };
     writeln!(out, "\n{day} {owner} {model}  ; {} requests", row.usage.requests)?;
-    let mut sum = 0_u64;
+    let mut sum = 0_u128;
     for class in TokenClass::ALL {
         let count = row.usage.tokens.get(class);
         if count > 0 {
             let name = format!("tokens:{owner}:{model}:{}", class.name());
             let balance = balances.tokens.entry(name.clone()).or_default();
-            *balance = balance.saturating_add(count);
-            sum = sum.saturating_add(count);
+            *balance += count;
+            sum += count;
             writeln!(out, "    {name}  {count} tokens = {balance} tokens")?;
         }
     }

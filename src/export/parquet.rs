@@ -198,9 +198,7 @@ impl ParquetColumn {
                 writer.write_batch(&values, levels(known).as_deref(), None)
             }
             (Values::Amount(of), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
-                let picos: Result<Vec<_>, Error> =
-                    calls.iter().map(|call| of(call).map(Usd::picos).transpose()).collect();
-                let picos = picos?;
+                let picos: Vec<_> = calls.iter().map(|call| of(call).map(Usd::picos)).collect();
                 let known = picos.iter().map(Option::is_some).collect();
                 let bytes = |picos: i128| FixedLenByteArray::from(picos.to_be_bytes().to_vec());
                 let values: Vec<_> = picos.into_iter().flatten().map(bytes).collect();

@@ -131,6 +131,11 @@ fn last_drawn(tx: &dyn crate::store::ReadView, size: u64, at: Timestamp) -> Resu
 
 impl<'t> Appender<'t> {
     pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t uuid::ContextV7) -> Result<Self> {
+        if now > Timestamp::LAST_PLAUSIBLE {
+            // Events behind it would be recorded no earlier, for all time.
+            let why = "the clock is ahead of the year 2199: set it".to_owned();
+            return Err(Error::InvalidTime { text: now.to_string(), why });
+        }
         let head = tx.head()?;
         let size = head.position.get();
         let same = size > 0 && head.recorded_at >= now;
@@ -366,6 +371,15 @@ mod tests {
             ready.line = broken.to_owned();
             assert!(matches!(appender.push_ready(ready), Err(Error::LineBreak { kind: "tokens_recorded", .. })));
         }
+    }
+
+    #[test]
+    fn a_clock_of_another_century_records_nothing() {
+        let mut ledger = crate::Ledger::in_memory().unwrap();
+        let call = TokenRecord::new("openai", "gpt-5").input(1);
+        let error = ledger.record(call, Timestamp::LAST_PLAUSIBLE.plus(1)).unwrap_err();
+        assert!(matches!(error, Error::InvalidTime { .. }), "{error}");
+        assert_eq!(ledger.head().unwrap().position, Position::START);
     }
 
     #[test]

@@ -56,6 +56,15 @@ pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
     }
 }
 
+/// The first event that was recorded later than a time, and when.
+pub(super) fn first_after(view: &dyn ReadView, time: Timestamp) -> Result<Option<(Position, Timestamp)>> {
+    let last = position(view, AsOf::Time(time))?;
+    if last == view.head()?.position {
+        return Ok(None);
+    }
+    Ok(Some((last.next(), recorded_at(view, last.next())?)))
+}
+
 fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
     let mut found = None;
     view.rows(position, &mut |_, row| {

@@ -13,6 +13,7 @@ mod repair;
 mod revise;
 mod shred;
 mod snapshot;
+mod suspects;
 mod verify;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ pub use backup::{Backup, Restored};
 pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
+pub use suspects::{Suspect, Suspicion};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;

@@ -68,8 +68,8 @@ pub enum Error {
         /// What is wrong and what would be right.
         what: String,
     },
-    /// A sum would not fit into 64 bits. The counts given are not token counts.
-    #[error("the {what} would pass 2^63: check the counts of this record")]
+    /// A number is beyond what can be stated. The counts or costs given are none.
+    #[error("the {what} is beyond what can be stated: check the counts and the cost")]
     Overflow {
         /// Which sum.
         what: &'static str,

@@ -75,6 +75,11 @@ impl Timestamp {
     /// ```
     pub const MAX: Self = Self(253_402_300_799_999);
 
+    /// 2000-01-01: no call of an LLM happened before.
+    const FIRST_PLAUSIBLE: Self = Self(946_684_800_000);
+    /// The last instant of 2199.
+    pub(crate) const LAST_PLAUSIBLE: Self = Self(7_258_118_399_999);
+
     /// An instant from milliseconds since the Unix epoch, clamped to [`MIN`](Self::MIN)..=[`MAX`](Self::MAX).
     ///
     /// ```
@@ -110,6 +115,18 @@ impl Timestamp {
     #[must_use]
     pub const fn plus(self, millis: i64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))
+    }
+
+    /// Whether it lies in the years 2000 to 2199, which a clock, a person or a log of an LLM call can mean.
+    ///
+    /// ```
+    /// # use usage_ledger::Timestamp;
+    /// assert!(!Timestamp::from_millis(0).is_plausible());
+    /// assert!("2026-11-23T20:00:00Z".parse::<Timestamp>()?.is_plausible());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn is_plausible(self) -> bool {
+        self.0 >= Self::FIRST_PLAUSIBLE.0 && self.0 <= Self::LAST_PLAUSIBLE.0
     }
 
     /// Number of the UTC day since the epoch; negative before 1970.

@@ -22,6 +22,17 @@ use crate::model::error::{Error, Result};
 /// ```
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
+/// A count above this is implausible: no call uses ten billion tokens.
+///
+/// A record with such a count is kept, because its source states it; `doctor` names it.
+///
+/// ```
+/// use usage_ledger::{IMPLAUSIBLE_COUNT, TokenClass, Tokens};
+/// let tokens = Tokens { input: Some(IMPLAUSIBLE_COUNT + 1), output: Some(3), ..Tokens::default() };
+/// assert_eq!(tokens.implausible(), Some((TokenClass::Input, IMPLAUSIBLE_COUNT + 1)));
+/// ```
+pub const IMPLAUSIBLE_COUNT: u64 = 10_000_000_000;
+
 /// One of the disjoint classes a token is counted in.
 ///
 /// ```
@@ -179,6 +190,19 @@ impl Tokens {
         ]
     }
 
+    /// The first class whose count is implausible, with that count in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::Tokens;
+    /// assert_eq!(Tokens { input: Some(1_000_000), ..Tokens::default() }.implausible(), None);
+    /// ```
+    pub fn implausible(&self) -> Option<(TokenClass, u64)> {
+        TokenClass::ALL
+            .into_iter()
+            .filter_map(|class| Some((class, self.get(class)?)))
+            .find(|(_, count)| *count > IMPLAUSIBLE_COUNT)
+    }
+
     /// The sum of all classes, in tokens.
     ///
     /// # Errors
@@ -229,7 +253,10 @@ impl Tokens {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Usd(Decimal);
+pub struct Usd(
+    /// In 10^-12 dollars, so that a sum of many amounts fits.
+    i128,
+);
 
 impl Usd {
     /// Decimals kept.
@@ -238,7 +265,7 @@ impl Usd {
     /// The sum of two amounts.
     ///
     /// # Errors
-    /// [`Error::Overflow`] when it has more than 28 digits.
+    /// [`Error::Overflow`] beyond 10^26 dollars.
     ///
     /// ```
     /// # use usage_ledger::Usd;
@@ -265,30 +292,61 @@ impl Usd {
         let rounded: Self = text.parse()?;
         let whole =
             if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
-        if whole.is_ok_and(|whole| whole == rounded.0) {
+        if whole.is_ok_and(|whole| rounded.decimal().is_ok_and(|kept| kept == whole)) {
             return Ok(rounded);
         }
         Err(Error::invalid(format!("`{text}` cannot be kept exactly: write at most {} decimals", Self::SCALE)))
     }
 
     /// The amount as a whole number of 10^-12 dollars.
-    pub(crate) fn picos(self) -> Result<i128> {
-        let mut scaled = self.0;
-        scaled.rescale(Self::SCALE);
-        if scaled.scale() == Self::SCALE { Ok(scaled.mantissa()) } else { Err(Error::Overflow { what: "cost" }) }
+    pub(crate) const fn picos(self) -> i128 {
+        self.0
     }
 
     /// The amount of a whole number of 10^-12 dollars.
-    pub(crate) fn from_picos(picos: i128) -> Result<Self> {
-        Decimal::try_from_i128_with_scale(picos, Self::SCALE)
-            .map(|d| Self(d.normalize()))
+    pub(crate) const fn from_picos(picos: i128) -> Self {
+        Self(picos)
+    }
+
+    /// Reads a sum that [`Display`](fmt::Display) wrote because it has more digits than a decimal.
+    fn sum_from_str(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_sum = digits.len() > 28 && rest.len() <= Self::SCALE as usize && !whole.is_empty();
+        if !is_sum || !whole.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let picos: i128 = format!("{whole}{rest:0<12}").parse().ok()?;
+        Some(Self(if text.starts_with('-') { -picos } else { picos }))
+    }
+
+    /// The same amount with the other sign.
+    pub(crate) const fn negated(self) -> Self {
+        Self(-self.0)
+    }
+
+    /// The largest amount that one record may state, so that no sum of records overflows.
+    pub(crate) const MOST: Self = Self(1 << 96);
+
+    /// The amount as a decimal.
+    fn decimal(self) -> Result<Decimal> {
+        Decimal::try_from_i128_with_scale(self.0, Self::SCALE)
+            .map(|decimal| decimal.normalize())
             .map_err(|_| Error::Overflow { what: "cost" })
     }
 }
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.normalize().fmt(f)
+        if let Ok(decimal) = self.decimal() {
+            return decimal.fmt(f);
+        }
+        // Sums may have more digits than a decimal.
+        let one = 10_u128.pow(Self::SCALE);
+        let (whole, rest) = (self.0.unsigned_abs() / one, self.0.unsigned_abs() % one);
+        let mut text = format!("{whole}.{rest:012}");
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+        f.pad_integral(self.0 >= 0, "", &text)
     }
 }
 
@@ -300,13 +358,21 @@ impl FromStr for Usd {
     /// # Errors
     /// [`Error::Invalid`] for anything else, [`Error::Overflow`] for more digits than fit.
     fn from_str(text: &str) -> Result<Self> {
+        if let Some(sum) = Self::sum_from_str(text) {
+            return Ok(sum);
+        }
         let parsed = if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str(text) };
         let value = parsed.map_err(|e| {
             Error::invalid(format!("`{text}` is not an amount of US dollars ({e}): write one such as 0.33"))
         })?;
-        let value = Self(value.round_dp(Self::SCALE).normalize());
-        value.picos()?;
-        Ok(value)
+        let mut scaled = value.round_dp(Self::SCALE);
+        scaled.rescale(Self::SCALE);
+        if scaled.scale() == Self::SCALE {
+            return Ok(Self(scaled.mantissa()));
+        }
+        // A whole number of dollars with more digits than a decimal has at this scale.
+        let picos = scaled.mantissa().checked_mul(10_i128.pow(Self::SCALE - scaled.scale()));
+        picos.map(Self).ok_or(Error::Overflow { what: "cost" })
     }
 }
 
@@ -347,7 +413,20 @@ mod tests {
         assert_eq!(sum.to_string(), "1");
         let odd: Usd = "0.32999999999999996".parse().unwrap();
         assert_eq!(odd.to_string(), "0.33");
-        assert_eq!(Usd::from_picos(odd.picos().unwrap()).unwrap(), odd);
+        assert_eq!(Usd::from_picos(odd.picos()), odd);
+        // The largest amount that a record can carry, and a sum of many of them.
+        let most: Usd = "79228162514264337.593543950335".parse().unwrap();
+        assert_eq!(most.to_string(), "79228162514264337.593543950335");
+        let mut sum = most;
+        for _ in 0..10 {
+            sum = sum.checked_add(sum).unwrap();
+        }
+        assert_eq!(sum.to_string(), "81129638414606681695.78900514304");
+        assert_eq!(Usd::from_picos(-(1_i128 << 100)).to_string(), "-1267650600228229401.496703205376");
+        for sum in [sum, Usd::from_picos(-(1_i128 << 100)), Usd::from_picos(i128::MAX), Usd::from_picos(123 << 96)] {
+            assert_eq!(sum.to_string().parse::<Usd>().unwrap(), sum);
+        }
+        assert!("170141183460469231731687304".parse::<Usd>().is_err());
         assert_eq!("1.5e-3".parse::<Usd>().unwrap().to_string(), "0.0015");
     }
 }

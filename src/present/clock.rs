@@ -7,6 +7,15 @@ use chrono::{Days, NaiveDate};
 use crate::model::error::Error;
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND, Timestamp, Zone};
 
+/// Reads an instant that a person or a clock states: a year outside 2000 to 2199 is a typing error or a wrong clock.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
+    let at: Timestamp = text.parse()?;
+    if at.is_plausible() {
+        return Ok(at);
+    }
+    Err(Error::InvalidTime { text: text.to_owned(), why: "outside the years 2000 to 2199: check the year".to_owned() })
+}
+
 /// A time on the command line: an instant, or a day or month of the zone, which stands for its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -113,6 +122,16 @@ mod tests {
         for bad in ["2026-6-1", "2026-02-30", "tomorrow", "2026", "", "2026-13", "01-06-2026"] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn times_of_other_centuries_are_refused() {
+        for text in ["1999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z", "2200-01-01T00:00:00Z", "9999-01-01T00:00:00Z"]
+        {
+            let error = instant(text).unwrap_err().to_string();
+            assert!(error.contains("2000 to 2199"), "{error}");
+        }
+        assert!(instant("2000-01-01T00:00:00Z").is_ok() && instant("2199-12-31T23:59:59Z").is_ok());
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fa
 }
 
 /// `1 request`, `2 requests`.
-pub(crate) fn counted(number: u64, one: &str) -> String {
+pub(crate) fn counted(number: impl Into<u128>, one: &str) -> String {
+    let number = number.into();
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn thousands_stand_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");

@@ -79,7 +79,7 @@ fn raw(payload: &Payload) -> String {
             data.until,
             data.size,
             counted(data.requests, "request"),
-            counted(data.tokens.iter().fold(0, |sum, count| sum.saturating_add(*count)), "token")
+            counted(data.tokens.iter().sum::<u128>(), "token")
         ),
         Payload::EventShredded(data) => {
             let author = data.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
@@ -96,7 +96,8 @@ pub(crate) fn record(record: &TokenRecord) -> String {
         .into_iter()
         .filter_map(|class| Some(format!("{} {}", class.name(), grouped(record.tokens.get(class)?))))
         .collect();
-    format!("{}{model}: {}", account(&record.provider, record.account.as_deref()), counts.join(", "))
+    let mark = if record.tokens.implausible().is_some() { " (implausible)" } else { "" };
+    format!("{}{model}: {}{mark}", account(&record.provider, record.account.as_deref()), counts.join(", "))
 }
 
 fn price(data: &PriceSet) -> String {

@@ -29,7 +29,7 @@ pub(crate) struct Deltas {
 impl Deltas {
     /// Counts a record at an instant, or takes it back.
     pub fn add(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
-        let mut one = Totals::one(&record.tokens, record.cost)?;
+        let mut one = Totals::one(&record.tokens, record.cost);
         if taken_back {
             one = one.negated();
         }

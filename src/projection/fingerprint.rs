@@ -11,7 +11,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::key::push_text;
 use super::series::Level;
 use super::totals::Totals;
-use crate::model::error::Result;
 use crate::model::event::TokenView;
 use crate::model::time::Timestamp;
 use crate::store::Table;
@@ -46,7 +45,7 @@ impl FingerprintWeights {
     }
 
     fn weigh(&self, totals: &Totals) -> u64 {
-        let counts = totals.tokens.iter().map(|count| i128::from(*count));
+        let counts = totals.tokens.iter().copied();
         let rest = [i128::from(totals.requests), i128::from(totals.priced), totals.reported];
         self.classes
             .iter()
@@ -93,8 +92,8 @@ impl Fingerprint {
     }
 
     /// A record: what it adds to every counter, or takes from it.
-    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
-        let mut one = Totals::one(&record.tokens, record.cost)?;
+    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) {
+        let mut one = Totals::one(&record.tokens, record.cost);
         if taken_back {
             one = one.negated();
         }
@@ -112,7 +111,6 @@ impl Fingerprint {
         let place = self.weights.place(Table::Uses, &key, at.millis());
         self.add_to(Table::Uses, mul(place, amount));
         self.key = key;
-        Ok(())
     }
 
     /// Adds what another thread worked out with the same weights.

@@ -9,7 +9,7 @@ use crate::model::tokens::{Tokens, Usd};
 pub(crate) struct Totals {
     pub requests: i64,
     /// In the order of [`TokenClass::ALL`](crate::TokenClass::ALL).
-    pub tokens: [i64; 7],
+    pub tokens: [i128; 7],
     /// Reported cost in 10^-12 US dollars.
     pub reported: i128,
     /// Requests that reported a cost.
@@ -18,16 +18,16 @@ pub(crate) struct Totals {
 
 impl Totals {
     /// One request.
-    pub fn one(tokens: &Tokens, cost: Option<Usd>) -> Result<Self> {
+    pub fn one(tokens: &Tokens, cost: Option<Usd>) -> Self {
         let mut totals = Self { requests: 1, ..Self::default() };
         for (slot, count) in totals.tokens.iter_mut().zip(tokens.counts()) {
-            *slot = i64::try_from(count).map_err(|_| Error::Overflow { what: "token count" })?;
+            *slot = i128::from(count);
         }
         if let Some(cost) = cost {
-            totals.reported = cost.picos()?;
+            totals.reported = cost.picos();
             totals.priced = 1;
         }
-        Ok(totals)
+        totals
     }
 
     pub fn is_zero(&self) -> bool {
@@ -57,13 +57,27 @@ impl Totals {
     }
 
     /// The counts as unsigned numbers, for sums whose parts are all present.
-    pub fn counts(&self) -> [u64; 7] {
-        self.tokens.map(|count| u64::try_from(count).unwrap_or(0))
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a negative count: a stored counter lacks a record that was taken out of it.
+    pub fn counts(&self) -> Result<[u128; 7]> {
+        let mut counts = [0; 7];
+        for (slot, count) in counts.iter_mut().zip(self.tokens) {
+            *slot = u128::try_from(count).map_err(|_| negative())?;
+        }
+        Ok(counts)
+    }
+
+    /// The number of requests, for sums whose parts are all present.
+    ///
+    /// # Errors
+    /// As [`counts`](Self::counts).
+    pub fn request_count(&self) -> Result<u64> {
+        u64::try_from(self.requests).map_err(|_| negative())
     }
 
     /// Writes a stored sum: requests, a bit mask of what is not zero, then those numbers.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
-        let negative = || Error::damaged(None, "a counter would become negative: a correction was folded twice");
         let unsigned = |count: i64| u64::try_from(count).map_err(|_| negative());
         varint::put(out, unsigned(self.requests)?);
         let mut mask = u8::from(self.priced != 0 || self.reported != 0) << 7;
@@ -72,7 +86,7 @@ impl Totals {
         }
         out.push(mask);
         for count in self.tokens.iter().filter(|count| **count != 0) {
-            varint::put(out, unsigned(*count)?);
+            varint::put_u128(out, u128::try_from(*count).map_err(|_| negative())?);
         }
         if mask & 0x80 != 0 {
             varint::put(out, unsigned(self.priced)?);
@@ -88,7 +102,7 @@ impl Totals {
         *bytes = rest;
         for (bit, slot) in totals.tokens.iter_mut().enumerate() {
             if mask & (1 << bit) != 0 {
-                *slot = signed(varint::take(bytes)?)?;
+                *slot = i128::try_from(varint::take_u128(bytes)?).ok()?;
             }
         }
         if mask & 0x80 != 0 {
@@ -99,6 +113,10 @@ impl Totals {
     }
 }
 
+fn negative() -> Error {
+    Error::damaged(None, "a counter is negative: a correction was folded twice; run `usage-ledger replay --write`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +124,32 @@ mod tests {
     #[test]
     fn a_sum_comes_back_and_takes_few_bytes() {
         let tokens = Tokens { input: Some(3), output: Some(40), ..Tokens::default() };
-        let mut one = Totals::one(&tokens, Some("0.25".parse().unwrap())).unwrap();
+        let mut one = Totals::one(&tokens, Some("0.25".parse().unwrap()));
         let mut out = Vec::new();
         one.encode(&mut out).unwrap();
         assert_eq!(Totals::decode(&mut out.as_slice()), Some(one));
         assert!(out.len() < 16, "{} bytes", out.len());
         one.add(&one.negated()).unwrap();
         assert!(one.is_zero());
+    }
+
+    #[test]
+    fn small_sums_keep_their_bytes_and_sums_beyond_64_bits_come_back() {
+        // The bytes that the first builds stored.
+        let small = Totals { requests: 2, tokens: [300, 0, 0, 0, 0, 1, 0], ..Totals::default() };
+        let mut out = Vec::new();
+        small.encode(&mut out).unwrap();
+        assert_eq!(out, [2, 0b10_0001, 0xac, 0x02, 1]);
+        let mut most = Totals { requests: 1, tokens: [i128::from(crate::MAX_COUNT); 7], ..Totals::default() };
+        for _ in 0..40 {
+            let same = most;
+            most.add(&same).unwrap();
+        }
+        let mut out = Vec::new();
+        most.encode(&mut out).unwrap();
+        assert_eq!(Totals::decode(&mut out.as_slice()), Some(most));
+        assert_eq!(most.counts().unwrap()[0], u128::from(crate::MAX_COUNT) << 40);
+        assert!(Totals { tokens: [-1; 7], ..Totals::default() }.counts().is_err());
     }
 
     #[test]

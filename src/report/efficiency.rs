@@ -35,7 +35,7 @@ pub struct Efficiency {
     /// Sessions that could not go on.
     pub blocked: u64,
     /// Input, output and reasoning of all records of the report; what came from a cache or went into one is left out.
-    pub tokens: u64,
+    pub tokens: u128,
     /// Tokens for each productive session.
     pub tokens_per_productive: Option<f64>,
     /// The share of sessions that got nothing done.
@@ -62,7 +62,7 @@ impl Snapshot<'_> {
             .total
             .tokens;
         let classes = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
-        let tokens = classes.iter().fold(0_u64, |sum, class| sum.saturating_add(total.get(*class)));
+        let tokens = classes.iter().map(|class| total.get(*class)).sum();
         let sessions = sessions(self, report)?;
         let count = |name: &str| sessions.iter().filter(|outcome| *outcome == name).count() as u64;
         let outcomes = Outcomes { productive: count("productive"), empty: count("empty"), blocked: count("blocked") };

@@ -4,8 +4,8 @@ use crate::model::tokens::{TokenClass, Tokens};
 use crate::usage::TokenSums;
 
 /// Reads among all input; 0 when there was no input.
-fn rate(read: u64, input: u64, write: u64) -> f64 {
-    let all = u128::from(read) + u128::from(input) + u128::from(write);
+fn rate(read: u128, input: u128, write: u128) -> f64 {
+    let all = read.saturating_add(input).saturating_add(write);
     if all == 0 { 0.0 } else { read as f64 / all as f64 }
 }
 
@@ -34,9 +34,9 @@ impl Tokens {
     /// assert_eq!(tokens.cache_hit_rate(), 0.8);
     /// ```
     pub fn cache_hit_rate(&self) -> f64 {
-        let count = |class| self.get(class).unwrap_or(0);
+        let count = |class| u128::from(self.get(class).unwrap_or(0));
         let writes = [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite];
-        let write = writes.into_iter().fold(0_u64, |sum, class| sum.saturating_add(count(class)));
+        let write = writes.into_iter().map(count).sum();
         rate(count(TokenClass::CacheRead), count(TokenClass::Input), write)
     }
 }

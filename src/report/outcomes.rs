@@ -13,23 +13,23 @@ pub(super) struct Outcomes {
     pub blocked: u64,
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+fn ratio(part: u128, whole: u128) -> f64 {
     part as f64 / whole as f64
 }
 
 impl Outcomes {
     /// Tokens for each productive session; `None` when there was none.
-    pub fn tokens_per_productive(self, tokens: u64) -> Option<f64> {
-        (self.productive > 0).then(|| ratio(tokens, self.productive))
+    pub fn tokens_per_productive(self, tokens: u128) -> Option<f64> {
+        (self.productive > 0).then(|| ratio(tokens, self.productive.into()))
     }
 
     /// The share of sessions that got nothing done, from 0 to 1. Tokens without any session are all waste.
-    pub fn waste(self, tokens: u64) -> f64 {
+    pub fn waste(self, tokens: u128) -> f64 {
         let idle = self.empty.saturating_add(self.blocked);
         match idle.saturating_add(self.productive) {
             0 if tokens > 0 => 1.0,
             0 => 0.0,
-            all => ratio(idle, all),
+            all => ratio(idle.into(), all.into()),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Trend {
     /// ```
     pub fn of(productive: &[bool]) -> Option<Self> {
         let (first, second) = productive.split_at_checked(productive.len() / 2)?;
-        let share = |half: &[bool]| ratio(half.iter().filter(|one| **one).count() as u64, half.len() as u64);
+        let share = |half: &[bool]| ratio(half.iter().filter(|one| **one).count() as u128, half.len() as u128);
         (productive.len() >= Self::FEWEST).then(|| Self::between(share(first), share(second)))
     }
 

@@ -103,7 +103,7 @@ impl<'p> Costs<'p> {
 fn charge(found: &Found, totals: &Totals) -> Result<Priced> {
     Ok(match found {
         Found::Rates { rates, .. } => {
-            rates.charge(totals.counts(), totals.requests)?.map_or(Priced::Unknown, Priced::Known)
+            rates.charge(totals.counts()?, totals.requests).map_or(Priced::Unknown, Priced::Known)
         }
         Found::Unknown => Priced::Unknown,
         Found::Finer => Priced::Finer,

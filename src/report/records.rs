@@ -68,7 +68,7 @@ pub(super) fn all(snapshot: &Snapshot<'_>, report: &Report, costs: &Costs<'_>, r
                 }
             }
         }
-        let totals = Totals::one(&view.tokens, view.cost)?;
+        let totals = Totals::one(&view.tokens, view.cost);
         let priced = costs.call(&view, at, &totals)?;
         rows.add(&names, &totals, priced).map(|_| ())
     })

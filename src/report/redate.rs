@@ -27,7 +27,7 @@ pub(super) fn redate(view: &dyn ReadView, report: &Report, costs: &Costs<'_>, ro
         if from == to {
             continue;
         }
-        let totals = Totals::one(&record.tokens, record.cost)?;
+        let totals = Totals::one(&record.tokens, record.cost);
         let priced = costs.call(&record, now.at, &totals)?;
         if let Some(from) = from
             && !rows.take(from, &totals, priced)?

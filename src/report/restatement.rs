@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
@@ -27,7 +27,7 @@ pub struct Restatement {
     /// Calls more, or fewer, than were sealed.
     pub requests: i64,
     /// Tokens more, or fewer, in the order of [`TokenClass::ALL`].
-    pub tokens: [i64; 7],
+    pub tokens: [i128; 7],
     /// Reported cost more, or less.
     #[serde(rename = "cost", serialize_with = "as_cost")]
     pub reported_usd: Usd,
@@ -57,13 +57,17 @@ impl Restatement {
 
     /// Adds how the sums differ.
     pub(super) fn count(&mut self, sealed: &PeriodSealed, now: &Usage) -> Result<()> {
-        let less = |now: u64, then: u64| i64::try_from(i128::from(now) - i128::from(then)).unwrap_or(i64::MAX);
+        let over = || Error::Overflow { what: "difference from a sealed sum" };
+        let less = |now: u128, then: u128| {
+            i128::try_from(now).ok().zip(i128::try_from(then).ok()).map(|(now, then)| now - then).ok_or_else(over)
+        };
         for ((slot, class), then) in self.tokens.iter_mut().zip(TokenClass::ALL).zip(sealed.tokens) {
-            *slot = less(now.tokens.get(class), then);
+            *slot = less(now.tokens.get(class), then)?;
         }
-        self.requests = less(now.requests, sealed.requests);
+        self.requests = i64::try_from(i128::from(now.requests) - i128::from(sealed.requests)).map_err(|_| over())?;
         let picos = |usd: Option<Usd>| usd.unwrap_or_default().picos();
-        self.reported_usd = Usd::from_picos(picos(now.cost.reported_usd)? - picos(sealed.reported_usd)?)?;
+        self.reported_usd =
+            Usd::from_picos(picos(now.cost.reported_usd).checked_sub(picos(sealed.reported_usd)).ok_or_else(over)?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::pricing::Priced;
 use super::{Report, ReportKey};
 use crate::merkle::Hash;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::tokens::TokenClass;
 use crate::projection::Totals;
@@ -78,7 +78,7 @@ impl ReportTable {
         let fresh = [TokenClass::Input, TokenClass::Output, TokenClass::Reasoning];
         rows.sort_by_key(|row| {
             let tokens = &row.usage.tokens;
-            let sum = fresh.iter().fold(0_u64, |sum, class| sum.saturating_add(tokens.get(*class)));
+            let sum: u128 = fresh.iter().map(|class| tokens.get(*class)).sum();
             std::cmp::Reverse((sum, tokens.total()))
         });
         rows.truncate(limit);
@@ -184,19 +184,25 @@ fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
 }
 
 /// A sum and what is known of its price.
-#[derive(Default)]
 struct RowSum {
     totals: Totals,
-    charge: Charge,
+    /// `None` once it is beyond what can be stated.
+    charge: Option<Charge>,
     /// Requests whose price is known.
     priced: i64,
+}
+
+impl Default for RowSum {
+    fn default() -> Self {
+        Self { totals: Totals::default(), charge: Some(Charge::default()), priced: 0 }
+    }
 }
 
 impl RowSum {
     fn add(&mut self, totals: &Totals, charge: Option<Charge>) -> Result<()> {
         self.totals.add(totals)?;
         if let Some(charge) = charge {
-            self.charge.add(charge)?;
+            self.charge = self.charge.and_then(|sum| sum.plus(charge));
             self.priced = self.priced.saturating_add(totals.requests);
         }
         Ok(())
@@ -204,17 +210,20 @@ impl RowSum {
 
     fn join(&mut self, other: &Self) -> Result<()> {
         self.totals.add(&other.totals)?;
-        self.charge.add(other.charge)?;
+        self.charge = self.charge.zip(other.charge).and_then(|(sum, more)| sum.plus(more));
         self.priced = self.priced.saturating_add(other.priced);
         Ok(())
     }
 
     fn usage(&self) -> Result<Usage> {
         let mut usage = Usage::from_totals(&self.totals)?;
+        let Some(charge) = self.charge else { return Ok(usage) };
         if self.priced > 0 {
-            usage.cost.usd = Some(self.charge.usd()?);
+            usage.cost.usd = Some(charge.usd());
         }
-        usage.cost.unpriced_requests = usage.requests.saturating_sub(u64::try_from(self.priced).unwrap_or(0));
+        let unpriced = self.totals.requests.checked_sub(self.priced).and_then(|count| u64::try_from(count).ok());
+        usage.cost.unpriced_requests =
+            unpriced.ok_or_else(|| Error::damaged(None, "more requests have a price than were made"))?;
         Ok(usage)
     }
 }

@@ -38,15 +38,15 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
 }
 
 /// How many of `cells` a part of `most` fills, rounded down.
-fn share(part: u64, most: u64, cells: usize) -> usize {
-    usize::try_from(u128::from(part) * cells as u128 / u128::from(most.max(1))).unwrap_or(cells)
+fn share(part: u128, most: u128, cells: usize) -> usize {
+    usize::try_from(part.saturating_mul(cells as u128) / most.max(1)).unwrap_or(cells)
 }
 
-fn bar(day: &DayUse, most: u64, cells: usize, theme: Theme) -> Line<'static> {
+fn bar(day: &DayUse, most: u128, cells: usize, theme: Theme) -> Line<'static> {
     let mut line = Line::from(Span::styled(format!("{}  ", day.date.format("%m-%d")), theme.dim()));
-    let (mut sum, mut filled) = (0_u64, 0);
+    let (mut sum, mut filled) = (0_u128, 0);
     for (number, tokens) in day.tokens.iter().enumerate() {
-        sum = sum.saturating_add(*tokens);
+        sum += *tokens;
         // Ends are rounded, not parts: the whole bar is as long as the day's sum.
         let end = share(sum, most, cells);
         line.push_span(Span::styled(glyph(number).repeat(end - filled), theme.provider(number)));
@@ -64,7 +64,7 @@ fn bar(day: &DayUse, most: u64, cells: usize, theme: Theme) -> Line<'static> {
 fn legend(view_model: &ViewModel, days: &[DayUse], theme: Theme) -> Line<'static> {
     let mut line = Line::default();
     for (number, name) in view_model.names.iter().enumerate() {
-        let sum = days.iter().filter_map(|day| day.tokens.get(number)).fold(0_u64, |sum, one| sum.saturating_add(*one));
+        let sum = days.iter().filter_map(|day| day.tokens.get(number)).sum::<u128>();
         if sum > 0 {
             line.push_span(Span::styled(glyph(number), theme.provider(number)));
             line.push_span(Span::raw(format!(" {name} {}  ", scaled(sum))));

@@ -142,7 +142,7 @@ fn readings(
         });
         open = Some((start, known.map_or(end, |(_, end)| end)));
         let totals = sum_between(view, account, start, at.plus(1))?;
-        let counts = totals.counts();
+        let counts = totals.counts()?;
         readings.push(CalibrationPoint {
             window,
             weighted: limits.weights.weigh(counts) as f64,

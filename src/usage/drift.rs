@@ -86,17 +86,16 @@ pub(crate) fn drift(
     let limit = limits.of(kind).map(|(tokens, _)| tokens);
     let then = AccountWindows::new(view, account, observed.at)?.now(kind)?;
     let used = match then.started_at {
-        Some(start) => limits.weights.weigh(sum_between(view, account, start, observed.at.plus(1))?.counts()),
+        Some(start) => limits.weights.weigh(sum_between(view, account, start, observed.at.plus(1))?.counts()?),
         None => 0,
     };
     let estimated = limit.map(|limit| share(used, limit));
     let points = estimated
         .zip(observed.percent)
         .map(|(estimated, observed)| (f64::from(estimated.hundredths()) - f64::from(observed.hundredths())) / 100.0);
-    let implied = observed
-        .percent
-        .filter(|percent| percent.hundredths() > 0 && used > 0)
-        .map(|percent| u64::try_from(u128::from(used) * 10_000 / u128::from(percent.hundredths())).unwrap_or(u64::MAX));
+    let implied = observed.percent.filter(|percent| percent.hundredths() > 0 && used > 0).map(|percent| {
+        u64::try_from(used.saturating_mul(10_000) / u128::from(percent.hundredths())).unwrap_or(u64::MAX)
+    });
     let limit = Limits::at(view, account, now)?.of(kind).map(|(tokens, _)| tokens);
     let calibration = calibration(view, account, kind, now)?;
     Ok(Some(Drift { window: kind, observed, estimated, points, implied, limit, calibration }))

@@ -8,7 +8,8 @@ use crate::projection::Totals;
 
 /// Tokens of many records, by class.
 ///
-/// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`.
+/// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`. Sums are
+/// exact integers of up to 128 bits; a reader that keeps numbers as doubles loses digits above 2^53.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -22,7 +23,7 @@ use crate::projection::Totals;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenSums {
-    counts: [u64; 7],
+    counts: [u128; 7],
 }
 
 impl TokenSums {
@@ -32,11 +33,11 @@ impl TokenSums {
     /// use usage_ledger::{TokenClass, usage::TokenSums};
     /// assert_eq!(TokenSums::default().get(TokenClass::Input), 0);
     /// ```
-    pub fn get(&self, class: TokenClass) -> u64 {
+    pub fn get(&self, class: TokenClass) -> u128 {
         TokenClass::ALL.iter().zip(self.counts).find(|(c, _)| **c == class).map_or(0, |(_, count)| count)
     }
 
-    /// The three cache write classes together, in tokens; what would pass 64 bits stays at the largest number.
+    /// The three cache write classes together, in tokens.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenClass, TokenRecord};
@@ -47,19 +48,19 @@ impl TokenSums {
     /// assert_eq!(ledger.provider("anthropic", now)?.all_time.tokens.cache_write(), 10);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn cache_write(&self) -> u64 {
+    pub fn cache_write(&self) -> u128 {
         [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite]
             .iter()
             .fold(0, |sum, class| sum.saturating_add(self.get(*class)))
     }
 
-    /// All classes together, in tokens; what would pass 64 bits stays at the largest number.
+    /// All classes together, in tokens.
     ///
     /// ```
     /// # use usage_ledger::usage::TokenSums;
     /// assert_eq!(TokenSums::default().total(), 0);
     /// ```
-    pub fn total(&self) -> u64 {
+    pub fn total(&self) -> u128 {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
@@ -120,13 +121,13 @@ pub struct Usage {
 
 impl Usage {
     pub(crate) fn from_totals(totals: &Totals) -> Result<Self> {
-        let requests = u64::try_from(totals.requests).unwrap_or(0);
+        let requests = totals.request_count()?;
         Ok(Self {
             requests,
-            tokens: TokenSums { counts: totals.counts() },
+            tokens: TokenSums { counts: totals.counts()? },
             cost: Cost {
                 usd: None,
-                reported_usd: if totals.priced > 0 { Some(Usd::from_picos(totals.reported)?) } else { None },
+                reported_usd: if totals.priced > 0 { Some(Usd::from_picos(totals.reported)) } else { None },
                 unpriced_requests: requests,
             },
         })

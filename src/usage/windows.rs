@@ -119,7 +119,7 @@ pub(crate) fn is_recorded(
     if first_from(view, &account.key(), from)?.is_none_or(|at| at > to) {
         return Ok(false);
     }
-    Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()) > 0)
+    Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()?) > 0)
 }
 
 /// The windows of a provider account, known up to a time.
@@ -284,7 +284,7 @@ impl<'a> AccountWindows<'a> {
             Some(window) => sum_between(self.view, &self.account, window.start, window.end.min(self.now.plus(1)))?,
             None => Totals::default(),
         };
-        let weighted = self.limits.weights.weigh(totals.counts());
+        let weighted = self.limits.weights.weigh(totals.counts()?);
         let mut usage = WindowUsage {
             usage: Usage::from_totals(&totals)?,
             weighted,
@@ -337,7 +337,7 @@ impl<'a> AccountWindows<'a> {
         }
         let end = window.map_or(self.now.plus(1), |window| window.end.min(self.now.plus(1)));
         let since = sum_between(self.view, &self.account, word.at.plus(1), end)?;
-        let weighted = self.limits.weights.weigh(since.counts());
+        let weighted = self.limits.weights.weigh(since.counts()?);
         usage.percent = Some(used);
         usage.since = weighted;
         usage.basis = match word.said.by {
@@ -384,13 +384,13 @@ impl<'a> AccountWindows<'a> {
 }
 
 /// Hundredths of a percent, truncated.
-fn hundredths(weighted: u64, limit: u64) -> u32 {
-    let share = u128::from(weighted) * 10_000 / u128::from(limit.max(1));
+fn hundredths(weighted: u128, limit: u64) -> u32 {
+    let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
     u32::try_from(share).unwrap_or(u32::MAX)
 }
 
 /// Whole percent of a limit, truncated and at most 100: an estimate has no more digits than that.
-pub(super) fn share(weighted: u64, limit: u64) -> Percent {
+pub(super) fn share(weighted: u128, limit: u64) -> Percent {
     Percent::from_hundredths((hundredths(weighted, limit) / 100 * 100).min(100 * 100))
 }
 

@@ -15,6 +15,7 @@ mod gate;
 mod import;
 mod koan;
 mod koan_counters;
+mod poison;
 mod proof;
 mod quota;
 #[cfg(unix)]

@@ -47,7 +47,7 @@ pub fn rows(ledger: &mut Ledger, keys: &[ReportKey]) -> Rows {
             TokenClass::Reasoning,
         ];
         let tokens = classes.map(|class| usage.tokens.get(class));
-        assert_eq!(tokens.iter().sum::<u64>(), usage.tokens.total(), "a class that no log holds");
+        assert_eq!(tokens.iter().sum::<u128>(), usage.tokens.total(), "a class that no log holds");
         let micros = usage.cost.reported_usd.map_or(0, |usd| {
             let (whole, part) =
                 usd.to_string().split_once('.').map_or((usd.to_string(), String::new()), |(a, b)| (a.into(), b.into()));
@@ -55,7 +55,7 @@ pub fn rows(ledger: &mut Ledger, keys: &[ReportKey]) -> Rows {
         });
         rows.entry(row.keys[..keys.len()].to_vec()).or_default().add(&Counts {
             requests: usage.requests,
-            tokens,
+            tokens: tokens.map(|count| u64::try_from(count).unwrap()),
             micros,
         });
     }

@@ -115,7 +115,7 @@ fn records(ledger: &mut Ledger) -> Vec<TokenRecord> {
 }
 
 /// What a ledger counts: provider and model, requests, input, read from a cache, written to one, output, reasoning.
-fn counted(ledger: &mut Ledger) -> Vec<(String, u64, [u64; 5])> {
+fn counted(ledger: &mut Ledger) -> Vec<(String, u64, [u128; 5])> {
     let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Model)).unwrap();
     let row = |row: ReportRow| {
         let tokens = row.usage.tokens;
@@ -136,7 +136,7 @@ fn counted(ledger: &mut Ledger) -> Vec<(String, u64, [u64; 5])> {
     table.rows.into_iter().map(row).collect()
 }
 
-fn expected(rows: &[(&str, u64, [u64; 5])]) -> Vec<(String, u64, [u64; 5])> {
+fn expected(rows: &[(&str, u64, [u128; 5])]) -> Vec<(String, u64, [u128; 5])> {
     rows.iter().map(|(name, requests, sums)| ((*name).to_owned(), *requests, *sums)).collect()
 }
 
@@ -145,7 +145,7 @@ fn skips(report: &SourceReport) -> Vec<&str> {
 }
 
 /// Imports the home of an agent, holds it against what it should count and tell of, and imports it again.
-fn check(agent: &str, rows: &[(&str, u64, [u64; 5])], told: &[&str]) {
+fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
     let (home, mut ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
     let before = home.files();
     let report = home.one(&mut ledger, agent);

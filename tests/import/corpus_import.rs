@@ -67,7 +67,7 @@ fn all_groups_have_one_sum() {
         for keys in &groups {
             let table = ledger.report(&Report::by_all(keys.clone()).tz(zone.parse().unwrap())).unwrap();
             assert_eq!(table.total.requests, whole.requests, "{zone} {keys:?}");
-            assert_eq!(table.total.tokens.total(), whole.tokens.iter().sum::<u64>(), "{zone} {keys:?}");
+            assert_eq!(table.total.tokens.total(), u128::from(whole.tokens.iter().sum::<u64>()), "{zone} {keys:?}");
             let mut sum = Counts::default();
             rows(&mut ledger, keys).values().for_each(|row| sum.add(row));
             assert_eq!(sum, whole, "{keys:?}");

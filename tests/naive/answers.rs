@@ -54,7 +54,7 @@ impl From<&Usage> for Sum {
     fn from(usage: &Usage) -> Self {
         Self {
             requests: usage.requests,
-            tokens: TokenClass::ALL.map(|class| usage.tokens.get(class)),
+            tokens: TokenClass::ALL.map(|class| u64::try_from(usage.tokens.get(class)).unwrap()),
             reported: usage.cost.reported_usd,
         }
     }
@@ -64,7 +64,7 @@ impl From<&WindowUsage> for WindowAnswer {
     fn from(window: &WindowUsage) -> Self {
         Self {
             sum: Sum::from(&window.usage),
-            weighted: window.weighted,
+            weighted: u64::try_from(window.weighted).unwrap(),
             limit: window.limit,
             percent: window.percent.map(|percent| u64::from(percent.hundredths())),
             started_at: window.started_at.map(Timestamp::millis),

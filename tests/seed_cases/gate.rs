@@ -323,7 +323,7 @@ pub fn together(writers: usize, each: usize, tokens: u64) -> (u64, u64) {
         }
     });
     let usage = Ledger::open(&path).unwrap().provider("claude", NOW).unwrap();
-    (usage.session.usage.tokens.total(), usage.session.usage.requests)
+    (u64::try_from(usage.session.usage.tokens.total()).unwrap(), usage.session.usage.requests)
 }
 
 /// A pause as the seed system wrote it: reason and unix time, 0 for none.

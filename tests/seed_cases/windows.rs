@@ -365,7 +365,9 @@ fn overridden(case: &Case) -> Checked {
             "runs" if used.is_some_and(|used| used > 0) => json!(session.usage.requests.max(1)) == *wanted,
             "runs" => json!(session.usage.requests) == *wanted,
             "session_start" => session.started_at == Some(NOW),
-            "weekly_tokens" => json!(usage.weekly.usage.tokens.total()) == *wanted && weekly == count(wanted),
+            "weekly_tokens" => {
+                json!(usage.weekly.usage.tokens.total()) == *wanted && weekly == u128::from(count(wanted))
+            }
             "pct" => json!(session.percent.unwrap().whole()) == *wanted,
             "burn_samples" => ledger.budget("claude", NOW).unwrap().burn.is_none(),
             "paused" => json!(ledger.status(NOW).unwrap().paused.is_some()) == *wanted,

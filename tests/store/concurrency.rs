@@ -45,7 +45,11 @@ fn assert_exact(path: &Path, each: u64) {
     for (writer, row) in (0..).zip(&table.rows) {
         assert_eq!(row.keys, [Some(format!("writer-{writer}"))]);
         let (input, output) = ((1..=each).sum::<u64>(), each * 1_000 * (writer + 1));
-        assert_eq!((row.usage.requests, row.usage.tokens.total()), (each, input + output), "writer {writer}");
+        assert_eq!(
+            (row.usage.requests, row.usage.tokens.total()),
+            (each, u128::from(input + output)),
+            "writer {writer}"
+        );
     }
     let all = snapshot.provider("openai", now()).unwrap().all_time;
     assert_eq!((all.requests, all.tokens.total()), (table.total.requests, table.total.tokens.total()));
@@ -123,7 +127,7 @@ fn a_call_that_all_report_at_once_is_recorded_once() {
         assert_eq!(appended, 1, "msg_{n} was appended {appended} times");
     }
     let mut ledger = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.provider("anthropic", now()).unwrap().all_time.tokens.total(), 5 * CALLS as u64);
+    assert_eq!(ledger.provider("anthropic", now()).unwrap().all_time.tokens.total(), 5 * CALLS as u128);
     assert!(ledger.verify().unwrap().ok);
 }
 

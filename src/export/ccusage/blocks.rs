@@ -69,19 +69,19 @@ struct BlockRow {
     projection: Option<Projection>,
     start_time: Timestamp,
     token_counts: TokenCounts,
-    total_tokens: u64,
+    total_tokens: u128,
 }
 
 #[derive(Debug, Serialize)]
 struct TokenCounts {
     #[serde(rename = "cacheCreationInputTokens")]
-    cache_creation: u64,
+    cache_creation: u128,
     #[serde(rename = "cacheReadInputTokens")]
-    cache_read: u64,
+    cache_read: u128,
     #[serde(rename = "inputTokens")]
-    input: u64,
+    input: u128,
     #[serde(rename = "outputTokens")]
-    output: u64,
+    output: u128,
 }
 
 impl BlockRow {

@@ -111,15 +111,15 @@ impl CodexAnswer {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CodexRow {
-    cache_creation_tokens: u64,
-    cache_read_tokens: u64,
+    cache_creation_tokens: u128,
+    cache_read_tokens: u128,
     #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
     cost_usd: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     directory: Option<String>,
-    input_tokens: u64,
+    input_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     is_fallback: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,14 +130,14 @@ struct CodexRow {
     models: Option<BTreeMap<String, Self>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     month: Option<String>,
-    output_tokens: u64,
+    output_tokens: u128,
     /// A part of the output.
-    reasoning_output_tokens: u64,
+    reasoning_output_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
-    total_tokens: u64,
+    total_tokens: u128,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     unpriced_models: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

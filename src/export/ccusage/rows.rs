@@ -122,13 +122,13 @@ fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
 pub(super) struct UsageRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    cache_creation_tokens: u64,
-    cache_read_tokens: u64,
+    cache_creation_tokens: u128,
+    cache_read_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_activity: Option<Timestamp>,
-    input_tokens: u64,
+    input_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +137,7 @@ pub(super) struct UsageRow {
     models_used: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub month: Option<String>,
-    output_tokens: u64,
+    output_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +146,7 @@ pub(super) struct UsageRow {
     pub session_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_cost: Option<Number>,
-    total_tokens: u64,
+    total_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub week: Option<String>,
 }
@@ -167,7 +167,7 @@ pub(super) enum Metadata {
         last_activity: Timestamp,
         /// Of Codex alone.
         #[serde(skip_serializing_if = "Option::is_none")]
-        reasoning_output_tokens: Option<u64>,
+        reasoning_output_tokens: Option<u128>,
     },
 }
 
@@ -175,15 +175,15 @@ pub(super) enum Metadata {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Breakdown {
-    cache_creation_tokens: u64,
-    cache_read_tokens: u64,
+    cache_creation_tokens: u128,
+    cache_read_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Number>,
-    input_tokens: u64,
+    input_tokens: u128,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     missing_pricing: bool,
     model_name: String,
-    output_tokens: u64,
+    output_tokens: u128,
 }
 
 impl Breakdown {
@@ -205,13 +205,13 @@ impl Breakdown {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RowTotals<'r> {
-    cache_creation_tokens: u64,
-    cache_read_tokens: u64,
-    input_tokens: u64,
-    output_tokens: u64,
+    cache_creation_tokens: u128,
+    cache_read_tokens: u128,
+    input_tokens: u128,
+    output_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_cost: Option<Number>,
-    total_tokens: u64,
+    total_tokens: u128,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     unpriced_models: BTreeSet<&'r str>,
 }

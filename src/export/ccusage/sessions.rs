@@ -21,7 +21,7 @@ pub(super) struct SessionRow {
     pub conversation: Option<String>,
     pub first: Timestamp,
     pub last: Timestamp,
-    pub reasoning: u64,
+    pub reasoning: u128,
     pub models: ModelRows,
 }
 

@@ -7,15 +7,15 @@ use crate::usage::Usage;
 /// Tokens in the four classes that ccusage has, and what they cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
-    pub input: u64,
+    pub input: u128,
     /// With reasoning, unless the agent's reasoning stands beside it.
-    pub output: u64,
+    pub output: u128,
     /// Reasoning that is not in the output.
-    pub beside: u64,
-    pub cache_creation: u64,
-    pub cache_read: u64,
+    pub beside: u128,
+    pub cache_creation: u128,
+    pub cache_read: u128,
     /// All reasoning, wherever it stands.
-    pub reasoning: u64,
+    pub reasoning: u128,
     /// What is priced of it.
     pub cost: Usd,
     /// Whether the price of any of it is not known.
@@ -32,10 +32,10 @@ impl Spent {
     /// What a call used.
     pub fn of_call(call: &PricedCall<'_>) -> Self {
         let (agent, cost) = (call.record.agent.as_deref(), call.cost.unwrap_or_default());
-        Self::new(agent, |class| call.record.tokens.get(class).unwrap_or(0), cost, call.cost.is_none())
+        Self::new(agent, |class| call.record.tokens.get(class).unwrap_or(0).into(), cost, call.cost.is_none())
     }
 
-    fn new(agent: Option<&str>, count: impl Fn(TokenClass) -> u64, cost: Usd, unpriced: bool) -> Self {
+    fn new(agent: Option<&str>, count: impl Fn(TokenClass) -> u128, cost: Usd, unpriced: bool) -> Self {
         let reasoning = count(TokenClass::Reasoning);
         let (within, beside) = if names::agent(agent).reasoning_beside { (0, reasoning) } else { (reasoning, 0) };
         let writes = [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite];
@@ -65,9 +65,9 @@ impl Spent {
     }
 
     /// All classes together.
-    pub fn total(&self) -> u64 {
+    pub fn total(&self) -> u128 {
         [self.output, self.beside, self.cache_creation, self.cache_read]
             .into_iter()
-            .fold(self.input, u64::saturating_add)
+            .fold(self.input, u128::saturating_add)
     }
 }

@@ -65,7 +65,7 @@ pub(super) struct Key {
 #[derive(Default)]
 pub(super) struct ChargeSum {
     /// In the meter's unit.
-    pub quantity: u64,
+    pub quantity: u128,
     pub requests: u64,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
         }
         let mut quoted = prices.origin_of_call(&record, told.at);
         if let Some((rates, _)) = &quoted
-            && rates.charge(record.tokens.counts(), 1)?.is_none()
+            && rates.charge(record.tokens.counts().map(u128::from), 1).is_none()
         {
             quoted = None;
         }
@@ -103,7 +103,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
                 tags: tags.clone(),
             };
             let sum = sums.entry(key).or_default();
-            sum.quantity = sum.quantity.saturating_add(quantity);
+            sum.quantity += u128::from(quantity);
             sum.requests += 1;
         };
         for class in TokenClass::ALL {

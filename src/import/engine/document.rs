@@ -3,9 +3,8 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::import::engine::discover::LogFile;
-use crate::import::engine::merge::KeyedCall;
 use crate::import::engine::query::{self, Refusal};
-use crate::import::engine::reader::{Chunk, LONGEST_LINE, unquoted};
+use crate::import::engine::reader::{Chunk, LONGEST_LINE, admitted, unquoted};
 use crate::import::engine::regular;
 use crate::import::engine::source::{LogForm, ParsedCall, Source};
 use crate::model::event::{ImportedFile, SkippedLine};
@@ -85,10 +84,12 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
     let unreadable = u64::from(cut.is_some());
     let parts = document.skipped.len() as u64 + unreadable;
     let skipped = |(line, why): (u64, String)| SkippedLine { file: name.clone(), line, why: unquoted(&why) };
+    let (found, refused) = admitted(&name, document.found);
+    let parts = parts + refused.len() as u64;
     Chunk {
-        skipped: document.skipped.into_iter().chain(cut).map(skipped).collect(),
+        skipped: document.skipped.into_iter().chain(cut).map(skipped).chain(refused).collect(),
         unreadable,
-        found: document.found.into_iter().map(KeyedCall::from).collect(),
+        found,
         observed: Vec::new(),
         began: document.conversations,
         bytes: file.size,

@@ -11,7 +11,7 @@ use crate::import::engine::compression::{Log, is_packed, open};
 use crate::import::engine::discover::LogFile;
 use crate::import::engine::merge::KeyedCall;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LineParser, LogForm, Source};
+use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::{Ending, is_settled};
 use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::model::time::{Timestamp, Zone};
@@ -102,6 +102,21 @@ fn lines(
         emit(reading.broken_off());
         error.to_string()
     })
+}
+
+/// The calls that a ledger takes, and why it would refuse the others: one bad call is a skip, not the end of an import.
+pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<KeyedCall>, Vec<SkippedLine>) {
+    let mut refused = Vec::new();
+    let admitted = found.into_iter().filter(|found| match found.record.validate() {
+        Ok(()) => true,
+        Err(error) => {
+            let call = found.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
+            refused.push(SkippedLine { file: file.to_owned(), line: 0, why: format!("unknown shape: {error}{call}") });
+            false
+        }
+    });
+    let sightings = admitted.map(KeyedCall::from).collect();
+    (sightings, refused)
 }
 
 struct FileReading<'a> {
@@ -319,7 +334,9 @@ impl<'a> FileReading<'a> {
     /// What was read since the last cut.
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
-        chunk.found = self.parser.take().into_iter().map(KeyedCall::from).collect();
+        let (found, refused) = admitted(&self.name, self.parser.take());
+        chunk.found = found;
+        chunk.skipped.extend(refused);
         chunk.observed = self.parser.take_observed();
         chunk.bytes = self.offset - self.emitted;
         if !is_packed(&self.file.path) {

@@ -219,9 +219,19 @@ impl Job {
             return Ok(());
         }
         let name = self.source.name();
-        let outcomes = ledger.append(beside.events.into_iter().map(|event| event.source(name)), now)?;
-        report.observed += outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_))).count() as u64;
-        Ok(())
+        ledger.transact(now, |appender| {
+            for event in beside.events {
+                match appender.push(event.source(name)) {
+                    Ok(outcome) => report.observed += u64::from(matches!(outcome, Outcome::Appended(_))),
+                    // One event that the ledger refuses does not keep the others out.
+                    Err(error) if error.is_store() => return Err(error),
+                    Err(error) => {
+                        report.skipped.push(SkippedLine { file: name.to_owned(), line: 0, why: error.to_string() });
+                    }
+                }
+            }
+            Ok(())
+        })
     }
 }
 

@@ -58,15 +58,15 @@ impl SeenConversations {
 }
 
 /// What both feeds state: uncached input, read from a cache, written to one, and put out.
-type CountVector = [u64; 4];
+type CountVector = [u128; 4];
 
-fn sums([input, read, five, hour, written, output, reasoning]: [u64; 7]) -> CountVector {
-    let add = u64::saturating_add;
+fn sums([input, read, five, hour, written, output, reasoning]: [u128; 7]) -> CountVector {
+    let add = u128::saturating_add;
     [input, read, add(add(five, hour), written), add(output, reasoning)]
 }
 
 fn of_tokens(tokens: &Tokens) -> CountVector {
-    sums(tokens.counts())
+    sums(tokens.counts().map(u128::from))
 }
 
 /// The record, among those that are wanted, that tells of the same call; of several the nearest in time.
@@ -106,7 +106,7 @@ fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTre
     let mut found = BTreeMap::new();
     for account in accounts(view)? {
         for (millis, totals) in uses_between(view, &account.key(), at.plus(-APART), at.plus(APART + 1))? {
-            if may_be(&totals, used) {
+            if may_be(&totals, used)? {
                 *found.entry(Timestamp::from_millis(millis)).or_default() += totals.requests;
             }
         }
@@ -114,9 +114,9 @@ fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTre
     Ok(found)
 }
 
-fn may_be(totals: &Totals, used: CountVector) -> bool {
-    let there = sums(totals.counts());
-    if totals.requests == 1 { there == used } else { there.iter().zip(used).all(|(there, used)| *there >= used) }
+fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
+    let there = sums(totals.counts()?);
+    Ok(if totals.requests == 1 { there == used } else { there.iter().zip(used).all(|(there, used)| *there >= used) })
 }
 
 /// The records in a stretch of the log that count at one of these instants.

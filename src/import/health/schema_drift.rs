@@ -38,6 +38,9 @@ pub struct SchemaDrift {
     /// Records whose stated total is not the sum of their counts.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_adding_up: u64,
+    /// Records with a count above [`IMPLAUSIBLE_COUNT`](crate::IMPLAUSIBLE_COUNT). `doctor` names each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub implausible: u64,
     /// Classes that the agent usually tells, and that not one of 20 or more records has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
@@ -98,6 +101,7 @@ pub(in crate::import) struct Doubting {
 
 impl Doubting {
     pub fn see(&mut self, source: &str, record: &TokenRecord) {
+        self.doubts.implausible += u64::from(record.tokens.implausible().is_some());
         if record.quality == Quality::Estimated {
             return;
         }

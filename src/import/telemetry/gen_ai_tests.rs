@@ -92,7 +92,7 @@ fn send(ledger: &mut Ledger, told: Telemetry) -> Ingested {
 }
 
 /// Requests and tokens by provider.
-fn counted(ledger: &mut Ledger) -> Vec<(String, u64, u64)> {
+fn counted(ledger: &mut Ledger) -> Vec<(String, u64, u128)> {
     let table = ledger.report(&Report::by(ReportKey::Provider)).unwrap();
     let row = |row: &crate::ReportRow| {
         (row.keys[0].clone().unwrap_or_default(), row.usage.requests, row.usage.tokens.total())
@@ -117,7 +117,7 @@ fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
 }
 
 /// Whatever comes first, so much is counted, also when all is sent again.
-fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u64)]) {
+fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u128)]) {
     for order in orders(told) {
         let mut ledger = Ledger::in_memory().unwrap();
         for tale in &order {

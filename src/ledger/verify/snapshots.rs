@@ -85,7 +85,7 @@ mod tests {
         ledger
     }
 
-    fn asked(ledger: &mut Ledger, at: u64) -> u64 {
+    fn asked(ledger: &mut Ledger, at: u64) -> u128 {
         let report = Report::by(ReportKey::Provider);
         ledger.as_of(AsOf::Position(at.into())).unwrap().report(&report).unwrap().total.tokens.total()
     }

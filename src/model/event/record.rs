@@ -410,6 +410,9 @@ impl TokenRecord {
         ProviderId::new(&self.provider)?;
         self.tokens.validate()?;
         self.tokens.total()?;
+        if self.cost.is_some_and(|cost| cost > Usd::MOST || cost < Usd::MOST.negated()) {
+            return Err(Error::Overflow { what: "cost" });
+        }
         let named = [
             ("account", self.account.as_deref()),
             ("model", self.model.as_deref()),

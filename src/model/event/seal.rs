@@ -40,7 +40,7 @@ pub struct PeriodSealed {
     /// Calls in the period.
     pub requests: u64,
     /// Their tokens, in the order of [`TokenClass::ALL`].
-    pub tokens: [u64; 7],
+    pub tokens: [u128; 7],
     /// Their cost as it was reported, where any was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,

@@ -106,16 +106,41 @@ impl Weights {
     }
 
     /// The weighted sum of counts in the order of [`TokenClass::ALL`], rounded down to whole tokens.
-    pub(crate) fn weigh(&self, counts: [u64; 7]) -> u64 {
+    pub(crate) fn weigh(&self, counts: [u128; 7]) -> u128 {
         use rust_decimal::prelude::ToPrimitive;
-        TokenClass::ALL
-            .iter()
-            .zip(counts)
-            .try_fold(Decimal::ZERO, |sum, (class, count)| {
-                sum.checked_add(self.get(*class).checked_mul(Decimal::from(count))?)
-            })
-            .and_then(|sum| sum.trunc().to_u64())
-            .unwrap_or(u64::MAX)
+        let exact = TokenClass::ALL.iter().zip(counts).try_fold(Decimal::ZERO, |sum, (class, count)| {
+            let count = Decimal::try_from_i128_with_scale(i128::try_from(count).ok()?, 0).ok()?;
+            sum.checked_add(self.get(*class).checked_mul(count)?)
+        });
+        exact.and_then(|sum| sum.trunc().to_u128()).unwrap_or_else(|| {
+            let parts = TokenClass::ALL.iter().zip(counts).map(|(class, count)| weigh_wide(self.get(*class), count));
+            parts.fold(0, u128::saturating_add)
+        })
+    }
+}
+
+/// A weighted count that has more digits than a decimal: exact for weights of up to nine decimals.
+fn weigh_wide(weight: Decimal, count: u128) -> u128 {
+    const BILLION: u128 = 1_000_000_000;
+    let whole = weight.trunc();
+    let mut rest = (weight - whole).trunc_with_scale(9);
+    rest.rescale(9);
+    let (whole, rest) = (whole.mantissa().unsigned_abs(), rest.mantissa().unsigned_abs());
+    let part = (count / BILLION).saturating_mul(rest).saturating_add(count % BILLION * rest / BILLION);
+    count.saturating_mul(whole).saturating_add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_beyond_a_decimal_are_weighed_too() {
+        let weights = Weights::parse(["cache_read=0.125", "output=2.5"]).unwrap();
+        assert_eq!(weights.weigh([7, 80, 0, 0, 0, 3, 0]), 7 + 10 + 7);
+        let wide = 8_u128 << 100;
+        assert_eq!(weights.weigh([wide, wide, 0, 0, 0, wide, 0]), wide + (1 << 100) + wide * 2 + wide / 2);
+        assert_eq!(weights.weigh([u128::MAX; 7]), u128::MAX);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use usage_ledger::humanize::number;
-//! assert_eq!(humanize::number::tokens(16_500), "16.5k");
+//! assert_eq!(humanize::number::tokens(16_500_u64), "16.5k");
 //! assert_eq!(humanize::number::duration(342), "5m42s");
 //! assert_eq!(humanize::number::bar(50), "●●●●●○○○○○");
 //! ```
@@ -12,16 +12,17 @@
 ///
 /// ```
 /// use usage_ledger::humanize::number::tokens;
-/// assert_eq!([999, 1_000, 12_000, 2_500_000].map(tokens), ["999", "1.0k", "12.0k", "2.5M"]);
-/// assert_eq!([999_949, 999_950, 999_999].map(tokens), ["999.9k", "1.0M", "1.0M"]);
+/// assert_eq!([999_u64, 1_000, 12_000, 2_500_000].map(tokens), ["999", "1.0k", "12.0k", "2.5M"]);
+/// assert_eq!([999_949_u64, 999_950, 999_999].map(tokens), ["999.9k", "1.0M", "1.0M"]);
 /// ```
-pub fn tokens(count: u64) -> String {
+pub fn tokens(count: impl Into<u128>) -> String {
+    let count = count.into();
     if count < 1_000 { count.to_string() } else { in_units(count, |_| 1) }
 }
 
 /// A number in at most six characters: `9,999`, `12.3k`, `1.37B`. Three digits are told apart above 10,000.
 #[cfg(feature = "cli")]
-pub(crate) fn scaled(number: u64) -> String {
+pub(crate) fn scaled(number: u128) -> String {
     if number < 10_000 {
         return grouped(number);
     }
@@ -34,17 +35,16 @@ pub(crate) fn scaled(number: u64) -> String {
 
 /// A number of a thousand or more in the unit in which it has one to three digits before the point, rounded half up.
 /// `decimals` says how many digits such a whole number has behind the point.
-fn in_units(number: u64, decimals: impl Fn(u64) -> u32) -> String {
-    const UNITS: [&str; 6] = ["k", "M", "B", "T", "P", "E"];
-    let number = u128::from(number);
+fn in_units(number: u128, decimals: impl Fn(u128) -> u32) -> String {
+    const UNITS: [&str; 10] = ["k", "M", "B", "T", "P", "E", "Z", "Y", "R", "Q"];
     let mut unit = 1_000_u128;
     for (place, name) in UNITS.into_iter().enumerate() {
         let is_last = place + 1 == UNITS.len();
-        let mut digits = decimals(u64::try_from(number / unit).unwrap_or(u64::MAX));
-        let rounded = |digits: u32| (number * 10_u128.pow(digits) + unit / 2) / unit;
+        let mut digits = decimals(number / unit);
+        let rounded = |digits: u32| number.saturating_mul(10_u128.pow(digits)).saturating_add(unit / 2) / unit;
         // Rounding up may add a digit in front, which takes one away behind.
         let whole = rounded(digits) / 10_u128.pow(digits);
-        digits = digits.min(decimals(u64::try_from(whole).unwrap_or(u64::MAX)));
+        digits = digits.min(decimals(whole));
         let (scale, shown) = (10_u128.pow(digits), rounded(digits));
         if shown / scale < 1_000 || is_last {
             let (whole, rest) = (shown / scale, shown % scale);
@@ -120,10 +120,10 @@ pub fn bar(percent: u32) -> String {
 /// A number with its thousands apart.
 ///
 /// ```
-/// assert_eq!(usage_ledger::humanize::number::grouped(1_234_567), "1,234,567");
+/// assert_eq!(usage_ledger::humanize::number::grouped(1_234_567_u64), "1,234,567");
 /// ```
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
+pub fn grouped(number: impl Into<u128>) -> String {
+    let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -168,7 +168,7 @@ mod tests {
             (1_371_522_251, "1.37B"),
             (u64::MAX, "18.4E"),
         ] {
-            assert_eq!(scaled(number), text, "{number}");
+            assert_eq!(scaled(number.into()), text, "{number}");
         }
     }
 }

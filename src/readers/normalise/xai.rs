@@ -37,7 +37,7 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     };
     statement.cache_guard = true;
     if let Some(ticks) = extra.ticks.named("cost_in_usd_ticks")?.count {
-        statement.cost = Some(Usd::from_picos(i128::from(ticks) * PICOS_PER_TICK)?);
+        statement.cost = Some(Usd::from_picos(i128::from(ticks) * PICOS_PER_TICK));
     }
     statement.settle(format)
 }

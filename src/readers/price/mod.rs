@@ -282,7 +282,7 @@ impl Prices {
     /// ```
     pub fn cost(&self, record: &TokenRecord, at: impl Into<Timestamp>) -> Result<Option<Usd>> {
         let Some(rates) = self.of_call(record, at.into()) else { return Ok(None) };
-        rates.charge(record.tokens.counts(), 1)?.map(Charge::usd).transpose()
+        Ok(rates.charge(record.tokens.counts().map(u128::from), 1).map(Charge::usd))
     }
 
     /// The prices that a call has.

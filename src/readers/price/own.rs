@@ -34,7 +34,7 @@ const WRITE: i128 = 125;
 
 /// A share of the input's price; `None` when it cannot be told in pico-dollars.
 fn cached(input: Usd, percent: i128) -> Option<Usd> {
-    Usd::from_picos(input.picos().ok()?.checked_mul(percent)? / 100).ok()
+    Some(Usd::from_picos(input.picos().checked_mul(percent)? / 100))
 }
 
 impl OwnPrice {

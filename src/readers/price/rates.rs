@@ -1,6 +1,5 @@
 //! Prices of a million tokens, class by class.
 
-use crate::model::error::{Error, Result};
 use crate::model::tokens::{TokenClass, Usd};
 
 /// A price is of so many tokens.
@@ -51,15 +50,16 @@ impl Rates {
         }
     }
 
-    /// What tokens and requests cost. `None` when a class that has tokens has no price.
-    pub(crate) fn charge(&self, counts: [u64; 7], requests: i64) -> Result<Option<Charge>> {
-        let mut charge = self.thousand_requests.picos()?.checked_mul(i128::from(requests) * 1_000);
+    /// What tokens and requests cost. `None` when a class that has tokens has no price, and when the cost is beyond
+    /// 10^20 dollars: implausible counts or prices make a cost unknown, and never a report impossible.
+    pub(crate) fn charge(&self, counts: [u128; 7], requests: i64) -> Option<Charge> {
+        let mut charge = self.thousand_requests.picos().checked_mul(i128::from(requests) * 1_000)?;
         for (usd, count) in self.classes.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            let Some(usd) = usd else { return Ok(None) };
-            let part = usd.picos()?.checked_mul(i128::from(count));
-            charge = charge.zip(part).and_then(|(sum, part)| sum.checked_add(part));
+            let usd = (*usd)?;
+            let part = usd.picos().checked_mul(i128::try_from(count).ok()?)?;
+            charge = charge.checked_add(part)?;
         }
-        charge.map(|amount| Some(Charge(amount))).ok_or(Error::Overflow { what: "cost" })
+        Some(Charge(charge))
     }
 }
 
@@ -68,9 +68,9 @@ impl Rates {
 pub(crate) struct Charge(i128);
 
 impl Charge {
-    pub fn add(&mut self, other: Self) -> Result<()> {
-        self.0 = self.0.checked_add(other.0).ok_or(Error::Overflow { what: "cost" })?;
-        Ok(())
+    /// The sum of two amounts; `None` when it is beyond 10^20 dollars.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self)
     }
 
     /// The same, taken away.
@@ -79,7 +79,7 @@ impl Charge {
     }
 
     /// The amount; what is finer than 10^-12 dollars is rounded half to even.
-    pub fn usd(self) -> Result<Usd> {
+    pub fn usd(self) -> Usd {
         let (whole, rest) = (self.0.div_euclid(MILLION), self.0.rem_euclid(MILLION));
         let up = rest * 2 > MILLION || (rest * 2 == MILLION && whole % 2 != 0);
         Usd::from_picos(whole + i128::from(up))
@@ -94,17 +94,18 @@ mod tests {
     fn what_is_finer_than_a_pico_dollar_is_rounded_once() {
         let mut charge = Charge::default();
         for _ in 0..3 {
-            charge.add(Charge(500_000)).unwrap();
+            charge = charge.plus(Charge(500_000)).unwrap();
         }
-        assert_eq!(charge.usd().unwrap(), Usd::from_picos(2).unwrap());
-        assert_eq!(Charge(500_000).usd().unwrap(), Usd::default());
+        assert_eq!(charge.usd(), Usd::from_picos(2));
+        assert_eq!(Charge(500_000).usd(), Usd::default());
     }
 
     #[test]
     fn a_class_without_a_price_makes_the_whole_unknown() {
         let mut rates = Rates::default();
         rates.set(TokenClass::Input, Some("3".parse().unwrap()));
-        assert_eq!(rates.charge([1_000_000, 0, 0, 0, 0, 0, 0], 1).unwrap().unwrap().usd().unwrap().to_string(), "3");
-        assert_eq!(rates.charge([1, 1, 1, 1, 1, 1, 1], 1).unwrap(), None);
+        assert_eq!(rates.charge([1_000_000, 0, 0, 0, 0, 0, 0], 1).unwrap().usd().to_string(), "3");
+        assert_eq!(rates.charge([1, 1, 1, 1, 1, 1, 1], 1), None);
+        assert_eq!(rates.charge([u128::MAX, 0, 0, 0, 0, 0, 0], 1), None);
     }
 }

@@ -33,12 +33,12 @@ pub(crate) struct Last {
 /// The tokens of a day, by provider in the order of [`ViewModel::names`].
 pub(crate) struct DayUse {
     pub date: NaiveDate,
-    pub tokens: Vec<u64>,
+    pub tokens: Vec<u128>,
 }
 
 impl DayUse {
-    pub fn total(&self) -> u64 {
-        self.tokens.iter().fold(0, |sum, one| sum.saturating_add(*one))
+    pub fn total(&self) -> u128 {
+        self.tokens.iter().sum()
     }
 }
 

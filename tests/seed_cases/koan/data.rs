@@ -113,7 +113,7 @@ fn is_group(value: &Value) -> bool {
     value.is_array() || value.is_object()
 }
 
-fn output(usage: &Usage) -> u64 {
+fn output(usage: &Usage) -> u128 {
     usage.tokens.get(TokenClass::Output) + usage.tokens.get(TokenClass::Reasoning)
 }
 

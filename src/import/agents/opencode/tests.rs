@@ -92,7 +92,7 @@ fn told(report: &SourceReport) -> [u64; 4] {
     [report.recorded, report.duplicates, report.amended, report.skipped.len() as u64]
 }
 
-fn total(ledger: &mut Ledger) -> u64 {
+fn total(ledger: &mut Ledger) -> u128 {
     let now = Timestamp::from_millis(START + 86_400_000);
     ledger.provider("mock", now).unwrap().all_time.tokens.total()
 }
