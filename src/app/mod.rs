@@ -7,7 +7,7 @@ mod shell;
 #[cfg(feature = "tui")]
 mod watch;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,6 +19,7 @@ use crate::cli::{
     prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::present::failure::Failure;
+use crate::present::visible::{Form, VisibleWriter};
 
 /// Runs the command with the arguments of this process and says how it ended.
 ///
@@ -60,14 +61,33 @@ fn listen(command: &Command) {
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     let context = Context::new(line.globals)?;
-    let mut out = BufWriter::new(io::stdout().lock());
     let command = line.command.unwrap_or_default();
+    let out = BufWriter::new(io::stdout().lock());
     listen(&command);
-    let done = dispatch(command, &context, &mut out);
+    let mut out: Box<dyn Write> = match form(&command, &context) {
+        Some(form) => Box::new(VisibleWriter::new(out, form)),
+        None => Box::new(out),
+    };
+    let done = dispatch(command, &context, &mut *out);
     // What was said before a failure is said; of two failures the first counts.
     let flushed = out.flush();
     done?;
     Ok(flushed?)
+}
+
+/// How an answer is written; `None` for what other programs read to the byte. On a terminal nothing is hidden.
+fn form(command: &Command, context: &Context) -> Option<Form> {
+    let exact = io::stdout().is_terminal().then_some(Form::Text);
+    match command {
+        Command::Export(_) | Command::Completions(_) | Command::Man(_) => exact,
+        // Proofs, notes and keys.
+        Command::Prove(_) | Command::Checkpoint(_) | Command::Key(_) => exact,
+        Command::Report(args) if args.is_csv() => exact,
+        Command::Report(args) if args.is_foreign_json() => Some(Form::Json),
+        _ if context.json => Some(Form::Json),
+        Command::Statusline(_) => Some(Form::Coloured),
+        _ => Some(Form::Text),
+    }
 }
 
 fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

@@ -2,32 +2,44 @@
 
 use std::io::Write;
 
+use crate::export::{ExportError, text_cell};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
 use crate::report::ReportTable;
 
 /// The columns behind the keys; `cache_write` is the sum of all cache writes, as in JSON.
-const COLUMNS: &str =
-    "requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd,usd";
-
-/// A field, quoted where it must be.
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
-}
+const COLUMNS: [&str; 11] = [
+    "requests",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "cache_write",
+    "output",
+    "reasoning",
+    "total",
+    "reported_usd",
+    "usd",
+];
 
 /// Writes the rows, without the total: who reads this can add.
-pub(crate) fn write(table: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn write(table: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
+    rows(table, out).map_err(Failure::from)
+}
+
+fn rows(table: &ReportTable, out: &mut dyn Write) -> Result<(), ExportError> {
+    let mut writer = csv::Writer::from_writer(out);
     for key in &table.keys {
-        write!(out, "{},", field(&key.name()))?;
+        writer.write_field(&*text_cell(&key.name()))?;
     }
-    writeln!(out, "{COLUMNS}")?;
+    writer.write_record(COLUMNS)?;
     for row in &table.rows {
         for key in &row.keys {
-            write!(out, "{},", field(key.as_deref().unwrap_or_default()))?;
+            writer.write_field(&*text_cell(key.as_deref().unwrap_or_default()))?;
         }
         let tokens = &row.usage.tokens;
-        write!(out, "{},", row.usage.requests)?;
         let counts = [
+            row.usage.requests,
             tokens.get(TokenClass::Input),
             tokens.get(TokenClass::CacheRead),
             tokens.get(TokenClass::CacheWrite5m),
@@ -36,23 +48,14 @@ pub(crate) fn write(table: &ReportTable, out: &mut dyn Write) -> Result<(), Fail
             tokens.cache_write(),
             tokens.get(TokenClass::Output),
             tokens.get(TokenClass::Reasoning),
+            tokens.total(),
         ];
         for count in counts {
-            write!(out, "{count},")?;
+            writer.write_field(count.to_string())?;
         }
         let amount = |usd: Option<Usd>| usd.map(|usd| usd.to_string()).unwrap_or_default();
         let cost = &row.usage.cost;
-        writeln!(out, "{},{},{}", tokens.total(), amount(cost.reported_usd), amount(cost.usd))?;
+        writer.write_record([amount(cost.reported_usd), amount(cost.usd)])?;
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        assert_eq!(["a", "a,b", "say \"hi\"", "a\nb"].map(field), ["a", "\"a,b\"", "\"say \"\"hi\"\"\"", "\"a\nb\""]);
-    }
+    Ok(writer.flush()?)
 }

@@ -110,6 +110,16 @@ enum ReportFormat {
 }
 
 impl ReportArgs {
+    /// Whether the answer is CSV.
+    pub(crate) const fn is_csv(&self) -> bool {
+        self.csv
+    }
+
+    /// Whether the answer is JSON of another program.
+    pub(crate) const fn is_foreign_json(&self) -> bool {
+        self.format.is_some()
+    }
+
     fn filters(self) -> impl Iterator<Item = (ReportKey, String)> {
         let named = |key: ReportKey, values: Vec<String>| values.into_iter().map(move |value| (key.clone(), value));
         let providers = self.provider.into_iter().map(|provider| provider.as_str().to_owned()).collect();

@@ -1,5 +1,6 @@
 use std::io::Write;
 
+use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::event::{EventId, Position, Quality, TokenRecord};
@@ -104,7 +105,7 @@ impl Exporter for ExportedCalls {
 
 fn fields(call: &ExportedCall) -> Vec<String> {
     let record = &call.record;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let text = |text: &Option<String>| text_cell(text.as_deref().unwrap_or_default()).into_owned();
     let labels = if record.labels.is_empty() {
         String::new()
     } else {
@@ -114,7 +115,7 @@ fn fields(call: &ExportedCall) -> Vec<String> {
         call.position.to_string(),
         call.id.to_string(),
         call.at.to_string(),
-        record.provider.to_string(),
+        text_cell(&record.provider).into_owned(),
         text(&record.account),
         text(&record.model),
         text(&record.agent),

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use self::charge::{ChargeSum, Key, Meter, gather};
+use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::provider::CATALOGUE;
@@ -84,7 +85,7 @@ impl Exporter for Focus {
         writer.write_record(COLUMNS)?;
         for (key, sum) in gather(snapshot, options)? {
             let row = FocusRow::new(&key, &sum);
-            let values = COLUMNS.map(|column| row.value(column, table));
+            let values = COLUMNS.map(|column| row.cell(column, table));
             writer.write_record(values)?;
         }
         Ok(writer.flush()?)
@@ -117,6 +118,13 @@ impl<'r> FocusRow<'r> {
             quantity,
             cost: price.unwrap_or_default() * quantity,
         }
+    }
+
+    /// A cell. Texts are foreign; all other columns are numbers and times that this program writes.
+    fn cell(&self, column: &str, table: &str) -> String {
+        let value = self.value(column, table);
+        let is_text = value.parse::<Decimal>().is_err();
+        if is_text { text_cell(&value).into_owned() } else { value }
     }
 
     fn value(&self, column: &str, table: &str) -> String {

@@ -3,6 +3,7 @@
 mod activity;
 mod calls;
 mod ccusage;
+mod cells;
 mod cloudevents;
 mod events;
 mod focus;
@@ -21,6 +22,8 @@ use crate::model::time::{Timestamp, Zone};
 
 pub use activity::activity;
 pub use ccusage::{CcusageOptions, ccusage};
+#[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
+pub(crate) use cells::text_cell;
 
 /// A format to export.
 ///

@@ -78,6 +78,7 @@ impl Ready {
     /// Works out the line of an event with an id of its own, as it will be if it is appended at that time.
     pub fn new(id: EventId, mut new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
         new.payload.minify();
+        new.payload.scrub_usage();
         let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
         let line = event.to_line();
         let leaf = leaf_hash(line.as_bytes());

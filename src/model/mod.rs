@@ -4,6 +4,7 @@ pub(crate) mod error;
 pub mod event;
 pub mod humanize;
 pub mod provider;
+pub(crate) mod secrets;
 pub mod time;
 pub(crate) mod tokens;
 pub(crate) mod window;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use crate::export::ExportError;
 use crate::model::error::Error;
+use crate::model::secrets;
+use crate::present::visible::{Breaks, visible};
 
 /// A finding of `verify` or `replay`, or what should be proven is not so.
 const FINDING: u8 = 1;
@@ -73,7 +75,8 @@ impl Failure {
     /// Says on stderr what happened, and gives the exit code.
     pub fn tell(&self) -> ExitCode {
         if let Some(message) = self.message() {
-            say(&message);
+            // An error may quote what it could not read.
+            say(&secrets::name(&message));
         }
         ExitCode::from(self.code())
     }
@@ -81,7 +84,7 @@ impl Failure {
 
 /// Says something on stderr. Where nobody listens, nothing is lost.
 pub(crate) fn say(message: &str) {
-    let _ = writeln!(io::stderr(), "usage-ledger: {message}");
+    let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Kept));
 }
 
 /// The message of an error with those of its causes that it does not tell itself.

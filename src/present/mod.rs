@@ -8,5 +8,6 @@ pub(crate) mod policy;
 pub(crate) mod summary;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard
 pub(crate) mod tint;
+pub(crate) mod visible;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
 pub(crate) mod wording;

@@ -10,6 +10,7 @@ use crate::ledger::Outcome;
 use crate::model::event::SkippedLine;
 pub(crate) use crate::model::humanize::number::grouped;
 use crate::present::failure::Failure;
+use crate::present::visible::{Breaks, visible};
 use crate::usage::Usage;
 
 /// An answer in JSON, with the number of its shape.
@@ -53,24 +54,12 @@ pub(crate) fn used(usage: &Usage) -> String {
     format!("{}, {}", counted(usage.tokens.total(), "token"), counted(usage.requests, "request"))
 }
 
-/// A text from outside as it may stand on a terminal: on one line, without control characters.
+/// A foreign text as it may stand on a terminal: on one line, with hidden characters written out.
 pub(crate) struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.chars().any(char::is_control) {
-            return f.pad(self.0);
-        }
-        let plain: String = self
-            .0
-            .chars()
-            .map(|char| match char {
-                '\n' | '\t' | '\r' => ' ',
-                _ if char.is_control() => char::REPLACEMENT_CHARACTER,
-                _ => char,
-            })
-            .collect();
-        f.pad(&plain)
+        f.pad(&visible(self.0, Breaks::Blank))
     }
 }
 
@@ -186,6 +175,6 @@ mod tests {
 
     #[test]
     fn a_text_from_outside_cannot_steer_the_terminal() {
-        assert_eq!(Plain("a\u{1b}[31mb\nc").to_string(), "a\u{fffd}[31mb c");
+        assert_eq!(Plain("a\u{1b}[31mb\nc").to_string(), "a\\u{1b}[31mb c");
     }
 }

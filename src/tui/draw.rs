@@ -11,6 +11,7 @@ use super::theme::Theme;
 use super::{days, modal, tail, timeline, windows};
 use crate::present::clock;
 use crate::present::output::Plain;
+use crate::present::visible::is_hidden;
 use crate::present::wording;
 
 /// From here on the days stand beside the providers.
@@ -55,6 +56,12 @@ pub(crate) fn draw(state: &ScreenState, theme: Theme, whole: Rect, buffer: &mut 
     }
     body(state, theme, area, buffer);
     modal::draw(state, theme, whole, buffer);
+    // Whatever a part forgot: no hidden character reaches the terminal.
+    for cell in &mut buffer.content {
+        if cell.symbol().chars().any(is_hidden) {
+            cell.set_symbol("\u{fffd}");
+        }
+    }
 }
 
 fn body(state: &ScreenState, theme: Theme, mut area: Rect, buffer: &mut Buffer) {

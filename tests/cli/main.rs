@@ -11,6 +11,7 @@ mod corrections;
 mod exit_codes;
 mod file_identity;
 mod follow;
+mod foreign_text;
 mod gate;
 mod import;
 mod koan;

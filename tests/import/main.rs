@@ -17,5 +17,6 @@ mod incremental;
 mod missing_usage;
 mod observations;
 mod schema_drift;
+mod secrets;
 mod shred_imports;
 mod telemetry;

@@ -77,7 +77,8 @@ impl Gatherer {
     }
 
     /// Takes what was read. Gives a batch when there is enough for one.
-    pub fn take(&mut self, chunk: Chunk, keys: &mut SeenKeys) -> Option<Batch> {
+    pub fn take(&mut self, mut chunk: Chunk, keys: &mut SeenKeys) -> Option<Batch> {
+        chunk.scrub();
         let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
         for (conversation, at) in chunk.began.into_iter().chain(own) {
             let known = self.began.entry(conversation.clone()).or_insert(at);

@@ -176,7 +176,9 @@ pub(in crate::import) struct KeyedCall {
 }
 
 impl From<ParsedCall> for KeyedCall {
-    fn from(found: ParsedCall) -> Self {
+    fn from(mut found: ParsedCall) -> Self {
+        // Before its ids are made: whoever states the call again makes the same ones.
+        found.record.scrub();
         let ids = found.record.ids().collect();
         Self { found, ids }
     }

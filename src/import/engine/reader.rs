@@ -1,5 +1,6 @@
 //! Reads one file line by line with memory of one line.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::{Ending, is_settled};
 use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
+use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 
 /// Bytes read at a time.
@@ -60,6 +62,20 @@ impl Chunk {
     /// How many records and observations it holds.
     pub fn weight(&self) -> usize {
         self.found.len() + self.observed.len()
+    }
+
+    /// Removes credentials from everything but the calls, which had theirs removed before their ids were made.
+    pub fn scrub(&mut self) {
+        self.observed.iter_mut().for_each(|(_, event)| event.payload.scrub());
+        self.skipped.iter_mut().for_each(SkippedLine::scrub);
+        for (conversation, _) in &mut self.began {
+            if let Cow::Owned(kept) = secrets::id(conversation) {
+                *conversation = kept;
+            }
+        }
+        if let Some(state) = &mut self.state {
+            state.scrub();
+        }
     }
 }
 

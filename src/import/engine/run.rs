@@ -20,6 +20,7 @@ use crate::import::{ImportOptions, ImportReport, Progress, SourceReport};
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
+use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 use crate::projection::{file_outlines, file_state};
 
@@ -189,10 +190,12 @@ impl Job {
             line: 0,
             why: format!("it cannot be read: {error}"),
         });
-        let unreadable = unreadable.collect();
+        let mut unreadable: Vec<SkippedLine> = unreadable.collect();
+        unreadable.iter_mut().for_each(SkippedLine::scrub);
         let mut changed = Vec::new();
         for file in found.files {
             let path = file.path.to_string_lossy();
+            let path = secrets::path(&path);
             let known = match states.remove(&*path) {
                 Some(known) if is_unchanged(&file, &known) => continue,
                 Some(_) => file_state(snapshot.view(), source.name(), &path)?,
@@ -212,7 +215,9 @@ impl Job {
 
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
     fn beside(&self, ledger: &mut Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
-        let beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
+        let mut beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
+        beside.events.iter_mut().for_each(|event| event.payload.scrub());
+        beside.skipped.iter_mut().for_each(SkippedLine::scrub);
         report.files += beside.files;
         report.skipped.extend(beside.skipped);
         if beside.events.is_empty() {

@@ -17,6 +17,7 @@ use crate::import::health::skip_reasons::{Skipping, reasons};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{ImportedFile, SkippedLine};
+use crate::model::secrets;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::projection::file_states;
 
@@ -143,7 +144,7 @@ fn one(
         found.unreadable.push(Unreadable { file, why: error.to_string() });
     }
     for file in logs.files {
-        let known = states.remove(&*file.path.to_string_lossy());
+        let known = states.remove(&*secrets::path(&file.path.to_string_lossy()));
         let unread = !match &known {
             Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
             None => withdrawn.knows(source, &file),
@@ -207,6 +208,8 @@ fn refused(
     }
     let mut why = None;
     document::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
+        let mut chunk = chunk;
+        chunk.scrub();
         let mut skipped = chunk.skipped;
         let refused = (chunk.state.is_none() || chunk.unreadable > 0).then(|| skipped.pop()).flatten();
         why = refused.map(|skipped| skipped.why);

@@ -13,6 +13,7 @@ use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::fields;
 use crate::import::engine::source::ParsedCall;
 use crate::model::event::SERVICE_TIER;
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::logged::{Field, Logged};
@@ -148,7 +149,10 @@ impl<'r> TelemetryItem<'r> {
     fn other(self) -> ParsedItem {
         let named = self.attributes.as_object().and_then(|all| all.iter().find(|(name, told)| is_count(name, told)));
         match named {
-            Some((name, _)) => Err(format!("`{}` tells of tokens (`{name}`) and is of no known form", self.name)),
+            Some((name, _)) => {
+                let (what, name) = (secrets::quoted(&self.name), secrets::quoted(name));
+                Err(format!("{what} tells of tokens ({name}) and is of no known form"))
+            }
             None => Ok(None),
         }
     }
@@ -165,9 +169,13 @@ impl<'r> TelemetryItem<'r> {
         if logged.is_nothing() {
             // A call that failed used nothing; one that states no count at all has a form that is not known.
             let stated = [logged.input, logged.output].iter().any(|(_, count)| count.is_some());
-            return if stated { Ok(None) } else { Err(format!("`{}` without token counts", self.name)) };
+            return if stated {
+                Ok(None)
+            } else {
+                Err(format!("{} without token counts", secrets::quoted(&self.name)))
+            };
         }
-        let at = self.at.ok_or_else(|| format!("`{}` without a time", self.name))?;
+        let at = self.at.ok_or_else(|| format!("{} without a time", secrets::quoted(&self.name)))?;
         let mut record = fields::record(provider, agent, *logged)?;
         self.tell_lives(&mut record.tokens)?;
         record.agent = record.agent.filter(|agent| !agent.is_empty());
@@ -193,7 +201,9 @@ impl<'r> TelemetryItem<'r> {
         }
         let known = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
         let rest = known.and_then(|known| tokens.cache_write.unwrap_or(0).checked_sub(known));
-        let rest = rest.ok_or_else(|| format!("`{}` tells of more cache writes by lifetime than in all", self.name))?;
+        let rest = rest.ok_or_else(|| {
+            format!("{} tells of more cache writes by lifetime than in all", secrets::quoted(&self.name))
+        })?;
         (tokens.cache_write_5m, tokens.cache_write_1h) = (five_minutes, hour);
         tokens.cache_write = Some(rest).filter(|rest| *rest > 0);
         Ok(())

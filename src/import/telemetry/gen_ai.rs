@@ -8,6 +8,7 @@ use crate::import::engine::telemetry_match::GUESSED;
 use crate::model::event::TokenRecord;
 use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::provider::CATALOGUE;
+use crate::model::secrets;
 use crate::readers::normalise::logged::{Field, Logged};
 
 /// The normaliser's name for what is known to be a call by the name of its operation.
@@ -179,7 +180,8 @@ impl TelemetryItem<'_> {
             Sort::Like => {
                 let operation = self.first(&OPERATIONS).unwrap_or(&self.name);
                 return Err(format!(
-                    "telemetry of tokens of `{operation}`, which is no known operation and names no model"
+                    "telemetry of tokens of {}, which is no known operation and names no model",
+                    secrets::quoted(operation)
                 ));
             }
         };

@@ -33,6 +33,7 @@ use self::call::TelemetryItem;
 use self::nest::NestPlace;
 use self::nest::Spans;
 use super::engine::source::ParsedCall;
+use crate::model::secrets;
 
 pub use sums::{MetricSum, MetricSums};
 pub use take::{Ingested, take};
@@ -142,8 +143,11 @@ impl Telemetry {
     fn add(&mut self, item: TelemetryItem<'_>) {
         let place = item.place.clone();
         match item.call() {
-            Ok(found) => self.found.extend(found.map(|found| (found, place))),
-            Err(why) => self.unread.push(why),
+            Ok(found) => self.found.extend(found.map(|mut found| {
+                found.record.scrub();
+                (found, place)
+            })),
+            Err(why) => self.unread.push(secrets::short(&why).into_owned()),
         }
     }
 }

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::attributes::flat;
 use crate::import::engine::fields;
 use crate::model::event::TokenRecord;
+use crate::model::secrets;
 
 /// A metric of tokens.
 struct Metric {
@@ -132,7 +133,8 @@ impl MetricSums {
     }
 
     fn sum(&mut self, agent: &str, model: &str) -> &mut MetricSum {
-        let (mut agent, mut model) = (short(agent), short(model));
+        let (agent, model) = (secrets::text(short(agent)), secrets::text(short(model)));
+        let (mut agent, mut model) = (&*agent, &*model);
         let key = |agent: &str, model: &str| (agent.to_owned(), model.to_owned());
         if self.by_model.len() >= NAMES && !self.by_model.contains_key(&key(agent, model)) {
             (agent, model) = ("", "");
@@ -179,7 +181,7 @@ impl MetricSums {
             return if is_part {
                 Ok(())
             } else {
-                Err(format!("metric `{name}` of an unknown `{}`: `{kind}`", metric.kind))
+                Err(format!("metric `{name}` of an unknown `{}`: {}", metric.kind, secrets::quoted(&kind)))
             };
         }
         // A delta's series goes on through all intervals, a cumulative one begins anew with a new start.

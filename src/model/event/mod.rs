@@ -12,6 +12,7 @@ mod position;
 mod price;
 mod quota;
 mod record;
+mod scrub;
 mod seal;
 mod service_tier;
 mod settings;

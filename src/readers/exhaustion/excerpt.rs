@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::scan::line_range;
+use crate::model::secrets;
 
 /// Longest excerpt, in characters.
 const EXCERPT: usize = 300;
@@ -43,22 +44,15 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     redacted(excerpt.trim())
 }
 
-/// What looks like a credential, and quoted text that is long enough to be somebody's words.
-static PRIVATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let parts = [
-        r"(?i)\bbearer\s+\S+",
-        r#"(?i)\b(?:[\w-]*(?:api[-_]?key|token|secret|password|authorization|cookie)[\w-]*)["']?\s*[:=]\s*["']?[^\s"',;}]+"#,
-        r"\b(?:sk|pk|rk|xai|gsk|AIza|ghp|gho|ghs|github_pat|glpat|xox[a-z])[-_][\w-]{8,}",
-        r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
-        r"\beyJ[\w-]{10,}\.[\w.-]+",
-        r#"(?i)\b(?:prompt|content|text|completion|input|output)["']?\s*[:=]\s*"[^"]*"?"#,
-    ];
-    Regex::new(&parts.join("|")).ok()
+/// Quoted text that is long enough to be somebody's words.
+static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)\b(?:prompt|content|text|completion|input|output)["']?\s*[:=]\s*"[^"]*"?"#).ok()
 });
 
 /// The excerpt is kept for all time, and no credential, prompt or completion is.
 fn redacted(excerpt: &str) -> String {
-    PRIVATE.as_ref().map_or_else(String::new, |private| private.replace_all(excerpt, "[redacted]").into_owned())
+    let words = |words: &Regex| secrets::text(&words.replace_all(excerpt, "[redacted]")).into_owned();
+    WORDS.as_ref().map_or_else(String::new, words)
 }
 
 /// Without control characters.

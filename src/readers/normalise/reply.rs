@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
+use crate::model::secrets;
 use crate::readers::normalise::count::Count;
 use crate::readers::normalise::fields::Fields;
 use crate::readers::normalise::{UsageFormat, ollama, parse};
@@ -185,7 +186,9 @@ impl Reply {
     /// Takes the id of a document with usage, which has to be the one seen before.
     fn identify(&mut self, id: Option<String>) -> Result<()> {
         match (&self.id, id) {
-            (Some(known), Some(id)) if *known != id => Err(several(&format!("ids, `{known}` and `{id}`"))),
+            (Some(known), Some(id)) if *known != id => {
+                Err(several(&format!("ids, {} and {}", secrets::quoted(known), secrets::quoted(&id))))
+            }
             (None, Some(id)) => {
                 self.id = Some(id);
                 Ok(())

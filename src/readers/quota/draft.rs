@@ -7,6 +7,7 @@ use super::{Observed, QuotaFormat, value};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Percent, QuotaObserved};
 use crate::model::provider::ProviderId;
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 
 /// Fields of a JSON object.
@@ -207,5 +208,5 @@ pub(super) fn quoted(text: &str) -> String {
     if text.chars().nth(QUOTED).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    format!("`{}`", secrets::text(&shown))
 }

@@ -1,5 +1,6 @@
 //! What one line of a Codex rollout says.
 
+use crate::model::secrets;
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -147,8 +148,7 @@ pub(super) fn refuse_tokens(line: &[u8]) -> Result<(), String> {
     let kind = if kind == "event_msg" { told.kind.unwrap_or_default() } else { kind };
     let counts = [told.input_tokens, told.usage, told.token_usage, told.total_token_usage];
     if kind.contains("token") || counts.iter().flatten().any(|counts| counts.get() != "null") {
-        let kind: String = kind.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect();
-        return Err(format!("unknown shape: a line of type `{kind}` that tells of tokens"));
+        return Err(format!("unknown shape: a line of type {} that tells of tokens", secrets::quoted(&kind)));
     }
     Ok(())
 }

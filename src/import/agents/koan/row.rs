@@ -9,6 +9,7 @@ use super::mission::{mission_type, title_key};
 use crate::import::engine::jsonl;
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::provider::ProviderId;
+use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
 
@@ -114,5 +115,5 @@ pub(super) fn local_time(text: &str, zone: Zone) -> Result<Timestamp, String> {
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
         .map(|local| zone.instant(local))
-        .ok_or_else(|| format!("unreadable time `{}`", text.chars().take(40).collect::<String>()))
+        .ok_or_else(|| format!("unreadable time {}", secrets::quoted_time(text)))
 }

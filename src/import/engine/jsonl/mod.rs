@@ -9,6 +9,7 @@ mod cursor;
 
 pub(in crate::import) use cursor::{Declined, JsonCursor};
 
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 
 /// The line without the blanks around it, or `None` when nothing else is on it.
@@ -61,7 +62,7 @@ pub(in crate::import) fn name(text: &str) -> Option<&str> {
 /// The time of a line that counts.
 pub(in crate::import) fn time(text: Option<&str>) -> Result<Timestamp, String> {
     let text = text.ok_or("unknown shape: a call without a timestamp")?;
-    text.parse().map_err(|_| format!("unreadable timestamp `{}`", text.chars().take(40).collect::<String>()))
+    text.parse().map_err(|_| format!("unreadable timestamp {}", secrets::quoted_time(text)))
 }
 
 /// The value of the top level's `type`, when it stands before every object and array of the line.

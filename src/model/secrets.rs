@@ -1,0 +1,433 @@
+//! Credentials and private words in foreign text. The ledger keeps neither.
+//!
+//! Logs, telemetry and usage objects are foreign: a key can stand in any of their strings. Two strengths exist. Names, ids
+//! and paths lose what has the form of a credential. Free text also loses long runs of random characters, which in a name
+//! may be an ordinary id.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+#[cfg(feature = "import")]
+use sha2::{Digest, Sha256};
+
+/// What stands in the place of a credential.
+const GONE: &str = "[redacted]";
+/// The most bytes of a free text that are kept.
+const LONGEST: usize = 200;
+/// The shortest run of random characters that is taken for a credential.
+const RANDOM: usize = 24;
+
+/// Beginnings of credentials whose issuers give them one. Nothing in front may be a letter, unless it is an escape.
+const ISSUED: &[&str] = &[
+    r"(?:sk|pk|rk)[-_](?:ant|proj|or|svcacct|admin|lf|live|test)[-_][\w-]{6,}",
+    r"sk-[\w-]*\d[\w-]{15,}",
+    r"sk-[A-Za-z0-9]{20,}",
+    r"gh[opsur]_[\w]{16,}",
+    r"github_pat_[\w]{16,}",
+    r"gl(?:pat|dt|rt|cbt|ptt|soat|ft|agent)-[\w-]{16,}",
+    r"xox[a-z](?:\.[a-z]+)?-[\w.-]{8,}",
+    r"xapp-[\w-]{10,}",
+    r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[0-9A-Z]{12,}",
+    r"AIza[\w-]{20,}",
+    r"ya29\.[\w.-]{10,}",
+    r"1//0[\w-]{20,}",
+    r"GOCSPX-[\w-]{10,}",
+    r"(?:xai|pplx|nvapi|csk|pypi|tskey|sl)-[\w-]{16,}",
+    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|phx|phc|lin_api|tgp_v1|dop_v1|doo_v1|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
+    r"SG\.[\w-]{16,}\.[\w-]{16,}",
+    r"hvs\.[\w-]{16,}",
+    r"AGE-SECRET-KEY-1[0-9A-Z]{20,}",
+    r"(?:AC|SK|dapi|key-)[0-9a-f]{32}",
+    r"PMAK-[\w-]{20,}",
+    r"\d{8,10}:AA[\w-]{30,}",
+    r"[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}",
+    r"eyJ[\w-]{8,}(?:\.[\w-]+){1,4}\.?",
+    r"eyJ[\w-]{30,}",
+];
+/// Names whose values are credentials.
+const NAMED: &str = r#"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)"#;
+
+/// Literals without which nothing of `ISSUED` can match: ordinary names are decided on without the large expression.
+static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    compile(
+        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|pypi-|tskey-|sl-|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|[MNO][\w-]{23,27}\.|eyJ",
+    )
+});
+
+/// Everything that has the form of a credential.
+static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let issued = ISSUED.join("|");
+    let parts = [
+        // Keys in PEM, to their end or that of the text.
+        r"(?s:-----BEGIN[A-Z0-9 ]*-----.*?(?:-----END[A-Z0-9 ]*-----|\z))".to_owned(),
+        r#"(?i:\b(?:set-)?cookie["'\\]*\s*[:=][^\r\n]+)"#.to_owned(),
+        r#"(?i:\b(?:proxy-)?authorization["'\\]*\s*[:=]\s*["'\\]*(?:[a-z]+\s+)?[^\s"',;}\\]+)"#.to_owned(),
+        r"(?i:\bbearer\s+[\w.~+/=:-]{6,})".to_owned(),
+        r"(?P<basic>\b(?i:basic|negotiate|digest)\s+[\w.~+/=-]{8,})".to_owned(),
+        // A user's name and password, or a token, in a URL.
+        r#"\b[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@"'?#]*:[^\s@"']+|[^\s/@:"'?#]{12,})@"#.to_owned(),
+        format!(
+            r#"(?P<name>(?i:[\w.-]*{NAMED}[\w-]*))["'`\\]*\s*(?:=>|[:=])\s*(?P<value>\\?"[^"]*"?|'[^']*'?|`[^`]*`?|[^\s"',;&}}`]+)"#
+        ),
+        format!(r"(?:\b|_|\\[nrt])(?:{issued})"),
+    ];
+    compile(&parts.join("|"))
+});
+
+/// Compiles an expression whose words are of ASCII: counted repetitions of Unicode's words are too large to compile.
+fn compile(expression: &str) -> Option<Regex> {
+    Regex::new(&expression.replace(r"\w", "0-9A-Za-z_").replace(r"\d", "[0-9]")).ok()
+}
+
+/// Long runs of characters that base64, base64url and hex are made of.
+static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"[A-Za-z0-9+/=_-]{{{RANDOM},}}")).ok());
+
+/// A name, id or path without what has the form of a credential.
+pub(crate) fn name(text: &str) -> Cow<'_, str> {
+    // Without these characters only what an issuer marks can be found.
+    let is_plain = !text.bytes().any(|byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'\t' | b'\n' | b'\r'));
+    let has_hint = HINTS.as_ref().is_none_or(|hints| hints.is_match(text));
+    if is_plain && !has_hint {
+        return Cow::Borrowed(text);
+    }
+    // Without the expression nothing can be told apart, so nothing is kept.
+    FORMS.as_ref().map_or(Cow::Borrowed(GONE), |forms| forms.replace_all(text, replacement))
+}
+
+/// What stands in the place of one match.
+fn replacement(found: &Captures<'_>) -> String {
+    let whole = found.get(0).map_or("", |whole| whole.as_str());
+    if let (Some(name), Some(value)) = (found.name("name"), found.name("value")) {
+        return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { GONE.to_owned() };
+    }
+    if found.name("basic").is_some() {
+        // `basic instructions` is prose; encoded names and passwords mix letters of both cases, digits or `=`.
+        let value = whole.split_whitespace().nth(1).unwrap_or_default();
+        let has_mixed = value.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) || value.ends_with('=');
+        if !has_mixed && !value.bytes().any(|byte| byte.is_ascii_digit()) {
+            return whole.to_owned();
+        }
+    }
+    GONE.to_owned()
+}
+
+/// Whether a pair is about counts of tokens, or states nothing.
+fn is_ordinary(name: &str, value: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let value = value.trim_matches(['"', '\'', '`', '\\']);
+    let about_counts = name.contains("tokens") || name.contains("token_count") || name.contains("token-count");
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+    value.is_empty()
+        || value.starts_with(GONE)
+        || matches!(value, "true" | "false" | "null" | "none")
+        || about_counts
+        || (name.contains("token") && is_number)
+        // `author: me`, `authentic`, `passed: 3`, `bypass: on`
+        || (name.contains("author") && !name.contains("authorization"))
+        || name.contains("passed")
+        || name.contains("bypass")
+}
+
+/// Free text without credentials, and without long runs of random characters.
+pub(crate) fn text(text: &str) -> Cow<'_, str> {
+    let named = name(text);
+    if named.len() < RANDOM {
+        return named;
+    }
+    let Some(runs) = RUNS.as_ref() else { return Cow::Borrowed(GONE) };
+    if !runs.find_iter(&named).any(|run| is_random(run.as_str())) {
+        return named;
+    }
+    let keep = |run: &Captures<'_>| {
+        let run = run.get(0).map_or("", |run| run.as_str());
+        if is_random(run) { GONE.to_owned() } else { run.to_owned() }
+    };
+    Cow::Owned(runs.replace_all(&named, keep).into_owned())
+}
+
+/// The same, cut to 200 bytes with a mark that tells how long it was.
+pub(crate) fn short(foreign: &str) -> Cow<'_, str> {
+    let kept = text(foreign);
+    if kept.len() <= LONGEST {
+        return kept;
+    }
+    let mark = format!("… [cut: {} bytes]", foreign.len());
+    let mut end = LONGEST - mark.len();
+    while !kept.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}{mark}", kept.get(..end).unwrap_or_default()))
+}
+
+/// A word of a log, as a reason repeats it. What is no short word may be somebody's text, so only its length is told.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_word = word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/:".contains(&byte));
+    if is_word && matches!(text(word), Cow::Borrowed(_)) {
+        format!("`{word}`")
+    } else {
+        format!("a text of {} bytes", word.len())
+    }
+}
+
+/// The same of what should be a time: digits and the marks of a time are repeated.
+#[cfg(feature = "import")]
+pub(crate) fn quoted_time(time: &str) -> String {
+    let is_time = time.len() <= 40 && time.bytes().all(|byte| byte.is_ascii_digit() || b"-:.+TZ ".contains(&byte));
+    if is_time { format!("`{time}`") } else { format!("of {} bytes", time.len()) }
+}
+
+/// An id. One that has the form of a credential gives way to its hash: calls that differ in it stay apart.
+#[cfg(feature = "import")]
+pub(crate) fn id(text: &str) -> Cow<'_, str> {
+    match name(text) {
+        Cow::Owned(redacted) if redacted != text => Cow::Owned(format!("redacted-{}", hash(text))),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// A path. Two paths that differ in what is redacted stay apart.
+#[cfg(feature = "import")]
+pub(crate) fn path(text: &str) -> Cow<'_, str> {
+    match name(text) {
+        Cow::Owned(redacted) if redacted != text => Cow::Owned(format!("{redacted}#{}", hash(text))),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// A hash that tells texts apart.
+#[cfg(feature = "import")]
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
+}
+
+/// Whether a run of characters looks random: its letters and digits change places often, as words and versions do not.
+fn is_random(run: &str) -> bool {
+    let run = run.trim_matches(['-', '_', '=', '/', '+']);
+    if run.len() < RANDOM || uuid::Uuid::try_parse(run).is_ok_and(|_| run.len() == 36) {
+        return false;
+    }
+    let class = |byte: u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    let mut seen = [false; 4];
+    let (mut changes, mut last, mut marks) = (0, None, 0);
+    for byte in run.bytes() {
+        let class = class(byte);
+        if let Some(seen) = seen.get_mut(class) {
+            *seen = true;
+        }
+        if class == 3 {
+            marks += 1;
+            last = None;
+            continue;
+        }
+        changes += usize::from(last.is_some_and(|last| last != class));
+        last = Some(class);
+    }
+    let [lower, upper, digit, _] = seen;
+    let mixed = usize::from(lower) + usize::from(upper) + usize::from(digit) >= 2;
+    mixed && changes * 4 >= run.len() && marks * 4 <= run.len()
+}
+
+/// JSON whose strings, names of fields among them, are free text. Numbers, order and all other strings stay to the letter.
+pub(crate) fn json(json: &str) -> Cow<'_, str> {
+    let mut out: Option<String> = None;
+    let mut copied = 0;
+    let mut rest = 0;
+    while let Some(start) = json.get(rest..).and_then(|tail| tail.find('"')).map(|at| rest + at) {
+        let Some(end) = end_of_string(json, start) else { break };
+        let inner = json.get(start + 1..end).unwrap_or_default();
+        if let Some(kept) = json_string(inner) {
+            let out = out.get_or_insert_default();
+            out.push_str(json.get(copied..start).unwrap_or_default());
+            out.push_str(&kept);
+            copied = end + 1;
+        }
+        rest = end + 1;
+    }
+    match out {
+        Some(mut out) => {
+            out.push_str(json.get(copied..).unwrap_or_default());
+            Cow::Owned(out)
+        }
+        None => Cow::Borrowed(json),
+    }
+}
+
+/// Where the string ends that begins at a quote.
+fn end_of_string(json: &str, start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match json.as_bytes().get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// What a string of JSON becomes, with its quotes; `None` when it stays.
+fn json_string(inner: &str) -> Option<String> {
+    if !inner.contains('\\') {
+        return match short(inner) {
+            Cow::Owned(kept) if kept != inner => serde_json::to_string(&kept).ok(),
+            _ => None,
+        };
+    }
+    let plain: String = serde_json::from_str(&format!("\"{inner}\"")).ok()?;
+    let kept = short(&plain);
+    if kept == plain { None } else { serde_json::to_string(&kept).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_expressions_compile() {
+        assert!(HINTS.is_some() && FORMS.is_some() && RUNS.is_some());
+    }
+
+    #[test]
+    fn credentials_of_many_shapes_go() {
+        let tail = "Ab3dEf6hIj9lMn2pQr5tUv8x";
+        let issued = [
+            "sk-ant-api03-",
+            "sk-proj-",
+            "sk-or-v1-",
+            "sk-",
+            "sk_live_",
+            "rk_test_",
+            "ghp_",
+            "gho_",
+            "ghs_",
+            "github_pat_",
+            "glpat-",
+            "xoxb-1234-",
+            "xoxp-",
+            "AIza",
+            "xai-",
+            "gsk_",
+            "hf_",
+            "r8_",
+            "pplx-",
+            "nvapi-",
+            "npm_",
+            "pypi-",
+            "ya29.",
+            "GOCSPX-",
+            "hvs.",
+            "whsec_",
+            "eyJhbGciOi.",
+            "secret_",
+            "tskey-auth-",
+        ];
+        for prefix in issued {
+            for text in [
+                format!("{prefix}{tail}"),
+                format!("/home/me/{prefix}{tail}/x"),
+                format!("model {prefix}{tail}, next"),
+                format!("\\n{prefix}{tail}"),
+                format!("id_{prefix}{tail}"),
+            ] {
+                let kept = name(&text);
+                assert!(!kept.contains(tail) && !kept.contains("Ab3dEf6h"), "{text}: {kept}");
+            }
+        }
+        for secret in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "ASIAIOSFODNN7EXAMPLE",
+            "Bearer abcdefgh",
+            "bearer 1234-5678-90",
+            "Basic dXNlcjpwYXNz",
+            "Authorization: Token hunter2hunter2",
+            "authorization=hunter2",
+            "\"Authorization\": \"Bearer abcdef\"",
+            "Cookie: sid=hunter2; theme=dark",
+            "password=hunter2",
+            "password: \"hunter2 hunter2\"",
+            "\"api_key\": \"hunter2\"",
+            "{\\\"apiKey\\\":\\\"hunter2\\\"}",
+            "OPENAI_API_KEY=hunter2",
+            "--token=hunter2",
+            "db_passwd => hunter2",
+            "client_secret=hunter2&x=1",
+            "https://x.example/?sig=hunter2&a=b",
+            "X-Amz-Signature=hunter2",
+            "AccountKey=hunter2;End",
+            "https://me:hunter2@example.com/x",
+            "postgres://me:hun/ter2@db/x",
+            "https://hunter2hunter2@example.com",
+            "123456789:AAhunter2hunter2hunter2hunter2hunter2",
+            "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2 cut off",
+        ] {
+            let kept = name(secret);
+            let parts = ["hunter2", "IOSFODNN", "abcdef", "5678", "dXNl", "ter2"];
+            assert!(kept.contains(GONE) && parts.iter().all(|part| !kept.contains(part)), "{secret}: {kept}");
+        }
+    }
+
+    #[test]
+    fn random_runs_go_from_free_text_and_ordinary_words_stay() {
+        for random in [
+            "Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+            "q7r2x9k4m1p8w3z6t5v0n2b7",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ] {
+            assert!(!text(&format!("a {random} b")).contains(random), "{random}");
+        }
+        for ordinary in [
+            "claude-opus-4-5-20251101",
+            "accounts/fireworks/models/llama-v3p1-405b-instruct",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0",
+            "/home/me/Projects/MyGreatApplicationWithALongName2024",
+            "019a0000-0000-7000-8000-00000000c0de",
+            "unknown shape: `output_tokens` is no whole number from 0",
+            "requests without token counts: 3",
+            "input_tokens: 12, total_tokens=34",
+            "max_tokens: many",
+            "token: 12",
+            "basic instructions",
+            "a task-or-something, desk-admin-interface-redesign",
+            "sk-learn-project",
+            "author: me",
+            "ssh://git@github.com/x/y",
+            "http://localhost:4318/v1/logs",
+            "user@example.com",
+            "2026-11-23T19:58:11.407Z",
+        ] {
+            assert_eq!(text(ordinary), ordinary);
+        }
+    }
+
+    #[test]
+    fn json_stays_to_the_letter_but_for_secrets_and_long_strings() {
+        let plain = r#"{"a":1.0e+05,"service_tier":"standard","b":["x","\u00e9\"y"],"tokens":{"input_tokens":3}}"#;
+        assert!(matches!(json(plain), Cow::Borrowed(_)));
+        let secret =
+            r#"{"n":1.10,"k":"sk-ant-api03-abcdefgh","e":"a\nsk-ant-api03-\u0061bcdefgh","sk-ant-api03-abcdefgh":2}"#;
+        assert_eq!(json(secret), r#"{"n":1.10,"k":"[redacted]","e":"a\n[redacted]","[redacted]":2}"#);
+        let long = format!(r#"{{"text":"{}"}}"#, "é ".repeat(200));
+        let kept: serde_json::Value = serde_json::from_str(&json(&long)).unwrap();
+        let kept = kept["text"].as_str().unwrap();
+        assert!(kept.len() <= LONGEST && kept.ends_with("… [cut: 600 bytes]"), "{kept}");
+        assert_eq!(json(&json(&long)), json(&long));
+        for broken in ["\"", "{\"a", "\"\\", ""] {
+            assert_eq!(json(broken), broken);
+        }
+    }
+
+    #[cfg(feature = "import")]
+    #[test]
+    fn ids_stay_apart() {
+        assert_eq!(id("msg_01AbCdEfGhIjKlMnOpQrStUv"), "msg_01AbCdEfGhIjKlMnOpQrStUv");
+        let (a, b) = (id("sk-ant-api03-abcdefgh1"), id("sk-ant-api03-abcdefgh2"));
+        assert!(a.starts_with("redacted-") && a != b && id(&a) == a);
+    }
+}

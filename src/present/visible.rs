@@ -1,0 +1,171 @@
+//! Foreign text on a terminal: what would steer the terminal or hide in the text is written out.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Whether line breaks are kept or written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    Kept,
+    /// A blank stands for a line break or tab: the text stays on one line.
+    Blank,
+}
+
+/// Whether a character has no shape of its own and changes what stands around it: controls, bidirectional and other format
+/// characters, zero-width characters, and separators of lines.
+pub(crate) const fn is_hidden(char: char) -> bool {
+    char.is_ascii_control()
+        || matches!(
+            char,
+            '\u{80}'..='\u{9f}'
+                | '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// The text with every hidden character written out, such as `\u{202e}`.
+pub(crate) fn visible(text: &str, breaks: Breaks) -> Cow<'_, str> {
+    let stays = |char: char| !is_hidden(char) || (breaks == Breaks::Kept && char == '\n');
+    if text.chars().all(stays) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        match char {
+            _ if stays(char) => out.push(char),
+            '\n' | '\t' | '\r' => out.push(' '),
+            _ => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(char)); // a string takes all
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What is written to a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines of text, whose only control character is the line break.
+    Text,
+    /// JSON. Its strings keep their values: a hidden character is written as JSON's own escape.
+    Json,
+    /// Text that this program colours itself.
+    Coloured,
+}
+
+/// A writer that lets no hidden character through, whichever command forgot to.
+pub(crate) struct VisibleWriter<W: Write> {
+    inner: W,
+    form: Form,
+    /// The beginning of a character whose end was not written yet.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> VisibleWriter<W> {
+    pub fn new(inner: W, form: Form) -> Self {
+        Self { inner, form, begun: Vec::new() }
+    }
+
+    fn put(&mut self, text: &str) -> io::Result<()> {
+        let form = self.form;
+        let stays = |char: char| !is_hidden(char) || char == '\n' || (form == Form::Coloured && char == '\u{1b}');
+        let mut rest = text;
+        while let Some(at) = rest.find(|char| !stays(char)) {
+            let (before, behind) = rest.split_at(at);
+            self.inner.write_all(before.as_bytes())?;
+            let mut behind = behind.chars();
+            match behind.next() {
+                Some('\t' | '\r') if form != Form::Json => self.inner.write_all(b" ")?,
+                Some(char) if form == Form::Json => {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        write!(self.inner, "\\u{unit:04x}")?;
+                    }
+                }
+                Some(char) => write!(self.inner, "\\u{{{:x}}}", u32::from(char))?,
+                None => {}
+            }
+            rest = behind.as_str();
+        }
+        self.inner.write_all(rest.as_bytes())
+    }
+}
+
+impl<W: Write> Write for VisibleWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let plain = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\n';
+        if self.begun.is_empty() && bytes.iter().all(plain) {
+            self.inner.write_all(bytes)?;
+            return Ok(bytes.len());
+        }
+        let mut whole = std::mem::take(&mut self.begun);
+        whole.extend_from_slice(bytes);
+        for chunk in whole.utf8_chunks() {
+            self.put(chunk.valid())?;
+            let invalid = chunk.invalid();
+            let is_end = invalid.as_ptr_range().end == whole.as_ptr_range().end;
+            if is_end && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none()) {
+                self.begun = invalid.to_vec();
+            } else if !invalid.is_empty() {
+                self.put("\u{fffd}")?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{9b}c\u{200b}\u{7f}\u{2028}\u{feff}\u{e0041}é\t使";
+
+    fn written(form: Form, text: &str, step: usize) -> String {
+        let mut out = Vec::new();
+        let mut writer = VisibleWriter::new(&mut out, form);
+        for part in text.as_bytes().chunks(step) {
+            writer.write_all(part).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn hidden_characters_are_written_out() {
+        let want = "a\\u{1b}[31m\\u{202e}b\\u{9b}c\\u{200b}\\u{7f}\\u{2028}\\u{feff}\\u{e0041}é 使";
+        assert_eq!(visible(HOSTILE, Breaks::Blank), want);
+        for step in 1..8 {
+            assert_eq!(written(Form::Text, HOSTILE, step), want, "{step}");
+        }
+        assert_eq!(visible("a\nb", Breaks::Kept), "a\nb");
+        assert_eq!(visible("a\nb", Breaks::Blank), "a b");
+        assert_eq!(written(Form::Coloured, "\u{1b}[1m\u{202e}", 2), "\u{1b}[1m\\u{202e}");
+    }
+
+    #[test]
+    fn json_keeps_its_values() {
+        let json = serde_json::to_string(HOSTILE).unwrap() + "\n";
+        for step in 1..8 {
+            let out = written(Form::Json, &json, step);
+            assert!(!out.trim_end().chars().any(is_hidden), "{out}");
+            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), HOSTILE);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Foreign text in answers: it steers no terminal, hides nothing, and runs in no spreadsheet.
+
+use serde_json::{Value, json};
+
+use crate::cli_support::Desk;
+
+const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{9b}2Jc\u{200b}\u{7f}\u{2028}\u{feff}\u{e0041}\u{2066}d";
+
+fn hidden(text: &str) -> Option<char> {
+    text.chars().find(|char| {
+        (char.is_control() && *char != '\n')
+            || matches!(*char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    })
+}
+
+#[test]
+fn no_answer_shows_a_hidden_character() {
+    let desk = Desk::new();
+    let record = json!({"provider": "anthropic", "model": HOSTILE, "input": 10, "project": HOSTILE, "account": HOSTILE,
+        "conversation": HOSTILE, "agent": HOSTILE, "labels": {"mission": HOSTILE}, "key": "k"});
+    desk.fed(record.to_string(), &["record", "--jsonl", "-"]);
+    desk.ok(&["switch", "openai", "--reason", HOSTILE]);
+    desk.ok(&["pause", "--reason", HOSTILE]);
+    for args in [
+        &["report", "--by", "model,project,account,conversation,agent,label:mission"][..],
+        &["status"],
+        &["log"],
+        &["show", "1"],
+        &["show", "2"],
+        &["gate", "anthropic"],
+        &["statusline"],
+        &["doctor"],
+        &["verify"],
+        &["quota", "show"],
+        &["record", "--provider", HOSTILE, "--input", "1"],
+        &["report", "--by", HOSTILE],
+        &["show", HOSTILE],
+        &["--tz", HOSTILE, "status"],
+        &["--ledger", HOSTILE, "verify"],
+        &["--json", "log"],
+        &["--json", "report", "--by", "model"],
+        &["--json", "status"],
+        &["--json", "show", "1"],
+    ] {
+        let done = desk.command().args(args).output().unwrap();
+        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert!(!said.is_empty(), "{args:?}");
+        assert_eq!(hidden(&said), None, "{args:?} said {said:?}");
+    }
+    // JSON keeps the value; what stands for it is JSON's own escape.
+    let report: Value = desk.json(&["report", "--by", "model"]);
+    assert_eq!(report["rows"][0]["model"], HOSTILE);
+    // An export is for programs, to the byte.
+    assert!(desk.ok(&["export"]).contains('\u{202e}'));
+}
+
+#[test]
+fn no_cell_is_a_formula_and_every_value_comes_back() {
+    let desk = Desk::new();
+    let texts = [
+        "=1+1",
+        "+1+cmd",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "'=1",
+        "''@x",
+        "'tis",
+        "a,b",
+        "say \"hi\"",
+        "a\nb",
+        "plain",
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        let record = json!({"provider": "anthropic", "model": text, "input": 1, "project": text, "key": number.to_string(),
+            "occurred_at": "2026-11-23T10:00:00Z"});
+        desk.fed(record.to_string(), &["record", "--jsonl", "-"]);
+    }
+    let undone = |cell: &str| match cell.strip_prefix('\'') {
+        Some(rest) if rest.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => {
+            rest.to_owned()
+        }
+        _ => cell.to_owned(),
+    };
+    let report = ["report", "--by", "model,project", "--csv"];
+    for args in [&report[..], &["export", "--format", "csv"], &["export", "--format", "focus"]] {
+        let answer = desk.ok(args);
+        let mut reader = csv::Reader::from_reader(answer.as_bytes());
+        let mut values = Vec::new();
+        for row in reader.records().map(Result::unwrap) {
+            for cell in &row {
+                assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{args:?}: {cell:?}");
+                values.push(undone(cell));
+            }
+        }
+        for text in texts {
+            let is_there = values.iter().any(|value| value == text);
+            // FOCUS has no column of a model alone.
+            assert!(is_there || args.contains(&"focus"), "{args:?}: {text:?} is not among {values:?}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Credentials in every string of every importer's format, and of telemetry: none reaches the ledger, an answer or an export.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use usage_ledger::Ledger;
+use usage_ledger::import::{self, ImportOptions};
+
+use crate::cli_support::Desk;
+
+/// Shapes of credentials; `@` stands for what differs.
+const SHAPES: [&str; 66] = [
+    "sk-ant-api03-@",
+    "sk-ant-oat01-@",
+    "sk-proj-@",
+    "sk-or-v1-@",
+    "sk-svcacct-@",
+    "sk-admin-@",
+    "sk-@",
+    "sk_live_@",
+    "pk_live_@",
+    "rk_test_@",
+    "ghp_@",
+    "gho_@",
+    "ghu_@",
+    "ghs_@",
+    "ghr_@",
+    "github_pat_@",
+    "glpat-@",
+    "gldt-@",
+    "xoxb-12-@",
+    "xoxp-@",
+    "xapp-1-@",
+    "AIzaSy@",
+    "ya29.@",
+    "GOCSPX-@",
+    "xai-@",
+    "gsk_@",
+    "hf_@",
+    "r8_@",
+    "pplx-@",
+    "nvapi-@",
+    "npm_@",
+    "pypi-@",
+    "dckr_pat_@",
+    "shpat_@",
+    "whsec_@",
+    "hvs.@",
+    "tskey-auth-@",
+    "lin_api_@",
+    "fw_@",
+    "figd_@",
+    "phx_@",
+    "dop_v1_@",
+    "eyJhbGciOiJIUzI1NiJ9.@.sig",
+    "eyJ@@",
+    "Bearer @",
+    "bearer @",
+    "Basic @=",
+    "Authorization: Bearer @",
+    "authorization=@",
+    "Cookie: sid=@",
+    "password=@",
+    "passwd: @",
+    "api_key=@",
+    "API-KEY: @",
+    "apiKey=@",
+    "token=@",
+    "access_token=@",
+    "client_secret=@",
+    "--secret=@",
+    "OPENAI_API_KEY=@",
+    "AWS_SECRET_ACCESS_KEY=@",
+    "https://me:@@host.example/x",
+    "postgres://u:@@db/x",
+    "https://x.example/?sig=@",
+    "AccountKey=@;",
+    "-----BEGIN RSA PRIVATE KEY-----\\n@\\n-----END RSA PRIVATE KEY-----",
+];
+
+/// Makes credentials that all differ, and remembers what must be found nowhere.
+#[derive(Default)]
+struct Planter(Vec<String>);
+
+impl Planter {
+    fn next(&mut self) -> String {
+        let core = format!("Zq7{:05}Xv9Kp2Lm5Rt8Wy3Bn", self.0.len());
+        let secret = SHAPES[self.0.len() % SHAPES.len()].replace("@@host", &format!("{core}@host"));
+        let secret = secret.replace("@@db", &format!("{core}@db")).replace("eyJ@@", &format!("eyJ{core}{core}"));
+        let secret = if secret.contains(&core) { secret } else { secret.replace('@', &core) };
+        self.0.push(core);
+        secret
+    }
+
+    /// How many of them are in these bytes.
+    fn found(&self, bytes: &[u8], place: &str) -> Vec<String> {
+        let text = String::from_utf8_lossy(bytes);
+        let marked: BTreeSet<&str> =
+            Regex::new("Zq7[0-9]{5}Xv9").unwrap().find_iter(&text).map(|found| found.as_str()).collect();
+        marked
+            .into_iter()
+            .map(|mark| {
+                let shape = SHAPES[mark[3..8].parse::<usize>().unwrap() % SHAPES.len()];
+                let at = text.find(mark).unwrap();
+                let around: String = text[..at].chars().rev().take(120).collect::<Vec<_>>().into_iter().rev().collect();
+                format!("{place}: {shape} behind {around:?}")
+            })
+            .collect()
+    }
+}
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
+    }
+}
+
+/// The text of a file; of a database the statements that make it.
+fn text(path: &Path) -> Option<String> {
+    fs::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Writes a home in which one file is another.
+fn home(from: &Path, to: &Path, (changed, content): (&Path, &str)) {
+    let mut all = Vec::new();
+    files(from, &mut all);
+    for file in all {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let own = (file == changed).then(|| content.to_owned());
+        if file.extension().is_some_and(|extension| extension == "sql") {
+            let sql = own.unwrap_or_else(|| fs::read_to_string(&file).unwrap());
+            let database = rusqlite::Connection::open(target.with_extension("")).unwrap();
+            // A change may break a statement; the others still stand.
+            let _ = database.execute_batch(&sql);
+        } else {
+            match own {
+                Some(content) => fs::write(target, content).unwrap(),
+                None => drop(fs::copy(&file, target).unwrap()),
+            }
+        }
+    }
+}
+
+/// A text with the strings of one name, of JSON or of SQL, replaced or prolonged by a credential, for every name in it.
+fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
+    let pair = Regex::new(r#""([\w.-]+)"(\s*:\s*)"((?:[^"\\]|\\.)*)""#).unwrap();
+    let names: BTreeSet<String> = pair.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    let mut all = Vec::new();
+    for name in names {
+        for keeps in [false, true] {
+            let secret = planter.next();
+            let replace = |found: &regex::Captures<'_>| {
+                if found[1] != *name {
+                    return found[0].to_owned();
+                }
+                let before = if keeps { format!("{} ", &found[3]) } else { String::new() };
+                format!("\"{}\"{}\"{before}{secret}\"", &found[1], &found[2])
+            };
+            all.push(pair.replace_all(text, replace).into_owned());
+        }
+        // A field that no version has, with a text for a number.
+        let secret = planter.next();
+        all.push(text.replacen(
+            &format!("\"{name}\""),
+            &format!("\"{}\":\"{secret}\",\"{name}\"", secret.replace('\\', "")),
+            1,
+        ));
+    }
+    let literal = Regex::new(r"'[^'{\[]{3,}'").unwrap();
+    if text.contains("INSERT") {
+        for found in literal.find_iter(text) {
+            all.push(format!("{}'{}'{}", &text[..found.start()], planter.next(), &text[found.end()..]));
+        }
+    }
+    all
+}
+
+/// Homes of every agent, each with credentials in another field.
+fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
+    let mut agents: Vec<PathBuf> = fs::read_dir(fixture("agents"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    agents.push(fixture("clients"));
+    agents.sort();
+    let mut made = Vec::new();
+    for agent in agents {
+        let mut all = Vec::new();
+        files(&agent, &mut all);
+        for file in all {
+            let Some(text) = text(&file) else { continue };
+            // One log of a kind is enough, and its beginning.
+            let text: String = text.split_inclusive('\n').take(40).collect();
+            for content in planted(&text, planter) {
+                let to = desk.dir().join(format!("home{}", made.len()));
+                if agent.ends_with("clients") {
+                    let target = to.join(file.strip_prefix(&agent).unwrap());
+                    fs::create_dir_all(target.parent().unwrap()).unwrap();
+                    fs::write(target, content).unwrap();
+                } else {
+                    home(&agent, &to, (&file, &content));
+                }
+                made.push(to);
+            }
+        }
+    }
+    // In the names of directories and files.
+    for _ in 0..SHAPES.len() {
+        let secret = planter.next().replace(['/', '\\', ' '], "-");
+        if !secret.starts_with(['-', 'B', 'b', 'h', 'p', 'C', 'A']) {
+            let to = desk.dir().join(format!("home{}", made.len()));
+            let log = fixture("clients/.claude/projects/-home-dev-a/412a48bb-5183-459d-ba43-214d8a16dcc1.jsonl");
+            let target = to.join(format!(".claude/projects/{secret}/{secret}.jsonl"));
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(log, target).unwrap();
+            made.push(to);
+        }
+    }
+    made
+}
+
+#[test]
+fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
+    let (desk, mut planter) = (Desk::new(), Planter::default());
+    let homes = homes(&desk, &mut planter);
+    assert!(planter.0.len() >= 60 * 5, "{}", planter.0.len());
+    let mut found = Vec::new();
+    // Each in a ledger of its own: what is told of one call in two homes is one record.
+    let mut recorded = 0;
+    for home in &homes {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let options = ImportOptions { homes: vec![home.clone()], ..ImportOptions::default() };
+        let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        let report = import::run(&mut ledger, &options, now, &mut |_| {}).unwrap();
+        recorded += report.sources.iter().map(|source| source.recorded).sum::<u64>();
+        let place = home.to_string_lossy();
+        found.extend(planter.found(format!("{report:?}").as_bytes(), &format!("report of {place}")));
+        let mut lines = String::new();
+        let mut visit = |_, line: &str| {
+            lines += line;
+            Ok(true)
+        };
+        ledger.snapshot().unwrap().lines(1.into(), &mut visit).unwrap();
+        found.extend(planter.found(lines.as_bytes(), &format!("ledger of {place}")));
+    }
+    assert!(recorded > 1_000, "{recorded}");
+    let mut ask = |args: &[&str]| {
+        let done = desk.command().args(args).output().unwrap();
+        let said = [done.stdout, done.stderr].concat();
+        // The names of the homes themselves hold none.
+        found.extend(planter.found(&said, &args.join(" ").chars().take(40).collect::<String>()));
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    // Every seventh goes through the command as well.
+    let some: Vec<&PathBuf> = homes.iter().step_by(7).collect();
+    for part in some.chunks(100) {
+        let places: Vec<&str> = part.iter().flat_map(|home| ["--home", home.to_str().unwrap()]).collect();
+        ask(&[&["import"], &*places].concat());
+        let again = ask(&[&["--json", "import"], &*places].concat());
+        let again: serde_json::Value = serde_json::from_str(again.lines().next().unwrap()).unwrap();
+        let sources = again["sources"].as_array().unwrap();
+        assert!(sources.iter().all(|source| source["recorded"] == 0), "imported twice: {again}");
+        ask(&[&["doctor"], &*places].concat());
+    }
+    let keys = "provider,account,model,agent,project,conversation";
+    let report = ask(&["--json", "report", "--by", keys]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert!(report["total"]["requests"].as_u64().unwrap() > 20, "{}", report["total"]);
+    for args in
+        [&["report", "--by", keys][..], &["report", "--by", keys, "--csv"], &["status"], &["log"], &["--json", "log"]]
+    {
+        ask(args);
+    }
+    for format in ["events", "cloudevents", "csv", "focus", "hledger", "koan-jsonl", "usage-md", "prometheus"] {
+        ask(&["export", "--format", format]);
+    }
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+    for file in ["usage.db", "usage.db-wal"] {
+        found.extend(planter.found(&fs::read(desk.dir().join(file)).unwrap_or_default(), file));
+    }
+    let kinds: BTreeSet<&String> = found.iter().collect();
+    assert!(kinds.is_empty(), "{} of {}:\n{kinds:#?}", found.len(), planter.0.len());
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
+    use usage_ledger::import::telemetry::{MetricSums, Telemetry, take};
+    let (desk, mut planter) = (Desk::new(), Planter::default());
+    let mut ledger = Ledger::open(desk.ledger()).unwrap();
+    let mut said = String::new();
+    let mut sums = MetricSums::default();
+    let value = Regex::new(r#"("stringValue"|"key"|"name"|"eventName")(\s*:\s*)"([^"]*)""#).unwrap();
+    for file in ["claude-code-logs", "codex-logs", "gemini-cli-logs", "genai-logs", "genai-spans", "metrics"] {
+        let text = fs::read_to_string(fixture(&format!("otlp/{file}.json"))).unwrap();
+        for place in value.captures_iter(&text) {
+            for keeps in [false, true] {
+                let secret = planter.next();
+                let whole = place.get(3).unwrap();
+                let end = if keeps { format!("{} {secret}", whole.as_str()) } else { secret };
+                let text = format!("{}{end}{}", &text[..whole.start()], &text[whole.end()..]);
+                let told = match file {
+                    "metrics" => {
+                        said += &Telemetry::of_metrics(&serde_json::from_str(&text).unwrap(), &mut sums).join("\n");
+                        continue;
+                    }
+                    "genai-spans" => Telemetry::of_spans(&serde_json::from_str(&text).unwrap()),
+                    _ => Telemetry::of_logs(&serde_json::from_str(&text).unwrap()),
+                };
+                said += &told.unread.join("\n");
+                let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+                for record in take(&mut ledger, told, now).unwrap().1 {
+                    sums.record(&record);
+                }
+            }
+        }
+    }
+    drop(ledger);
+    for sum in sums.list() {
+        said += &format!("{} {}\n", sum.agent, sum.model);
+    }
+    assert!(planter.0.len() >= 300, "{}", planter.0.len());
+    let mut found = planter.found(said.as_bytes(), "reasons and sums");
+    for file in ["usage.db", "usage.db-wal"] {
+        found.extend(planter.found(&fs::read(desk.dir().join(file)).unwrap_or_default(), file));
+    }
+    assert!(found.is_empty(), "{} of {}:\n{found:#?}", found.len(), planter.0.len());
+}
+
+#[test]
+fn usage_objects_of_responses_keep_numbers_and_short_words_only() {
+    let desk = Desk::new();
+    let long = "a prompt of somebody, word for word. ".repeat(20);
+    let response = format!(
+        r#"{{"id":"msg_1","model":"claude-opus-4-5","usage":{{"input_tokens":3,"output_tokens":4,"service_tier":"standard",
+            "note":"sk-ant-api03-hunter2hunter2","more":["{long}"],"n":1.50}}}}"#
+    );
+    desk.fed(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
+    let line = desk.ok(&["export"]);
+    assert!(line.contains(r#""output_tokens":4,"service_tier":"standard","note":"[redacted]""#), "{line}");
+    assert!(line.contains(r#""n":1.50"#) && line.contains("[cut: 740 bytes]") && !line.contains("hunter2"), "{line}");
+    assert!(line.len() < 900, "{line}");
+}
