@@ -79,9 +79,13 @@ fn run(line: CommandLine) -> Result<(), Failure> {
 fn form(command: &Command, context: &Context) -> Option<Form> {
     let exact = io::stdout().is_terminal().then_some(Form::Text);
     match command {
-        Command::Export(_) | Command::Completions(_) | Command::Man(_) => exact,
-        // Proofs, notes and keys.
-        Command::Prove(_) | Command::Checkpoint(_) | Command::Key(_) => exact,
+        // Exports, proofs, notes and keys.
+        Command::Export(_)
+        | Command::Prove(_)
+        | Command::Checkpoint(_)
+        | Command::Key(_)
+        | Command::Completions(_)
+        | Command::Man(_) => exact,
         Command::Report(args) if args.is_csv() => exact,
         Command::Report(args) if args.is_foreign_json() => Some(Form::Json),
         _ if context.json => Some(Form::Json),

@@ -46,7 +46,7 @@ const ISSUED: &[&str] = &[
     r"eyJ[\w-]{30,}",
 ];
 /// Names whose values are credentials.
-const NAMED: &str = r#"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)"#;
+const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)";
 
 /// Literals without which nothing of `ISSUED` can match: ordinary names are decided on without the large expression.
 static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {

@@ -250,7 +250,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
     let good = count(2, &usage(1), &usage(1));
     assert!(refused(&good[..good.len() - 20]).starts_with("torn line"));
     assert!(refused(&good.replace(":100,", ":,")).starts_with("not valid JSON"));
-    assert!(refused(&good.replace("2026-06-01T", "soon")).starts_with("unreadable timestamp `soon10:00"));
+    assert!(refused(&good.replace("2026-06-01T", "soon")).starts_with("unreadable timestamp of "));
     assert!(refused(&good.replace("\"timestamp\"", "\"time\"")).contains("without a timestamp"));
     assert!(refused(&good.replace("total_token_usage", "sum")).contains("without total_token_usage"));
     assert!(refused(&good.replace(":100,", ":-100,")).starts_with("unknown shape"));
