@@ -42,7 +42,7 @@ const ISSUED: &[&str] = &[
     r"PMAK-[\w-]{20,}",
     r"\d{8,10}:AA[\w-]{30,}",
     r"[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}",
-    r"eyJ[\w-]{8,}(?:\.[\w-]+){1,4}\.?",
+    r"eyJ[\w-]{5,}(?:\.[\w-]+){1,4}\.?",
     r"eyJ[\w-]{30,}",
 ];
 /// Names whose values are credentials.
@@ -230,7 +230,7 @@ fn is_random(run: &str) -> bool {
     }
     let [lower, upper, digit, _] = seen;
     let mixed = usize::from(lower) + usize::from(upper) + usize::from(digit) >= 2;
-    mixed && changes * 4 >= run.len() && marks * 4 <= run.len()
+    mixed && changes * 100 >= run.len() * 28 && marks * 4 <= run.len()
 }
 
 /// JSON whose strings, names of fields among them, are free text. Numbers, order and all other strings stay to the letter.

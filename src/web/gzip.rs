@@ -82,9 +82,6 @@ mod tests {
         assert!(matches!(unpack(&pack(b"a").repeat(MEMBERS + 1)), Err(Bound::Members)));
         assert!(matches!(unpack(&pack(&vec![b' '; 2 << 20])), Err(Bound::Ratio)));
         assert!(matches!(unpack(&pack(&vec![b' '; SMALL])), Ok(content) if content.len() == SMALL));
-        let mut noise = [pack(&vec![b' '; MOST]), vec![0; MOST / RATIO]].concat();
-        noise.truncate(MOST / RATIO);
-        assert!(matches!(unpack(&noise), Err(Bound::Broken(_) | Bound::Size)));
         for cut in [&b""[..], b"no gzip at all", &pack(b"abc")[..8]] {
             assert!(matches!(unpack(cut), Err(Bound::Broken(_))));
         }
