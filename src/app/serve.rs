@@ -105,7 +105,7 @@ fn given_token(args: &ServeArgs) -> Result<Option<Token>, Failure> {
     } else {
         return Ok(None);
     };
-    Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{}: {error}", Plain(&place))))?))
+    Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{} holds no token ({error})", Plain(&place))))?))
 }
 
 fn announce(address: SocketAddr, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
