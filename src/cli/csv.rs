@@ -39,7 +39,7 @@ fn rows(table: &ReportTable, out: &mut dyn Write) -> Result<(), ExportError> {
         }
         let tokens = &row.usage.tokens;
         let counts = [
-            row.usage.requests,
+            u128::from(row.usage.requests),
             tokens.get(TokenClass::Input),
             tokens.get(TokenClass::CacheRead),
             tokens.get(TokenClass::CacheWrite5m),
