@@ -15,7 +15,7 @@ mod windows;
 use serde::Serialize;
 
 use crate::model::error::Result;
-use crate::model::event::{Payload, Percent, ProviderSwitched};
+use crate::model::event::{EventKind, Payload, Percent, ProviderSwitched};
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Level, Subject, Totals, facts, last_before, scan_days};
@@ -265,7 +265,7 @@ pub struct Switch {
 /// Every switch up to `now`, earliest first.
 pub(crate) fn switches(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Switch>> {
     let mut found = Vec::new();
-    facts(view, "provider_switched", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
+    facts(view, EventKind::ProviderSwitched, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::ProviderSwitched(switch) = fact.event.payload {
             found.push(Switch { position: fact.position, at: fact.event.occurred_at, switch });
         }
@@ -277,7 +277,7 @@ pub(crate) fn switches(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Switch
 /// The last switch up to `now`.
 pub(crate) fn last_switch(view: &dyn ReadView, now: Timestamp) -> Result<Option<Switch>> {
     let mut found = None;
-    facts(view, "provider_switched", &Subject::Ledger, now, Order::Descending, &mut |fact| {
+    facts(view, EventKind::ProviderSwitched, &Subject::Ledger, now, Order::Descending, &mut |fact| {
         if let Payload::ProviderSwitched(switch) = fact.event.payload {
             found = Some(Switch { position: fact.position, at: fact.event.occurred_at, switch });
         }

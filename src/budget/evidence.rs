@@ -3,7 +3,7 @@
 use super::run_cost::{RunCosts, run_costs};
 use super::{Ask, Rate, burn};
 use crate::model::error::Result;
-use crate::model::event::{BudgetMode, Event, Payload, Position, Thresholds};
+use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, first_from, last_before};
 use crate::store::{GO_ON, ReadView, STOP};
@@ -83,7 +83,7 @@ pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now:
         seen += 1;
         if row.occurred_at >= start
             && row.occurred_at <= now
-            && (row.is_kind("tokens_recorded") || row.is_kind("tokens_amended"))
+            && (row.is_kind(EventKind::TokensRecorded) || row.is_kind(EventKind::TokensAmended))
         {
             let record = match Event::from_line(position, row.body)?.payload {
                 Payload::TokensRecorded(record) => record,

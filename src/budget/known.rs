@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Ask;
 use crate::model::error::{Error, Result};
-use crate::model::event::Payload;
+use crate::model::event::{EventKind, Payload};
 use crate::model::provider::similar_to;
 use crate::model::time::Timestamp;
 use crate::projection::{Subject, facts};
@@ -18,7 +18,7 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
         found.insert(switch.switch.to.as_str().to_owned());
         found.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
     }
-    facts(view, "price_set", &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+    facts(view, EventKind::PriceSet, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
         if let Payload::PriceSet(price) = fact.event.payload {
             found.insert(price.provider.as_str().to_owned());
         }

@@ -4,7 +4,7 @@ use super::Ask;
 use super::known::expect_known;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{BudgetMode, NewEvent, Payload, QuotaExhausted, QuotaObserved};
+use crate::model::event::{BudgetMode, EventKind, NewEvent, Payload, QuotaExhausted, QuotaObserved};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Subject, facts};
 use crate::store::{Order, ReadView, STOP};
@@ -58,7 +58,7 @@ pub struct Preflight {
 /// Whether a probe came back well within `ttl` milliseconds.
 fn known_good(view: &dyn ReadView, account: &AccountRef<'_>, ttl: i64, now: Timestamp) -> Result<bool> {
     let mut good = false;
-    facts(view, "quota_observed", &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
+    facts(view, EventKind::QuotaObserved, &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
         let recent = now.millis() - fact.event.occurred_at.millis() < ttl;
         good = recent && matches!(&fact.event.payload, Payload::QuotaObserved(seen) if seen.feed == FEED);
         if recent && !good { crate::store::GO_ON } else { STOP }

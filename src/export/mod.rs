@@ -59,7 +59,7 @@ pub trait Exporter: Sync {
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let mut out = Vec::new();
     /// export::find("events")?.export(&ledger.snapshot()?, &mut out)?;
-    /// assert_eq!(String::from_utf8(out)?, format!("{}\n", ledger.event(1)?.to_line())); // to the letter
+    /// assert_eq!(String::from_utf8(out)?, format!("{}\n", ledger.event(1)?.to_line()?)); // to the letter
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError>;

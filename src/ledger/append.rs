@@ -80,7 +80,8 @@ impl Ready {
         new.payload.minify();
         new.payload.scrub_usage();
         let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
-        let line = event.to_line();
+        // `push_ready` writes a line that is missing again, and returns its error.
+        let line = event.to_line().unwrap_or_default();
         let leaf = leaf_hash(line.as_bytes());
         Self { event, line, leaf, ids }
     }
@@ -217,10 +218,10 @@ impl<'t> Appender<'t> {
 
     /// Adds an event that is known to be new and whose line is worked out already.
     pub fn push_ready(&mut self, mut ready: Ready) -> Result<Outcome> {
-        if ready.event.recorded_at != self.recorded_at {
+        if ready.event.recorded_at != self.recorded_at || ready.line.is_empty() {
             // Somebody else has written meanwhile.
             ready.event.recorded_at = self.recorded_at;
-            ready.line = ready.event.to_line();
+            ready.line = ready.event.to_line()?;
             ready.leaf = leaf_hash(ready.line.as_bytes());
         }
         if has_line_break(&ready.line) {
@@ -314,7 +315,7 @@ impl<'t> Appender<'t> {
             .iter()
             .map(|pending| Row {
                 id: pending.event.id,
-                kind: crate::projection::kind_code(pending.event.payload.kind()),
+                kind: pending.event.payload.event_kind().code(),
                 occurred_at: pending.event.occurred_at,
                 recorded_at: pending.event.recorded_at,
                 body: &pending.line,
@@ -393,7 +394,7 @@ mod tests {
         let target = ledger.event(1).unwrap().id;
         ledger.amend(target, record, "again", at).unwrap();
         for position in [1, 2] {
-            let line = ledger.event(position).unwrap().to_line();
+            let line = ledger.event(position).unwrap().to_line().unwrap();
             assert!(line.contains(r#""raw":{"a":"b  c"}"#), "{line}");
         }
     }

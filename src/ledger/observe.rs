@@ -2,7 +2,7 @@
 
 use super::{Appender, Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{Payload, QuotaObserved};
+use crate::model::event::{EventKind, Payload, QuotaObserved};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
@@ -20,7 +20,7 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
     let subject = Subject::Account(AccountRef::new(seen.provider.as_str(), seen.account.as_deref()));
     // What a person says about the window starts the comparison anew.
     let (mut from, mut known) = (at.plus(-LOOK_BACK), Vec::new());
-    facts_between(view, "usage_overridden", &subject, (from, at), Order::Descending, &mut |fact| match fact
+    facts_between(view, EventKind::UsageOverridden, &subject, (from, at), Order::Descending, &mut |fact| match fact
         .event
         .payload
     {
@@ -30,7 +30,7 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
         }
         _ => GO_ON,
     })?;
-    facts_between(view, "quota_observed", &subject, (from, at), Order::Descending, &mut |fact| {
+    facts_between(view, EventKind::QuotaObserved, &subject, (from, at), Order::Descending, &mut |fact| {
         let then = fact.event.occurred_at;
         if let Payload::QuotaObserved(reading) = fact.event.payload
             && is_same_window(&reading, seen)

@@ -7,7 +7,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::model::error::Result;
-use crate::model::event::Position;
+use crate::model::event::{EventKind, Position};
 use crate::store::{EventStore, GO_ON, Order, PrefixView, ReadView, STOP, Table};
 
 /// A prefix this much longer than the nearest snapshot earns one of its own, unless the ledger is told otherwise.
@@ -87,7 +87,7 @@ pub(super) fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen:
     let mut tx = store.write()?;
     let mut shredded = false;
     tx.rows(seen.next(), &mut |_, row| {
-        shredded |= row.is_kind("event_shredded");
+        shredded |= row.is_kind(EventKind::EventShredded);
         if shredded { STOP } else { GO_ON }
     })?;
     if shredded {

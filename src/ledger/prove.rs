@@ -101,7 +101,7 @@ impl Snapshot<'_> {
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
     /// let proof = ledger.snapshot()?.prove_inclusion(1.into(), None)?;
-    /// let leaf = Hash::of_line(ledger.event(1)?.to_line());
+    /// let leaf = Hash::of_line(ledger.event(1)?.to_line()?);
     /// assert!(proof.verify(&leaf, &ledger.root()?).is_ok());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

@@ -7,7 +7,7 @@ mod request;
 use super::{Ledger, Snapshot};
 use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventShredded, NewEvent, Payload, Position, Raw, Stub};
+use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Stub};
 use crate::model::time::Timestamp;
 use crate::projection::leaf_at;
 use crate::projection::{Subject, facts, refile, root};
@@ -142,7 +142,7 @@ impl Ledger {
         let mut any = false;
         let snapshot = self.snapshot()?;
         let now = now.max(snapshot.head()?.recorded_at);
-        facts(snapshot.view(), "event_shredded", &Subject::Ledger, now, Order::Descending, &mut |_| {
+        facts(snapshot.view(), EventKind::EventShredded, &Subject::Ledger, now, Order::Descending, &mut |_| {
             any = true;
             STOP
         })?;
@@ -197,7 +197,7 @@ impl Snapshot<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// let line = ledger.event(1)?.to_line();
+    /// let line = ledger.event(1)?.to_line()?;
     /// assert_eq!(ledger.snapshot()?.leaf(1.into())?, Hash::of_line(&line));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -236,7 +236,8 @@ fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<R
         return Err(Error::damaged(position, "the line does not have the hash that the tree keeps of it"));
     }
     let event = Event::from_line(position, &line)?;
-    Ok(plan.kept(position, &event).map(|kept| RemovedNames { keeps: kept.to_line(), event, position, leaf }))
+    let Some(kept) = plan.kept(position, &event) else { return Ok(None) };
+    Ok(Some(RemovedNames { keeps: kept.to_line()?, event, position, leaf }))
 }
 
 /// The record whose counting depends on an event.

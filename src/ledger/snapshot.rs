@@ -2,7 +2,7 @@
 
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, Position, WindowKind};
+use crate::model::event::{Event, EventId, EventKind, Position, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
@@ -253,7 +253,7 @@ impl<'a> Snapshot<'a> {
             let mut last = None;
             self.view.rows(next, &mut |position, row| {
                 last = Some(position);
-                if row.is_kind("tokens_recorded") {
+                if row.is_kind(EventKind::TokensRecorded) {
                     records.push((position, if corrected { String::new() } else { row.body.to_owned() }));
                 }
                 if records.len() == BATCH { STOP } else { GO_ON }

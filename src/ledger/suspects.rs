@@ -8,7 +8,7 @@ use super::Snapshot;
 use super::as_of;
 use crate::AsOf;
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, Payload, Position, TokenView};
+use crate::model::event::{Envelope, Event, EventKind, Payload, Position, TokenView};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::{IMPLAUSIBLE_COUNT, TokenClass};
 use crate::projection::{Level, effective, first_from, last_before, scan_days};
@@ -158,7 +158,7 @@ fn any_time(view: &dyn ReadView) -> Result<bool> {
 fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::START.next(), &mut |position, row| {
-        if row.is_kind("tokens_recorded") {
+        if row.is_kind(EventKind::TokensRecorded) {
             let envelope = Envelope::parse(position, row.body)?;
             let implausible = serde_json::from_str::<TokenView<'_>>(envelope.data.get())
                 .map_err(|e| crate::Error::damaged(position, format!("the data of this record is unreadable ({e})")))?
@@ -167,7 +167,7 @@ fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
             if implausible.is_some() || !row.occurred_at.is_plausible() {
                 found.insert(position);
             }
-        } else if row.is_kind("tokens_amended")
+        } else if row.is_kind(EventKind::TokensAmended)
             && let Payload::TokensAmended(amend) = Event::from_line(position, row.body)?.payload
             && (amend.replacement.tokens.implausible().is_some() || amend.at.is_some_and(|at| !at.is_plausible()))
         {

@@ -34,7 +34,7 @@ const KIND: &str = "c2sp.org/tlog-proof@v1";
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
-/// let line = ledger.event(2)?.to_line();
+/// let line = ledger.event(2)?.to_line()?;
 /// let snapshot = ledger.snapshot()?;
 /// let checkpoint = snapshot.checkpoint(&signer)?.parse()?;
 /// let receipt = InclusionProofText::new(snapshot.prove_inclusion(2.into(), None)?, checkpoint)?.to_string();

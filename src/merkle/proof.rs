@@ -15,7 +15,7 @@ use crate::model::event::Position;
 ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input), now)?;
 /// }
 /// let proof = ledger.snapshot()?.prove_inclusion(3.into(), None)?;
-/// let leaf = Hash::of_line(ledger.event(3)?.to_line());
+/// let leaf = Hash::of_line(ledger.event(3)?.to_line()?);
 /// assert!(proof.verify(&leaf, &ledger.root()?).is_ok()); // this needs no ledger
 /// assert!(proof.verify(&Hash::of_line("another line"), &ledger.root()?).is_err());
 /// # Ok::<(), usage_ledger::Error>(())

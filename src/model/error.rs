@@ -36,6 +36,16 @@ pub enum Error {
         /// A suggestion, starting with `; `, or empty.
         hint: String,
     },
+    /// The code of usage-ledger breaks one of its own assumptions. Nothing was written. Report it with this text.
+    #[error("this is a fault of usage-ledger, at {file}:{line}: {what}; nothing was written, please report it")]
+    Bug {
+        /// The source file.
+        file: &'static str,
+        /// The line in it.
+        line: u32,
+        /// The assumption that does not hold.
+        what: String,
+    },
     /// A provider is in no catalogue, no event and no declaration. Correct the spelling, declare it, or allow it.
     #[error(
         "`{id}` is in no catalogue, event or declaration{}; correct the name, declare it \
@@ -283,7 +293,8 @@ impl Error {
     pub fn is_store(&self) -> bool {
         matches!(
             self,
-            Self::UnknownEvent { .. }
+            Self::Bug { .. }
+                | Self::UnknownEvent { .. }
                 | Self::Damaged { .. }
                 | Self::NotALedger { .. }
                 | Self::NewerSchema { .. }

@@ -3,6 +3,7 @@
 pub(crate) mod error;
 pub mod event;
 pub mod humanize;
+pub(crate) mod invariant;
 pub mod provider;
 pub(crate) mod secrets;
 pub mod time;

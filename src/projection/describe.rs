@@ -2,7 +2,7 @@
 
 use super::key::{AccountRef, take_id, take_time, texts};
 use super::series::Series;
-use crate::model::event::Payload;
+use crate::model::event::EventKind;
 use crate::model::time::{DAY, Timestamp};
 use crate::store::Table;
 
@@ -45,7 +45,7 @@ fn fact(key: &[u8]) -> Option<String> {
     let (key, _) = key.split_at_checked(key.len().checked_sub(16)?)?;
     let (before, at) = timed(key)?;
     let (kind, subject) = before.split_first()?;
-    let kind = Payload::KINDS.get(usize::from(*kind))?;
+    let kind = EventKind::coded(*kind)?.name();
     // The ledger as a whole is no provider.
     let of = if subject == [0] { String::new() } else { format!(" of {}", account_of(subject)) };
     Some(format!("{kind}{of} at {at}"))

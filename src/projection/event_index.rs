@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::corrections::{is_void, root};
 use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, Payload, Position};
+use crate::model::event::{Event, EventKind, Payload, Position};
 use crate::model::time::{QUARTER, Timestamp};
 use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView};
 
@@ -87,12 +87,6 @@ pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
     }
 }
 
-/// The code of a kind in keys and in the log's column.
-pub(crate) fn kind_code(kind: &str) -> u8 {
-    let index = Payload::KINDS.iter().position(|known| *known == kind);
-    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
-}
-
 /// Facts that wait to be filed, so that many are filed at once.
 #[derive(Default)]
 pub(super) struct Waiting {
@@ -106,7 +100,7 @@ impl Waiting {
         let Some(subject) = subject_of(event) else { return };
         let about = subject.key();
         let mut key = Vec::with_capacity(about.len() + 25);
-        key.push(kind_code(event.payload.kind()));
+        key.push(event.payload.event_kind().code());
         key.extend_from_slice(&about);
         push_time(&mut key, event.occurred_at);
         key.extend_from_slice(event.id.as_bytes());
@@ -133,7 +127,7 @@ impl Waiting {
 /// Visits the facts of a kind about a subject that happened up to `until`, without the withdrawn ones.
 pub(crate) fn facts(
     view: &dyn ReadView,
-    kind: &str,
+    kind: EventKind,
     subject: &Subject<'_>,
     until: Timestamp,
     order: Order,
@@ -145,13 +139,13 @@ pub(crate) fn facts(
 /// As [`facts`], for those that happened from the first time through the second.
 pub(crate) fn facts_between(
     view: &dyn ReadView,
-    kind: &str,
+    kind: EventKind,
     subject: &Subject<'_>,
     (since, until): (Timestamp, Timestamp),
     order: Order,
     visit: &mut dyn FnMut(Fact) -> Flow,
 ) -> Result<()> {
-    let mut from = vec![kind_code(kind)];
+    let mut from = vec![kind.code()];
     from.extend(subject.key());
     let prefix = from.len();
     let mut to = from.clone();
@@ -172,7 +166,7 @@ pub(crate) fn facts_between(
 /// Where the calls are that are [told later](is_told_later), or were before they were corrected.
 pub(crate) fn told_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let mut found = BTreeSet::new();
-    for kind in ["tokens_recorded", "tokens_amended"] {
+    for kind in [EventKind::TokensRecorded, EventKind::TokensAmended] {
         facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
             if fact.event.payload.corrects().is_none() {
                 found.insert(fact.position);
@@ -188,7 +182,7 @@ pub(crate) fn told_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
 /// The facts of a kind about a subject, latest first, up to `until`.
 pub(crate) fn latest_facts(
     view: &dyn ReadView,
-    kind: &str,
+    kind: EventKind,
     subject: &Subject<'_>,
     until: Timestamp,
 ) -> Result<Vec<Fact>> {
@@ -202,7 +196,7 @@ pub(crate) fn latest_facts(
 
 impl Row<'_> {
     /// Whether this row is of a kind.
-    pub(crate) fn is_kind(&self, kind: &str) -> bool {
-        self.kind == kind_code(kind)
+    pub(crate) fn is_kind(&self, kind: EventKind) -> bool {
+        self.kind == kind.code()
     }
 }

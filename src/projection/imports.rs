@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use super::key::{after_prefix, push_text, push_time, take_time};
-use crate::model::error::Result;
-use crate::model::event::{Event, Imported, ImportedFile, Payload, Position};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventKind, Imported, ImportedFile, Payload, Position};
+use crate::model::invariant::bug;
 use crate::store::{GO_ON, Order, ReadView, Table, WriteView, clear};
 
 /// Files how far a run read each file, and when conversations begin.
 pub(super) fn file(sink: &mut dyn WriteView, run: &Imported) -> Result<()> {
     for file in &run.files {
-        let value = serde_json::to_vec(file).unwrap_or_default();
+        let value =
+            serde_json::to_vec(file).map_err(|e| bug!("how far a file is read cannot be written as JSON: {e}"))?;
         sink.put(Table::Files, &file_key(&run.source, &file.path), Some(&value))?;
         if let (Some(conversation), Some(began)) = (&file.conversation, file.began) {
             let key = file_key(&run.source, conversation);
@@ -32,7 +34,7 @@ pub(crate) fn refile(sink: &mut dyn WriteView) -> Result<()> {
     clear(sink, Table::Conversations)?;
     let mut runs = Vec::new();
     sink.rows(Position::START.next(), &mut |position, row| {
-        if row.is_kind("imported") {
+        if row.is_kind(EventKind::Imported) {
             runs.push(position);
         }
         GO_ON
@@ -70,14 +72,18 @@ pub(crate) fn file_rows(view: &dyn ReadView, run: &Imported) -> Result<Vec<(Tabl
     Ok(rows)
 }
 
+/// A row that says how far a file was read must be whole: without it the file would be imported again without a word.
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::damaged(None, format!("a row of `imported_files` is unreadable ({error}): run `usage-ledger verify`"))
+}
+
 /// How far every file of a source was imported, by path.
 pub(crate) fn file_states(view: &dyn ReadView, source: &str) -> Result<HashMap<String, ImportedFile>> {
     let prefix = file_key(source, "");
     let mut states = HashMap::new();
     view.scan(Table::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
-        if let Ok(file) = serde_json::from_slice::<ImportedFile>(value) {
-            states.insert(file.path.clone(), file);
-        }
+        let file: ImportedFile = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
+        states.insert(file.path.clone(), file);
         GO_ON
     })?;
     Ok(states)
@@ -93,8 +99,8 @@ mod reading {
     use serde::Deserialize;
 
     use super::super::key::{after_prefix, take_time};
-    use super::file_key;
-    use crate::model::error::Result;
+    use super::{file_key, unreadable};
+    use crate::model::error::{Error, Result};
     use crate::model::event::ImportedFile;
     use crate::model::time::Timestamp;
     use crate::store::{GO_ON, Order, ReadView, Table};
@@ -115,10 +121,10 @@ mod reading {
         let prefix = file_key(source, "");
         let mut outlines = HashMap::new();
         view.scan(Table::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
-            if let Ok(FileOutline { path, identity, size, modified, offset, hash }) = serde_json::from_slice(value) {
-                let file = ImportedFile { identity, size, modified, offset, hash, ..ImportedFile::default() };
-                outlines.insert(path, file);
-            }
+            let outline: FileOutline = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
+            let FileOutline { path, identity, size, modified, offset, hash } = outline;
+            let file = ImportedFile { identity, size, modified, offset, hash, ..ImportedFile::default() };
+            outlines.insert(path, file);
             GO_ON
         })?;
         Ok(outlines)
@@ -127,12 +133,14 @@ mod reading {
     /// How far a file was imported.
     pub(crate) fn file_state(view: &dyn ReadView, source: &str, path: &str) -> Result<Option<ImportedFile>> {
         let value = view.get(Table::Files, &file_key(source, path))?;
-        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+        value.map(|value| serde_json::from_slice(&value).map_err(|error| unreadable(&error))).transpose()
     }
 
     /// When a conversation's log begins.
     pub(crate) fn began(view: &dyn ReadView, source: &str, conversation: &str) -> Result<Option<Timestamp>> {
         let value = view.get(Table::Conversations, &file_key(source, conversation))?;
-        Ok(value.as_deref().and_then(take_time).map(|(at, _)| at))
+        let read = |value: &[u8]| take_time(value).map(|(at, _)| at);
+        let unreadable = || Error::damaged(None, "a row of `conversations` is unreadable: run `usage-ledger verify`");
+        value.as_deref().map(|value| read(value).ok_or_else(unreadable)).transpose()
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use corrections::{
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
-    Fact, Subject, facts, facts_between, is_told_later, kind_code, latest_facts, subject_account, told_later,
+    Fact, Subject, facts, facts_between, is_told_later, latest_facts, subject_account, told_later,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{Payload, TokenView};
+use crate::model::event::{EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
 use crate::projection::{Series, Subject, Totals, facts};
 use crate::readers::price::{Charge, Found, Prices, Tariff};
@@ -28,7 +28,7 @@ impl Snapshot<'_> {
     /// ```
     pub fn prices(&self) -> Result<Prices> {
         let mut prices = Prices::list();
-        facts(self.view(), "price_set", &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
+        facts(self.view(), EventKind::PriceSet, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
             if let Payload::PriceSet(stated) = &fact.event.payload {
                 prices.state(stated, fact.position);
             }

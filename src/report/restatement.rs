@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, Payload, PeriodSealed, Position};
+use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::projection::{corrections_of, root};
@@ -88,9 +88,9 @@ pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec
     let mut found = vec![Restatement::default(); seals.len()];
     let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(found) };
     view.rows(first.next(), &mut |position, row| {
-        let times = if row.is_kind("tokens_recorded") {
+        let times = if row.is_kind(EventKind::TokensRecorded) {
             vec![row.occurred_at]
-        } else if row.is_kind("tokens_amended") || row.is_kind("event_voided") {
+        } else if row.is_kind(EventKind::TokensAmended) || row.is_kind(EventKind::EventVoided) {
             times_of(view, &Event::from_line(position, row.body)?)?
         } else {
             return GO_ON;

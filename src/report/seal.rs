@@ -7,7 +7,7 @@ use super::{Report, ReportKey};
 use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
-use crate::model::event::{NewEvent, Payload, PeriodSealed, Position};
+use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
 use crate::projection::{Subject, facts};
@@ -52,7 +52,7 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 /// The seals that hold at a time, in the order in which they were made.
 fn held(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
     let mut found = Vec::new();
-    facts(view, "period_sealed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
+    facts(view, EventKind::PeriodSealed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::PeriodSealed(sealed) = fact.event.payload {
             found.push((fact.position, fact.event.occurred_at, sealed));
         }

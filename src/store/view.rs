@@ -43,7 +43,7 @@ pub struct Head {
 pub struct Row<'a> {
     /// The event's id.
     pub id: EventId,
-    /// Index into [`Payload::KINDS`](crate::model::event::Payload::KINDS).
+    /// The code of an [`EventKind`](crate::model::event::EventKind).
     pub kind: u8,
     /// When it happened.
     pub occurred_at: Timestamp,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::windows::sum_between;
 use super::{Limits, is_metered};
 use crate::model::error::Result;
-use crate::model::event::{Payload, Position, WindowKind};
+use crate::model::event::{EventKind, Payload, Position, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
 use crate::model::window::kind_of;
@@ -119,18 +119,25 @@ fn readings(
 ) -> Result<Vec<CalibrationPoint>> {
     let mut seen = Vec::new();
     let span = (now.plus(-LOOK_BACK), now);
-    facts_between(view, "quota_observed", &Subject::Account(account.clone()), span, Order::Ascending, &mut |fact| {
-        if let Payload::QuotaObserved(word) = fact.event.payload
-            && kind_of(word.window_minutes) == Some(kind)
-            && word.scope.is_none()
-            && limits.trusts(&word.feed)
-            && let (Some(used), Some(end)) = (word.used_percent, word.resets_at)
-        {
-            let start = end.plus(-i64::from(word.window_minutes) * MINUTE);
-            seen.push((fact.event.occurred_at, start, end, used, fact.position));
-        }
-        GO_ON
-    })?;
+    facts_between(
+        view,
+        EventKind::QuotaObserved,
+        &Subject::Account(account.clone()),
+        span,
+        Order::Ascending,
+        &mut |fact| {
+            if let Payload::QuotaObserved(word) = fact.event.payload
+                && kind_of(word.window_minutes) == Some(kind)
+                && word.scope.is_none()
+                && limits.trusts(&word.feed)
+                && let (Some(used), Some(end)) = (word.used_percent, word.resets_at)
+            {
+                let start = end.plus(-i64::from(word.window_minutes) * MINUTE);
+                seen.push((fact.event.occurred_at, start, end, used, fact.position));
+            }
+            GO_ON
+        },
+    )?;
     let skip = seen.len().saturating_sub(MOST);
     let (mut readings, mut window, mut open): (Vec<CalibrationPoint>, usize, Option<(Timestamp, Timestamp)>) =
         (Vec::new(), 0, None);

@@ -10,7 +10,7 @@ use super::pause::resume_at;
 use super::scope::overlap;
 use super::windows::AccountWindows;
 use crate::model::error::Result;
-use crate::model::event::{Payload, Percent, Position, QuotaObserved, WindowKind};
+use crate::model::event::{EventKind, Payload, Percent, Position, QuotaObserved, WindowKind};
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
@@ -164,7 +164,7 @@ pub(super) fn refusals(
     let subjects = recorded_on(account);
     let mut lifted = Timestamp::MIN;
     for subject in &subjects {
-        facts(view, "usage_overridden", subject, now, Order::Descending, &mut |fact| {
+        facts(view, EventKind::UsageOverridden, subject, now, Order::Descending, &mut |fact| {
             lifted = lifted.max(fact.event.occurred_at);
             STOP
         })?;
@@ -176,7 +176,7 @@ pub(super) fn refusals(
     }
     let span = (now.plus(-LOOK_BACK), now);
     for subject in &subjects {
-        facts_between(view, "quota_exhausted", subject, span, Order::Descending, &mut |fact| {
+        facts_between(view, EventKind::QuotaExhausted, subject, span, Order::Descending, &mut |fact| {
             let (at, position) = (fact.event.occurred_at, fact.position);
             if at <= lifted {
                 return STOP;

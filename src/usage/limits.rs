@@ -2,7 +2,8 @@
 
 use crate::model::error::Result;
 use crate::model::event::{
-    BudgetMode, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights, WindowKind,
+    BudgetMode, EventKind, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights,
+    WindowKind,
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::{SECOND, Timestamp};
@@ -31,7 +32,7 @@ impl Limits {
     pub fn at(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
         let mut limits = Self::default();
         let mut settled: Vec<LimitSetting> = Vec::new();
-        for fact in settings(view, "limit_set", account, now)? {
+        for fact in settings(view, EventKind::LimitSet, account, now)? {
             let Payload::LimitSet(set) = fact.event.payload else { continue };
             let mut take = |setting: LimitSetting, named: bool| {
                 let fresh = (named || set.unset.contains(&setting)) && !settled.contains(&setting);
@@ -94,7 +95,7 @@ impl Limits {
 }
 
 /// Settings of an account, then those of its provider, each latest first.
-fn settings(view: &dyn ReadView, kind: &str, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
+fn settings(view: &dyn ReadView, kind: EventKind, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
     let mut found = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };
@@ -110,7 +111,7 @@ pub(crate) fn is_metered(
     account: &AccountRef<'_>,
     now: Timestamp,
 ) -> Result<(bool, bool, Option<Position>)> {
-    if let Some(fact) = settings(view, "provider_declared", account, now)?.into_iter().next()
+    if let Some(fact) = settings(view, EventKind::ProviderDeclared, account, now)?.into_iter().next()
         && let Payload::ProviderDeclared(declared) = fact.event.payload
     {
         return Ok((declared.metered, true, Some(fact.position)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Limits;
 use crate::model::error::Result;
-use crate::model::event::{EventId, Payload, Position, QuotaObserved, WindowKind};
+use crate::model::event::{EventId, EventKind, Payload, Position, QuotaObserved, WindowKind};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
@@ -76,7 +76,7 @@ fn listen(
 ) -> Result<Vec<RecentObservation>> {
     let mut heard = Vec::new();
     let subject = Subject::Account(account.clone());
-    facts_between(view, "quota_observed", &subject, span, Order::Descending, &mut |fact| {
+    facts_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |fact| {
         if let Payload::QuotaObserved(seen) = fact.event.payload {
             let (at, id, position) = (fact.event.occurred_at, fact.event.id, fact.position);
             heard.push(RecentObservation { at, id, position, seen });

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::error::Result;
-use crate::model::event::{Payload, Position};
+use crate::model::event::{EventKind, Payload, Position};
 use crate::model::time::{HOUR, MINUTE, Timestamp};
 use crate::projection::{Subject, facts, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
@@ -83,7 +83,7 @@ fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
 /// The resumes up to `now`: when, and for which reason only.
 fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
     let mut found = Vec::new();
-    facts(view, "resumed", &Subject::Ledger, now, Order::Ascending, &mut |fact| {
+    facts(view, EventKind::Resumed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::Resumed(resumed) = fact.event.payload {
             found.push((fact.event.occurred_at, resumed.only, fact.position));
         }
@@ -112,7 +112,7 @@ pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause
     let since = resumes.iter().filter(|(_, only, _)| only.is_none()).map(|(at, ..)| *at).max();
     let mut found = Vec::new();
     let span = (since.unwrap_or(Timestamp::MIN), now);
-    facts_between(view, "paused", &Subject::Ledger, span, Order::Ascending, &mut |fact| {
+    facts_between(view, EventKind::Paused, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
         if let Payload::Paused(paused) = fact.event.payload {
             let until = ends_at(&paused.reason, paused.until);
             let since = fact.event.occurred_at;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::model::error::Result;
-use crate::model::event::{EventId, Payload, Position};
+use crate::model::event::{EventId, EventKind, Payload, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::projection::{AccountRef, Subject, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
@@ -48,7 +48,7 @@ pub(crate) fn reservations(
     let (mut open, mut since) = (Vec::new(), Timestamp::MAX);
     let span = (now.plus(-LONGEST), until);
     let subject = Subject::Account(account.clone());
-    facts_between(view, "budget_reserved", &subject, span, Order::Ascending, &mut |fact| {
+    facts_between(view, EventKind::BudgetReserved, &subject, span, Order::Ascending, &mut |fact| {
         if let Payload::BudgetReserved(reserved) = fact.event.payload
             && reserved.expires_at > now
         {
@@ -77,7 +77,7 @@ pub(crate) enum Closing {
 /// Visits the ends of reservations since a time.
 fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(EventId, Closing)) -> Result<()> {
     let span = (since.plus(-SKEW), Timestamp::MAX);
-    for kind in ["budget_settled", "budget_released"] {
+    for kind in [EventKind::BudgetSettled, EventKind::BudgetReleased] {
         facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
             match fact.event.payload {
                 Payload::BudgetSettled(settled) => visit(settled.reservation, Closing::Settled(settled.record)),

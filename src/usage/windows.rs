@@ -4,7 +4,7 @@ use super::limits::Limits;
 use super::observations::{self, RecentObservation};
 use super::{Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
-use crate::model::event::{EventId, Payload, Percent, WindowKind};
+use crate::model::event::{EventId, EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
 use crate::projection::{
@@ -154,7 +154,7 @@ impl<'a> AccountWindows<'a> {
         let limits = Limits::at(view, account, now)?;
         let mut words = Vec::new();
         let subject = Subject::Account(account.clone());
-        facts_between(view, "usage_overridden", &subject, span, Order::Ascending, &mut |fact| {
+        facts_between(view, EventKind::UsageOverridden, &subject, span, Order::Ascending, &mut |fact| {
             if let Payload::UsageOverridden(word) = fact.event.payload {
                 words.push(WindowSignal {
                     at: fact.event.occurred_at,

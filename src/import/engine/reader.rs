@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::ops::Range;
 use std::time::Instant;
 
 use memchr::memchr;
@@ -15,6 +16,7 @@ use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::{Ending, is_settled};
 use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
+use crate::model::invariant::bug;
 use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 
@@ -111,7 +113,7 @@ fn lines(
     let handle = open(&file.path).map_err(|error| error.to_string())?;
     let mut reading = FileReading::new(source, zone, file, handle).map_err(|why| why.to_string())?;
     if let Some(known) = known.filter(|_| source.resumes()) {
-        reading.resume(known)?;
+        reading.resume(known).map_err(|error| error.to_string())?;
     }
     reading.rest(emit).map_err(|error| {
         *reached = Some(reading.lines);
@@ -133,6 +135,19 @@ pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<Ke
     });
     let sightings = admitted.map(KeyedCall::from).collect();
     (sightings, refused)
+}
+
+/// A part of a buffer. One that does not exist is a fault of this file, not the end of the log.
+fn piece(buffer: &[u8], range: Range<usize>) -> std::io::Result<&[u8]> {
+    let wrong = || std::io::Error::other(bug!("bytes {range:?} of {}", buffer.len()));
+    buffer.get(range.clone()).ok_or_else(wrong)
+}
+
+/// As [`piece`], to be read into.
+fn piece_mut(buffer: &mut [u8], range: Range<usize>) -> std::io::Result<&mut [u8]> {
+    let length = buffer.len();
+    let wrong = || std::io::Error::other(bug!("bytes {range:?} of {length}"));
+    buffer.get_mut(range.clone()).ok_or_else(wrong)
 }
 
 struct FileReading<'a> {
@@ -175,21 +190,21 @@ impl<'a> FileReading<'a> {
     }
 
     /// Goes on where an earlier run stopped, if what it read is still there to the letter; else starts anew.
-    fn resume(&mut self, known: &ImportedFile) -> Result<(), String> {
+    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<()> {
         let mut left = known.offset;
         let mut block = vec![0; BLOCK];
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-            let got = self.handle.read(block.get_mut(..want).unwrap_or_default()).map_err(|error| error.to_string())?;
+            let want = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
+            let got = self.handle.read(piece_mut(&mut block, 0..want)?)?;
             if got == 0 {
                 break;
             }
-            self.hash.update(block.get(..got).unwrap_or_default());
+            self.hash.update(piece(&block, 0..got)?);
             left -= got as u64;
         }
         if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
             let parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
-            self.parser = parser.map_err(|why| why.to_string())?;
+            self.parser = parser.map_err(|why| std::io::Error::other(why.to_string()))?;
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
@@ -197,7 +212,7 @@ impl<'a> FileReading<'a> {
             self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
         } else {
             self.hash = Xxh3::new();
-            self.handle = open(&self.file.path).map_err(|error| error.to_string())?;
+            self.handle = open(&self.file.path)?;
         }
         Ok(())
     }
@@ -214,13 +229,14 @@ impl<'a> FileReading<'a> {
                 }
                 self.buffer.resize(self.buffer.len() * 2, 0);
             }
-            let got = self.handle.read(self.buffer.get_mut(self.filled..).unwrap_or_default())?;
+            let end = self.buffer.len();
+            let got = self.handle.read(piece_mut(&mut self.buffer, self.filled..end)?)?;
             if got == 0 {
                 break;
             }
             let scanned = self.filled;
             self.filled += got;
-            self.take_lines(scanned);
+            self.take_lines(scanned)?;
             if self.parser.pending() >= CHUNK {
                 let chunk = self.cut();
                 let waiting = Instant::now();
@@ -230,7 +246,7 @@ impl<'a> FileReading<'a> {
                 self.handle.pause(waiting.elapsed());
             }
         }
-        self.last_line();
+        self.last_line()?;
         let mut last = self.end();
         if is_packed(&self.file.path) {
             last.progress = self.file.size;
@@ -240,12 +256,12 @@ impl<'a> FileReading<'a> {
     }
 
     /// Parses the whole lines in the buffer and keeps the rest; no newline is before `scanned`.
-    fn take_lines(&mut self, scanned: usize) {
+    fn take_lines(&mut self, scanned: usize) -> std::io::Result<()> {
         let mut start = 0;
         let mut from = scanned;
-        while let Some(at) = self.buffer.get(from..self.filled).and_then(|bytes| memchr(b'\n', bytes)) {
+        while let Some(at) = memchr(b'\n', piece(&self.buffer, from..self.filled)?) {
             let end = from + at;
-            let line = self.buffer.get(start..end).unwrap_or_default();
+            let line = piece(&self.buffer, start..end)?;
             self.lines += 1;
             if let Err(why) = self.parser.line(line) {
                 let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
@@ -254,10 +270,11 @@ impl<'a> FileReading<'a> {
             start = end + 1;
             from = start;
         }
-        self.hash.update(self.buffer.get(..start).unwrap_or_default());
+        self.hash.update(piece(&self.buffer, 0..start)?);
         self.offset += start as u64;
         self.buffer.copy_within(start..self.filled, 0);
         self.filled -= start;
+        Ok(())
     }
 
     /// Reads past a line that is too long to keep. False when the file ends within it.
@@ -272,14 +289,14 @@ impl<'a> FileReading<'a> {
                 self.report_last(format!("line of over {} MiB without an end", LONGEST_LINE >> 20));
                 return Ok(false);
             }
-            let bytes = self.buffer.get(..got).unwrap_or_default();
+            let bytes = piece(&self.buffer, 0..got)?;
             match memchr(b'\n', bytes) {
                 None => {
                     hash.update(bytes);
                     length += got as u64;
                 }
                 Some(at) => {
-                    hash.update(bytes.get(..=at).unwrap_or_default());
+                    hash.update(piece(bytes, 0..at + 1)?);
                     length += at as u64 + 1;
                     self.hash = hash;
                     self.offset += length;
@@ -290,7 +307,7 @@ impl<'a> FileReading<'a> {
                     self.buffer.copy_within(at + 1..got, 0);
                     self.filled = got - at - 1;
                     self.buffer.truncate(BLOCK.max(self.filled));
-                    self.take_lines(0);
+                    self.take_lines(0)?;
                     return Ok(true);
                 }
             }
@@ -302,14 +319,14 @@ impl<'a> FileReading<'a> {
     }
 
     /// The last line may lack its newline because the agent is writing it, or because it never wrote one.
-    fn last_line(&mut self) {
-        let line = self.buffer.get(..self.filled).unwrap_or_default();
+    fn last_line(&mut self) -> std::io::Result<()> {
+        let line = piece(&self.buffer, 0..self.filled)?;
         if line.iter().all(u8::is_ascii_whitespace) {
-            return;
+            return Ok(());
         }
         if serde_json::from_slice::<IgnoredAny>(line).is_err() {
             self.report_last(INCOMPLETE.to_owned());
-            return;
+            return Ok(());
         }
         self.lines += 1;
         if let Err(why) = self.parser.line(line) {
@@ -319,6 +336,7 @@ impl<'a> FileReading<'a> {
         self.hash.update(line);
         self.offset += line.len() as u64;
         self.filled = 0;
+        Ok(())
     }
 
     /// The last part, with what is to be said of the file as it stands.

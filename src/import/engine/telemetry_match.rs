@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::error::Result;
-use crate::model::event::{Event, Payload, Position, TokenRecord};
+use crate::model::event::{Event, EventKind, Payload, Position, TokenRecord};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::Tokens;
-use crate::projection::{Totals, effective, file_states, kind_code, uses_between};
+use crate::projection::{Totals, effective, file_states, uses_between};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::accounts;
 
@@ -121,7 +121,7 @@ fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
 
 /// The records in a stretch of the log that count at one of these instants.
 fn told_at(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
-    let (recorded, amended) = (kind_code("tokens_recorded"), kind_code("tokens_amended"));
+    let (recorded, amended) = (EventKind::TokensRecorded.code(), EventKind::TokensAmended.code());
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::new(start + 1), &mut |position, row| {
         if position.get() > end {

@@ -14,6 +14,7 @@ use crate::import::health::schema_drift::Doubting;
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::find_record;
 
@@ -132,7 +133,8 @@ impl<'w> Writer<'w> {
                 let Some(batch) = next else { break };
                 // Copies of what was written just now have to be found.
                 appender.view()?;
-                let Some(part) = self.parts.get_mut(batch.of) else { break };
+                let part =
+                    self.parts.get_mut(batch.of).ok_or_else(|| bug!("a batch of source {} of none", batch.of))?;
                 part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
                 let of = taken.entry(batch.of).or_insert_with(|| WrittenBatch::of(&part.report.source));
                 self.write(appender, batch, alone, of)?;
@@ -144,9 +146,8 @@ impl<'w> Writer<'w> {
         })?;
         self.hands.tidy();
         for (of, taken) in taken {
-            if let Some(part) = self.parts.get_mut(of) {
-                taken.add_to(&mut part.report);
-            }
+            let part = self.parts.get_mut(of).ok_or_else(|| bug!("what source {of} of none wrote"))?;
+            taken.add_to(&mut part.report);
         }
         Ok(())
     }
@@ -185,13 +186,17 @@ impl<'w> Writer<'w> {
 
     /// Writes a call, unless one of its keys finds one.
     fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
-        let Payload::TokensRecorded(record) = &call.event().payload else { return Ok(()) };
+        let Payload::TokensRecorded(record) = &call.event().payload else {
+            return Err(bug!("a call is a `{}`", call.event().payload.kind()));
+        };
         let known = find_record(appender.flushed_view(), record)?;
         if known.is_empty() {
             return self.record(appender, call, of, run);
         }
         let event = call.into_event();
-        let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+        let Payload::TokensRecorded(record) = event.payload else {
+            return Err(bug!("a call is a `{}`", event.payload.kind()));
+        };
         self.meet(appender, ParsedCall { at: event.occurred_at, record }, &known, of, run)
     }
 
@@ -204,7 +209,9 @@ impl<'w> Writer<'w> {
                 telemetry_match::find(appender.view()?, record, event.occurred_at, &telemetry_match::is_telemetry)?
         {
             let event = call.into_event();
-            let Payload::TokensRecorded(record) = event.payload else { return Ok(()) };
+            let Payload::TokensRecorded(record) = event.payload else {
+                return Err(bug!("a call is a `{}`", event.payload.kind()));
+            };
             return self.meet(appender, ParsedCall { at: event.occurred_at, record }, &[twin], of, run);
         }
         self.doubt(of, &call.event().payload);
@@ -227,7 +234,7 @@ impl<'w> Writer<'w> {
         of: usize,
         run: &mut Imported,
     ) -> Result<()> {
-        let Some(part) = self.parts.get(of) else { return Ok(()) };
+        let part = self.parts.get(of).ok_or_else(|| bug!("a call of source {of} of none"))?;
         let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard: Some(&self.heard) };
         match meeting.meet(appender, found, known)? {
             Reconciled::Amended => run.amended += 1,

@@ -6,8 +6,7 @@ use crate::import::engine::reader::INCOMPLETE;
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{Event, Payload, Position, SkippedLine};
-use crate::projection::kind_code;
+use crate::model::event::{Event, EventKind, Payload, Position, SkippedLine};
 use crate::store::GO_ON;
 
 /// How many entries are skipped now of each file, by importer and path.
@@ -21,9 +20,8 @@ pub(in crate::import) fn reasons(
 ) -> Result<HashMap<String, Vec<SkippedLine>>> {
     let mut told: BTreeMap<(String, String), Vec<SkippedLine>> = BTreeMap::new();
     if !skipping.is_empty() {
-        let imported = kind_code("imported");
         snapshot.view().rows(Position::START.next(), &mut |position, row| {
-            if row.kind != imported {
+            if !row.is_kind(EventKind::Imported) {
                 return GO_ON;
             }
             // Of a line whose names were shredded nothing is to be told.

@@ -253,7 +253,7 @@ fn openinference_and_the_ai_sdk_name_things_their_own_way() {
         ("llm.token_count.total", 120.into()),
     ];
     send(&mut ledger, span(1, None, "ChatCompletion", &openinference).telemetry());
-    let line = ledger.event(1).unwrap().to_line();
+    let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""tokens":{"input":40,"cache_read":60,"output":15,"reasoning":5}"#), "{line}");
     let sdk = with(used(10, 2), "gen_ai.system", "openai.chat");
     send(&mut ledger, span(2, None, "ai.streamText.doStream", &sdk).telemetry());
@@ -278,7 +278,7 @@ fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
         let mut ledger = Ledger::in_memory().unwrap();
         let id = u8::try_from(id).unwrap();
         send(&mut ledger, span(id, None, "chat", &with(chat(10, 2), name, "flex")).telemetry());
-        let line = ledger.event(1).unwrap().to_line();
+        let line = ledger.event(1).unwrap().to_line().unwrap();
         assert!(line.contains(r#""labels":{"service_tier":"flex"}"#), "{line}");
     }
     let mut told = with(chat(1_000, 2), "anthropic.request.id", "req_7");
@@ -290,7 +290,7 @@ fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
     ]);
     let mut ledger = Ledger::in_memory().unwrap();
     send(&mut ledger, span(1, None, "chat", &told).telemetry());
-    let line = ledger.event(1).unwrap().to_line();
+    let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cache_write_5m":100,"cache_write_1h":300,"output":2"#), "{line}");
     assert!(line.contains(r#""keys":["req_7","#) && !line.contains("service_tier\":\"standard"), "{line}");
 }

@@ -111,6 +111,6 @@ fn spans_of_one_request_and_its_log_are_one_call() {
     }]}]}]});
     let span = Telemetry::of_spans(&serde_json::from_value(span).unwrap());
     assert_eq!(taken(&mut ledger, span), KNOWN);
-    let line = ledger.event(1).unwrap().to_line();
+    let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cost":"0.1""#), "{line}");
 }

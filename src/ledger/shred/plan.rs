@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Carried, Mentions, Shred};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
+use crate::model::event::{Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
 use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
 
@@ -149,7 +149,7 @@ impl Plan {
     fn find_files(&mut self, view: &dyn ReadView, conversations: &HashSet<String>, mentions: &Mentions) -> Result<()> {
         let mut runs = Vec::new();
         view.rows(Position::START.next(), &mut |position, row| {
-            if row.is_kind("imported") {
+            if row.is_kind(EventKind::Imported) {
                 let event = Event::from_line(position, row.body)?;
                 if let Payload::Imported(run) = &event.payload {
                     let theirs = |file: &&ImportedFile| {

@@ -111,7 +111,7 @@ impl Shred {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
     /// ledger.shred(&Shred::because("asked").author("me").project("acme"), now)?;
-    /// assert!(ledger.event(2)?.to_line().contains(r#""author":"me""#));
+    /// assert!(ledger.event(2)?.to_line()?.contains(r#""author":"me""#));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn author(mut self, author: impl Into<String>) -> Self {

@@ -8,9 +8,9 @@ use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, Stored, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventId, Position, Stub, TokenView};
+use crate::model::event::{Envelope, EventId, EventKind, Position, Stub, TokenView};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later, kind_code};
+use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later};
 use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 
@@ -215,8 +215,15 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             }
             Err(other) => return Err(other),
         };
-        let columns = (row.id, row.kind, row.occurred_at, row.recorded_at);
-        if columns != (envelope.id, kind_code(&envelope.kind), envelope.occurred_at, envelope.recorded_at) {
+        let columns = (row.id, Some(row.kind), row.occurred_at, row.recorded_at);
+        if columns
+            != (
+                envelope.id,
+                EventKind::named(&envelope.kind).map(EventKind::code),
+                envelope.occurred_at,
+                envelope.recorded_at,
+            )
+        {
             found("the columns beside the line do not say what the line says".to_owned());
         }
         if !is_record(&envelope.kind) {

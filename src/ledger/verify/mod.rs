@@ -16,9 +16,9 @@ pub(crate) use checkpoints::{hold, hold_all};
 use crate::ledger::past_states;
 use crate::merkle::{Hash, Verifier};
 use crate::model::error::{Error, Result};
-use crate::model::event::Position;
+use crate::model::event::{EventKind, Position};
+use crate::projection::FingerprintWeights;
 use crate::projection::StreamingTree;
-use crate::projection::{FingerprintWeights, kind_code};
 use crate::store::ReadView;
 
 /// What an audit found.
@@ -172,5 +172,5 @@ fn check_ids(view: &dyn ReadView, findings: &mut Findings) -> Result<()> {
 
 /// The kind codes whose events only add to counters.
 fn is_record(kind: &str) -> bool {
-    kind_code(kind) == 0
+    EventKind::named(kind) == Some(EventKind::TokensRecorded)
 }

@@ -4,13 +4,18 @@ use std::cell::RefCell;
 use std::fmt::Write;
 
 use super::{Event, EventId, LINE_VERSION, Payload, Quality, TokenRecord};
+use crate::model::error::Result;
+use crate::model::invariant::{bug, invariant};
 use crate::model::tokens::TokenClass;
 
 /// Bytes that all but the longest lines fit in.
 const LONG: usize = 1 << 16;
 
 /// The line of an event. That of a record is written here: serde would look at each letter of each field's name.
-pub(super) fn line(event: &Event) -> String {
+///
+/// # Errors
+/// [`Error::Bug`] when serde cannot write the event, which no event of this build allows.
+pub(super) fn line(event: &Event) -> Result<String> {
     thread_local! {
         /// Where lines are written: the caller may keep one long, and it takes no more than it needs.
         static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
@@ -21,15 +26,16 @@ pub(super) fn line(event: &Event) -> String {
             text.clear();
             text.shrink_to(LONG);
             write(text, event, record);
-            text.as_str().to_owned()
+            Ok(text.as_str().to_owned())
         });
     }
     BYTES.with_borrow_mut(|bytes| {
         bytes.clear();
         bytes.shrink_to(LONG);
-        // Every field is a string, a number or a list of those: this cannot fail.
-        let _ = serde_json::to_writer(&mut *bytes, event);
-        std::str::from_utf8(bytes).unwrap_or_default().to_owned()
+        serde_json::to_writer(&mut *bytes, event).map_err(|e| bug!("an event cannot be written as JSON: {e}"))?;
+        let text = std::str::from_utf8(bytes).map_err(|e| bug!("the line of an event is not UTF-8: {e}"))?;
+        invariant!(!text.is_empty(), "the line of an event is empty");
+        Ok(text.to_owned())
     })
 }
 
@@ -205,7 +211,7 @@ mod tests {
                 source: source.into(),
                 payload: record.into(),
             };
-            prop_assert_eq!(line(&event), serde_json::to_string(&event).unwrap());
+            prop_assert_eq!(line(&event).unwrap(), serde_json::to_string(&event).unwrap());
         }
     }
 }

@@ -67,7 +67,7 @@ use crate::model::time::Timestamp;
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let mut ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-/// assert!(ledger.event(1)?.to_line().starts_with(&format!(r#"{{"v":{LINE_VERSION},"#)));
+/// assert!(ledger.event(1)?.to_line()?.starts_with(&format!(r#"{{"v":{LINE_VERSION},"#)));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub const LINE_VERSION: u32 = 1;
@@ -88,7 +88,58 @@ macro_rules! payloads {
             $($(#[$doc])* $variant($data),)*
         }
 
+        /// The kind of an event. Its code stands in keys and in the column `kind` of the log.
+        ///
+        /// ```
+        /// use usage_ledger::event::EventKind;
+        /// assert_eq!(EventKind::ALL[0].name(), "tokens_recorded");
+        /// assert_eq!(EventKind::named("provider_switched"), Some(EventKind::ProviderSwitched));
+        /// assert_eq!(EventKind::named("provider_swiched"), None);
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum EventKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EventKind {
+            /// Every kind this build knows, in the order of their codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The kind as it stands in the line.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $kind,)* }
+            }
+
+            /// The code of the kind in keys and in the log's column: its place in [`ALL`](Self::ALL).
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The kind of a name; `None` for one that this build does not know.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+
+            /// The kind of a code; `None` for one that this build does not know.
+            pub fn coded(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
+        }
+
         impl Payload {
+            /// The kind of the event.
+            ///
+            /// ```
+            /// # use usage_ledger::{TokenRecord, event::{EventKind, Payload}};
+            /// let call = Payload::from(TokenRecord::new("openai", "gpt-5"));
+            /// assert_eq!(call.event_kind(), EventKind::TokensRecorded);
+            /// ```
+            pub const fn event_kind(&self) -> EventKind {
+                match self { $(Self::$variant(_) => EventKind::$variant,)* }
+            }
+
             /// Every kind this build knows, in the order of the design.
             ///
             /// ```
@@ -309,11 +360,14 @@ impl Event {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// let line = ledger.event(1)?.to_line();
+    /// let line = ledger.event(1)?.to_line()?;
     /// assert!(line.contains(r#""kind":"tokens_recorded""#) && !line.contains('\n'));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn to_line(&self) -> String {
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when the event cannot be written, which no event of this build allows.
+    pub fn to_line(&self) -> Result<String> {
         line::line(self)
     }
 
@@ -328,7 +382,7 @@ impl Event {
     /// let mut ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let event = ledger.event(1)?;
-    /// assert_eq!(Event::from_line(1.into(), &event.to_line())?, event);
+    /// assert_eq!(Event::from_line(1.into(), &event.to_line()?)?, event);
     /// assert!(Event::from_line(1.into(), "not an event").is_err());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -350,7 +404,7 @@ mod tests {
             source: "test".into(),
             payload: TokenRecord::new("anthropic", "m").input(1).output(2).into(),
         };
-        let line = event.to_line();
+        let line = event.to_line().unwrap();
         let order = ["\"v\"", "\"id\"", "\"kind\"", "\"occurred_at\"", "\"recorded_at\"", "\"source\"", "\"data\""];
         let places: Vec<_> = order.iter().map(|field| line.find(field).unwrap()).collect();
         assert!(places.is_sorted(), "{line}");
