@@ -65,6 +65,11 @@ fn replace(desk: &Desk, other: &Desk) {
         let _ = fs::remove_file(desk.dir().join(format!("usage.db{suffix}")));
     }
     fs::copy(other.ledger(), desk.ledger()).unwrap();
+    // The newest events may still be in the write-ahead log.
+    let log = other.dir().join("usage.db-wal");
+    if log.exists() {
+        fs::copy(log, desk.dir().join("usage.db-wal")).unwrap();
+    }
 }
 
 #[test]

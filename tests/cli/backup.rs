@@ -31,8 +31,9 @@ fn text(path: &Path) -> &str {
 fn others(desk: &Desk) -> Vec<String> {
     let entries =
         fs::read_dir(desk.dir()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    let mut names: Vec<_> =
-        entries.filter(|name| !["usage.db", "usage.db-wal", "usage.db-shm"].contains(&&**name)).collect();
+    let mut names: Vec<_> = entries
+        .filter(|name| !["usage.db", "usage.db-wal", "usage.db-shm", "usage.db-queue"].contains(&&**name))
+        .collect();
     names.sort();
     names
 }

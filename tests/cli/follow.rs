@@ -300,7 +300,7 @@ fn doctor_says_which_documents_an_import_cannot_read() {
             .collect();
         unreadable.sort_unstable();
         assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
-        desk.ok(&["import", "--home", home(&desk).to_str().unwrap()]);
+        desk.fails(1, &["import", "--home", home(&desk).to_str().unwrap()]);
     }
 }
 

@@ -72,6 +72,12 @@ fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&own.as_file().metadata().unwrap()) == 0
 }
 
+/// Moves what is in the write-ahead log into the file, so that the file alone is the ledger.
+fn empty_log(desk: &Desk) {
+    let connection = rusqlite::Connection::open(desk.ledger()).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap();
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -88,6 +94,7 @@ fn questions_are_answered_from_files_and_directories_that_may_not_be_written() {
     let place = desk.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
+    empty_log(&desk);
     fs::copy(desk.ledger(), &ledger).unwrap();
     mode(desk.dir(), 0o755);
     for (of_file, of_directory, missing) in
@@ -168,6 +175,7 @@ fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
     let place = desk.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
+    empty_log(&desk);
     fs::copy(desk.ledger(), &ledger).unwrap();
     let feed = desk.dir().join("feed.json");
     // The session is used up until long after the moment of the question.
@@ -208,6 +216,7 @@ fn questions_are_answered_on_a_read_only_medium_and_a_full_disk() {
     let ask =
         QUESTIONS.map(|args| format!("\"$0\" --ledger \"$2/usage.db\" --now {NOW} {}", args.join(" "))).join("\n");
     let answers: String = QUESTIONS.iter().map(|args| desk.at(NOW, args)).collect();
+    empty_log(&desk);
     let read_only =
         format!("mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n{ask}");
     let full = format!(

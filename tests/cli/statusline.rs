@@ -53,7 +53,7 @@ fn the_line_of_a_ledger() {
 fn the_document_is_recorded_when_it_says_something_new() {
     let desk = used();
     let show = |now: &str, document: &str| desk.fed(document, &["--now", now, "statusline", "--no-color"]);
-    assert_eq!(show(NOW, DOCUMENT), "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · deep · 250k tok today\n");
+    assert_eq!(show(NOW, DOCUMENT), "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · implement · 250k tok today\n");
     assert_eq!(events(&desk), 4);
     show("2026-06-10T10:00:05Z", DOCUMENT);
     // A reset jitters by a second.

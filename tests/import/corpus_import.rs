@@ -44,7 +44,7 @@ fn imported(options: Options) -> Case {
 #[test]
 fn every_group_is_the_truth() {
     for seed in seeds() {
-        let Case { truth, mut ledger, .. } = imported(Options::small(seed));
+        let Case { truth, mut ledger, home: _home, .. } = imported(Options::small(seed));
         for keys in
             [&[Agent, Day][..], &[Model], &[Conversation], &[Provider], &[Project], &[Label("sidechain".into())]]
         {
@@ -58,7 +58,7 @@ fn every_group_is_the_truth() {
 
 #[test]
 fn all_groups_have_one_sum() {
-    let Case { truth, mut ledger, .. } = imported(Options::small(5));
+    let Case { truth, mut ledger, home: _home, .. } = imported(Options::small(5));
     let whole = truth.total();
     let mut groups: Vec<Vec<ReportKey>> =
         [Provider, Model, Agent, Project, Conversation, Hour, Day, Week, Month, Window].map(|key| vec![key]).into();
@@ -93,7 +93,7 @@ fn what_cannot_be_read_is_named_and_nothing_else_is() {
 
 #[test]
 fn the_report_of_an_import_adds_up() {
-    let Case { truth, mut ledger, sources, .. } = imported(Options::small(6));
+    let Case { truth, mut ledger, sources, home: _home } = imported(Options::small(6));
     let calls = u64::try_from(truth.calls.len()).unwrap();
     assert_eq!(sources.iter().map(|source| source.recorded).sum::<u64>(), calls);
     assert_eq!(sources.iter().map(|source| source.files).sum::<u64>(), u64::try_from(truth.files.len()).unwrap());
@@ -147,7 +147,7 @@ fn a_corpus_is_the_same_for_a_seed_and_holds_every_trap() {
 
 #[test]
 fn without_traps_every_line_is_fine() {
-    let Case { truth, mut ledger, sources, .. } = imported(Options { traps: 0, ..Options::small(7) });
+    let Case { truth, mut ledger, sources, home: _home } = imported(Options { traps: 0, ..Options::small(7) });
     assert_truth("no traps", &mut ledger, &truth);
     assert!(sources.iter().all(|source| source.skipped.is_empty() && source.duplicates == 0));
 }

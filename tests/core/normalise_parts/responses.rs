@@ -80,12 +80,17 @@ fn the_last_word_of_a_stream_counts() {
         assert_eq!(read(format, raw(&record)).tokens, record.tokens, "{format}");
         assert!(!raw(&record).contains("Hi") && !raw(&record).contains("secret"), "{format}");
         if format != "anthropic" && format != "ollama" {
-            assert!(text.contains(raw(&record)), "{format}: to the letter");
+            assert!(minified(text).contains(&minified(raw(&record))), "{format}: value for value");
         }
         // Line ends and a byte order mark make no difference.
         let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         assert_eq!(self::record(format, &windows), record, "{format}");
     }
+}
+
+/// Without white space, of JSON whose strings have none.
+fn minified(json: &str) -> String {
+    json.chars().filter(|char| !char.is_whitespace()).collect()
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn what_is_put_together_keeps_every_value_to_the_letter() {
     let stream = format!(
         "data: {{\"type\":\"message_start\",\"message\":{{\"usage\":{{\"input_tokens\":3,\"output_tokens\":1}}}}}}\n\ndata: {{\"usage\":{whole}}}"
     );
-    assert_eq!(raw(&record("anthropic", &stream)), whole);
+    assert_eq!(raw(&record("anthropic", &stream)), minified(whole));
 }
 
 #[test]
@@ -117,9 +122,9 @@ fn bodies_and_bare_objects_are_taken_too() {
         "{{\n \"id\": \"msg_1\", \"type\": \"message\", \"model\": \"m\", \"content\": [{{\"text\": \"Hi\"}}],\n \"usage\": {usage}\n}}\n"
     );
     let whole = record("anthropic", &body);
-    assert_eq!((raw(&whole), whole.keys[0].as_str()), (usage.as_str(), "msg_1"));
+    assert_eq!((raw(&whole), whole.keys[0].as_str()), (minified(&usage).as_str(), "msg_1"));
     let bare = record("anthropic", &format!("\n {usage} \n"));
-    assert_eq!((raw(&bare), bare.keys.len(), bare.model.as_deref()), (usage.as_str(), 0, None));
+    assert_eq!((raw(&bare), bare.keys.len(), bare.model.as_deref()), (minified(&usage).as_str(), 0, None));
     assert_eq!(bare.tokens, whole.tokens);
     assert_eq!(bare.normaliser.as_deref(), Some("anthropic/1"));
 
