@@ -300,7 +300,7 @@ fn doctor_says_which_documents_an_import_cannot_read() {
             .collect();
         unreadable.sort_unstable();
         assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
-        desk.fails(1, &["import", "--home", home(&desk).to_str().unwrap()]);
+        desk.command().args(["import", "--home", home(&desk).to_str().unwrap()]).assert().code(1);
     }
 }
 
