@@ -152,3 +152,19 @@ fn an_event_that_tells_its_time_is_as_old_as_that() {
     let (_, found) = answer(&desk, NOW, line, &["claude", "--stream", "transcript"]);
     assert_eq!(found["resets_at"], "2026-02-04T07:00:00.000Z", "not tomorrow's seven o'clock");
 }
+
+#[test]
+fn both_streams_of_a_run_are_judged_from_files() {
+    let desk = Desk::new();
+    let path = |name: &str| desk.dir().join(name).to_str().unwrap().to_owned();
+    let (out, err, gone) = (path("out.txt"), path("err.txt"), path("gone.txt"));
+    std::fs::write(&out, "You've reached your usage limit").unwrap();
+    std::fs::write(&err, "").unwrap();
+    let scan = |args: &[&str]| desk.ok(&[&["scan-output", "codex", "--dry-run"], args].concat());
+    assert!(scan(&["--stdout", &out, "--stderr", &err]).contains("codex-usage-limit"));
+    // The output of a run that succeeded is the model's own words.
+    assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("nothing says"));
+    assert!(scan(&["--stdout", &out, "--stderr", &gone]).contains("codex-usage-limit"));
+    let said = desk.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
+    assert!(said.contains("no stream can be read") && said.contains("gone.txt"), "{said}");
+}
