@@ -33,17 +33,16 @@
 //!
 //! # Where to start
 //!
-//! * [`Ledger`] is the one door: open, append, correct, ask, verify. [`Snapshot`] answers several questions about one
-//!   state.
-//! * [`TokenRecord`] is what one call used; [`normalise`] makes it of a provider's own response.
-//! * [`Report`] asks who used how much; [`budget`] decides whether a run may start; [`usage`] says what windows hold.
-//! * [`observe`] reads what providers say about their windows.
-//! * [`event`] has every kind of event, [`store`] what a store of them promises, [`export`] the lines for other
-//!   programs.
-//! * [`audit`] has the signed checkpoints and proofs for somebody who does not trust the ledger's owner.
-//! * [`Error`] lists all that can go wrong, and what to do about it.
+//! * [`Ledger`] is the single entry point: it opens, appends, corrects, answers and verifies. A [`Snapshot`] answers
+//!   several questions about one state.
+//! * [`TokenRecord`] is the usage of one call; [`normalise`] makes it from a provider's response.
+//! * [`Report`] answers who used how much; [`budget`] decides whether a run may start; [`usage`] describes windows.
+//! * [`quota`] reads what providers say about their windows.
+//! * [`event`] defines every kind of event, [`store`] the contract of a store, [`export`] the formats of other programs.
+//! * [`merkle`] has signed checkpoints and proofs for a reader who does not trust the owner of the ledger.
+//! * [`Error`] lists every failure and its remedy.
 //!
-//! The library never asks for the time of day: every call that depends on it takes it as `now`.
+//! The library never reads the clock: every call that depends on the time takes it as `now`.
 //!
 //! # What it is not
 //!

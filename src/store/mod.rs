@@ -49,7 +49,7 @@ pub trait EventStore: Send {
     /// Opens a snapshot.
     ///
     /// # Errors
-    /// The store's own, such as [`Error::Store`](crate::Error::Store).
+    /// The store's own, such as [`Error::Store`].
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -61,7 +61,7 @@ pub trait EventStore: Send {
     /// Waits for the write lock and opens a transaction, which rolls back when it is dropped.
     ///
     /// # Errors
-    /// [`Error::Busy`](crate::Error::Busy) when another writer holds the lock for too long, and the store's own.
+    /// [`Error::Busy`] when another writer holds the lock for too long, and the store's own.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -77,7 +77,7 @@ pub trait EventStore: Send {
     /// Makes sure that nothing of what was shredded or removed is left in any file of the store.
     ///
     /// # Errors
-    /// [`Error::NotErased`](crate::Error::NotErased) when something is, and how to go on.
+    /// [`Error::NotErased`] when something is, and how to go on.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -91,7 +91,7 @@ pub trait EventStore: Send {
     /// Copies the whole store, as it stands at one moment, into a new file at a path where nothing is.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a store without a file, and the store's own.
+    /// [`Error::Invalid`] for a store without a file, and the store's own.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, SqliteStore};
@@ -172,7 +172,7 @@ pub trait Transaction: WriteView {
     /// Adds rows to the log behind the head and returns the position of the last one.
     ///
     /// # Errors
-    /// [`Error::Conflict`](crate::Error::Conflict) when an id is in the log already; the transaction can then only be
+    /// [`Error::Conflict`] when an id is in the log already; the transaction can then only be
     /// dropped.
     ///
     /// ```
@@ -192,7 +192,7 @@ pub trait Transaction: WriteView {
     /// [`Ledger::shred`](crate::Ledger::shred) does, and a store may refuse anything else.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) when there is no such position, and the store's own.
+    /// [`Error::NotFound`] when there is no such position, and the store's own.
     ///
     /// ```
     /// use usage_ledger::EventId;
@@ -214,7 +214,7 @@ pub trait Transaction: WriteView {
     /// Makes everything visible and durable.
     ///
     /// # Errors
-    /// The store's own, such as [`Error::DiskFull`](crate::Error::DiskFull); nothing is written then.
+    /// The store's own, such as [`Error::DiskFull`]; nothing is written then.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};

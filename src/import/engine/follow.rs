@@ -104,7 +104,7 @@ impl Follower {
     /// for a minute.
     ///
     /// # Errors
-    /// As those of [`run`](crate::import::engine::run).
+    /// As those of [`run`](crate::import::run).
     ///
     /// ```
     /// # use usage_ledger::{Ledger, import::{Follower, ImportOptions}};

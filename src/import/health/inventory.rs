@@ -99,7 +99,7 @@ pub struct Unreadable {
 /// Looks at the logs that an import with these options would read, and imports none.
 ///
 /// # Errors
-/// As those of [`run`](crate::import::engine::run).
+/// As those of [`run`](crate::import::run).
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};

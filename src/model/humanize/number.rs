@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use usage_ledger::humanize::number;
-//! assert_eq!(humanize::number::tokens(16_500_u64), "16.5k");
-//! assert_eq!(humanize::number::duration(342), "5m42s");
-//! assert_eq!(humanize::number::bar(50), "●●●●●○○○○○");
+//! assert_eq!(number::tokens(16_500_u64), "16.5k");
+//! assert_eq!(number::duration(342), "5m42s");
+//! assert_eq!(number::bar(50), "●●●●●○○○○○");
 //! ```
 
 /// A number of tokens with one decimal of thousands, millions or billions. What rounds up to a thousand of a unit is
