@@ -96,11 +96,15 @@ fn what_is_only_added_to_is_sound_against_every_checkpoint() {
 #[test]
 fn a_cut_tail_is_found_as_an_older_copy_is() {
     let desk = recorded();
-    let older = fs::read(desk.ledger()).unwrap();
+    // The ledger is the file and its write-ahead log.
+    let log = desk.dir().join("usage.db-wal");
+    let older = (fs::read(desk.ledger()).unwrap(), fs::read(&log).unwrap_or_default());
     record(&desk, 13, "2026-06-01T13:00:00Z", 1);
     record(&desk, 14, "2026-06-01T14:00:00Z", 1);
     keep(&desk, "kept");
-    fs::write(desk.ledger(), older).unwrap();
+    fs::write(desk.ledger(), older.0).unwrap();
+    fs::write(&log, older.1).unwrap();
+    let _ = fs::remove_file(desk.dir().join("usage.db-shm"));
     finds(&desk, &["kept"], 13, "the ledger ends at position 12");
     // Filling up the place of what was cut does not help.
     record(&desk, 13, "2026-06-01T13:00:00Z", 2);
