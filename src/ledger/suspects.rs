@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::Snapshot;
 use super::as_of;
-use crate::AsOf;
 use crate::model::error::Result;
 use crate::model::event::{Envelope, Event, EventKind, Payload, Position, TokenView};
 use crate::model::time::{MINUTE, Timestamp};
@@ -128,7 +127,7 @@ impl Snapshot<'_> {
     /// The last position that was recorded up to a time.
     #[cfg(feature = "cli")]
     pub(crate) fn position_at(&self, time: Timestamp) -> Result<Position> {
-        as_of::position(self.view(), AsOf::Time(time))
+        as_of::position(self.view(), crate::AsOf::Time(time))
     }
 }
 
