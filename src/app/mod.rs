@@ -69,7 +69,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         None => Box::new(out),
     };
     let done = dispatch(command, &context, &mut *out);
-    // What was said before a failure is said; of two failures the first counts.
+    // Output from before a failure is printed. If both the command and the flush fail, the command's error is returned.
     let flushed = out.flush();
     done?;
     Ok(flushed?)

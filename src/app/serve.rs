@@ -25,11 +25,11 @@ const TOKEN_HELP: &str = "Read the token that every request must carry from this
 /// The most bytes of a token's file.
 const TOKEN_FILE: u64 = 4_096;
 
-/// Receive telemetry of agents over OTLP/HTTP, and record the calls it tells of
+/// Receive telemetry of agents over OTLP/HTTP, and record the calls that it contains
 ///
 /// Claude Code, Codex, Gemini CLI, Qwen Code and any OpenTelemetry GenAI instrumentation can send to it: logs, traces and
 /// metrics, as protobuf or JSON. A call that an import reads too is one record. Metrics are compared, never recorded.
-/// What is answered is in the ledger's file. GET / lists what came in. Ctrl-C ends it.
+/// A response of 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends the server.
 ///
 /// It answers to localhost, loopback addresses and the listen address, and refuses pages of other origins. On loopback it
 /// asks for no token unless one is given. On any other address every request needs `Authorization: Bearer TOKEN`.

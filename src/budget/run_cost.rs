@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Mode, Tier, affordable, highest_affordable, run_cost};
 use crate::model::error::Result;
 use crate::model::event::Percent;
+use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
 use crate::store::{GO_ON, ReadView, STOP};
@@ -110,7 +111,7 @@ fn recorded(
         } else {
             let count = sum.request_count()?.max(1);
             runs.all.extend((0..count.min(MOST_CALLS)).map(|_| (mode, weighted / u128::from(count))));
-            runs.in_session += u64::try_from(recent).unwrap_or(0);
+            runs.in_session += u64::try_from(recent).map_err(|_| bug!("a rollup counts {recent} requests"))?;
         }
         if seen < MOST_ROWS { GO_ON } else { STOP }
     };
