@@ -12,8 +12,8 @@ use crate::app::shell;
 
 /// An event-sourced, tamper-evident ledger of LLM token usage.
 ///
-/// Every token record and every provider switch is an event that is appended and never changed; counters are
-/// folds over events. Without a command it shows the status.
+/// Every token record and every provider switch is an event. Events are appended and never changed. Counters are
+/// computed from events. Without a command, the program shows the status.
 #[derive(Debug, Parser)]
 #[command(
     name = "usage-ledger",
@@ -75,10 +75,10 @@ pub(crate) enum Command {
     Man(shell::ManArgs),
 }
 
-/// A line that names one of the commands that are asked for all day, or none.
+/// A command line with one of the commands that run most often, or with none.
 ///
-/// To describe every command to the parser takes longer than one of these does. What is no such line, a call for help or a
-/// mistake among them, is read as a [`CommandLine`].
+/// Describing every command to the parser takes longer than running one of these. Every other line, including a request
+/// for help and a line with a mistake, is parsed as a [`CommandLine`].
 #[derive(Debug, Parser)]
 #[command(name = "usage-ledger")]
 pub(crate) struct OftenLine {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_often_is_read_as_by_the_whole_parser() {
+    fn the_short_parser_agrees_with_the_whole_parser() {
         for line in [
             "",
             "--json",

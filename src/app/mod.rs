@@ -1,6 +1,7 @@
-//! The program: it reads the command line, starts the surface that was asked for, and ends with an exit code.
+//! The program: parses the command line, starts the requested surface, and returns an exit code.
 
 mod args;
+mod help;
 #[cfg(feature = "web")]
 mod serve;
 mod shell;
@@ -10,7 +11,7 @@ mod watch;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
@@ -21,23 +22,30 @@ use crate::cli::{
 use crate::present::failure::Failure;
 use crate::present::visible::{Form, VisibleWriter};
 
-/// Runs the command with the arguments of this process and says how it ended.
+/// Runs the command with the arguments of this process and returns its exit code.
 ///
 /// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
-    match OftenLine::try_parse().map(CommandLine::from).or_else(|_| CommandLine::try_parse()) {
+    match OftenLine::try_parse().map(CommandLine::from).or_else(|_| parse()) {
         Ok(line) => finish(run(line)),
         Err(error) => explain(&error),
     }
 }
 
-/// Prints the help that was asked for, or what is wrong with the arguments.
+/// Parses the arguments of this process with the parser that knows every command.
+fn parse() -> Result<CommandLine, clap::Error> {
+    let mut command = help::grouped(CommandLine::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Prints the requested help, or the fault in the arguments.
 fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let text = error.render().to_string();
         crate::present::failure::say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     } else {
-        // Help for a pipe that was closed early is nobody's loss.
+        // The reader of the help can close the pipe early.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
@@ -50,11 +58,11 @@ fn finish(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Shows what the library warns of where a decision is asked for; elsewhere the answer itself says it.
+/// Prints warnings of the library for commands that decide. The answers of other commands contain their warnings.
 fn listen(command: &Command) {
     if matches!(command, Command::Gate(_)) {
         let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
-        // Somebody who listens already hears it too.
+        // This fails if a subscriber is already installed; that one receives the warnings.
         let _ = warnings.without_time().with_target(false).with_ansi(false).try_init();
     }
 }
@@ -75,7 +83,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
     Ok(flushed?)
 }
 
-/// How an answer is written; `None` for what other programs read to the byte. On a terminal nothing is hidden.
+/// The form of an answer; `None` if other programs read its exact bytes. A terminal always shows control characters visibly.
 fn form(command: &Command, context: &Context) -> Option<Form> {
     let exact = io::stdout().is_terminal().then_some(Form::Text);
     match command {

@@ -20,19 +20,21 @@ const PATIENCE: u64 = 3;
 
 /// The environment variable that holds the token.
 const TOKEN: &str = "USAGE_LEDGER_TOKEN";
-const TOKEN_HELP: &str = "Read the token that every request must carry from this file; else from USAGE_LEDGER_TOKEN; else, on \
-    an address beyond this machine, make a new one and print it on stderr";
+const TOKEN_HELP: &str = "Read the token that every request must carry from this file [default: USAGE_LEDGER_TOKEN; on an address \
+    that other machines can reach, a new token, printed on stderr]";
 /// The most bytes of a token's file.
 const TOKEN_FILE: u64 = 4_096;
 
-/// Receive telemetry of agents over OTLP/HTTP, and record the calls that it contains
+/// Receive telemetry from agents over OTLP/HTTP and record the calls in it
 ///
-/// Claude Code, Codex, Gemini CLI, Qwen Code and any OpenTelemetry GenAI instrumentation can send to it: logs, traces and
-/// metrics, as protobuf or JSON. A call that an import reads too is one record. Metrics are compared, never recorded.
-/// A response of 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends the server.
+/// Claude Code, Codex, Gemini CLI, Qwen Code and every OpenTelemetry GenAI instrumentation can send logs, traces and
+/// metrics, as protobuf or JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared
+/// with the records and never recorded. Status 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends
+/// the server.
 ///
-/// It answers to localhost, loopback addresses and the listen address, and refuses pages of other origins. On loopback it
-/// asks for no token unless one is given. On any other address every request needs `Authorization: Bearer TOKEN`.
+/// The server accepts requests for localhost, loopback addresses and the listen address, and refuses pages of other
+/// origins. On a loopback address it requires a token only if you give one. On any other address every request needs
+/// `Authorization: Bearer TOKEN`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger serve --otlp\n  \
@@ -40,15 +42,15 @@ const TOKEN_FILE: u64 = 4_096;
     usage-ledger serve --otlp --listen 0.0.0.0:4318 --token-file token.txt\n  \
     OTEL_EXPORTER_OTLP_HEADERS=\"Authorization=Bearer%20$(cat token.txt)\" claude")]
 pub(crate) struct ServeArgs {
-    /// Take OTLP, the protocol of OpenTelemetry
+    /// Accept OTLP, the protocol of OpenTelemetry
     #[arg(long, required = true)]
     otlp: bool,
-    /// Where to listen; an address beyond this machine needs a token
+    /// The address to listen on; an address that other machines can reach requires a token
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
     listen: SocketAddr,
     #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
     token_file: Option<PathBuf>,
-    /// Answer to this host name as well, such as that of a container or a reverse proxy; may be repeated
+    /// Also accept requests for this host name, for example of a container or a reverse proxy; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 }

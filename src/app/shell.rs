@@ -18,7 +18,7 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual page, of the whole or of one command
+/// Print the manual page of the program or of one command
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger man > ~/.local/share/man/man1/usage-ledger.1\n  \

@@ -14,20 +14,20 @@ use crate::present::failure::Failure;
 use crate::present::tint::colours;
 use crate::tui::{self, Action, Backend, Theme, ViewModel};
 
-/// Watch the status in a dashboard that keeps itself up to date
+/// Show a live dashboard in the terminal
 ///
-/// Bars of each provider's windows, the time line of switches, tokens per day, and the events as they come in. What is
-/// done in it (override, pause, resume) is an event like any other. With --as-of it only shows.
+/// The dashboard shows a bar for each provider window, a time line of switches, tokens per day, and new events. Its
+/// actions (override, pause, resume) append events. With --as-of, actions are disabled.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger watch\n  \
     usage-ledger watch --interval 10 --days 14\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z watch")]
 pub(crate) struct WatchArgs {
-    /// How often to look at the clock when nothing is appended, in seconds
+    /// Seconds between refreshes while no event is appended
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
-    /// How many days to look back
+    /// Number of days to show
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
     days: u16,
     #[arg(long, help = "Use no colours [env: NO_COLOR]")]

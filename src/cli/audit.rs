@@ -16,10 +16,10 @@ use crate::model::event::Position;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain, counted};
 
-/// Recompute positions, ids, hashes, the tree and the projections, and say what does not fit
+/// Recompute every hash, position, id and projection, and report every difference
 ///
-/// With checkpoints that were kept elsewhere it also finds what was changed together with all hashes: a cut tail, an
-/// older copy, another history. Exits 1 when something is found.
+/// With checkpoints from another place, it also detects changes that recompute all hashes: a truncated ledger, an older
+/// copy, or a rewritten history. Exits 1 if it finds a difference.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger verify\n  \
@@ -27,24 +27,24 @@ use crate::present::output::{Answer, Plain, counted};
     usage-ledger verify --checkpoint kept/*.checkpoint --verifier kept/verifier.pub\n  \
     usage-ledger verify --checkpoint kept/*.checkpoint --verifier old.pub --verifier new.pub")]
 pub(crate) struct VerifyArgs {
-    /// Signed checkpoints that the ledger must continue
+    /// Signed checkpoints that the ledger must extend
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
     checkpoint: Vec<PathBuf>,
-    /// The key that must have signed them and the seals in the ledger, as `key show` prints it, or a file with it; given
-    /// again for keys of other times, of which any may have signed
+    /// The public key that signed the checkpoints and the seals, as `key show` prints it, or a file with it; repeat it for
+    /// replaced keys: a signature by any of them is valid
     #[arg(long, value_name = "KEY|FILE")]
     verifier: Vec<String>,
 }
 
-/// Fold all events again from the first one and compare with the stored counters
+/// Recompute all counters from the first event and compare them with the stored counters
 ///
-/// Exits 1 when they differ.
+/// Exits 1 if they differ.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger replay\n  \
     usage-ledger replay --write")]
 pub(crate) struct ReplayArgs {
-    /// Write the counters anew; the log is not touched
+    /// Store the recomputed counters; the events do not change
     #[arg(long)]
     write: bool,
 }

@@ -14,45 +14,45 @@ use crate::merkle::Checkpoint;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, counted};
 
-/// Copy the ledger into a file, verified, while other programs use it
+/// Write a verified copy of the ledger while other programs use it
 ///
-/// Where there is a key (`key generate`), a signed checkpoint of the copy is written beside it, as FILE.checkpoint. Keep
-/// that elsewhere: it shows later that nothing in the backup was changed.
+/// If a signing key exists (`key generate`), the command also writes a signed checkpoint of the copy to FILE.checkpoint.
+/// Keep the checkpoint in another place: it proves later that the backup did not change.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger backup /mnt/usb/usage-$(date +%F).db\n  \
     usage-ledger backup --replace ~/backup/usage.db")]
 pub(crate) struct BackupArgs {
-    /// The file to write, all of it or none
+    /// The file to write; it is written completely or not at all
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Replace the file if it is there already
+    /// Replace an existing file
     #[arg(long)]
     replace: bool,
-    /// The key that signs the checkpoint [default: usage-ledger/key in the XDG configuration directory, if it is there]
+    /// The key that signs the checkpoint [default: usage-ledger/key in the XDG configuration directory, if it exists]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
-/// Put a backup in the place of the ledger, verified
+/// Verify a backup and put it in the place of the ledger
 ///
-/// A ledger that is there already stays unless --replace is given, and is then kept beside it under another name. With
-/// checkpoints, the backup must continue them.
+/// The command replaces an existing ledger only with --replace, and keeps it in the same directory under another name.
+/// With --checkpoint, the backup must extend these checkpoints.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger restore /mnt/usb/usage-2026-11-27.db\n  \
     usage-ledger restore backup.db --replace --checkpoint kept/*.checkpoint --verifier kept/verifier.pub")]
 pub(crate) struct RestoreArgs {
-    /// The backup, which stays as it is
+    /// The backup; it does not change
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Replace the ledger that is there
+    /// Replace an existing ledger
     #[arg(long)]
     replace: bool,
-    /// Signed checkpoints that the backup must continue
+    /// Signed checkpoints that the backup must extend
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
     checkpoint: Vec<PathBuf>,
-    /// The key that must have signed them, as `key show` prints it, or a file with it
+    /// The public key that signed the checkpoints, as `key show` prints it, or a file with it
     #[arg(long, value_name = "KEY|FILE")]
     verifier: Vec<String>,
 }

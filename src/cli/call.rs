@@ -24,22 +24,23 @@ const AGENT_OUTPUT: &str = "agent-output";
 /// What one call used.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CallArgs {
-    /// A response of this API is read for its usage: a body, a bare usage object, or a stream
+    /// Read the usage from a response of this API: a body, a usage object, or a stream
     ///
-    /// agent-output: what a run of an agent prints (Claude's result, Codex' turns): one document, or lines of which
-    /// totals replace each other and turns add up. It needs --provider where the shape does not tell it.
+    /// agent-output reads the output of an agent's run (the result of Claude Code, the turns of Codex): one document, or
+    /// lines, where a later total replaces an earlier one and turns are summed. It needs --provider if the output does not
+    /// name the provider.
     #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
     format: Option<String>,
-    /// The file that holds the response; - is stdin
+    /// The file with the response; - is stdin
     #[arg(value_name = "FILE", default_value = "-", requires = "format")]
     response: PathBuf,
-    /// A name for this call that no other call of the provider has, such as its message id
+    /// A unique name of this call at the provider, for example its message id
     #[arg(long)]
     key: Option<String>,
     /// When the call ended [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     pub occurred_at: Option<Timestamp>,
-    /// Who tells [default: cli]
+    /// The program that reports the call [default: cli]
     #[arg(long, value_name = "NAME", default_value = "cli", hide_default_value = true)]
     pub source: String,
     #[command(flatten)]

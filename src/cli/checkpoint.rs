@@ -16,10 +16,10 @@ use crate::model::error::Error;
 use crate::present::failure::Failure;
 use crate::present::output::Answer;
 
-/// Sign how long the ledger is and what its root is
+/// Sign a checkpoint: the size of the ledger and the root of its tree
 ///
-/// Kept where the ledger's owner cannot change it, a checkpoint fixes every event up to its size: `verify --checkpoint`
-/// finds whatever was changed, moved, left out or cut off before it.
+/// Keep the checkpoint where the owner of the ledger cannot change it. It commits to every event up to its size: later,
+/// `verify --checkpoint` detects a changed, moved, missing or truncated event among them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger checkpoint > ~/anchors/$(date +%F).checkpoint\n  \
@@ -28,7 +28,7 @@ pub(crate) struct CheckpointArgs {
     /// The key [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The file to write, all of it or none; an older checkpoint there is replaced only by one that continues it
+    /// The file to write; an existing checkpoint is replaced only by one that extends it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::present::clock::instant;
 use crate::present::failure::{Failure, say};
 use crate::store::{DraftLedger, Options};
 
-/// What every command understands, before or after its name.
+/// Options of every command, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
@@ -27,7 +27,7 @@ pub(crate) struct Globals {
         help = "The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
     )]
     pub ledger: Option<OsString>,
-    /// The time zone of days, weeks and months [default: the system's, else UTC]
+    /// The time zone of days, weeks and months [default: the system's zone, else UTC]
     #[arg(long, global = true, value_name = "ZONE")]
     pub tz: Option<Zone>,
     #[arg(
@@ -35,13 +35,13 @@ pub(crate) struct Globals {
         global = true,
         value_name = "RFC3339",
         value_parser = crate::present::clock::instant,
-        help = "Stands in for the clock [env: USAGE_LEDGER_NOW]"
+        help = "Use this time as the current time [env: USAGE_LEDGER_NOW]"
     )]
     pub now: Option<Timestamp>,
-    /// Answers as of a position, or as of a time the ledger had learned things up to
+    /// Answer from the events up to this position, or from the events recorded up to this time
     #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]
     pub as_of: Option<AsOf>,
-    /// Answers in JSON
+    /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,
 }

@@ -12,14 +12,14 @@ use crate::present::failure::Failure;
 use crate::present::output::{self, Answer, AppendReceipt};
 use crate::present::summary::summary;
 
-/// Replace what a token record says; what is not given stays as it counts now
+/// Correct a token record; values that you do not give stay as they are
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger amend 120 --output 40 --reason \"the stream was cut off\"")]
 pub(crate) struct AmendArgs {
     /// The record's position or id
     #[arg(value_name = "POSITION|ID")]
     event: Target,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
     /// When the call ended
@@ -31,14 +31,14 @@ pub(crate) struct AmendArgs {
     names: NameArgs,
 }
 
-/// Withdraw an event of any kind; withdrawing a withdrawal restores
+/// Withdraw an event of any kind; to restore it, withdraw the withdrawal
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger void 120 --reason \"recorded twice\"")]
 pub(crate) struct VoidArgs {
     /// The event's position or id
     #[arg(value_name = "POSITION|ID")]
     event: Target,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 }

@@ -18,25 +18,25 @@ use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain, counted, grouped, wrapped};
 use crate::usage::{Drift, accounts, is_metered};
 
-/// Look for what does not fit: limits that providers contradict, logs about to be lost or that cannot be read
+/// Find problems: contradicted limits, logs that expire or cannot be read, implausible records
 ///
-/// Compares limits with the providers' own percentages and names accounts nobody observes. Says which agents' logs are
-/// there, which of them their agent deletes soon, whether they are safe in the ledger, which could not be read, and why
-/// lines were skipped: answers without counts and formats that are not known are findings. Names records with implausible
-/// counts or times, and events that a clock recorded in the future.
-/// Imports nothing; exits 1 when something is found.
+/// The command compares limits with the percentages that providers report, and names accounts without observations. It
+/// lists the logs of each agent: which logs the agent deletes soon, whether the ledger contains them, which logs cannot be
+/// read, and why lines were skipped. Answers without counts and unknown formats are problems. It names records with
+/// implausible counts or times, and events with a recording time in the future.
+/// It imports nothing. Exits 1 if it finds a problem.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger doctor\n  \
     usage-ledger doctor --home /mnt/laptop/home\n  \
     usage-ledger doctor --repair")]
 pub(crate) struct DoctorArgs {
-    /// Look for logs below these home directories; may be repeated [default: your own, and where the agents'
-    /// environment variables point]
+    /// Look for logs in this home directory; may be repeated [default: your home directory, and the directories in the
+    /// agents' environment variables]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
-    /// Instead, verify the ledger and make anew what its lines determine: projections and the hashes above the leaves.
-    /// Anything else that is wrong is named, and nothing is changed
+    /// Verify the ledger and rebuild what follows from its lines: projections and interior hashes. For any other damage,
+    /// name the position and change nothing
     #[arg(long, conflicts_with = "homes")]
     repair: bool,
 }

@@ -16,17 +16,17 @@ use crate::model::event::{Position, Stub};
 use crate::model::provider::ProviderId;
 use crate::present::failure::{Failure, say};
 
-/// Write the ledger in a format that other programs read
+/// Write the ledger in the format of another program
 ///
-/// events: every stored line to the letter, in order. What is hashed is what is printed.
-/// cloudevents: every event in the envelope of that standard, version 1.0, in JSON lines.
-/// csv: every record as it counts now, with its reported and computed cost.
-/// parquet: the same with types, where the build has it (feature `parquet`).
-/// focus: usage as charges of FOCUS 1.4, a row a day, model, token class, price and set of tags, in CSV.
-/// prometheus: counters and windows in Prometheus' text format.
-/// hledger: a journal of plain-text accounting with balance assertions.
-/// usage-md: the page of percentages by which Koan's parts tell each other how much is used.
-/// koan-jsonl: every record as a row of usage of Koan; the day whose file it belongs into is that of its ts.
+/// events: every stored line, byte for byte and in order. These bytes are the hashed bytes.
+/// cloudevents: every event as a JSON line in the envelope of that standard, version 1.0.
+/// csv: every record with its corrections applied, with reported and computed cost.
+/// parquet: the same columns with types, if the build has the feature `parquet`.
+/// focus: FOCUS 1.4 charges as CSV, one row for each day, model, token class, price and set of tags.
+/// prometheus: counters and windows in the Prometheus text format.
+/// hledger: a journal for plain-text accounting, with balance assertions.
+/// usage-md: the usage.md file of Koan, with the percentage used of each window.
+/// koan-jsonl: every record as a usage row of Koan. A row belongs to the file of the day in its ts.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger export --format events --output usage.jsonl\n  \
@@ -36,10 +36,10 @@ pub(crate) struct ExportArgs {
     /// The format
     #[arg(long, value_parser = PossibleValuesParser::new(export::names()), default_value = "events")]
     format: String,
-    /// Only this provider's; usage-md is about one [default: the one worked with]. Of no use to events
+    /// Only this provider; not for the format events [default: all; for usage-md, the active provider]
     #[arg(long)]
     provider: Option<ProviderId>,
-    /// The file to write, all of it or none; without it, stdout
+    /// The file to write, completely or not at all [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }

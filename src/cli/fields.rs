@@ -20,7 +20,7 @@ pub(crate) struct CountArgs {
     /// Input read from a cache
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     cache_read: Option<u64>,
-    /// Input written to a cache of unknown lifetime
+    /// Input written to a cache with an unknown lifetime
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     cache_write: Option<u64>,
     /// Input written to a five-minute cache
@@ -34,35 +34,35 @@ pub(crate) struct CountArgs {
     reasoning: Option<u64>,
 }
 
-/// What a record is reported by, and what else is known of the call.
+/// Names by which reports group a record, and further facts about the call.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Names")]
 pub(crate) struct NameArgs {
-    /// Who served and metered the tokens; aliases such as claude or codex are understood
+    /// The provider that served and metered the tokens, or an alias such as claude or codex
     #[arg(long)]
     pub provider: Option<ProviderId>,
-    /// The subscription or key, when there are several
+    /// The subscription or API key, if you have several
     #[arg(long)]
     account: Option<String>,
     /// The model that answered
     #[arg(long)]
     model: Option<String>,
-    /// The program that called
+    /// The program that made the call
     #[arg(long)]
     agent: Option<String>,
-    /// The project worked on
+    /// The project
     #[arg(long)]
     project: Option<String>,
-    /// The agent's session
+    /// The session of the agent
     #[arg(long)]
     conversation: Option<String>,
-    /// A further name to report by; may be repeated
+    /// A label by which reports can group; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// What the agent or provider said it cost
+    /// The cost that the agent or provider reported
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     cost: Option<Usd>,
-    /// How long the call took
+    /// The duration of the call in milliseconds
     #[arg(long, value_name = "MS", value_parser = count, allow_negative_numbers = true)]
     duration_ms: Option<u64>,
 }

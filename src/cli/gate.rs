@@ -17,14 +17,14 @@ use crate::present::summary::summary;
 use crate::readers::quota::QuotaFormat;
 use crate::usage::active_provider;
 
-/// Ask whether a run may start, and how much it may take on
+/// Decide whether a run may start, and which mode of work it may use
 ///
-/// Exits 75 when the answer is to wait. A provider without a quota is never told to. A provider that is in no catalogue,
-/// event or declaration is refused with exit 2.
+/// Exits 75 if the run must wait. A provider without a quota never waits. The command refuses a provider that no catalogue,
+/// event or declaration contains (exit 2).
 ///
-/// Each mode begins at a percentage used, by default implement at 51 %, review at 61 %, wait at 76 %; `limit set` moves them
-/// with --implement, --warn and --stop. The cost of a run at its tier may lower the mode further. The provider's own refusal
-/// shuts the gate in every budget mode.
+/// Each mode begins at a percentage used: by default implement at 51 %, review at 61 %, wait at 76 %. `limit set` changes
+/// them with --implement, --warn and --stop. The expected cost of a run at its tier can restrict the mode further. A refusal
+/// by the provider shuts the gate in every budget mode.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger gate anthropic || sleep 600\n  \
@@ -33,27 +33,27 @@ use crate::usage::active_provider;
     usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
     usage-ledger gate ollama --model qwen3.5:cloud --json")]
 pub(crate) struct GateArgs {
-    /// The provider the run would use [default: the active one]
+    /// The provider of the run [default: the active provider]
     provider: Option<ProviderId>,
-    /// Its account
+    /// The account
     #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
-    /// The model the run would use
+    /// The model of the run
     #[arg(long)]
     model: Option<String>,
-    /// How hard the task is: trivial, simple, medium, complex or critical
+    /// The difficulty of the task: trivial, simple, medium, complex or critical
     #[arg(long, default_value = "medium", hide_default_value = true)]
     tier: Tier,
-    /// What the run needs: the gate is also shut when less than this may be taken on
+    /// The mode that the run needs: the gate is also shut if only a lesser mode is allowed
     #[arg(long, value_name = "MODE", default_value = "review", hide_default_value = true)]
     need: Need,
-    /// Accept a provider that nobody has declared: it counts as metered
+    /// Accept an undeclared provider; it counts as metered
     #[arg(long)]
     allow_undeclared: bool,
-    /// Take in what the provider's feed says now, and go by it; one that cannot be read is a warning
+    /// Record the current readings of a provider's feed first; a feed that cannot be read causes a warning
     #[arg(long, value_name = "FORMAT=FILE", value_parser = feed)]
     feed: Option<(QuotaFormat, PathBuf)>,
-    /// Tell how the decision was come to
+    /// Show each step of the decision
     #[arg(long)]
     explain: bool,
 }
@@ -71,7 +71,7 @@ fn document(path: &Path) -> String {
     if matches!(read, Ok(Ok(_))) { text } else { String::new() }
 }
 
-/// What a run needs.
+/// The mode of work that a run needs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Need {
     /// Reading and small answers

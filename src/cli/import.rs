@@ -23,12 +23,11 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Skipped lines that are listed for people; JSON has all of them.
 const SKIPPED: usize = 20;
 
-/// Import what is new in agents' logs
+/// Import new calls from the logs of agents
 ///
-/// Importing again repeats nothing. Lines that cannot be read are skipped and told. Exits 1 when a file or directory
-/// cannot be read, or not to its end; the rest is imported. Times without an offset, which
-/// Koan's rows have, are of --tz. A call that both Koan's rows and the log of the agent it ran tell of counts twice:
-/// import either of them.
+/// A repeated import counts nothing twice. The command skips lines that it cannot read, and reports them. Exits 1 if a file
+/// or directory cannot be read completely; it imports the rest. Times without an offset, as in the rows of Koan, are in the
+/// zone --tz. The rows of Koan and the logs of the agents that Koan runs contain the same calls: import only one of them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger import\n  \
@@ -38,20 +37,20 @@ const SKIPPED: usize = 20;
     usage-ledger import --watch\n  \
     usage-ledger import koan --backfill")]
 pub(crate) struct ImportArgs {
-    /// The agents [default: all that are found, but for koan, whose calls the logs of the agents it runs tell of too]
+    /// The agents [default: all that are found, except koan, whose calls are also in the logs of the agents that it runs]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
     sources: Vec<String>,
-    /// The home directory to look in, given once for each of several [default: the user's own, and where the agents'
-    /// environment variables point]
+    /// The home directory to search; may be repeated [default: your home directory, and the directories in the agents'
+    /// environment variables]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
-    /// Stay, and import what agents write as they write it
+    /// Keep running and import calls while agents write them
     #[arg(long, conflicts_with = "backfill")]
     watch: bool,
-    /// Also tell which sessions of Koan left no row, as its list of outcomes has them: activity without tokens
+    /// Also list the sessions of Koan that have an outcome but no usage row
     #[arg(long)]
     backfill: bool,
-    /// Write what --backfill tells of
+    /// Record the sessions that --backfill lists
     #[arg(long, requires = "backfill")]
     apply: bool,
 }

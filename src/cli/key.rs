@@ -12,7 +12,7 @@ use crate::merkle::{Signer, Verifier};
 use crate::present::failure::{Failure, say};
 use crate::present::output::Answer;
 
-/// Make or show the key that signs checkpoints
+/// Create or show the key that signs checkpoints
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger key generate --name usage-ledger.example/alice > verifier.pub")]
 pub(crate) struct KeyArgs {
@@ -26,23 +26,23 @@ enum KeyCommand {
     Show(KeyShowArgs),
 }
 
-/// Make a key and print its verifier half
+/// Create a key and print its public half
 ///
-/// The secret half goes into a file that only you can read, and that is never overwritten. Whoever has it and the
-/// ledger can tell another history: keep it where the ledger's copies do not go.
+/// The command writes the secret half to a file that only you can read, and never overwrites a file. A person who has the
+/// secret half and the ledger can sign a different history: do not keep it with copies of the ledger.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger key generate --name usage-ledger.example/alice > verifier.pub\n  \
     usage-ledger key generate --name usage-ledger.example/ci /run/secrets/ledger-key")]
 struct GenerateArgs {
-    /// Names the ledger in its checkpoints [default: usage-ledger/USER]
+    /// The name of the ledger in its checkpoints [default: usage-ledger/USER]
     #[arg(long, value_name = "ORIGIN")]
     name: Option<String>,
     /// The file [default: usage-ledger/key in the XDG configuration directory]
     file: Option<PathBuf>,
 }
 
-/// Print the verifier half of a key, for those who check
+/// Print the public half of a key, which others need to verify signatures
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger key show > verifier.pub")]
 struct KeyShowArgs {

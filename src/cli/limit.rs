@@ -36,7 +36,7 @@ enum LimitCommand {
     Show(LimitShowArgs),
 }
 
-/// Set limits; what is not given stays as it is
+/// Set limits; options that you do not give stay as they are
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
@@ -46,7 +46,7 @@ enum LimitCommand {
 struct LimitSetArgs {
     /// The provider
     provider: ProviderId,
-    /// The account; without one it holds for every account that has no limit of its own
+    /// The account [default: every account without its own limit]
     #[arg(long)]
     account: Option<String>,
     /// Weighted tokens in a session window
@@ -55,13 +55,13 @@ struct LimitSetArgs {
     /// Weighted tokens in a weekly window
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     weekly: Option<u64>,
-    /// What a token of a class counts; may be repeated, and classes that are not named count as they do by default
+    /// The weight of a token class; may be repeated; other classes keep their default weight
     #[arg(long, value_name = "CLASS=W")]
     weight: Vec<String>,
-    /// How session windows open when the provider does not say
+    /// How session windows open if the provider does not report it
     #[arg(long, value_name = "POLICY")]
     session_policy: Option<SessionOpens>,
-    /// Length of session windows
+    /// Length of session windows in minutes
     #[arg(long, value_name = "N", default_value_t = 300, requires = "session_policy")]
     session_minutes: u32,
     /// When weekly windows open: first-use, or a weekday, time and zone
@@ -70,32 +70,32 @@ struct LimitSetArgs {
     #[arg(
         long,
         value_name = "MODE",
-        help = "Which windows gate this provider: full (session and week), session_only or disabled"
+        help = "The windows that gate this provider: full (session and week), session_only or disabled"
     )]
     budget_mode: Option<BudgetMode>,
-    /// Ordinary work begins at this percentage used [default: 51]; below it a run may take on anything
+    /// From this percentage used, the mode is implement; below it, deep [default: 51]
     #[arg(long, value_name = "PERCENT")]
     implement: Option<u8>,
-    /// Only reviews from this percentage used on [default: 61]
+    /// From this percentage used, the mode is review [default: 61]
     #[arg(long, value_name = "PERCENT")]
     warn: Option<u8>,
-    /// Nothing from this percentage used on [default: 76]
+    /// From this percentage used, runs wait [default: 76]
     #[arg(long, value_name = "PERCENT")]
     stop: Option<u8>,
-    /// Begin each mode this much earlier: when use and margin together pass its percentage
+    /// Begin each mode this many percentage points earlier
     ///
-    /// Without --margin, --implement, --warn and --stop are the percentages used at which their modes begin. With it they
-    /// are read as the seed system reads its settings: --warn 70 --stop 85 --margin 10 begins reviews at 61 % and waiting
-    /// at 76 %, which is the default. The margin is also kept back from what a run may cost.
+    /// Without --margin, --implement, --warn and --stop are the percentages used at which their modes begin. With a margin,
+    /// a mode begins when use plus margin exceeds its percentage: --warn 70 --stop 85 --margin 10 begins review at 61 % and
+    /// wait at 76 %, which is the default. The margin also reduces what a run may cost.
     #[arg(long, value_name = "POINTS")]
     margin: Option<u8>,
-    /// How long what the provider said about a window is fresh
+    /// Seconds for which a reading of the provider counts as fresh
     #[arg(long, value_name = "SECONDS")]
     stale_after: Option<u32>,
-    /// Whose observations count: any, none, or the name of one feed
+    /// The feeds whose observations count: any, none, or the name of one feed
     #[arg(long, value_name = "FEED", value_parser = feed)]
     feeds: Option<String>,
-    /// Goes back to the default; may be repeated
+    /// Restore the default of a setting; may be repeated
     #[arg(long, value_name = "SETTING")]
     unset: Vec<Setting>,
 }
@@ -112,7 +112,7 @@ fn feed(name: &str) -> Result<String, String> {
     }
 }
 
-/// Show the limits that hold
+/// Show the limits in force
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger limit show anthropic")]
 struct LimitShowArgs {

@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Positions read at a time on the way back.
 const BACK: u64 = 1_024;
 
-/// List events: position, time, kind, what it says, id
+/// List events: position, time, kind, summary, id
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger log --limit 20\n  \
@@ -30,7 +30,7 @@ const BACK: u64 = 1_024;
     usage-ledger log --activity --since today\n  \
     usage-ledger log --follow --provider anthropic")]
 pub(crate) struct LogArgs {
-    /// Only the last N that fit
+    /// Only the last N matching events
     #[arg(long, short = 'n', value_name = "N")]
     limit: Option<usize>,
     /// Only this kind; may be repeated
@@ -39,16 +39,16 @@ pub(crate) struct LogArgs {
     /// Only events about this provider; may be repeated
     #[arg(long)]
     provider: Vec<ProviderId>,
-    /// Only what happened at or after this time, date or month
+    /// Only events at or after this time, date or month
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Only what happened before this time, date or month
+    /// Only events before this time, date or month
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Go on with what is appended from now on, until interrupted
+    /// Continue with new events until interrupted
     #[arg(long, short, conflicts_with = "reverse")]
     follow: bool,
-    /// Only calls, each in a line for people: project, type, duration, tokens, cache, cost, model, mission
+    /// Only calls, one readable line each: project, type, duration, tokens, cache, cost, model, mission
     #[arg(long)]
     activity: bool,
     /// Latest first

@@ -12,10 +12,10 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 
-/// Say how much of a provider's window is used, in percent, or that it was reset
+/// State the percentage used of a provider's window, or that it was reset
 ///
-/// What is recorded later is added to it, and it holds until the provider or a person speaks of the window again.
-/// Both numbers stay visible. It is undone by `void`.
+/// Later records are added to it. It applies until the provider or a person reports a newer value for the window. The
+/// computed value stays visible. `void` undoes it.
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("word").required(true).args(["used", "reset"]),
@@ -26,13 +26,13 @@ use crate::present::failure::Failure;
 pub(crate) struct OverrideArgs {
     /// The provider
     provider: ProviderId,
-    /// How much is used, from 0 to 100
+    /// The percentage used, 0 to 100
     #[arg(long, value_name = "PERCENT")]
     used: Option<Percent>,
-    /// Nothing is: the window was reset
+    /// The window was reset: 0 % is used
     #[arg(long)]
     reset: bool,
-    /// Which window
+    /// The window
     #[arg(long, default_value = "session")]
     window: OverrideWindow,
     /// When the window ends [default: a session opens now]
@@ -41,19 +41,19 @@ pub(crate) struct OverrideArgs {
     /// The account
     #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// Who says so [default: the user's name]
+    /// The author [default: the user's name]
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OverrideWindow {
-    /// The short one
+    /// The session window (five hours)
     Session,
-    /// The week
+    /// The weekly window
     Weekly,
 }
 

@@ -12,25 +12,25 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 
-/// Mark that work stops
+/// Pause work
 ///
-/// A quota pause ends by itself, as does one that is given an end; any other waits for `resume`.
+/// A quota pause and a pause with an end time end by themselves. Every other pause ends with `resume`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger pause\n  \
     usage-ledger pause --for 1h30m --note lunch\n  \
     usage-ledger pause --reason quota --until 2026-06-01T17:00:00Z")]
 pub(crate) struct PauseArgs {
-    /// Why: quota, timed, manual or a word of your own [default: manual, with an end timed]
+    /// The reason: quota, timed, manual or another word [default: manual; with an end time: timed]
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// When it ends
+    /// The end time
     #[arg(long, value_name = "RFC3339", conflicts_with = "for_")]
     until: Option<Timestamp>,
-    /// How long it lasts: 30m, 2h, 1h30m
+    /// The duration: 30m, 2h, 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     for_: Option<i64>,
-    /// More words about it
+    /// A note
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
@@ -49,21 +49,21 @@ pub(crate) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
     answer(&mut ledger, outcome, context, out)
 }
 
-/// Mark that work goes on
+/// End a pause
 ///
-/// It never touches a counter. When the provider's quota was looked at and is open again, say so with
-/// --quota-verified: that is an override of the session window to 0 %, which lifts quota pauses and no other.
+/// The command changes no counter. If you have checked that the provider's quota is open again, add --quota-verified: it
+/// sets the session window to 0 % by an override, and ends quota pauses only.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  usage-ledger resume --reason \"back from lunch\"\n  \
     usage-ledger resume --quota-verified anthropic")]
 pub(crate) struct ResumeArgs {
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "resumed by hand", hide_default_value = true)]
     reason: String,
-    /// The provider whose session window was seen to be open again
+    /// The provider whose session window is open again
     #[arg(long, value_name = "PROVIDER")]
     quota_verified: Option<ProviderId>,
-    /// Its account
+    /// The account of that provider
     #[arg(long, requires = "quota_verified", value_parser = super::fields::text)]
     account: Option<String>,
 }

@@ -18,7 +18,7 @@ use crate::present::output::{Answer, Plain, grouped};
 use crate::present::summary;
 use crate::readers::price::PriceSource;
 
-/// Show what tokens cost, or state a price of your own
+/// Show prices, or set your own price
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger price show anthropic claude-opus-4-5")]
 pub(crate) struct PriceArgs {
@@ -30,12 +30,12 @@ pub(crate) struct PriceArgs {
 enum PriceCommand {
     Set(Box<PriceSetArgs>),
     Show(PriceShowArgs),
-    /// List the prices of your own, and the table that holds otherwise
+    /// List your own prices and the built-in table
     #[command(after_help = "Example:\n  usage-ledger price list --json")]
     List,
 }
 
-/// State what a million tokens of a model cost, in US dollars; `void` takes it back
+/// Set the price of a model in US dollars per million tokens; `void` undoes it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger price set anthropic claude-opus-4-5 --input 4 --output 20 --cache-read 0.4 --from 2026-07-01\n  \
@@ -44,7 +44,7 @@ enum PriceCommand {
 struct PriceSetArgs {
     /// The provider
     provider: ProviderId,
-    /// The model: every one whose name contains this, unless a longer one is stated for it; without it, all models
+    /// Part of the model name; the longest matching name wins [default: all models]
     #[arg(default_value = "")]
     model: String,
     /// Uncached input
@@ -59,27 +59,27 @@ struct PriceSetArgs {
     /// Input written to a cache for five minutes [default: 1.25 times the input]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_write_5m: Option<Usd>,
-    /// Input written to a cache for an hour [default: as for five minutes]
+    /// Input written to a cache for one hour [default: as for five minutes]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     cache_write_1h: Option<Usd>,
     /// Reasoning [default: as output]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     reasoning: Option<Usd>,
-    /// When the price begins [default: it always held]
+    /// The time from which the price applies [default: always]
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
-    /// Only for prompts of more than so many tokens
+    /// Only for prompts of more than this number of tokens
     #[arg(long, value_name = "N", value_parser = count)]
     above: Option<u64>,
     /// Only for calls of this service tier, such as batch, flex or priority
     #[arg(long, value_name = "TIER")]
     service_tier: Option<String>,
-    /// Where the price is from
+    /// The source of the price
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
 
-/// Show what a model's tokens cost, and who says so
+/// Show the price of a model and its source
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger price show anthropic claude-sonnet-4-5 --prompt 250000\n  \
@@ -89,13 +89,13 @@ struct PriceShowArgs {
     provider: ProviderId,
     /// The model, as records name it
     model: String,
-    /// At this time [default: now]
+    /// The time of the call [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<Moment>,
-    /// For prompts of so many tokens
+    /// The number of tokens in the prompt
     #[arg(long, value_name = "N", value_parser = count, default_value = "0")]
     prompt: u64,
-    /// For calls of this service tier
+    /// The service tier of the call
     #[arg(long, value_name = "TIER")]
     service_tier: Option<String>,
 }

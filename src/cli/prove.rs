@@ -16,7 +16,7 @@ use crate::merkle::{ConsistencyProofText, Hash, InclusionProofText};
 use crate::present::failure::Failure;
 use crate::present::output::Answer;
 
-/// Prove that an event is in the ledger, or that one checkpoint continues another; check such a proof
+/// Prove that an event is in the ledger, or that one checkpoint extends another; check a proof
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
@@ -35,7 +35,7 @@ enum ProveCommand {
 
 /// Print the proof that an event is in the ledger (c2sp.org/tlog-proof)
 ///
-/// Whoever has the event's line, the proof and the verifier key needs nothing else to check it.
+/// The line of the event, the proof and the public key are sufficient to check it.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
@@ -44,15 +44,15 @@ struct InclusionArgs {
     /// A position or an event id
     #[arg(value_name = "POSITION|ID")]
     event: Target,
-    /// The signed checkpoint that the proof leads to [default: one of the ledger as it stands, signed now]
+    /// The signed checkpoint that the proof refers to [default: a new checkpoint of the whole ledger]
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     checkpoint: Option<PathBuf>,
-    /// The key to sign one with [default: usage-ledger/key in the XDG configuration directory]
+    /// The key that signs the new checkpoint [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
-/// Print the proof that a later checkpoint continues an earlier one: nothing was changed, only added
+/// Print the proof that a later checkpoint extends an earlier one: events were only added
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove consistency monday.checkpoint friday.checkpoint\n  \
@@ -61,10 +61,10 @@ struct ConsistencyArgs {
     /// The earlier size, or the file of its checkpoint
     #[arg(value_name = "OLD")]
     old: CheckMark,
-    /// The later size, or the file of its checkpoint [default: the ledger as it stands]
+    /// The later size, or the file of its checkpoint [default: the whole ledger]
     #[arg(value_name = "NEW")]
     new: Option<CheckMark>,
-    /// The key to sign the later checkpoint with [default: usage-ledger/key in the XDG configuration directory]
+    /// The key that signs the later checkpoint [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }

@@ -19,22 +19,22 @@ use crate::present::output::{Answer, counted};
 
 /// Check a proof; no ledger is needed
 ///
-/// Exits 1 when it proves nothing.
+/// Exits 1 if the proof is not valid.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove check 120.tlog-proof --line 120.json --verifier verifier.pub\n  \
     usage-ledger prove check proof --old monday.checkpoint --verifier verifier.pub")]
 pub(crate) struct CheckArgs {
-    /// The proof, of either kind
+    /// The file with the proof
     proof: PathBuf,
-    /// The key that must have signed, as `key show` prints it, or a file with it; given again for keys of other times, of
-    /// which any may have signed
+    /// The public key that signed the checkpoint, as `key show` prints it, or a file with it; repeat it for replaced keys: a
+    /// signature by any of them is valid
     #[arg(long, value_name = "KEY|FILE", required = true)]
     verifier: Vec<String>,
-    /// For a proof of inclusion: a file with the event's line as `export` prints it
+    /// For an inclusion proof: a file with the line of the event, as `export` prints it
     #[arg(long, value_name = "FILE", conflicts_with = "old")]
     line: Option<PathBuf>,
-    /// For a proof of consistency: the earlier checkpoint
+    /// For a consistency proof: the earlier checkpoint
     #[arg(long, value_name = "FILE")]
     old: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ use crate::present::output::{self, Answer, Plain};
 use crate::projection::AccountRef;
 use crate::usage::{accounts, is_metered};
 
-/// List the providers that are known, or declare one
+/// List the known providers, or declare one
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger provider list")]
 pub(crate) struct ProviderArgs {
@@ -27,13 +27,13 @@ pub(crate) struct ProviderArgs {
 
 #[derive(Debug, Subcommand)]
 enum ProviderCommand {
-    /// List the catalogue, and what this ledger knows besides
+    /// List the providers of the catalogue and of this ledger
     #[command(after_help = "Example:\n  usage-ledger provider list --json")]
     List,
     Declare(DeclareArgs),
 }
 
-/// Declare whether a provider has an API quota; one without is never gated
+/// Declare whether a provider has a quota; a provider without one is never gated
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("quota").required(true).args(["metered", "unmetered"]),
@@ -43,13 +43,13 @@ struct DeclareArgs {
     /// The provider
     #[arg(value_name = "NAME")]
     provider: ProviderId,
-    /// It has a quota
+    /// The provider has a quota
     #[arg(long)]
     metered: bool,
-    /// It has none
+    /// The provider has no quota
     #[arg(long)]
     unmetered: bool,
-    /// The account; without one it holds for every account that is not declared itself
+    /// The account [default: every account without its own declaration]
     #[arg(long)]
     account: Option<String>,
 }

@@ -24,7 +24,7 @@ use crate::readers::quota::{self, Observed, QuotaFormat};
 /// Longest document accepted, in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// Take in what providers say about their quota windows
+/// Record and show what providers report about their quota windows
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger quota observe --format anthropic-oauth usage.json")]
 pub(crate) struct QuotaArgs {
@@ -35,40 +35,40 @@ pub(crate) struct QuotaArgs {
 #[derive(Debug, Subcommand)]
 enum QuotaCommand {
     Observe(ObserveArgs),
-    /// Show the windows of a provider, and where its tokens went these seven days
+    /// Show the windows of a provider and who used its tokens in the last seven days
     #[command(after_help = "Example:\n  usage-ledger quota show anthropic")]
     Show {
-        /// The provider [default: the active one]
+        /// The provider [default: the active provider]
         provider: Option<ProviderId>,
     },
 }
 
-/// Record the windows that a provider's document tells of
+/// Record the windows in a document of a provider
 ///
-/// The document is handed in: nothing is asked of any provider, and no credential is needed. The same document at the
-/// same time is found, not added again.
+/// You supply the document: the command sends no request to a provider and needs no credential. The same document at the
+/// same time is recorded once.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger quota observe --format claude-statusline --changes < statusline.json\n  \
     curl -sD - -o answer.json … | usage-ledger quota observe --format anthropic-headers\n  \
     grep token_count rollout.jsonl | tail -1 | usage-ledger quota observe --format codex-rate-limits")]
 struct ObserveArgs {
-    /// What kind of document it is
+    /// The format of the document
     #[arg(long, value_parser = PossibleValuesParser::new(QuotaFormat::ALL.map(QuotaFormat::name)))]
     format: String,
-    /// Whose windows they are [default: the format's provider]
+    /// The provider [default: the provider of the format]
     #[arg(long)]
     provider: Option<ProviderId>,
-    /// The account, when there are several
+    /// The account, if you have several
     #[arg(long)]
     account: Option<String>,
-    /// When the document was received [default: now]
+    /// The time at which you received the document [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
-    /// Only what is news: another percentage, reset or status than was said last of the window, or the same after 5 min
+    /// Record a window only if its percentage, reset or status changed, or after 5 minutes
     #[arg(long)]
     changes: bool,
-    /// The file that holds the document; - is stdin
+    /// The file with the document; - is stdin
     #[arg(value_name = "FILE", default_value = "-")]
     document: PathBuf,
 }

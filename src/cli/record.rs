@@ -21,9 +21,9 @@ use crate::present::output::{self, Answer, AppendReceipt, Plain, counted, groupe
 /// Providers outside the catalogue that are looked at in one run.
 const ODD: usize = 100;
 
-/// Record the tokens of a call, of a provider's response, or of many calls
+/// Record the tokens of one call, of a response, or of many calls
 ///
-/// The same record under the same key is found, not added again; with other counts it is refused.
+/// The same record with the same key is recorded once. A different record with the same key is refused.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger record --provider anthropic --input 120 --output 40 --key msg_01ABC\n  \
@@ -31,15 +31,15 @@ const ODD: usize = 100;
     usage-ledger record --jsonl calls.jsonl\n  \
     echo '{\"provider\":\"ollama\",\"model\":\"qwen3\",\"input\":9,\"output\":3}' | usage-ledger record --jsonl -")]
 pub(crate) struct RecordArgs {
-    /// Records from lines of JSON, all or none; - is stdin
+    /// Read records from JSON lines and record all of them or none; - is stdin
     #[arg(
         long,
         value_name = "FILE",
         conflicts_with_all = ["format", "key", "occurred_at", "CountArgs", "NameArgs"],
-        long_help = "Records from lines of JSON, all or none; - is stdin\n\n\
-            A line takes provider, account, model, agent, project, conversation, labels, input, output, cache_read, \
+        long_help = "Read records from JSON lines and record all of them or none; - is stdin\n\n\
+            Fields: provider, account, model, agent, project, conversation, labels, input, output, cache_read, \
             cache_write, cache_write_5m, cache_write_1h, reasoning, cost_usd, duration_ms, occurred_at, counted_at, \
-            key, keys and id; only provider and one count are required."
+            key, keys and id. Only provider and one count are required."
     )]
     jsonl: Option<PathBuf>,
     #[command(flatten)]

@@ -19,10 +19,10 @@ use crate::present::output;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable, Seal};
 
-/// Sum requests, tokens and reported cost by any keys
+/// Report requests, tokens and cost, grouped by any keys
 ///
 /// Keys: provider, account, model, agent, project, conversation, label:NAME, hour, day, week, month, window.
-/// Filters hold for rows and total alike; several values of one filter are alternatives.
+/// Filters apply to rows and total. Several values of one filter are alternatives.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger report --by day,model --provider openai --since 2026-06-01\n  \
@@ -33,16 +33,16 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Repo
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(crate) struct ReportArgs {
-    /// What rows are told apart by
+    /// The keys to group by
     #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "provider,day")]
     by: Vec<ReportKey>,
-    /// Only what happened at or after this time, date or month
+    /// Only calls at or after this time, date or month
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Only what happened before this time, date or month
+    /// Only calls before this time, date or month
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// Only this provider; may be repeated, as all filters may
+    /// Only this provider; every filter may be repeated
     #[arg(long)]
     provider: Vec<ProviderId>,
     /// Only this account
@@ -63,41 +63,41 @@ pub(crate) struct ReportArgs {
     /// Only records with this label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// Only the last so many days, 1 to 100, today included [with --back: 7]
+    /// Only the last N days including today, 1 to 100 [with --back: 7]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DateWindow::MOST_DAYS)), conflicts_with_all = ["since", "until"])]
     days: Option<u32>,
-    /// End so many steps back instead of today: of the window's own days, of weeks in a report by week, of months in one by month
+    /// End N steps before today: a step is the number of --days, or a week or month in a report by week or month
     #[arg(long, value_name = "N", conflicts_with_all = ["since", "until"])]
     back: Option<u32>,
-    /// Also days on which nothing happened, in a report by day alone
+    /// Include days without calls, in a report by day only
     #[arg(long)]
     fill: bool,
-    /// Work out costs by the prices in this file alone, in US dollars for a million tokens
+    /// Compute costs only from the prices in this file, in US dollars per million tokens
     #[arg(
         long,
         value_name = "FILE",
-        long_help = "Work out costs by the prices in this file alone, in US dollars for a million tokens\n\n\
+        long_help = "Compute costs only from the prices in this file, in US dollars per million tokens\n\n\
             {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
             every model whose name contains its fragment, the longest of several. Without a price of their own, tokens \
             read from a cache cost 0.1 and tokens written to one 1.25 times the input's price; a model without one is \
             unpriced."
     )]
     prices: Option<PathBuf>,
-    /// Work out no costs; a report by window is quicker then
+    /// Compute no costs; this makes a report by window faster
     #[arg(long, conflicts_with = "prices")]
     no_cost: bool,
-    /// As the last seal stands on it, or the one at a position: its period, over the events it was made of, and what was
-    /// restated since
+    /// Report the period of the last seal, or of the seal at a position, from the events that it covers, and list later
+    /// restatements
     #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true, conflicts_with_all = ["since", "until", "days", "back", "csv", "outcomes"])]
     #[allow(clippy::option_option)] // absent, without a position, with one
     sealed: Option<Option<u64>>,
-    /// Also what sessions achieved: a record with the label outcome is one that ended productive, empty or blocked
+    /// Also report the outcomes of sessions: records with the label outcome (productive, empty or blocked)
     #[arg(long, conflicts_with = "csv")]
     outcomes: bool,
-    /// Answer in CSV
+    /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
-    /// Answer in the JSON of another program, by day, week, month, conversation (its session) or window (its blocks)
+    /// Print the JSON of another program, by day, week, month, conversation (its session) or window (its blocks)
     #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["csv", "sealed", "outcomes", "fill"])]
     format: Option<ReportFormat>,
 }

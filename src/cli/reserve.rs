@@ -18,10 +18,10 @@ use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, counted};
 use crate::usage::Reservation;
 
-/// Set tokens aside for a call, if the provider's windows can bear it
+/// Reserve tokens for a call, if the provider's windows have room
 ///
-/// Exits 75 when they cannot. Callers that ask at once never pass a limit together; one that dies keeps its tokens
-/// until they lapse.
+/// Exits 75 if they have no room. Concurrent callers never exceed a limit together. The reservation of a caller that dies
+/// ends at its expiry time.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  \
     id=$(usage-ledger reserve anthropic 20000 --for 10m --json | jq -r .id) &&\n  \
@@ -29,22 +29,22 @@ use crate::usage::Reservation;
 pub(crate) struct ReserveArgs {
     /// The provider
     provider: ProviderId,
-    /// Limit tokens
+    /// The number of weighted tokens
     #[arg(value_parser = count, allow_negative_numbers = true)]
     tokens: u64,
-    /// How long at most: 30m, 2h, 1h30m
+    /// The time until expiry: 30m, 2h, 1h30m
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     ttl: i64,
     /// The account
     #[arg(long, value_parser = super::fields::text)]
     account: Option<String>,
-    /// The model of the call: some have a quota of their own, some are served by a paid cloud
+    /// The model of the call; some models have their own quota
     #[arg(long)]
     model: Option<String>,
-    /// How hard the task is: trivial, simple, medium, complex or critical
+    /// The difficulty of the task: trivial, simple, medium, complex or critical
     #[arg(long, default_value = "medium", hide_default_value = true)]
     tier: Tier,
-    /// Accept a provider that nobody has declared: it counts as metered
+    /// Accept an undeclared provider; it counts as metered
     #[arg(long)]
     allow_undeclared: bool,
 }
@@ -84,15 +84,15 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
     Ok(writeln!(out, "{}\n{} reserved on {provider} until {until}", reservation.id, counted(args.tokens, "token"))?)
 }
 
-/// End a reservation with the tokens its call used
+/// End a reservation and record the tokens of its call
 ///
-/// It takes what `record` takes. Settling again with the same record finds it; with another one it is refused.
+/// The options are those of `record`. Settling again with the same record changes nothing; a different record is refused.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --model gpt-5 --input 1200 --output 300\n  \
     curl … | usage-ledger settle 018c3f6e-0000-7000-8000-000000000000 --format openai-chat --project acme")]
 pub(crate) struct SettleArgs {
-    /// Id of the reservation
+    /// The id of the reservation
     reservation: EventId,
     #[command(flatten)]
     call: CallArgs,
@@ -111,13 +111,13 @@ pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
     answer(&mut ledger, outcome, context, out)
 }
 
-/// Give a reservation back
+/// End a reservation without a call
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger release 018c3f6e-0000-7000-8000-000000000000 --reason \"timed out\"")]
 pub(crate) struct ReleaseArgs {
-    /// Id of the reservation
+    /// The id of the reservation
     reservation: EventId,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "the call did not happen", hide_default_value = true)]
     reason: String,
 }

@@ -24,18 +24,18 @@ use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect
 /// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
 const TAIL: usize = 16 << 20;
 
-/// Say whether an agent's output, on stdin, tells that a quota is used up
+/// Detect an exhausted quota in the output of an agent, on stdin
 ///
-/// If it does, that is recorded, once however often the same output is scanned.
+/// The command records an exhausted quota once, even if you scan the same output again.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr --wait < errors.txt\n  \
     codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt\n  \
     codex exec … > out.txt 2> err.txt; usage-ledger scan-output codex --exit-code $? --stdout out.txt --stderr err.txt")]
 pub(crate) struct ScanOutputArgs {
-    /// Whose quota it is; aliases such as claude or codex are understood
+    /// The provider, or an alias such as claude or codex
     provider: ProviderId,
-    /// Which of the agent's streams this is; a transcript is trusted least
+    /// The stream of the agent; a transcript is the weakest evidence
     #[arg(long, value_enum, default_value_t)]
     stream: Captured,
     /// Read the agent's output from this file instead of stdin
@@ -44,27 +44,27 @@ pub(crate) struct ScanOutputArgs {
     /// Read the agent's error stream from this file instead of stdin
     #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     stderr: Option<PathBuf>,
-    /// How the agent's run ended: the output of a run that failed is trusted more
+    /// The exit code of the agent; the output of a failed run is stronger evidence
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     exit_code: i32,
-    /// The subscription or key, when there are several
+    /// The subscription or API key, if you have several
     #[arg(long)]
     account: Option<String>,
-    /// The model that the run used, for messages about "this model"
+    /// The model of the run, for messages about "this model"
     #[arg(long)]
     model: Option<String>,
-    /// When the run ended, from which a reset is worked out [default: what its event says, else now]
+    /// The end of the run, from which relative reset times count [default: the time in the output, else now]
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
-    /// Record nothing
+    /// Print the result and record nothing
     #[arg(long)]
     dry_run: bool,
-    /// Exit 75 when the quota is used up
+    /// Exit 75 if the quota is exhausted
     #[arg(long)]
     wait: bool,
 }
 
-/// A stream as it is named on the command line.
+/// The name of a stream on the command line.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Captured {
     Stderr,

@@ -20,10 +20,10 @@ use crate::report::{Restatement, Seal};
 /// Events named in a line for people.
 const NAMED: usize = 20;
 
-/// Close a period: totals, positions and root in one signed statement
+/// Close a period: sign its totals, positions and root
 ///
-/// The statement is a checkpoint with further lines, so `verify --checkpoint` takes it too. What is learned of the period
-/// later is accepted and shown as a restatement: see `report --sealed`.
+/// The signed statement is a checkpoint with further lines, so `verify --checkpoint` accepts it. Later records and
+/// corrections of the period are accepted; `report --sealed` shows them as restatements.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger seal --until 2026-06 > may.seal\n  \
@@ -31,10 +31,10 @@ const NAMED: usize = 20;
     usage-ledger report --sealed=120 --by provider\n  \
     usage-ledger verify --checkpoint may.seal --verifier verifier.pub")]
 pub(crate) struct SealArgs {
-    /// The period's end, which is not in it: a time, a date or a month
+    /// The end of the period, exclusive: a time, a date or a month
     #[arg(long, value_name = "TIME")]
     until: Moment,
-    /// Its beginning [default: where the latest sealed period ended]
+    /// The start of the period [default: the end of the last sealed period]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
     /// The key [default: usage-ledger/key in the XDG configuration directory]

@@ -22,7 +22,7 @@ use crate::present::output::{Answer, counted};
 use crate::present::summary::record;
 use crate::usage::accounts;
 
-/// Show an event: what it counts as now, its line, and the proof that it is in the tree
+/// Show an event: its current values, its line, and the proof that it is in the tree
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger show 120\n  \
@@ -31,7 +31,7 @@ pub(crate) struct ShowArgs {
     /// A position, an event id, or the provider's own key: a message, response or request id
     #[arg(value_name = "POSITION|ID|KEY")]
     event: String,
-    /// The provider whose key it is
+    /// The provider of the key
     #[arg(long)]
     provider: Option<ProviderId>,
 }

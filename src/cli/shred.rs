@@ -18,11 +18,11 @@ use crate::present::output::{Answer, counted, grouped};
 /// Positions named in a line for people.
 const NAMED: usize = 20;
 
-/// Withdraw names for privacy: project, conversation, labels, keys and texts go from the file, numbers stay
+/// Erase names for privacy: project, conversation, labels, keys and texts; numbers stay
 ///
-/// A shredded event keeps its position, its leaf hash and its numbers, so proofs hold and totals are what they were; by
-/// project, conversation and label they move to none. Its corrections go with it. It cannot be undone, and it does not
-/// reach backups, exports, checkpoints' copies or the agents' own logs.
+/// A shredded event keeps its position, its leaf hash and its numbers: proofs stay valid and totals do not change. Reports by
+/// project, conversation or label show its numbers without a name. The command also shreds the corrections of the event. It
+/// cannot be undone. It does not change backups, exports, copies of checkpoints or the logs of agents.
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("what").required(true).multiple(true).args(["event", "project", "conversation", "label", "finish"]),
@@ -32,28 +32,28 @@ const NAMED: usize = 20;
     usage-ledger shred --finish"
 )]
 pub(crate) struct ShredArgs {
-    /// Positions or ids of events of any kind
+    /// The positions or ids of events of any kind
     #[arg(value_name = "POSITION|ID")]
     event: Vec<Target>,
-    /// Every record of this project, and what was noted of the logs it came from; may be repeated
+    /// All records of this project and the import notes of their logs; may be repeated
     #[arg(long, value_name = "NAME", value_parser = fields::text)]
     project: Vec<String>,
-    /// Every record of this conversation, and what was noted of its log; may be repeated
+    /// All records of this conversation and the import notes of its log; may be repeated
     #[arg(long, value_name = "ID", value_parser = fields::text)]
     conversation: Vec<String>,
-    /// Every record with this label; may be repeated
+    /// All records with this label; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = fields::label)]
     label: Vec<(String, String)>,
-    /// Why; this stays
+    /// The reason; the ledger keeps it
     #[arg(long, value_name = "TEXT", value_parser = fields::text, required_unless_present = "finish")]
     reason: Option<String>,
-    /// Who wants it; this stays [default: the user's name]
+    /// The person who requests it; the ledger keeps the name [default: the user's name]
     #[arg(long, value_name = "NAME", value_parser = fields::text)]
     author: Option<String>,
-    /// Only says which events would be shredded
+    /// List the events that would be shredded, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Only rewrites the file, where an earlier shredding could not
+    /// Only rewrite the file, if an earlier run could not
     #[arg(long, conflicts_with_all = ["event", "project", "conversation", "label", "reason", "author", "dry_run"])]
     finish: bool,
 }

@@ -15,15 +15,15 @@ use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, used, wrapped};
 use crate::present::wording;
 
-/// Show the active provider and each provider's quota windows
+/// Show the active provider and the quota windows of every provider
 ///
-/// A switch changes no counter: --since-switch shows what a counter that starts anew at every switch would show.
+/// A switch changes no counter. --since-switch shows the tokens of each provider since the last switch to it.
 #[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:\n  \
     usage-ledger status\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z status --json")]
 pub(crate) struct StatusArgs {
-    /// Show what each provider used since work last switched to it
+    /// Show the tokens of each provider since the last switch to it
     #[arg(long)]
     since_switch: bool,
 }

@@ -34,25 +34,25 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Cells of the bar.
 const CELLS: usize = 8;
 
-/// Print one line for a status line: windows, mode, today's tokens
+/// Print one line for a status bar: windows, mode, tokens of today
 ///
-/// It takes the JSON that Claude Code writes to its statusLine command, and records the windows it tells of when they
-/// changed. It never fails: what goes wrong is said on stderr.
+/// The command reads the JSON that Claude Code sends to its statusLine command, and records its windows if they changed. It
+/// always exits with 0 and prints problems on stderr.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger statusline --provider openai\n  \
     in Claude Code's settings.json: \"statusLine\": {\"type\": \"command\", \"command\": \"usage-ledger statusline\"}")]
 pub(crate) struct StatuslineArgs {
-    /// The provider [default: the one a document is from, else the active one]
+    /// The provider [default: the provider of the JSON, else the active provider]
     #[arg(long)]
     provider: Option<ProviderId>,
-    /// The account, when there are several
+    /// The account, if you have several
     #[arg(long)]
     account: Option<String>,
-    /// Do not record what the document tells
+    /// Do not record the windows of the JSON
     #[arg(long)]
     no_record: bool,
-    /// Use no characters but ASCII
+    /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
     #[arg(long, help = "Use no colours [env: NO_COLOR]")]

@@ -12,18 +12,18 @@ use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 use crate::present::output::{self, Answer, AppendReceipt, Plain};
 
-/// Mark that work moves to another provider; no counter changes
+/// Record that work moves to another provider; no counter changes
 ///
-/// Switching to the provider that the last switch named already adds nothing.
+/// A switch to the active provider records nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger switch ollama --reason \"rate limited\"")]
 pub(crate) struct SwitchArgs {
-    /// The provider worked with from now on
+    /// The new active provider
     provider: ProviderId,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// When it happened [default: now]
+    /// The time of the switch [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
 }

@@ -1,0 +1,65 @@
+//! The help of the whole program: commands in groups.
+
+use std::fmt::Write;
+
+use clap::Command;
+
+/// Every command, in groups by purpose.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Look", &["status", "watch", "statusline", "report", "log", "show"]),
+    ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "override", "quota"]),
+    ("Record", &["import", "serve", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
+    ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key"]),
+    ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
+];
+
+/// Widest column of command names.
+const NAME_WIDTH: usize = 12;
+
+/// Returns the command with a help text that lists its sub-commands in [`GROUPS`], in place of one flat list.
+pub(crate) fn grouped(command: Command) -> Command {
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (title, names) in GROUPS {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{title}:\n");
+        for name in names {
+            let about = match command.find_subcommand(name) {
+                Some(found) => found.get_about().map(ToString::to_string).unwrap_or_default(),
+                None if *name == "help" => "Print this text or the help of a command".to_owned(),
+                // A build without a feature lacks its commands.
+                None => continue,
+            };
+            let _ = writeln!(text, "  {name:NAME_WIDTH$} {about}");
+        }
+    }
+    text.push_str("\nOptions:\n{options}{after-help}");
+    command.help_template(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::app::args::CommandLine;
+
+    #[test]
+    fn every_command_is_in_one_group_and_has_an_example() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        for command in CommandLine::command().get_subcommands() {
+            let name = command.get_name();
+            assert_eq!(grouped.iter().filter(|listed| **listed == name).count(), 1, "the groups of `{name}`");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains(&format!("usage-ledger {name}")), "`{name}` has no example: {after}");
+        }
+    }
+
+    #[test]
+    fn the_help_lists_the_groups() {
+        let help = super::grouped(CommandLine::command()).render_long_help().to_string();
+        for (title, names) in GROUPS {
+            assert!(help.contains(&format!("\n{title}:\n  {}", names[0])), "{title} is missing in\n{help}");
+        }
+        assert!(!help.contains('{'), "{help}");
+    }
+}
