@@ -13,7 +13,8 @@ use crate::app::shell;
 /// An event-sourced, tamper-evident ledger of LLM token usage.
 ///
 /// Every token record and every provider switch is an event. Events are appended and never changed. Counters are
-/// computed from events. Without a command, the program shows the status.
+/// computed from events. Without a command, the program imports new calls from agents' logs and shows usage, cost and quota
+/// windows.
 #[derive(Debug, Parser)]
 #[command(
     name = "usage-ledger",
@@ -28,6 +29,9 @@ use crate::app::shell;
 pub(crate) struct CommandLine {
     #[command(flatten)]
     pub globals: Globals,
+    /// Without a command: do not import new calls first
+    #[arg(long)]
+    pub no_import: bool,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -45,6 +49,21 @@ pub(crate) enum Command {
     ScanOutput(scan_output::ScanOutputArgs),
     Import(import::ImportArgs),
     Report(Box<report::ReportArgs>),
+    /// Report by day; the options are those of report
+    #[command(hide = true, after_help = "Example:\n  usage-ledger daily --since 7d")]
+    Daily(Box<report::ReportArgs>),
+    /// Report by week; the options are those of report
+    #[command(hide = true, after_help = "Example:\n  usage-ledger weekly --provider anthropic")]
+    Weekly(Box<report::ReportArgs>),
+    /// Report by month; the options are those of report
+    #[command(hide = true, after_help = "Example:\n  usage-ledger monthly --json")]
+    Monthly(Box<report::ReportArgs>),
+    /// Report by conversation; the options are those of report
+    #[command(hide = true, after_help = "Example:\n  usage-ledger session --since today")]
+    Session(Box<report::ReportArgs>),
+    /// Report by session window; the options are those of report
+    #[command(hide = true, after_help = "Example:\n  usage-ledger blocks --since 2d")]
+    Blocks(Box<report::ReportArgs>),
     Log(log::LogArgs),
     Show(show::ShowArgs),
     Amend(Box<correct::AmendArgs>),
@@ -84,6 +103,8 @@ pub(crate) enum Command {
 pub(crate) struct OftenLine {
     #[command(flatten)]
     globals: Globals,
+    #[arg(long)]
+    no_import: bool,
     #[command(subcommand)]
     command: Option<Often>,
 }
@@ -105,13 +126,7 @@ impl From<OftenLine> for CommandLine {
             Often::Report(args) => Command::Report(args),
             Often::Gate(args) => Command::Gate(args),
         });
-        Self { globals: line.globals, command }
-    }
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Status(status::StatusArgs::default())
+        Self { globals: line.globals, no_import: line.no_import, command }
     }
 }
 

@@ -13,6 +13,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
 ];
 
+/// Names of reports by one key, which the parser hides.
+const SHORT_REPORTS: &str =
+    "daily, weekly, monthly, session, blocks: reports by day, week, month, conversation, window";
+
 /// Widest column of command names.
 const NAME_WIDTH: usize = 12;
 
@@ -30,6 +34,9 @@ pub(crate) fn grouped(command: Command) -> Command {
                 None => continue,
             };
             let _ = writeln!(text, "  {name:NAME_WIDTH$} {about}");
+            if *name == "report" {
+                let _ = writeln!(text, "  {SHORT_REPORTS}");
+            }
         }
     }
     text.push_str("\nOptions:\n{options}{after-help}");
@@ -48,6 +55,11 @@ mod tests {
         let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         for command in CommandLine::command().get_subcommands() {
             let name = command.get_name();
+            let is_listed = !command.is_hide_set() || SHORT_REPORTS.contains(name);
+            assert!(is_listed, "`{name}` is not in the help");
+            if command.is_hide_set() {
+                continue;
+            }
             assert_eq!(grouped.iter().filter(|listed| **listed == name).count(), 1, "the groups of `{name}`");
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains(&format!("usage-ledger {name}")), "`{name}` has no example: {after}");

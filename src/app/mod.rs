@@ -16,11 +16,12 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
-    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, price,
-    prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, overview, pause,
+    price, prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Form, VisibleWriter};
+use crate::report::ReportKey;
 
 /// Runs the command with the arguments of this process and returns its exit code.
 ///
@@ -69,14 +70,19 @@ fn listen(command: &Command) {
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     let context = Context::new(line.globals)?;
-    let command = line.command.unwrap_or_default();
     let out = BufWriter::new(io::stdout().lock());
-    listen(&command);
-    let mut out: Box<dyn Write> = match form(&command, &context) {
+    if let Some(command) = &line.command {
+        listen(command);
+    }
+    let mut out: Box<dyn Write> = match form(line.command.as_ref(), &context) {
         Some(form) => Box::new(VisibleWriter::new(out, form)),
         None => Box::new(out),
     };
-    let done = dispatch(command, &context, &mut *out);
+    let done = match line.command {
+        None => overview::run(line.no_import, &context, &mut *out),
+        Some(_) if line.no_import => Err(Failure::usage("--no-import is an option of the program without a command")),
+        Some(command) => dispatch(command, &context, &mut *out),
+    };
     // Output from before a failure is printed. If both the command and the flush fail, the command's error is returned.
     let flushed = out.flush();
     done?;
@@ -84,8 +90,15 @@ fn run(line: CommandLine) -> Result<(), Failure> {
 }
 
 /// The form of an answer; `None` if other programs read its exact bytes. A terminal always shows control characters visibly.
-fn form(command: &Command, context: &Context) -> Option<Form> {
+fn form(command: Option<&Command>, context: &Context) -> Option<Form> {
     let exact = io::stdout().is_terminal().then_some(Form::Text);
+    match command {
+        None => Some(if context.json { Form::Json } else { Form::Text }),
+        Some(command) => form_of(command, context, exact),
+    }
+}
+
+fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<Form> {
     match command {
         // Exports, proofs, notes and keys.
         Command::Export(_)
@@ -94,8 +107,20 @@ fn form(command: &Command, context: &Context) -> Option<Form> {
         | Command::Key(_)
         | Command::Completions(_)
         | Command::Man(_) => exact,
-        Command::Report(args) if args.is_csv() => exact,
-        Command::Report(args) if args.is_foreign_json() => Some(Form::Json),
+        Command::Report(args)
+        | Command::Daily(args)
+        | Command::Weekly(args)
+        | Command::Monthly(args)
+        | Command::Session(args)
+        | Command::Blocks(args)
+            if args.is_csv() || args.is_foreign_json() =>
+        {
+            if args.is_csv() {
+                exact
+            } else {
+                Some(Form::Json)
+            }
+        }
         _ if context.json => Some(Form::Json),
         Command::Statusline(_) => Some(Form::Coloured),
         _ => Some(Form::Text),
@@ -114,7 +139,12 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Switch(args) => switch::run(&args, context, out),
         Command::ScanOutput(args) => scan_output::run(&args, context, out),
         Command::Import(args) => import::run(args, context, out),
-        Command::Report(args) => report::run(*args, context, out),
+        Command::Report(args) => report::run(*args, &report::DEFAULT_KEYS, context, out),
+        Command::Daily(args) => report::run(*args, &[ReportKey::Day], context, out),
+        Command::Weekly(args) => report::run(*args, &[ReportKey::Week], context, out),
+        Command::Monthly(args) => report::run(*args, &[ReportKey::Month], context, out),
+        Command::Session(args) => report::run(*args, &[ReportKey::Conversation], context, out),
+        Command::Blocks(args) => report::run(*args, &[ReportKey::Window], context, out),
         Command::Log(args) => log::run(&args, context, out),
         Command::Show(args) => show::run(&args, context, out),
         Command::Amend(args) => correct::amend(&args, context, out),

@@ -123,6 +123,11 @@ impl Context {
         self.read()
     }
 
+    /// Whether the ledger's file exists.
+    pub fn is_made(&self) -> Result<bool, Failure> {
+        exists(&self.path()?)
+    }
+
     /// That there is a ledger.
     pub fn expect_existing(&self) -> Result<(), Failure> {
         let path = self.path()?;

@@ -98,6 +98,26 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     if unreadable { Err(Failure::Finding) } else { Ok(()) }
 }
 
+/// Imports new calls of every agent from the user's own logs, with a progress bar on a terminal.
+pub(crate) fn new_calls(context: &Context) -> Result<ImportReport, Failure> {
+    let options = ImportOptions { zone: Some(context.zone()), ..ImportOptions::default() };
+    // Without a ledger and without logs there is nothing to create a ledger for.
+    if !context.is_made()? {
+        let found = import::survey(&Ledger::in_memory()?.snapshot()?, &options, context.now())?;
+        if found.iter().all(|agent| agent.files == 0 && agent.unreadable.is_empty()) {
+            return Ok(ImportReport::default());
+        }
+    }
+    let bar = progress_bar(context);
+    let done = into_ledger(&options, context, &mut |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        bar.set_message(counted(progress.records, "record"));
+    });
+    bar.finish_and_clear();
+    done
+}
+
 /// Imports into the ledger, which is made whole when it is not there yet.
 fn into_ledger(
     options: &ImportOptions,

@@ -24,6 +24,7 @@ pub(crate) mod limit;
 pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod override_usage;
+pub(crate) mod overview;
 pub(crate) mod pause;
 pub(crate) mod pretty;
 pub(crate) mod price;

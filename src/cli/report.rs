@@ -33,9 +33,9 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Repo
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(crate) struct ReportArgs {
-    /// The keys to group by
-    #[arg(long, value_name = "KEY", value_delimiter = ',', default_value = "provider,day")]
-    by: Vec<ReportKey>,
+    /// The keys to group by [default: provider,day]
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = key)]
+    by: Option<Vec<ReportKey>>,
     /// Only calls at or after this time, date or month
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
@@ -133,13 +133,30 @@ impl ReportArgs {
     }
 }
 
-pub(crate) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+/// Keys of a report without `--by`.
+pub(crate) const DEFAULT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
+
+/// Reads a key; `session` and `block` are the names of other programs.
+fn key(text: &str) -> Result<ReportKey, Error> {
+    match text {
+        "session" => Ok(ReportKey::Conversation),
+        "block" => Ok(ReportKey::Window),
+        _ => text.parse(),
+    }
+}
+
+/// Prints a report by the keys of `--by`, or by `default_by` without them.
+pub(crate) fn run(
+    args: ReportArgs,
+    default_by: &[ReportKey],
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let by = args.by.clone().unwrap_or_else(|| default_by.to_vec());
     if args.csv && context.json {
         return Err(Failure::usage("--csv and --json are two answers: give one of them"));
     }
-    if let Some((_, twice)) =
-        args.by.iter().enumerate().find(|(index, key)| args.by.iter().take(*index).any(|k| k == *key))
-    {
+    if let Some((_, twice)) = by.iter().enumerate().find(|(index, key)| by.iter().take(*index).any(|k| k == *key)) {
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
     let (csv, format) = (args.csv, args.format);
@@ -168,7 +185,7 @@ pub(crate) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     };
     let zone = context.zone();
     let (since, until) = range(args.since, args.until, zone, context.now_of(&snapshot))?;
-    let mut report = Report::by_all(args.by.clone()).tz(zone);
+    let mut report = Report::by_all(by.clone()).tz(zone);
     if let Some(since) = since {
         report = report.since(since);
     }
@@ -184,7 +201,7 @@ pub(crate) fn run(args: ReportArgs, context: &Context, out: &mut dyn Write) -> R
     if args.days.is_some() || args.back.is_some() {
         let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
         let (today, back) = (zone.day(context.now_of(&snapshot)), args.back.unwrap_or(0).into());
-        report = report.days(DateWindow::ending(today, days, back, granularity(&args.by)));
+        report = report.days(DateWindow::ending(today, days, back, granularity(&by)));
     }
     if args.fill {
         report = report.fill()?;

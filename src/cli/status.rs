@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use super::context::Context;
 use crate::budget::{ProviderStatus, Status};
+use crate::ledger::Snapshot;
 use crate::model::event::Position;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
+use crate::present::costs;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, used, wrapped};
 use crate::present::wording;
@@ -28,16 +30,35 @@ pub(crate) struct StatusArgs {
     since_switch: bool,
 }
 
-/// The status and the moment it is of.
+/// The status, its moment and its position.
 #[derive(Serialize)]
-struct Dated {
+pub(crate) struct Dated {
     now: Timestamp,
     position: Position,
     /// The first event that a clock recorded in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
     recorded_ahead: Option<Ahead>,
     #[serde(flatten)]
-    status: Status,
+    pub status: Status,
+}
+
+impl Dated {
+    /// Warns on stderr of an event that was recorded in the future.
+    pub fn warn_of_clock(&self) {
+        if let Some(Ahead { position, recorded_at }) = &self.recorded_ahead {
+            say(&format!(
+                "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
+                 `usage-ledger doctor` says what follows"
+            ));
+        }
+    }
+}
+
+/// The status of a snapshot at a time.
+pub(crate) fn dated(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Dated, Failure> {
+    let status = costs::status(snapshot, now)?;
+    let ahead = snapshot.recorded_ahead_of(now)?.map(|(position, recorded_at)| Ahead { position, recorded_at });
+    Ok(Dated { now, position: snapshot.head()?.position, recorded_ahead: ahead, status })
 }
 
 /// An event that is recorded later than now.
@@ -51,18 +72,12 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     let mut ledger = context.read()?;
     let snapshot = context.snapshot(&mut ledger)?;
     let now = context.now_of(&snapshot);
-    let status = snapshot.status(now)?;
-    let ahead = snapshot.recorded_ahead_of(now)?.map(|(position, recorded_at)| Ahead { position, recorded_at });
+    let dated = dated(&snapshot, now)?;
     if context.json {
-        return Answer::new(Dated { now, position: snapshot.head()?.position, recorded_ahead: ahead, status })
-            .write(out);
+        return Answer::new(dated).write(out);
     }
-    if let Some(Ahead { position, recorded_at }) = ahead {
-        say(&format!(
-            "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
-             `usage-ledger doctor` says what follows"
-        ));
-    }
+    dated.warn_of_clock();
+    let status = dated.status;
     let zone = context.zone();
     if status.providers.is_empty() {
         return Ok(writeln!(
@@ -86,7 +101,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
 }
 
 /// `* anthropic (work)  undeclared`
-fn title(provider: &ProviderStatus, status: &Status) -> String {
+pub(crate) fn title(provider: &ProviderStatus, status: &Status) -> String {
     let usage = &provider.usage;
     let active = status.active_provider.as_deref() == Some(&usage.provider);
     let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();

@@ -54,6 +54,13 @@ pub fn names() -> Vec<&'static str> {
     all().iter().map(|source| source.name()).collect()
 }
 
+/// The directories that an import without options searches, by agent.
+#[cfg(feature = "cli")]
+pub(crate) fn searched() -> Result<Vec<(&'static str, Vec<PathBuf>)>> {
+    let sources = ImportOptions::default().sources()?.into_iter();
+    sources.map(|source| Ok((source.name(), engine::discover::roots(source, &[])?))).collect()
+}
+
 /// What to import.
 ///
 /// ```

@@ -3,7 +3,7 @@
 use crate::model::event::Percent;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
-use crate::present::output::{counted, grouped, used};
+use crate::present::output::{and_cost, counted, grouped, used};
 use crate::present::wording;
 use crate::usage::{Basis, Pool, WindowUsage};
 
@@ -62,12 +62,13 @@ pub(crate) fn made_of(window: &WindowUsage) -> String {
     let usage = &window.usage;
     match window.limit {
         Some(limit) if window.basis != Basis::Unmetered => format!(
-            "{} of {} ({}), {} in {}",
+            "{} of {} ({}), {} in {}{}",
             grouped(window.weighted),
             grouped(limit),
             window.basis.name(),
             counted(usage.tokens.total(), "token"),
-            counted(usage.requests, "request")
+            counted(usage.requests, "request"),
+            and_cost(usage)
         ),
         _ if window.basis == Basis::Observed => format!("{} (observed)", used(usage)),
         _ => used(usage),

@@ -2,8 +2,11 @@
 
 pub(crate) mod bars;
 pub(crate) mod clock;
+pub(crate) mod costs;
 pub(crate) mod failure;
+pub(crate) mod money;
 pub(crate) mod output;
+pub(crate) mod periods;
 pub(crate) mod policy;
 pub(crate) mod summary;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard

@@ -10,6 +10,7 @@ use crate::ledger::Outcome;
 use crate::model::event::SkippedLine;
 pub(crate) use crate::model::humanize::number::grouped;
 use crate::present::failure::Failure;
+use crate::present::money;
 use crate::present::visible::{Breaks, visible};
 use crate::usage::Usage;
 
@@ -49,9 +50,15 @@ pub(crate) fn skipped(skipped: &SkippedLine) -> String {
     format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
 }
 
-/// `401,000 tokens, 2 requests`.
+/// `401,000 tokens, 2 requests, $1.20`; without a known price, no cost.
 pub(crate) fn used(usage: &Usage) -> String {
-    format!("{}, {}", counted(usage.tokens.total(), "token"), counted(usage.requests, "request"))
+    let tokens = counted(usage.tokens.total(), "token");
+    format!("{tokens}, {}{}", counted(usage.requests, "request"), and_cost(usage))
+}
+
+/// `, $1.20`, or nothing if no call has a known price.
+pub(crate) fn and_cost(usage: &Usage) -> String {
+    usage.cost.usd.map(|_| format!(", {}", money::cost(&usage.cost))).unwrap_or_default()
 }
 
 /// A foreign text as it may stand on a terminal: on one line, with hidden characters written out.

@@ -16,6 +16,7 @@ mod gate;
 mod import;
 mod koan;
 mod koan_counters;
+mod overview;
 mod poison;
 mod proof;
 mod quota;

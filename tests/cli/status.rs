@@ -97,7 +97,7 @@ fn switching_to_where_one_is_adds_nothing() {
 #[test]
 fn bars_for_people() {
     let desk = switched();
-    let text = desk.ok(&["--now", "2026-06-10T09:50:00Z", "--tz", "Europe/Paris"]);
+    let text = desk.ok(&["--now", "2026-06-10T09:50:00Z", "--tz", "Europe/Paris", "status"]);
     for part in [
         "anthropic, active\n",
         "[################----]   80 %  resets in 4h 10m (2026-06-10 16:00)",

@@ -7,6 +7,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position};
 use crate::model::time::{Timestamp, Zone};
+use crate::present::costs;
 use crate::present::summary::summary;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
@@ -63,7 +64,7 @@ pub(crate) struct ViewModel {
 impl ViewModel {
     /// Looks at a ledger; `days` is how far back the time line and the days go.
     pub fn look(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16) -> Result<Self> {
-        let (status, position) = (snapshot.status(now)?, snapshot.head()?.position);
+        let (status, position) = (costs::status(snapshot, now)?, snapshot.head()?.position);
         let events = events(snapshot, position)?;
         let mut last = Vec::new();
         for one in &status.providers {

@@ -1,0 +1,46 @@
+//! The status with the cost of each account's windows.
+
+use crate::budget::Status;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::invariant::bug;
+use crate::model::time::Timestamp;
+use crate::report::{Report, ReportKey};
+use crate::usage::{Cost, WindowUsage};
+
+/// The status at a time. Unlike [`Snapshot::status`], which reads no prices, it has the computed cost of the windows and of
+/// all calls.
+pub(crate) fn status(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Status> {
+    let mut status = snapshot.status(now)?;
+    for provider in &mut status.providers {
+        let usage = &mut provider.usage;
+        let account = (usage.provider.as_str(), usage.account.as_deref());
+        for window in [&mut usage.session, &mut usage.weekly] {
+            if window.usage.requests > 0 {
+                window.usage.cost = in_window(snapshot, account, window)?;
+            }
+        }
+        if usage.all_time.requests > 0 {
+            usage.all_time.cost = cost(snapshot, account, Report::by(ReportKey::Account))?;
+        }
+    }
+    Ok(status)
+}
+
+fn in_window(snapshot: &Snapshot<'_>, account: (&str, Option<&str>), window: &WindowUsage) -> Result<Cost> {
+    let mut report = Report::by(ReportKey::Account);
+    if let Some(started_at) = window.started_at {
+        report = report.since(started_at);
+    }
+    if let Some(resets_at) = window.resets_at {
+        report = report.until(resets_at);
+    }
+    cost(snapshot, account, report)
+}
+
+fn cost(snapshot: &Snapshot<'_>, (provider, account): (&str, Option<&str>), report: Report) -> Result<Cost> {
+    let table = snapshot.report(&report.only(ReportKey::Provider, provider)?)?;
+    let row = table.rows.into_iter().find(|row| row.keys.first().is_some_and(|key| key.as_deref() == account));
+    let row = row.ok_or_else(|| bug!("no reported calls of {provider}, whose window has some"))?;
+    Ok(row.usage.cost)
+}

@@ -1,0 +1,57 @@
+//! Amounts of money for people.
+
+use rust_decimal::Decimal;
+
+use crate::model::tokens::Usd;
+use crate::present::output::grouped;
+use crate::usage::Cost;
+
+/// `$1,234.50`; amounts below a dollar have four decimals, since a call can cost less than a cent.
+pub(crate) fn dollars(usd: Usd) -> String {
+    let (sign, amount) = match usd.to_string().parse::<Decimal>() {
+        Ok(amount) => (if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" }, amount.abs()),
+        // A decimal string always parses; its own text is the exact amount in any case.
+        Err(_) => return format!("${usd}"),
+    };
+    let digits = if amount < Decimal::ONE && !amount.is_zero() { 4 } else { 2 };
+    let text = format!(
+        "{:.*}",
+        digits,
+        amount.round_dp_with_strategy(
+            u32::try_from(digits).unwrap_or(2),
+            rust_decimal::RoundingStrategy::MidpointAwayFromZero,
+        )
+    );
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, "00"));
+    let whole = whole.parse::<u128>().map_or_else(|_| whole.to_owned(), grouped);
+    format!("{sign}${whole}.{rest}")
+}
+
+/// A computed cost: `$12.30`, `$12.30 + 2 unpriced` if calls lack a price, `unpriced` if all do, `-` without calls.
+pub(crate) fn cost(cost: &Cost) -> String {
+    match (cost.usd, cost.unpriced_requests) {
+        (Some(usd), 0) => dollars(usd),
+        (Some(usd), calls) => format!("{} + {} unpriced", dollars(usd), grouped(calls)),
+        (None, 0) => "-".to_owned(),
+        (None, _) => "unpriced".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_rounded_and_grouped() {
+        for (usd, text) in [
+            ("0", "$0.00"),
+            ("0.00004", "$0.0000"),
+            ("0.01236", "$0.0124"),
+            ("1.005", "$1.01"),
+            ("12.3", "$12.30"),
+            ("1234567.899", "$1,234,567.90"),
+        ] {
+            assert_eq!(dollars(usd.parse().unwrap()), text, "{usd}");
+        }
+    }
+}
