@@ -126,12 +126,48 @@ impl NameArgs {
     }
 }
 
-/// Reads a count.
+/// Reads a count: a whole number, or one in thousands, millions or billions, such as `500k` or `1.5M`.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|count| *count <= MAX_COUNT)
-        .ok_or_else(|| format!("a count is a whole number from 0 to {MAX_COUNT}"))
+    whole(text).filter(|count| *count <= MAX_COUNT).ok_or_else(|| {
+        format!("a count is a whole number from 0 to {MAX_COUNT}, with k, M or B for thousands, millions or billions")
+    })
+}
+
+/// The number of `1.5M`; `None` for a text that is no whole number.
+fn whole(text: &str) -> Option<u64> {
+    let (number, digits) = match text.char_indices().last()? {
+        (end, 'k' | 'K') => (text.get(..end)?, 3),
+        (end, 'm' | 'M') => (text.get(..end)?, 6),
+        (end, 'b' | 'B' | 'g' | 'G') => (text.get(..end)?, 9),
+        _ => (text, 0),
+    };
+    let (units, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if units.is_empty() || !is_digits(units) || !is_digits(decimals) || decimals.len() > digits {
+        return None;
+    }
+    if number.contains('.') && decimals.is_empty() {
+        return None;
+    }
+    format!("{units}{decimals}{}", "0".repeat(digits - decimals.len())).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_units() {
+        for (text, number) in
+            [("0", 0), ("500", 500), ("500k", 500_000), ("1.5M", 1_500_000), ("2b", 2_000_000_000), ("0.001k", 1)]
+        {
+            assert_eq!(count(text), Ok(number), "{text}");
+        }
+        for text in ["", "k", "-1", "1.5", "1.k", ".5k", "1.0001k", "1e3", "5 k", "9007199254740993", "10000000B", "१k"]
+        {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
 }
 
 /// Reads `NAME=VALUE`.

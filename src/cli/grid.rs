@@ -4,9 +4,12 @@ use std::io::Write;
 
 use rust_decimal::Decimal;
 
+use super::report_rows;
+
 use crate::model::humanize::number::scaled;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
+use crate::present::money::decimal;
 use crate::present::output::{self, Plain, grouped};
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
@@ -76,10 +79,6 @@ impl Detail {
     }
 }
 
-fn decimal(usd: Usd) -> Decimal {
-    usd.to_string().parse().unwrap_or_default()
-}
-
 fn money(usd: Option<Usd>, decimals: u32) -> String {
     let Some(usd) = usd else { return "-".to_owned() };
     let mut amount = decimal(usd);
@@ -87,17 +86,26 @@ fn money(usd: Option<Usd>, decimals: u32) -> String {
     amount.to_string()
 }
 
+/// `████░░░░░░  41.2 %`, of a share in thousandths.
+fn share_bar(share: Option<u32>) -> String {
+    const CELLS: usize = 10;
+    let Some(share) = share else { return "-".to_owned() };
+    let full = (share as usize + 50) / 100;
+    let full = full.min(CELLS);
+    format!("{}{} {:>3}.{} %", "█".repeat(full), "░".repeat(CELLS - full), share / 10, share % 10)
+}
+
 /// Prints the table with the most detail that fits.
-pub(crate) fn write(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(answer: &ReportTable, share: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let names = answer.keys.len();
     for detail in [Detail::Full, Detail::Short, Detail::Merged] {
-        let table = table(answer, detail);
+        let table = table(answer, detail, share);
         if output::fits(&table, names) {
             output::write_table(out, &table)?;
             return if detail == Detail::Full { Ok(()) } else { shortened(out) };
         }
     }
-    output::write_table(out, &table(answer, Detail::Least))?;
+    output::write_table(out, &table(answer, Detail::Least, share))?;
     shortened(out)
 }
 
@@ -105,7 +113,7 @@ fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "(shortened to fit: --csv and --json have every digit)")?)
 }
 
-fn table(answer: &ReportTable, detail: Detail) -> comfy_table::Table {
+fn table(answer: &ReportTable, detail: Detail, share: bool) -> comfy_table::Table {
     let columns = detail.columns(&answer.total);
     let priced = answer.total.cost.reported_usd.is_some();
     let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();
@@ -116,6 +124,9 @@ fn table(answer: &ReportTable, detail: Detail) -> comfy_table::Table {
     let computed = answer.total.cost.usd.is_some();
     if computed {
         header.push(detail.heading("computed\nUSD"));
+    }
+    if share {
+        header.push("share".to_owned());
     }
     let (decimals, computed_decimals) = (detail.decimals(answer), detail.computed_decimals(answer));
     let cells = |mut cells: Vec<String>, usage: &Usage| {
@@ -130,7 +141,11 @@ fn table(answer: &ReportTable, detail: Detail) -> comfy_table::Table {
     };
     let rows = answer.rows.iter().map(|row| {
         let keys = row.keys.iter().map(|key| key.as_ref().map_or_else(|| "-".to_owned(), |key| Plain(key).to_string()));
-        cells(keys.collect(), &row.usage)
+        let mut cells = cells(keys.collect(), &row.usage);
+        if share {
+            cells.push(share_bar(report_rows::share(answer, row)));
+        }
+        cells
     });
     let mut total = vec![String::new(); answer.keys.len()];
     if let Some(first) = total.first_mut() {

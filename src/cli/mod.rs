@@ -35,6 +35,8 @@ pub(crate) mod quota;
 pub(crate) mod quota_page;
 pub(crate) mod record;
 pub(crate) mod report;
+pub(crate) mod report_filters;
+pub(crate) mod report_rows;
 pub(crate) mod reserve;
 pub(crate) mod scan_output;
 pub(crate) mod seal;

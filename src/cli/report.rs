@@ -3,18 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use chrono::{Days, NaiveDate};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::context::Context;
 use super::fields::label;
-use super::{csv, grid};
+use super::report_rows::{self, Sort};
+use super::{csv, grid, report_filters};
 use crate::export::{self, CcusageOptions};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::provider::ProviderId;
 use crate::present::clock::{Moment, range};
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, say};
 use crate::present::output;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable, Seal};
@@ -63,8 +65,8 @@ pub(crate) struct ReportArgs {
     /// Only records with this label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// Only the last N days including today, 1 to 100 [with --back: 7]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DateWindow::MOST_DAYS)), conflicts_with_all = ["since", "until"])]
+    /// Only the last N days including today [with --back: 7, and at most 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_525), conflicts_with_all = ["since", "until"])]
     days: Option<u32>,
     /// End N steps before today: a step is the number of --days, or a week or month in a report by week or month
     #[arg(long, value_name = "N", conflicts_with_all = ["since", "until"])]
@@ -94,6 +96,15 @@ pub(crate) struct ReportArgs {
     /// Also report the outcomes of sessions: records with the label outcome (productive, empty or blocked)
     #[arg(long, conflicts_with = "csv")]
     outcomes: bool,
+    /// The order of rows [default: key; with --top: cost, or tokens if a call has no price]
+    #[arg(long, value_enum, conflicts_with = "format")]
+    sort: Option<Sort>,
+    /// Only the first N rows; the total still includes all rows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "format")]
+    top: Option<u32>,
+    /// Add each row's share of the total cost, or of the tokens if a call has no price
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    share: bool,
     /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
@@ -199,9 +210,7 @@ pub(crate) fn run(
         }
     }
     if args.days.is_some() || args.back.is_some() {
-        let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS).into();
-        let (today, back) = (zone.day(context.now_of(&snapshot)), args.back.unwrap_or(0).into());
-        report = report.days(DateWindow::ending(today, days, back, granularity(&by)));
+        report = report.days(date_window(&args, zone.day(context.now_of(&snapshot)), &by)?);
     }
     if args.fill {
         report = report.fill()?;
@@ -209,21 +218,30 @@ pub(crate) fn run(
     if let Some(prices) = prices {
         report = report.prices(prices);
     }
-    let with_outcomes = args.outcomes;
-    for (key, value) in args.filters() {
-        report = report.only(key, value)?;
-    }
+    let (with_outcomes, rows) = (args.outcomes, Rows { sort: args.sort, top: args.top, share: args.share });
+    let filters: Vec<_> = args.filters().collect();
+    let unfiltered = report.clone();
+    report = filtered(report, &filters)?;
     if format == Some(ReportFormat::Ccusage) {
         let options = CcusageOptions { now: context.now_of(&snapshot), costs };
         return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
-    let answer = snapshot.report(&report)?;
+    let mut answer = snapshot.report(&report)?;
+    if answer.total.requests == 0 && !filters.is_empty() {
+        let resolved = report_filters::resolve(&snapshot, &filters)?;
+        resolved.notes.iter().for_each(|note| say(note));
+        if resolved.is_changed {
+            report = filtered(unfiltered, &resolved.filters)?;
+            answer = snapshot.report(&report)?;
+        }
+    }
     let efficiency = with_outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
+    let left_out = rows.arrange(&mut answer);
     if let Some(sealed) = &seal {
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        grid::write(&answer, out)?;
+        grid::write(&answer, rows.share, out)?;
         priced(&answer, out)?;
         return super::seal::stands_on(sealed, &earlier, out);
     }
@@ -236,9 +254,51 @@ pub(crate) fn run(
     if csv {
         return csv::write(&answer, out);
     }
-    grid::write(&answer, out)?;
+    grid::write(&answer, rows.share, out)?;
+    if left_out > 0 {
+        writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
+    }
     priced(&answer, out)?;
     efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// How rows are ordered, limited and shown.
+struct Rows {
+    sort: Option<Sort>,
+    top: Option<u32>,
+    share: bool,
+}
+
+impl Rows {
+    /// Orders and limits the rows. Returns how many are left out.
+    fn arrange(&self, answer: &mut ReportTable) -> usize {
+        let by_size = if report_rows::shares_are_of_cost(answer) { Sort::Cost } else { Sort::Tokens };
+        let sort = self.sort.unwrap_or(if self.top.is_some() { by_size } else { Sort::Key });
+        let top = self.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
+        report_rows::arrange(answer, sort, top)
+    }
+}
+
+fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Report, Error> {
+    for (key, value) in filters {
+        report = report.only(key.clone(), value.clone())?;
+    }
+    Ok(report)
+}
+
+/// The days of `--days` and `--back`.
+fn date_window(args: &ReportArgs, today: NaiveDate, by: &[ReportKey]) -> Result<DateWindow, Failure> {
+    let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS);
+    if days <= DateWindow::MOST_DAYS {
+        let back = args.back.unwrap_or(0).into();
+        return Ok(DateWindow::ending(today, days.into(), back, granularity(by)));
+    }
+    if args.back.is_some() {
+        return Err(Failure::usage(format!("--back needs --days of at most {}", DateWindow::MOST_DAYS)));
+    }
+    let first = today.checked_sub_days(Days::new(u64::from(days) - 1));
+    let first = first.ok_or_else(|| Failure::usage(format!("--days {days} begins before the calendar")))?;
+    Ok(DateWindow { first, last: today })
 }
 
 /// Says by which prices costs were worked out, and for how many requests there is none.
@@ -281,6 +341,9 @@ struct WithOutcomes {
 }
 
 fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
+    if found.productive + found.empty + found.blocked == 0 {
+        return Ok(writeln!(out, "no record has the label outcome: `record --label outcome=productive` states one")?);
+    }
     writeln!(out, "sessions: {} productive, {} empty, {} blocked", found.productive, found.empty, found.blocked)?;
     if let Some(tokens) = found.tokens_per_productive {
         writeln!(out, "tokens for each productive session: {tokens:.0}")?;

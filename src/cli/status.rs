@@ -9,6 +9,7 @@ use super::context::Context;
 use crate::budget::{ProviderStatus, Status};
 use crate::ledger::Snapshot;
 use crate::model::event::Position;
+use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
@@ -23,8 +24,11 @@ use crate::present::wording;
 #[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:\n  \
     usage-ledger status\n  \
+    usage-ledger status anthropic\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z status --json")]
 pub(crate) struct StatusArgs {
+    /// Show only this provider
+    provider: Option<ProviderId>,
     /// Show the tokens of each provider since the last switch to it
     #[arg(long)]
     since_switch: bool,
@@ -72,7 +76,10 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     let mut ledger = context.read()?;
     let snapshot = context.snapshot(&mut ledger)?;
     let now = context.now_of(&snapshot);
-    let dated = dated(&snapshot, now)?;
+    let mut dated = dated(&snapshot, now)?;
+    if let Some(provider) = &args.provider {
+        only(provider, &mut dated.status)?;
+    }
     if context.json {
         return Answer::new(dated).write(out);
     }
@@ -98,6 +105,19 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
         one(provider, &status, now, zone, out)?;
     }
     switches(&status, zone, out)
+}
+
+/// Keeps the accounts of one provider.
+fn only(provider: &ProviderId, status: &mut Status) -> Result<(), Failure> {
+    let known: Vec<String> = status.providers.iter().map(|one| one.usage.provider.clone()).collect();
+    status.providers.retain(|one| one.usage.provider == provider.as_str());
+    if status.providers.is_empty() {
+        let near = similar_to(provider.as_str(), known.iter().map(String::as_str));
+        let near = near.into_iter().find(|near| known.contains(near));
+        let hint = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+        return Err(Failure::usage(format!("the ledger has nothing about the provider `{provider}`{hint}")));
+    }
+    Ok(())
 }
 
 /// `* anthropic (work)  undeclared`

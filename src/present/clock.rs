@@ -21,7 +21,10 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
 pub(crate) enum Moment {
     Instant(Timestamp),
     Day(NaiveDate),
+    /// The start of the day that is so many days before today.
     DaysAgo(u64),
+    /// A moment so many milliseconds ago.
+    Ago(i64),
 }
 
 impl Moment {
@@ -29,6 +32,7 @@ impl Moment {
         match self {
             Self::Instant(at) => at,
             Self::Day(day) => zone.start_of_day(day),
+            Self::Ago(millis) => now.plus(-millis),
             Self::DaysAgo(days) => {
                 let today = zone.day(now);
                 zone.start_of_day(today.checked_sub_days(Days::new(days)).unwrap_or(today))
@@ -47,6 +51,9 @@ impl FromStr for Moment {
             "yesterday" => return Ok(Self::DaysAgo(1)),
             _ => {}
         }
+        if let Some(ago) = ago(text) {
+            return Ok(ago);
+        }
         // chrono reads 2026-6-1 too; a date has one form.
         let found = match text.len() {
             10 => day(text),
@@ -60,7 +67,26 @@ impl FromStr for Moment {
 }
 
 fn or_date(error: &Error) -> Error {
-    Error::invalid(format!("{error}, a date (2026-06-01), a month (2026-06), today or yesterday"))
+    Error::invalid(format!(
+        "{error}, a date (2026-06-01), a month (2026-06), today, yesterday, or a time ago (90m, 2h, 7d, 4w)"
+    ))
+}
+
+/// Reads `90m` and `2h`, which are moments, and `7d` and `4w`, which are the start of a day.
+fn ago(text: &str) -> Option<Moment> {
+    let unit = text.chars().last()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = digits.parse().ok()?;
+    match unit {
+        'm' => Some(Moment::Ago(i64::from(number) * MINUTE)),
+        'h' => Some(Moment::Ago(i64::from(number) * HOUR)),
+        'd' => Some(Moment::DaysAgo(number.into())),
+        'w' => Some(Moment::DaysAgo(u64::from(number) * 7)),
+        _ => None,
+    }
 }
 
 /// The range that `--since` and `--until` name.
@@ -119,7 +145,24 @@ mod tests {
         assert_eq!(at("today"), "2026-06-01T22:00:00.000Z");
         assert_eq!(at("yesterday"), "2026-05-31T22:00:00.000Z");
         assert_eq!(at("2026-06-01T12:00:00+02:00"), "2026-06-01T10:00:00.000Z");
-        for bad in ["2026-6-1", "2026-02-30", "tomorrow", "2026", "", "2026-13", "01-06-2026"] {
+        assert_eq!(at("90m"), "2026-06-01T21:00:00.000Z");
+        assert_eq!(at("2h"), "2026-06-01T20:30:00.000Z");
+        assert_eq!(at("7d"), "2026-05-25T22:00:00.000Z");
+        assert_eq!((at("1w"), at("0d")), (at("7d"), at("today")));
+        for bad in [
+            "2026-6-1",
+            "2026-02-30",
+            "tomorrow",
+            "2026",
+            "",
+            "2026-13",
+            "01-06-2026",
+            "7",
+            "d",
+            "-1d",
+            "7y",
+            "99999999999h",
+        ] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
     }

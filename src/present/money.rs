@@ -1,27 +1,28 @@
 //! Amounts of money for people.
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::model::tokens::Usd;
 use crate::present::output::grouped;
 use crate::usage::Cost;
 
+/// Decimal digits of the smallest amount, 10^-12 dollars.
+const PICO_DIGITS: u32 = 12;
+
+/// An amount as a decimal number without trailing zeros. Amounts beyond 7.9 * 10^16 dollars are shown as that.
+pub(crate) fn decimal(usd: Usd) -> Decimal {
+    Decimal::try_from_i128_with_scale(usd.picos(), PICO_DIGITS).map_or(Decimal::MAX, |amount| amount.normalize())
+}
+
 /// `$1,234.50`; amounts below a dollar have four decimals, since a call can cost less than a cent.
 pub(crate) fn dollars(usd: Usd) -> String {
-    let (sign, amount) = match usd.to_string().parse::<Decimal>() {
-        Ok(amount) => (if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" }, amount.abs()),
-        // A decimal string always parses; its own text is the exact amount in any case.
-        Err(_) => return format!("${usd}"),
-    };
+    let amount = decimal(usd);
+    let sign = if usd < Usd::default() { "-" } else { "" };
+    let amount = amount.abs();
     let digits = if amount < Decimal::ONE && !amount.is_zero() { 4 } else { 2 };
-    let text = format!(
-        "{:.*}",
-        digits,
-        amount.round_dp_with_strategy(
-            u32::try_from(digits).unwrap_or(2),
-            rust_decimal::RoundingStrategy::MidpointAwayFromZero,
-        )
-    );
+    let mut rounded = amount.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
+    rounded.rescale(digits);
+    let text = rounded.to_string();
     let (whole, rest) = text.split_once('.').unwrap_or((&text, "00"));
     let whole = whole.parse::<u128>().map_or_else(|_| whole.to_owned(), grouped);
     format!("{sign}${whole}.{rest}")

@@ -161,3 +161,86 @@ fn an_export_is_what_is_stored() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
     assert!(printed.starts_with(&desk.ok(&["--as-of", "2", "export"])));
 }
+
+/// Three projects of one provider, with a priced model.
+fn projects() -> Desk {
+    let desk = Desk::new();
+    for (project, model, input) in [
+        ("/home/me/acme", "claude-opus-4-5-20251101", "3000000"),
+        ("/home/me/tools", "claude-sonnet-4-5", "2000000"),
+        ("/srv/tools2", "claude-sonnet-4-5", "1000000"),
+    ] {
+        let names = ["record", "--provider", "anthropic", "--project", project, "--model", model, "--input", input];
+        desk.at("2026-06-10T10:00:00Z", &names);
+    }
+    desk
+}
+
+#[test]
+fn a_filter_without_matches_names_what_may_be_meant() {
+    let desk = projects();
+    let note = |args: &[&str]| {
+        let done =
+            desk.command().args([&["--now", "2026-06-10T11:00:00Z", "report"], args].concat()).assert().success();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&done.get_output().stdout), text(&done.get_output().stderr))
+    };
+    let (_, error) = note(&["--provider", "antropic"]);
+    assert!(error.contains("no call has the provider `antropic`: did you mean `anthropic`?"), "{error}");
+    // A unique last component of a path, and a model without its date, are enough.
+    let (table, error) = note(&["--by", "project", "--project", "acme"]);
+    assert!(table.contains("/home/me/acme") && error.contains("`acme` is taken for `/home/me/acme`"), "{table}{error}");
+    let (table, error) = note(&["--by", "model", "--model", "claude-opus-4-5"]);
+    assert!(table.contains("claude-opus-4-5-20251101"), "{table}{error}");
+    let (_, error) = note(&["--project", "tolos"]);
+    assert!(error.contains("did you mean") && error.contains("`/home/me/tools`"), "{error}");
+    let (_, error) = note(&["--project", "zzz"]);
+    assert!(error.contains("`usage-ledger report --by project` lists all"), "{error}");
+    let (_, error) = note(&["--label", "team=a"]);
+    assert!(error.contains("no call has any label:team"), "{error}");
+    // A filter that fits calls outside the range is right, and nothing is said about it.
+    let (_, error) = note(&["--provider", "anthropic", "--since", "2026-06-11"]);
+    assert!(error.is_empty(), "{error}");
+}
+
+#[test]
+fn rows_can_be_ordered_limited_and_compared() {
+    let desk = projects();
+    let rows = |args: &[&str]| -> Vec<String> {
+        let answer = desk.json(&[&["report", "--by", "project"], args].concat());
+        assert_eq!(answer["total"]["requests"], 3);
+        answer["rows"].as_array().unwrap().iter().map(|row| row["project"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(rows(&[]), ["/home/me/acme", "/home/me/tools", "/srv/tools2"]);
+    assert_eq!(rows(&["--sort", "tokens", "--top", "1"]), ["/home/me/acme"]);
+    assert_eq!(rows(&["--top", "2"]), ["/home/me/acme", "/home/me/tools"]); // $15, $12, $6
+    let text = desk.ok(&["report", "--by", "project", "--share", "--top", "2"]);
+    for part in ["█████░░░░░  45.5 %", "████░░░░░░  36.4 %", "1 row not shown; the total includes them"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn times_and_counts_have_short_forms() {
+    let desk = projects();
+    let requests = |args: &[&str]| {
+        desk.json(&[&["--now", "2026-06-12T11:00:00Z", "report"], args].concat())["total"]["requests"].clone()
+    };
+    assert_eq!((requests(&["--since", "2d"]), requests(&["--since", "1d"])), (3.into(), 0.into()));
+    assert_eq!((requests(&["--since", "49h"]), requests(&["--since", "48h"])), (3.into(), 0.into()));
+    assert_eq!((requests(&["--days", "365"]), requests(&["--days", "2"])), (3.into(), 0.into()));
+    desk.at("2026-06-10T09:00:00Z", &["limit", "set", "anthropic", "--session", "500k", "--weekly", "1.5M"]);
+    let status = desk.json(&["--now", "2026-06-10T11:00:00Z", "status", "anthropic"]);
+    let anthropic = crate::cli_support::provider(&status, "anthropic");
+    assert_eq!((&anthropic["session"]["limit"], &anthropic["weekly"]["limit"]), (&500_000.into(), &1_500_000.into()));
+    let error = desk.fails(2, &["status", "antropic"]);
+    assert!(error.contains("did you mean `anthropic`?"), "{error}");
+}
+
+#[test]
+fn a_report_of_outcomes_without_outcomes_says_so() {
+    let desk = projects();
+    let text = desk.ok(&["report", "--by", "project", "--outcomes"]);
+    assert!(text.contains("no record has the label outcome"), "{text}");
+}

@@ -1,0 +1,110 @@
+//! Filters of a report that match no call: the values that the user may have meant.
+
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::readers::price::Prices;
+use crate::report::{Report, ReportKey};
+
+/// Most values that a message names.
+const NAMED: usize = 5;
+
+/// What to do about filters that match nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// The filters, with a unique full value in place of a part of it.
+    pub filters: Vec<(ReportKey, String)>,
+    /// One sentence for each filter that is changed or unknown.
+    pub notes: Vec<String>,
+    /// Whether a filter is changed.
+    pub is_changed: bool,
+}
+
+/// Looks at filters that match nothing: completes a value of which the ledger has one full form, and names near values.
+pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) -> Result<Resolved> {
+    let mut resolved = Resolved { filters: Vec::new(), notes: Vec::new(), is_changed: false };
+    for (key, value) in filters {
+        let known = values(snapshot, key)?;
+        let name = key.name();
+        if known.iter().any(|known| known == value) {
+            resolved.filters.push((key.clone(), value.clone()));
+            continue;
+        }
+        let completed: Vec<&String> = known.iter().filter(|known| completes(value, known)).collect();
+        if let [only] = completed[..] {
+            resolved.notes.push(format!("{name} `{value}` is taken for `{only}`"));
+            resolved.filters.push((key.clone(), only.clone()));
+            resolved.is_changed = true;
+            continue;
+        }
+        let near = if completed.is_empty() { nearest(value, &known) } else { completed };
+        let named: Vec<String> = near.iter().take(NAMED).map(|known| format!("`{known}`")).collect();
+        resolved.notes.push(match (named.is_empty(), known.is_empty()) {
+            (false, _) => format!("no call has the {name} `{value}`: did you mean {}?", named.join(", ")),
+            (true, true) => format!("no call has any {name}"),
+            (true, false) => {
+                format!("no call has the {name} `{value}`: `usage-ledger report --by {name}` lists all")
+            }
+        });
+        resolved.filters.push((key.clone(), value.clone()));
+    }
+    Ok(resolved)
+}
+
+/// Every value of a key in the ledger.
+fn values(snapshot: &Snapshot<'_>, key: &ReportKey) -> Result<Vec<String>> {
+    let table = snapshot.report(&Report::by(key.clone()).prices(Prices::none()))?;
+    Ok(table.rows.into_iter().filter_map(|mut row| row.keys.pop().flatten()).collect())
+}
+
+/// Whether a text is the end of a path, or the beginning of a name that ends with a date, a version or a maker's part.
+fn completes(text: &str, known: &str) -> bool {
+    let is_border = |character: char| !character.is_alphanumeric();
+    let ends = known.strip_suffix(text).is_some_and(|before| before.ends_with(is_border));
+    let begins = known.strip_prefix(text).is_some_and(|rest| rest.starts_with(is_border));
+    !text.is_empty() && (ends || begins)
+}
+
+/// The values that differ from a text by few letters, the nearest first.
+fn nearest<'k>(text: &str, known: &'k [String]) -> Vec<&'k String> {
+    let text = text.to_lowercase();
+    let mut near: Vec<(usize, &String)> = known
+        .iter()
+        .filter_map(|known| {
+            let lower = known.to_lowercase();
+            let last = lower.rsplit(['/', '\\']).next().unwrap_or(&lower);
+            let distance = strsim::damerau_levenshtein(&text, &lower).min(strsim::damerau_levenshtein(&text, last));
+            let is_near = 3 * distance <= text.chars().count() || lower.contains(&text);
+            is_near.then_some((distance, known))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, known)| known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_up_to_a_border_stands_for_the_whole() {
+        for (text, known) in [
+            ("acme", "/home/me/acme"),
+            ("me/acme", "/home/me/acme"),
+            ("claude-opus-4-5", "claude-opus-4-5-20251101"),
+            ("gpt-5.5", "openai/gpt-5.5"),
+        ] {
+            assert!(completes(text, known), "{text} {known}");
+        }
+        for (text, known) in [("cme", "/home/me/acme"), ("gpt-5", "gpt-50"), ("", "x"), ("acme", "acme")] {
+            assert!(!completes(text, known), "{text} {known}");
+        }
+    }
+
+    #[test]
+    fn near_values_come_first() {
+        let known = ["openai", "anthropic", "/home/me/acme"].map(str::to_owned);
+        assert_eq!(nearest("antropic", &known), [&known[1]]);
+        assert_eq!(nearest("amce", &known), [&known[2]]);
+        assert!(nearest("zzz", &known).is_empty());
+    }
+}

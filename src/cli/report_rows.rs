@@ -1,0 +1,71 @@
+//! The rows of a report in another order, or only the largest of them.
+
+use std::cmp::Reverse;
+
+use clap::ValueEnum;
+
+use crate::model::tokens::Usd;
+use crate::report::{ReportRow, ReportTable};
+use crate::usage::Usage;
+
+/// What rows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// The keys, ascending
+    Key,
+    /// Tokens, the largest first
+    Tokens,
+    /// Cost, the largest first
+    Cost,
+    /// Requests, the most first
+    Requests,
+}
+
+/// Sorts the rows and keeps the first `top` of them. Returns how many rows are left out.
+pub(crate) fn arrange(table: &mut ReportTable, sort: Sort, top: Option<usize>) -> usize {
+    match sort {
+        Sort::Key => {}
+        Sort::Tokens => table.rows.sort_by_key(|row| Reverse(row.usage.tokens.total())),
+        Sort::Cost => table.rows.sort_by_key(|row| Reverse(amount(&row.usage))),
+        Sort::Requests => table.rows.sort_by_key(|row| Reverse(row.usage.requests)),
+    }
+    let all = table.rows.len();
+    table.rows.truncate(top.unwrap_or(all));
+    all - table.rows.len()
+}
+
+/// The cost that is compared: the computed one, or the reported one without it. Rows without a cost come last.
+fn amount(usage: &Usage) -> Option<Usd> {
+    usage.cost.usd.or(usage.cost.reported_usd)
+}
+
+/// What shares are of: cost, if all calls of the report have a price, else tokens.
+pub(crate) fn shares_are_of_cost(table: &ReportTable) -> bool {
+    table.total.cost.unpriced_requests == 0 && table.total.cost.usd.is_some_and(|usd| usd > Usd::default())
+}
+
+/// The share of a row in the total, in thousandths, rounded half up. `None` if the total is zero.
+pub(crate) fn share(table: &ReportTable, row: &ReportRow) -> Option<u32> {
+    if shares_are_of_cost(table) {
+        let (part, whole) = (amount(&row.usage)?, amount(&table.total)?);
+        return thousandths(part.picos().try_into().ok()?, whole.picos().try_into().ok()?);
+    }
+    thousandths(row.usage.tokens.total(), table.total.tokens.total())
+}
+
+fn thousandths(part: u128, whole: u128) -> Option<u32> {
+    let share = part.checked_mul(2_000)?.checked_add(whole)?.checked_div(whole.checked_mul(2)?)?;
+    u32::try_from(share).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_half_up() {
+        let shares = [(1, 3), (2, 3), (1, 2_000), (0, 5), (5, 5)].map(|(part, whole)| thousandths(part, whole));
+        assert_eq!(shares, [333, 667, 1, 0, 1_000].map(Some));
+        assert_eq!(thousandths(0, 0), None);
+    }
+}
