@@ -19,7 +19,7 @@ fn main() {
 /// Rates vary with the disk's mood, so the two are measured in turn and compared.
 fn one_a_commit() {
     let directory = support::directory();
-    let mut ledger = Ledger::open(directory.path().join("usage.db")).unwrap();
+    let ledger = Ledger::open(directory.path().join("usage.db")).unwrap();
     let count = support::setting("USAGE_LEDGER_BENCH_COMMITS", 3_000);
     let mut ratios = Vec::new();
     for round in 0..5 {
@@ -40,7 +40,7 @@ fn batches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("append");
     for size in [100_u64, 10_000] {
         let directory = support::directory();
-        let mut ledger = Ledger::open(directory.path().join("usage.db")).unwrap();
+        let ledger = Ledger::open(directory.path().join("usage.db")).unwrap();
         let mut next = 0;
         group.throughput(Throughput::Elements(size));
         group.bench_function(format!("batch of {size}"), |bench| {

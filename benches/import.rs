@@ -36,9 +36,9 @@ fn main() {
 }
 
 fn import_into(path: &Path, home: &Path) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
-    import::run(&mut ledger, &options, support::now(), &mut |_| {}).unwrap();
+    import::run(&ledger, &options, support::now(), &mut |_| {}).unwrap();
 }
 
 fn time(work: impl FnOnce()) -> Duration {

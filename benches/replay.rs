@@ -9,7 +9,7 @@ use usage_ledger::Ledger;
 
 fn main() {
     let count = support::setting("USAGE_LEDGER_BENCH_EVENTS", 1_000_000);
-    let mut ledger = Ledger::open(support::ledger_of(count)).unwrap();
+    let ledger = Ledger::open(support::ledger_of(count)).unwrap();
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     let mut group = criterion.benchmark_group(format!("{count} events"));
     group.throughput(Throughput::Elements(count));

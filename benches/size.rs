@@ -19,16 +19,16 @@ fn main() {
     let home = directory.path().join("home");
     corpus::Options::usual(7, 50).write(&home);
     let path = directory.path().join("usage.db");
-    let mut ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     let options = ImportOptions { homes: vec![home], ..ImportOptions::default() };
-    import::run(&mut ledger, &options, support::now(), &mut |_| {}).unwrap();
+    import::run(&ledger, &options, support::now(), &mut |_| {}).unwrap();
     drop(ledger);
     report("imported, with the usage object", &path);
 }
 
 fn report(what: &str, path: &Path) {
     let (mut lines, mut bytes) = (0_u64, 0_u64);
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     ledger
         .snapshot()
         .unwrap()

@@ -18,7 +18,7 @@ struct Answer {
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("usage-ledger-embed-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let mut ledger = Ledger::open(dir.join("usage.db"))?.source("my-agent");
+    let ledger = Ledger::open(dir.join("usage.db"))?.source("my-agent");
     ledger.set_limit(LimitSet::new("anthropic")?.session(10_000), Utc::now())?;
 
     let answers = [

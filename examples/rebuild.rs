@@ -7,7 +7,7 @@ use usage_ledger::{AsOf, Ledger, Report, ReportKey, ReportTable, Timestamp, Toke
 fn main() -> usage_ledger::Result<()> {
     let monday: Timestamp = "2026-06-01T09:00:00Z".parse()?;
     let tuesday: Timestamp = "2026-06-02T09:00:00Z".parse()?;
-    let mut ledger = Ledger::in_memory()?;
+    let ledger = Ledger::in_memory()?;
 
     ledger.record(TokenRecord::new("openai", "gpt-5").input(1_000).project("acme"), monday)?;
     let wrong = ledger.event(1)?.id;

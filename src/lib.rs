@@ -10,7 +10,7 @@
 //! use usage_ledger::{AsOf, Ledger, Report, ReportKey::{Day, Provider}, Timestamp, TokenRecord};
 //!
 //! let now: Timestamp = "2026-11-23T20:00:00Z".parse()?; // or chrono::Utc::now()
-//! let mut ledger = Ledger::in_memory()?; // or Ledger::open("usage.db")
+//! let ledger = Ledger::in_memory()?; // or Ledger::open("usage.db")
 //! ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
 //! let call = TokenRecord::new("anthropic", "claude-opus-4-5").input(620).output(140).project("acme").key("msg_1");
 //! ledger.record(call.clone(), now)?;

@@ -63,7 +63,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
     /// assert_eq!(ledger.report(&Report::by(ReportKey::Provider))?.rows.len(), 2);
@@ -78,7 +78,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let table = ledger.report(&Report::by_all([]))?;
     /// assert!(table.rows.is_empty());
@@ -116,7 +116,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let by_day = || Report::by(ReportKey::Day);
     /// assert_eq!(ledger.report(&by_day().since(now))?.total.requests, 1); // the instant itself is in
@@ -133,7 +133,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let by_day = || Report::by(ReportKey::Day);
     /// assert_eq!(ledger.report(&by_day().until(now))?.total.requests, 0); // the instant itself is out
@@ -149,7 +149,7 @@ impl Report {
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let evening: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), evening)?;
     /// let table = ledger.report(&Report::by(ReportKey::Day).tz("Asia/Tokyo".parse()?))?;
@@ -169,7 +169,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Model, Provider}, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
     /// let table = ledger.report(&Report::by(Model).only(Provider, "ollama")?)?;
@@ -192,7 +192,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::Provider, TokenRecord, price::Prices};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1_000_000), now)?;
     /// ledger.record(TokenRecord::new("openai", "o9").input(1), now)?;
     /// let prices = Prices::from_json(r#"{"gpt-5": {"input": 1.25, "output": 10}}"#)?;
@@ -214,7 +214,7 @@ impl Report {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Model}, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(3 * usage_ledger::time::DAY))?;
     /// assert_eq!(ledger.report(&Report::by(Day).fill()?)?.rows.len(), 4);
@@ -349,7 +349,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{AsOf, Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let before = ledger.as_of(AsOf::Position(0.into()))?;
     /// assert!(before.report(&Report::by(ReportKey::Model))?.rows.is_empty());
@@ -369,13 +369,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
     /// let table = ledger.report(&Report::by(ReportKey::Model))?;
     /// assert_eq!(table.rows[0].usage.tokens.total(), 42);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn report(&mut self, report: &Report) -> Result<ReportTable> {
+    pub fn report(&self, report: &Report) -> Result<ReportTable> {
         self.snapshot()?.report(report)
     }
 }

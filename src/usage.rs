@@ -48,7 +48,7 @@ pub(crate) use windows::{AccountWindows, sum_between};
 /// ```
 /// use usage_ledger::{Ledger, usage::Basis};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// assert_eq!(ledger.provider("ollama", now)?.session.basis, Basis::Unmetered);
 /// assert_eq!(ledger.provider("openai", now)?.session.basis, Basis::Unknown); // no limit, no observation
 /// # Ok::<(), usage_ledger::Error>(())
@@ -114,7 +114,7 @@ pub enum Speaker {
 /// ```
 /// use usage_ledger::{Ledger, event::WindowKind};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.override_usage("anthropic", WindowKind::Session, "32".parse()?, "me", "read it on the web page", now)?;
 /// let said = ledger.provider("anthropic", now)?.session.overridden.unwrap();
 /// assert_eq!((said.percent, said.source.as_str(), said.stale), (Some("32".parse()?), "me", false));
@@ -141,7 +141,7 @@ pub struct ProviderSignal {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::LimitSet};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(250), now)?;
 /// let window = ledger.provider("openai", now)?.session;
@@ -186,7 +186,7 @@ impl WindowUsage {
     /// ```
     /// use usage_ledger::{Ledger, event::LimitSet};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
     /// assert_eq!(ledger.provider("openai", now)?.session.used(), Some("0".parse()?));
     /// # Ok::<(), usage_ledger::Error>(())
@@ -201,7 +201,7 @@ impl WindowUsage {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
 /// ledger.switch_provider("openai", "", now.plus(1))?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(7), now.plus(2))?;
@@ -245,7 +245,7 @@ pub struct ProviderUsage {
 /// ```
 /// use usage_ledger::Ledger;
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.switch_provider("ollama", "rate limited", now)?;
 /// let switch = &ledger.status(now)?.timeline[0];
 /// assert_eq!((switch.position.get(), switch.switch.to.as_str()), (1, "ollama"));

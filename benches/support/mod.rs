@@ -57,7 +57,7 @@ pub fn ledger_of(count: u64) -> PathBuf {
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
-        let mut ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(&path).unwrap();
         for start in (0..count).step_by(10_000) {
             ledger.append((start..count.min(start + 10_000)).map(event), now()).unwrap();
         }

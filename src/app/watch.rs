@@ -66,7 +66,7 @@ impl LedgerPlace<'_> {
     fn write(&mut self, action: Action) -> Result<String, Failure> {
         // Where the ledger that is shown was taken away, no other one is made for this.
         self.ledger.head()?;
-        let (mut ledger, now) = (self.context.write()?, self.context.now());
+        let (ledger, now) = (self.context.write()?, self.context.now());
         let (outcome, what) = match action {
             Action::Override { provider, account, window, used } => {
                 let what = format!("{provider}'s {} window is at {used} %", window.name());

@@ -122,7 +122,7 @@ pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::LimitSet, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
 /// for minute in [0, 5, 10, 15, 20] {
 ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now.plus(minute * MINUTE))?;

@@ -17,7 +17,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask, quota::QuotaFormat, usage::Basis};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let ask = Ask::new("anthropic")?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
     /// let told = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
@@ -27,7 +27,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn gate_with_feed(
-        &mut self,
+        &self,
         ask: &Ask,
         format: QuotaFormat,
         text: &str,

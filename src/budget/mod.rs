@@ -39,7 +39,7 @@ use crate::usage::Basis;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, budget::Mode};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("ollama", "qwen3").input(9_000_000), now)?;
 /// let verdict = ledger.budget("ollama", now)?;
 /// assert_eq!((verdict.mode, verdict.gated), (Mode::Deep, false)); // no quota: never gated

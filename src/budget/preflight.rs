@@ -40,7 +40,7 @@ pub enum Probe {
 /// ```
 /// use usage_ledger::{Ledger, budget::{Ask, Preflight, Probe}, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let ask = Ask::new("openai")?;
 /// let first = ledger.preflight(&ask, 10 * MINUTE, now, || Probe::Available)?;
 /// let again = ledger.preflight(&ask, 10 * MINUTE, now.plus(9 * MINUTE), || unreachable!("it is known"))?;
@@ -78,14 +78,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Probe}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let refused = || Probe::Exhausted { excerpt: "429 Too Many Requests".to_owned(), resets_at: None };
     /// assert!(!ledger.preflight(&Ask::new("openai")?, 0, now, refused)?.ok);
     /// assert!(ledger.budget("openai", now)?.gated); // it is remembered
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn preflight(
-        &mut self,
+        &self,
         ask: &Ask,
         ttl: i64,
         now: impl Into<Timestamp>,

@@ -7,7 +7,7 @@ use crate::model::provider::ProviderId;
 /// ```
 /// use usage_ledger::{Ledger, budget::Ask};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let local = ledger.gate(&Ask::new("ollama")?, now)?;
 /// let cloud = ledger.gate(&Ask::new("ollama")?.model("qwen3.5:cloud"), now)?;
 /// assert_eq!((local.metered, cloud.metered), (false, true)); // the same program, served by a paid cloud
@@ -93,7 +93,7 @@ impl Ask {
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Mode}, event::WindowKind};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.override_usage("anthropic", WindowKind::Session, "55".parse()?, "me", "", now)?;
     /// let verdict = ledger.gate(&Ask::new("anthropic")?.need(Mode::Deep), now)?;
     /// assert_eq!((verdict.mode, verdict.gated), (Mode::Implement, true));
@@ -109,7 +109,7 @@ impl Ask {
     /// ```
     /// use usage_ledger::{Error, Ledger, budget::Ask};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let refused = ledger.gate(&Ask::new("antropic")?, now).unwrap_err();
     /// assert!(matches!(refused, Error::UnknownProvider { .. }));
     /// assert!(ledger.gate(&Ask::new("my-gateway")?.allow_undeclared(), now)?.metered);

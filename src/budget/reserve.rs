@@ -72,7 +72,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Error, Ledger, event::LimitSet, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
     /// ledger.reserve("openai", 700, 10 * MINUTE, now)?;
     /// let refused = ledger.reserve("openai", 700, 10 * MINUTE, now).unwrap_err();
@@ -80,7 +80,7 @@ impl Ledger {
     /// ledger.reserve("openai", 700, 10 * MINUTE, now.plus(10 * MINUTE))?; // the first has lapsed
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn reserve(&mut self, provider: &str, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
+    pub fn reserve(&self, provider: &str, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
         self.reserve_for(provider, None, tokens, ttl, now)
     }
 
@@ -92,13 +92,13 @@ impl Ledger {
     /// ```
     /// # use usage_ledger::{Ledger, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.reserve_for("openai", Some("work"), 700, MINUTE, now)?;
     /// assert_eq!(ledger.snapshot()?.account("openai", Some("work"), now)?.reserved, 700);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reserve_for(
-        &mut self,
+        &self,
         provider: &str,
         account: Option<&str>,
         tokens: u64,
@@ -119,12 +119,12 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.reserve_run(&Ask::new("ollama")?.model("qwen3.5:cloud"), 700, MINUTE, now)?;
     /// assert_eq!(ledger.provider("ollama-cloud", now)?.reserved, 700);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn reserve_run(&mut self, ask: &Ask, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
+    pub fn reserve_run(&self, ask: &Ask, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
         if tokens == 0 || !(1..=LONGEST).contains(&ttl) {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }

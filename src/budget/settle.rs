@@ -24,7 +24,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Error, Ledger, Outcome, TokenRecord, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
     /// let call = TokenRecord::new("openai", "gpt-5").input(512);
     /// ledger.settle(reservation.id, call.clone(), now)?;
@@ -35,7 +35,7 @@ impl Ledger {
     /// assert!(matches!(other, Error::Conflict { .. }));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn settle(&mut self, reservation: EventId, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn settle(&self, reservation: EventId, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         self.settle_at(reservation, record, now, now)
     }
@@ -48,7 +48,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
     /// let call = TokenRecord::new("openai", "gpt-5").input(512);
     /// ledger.settle_at(reservation.id, call, now.plus(MINUTE), now.plus(5 * MINUTE))?;
@@ -56,7 +56,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn settle_at(
-        &mut self,
+        &self,
         reservation: EventId,
         mut record: TokenRecord,
         occurred_at: impl Into<Timestamp>,
@@ -92,13 +92,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
     /// ledger.release(reservation.id, "the call timed out", now)?;
     /// assert_eq!(ledger.provider("openai", now)?.reserved, 0);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn release(&mut self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn release(&self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let source = self.source.clone();
         let now = now.into();
         self.transact(now, |appender| {

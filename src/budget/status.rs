@@ -19,7 +19,7 @@ use crate::usage::{
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("ollama", "qwen3").input(9), now)?;
 /// let ollama = &ledger.status(now)?.providers[0];
 /// assert_eq!((ollama.usage.all_time.requests, ollama.budget.gated), (1, false));
@@ -39,7 +39,7 @@ pub struct ProviderStatus {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1), now)?;
 /// ledger.switch_provider("ollama", "rate limited", now)?;
 /// let status = ledger.status(now)?;
@@ -69,7 +69,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.switch_provider("ollama", "", now)?;
     /// let before = ledger.as_of(AsOf::Position(1.into()))?;
@@ -133,7 +133,7 @@ impl Snapshot<'_> {
     /// ```
     /// # use usage_ledger::Ledger;
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let verdict = ledger.snapshot()?.budget("openai", now)?;
     /// assert_eq!((verdict.gated, verdict.available_percent), (false, None)); // nothing is known yet
     /// # Ok::<(), usage_ledger::Error>(())
@@ -151,7 +151,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Mode, Tier}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let verdict = ledger.snapshot()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
     /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is known, and it says so
     /// # Ok::<(), usage_ledger::Error>(())
@@ -206,14 +206,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, budget::Mode, event::LimitSet};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900), now)?;
     /// let verdict = ledger.budget("openai", now)?;
     /// assert_eq!((verdict.mode, verdict.gated), (Mode::Wait, true)); // waiting begins at 76 % used
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn budget(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
+    pub fn budget(&self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
         self.snapshot()?.budget(provider, now)
     }
 
@@ -225,11 +225,11 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// assert!(!ledger.gate(&Ask::new("anthropic")?.account("work"), now)?.gated);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn gate(&mut self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
+    pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
         self.snapshot()?.gate(ask, now)
     }
 
@@ -241,13 +241,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let status = ledger.status(now)?;
     /// assert_eq!((status.providers.len(), status.switches), (1, 0));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn status(&mut self, now: impl Into<Timestamp>) -> Result<Status> {
+    pub fn status(&self, now: impl Into<Timestamp>) -> Result<Status> {
         self.snapshot()?.status(now)
     }
 }

@@ -105,7 +105,7 @@ pub(crate) fn by_any(
 
 pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a replay folds all there is")?;
-    let mut ledger = context.read_existing()?;
+    let ledger = context.read_existing()?;
     if !args.write {
         return answer(&ledger.replay()?, "replayed", context, out);
     }

@@ -72,8 +72,8 @@ impl Kept {
 
 pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
-    let mut ledger = context.read_existing()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read_existing()?;
+    let snapshot = context.snapshot(&ledger)?;
     if let Some(path) = &args.out {
         expect_older(path, &signer, &snapshot)?;
     }

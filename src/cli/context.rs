@@ -192,7 +192,7 @@ impl Context {
     }
 
     /// The ledger as it stands, or as it stood.
-    pub fn snapshot<'l>(&self, ledger: &'l mut Ledger) -> Result<Snapshot<'l>, Failure> {
+    pub fn snapshot<'l>(&self, ledger: &'l Ledger) -> Result<Snapshot<'l>, Failure> {
         Ok(match self.globals.as_of {
             None => ledger.snapshot()?,
             Some(moment) => {

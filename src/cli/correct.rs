@@ -51,26 +51,26 @@ pub(crate) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) ->
     if args.counts.is_empty() && args.names.is_empty() && args.occurred_at.is_none() {
         return Err(Failure::usage("nothing to amend: give what changes, such as --output 40"));
     }
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.revise(target, &args.reason, context.now(), |at, record| {
         *at = args.occurred_at.unwrap_or(*at);
         args.counts.apply(record);
         args.names.apply(record);
     })?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }
 
 pub(crate) fn void(args: &VoidArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.void(target, &args.reason, context.now())?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }
 
 /// Says what was appended.
 pub(crate) fn answer(
-    ledger: &mut crate::Ledger,
+    ledger: &crate::Ledger,
     outcome: crate::Outcome,
     context: &Context,
     out: &mut dyn Write,

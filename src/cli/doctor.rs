@@ -90,8 +90,8 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     if args.repair {
         return repair(context, out);
     }
-    let mut ledger = context.read_aloud()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read_aloud()?;
+    let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
     let mut report = DoctorReport {
         ledger: context.path()?.display().to_string(),

@@ -46,8 +46,8 @@ pub(crate) struct ExportArgs {
 
 pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let exporter = export::find(&args.format)?;
-    let mut ledger = context.read_aloud()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read_aloud()?;
+    let snapshot = context.snapshot(&ledger)?;
     if args.provider.is_some() && args.format == "events" {
         return Err(Failure::usage("events are exported whole: leave out --provider"));
     }

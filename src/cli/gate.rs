@@ -115,15 +115,15 @@ fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<
 }
 
 pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = match args.feed.is_some().then(|| context.write()) {
+    let ledger = match args.feed.is_some().then(|| context.write()) {
         Some(Ok(ledger)) => ledger,
         // What the feed says cannot be kept, but it can be gone by.
         Some(Err(_)) | None => context.read()?,
     };
     let fed = args.feed.as_ref().map(|(format, path)| (*format, document(path)));
-    let (ask, now) = asked(args, &context.snapshot(&mut ledger)?, context)?;
+    let (ask, now) = asked(args, &context.snapshot(&ledger)?, context)?;
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let snapshot = context.snapshot(&ledger)?;
     let verdict = match fed {
         Some(verdict) => verdict,
         None => snapshot.gate(&ask, now)?,

@@ -74,7 +74,7 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let all = args.sources.is_empty();
     let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
     if args.watch {
-        return follow(&options, &mut context.write()?, context, out);
+        return follow(&options, &context.write()?, context, out);
     }
     let bar = progress_bar(context);
     let shown = &mut |progress: Progress| {
@@ -129,15 +129,15 @@ fn into_ledger(
     {
         return Ok(report);
     }
-    Ok(import::run(&mut context.write()?, options, context.now(), progress)?)
+    Ok(import::run(&context.write()?, options, context.now(), progress)?)
 }
 
 fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<Backfill, Failure> {
-    Ok(koan::backfill(&mut context.write()?, options, apply, context.now())?)
+    Ok(koan::backfill(&context.write()?, options, apply, context.now())?)
 }
 
 /// Imports until the process is ended. Every import is whole: nothing is lost by ending it.
-fn follow(options: &ImportOptions, ledger: &mut Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut follower = Follower::new(options.clone())?;
     let (mut first, mut is_lost) = (true, false);
     loop {

@@ -152,7 +152,7 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         LimitSet { thresholds: Some(given.at_most()?), ..limit.clone() }.validate()?;
     }
     let now = context.now();
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     if !given.is_empty() {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
         let held =
@@ -160,8 +160,8 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         limit.thresholds = Some(given.over(held)?);
     }
     let outcome = ledger.set_limit(limit, now)?;
-    hint(&provider, &mut ledger, now)?;
-    answer(&mut ledger, outcome, context, out)
+    hint(&provider, &ledger, now)?;
+    answer(&ledger, outcome, context, out)
 }
 
 /// The thresholds that are given.
@@ -232,8 +232,8 @@ struct LimitList {
 }
 
 fn show(args: &LimitShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let limits = gather(args.provider.as_ref(), &snapshot, context.now_of(&snapshot))?;
     if context.json {
         return Answer::new(LimitList { limits }).write(out);

@@ -69,8 +69,8 @@ pub(crate) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
     if args.follow {
         context.refuse_as_of("the past does not go on")?;
     }
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let zone = context.zone();
     let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&snapshot))?;
     let log = LogAnswer { args, since, until, zone, json: context.json };
@@ -171,7 +171,7 @@ impl LogAnswer<'_> {
             out.flush()?;
             std::thread::sleep(WAIT);
             // A ledger that was not there may be there now.
-            let mut ledger = context.read()?;
+            let ledger = context.read()?;
             loop {
                 let snapshot = ledger.snapshot()?;
                 let now = snapshot.head()?.position;

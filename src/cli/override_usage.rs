@@ -80,8 +80,8 @@ pub(crate) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) ->
         author: args.author.unwrap_or_else(author),
         reason: args.reason,
     };
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = ledger.override_with(word, now)?;
-    hint(&provider, &mut ledger, now)?;
-    answer(&mut ledger, outcome, context, out)
+    hint(&provider, &ledger, now)?;
+    answer(&ledger, outcome, context, out)
 }

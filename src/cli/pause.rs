@@ -44,9 +44,9 @@ pub(crate) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
             "only a quota or a timed pause ends by itself: leave out --reason and say {reason} with --note"
         )));
     }
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = ledger.pause(Paused { reason, until, note: args.note }, now)?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }
 
 /// End a pause
@@ -70,7 +70,7 @@ pub(crate) struct ResumeArgs {
 
 pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     let outcome = match args.quota_verified {
         None => ledger.resume(&args.reason, now)?,
         Some(provider) => ledger.override_with(
@@ -86,5 +86,5 @@ pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -
             now,
         )?,
     };
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }

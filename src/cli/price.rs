@@ -125,9 +125,9 @@ fn set(args: PriceSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         note: args.note,
     };
     price.validate()?;
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = ledger.set_price(price, now)?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }
 
 /// A price and where it is from.
@@ -146,8 +146,8 @@ struct PriceAnswer {
 }
 
 fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
     let at = args.at.map_or(now, |at| at.resolve(context.zone(), now));
     let prices = snapshot.prices()?;
@@ -213,8 +213,8 @@ struct Own {
 }
 
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let prices = snapshot.prices()?.source();
     let mut own = Vec::new();
     for position in &prices.own {

@@ -116,8 +116,8 @@ pub(crate) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let position = args.event.position(&snapshot)?;
     let leaf = snapshot.leaf(position)?;
     let kept = match &args.checkpoint {
@@ -145,8 +145,8 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let (old, old_root) = match args.old {
         CheckMark::Size(size) => (size, snapshot.root_at(size)?),
         CheckMark::File(path) => {

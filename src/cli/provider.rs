@@ -58,11 +58,11 @@ pub(crate) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) ->
     match args.command {
         ProviderCommand::List => list(context, out),
         ProviderCommand::Declare(args) => {
-            let mut ledger = context.write()?;
+            let ledger = context.write()?;
             let declaration =
                 ProviderDeclared { provider: args.provider, account: args.account, metered: args.metered };
             let outcome = ledger.declare(declaration, context.now())?;
-            answer(&mut ledger, outcome, context, out)
+            answer(&ledger, outcome, context, out)
         }
     }
 }
@@ -116,8 +116,8 @@ fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderAnswer>
 }
 
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let providers = gather(&snapshot, context.now_of(&snapshot))?;
     if context.json {
         return Answer::new(ProviderList { providers }).write(out);

@@ -124,7 +124,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
             format.wants()
         )));
     }
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let told = observed.observations.len();
     let outcomes = if args.changes {
         let (news, outcomes) = ledger.observe(observed.observations, at, now)?.into_iter().unzip();
@@ -135,10 +135,10 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     };
     let unchanged = told - observed.observations.len();
     if let Some(provider) = &args.provider {
-        hint(provider.as_str(), &mut ledger, now)?;
+        hint(provider.as_str(), &ledger, now)?;
     }
     if context.json {
-        return json(&observed, unchanged, &outcomes, &mut ledger, out);
+        return json(&observed, unchanged, &outcomes, &ledger, out);
     }
     if unchanged == told {
         return Ok(writeln!(out, "{} unchanged; nothing was added", counted(told as u64, "window"))?);
@@ -163,7 +163,7 @@ fn json(
     observed: &Observed,
     unchanged: usize,
     outcomes: &[Outcome],
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut taken = AppendedAnswer { observed: Vec::new(), unchanged, warnings: &observed.warnings };

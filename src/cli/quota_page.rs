@@ -49,8 +49,8 @@ pub(crate) fn show(
     context: &Context,
     out: &mut dyn Write,
 ) -> std::result::Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let (now, zone) = (context.now_of(&snapshot), context.zone());
     let Some(page) = gather(&snapshot, provider, now, zone)? else {
         return Err(Failure::usage(
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_page_names_the_largest_shares() {
         let now: Timestamp = "2026-06-10T12:00:00Z".parse().unwrap();
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now.plus(-2)).unwrap();
         for (n, model) in
             ["claude-opus-4-5", "claude-haiku-4-5", "claude-sonnet-4", "claude-opus-4-5"].iter().enumerate()

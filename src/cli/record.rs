@@ -65,12 +65,12 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         counted(record.tokens.total()?, "token")
     );
     let event = NewEvent::new(record, args.call.occurred_at.unwrap_or(now)).source(args.call.source);
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = match ledger.append([event], now)?.as_slice() {
         [outcome] => *outcome,
         _ => return Err(Failure::usage("one record was given, and not one was answered for")),
     };
-    hint(&provider, &mut ledger, now)?;
+    hint(&provider, &ledger, now)?;
     if let Some((class, count)) = implausible {
         let position = outcome.position();
         say(&format!(
@@ -128,7 +128,7 @@ fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> 
 fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Context) -> Result<RecordTally, Failure> {
     lines.rewind()?;
     let now = context.now();
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let taken = ledger.transact(now, |appender| {
         let mut tally = RecordTally::default();
         while let Some(line) = lines.next()? {
@@ -144,13 +144,13 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
     });
     let tally = taken.map_err(|error| Failure::at_line(lines.number(), error))?;
     for provider in odd {
-        hint(provider, &mut ledger, now)?;
+        hint(provider, &ledger, now)?;
     }
     Ok(tally)
 }
 
 /// A provider outside the catalogue is taken as it is, but one that looks misspelt is worth a word, until it is declared.
-pub(crate) fn hint(provider: &str, ledger: &mut Ledger, now: Timestamp) -> Result<(), Failure> {
+pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<(), Failure> {
     if let Some(near) = ProviderId::new(provider)?.near_miss()
         && !ledger.provider(provider, now)?.declared
     {

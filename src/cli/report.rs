@@ -178,7 +178,7 @@ pub(crate) fn run(
     } else {
         args.prices.as_deref().map(price_list).transpose()?
     };
-    let mut ledger = context.read()?;
+    let ledger = context.read()?;
     let mut seal = None;
     let mut earlier = Vec::new();
     let snapshot = if let Some(which) = args.sealed {
@@ -188,11 +188,11 @@ pub(crate) fn run(
             earlier.pop();
             earlier.retain(|seal| !seal.restatement.is_nothing());
         }
-        let (found, snapshot) = super::seal::find(&mut ledger, which.map(Position::new), context.now())?;
+        let (found, snapshot) = super::seal::find(&ledger, which.map(Position::new), context.now())?;
         seal = Some(found);
         snapshot
     } else {
-        context.snapshot(&mut ledger)?
+        context.snapshot(&ledger)?
     };
     let zone = context.zone();
     let (since, until) = range(args.since, args.until, zone, context.now_of(&snapshot))?;

@@ -58,7 +58,7 @@ struct Reserved {
 
 pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let mut ask = Ask::new(args.provider.as_str())?.tier(args.tier);
     if let Some(account) = &args.account {
         ask = ask.account(account);
@@ -100,15 +100,15 @@ pub(crate) struct SettleArgs {
 
 pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     let position = ledger.snapshot()?.position(args.reservation)?;
     let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
         return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
     };
     let record = args.call.record(Some(&reserved.provider))?;
-    let mut ledger = ledger.source(args.call.source.clone());
+    let ledger = ledger.source(args.call.source.clone());
     let outcome = ledger.settle_at(args.reservation, record, args.call.occurred_at.unwrap_or(now), now)?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }
 
 /// End a reservation without a call
@@ -123,7 +123,7 @@ pub(crate) struct ReleaseArgs {
 }
 
 pub(crate) fn release(args: &ReleaseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     let outcome = ledger.release(args.reservation, &args.reason, context.now())?;
-    answer(&mut ledger, outcome, context, out)
+    answer(&ledger, outcome, context, out)
 }

@@ -205,7 +205,7 @@ fn append(
     };
     let now = context.now();
     let event = NewEvent::new(fact, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = match ledger.append([event], now) {
         Ok(outcomes) => {
             *outcomes.first().ok_or_else(|| Failure::usage("one event was given, and none answered for"))?
@@ -214,7 +214,7 @@ fn append(
         Err(Error::Conflict { position, .. }) => Outcome::Existing(position),
         Err(error) => return Err(error.into()),
     };
-    hint(args.provider.as_str(), &mut ledger, now)?;
+    hint(args.provider.as_str(), &ledger, now)?;
     Ok(outcome)
 }
 

@@ -47,20 +47,20 @@ pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
     context.expect_existing()?;
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let outcome = ledger.seal(since, until.unwrap_or(now), &signer, now)?;
     if context.json {
-        return answer(&mut ledger, outcome, context, out);
+        return answer(&ledger, outcome, context, out);
     }
     let Payload::PeriodSealed(sealed) = ledger.event(outcome.position())?.payload else {
-        return answer(&mut ledger, outcome, context, out);
+        return answer(&ledger, outcome, context, out);
     };
     Ok(write!(out, "{}", sealed.statement)?)
 }
 
 /// The seal that a report is to stand on, with the ledger as it was then.
 pub(crate) fn find(
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     which: Option<Position>,
     now: Timestamp,
 ) -> Result<(Seal, Snapshot<'_>), Failure> {

@@ -104,8 +104,8 @@ struct Proof {
 }
 
 pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let position = match &args.provider {
         Some(provider) => snapshot
             .find(provider.as_str(), &args.event)?

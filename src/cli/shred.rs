@@ -68,7 +68,7 @@ struct ShredAnswer<'a> {
 }
 
 pub(crate) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.write_known()?;
+    let ledger = context.write_known()?;
     if args.finish {
         ledger.erase()?;
         return tell(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);

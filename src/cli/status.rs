@@ -73,8 +73,8 @@ struct Ahead {
 }
 
 pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
     let mut dated = dated(&snapshot, now)?;
     if let Some(provider) = &args.provider {

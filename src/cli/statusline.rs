@@ -134,8 +134,8 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInp
             );
         }
     }
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
     let named = args.provider.as_ref().map(ProviderId::as_str).or(from_claude).map(str::to_owned);
     let Some(provider) = named.map_or_else(|| active_provider(snapshot.view(), now), |named| Ok(Some(named)))? else {

@@ -30,11 +30,11 @@ pub(crate) struct SwitchArgs {
 
 pub(crate) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let mut ledger = context.write()?;
+    let ledger = context.write()?;
     let to = args.provider.as_str();
     let outcome = ledger.switch_provider_at(to, &args.reason, args.occurred_at.unwrap_or(now), now)?;
     let event = ledger.event(outcome.position())?;
-    hint(to, &mut ledger, now)?;
+    hint(to, &ledger, now)?;
     if context.json {
         return Answer::new(AppendReceipt::one(outcome, event.id)).write(out);
     }

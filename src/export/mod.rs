@@ -30,7 +30,7 @@ pub(crate) use cells::text_cell;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, export};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let mut lines = Vec::new();
 /// export::find("events")?.export(&ledger.snapshot()?, &mut lines)?;
@@ -55,7 +55,7 @@ pub trait Exporter: Sync {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, export};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let mut out = Vec::new();
     /// export::find("events")?.export(&ledger.snapshot()?, &mut out)?;
@@ -72,7 +72,7 @@ pub trait Exporter: Sync {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, export::{self, ExportOptions}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let options = ExportOptions { now: Some(now), provider: Some("openai".to_owned()), ..ExportOptions::default() };
     /// let mut page = Vec::new();
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn every_format_says_what_kept_it_from_being_written() {
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         for number in 0..300 {
             let model = format!("model-{number}");
             ledger.record(TokenRecord::new("openai", model).input(1).key(number.to_string()), now).unwrap();

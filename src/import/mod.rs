@@ -66,9 +66,9 @@ pub(crate) fn searched() -> Result<Vec<(&'static str, Vec<PathBuf>)>> {
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
 /// # let home = tempfile::tempdir()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let report = import::run(&mut ledger, &options, chrono::Utc::now(), &mut |_| {})?;
+/// let report = import::run(&ledger, &options, chrono::Utc::now(), &mut |_| {})?;
 /// let read: Vec<_> = report.sources.iter().map(|source| &*source.source).collect();
 /// assert!(read.contains(&"opencode") && !read.contains(&"koan")); // which is read when it is named
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -106,9 +106,9 @@ impl ImportOptions {
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let options = ImportOptions { sources: vec!["codex".to_owned()], homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let report = import::run(&mut ledger, &options, now, &mut |_| {})?;
+/// let report = import::run(&ledger, &options, now, &mut |_| {})?;
 /// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
 /// assert_eq!(report.sources[0].files, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

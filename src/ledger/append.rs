@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, PoisonError};
 
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::store::{Row, Transaction, WriteView};
 /// ```
 /// use usage_ledger::{Ledger, Outcome, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let call = TokenRecord::new("openai", "gpt-5").input(1).key("resp_1");
 /// assert_eq!(ledger.record(call.clone(), now)?, Outcome::Appended(1.into()));
 /// assert_eq!(ledger.record(call, now)?, Outcome::Existing(1.into())); // the same call, told again
@@ -109,7 +110,7 @@ pub(crate) struct Appender<'t> {
     pending_ids: HashMap<EventId, usize>,
     pending_keys: HashSet<EventId>,
     unflushed: usize,
-    ids: &'t uuid::ContextV7,
+    ids: &'t Mutex<uuid::ContextV7>,
     /// The last id drawn for the present millisecond.
     last: Option<EventId>,
     /// Who drops what is written, if somebody else than the writer.
@@ -132,7 +133,7 @@ fn last_drawn(tx: &dyn crate::store::ReadView, size: u64, at: Timestamp) -> Resu
 }
 
 impl<'t> Appender<'t> {
-    pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t uuid::ContextV7) -> Result<Self> {
+    pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t Mutex<uuid::ContextV7>) -> Result<Self> {
         if now > Timestamp::LAST_PLAUSIBLE {
             // Events behind it would be recorded no earlier, for all time.
             let why = "the clock is ahead of the year 2199: set it".to_owned();
@@ -196,7 +197,10 @@ impl<'t> Appender<'t> {
 
     /// An id later than all that were drawn before.
     fn draw(&mut self) -> EventId {
-        let id = EventId::fresh_after(self.ids, self.recorded_at, self.last);
+        // A counter that a panic left behind is as good as any other: `last` keeps the order.
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = EventId::fresh_after(&ids, self.recorded_at, self.last);
+        drop(ids);
         self.last = Some(id);
         id
     }
@@ -365,8 +369,8 @@ mod tests {
     fn a_line_with_a_line_break_is_refused() {
         let at = Timestamp::from_millis(1_780_308_000_000);
         for broken in ["{\n}", "{\r}"] {
-            let mut store = MemoryStore::new();
-            let ids = uuid::ContextV7::new();
+            let store = MemoryStore::new();
+            let ids = Mutex::new(uuid::ContextV7::new());
             let mut appender = Appender::new(store.write().unwrap(), at, &ids).unwrap();
             let new = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1), at);
             let mut ready = Ready::new(EventId::from_key("openai", "a"), new, None, at);
@@ -377,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_clock_of_another_century_records_nothing() {
-        let mut ledger = crate::Ledger::in_memory().unwrap();
+        let ledger = crate::Ledger::in_memory().unwrap();
         let call = TokenRecord::new("openai", "gpt-5").input(1);
         let error = ledger.record(call, Timestamp::LAST_PLAUSIBLE.plus(1)).unwrap_err();
         assert!(matches!(error, Error::InvalidTime { .. }), "{error}");
@@ -386,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_usage_object_that_was_read_with_its_line_breaks_is_put_on_one_line() {
-        let mut ledger = crate::Ledger::in_memory().unwrap();
+        let ledger = crate::Ledger::in_memory().unwrap();
         let at = Timestamp::from_millis(1_780_308_000_000);
         let json = "{\"provider\":\"openai\",\"tokens\":{\"input\":1},\"raw\":{\n  \"a\": \"b  c\"\r\n}}";
         let record: TokenRecord = serde_json::from_str(json).unwrap();

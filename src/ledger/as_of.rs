@@ -17,7 +17,7 @@ const BATCH: u64 = 20_000;
 /// ```
 /// use usage_ledger::{AsOf, Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now.plus(1))?;
 /// assert_eq!(ledger.as_of(AsOf::Time(now))?.head()?.position.get(), 1);
@@ -75,7 +75,7 @@ fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
 }
 
 /// Opens the ledger as it was. A prefix that is `every` events longer than the nearest snapshot earns one of its own.
-pub(super) fn open(store: &mut dyn EventStore, when: AsOf, every: u64) -> Result<Snapshot<'_>> {
+pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Snapshot<'_>> {
     let saved = {
         let view = store.read()?;
         let at = position(&*view, when)?;
@@ -130,7 +130,7 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
 }
 
 /// Empties the projections and folds the whole log into them, in one transaction.
-pub(super) fn rebuild(store: &mut dyn EventStore) -> Result<()> {
+pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
     let mut tx = store.write()?;
     fold_anew(&mut *tx)?;
     tx.commit()

@@ -15,7 +15,7 @@ use crate::store::{Held, Options, PendingCopy, copy_file, refuse_left_log};
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let dir = tempfile::tempdir()?;
-/// let mut ledger = Ledger::open(dir.path().join("usage.db"))?;
+/// let ledger = Ledger::open(dir.path().join("usage.db"))?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let backup = ledger.backup(dir.path().join("backup.db"), false, None)?;
 /// assert_eq!((backup.size, backup.checkpoint), (1, None)); // nobody signed it
@@ -70,21 +70,21 @@ impl Ledger {
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// # let dir = tempfile::tempdir()?;
-    /// let (mut ledger, signer) = (Ledger::open(dir.path().join("usage.db"))?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::open(dir.path().join("usage.db"))?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let backup = ledger.backup(dir.path().join("backup.db"), false, Some(&signer))?;
     /// assert!(backup.checkpoint.unwrap().starts_with("a.example/log\n1\n"));
     /// assert!(ledger.backup(dir.path().join("backup.db"), false, None).is_err()); // it is there already
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn backup(&mut self, to: impl AsRef<Path>, replace: bool, signer: Option<&Signer>) -> Result<Backup> {
+    pub fn backup(&self, to: impl AsRef<Path>, replace: bool, signer: Option<&Signer>) -> Result<Backup> {
         let to = to.as_ref();
         if fs::symlink_metadata(to).is_ok_and(|meta| !(replace && meta.is_file())) {
             return Err(taken(to, replace));
         }
         let copy = PendingCopy::beside(to, "backup")?;
-        self.store.copy_to(copy.path())?;
-        let mut copied = Self::open_with(copy.path(), Options::new().read_only(true))?;
+        self.store().copy_to(copy.path())?;
+        let copied = Self::open_with(copy.path(), Options::new().read_only(true))?;
         let verified = copied.verify()?;
         sound(&verified, "the copy")?;
         let checkpoint = signer.map(|signer| copied.snapshot()?.checkpoint(signer)).transpose()?;
@@ -134,7 +134,7 @@ impl Ledger {
         copy_file(from, copy.path())?;
         let (size, root) = {
             // An older backup is brought to the schema of this build here.
-            let mut copied = Self::open_with(copy.path(), Options::new().create(false))?;
+            let copied = Self::open_with(copy.path(), Options::new().create(false))?;
             let verified = copied.verify_against(checkpoints)?;
             sound(&verified, &from.display().to_string())?;
             (verified.size, verified.root)

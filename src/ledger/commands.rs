@@ -22,14 +22,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Outcome, TokenRecord, event::NewEvent};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let call = || NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now);
     /// let outcomes = ledger.append([call(), call()], now)?;
     /// assert_eq!(outcomes, [Outcome::Appended(1.into()), Outcome::Existing(1.into())]);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn append(
-        &mut self,
+        &self,
         events: impl IntoIterator<Item = NewEvent>,
         now: impl Into<Timestamp>,
     ) -> Result<Vec<Outcome>> {
@@ -38,14 +38,14 @@ impl Ledger {
 
     /// [`append`](Self::append) for a stream of events that may fail on the way: then nothing is written.
     pub(crate) fn try_append(
-        &mut self,
+        &self,
         events: impl IntoIterator<Item = Result<NewEvent>>,
         now: Timestamp,
     ) -> Result<Vec<Outcome>> {
         self.transact(now, |appender| events.into_iter().map(|event| appender.push(event?)).collect())
     }
 
-    pub(super) fn append_one(&mut self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
+    pub(super) fn append_one(&self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
         let event = NewEvent::new(payload, now).source(self.source.clone());
         self.transact(now, |appender| appender.push(event))
     }
@@ -58,13 +58,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Outcome, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let outcome = ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
     /// assert_eq!(outcome, Outcome::Appended(1.into()));
     /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 42);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn record(&mut self, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn record(&self, record: TokenRecord, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(record, now.into())
     }
 
@@ -78,14 +78,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(100), now)?;
     /// ledger.switch_provider("ollama", "rate limited", now)?;
     /// assert_eq!(ledger.status(now)?.active_provider.as_deref(), Some("ollama"));
     /// assert_eq!(ledger.provider("anthropic", now)?.session.usage.tokens.total(), 100); // not reset
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn switch_provider(&mut self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn switch_provider(&self, to: &str, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         self.switch_provider_at(to, reason, now, now)
     }
@@ -98,14 +98,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, time::HOUR};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.switch_provider_at("ollama", "rate limited", now.plus(-HOUR), now)?;
     /// let event = ledger.event(1)?;
     /// assert_eq!((event.occurred_at, event.recorded_at), (now.plus(-HOUR), now));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn switch_provider_at(
-        &mut self,
+        &self,
         to: &str,
         reason: &str,
         at: impl Into<Timestamp>,
@@ -135,7 +135,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
     /// let wrong = ledger.event(1)?.id;
     /// ledger.amend(wrong, TokenRecord::new("openai", "gpt-5").input(10), "a typing error", now)?;
@@ -143,7 +143,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn amend(
-        &mut self,
+        &self,
         target: EventId,
         replacement: TokenRecord,
         reason: &str,
@@ -173,7 +173,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let call = ledger.event(1)?.id;
     /// ledger.void(call, "a test call", now)?;
@@ -183,7 +183,7 @@ impl Ledger {
     /// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.requests, 1);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn void(&mut self, target: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn void(&self, target: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
@@ -209,13 +209,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, event::LimitSet};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
     /// assert_eq!(ledger.provider("openai", now)?.session.limit, Some(1_000));
     /// assert!(ledger.set_limit(LimitSet::new("openai")?.session(0), now).is_err());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn set_limit(&mut self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn set_limit(&self, limit: LimitSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(limit, now.into())
     }
 
@@ -227,12 +227,12 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, event::PriceSet};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_price(PriceSet::new("openai", "gpt-5", "1.25".parse()?, "10".parse()?)?, now)?;
     /// assert!(ledger.set_price(PriceSet::new("openai", "gpt-5", "-1".parse()?, "10".parse()?)?, now).is_err());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn set_price(&mut self, price: PriceSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn set_price(&self, price: PriceSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(price, now.into())
     }
 
@@ -244,13 +244,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let provider = ProviderId::new("my-gateway")?;
     /// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
     /// assert!(!ledger.budget("my-gateway", now)?.metered);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn declare(&mut self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn declare(&self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(declaration, now.into())
     }
 }

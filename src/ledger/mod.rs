@@ -1,4 +1,4 @@
-//! The one door to a ledger: opened here, told (`tell`) and asked (`ask`) in files of their own.
+//! The single entry point to a ledger: opened here, with its commands and queries in files of their own.
 
 mod append;
 mod as_of;
@@ -17,7 +17,9 @@ mod suspects;
 mod verify;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 pub use append::Outcome;
 pub use as_of::AsOf;
@@ -36,14 +38,17 @@ use crate::model::error::Result;
 use crate::model::time::Timestamp;
 use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 
-/// A ledger of token usage.
+/// A ledger of token usage: a cheap handle that threads share.
+///
+/// A clone is another handle to the same open ledger. Readers never wait for writers; writers wait for each other, in the
+/// order in which they asked.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord};
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("usage.db");
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::open(&path)?;
+/// let ledger = Ledger::open(&path)?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).output(40).project("acme"), now)?;
 /// ledger.switch_provider("ollama", "rate limited", now)?;
 ///
@@ -51,13 +56,29 @@ use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 /// assert_eq!(usage.session.usage.tokens.total(), 160); // a switch is a marker: nothing was wiped
 /// let table = ledger.report(&Report::by(Day).and(Provider))?;
 /// assert_eq!(table.total.requests, 1);
+/// assert_eq!(ledger.snapshot()?.head()?, ledger.clone().snapshot()?.head()?); // two reads in one expression
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct Ledger {
-    store: Box<dyn EventStore>,
+    shared: Arc<Shared>,
     pub(crate) source: Cow<'static, str>,
-    ids: uuid::ContextV7,
     past_states_every: u64,
+    /// Whether a commit may be durable later than it returns.
+    #[cfg(feature = "import")]
+    is_deferred: bool,
+}
+
+/// What all clones of a handle share.
+struct Shared {
+    store: Box<dyn EventStore>,
+    ids: Mutex<uuid::ContextV7>,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 impl Ledger {
@@ -117,14 +138,20 @@ impl Ledger {
     /// use usage_ledger::{Ledger, TokenRecord, store::MemoryStore};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let store = MemoryStore::new();
-    /// let mut one = Ledger::with_store(Box::new(store.clone()));
-    /// let mut other = Ledger::with_store(Box::new(store));
+    /// let one = Ledger::with_store(Box::new(store.clone()));
+    /// let other = Ledger::with_store(Box::new(store));
     /// one.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// assert_eq!(other.head()?.position.get(), 1); // two doors to one store
+    /// assert_eq!(other.head()?.position.get(), 1); // two handles to one store
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
-        Self { store, source: "library".into(), ids: uuid::ContextV7::new(), past_states_every: past_states::EVERY }
+        Self {
+            shared: Arc::new(Shared { store, ids: Mutex::new(uuid::ContextV7::new()) }),
+            source: "library".into(),
+            past_states_every: past_states::EVERY,
+            #[cfg(feature = "import")]
+            is_deferred: false,
+        }
     }
 
     /// How many events a question about the past may have to fold before the state it came to is kept for the next such
@@ -133,8 +160,8 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Table}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut store = MemoryStore::new();
-    /// let mut ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
+    /// let store = MemoryStore::new();
+    /// let ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
     /// for n in 0..5 {
     ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(n), now)?;
     /// }
@@ -157,7 +184,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?.source("my-agent");
+    /// let ledger = Ledger::in_memory()?.source("my-agent");
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!(ledger.event(1)?.source, "my-agent");
     /// # Ok::<(), usage_ledger::Error>(())
@@ -167,28 +194,38 @@ impl Ledger {
         self
     }
 
+    fn store(&self) -> &dyn EventStore {
+        &*self.shared.store
+    }
+
     /// Runs `work` in one write transaction. When it fails nothing is written.
-    pub(crate) fn transact<T>(
-        &mut self,
-        now: Timestamp,
-        work: impl FnOnce(&mut Appender<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let mut appender = Appender::new(self.store.write()?, now, &self.ids)?;
+    pub(crate) fn transact<T>(&self, now: Timestamp, work: impl FnOnce(&mut Appender<'_>) -> Result<T>) -> Result<T> {
+        #[cfg(feature = "import")]
+        let tx = if self.is_deferred { self.store().write_deferred()? } else { self.store().write()? };
+        #[cfg(not(feature = "import"))]
+        let tx = self.store().write()?;
+        let mut appender = Appender::new(tx, now, &self.shared.ids)?;
         let done = work(&mut appender)?;
         appender.commit()?;
         Ok(done)
     }
 
-    /// Prepares for much to be appended: [`EventStore::housekeeping`](crate::store::EventStore::housekeeping).
+    /// A handle for a long job, whose commits may be durable only when [`sync`](Self::sync) returns.
     #[cfg(feature = "import")]
-    pub(crate) fn housekeeping(&mut self) -> Result<Option<crate::store::Housekeeping>> {
-        self.store.housekeeping()
+    pub(crate) fn deferred(&self) -> Self {
+        Self { is_deferred: true, ..self.clone() }
     }
 
-    /// Makes durable what was appended since then.
+    /// Work for another thread during a long job: [`EventStore::housekeeping`].
     #[cfg(feature = "import")]
-    pub(crate) fn sync(&mut self) -> Result<()> {
-        self.store.sync()
+    pub(crate) fn housekeeping(&self) -> Result<Option<crate::store::Housekeeping>> {
+        self.store().housekeeping()
+    }
+
+    /// Makes durable what a [deferred](Self::deferred) handle has committed.
+    #[cfg(feature = "import")]
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.store().sync()
     }
 
     /// Folds all events again from position 1 and writes the projections anew. The log is not touched.
@@ -199,14 +236,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let (usage, root) = (ledger.provider("openai", now)?, ledger.root()?);
     /// ledger.rebuild()?;
     /// assert_eq!((ledger.provider("openai", now)?, ledger.root()?), (usage, root)); // folds forget nothing
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn rebuild(&mut self) -> Result<()> {
-        as_of::rebuild(&mut *self.store)
+    pub fn rebuild(&self) -> Result<()> {
+        as_of::rebuild(self.store())
     }
 }

@@ -52,14 +52,14 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
 impl Ledger {
     /// Answers a question as if these observations were kept.
     pub(crate) fn suppose<T>(
-        &mut self,
+        &self,
         seen: Vec<QuotaObserved>,
         now: Timestamp,
         ask: impl FnOnce(&Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
         let source = self.source.clone();
-        let trial = Overlay::new(self.store.read()?)?;
-        let mut appender = Appender::new(Box::new(trial), now, &self.ids)?;
+        let trial = Overlay::new(self.store().read()?)?;
+        let mut appender = Appender::new(Box::new(trial), now, &self.shared.ids)?;
         for one in seen {
             appender.push(quota::event(one, now).source(source.clone()))?;
         }
@@ -78,7 +78,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, quota::{self, QuotaFormat}, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":1795474800}}}"#;
     /// let mut tell = |minutes: i64| {
     ///     let at = now.plus(minutes * MINUTE);
@@ -89,7 +89,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn observe(
-        &mut self,
+        &self,
         seen: Vec<QuotaObserved>,
         at: impl Into<Timestamp>,
         now: impl Into<Timestamp>,

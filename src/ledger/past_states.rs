@@ -83,7 +83,7 @@ pub(super) fn state(view: &dyn ReadView, at: Position) -> Result<Option<Vec<u8>>
 }
 
 /// Keeps a state that was folded when the ledger ended at `seen`.
-pub(super) fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
+pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
     let mut tx = store.write()?;
     let mut shredded = false;
     tx.rows(seen.next(), &mut |_, row| {
@@ -125,7 +125,7 @@ pub(super) fn save(store: &mut dyn EventStore, at: Position, state: &[u8], seen:
 
 /// Stores a state under a position as if it had been folded, for tests of what finds out.
 #[cfg(test)]
-pub(super) fn forge(store: &mut dyn EventStore, at: Position, state: &[u8]) {
+pub(super) fn forge(store: &dyn EventStore, at: Position, state: &[u8]) {
     let mut tx = store.write().unwrap();
     crate::store::WriteView::put(&mut *tx, Table::Snapshots, &key(at), Some(&seal(at, state))).unwrap();
     tx.commit().unwrap();

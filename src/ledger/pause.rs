@@ -16,13 +16,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, event::Paused, time::HOUR};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.pause(Paused { reason: "quota".to_owned(), until: None, note: None }, now)?;
     /// assert_eq!(ledger.status(now)?.paused.unwrap().until, Some(now.plus(5 * HOUR)));
     /// assert!(ledger.status(now.plus(5 * HOUR))?.paused.is_none()); // a quota pause ends by itself
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn pause(&mut self, mut pause: Paused, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn pause(&self, mut pause: Paused, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         if pause.reason.trim().is_empty() {
             return Err(Error::invalid("a pause has a reason: quota, timed, manual or a word of your own"));
@@ -44,13 +44,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Outcome, event::Paused};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
     /// assert_eq!(ledger.resume("back from lunch", now.plus(1))?, Outcome::Appended(2.into()));
     /// assert_eq!(ledger.resume("me too", now.plus(2))?, Outcome::Existing(2.into()));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn resume(&mut self, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn resume(&self, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
@@ -75,7 +75,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, WindowKind}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
     /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(900), now)?;
     /// ledger.override_usage("anthropic", WindowKind::Session, "5".parse()?, "me", "the page says so", now.plus(1))?;
@@ -87,7 +87,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn override_usage(
-        &mut self,
+        &self,
         provider: &str,
         window: WindowKind,
         used: Percent,
@@ -115,7 +115,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, ProviderId, event::{UsageOverridden, WindowKind}, time::HOUR};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let word = UsageOverridden {
     ///     provider: ProviderId::new("anthropic")?,
     ///     account: Some("work".to_owned()),
@@ -130,7 +130,7 @@ impl Ledger {
     /// assert_eq!(session.resets_at, Some(now.plus(HOUR)));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn override_with(&mut self, word: UsageOverridden, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn override_with(&self, word: UsageOverridden, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         if word.used_percent > Percent::from_hundredths(100 * 100) {
             return Err(Error::invalid("a window is used from 0 to 100 %"));

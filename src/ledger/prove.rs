@@ -15,7 +15,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let noted = ledger.root()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
@@ -61,7 +61,7 @@ impl Snapshot<'_> {
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let noted = ledger.snapshot()?.checkpoint(&signer)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!(ledger.snapshot()?.checkpoint_at(0, &signer)?, noted);
@@ -97,7 +97,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
     /// let proof = ledger.snapshot()?.prove_inclusion(1.into(), None)?;
@@ -129,7 +129,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// for input in 1..=9 {
     ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input), now)?;
     /// }
@@ -158,7 +158,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Checkpoint};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let checkpoint = Checkpoint::new("usage-ledger.example/alice", 1, ledger.root()?)?;
     /// assert_eq!(ledger.snapshot()?.check(&checkpoint)?, None);
@@ -185,7 +185,7 @@ impl Ledger {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let signer = Signer::generate("usage-ledger.example/alice")?;
     /// let call = |input| TokenRecord::new("openai", "gpt-5").input(input);
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(call(1), now)?;
     /// let kept = Checkpoint::open(&ledger.snapshot()?.checkpoint(&signer)?.parse()?, signer.verifier())?;
     /// assert!(ledger.verify_against(std::slice::from_ref(&kept))?.ok);
@@ -196,7 +196,7 @@ impl Ledger {
     /// assert!(!forged.verify_against(&[kept])?.ok);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn verify_against(&mut self, checkpoints: &[Checkpoint]) -> Result<Verification> {
+    pub fn verify_against(&self, checkpoints: &[Checkpoint]) -> Result<Verification> {
         self.verify_signed(checkpoints, &[])
     }
 
@@ -208,7 +208,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
     /// assert!(ledger.verify_signed(&[], &[signer.verifier().clone()])?.ok);
@@ -217,8 +217,8 @@ impl Ledger {
     /// assert_eq!(found[0].position, Some(2.into())); // the seal
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn verify_signed(&mut self, checkpoints: &[Checkpoint], verifiers: &[Verifier]) -> Result<Verification> {
-        let view = self.store.read()?;
+    pub fn verify_signed(&self, checkpoints: &[Checkpoint], verifiers: &[Verifier]) -> Result<Verification> {
+        let view = self.store().read()?;
         let mut verification = verify::verify(&*view, verify::Scope::Everything, verifiers)?;
         verification.add(verify::hold_all(&*view, checkpoints)?);
         Ok(verification)

@@ -18,14 +18,14 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let snapshot = ledger.snapshot()?; // both answers are about the same state
     /// assert_eq!(snapshot.head()?.position.get(), snapshot.provider("openai", now)?.all_time.requests);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn snapshot(&mut self) -> Result<Snapshot<'_>> {
-        Ok(Snapshot::new(self.store.read()?))
+    pub fn snapshot(&self) -> Result<Snapshot<'_>> {
+        Ok(Snapshot::new(self.store().read()?))
     }
 
     /// The ledger as it stood: at a position, or at a time it had learned things up to.
@@ -36,15 +36,15 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
     /// let then = ledger.as_of(AsOf::Position(1.into()))?;
     /// assert_eq!(then.provider("openai", now)?.all_time.tokens.total(), 1);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn as_of(&mut self, when: AsOf) -> Result<Snapshot<'_>> {
-        as_of::open(&mut *self.store, when, self.past_states_every)
+    pub fn as_of(&self, when: AsOf) -> Result<Snapshot<'_>> {
+        as_of::open(self.store(), when, self.past_states_every)
     }
 
     /// What a provider has used: session, weekly, all time, and since the last switch.
@@ -55,13 +55,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
     /// let usage = ledger.provider("openai", now)?;
     /// assert_eq!((usage.metered, usage.weekly.usage.tokens.total()), (true, 42));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn provider(&mut self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
+    pub fn provider(&self, provider: &str, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
         self.snapshot()?.provider(provider, now)
     }
 
@@ -74,13 +74,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Error, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!(ledger.event(1)?.occurred_at, now);
     /// assert!(matches!(ledger.event(2), Err(Error::NotFound { .. })));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn event(&mut self, position: impl Into<Position>) -> Result<Event> {
+    pub fn event(&self, position: impl Into<Position>) -> Result<Event> {
         self.snapshot()?.event(position.into())
     }
 
@@ -92,12 +92,12 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!((ledger.head()?.position.get(), ledger.head()?.recorded_at), (1, now));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn head(&mut self) -> Result<Head> {
+    pub fn head(&self) -> Result<Head> {
         self.snapshot()?.head()
     }
 
@@ -110,7 +110,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let noted = ledger.root()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
@@ -118,7 +118,7 @@ impl Ledger {
     /// assert_eq!(ledger.as_of(AsOf::Position(1.into()))?.root()?, noted); // the first line is as it was
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn root(&mut self) -> Result<Hash> {
+    pub fn root(&self) -> Result<Hash> {
         self.snapshot()?.root()
     }
 
@@ -131,13 +131,13 @@ impl Ledger {
     /// ```
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// use usage_ledger::{Ledger, TokenRecord};
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert!(ledger.verify()?.ok);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn verify(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Everything, &[])
+    pub fn verify(&self) -> Result<Verification> {
+        verify::verify(&*self.store().read()?, verify::Scope::Everything, &[])
     }
 
     /// Folds all events again from position 1 and compares with what is stored, every line's hash checked on the way.
@@ -148,13 +148,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let replay = ledger.replay()?;
     /// assert_eq!((replay.ok, replay.size), (true, 1));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn replay(&mut self) -> Result<Verification> {
-        verify::verify(&*self.store.read()?, verify::Scope::Replay, &[])
+    pub fn replay(&self) -> Result<Verification> {
+        verify::verify(&*self.store().read()?, verify::Scope::Replay, &[])
     }
 }

@@ -20,7 +20,7 @@ const LEAVES: usize = 16_384;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let repair = ledger.repair()?;
 /// assert!(repair.ok && repair.repaired.is_empty()); // nothing was wrong, so nothing was written
@@ -57,8 +57,8 @@ impl Ledger {
     /// use usage_ledger::{Ledger, TokenRecord};
     /// use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut store = MemoryStore::new();
-    /// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+    /// let store = MemoryStore::new();
+    /// let ledger = Ledger::with_store(Box::new(store.clone()));
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let mut behind_its_back = store.write()?;
     /// behind_its_back.put(Table::Accounts, b"nobody", Some(b""))?;
@@ -68,9 +68,9 @@ impl Ledger {
     /// assert!(ledger.verify()?.ok);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn repair(&mut self) -> Result<Repair> {
+    pub fn repair(&self) -> Result<Repair> {
         let found = {
-            let view = self.store.read()?;
+            let view = self.store().read()?;
             verify(&*view, Scope::Everything, &[])?
         };
         let done = |repaired: Vec<Finding>, refused: Vec<Finding>| Repair {
@@ -83,7 +83,7 @@ impl Ledger {
         if found.ok {
             return Ok(done(Vec::new(), Vec::new()));
         }
-        let mut tx = self.store.write()?;
+        let mut tx = self.store().write()?;
         // Others may have written since; and only what is seen under the write lock is what is repaired.
         let found = verify(&*tx, Scope::Everything, &[])?;
         let mut refused: Vec<Finding> = found.findings.iter().filter(|one| one.part == Stored::Log).cloned().collect();
@@ -164,7 +164,7 @@ mod tests {
 
     fn ledger(events: u64) -> (Ledger, MemoryStore) {
         let store = MemoryStore::new();
-        let mut ledger = Ledger::with_store(Box::new(store.clone()));
+        let ledger = Ledger::with_store(Box::new(store.clone()));
         for n in 0..events {
             let record = TokenRecord::new("openai", "gpt-5").input(n).key(format!("k{n}"));
             ledger.record(record, Timestamp::from_millis(1_795_460_400_000)).unwrap();
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn each_hash_above_the_leaves_can_be_made_anew() {
-        let (mut ledger, mut store) = ledger(600);
+        let (ledger, mut store) = ledger(600);
         let root = ledger.root().unwrap();
         for (level, number) in [(1, 0), (1, 1), (1, 2), (2, 0)] {
             let mut hashes = group(&mut store, level, number);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_leaf_hash_is_not_made_anew() {
-        let (mut ledger, mut store) = ledger(40);
+        let (ledger, mut store) = ledger(40);
         let mut hashes = group(&mut store, 0, 1);
         hashes[3 * 32] ^= 1;
         put(&mut store, 0, 1, &hashes);
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_line_that_was_changed_with_its_leaf_hash_is_not_vouched_for_anew() {
-        let (mut ledger, mut store) = ledger(600);
+        let (ledger, mut store) = ledger(600);
         let mut line = String::new();
         store
             .read()
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn projections_are_made_anew_and_repairing_twice_writes_nothing() {
-        let (mut ledger, mut store) = ledger(40);
+        let (ledger, store) = ledger(40);
         let mut tx = store.write().unwrap();
         for table in Table::FOLDED {
             clear(&mut *tx, table).unwrap();

@@ -18,7 +18,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).output(7), now)?;
     /// let wrong = ledger.event(1)?.id;
     /// ledger.revise(wrong, "a typing error", now, |_, record| record.tokens.input = Some(10))?;
@@ -26,7 +26,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn revise(
-        &mut self,
+        &self,
         target: EventId,
         reason: &str,
         now: impl Into<Timestamp>,

@@ -28,7 +28,7 @@ const STILL: usize = 1_000;
 /// ```
 /// use usage_ledger::{Ledger, Shred, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "acme-tuned").input(1).project("acme"), now)?;
 /// let done = ledger.shred(&Shred::because("asked").project("acme"), now)?;
 /// assert_eq!(done.events, [1.into()]);
@@ -75,7 +75,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).project("acme"), now)?;
     /// let (root, proof) = (ledger.root()?, ledger.snapshot()?.prove_inclusion(1.into(), None)?);
     /// ledger.shred(&Shred::because("the customer asked").project("acme"), now)?;
@@ -85,7 +85,7 @@ impl Ledger {
     /// assert!(ledger.verify()?.ok);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn shred(&mut self, shred: &Shred, now: impl Into<Timestamp>) -> Result<Shredding> {
+    pub fn shred(&self, shred: &Shred, now: impl Into<Timestamp>) -> Result<Shredding> {
         let now = now.into();
         shred.validate()?;
         let source = self.source.clone();
@@ -138,7 +138,7 @@ impl Ledger {
         Ok(Shredding { events, still, erased: erase && unerased.is_none(), unerased })
     }
 
-    fn has_shredded(&mut self, now: Timestamp) -> Result<bool> {
+    fn has_shredded(&self, now: Timestamp) -> Result<bool> {
         let mut any = false;
         let snapshot = self.snapshot()?;
         let now = now.max(snapshot.head()?.recorded_at);
@@ -157,13 +157,13 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
     /// assert_eq!(ledger.would_shred(&Shred::because("asked").project("acme"))?, [1.into()]);
     /// assert_eq!(ledger.head()?.position, 1.into()); // nothing was written
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn would_shred(&mut self, shred: &Shred) -> Result<Vec<Position>> {
+    pub fn would_shred(&self, shred: &Shred) -> Result<Vec<Position>> {
         shred.validate()?;
         let snapshot = self.snapshot()?;
         Ok(Plan::make(snapshot.view(), shred)?.positions().collect())
@@ -181,8 +181,8 @@ impl Ledger {
     /// Ledger::open(dir.path().join("usage.db"))?.erase()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn erase(&mut self) -> Result<()> {
-        self.store.erase()
+    pub fn erase(&self) -> Result<()> {
+        self.store().erase()
     }
 }
 
@@ -195,7 +195,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let line = ledger.event(1)?.to_line()?;
     /// assert_eq!(ledger.snapshot()?.leaf(1.into())?, Hash::of_line(&line));
@@ -214,7 +214,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
     /// assert_eq!(ledger.snapshot()?.shredded(1.into())?, None);
     /// ledger.shred(&Shred::because("asked").project("acme"), now)?;

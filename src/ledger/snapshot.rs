@@ -14,7 +14,7 @@ use crate::usage::{Calibration, Drift, ProviderUsage, calibration, drift, provid
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let snapshot = ledger.snapshot()?;
 /// assert_eq!(snapshot.head()?.position.get(), 1);
@@ -41,7 +41,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{AsOf, Ledger};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// assert_eq!(ledger.snapshot()?.moment(), None);
     /// assert_eq!(ledger.as_of(AsOf::Time(now))?.moment(), Some(now));
     /// # Ok::<(), usage_ledger::Error>(())
@@ -96,7 +96,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1), now)?;
     /// assert_eq!(ledger.snapshot()?.provider("claude", now)?.all_time.requests, 1); // aliases do as well
     /// # Ok::<(), usage_ledger::Error>(())
@@ -113,7 +113,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).account("team"), now)?;
     /// let snapshot = ledger.snapshot()?;
     /// assert_eq!(snapshot.account("openai", Some("team"), now)?.all_time.requests, 1);
@@ -137,7 +137,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, event::WindowKind};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let fit = ledger.snapshot()?.calibration("anthropic", None, WindowKind::Weekly, now)?;
     /// assert_eq!(fit, None); // nothing was observed
     /// # Ok::<(), usage_ledger::Error>(())
@@ -161,7 +161,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, event::WindowKind};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// assert_eq!(ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?, None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -185,7 +185,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!(ledger.snapshot()?.event(1.into())?.payload.kind(), "tokens_recorded");
     /// # Ok::<(), usage_ledger::Error>(())
@@ -208,7 +208,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{EventId, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now)?;
     /// assert_eq!(ledger.snapshot()?.position(EventId::from_key("openai", "resp_1"))?.get(), 1);
     /// # Ok::<(), usage_ledger::Error>(())
@@ -225,7 +225,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
     /// let snapshot = ledger.snapshot()?;
     /// assert_eq!(snapshot.find("openai", "req_1")?, Some(1.into()));
@@ -280,7 +280,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let id = ledger.event(1)?.id;
     /// ledger.void(id, "a test call", now)?;
@@ -303,7 +303,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let mut lines = Vec::new();
     /// ledger.snapshot()?.lines(1.into(), &mut |_, line| {

@@ -22,7 +22,7 @@ const SKEW: i64 = MINUTE;
 /// ```
 /// use usage_ledger::{Ledger, IMPLAUSIBLE_COUNT, Suspicion, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(IMPLAUSIBLE_COUNT + 1), now)?;
 /// let suspects = ledger.snapshot()?.suspects()?;
 /// assert_eq!(suspects[0].position, 1.into());
@@ -82,7 +82,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert!(ledger.snapshot()?.suspects()?.is_empty());
     /// # Ok::<(), usage_ledger::Error>(())
@@ -115,7 +115,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(DAY))?;
     /// assert_eq!(ledger.snapshot()?.recorded_ahead_of(now)?, Some((1.into(), now.plus(DAY))));
     /// # Ok::<(), usage_ledger::Error>(())
@@ -188,24 +188,24 @@ mod tests {
     #[test]
     fn suspects_are_named_until_they_are_amended_or_withdrawn() {
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let call = |count: u64| TokenRecord::new("openai", "gpt-5").input(count);
         for (count, at) in
             [(IMPLAUSIBLE_COUNT, now), (IMPLAUSIBLE_COUNT + 1, now), (7, Timestamp::from_millis(5)), (8, now)]
         {
             ledger.append([crate::model::event::NewEvent::new(call(count), at)], now).unwrap();
         }
-        let named = |ledger: &mut Ledger| -> Vec<(u64, Suspicion)> {
+        let named = |ledger: &Ledger| -> Vec<(u64, Suspicion)> {
             let found = ledger.snapshot().unwrap().suspects().unwrap();
             found.into_iter().map(|one| (one.position.get(), one.why)).collect()
         };
         let count = |count| Suspicion::Count { class: TokenClass::Input, count };
-        assert_eq!(named(&mut ledger), [(2, count(IMPLAUSIBLE_COUNT + 1)), (3, Suspicion::Time)]);
+        assert_eq!(named(&ledger), [(2, count(IMPLAUSIBLE_COUNT + 1)), (3, Suspicion::Time)]);
         let ids: Vec<_> = [2, 3, 4].into_iter().map(|position| ledger.event(position).unwrap().id).collect();
         ledger.amend(ids[0], call(10), "a typing error", now.plus(1)).unwrap();
         ledger.void(ids[1], "no such call", now.plus(1)).unwrap();
-        assert_eq!(named(&mut ledger), []);
+        assert_eq!(named(&ledger), []);
         ledger.amend(ids[2], call(IMPLAUSIBLE_COUNT * 2), "a typing error", now.plus(1)).unwrap();
-        assert_eq!(named(&mut ledger), [(4, count(IMPLAUSIBLE_COUNT * 2))]);
+        assert_eq!(named(&ledger), [(4, count(IMPLAUSIBLE_COUNT * 2))]);
     }
 }

@@ -31,7 +31,7 @@ const KIND: &str = "usage-ledger/consistency@v1";
 /// use usage_ledger::{Ledger, TokenRecord, merkle::{Checkpoint, ConsistencyProofText, Signer}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let signer = Signer::generate("usage-ledger.example/alice")?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let old = Checkpoint::open(&ledger.snapshot()?.checkpoint(&signer)?.parse()?, signer.verifier())?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;

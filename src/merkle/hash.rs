@@ -55,7 +55,7 @@ impl Hash {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// assert_eq!(Hash::of_line(&ledger.event(1)?.to_line()?), ledger.root()?); // of one line, it is the root
     /// # Ok::<(), usage_ledger::Error>(())

@@ -31,7 +31,7 @@ const KIND: &str = "c2sp.org/tlog-proof@v1";
 /// use usage_ledger::{Ledger, TokenRecord, merkle::{InclusionProofText, Signer}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let signer = Signer::generate("usage-ledger.example/alice")?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
 /// let line = ledger.event(2)?.to_line()?;

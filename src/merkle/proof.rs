@@ -10,7 +10,7 @@ use crate::model::event::Position;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// for input in 1..=7 {
 ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input), now)?;
 /// }
@@ -81,7 +81,7 @@ impl InclusionProof {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let noted = ledger.root()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;

@@ -17,7 +17,7 @@ fn leaf(number: u64) -> Vec<u8> {
 
 /// A stored tree of so many leaves, appended in batches of odd sizes.
 fn stored(leaves: &[Vec<u8>]) -> MemoryStore {
-    let mut store = MemoryStore::new();
+    let store = MemoryStore::new();
     let mut size = 0;
     for batch in leaves.chunks((leaves.len() / 7).max(37)) {
         let hashes: Vec<Hash> = batch.iter().map(|leaf| leaf_hash(leaf)).collect();
@@ -205,7 +205,7 @@ fn positions_and_sizes_that_cannot_be_show_nothing() {
 
 #[test]
 fn a_tree_with_a_hole_makes_no_proof() {
-    let mut store = stored(&(0..300).map(leaf).collect::<Vec<_>>());
+    let store = stored(&(0..300).map(leaf).collect::<Vec<_>>());
     let mut tx = store.write().unwrap();
     tx.put(crate::store::Table::Tree, &crate::projection::group_key(0, 3), None).unwrap();
     tx.commit().unwrap();

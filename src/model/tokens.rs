@@ -15,7 +15,7 @@ use crate::model::error::{Error, Result};
 /// ```
 /// use usage_ledger::{Ledger, MAX_COUNT, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT), now).is_ok());
 /// assert!(ledger.record(TokenRecord::new("openai", "gpt-5").input(MAX_COUNT + 1), now).is_err());
 /// # Ok::<(), usage_ledger::Error>(())

@@ -88,7 +88,7 @@ mod tests {
             NewEvent::new(EventVoided { target, reason: "twice".to_owned() }, now)
         };
         for voided_first in [false, true] {
-            let mut ledger = Ledger::in_memory().unwrap();
+            let ledger = Ledger::in_memory().unwrap();
             ledger.record(call(0), now).unwrap();
             ledger.append([void(0)], now).unwrap();
             if voided_first {

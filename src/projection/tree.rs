@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn stored_streamed_and_foreign_trees_agree_however_the_leaves_arrive() {
-        let mut store = MemoryStore::new();
+        let store = MemoryStore::new();
         let mut streamed = StreamingTree::default();
         let mut foreign = MemoryBackedTree::<Sha256, Vec<u8>>::new();
         let mut size = 0_u64;

@@ -19,7 +19,7 @@ const LABEL: &str = "outcome";
 /// ```
 /// use usage_ledger::{Ledger, Report, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900).label("outcome", "productive"), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).label("outcome", "empty"), now)?;
 /// let found = ledger.snapshot()?.efficiency(&Report::by_all([]))?;

@@ -15,7 +15,7 @@ impl TokenSums {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(200).cache_read(800), now)?;
     /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.cache_hit_rate(), 0.8);
     /// # Ok::<(), usage_ledger::Error>(())

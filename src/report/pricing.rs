@@ -19,7 +19,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, event::PriceSet};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.set_price(PriceSet::new("ollama", "", "0".parse()?, "0".parse()?)?, now)?;
     /// let prices = ledger.snapshot()?.prices()?;
     /// assert_eq!(prices.source().own, [1.into()]);

@@ -19,7 +19,7 @@ use crate::store::{GO_ON, Order, ReadView};
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+/// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
 /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
 /// ledger.append([NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now)], now.plus(2))?;
@@ -105,7 +105,7 @@ impl Snapshot<'_> {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
     /// ledger.seal(None, now, &signer, now)?;
     /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
@@ -147,12 +147,12 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// assert!(ledger.seal(None, now.plus(1), &signer, now).is_err()); // it is not over
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn seal(
-        &mut self,
+        &self,
         since: Option<Timestamp>,
         until: impl Into<Timestamp>,
         signer: &Signer,
@@ -208,7 +208,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, merkle::Signer};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10), now)?;
     /// ledger.seal(None, now.plus(1), &signer, now.plus(1))?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(3), now.plus(2))?;
@@ -217,7 +217,7 @@ impl Ledger {
     /// assert!(seal.restatement.is_nothing()); // the call came after the period
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn sealed(&mut self, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
+    pub fn sealed(&self, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
         let Some(seal) = self.snapshot()?.last_seal(now)? else { return Ok(None) };
         let size = seal.sealed.size;
         Ok(Some((seal, self.as_of(AsOf::Position(size))?)))
@@ -231,7 +231,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, time::DAY};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (mut ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
     /// ledger.seal(None, now, &signer, now)?;
     /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
@@ -239,7 +239,7 @@ impl Ledger {
     /// assert_eq!(first.sealed.until, now);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn sealed_at(&mut self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
+    pub fn sealed_at(&self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
         let seal = {
             let snapshot = self.snapshot()?;
             let named = held(snapshot.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);

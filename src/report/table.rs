@@ -18,7 +18,7 @@ use crate::usage::Usage;
 /// ```
 /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let table = ledger.report(&Report::by(ReportKey::Provider))?;
 /// assert_eq!((table.position.get(), table.root), (1, ledger.root()?)); // what it rests on
@@ -45,7 +45,7 @@ pub struct ReportTable {
 /// ```
 /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Project))?;
 /// assert_eq!(table.rows[0].keys, [Some("openai".to_owned()), None]); // no project was named
@@ -66,7 +66,7 @@ impl ReportTable {
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("ollama", "qwen3").input(2), now)?;
     /// let table = ledger.report(&Report::by(ReportKey::Model))?;

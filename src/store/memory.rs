@@ -59,11 +59,11 @@ impl MemoryStore {
 }
 
 impl EventStore for MemoryStore {
-    fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
         Ok(Box::new(FrozenState(Arc::clone(&lock(&self.committed)))))
     }
 
-    fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+    fn write(&self) -> Result<Box<dyn Transaction + '_>> {
         let guard = lock(&self.writer);
         let state = MemoryState::clone(&lock(&self.committed));
         Ok(Box::new(Write { state, committed: &self.committed, _guard: guard }))

@@ -27,6 +27,9 @@ use crate::model::event::Position;
 
 /// A store of events: a log and its projections, read through snapshots and written one writer at a time.
 ///
+/// Threads share a store. A reader does not wait for a writer, and several snapshots may be open at a time. A thread that
+/// holds a [`Transaction`] must not ask for another one: it would wait for itself.
+///
 /// An implementation keeps these promises; the conformance suite holds each of them against it:
 ///
 /// * positions are 1, 2, 3 … in the order of commits, and a position once seen keeps its row for all time, but for a body
@@ -38,14 +41,14 @@ use crate::model::event::Position;
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, Table};
-/// let mut store = MemoryStore::new();
+/// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
 /// tx.put(Table::Facts, b"key", Some(b"value"))?;
 /// drop(tx); // not committed: no trace
 /// assert_eq!(store.read()?.get(Table::Facts, b"key")?, None);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub trait EventStore: Send {
+pub trait EventStore: Send + Sync {
     /// Opens a snapshot.
     ///
     /// # Errors
@@ -56,7 +59,7 @@ pub trait EventStore: Send {
     /// assert_eq!(MemoryStore::new().read()?.head()?.position.get(), 0);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn read(&mut self) -> Result<Box<dyn ReadView + '_>>;
+    fn read(&self) -> Result<Box<dyn ReadView + '_>>;
 
     /// Waits for the write lock and opens a transaction, which rolls back when it is dropped.
     ///
@@ -65,14 +68,36 @@ pub trait EventStore: Send {
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, MemoryStore, Table};
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// tx.put(Table::Facts, b"key", Some(b"value"))?;
     /// tx.commit()?;
     /// assert!(store.read()?.get(Table::Facts, b"key")?.is_some());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn write(&mut self) -> Result<Box<dyn Transaction + '_>>;
+    fn write(&self) -> Result<Box<dyn Transaction + '_>>;
+
+    /// As [`write`](Self::write), for a part of a long job: the commit may be durable only when [`sync`](Self::sync) returns.
+    /// It is never durable before an earlier commit.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, SqliteStore, Table};
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = SqliteStore::open(&dir.path().join("usage.db"))?;
+    /// for part in 0..3_u8 {
+    ///     let mut tx = store.write_deferred()?;
+    ///     tx.put(Table::Facts, &[part], Some(b"value"))?;
+    ///     tx.commit()?;
+    /// }
+    /// store.sync()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn write_deferred(&self) -> Result<Box<dyn Transaction + '_>> {
+        self.write()
+    }
 
     /// Makes sure that nothing of what was shredded or removed is left in any file of the store.
     ///
@@ -84,7 +109,7 @@ pub trait EventStore: Send {
     /// MemoryStore::new().erase()?; // it has no files
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn erase(&mut self) -> Result<()> {
+    fn erase(&self) -> Result<()> {
         Ok(())
     }
 
@@ -101,12 +126,11 @@ pub trait EventStore: Send {
     /// assert!(MemoryStore::new().copy_to(&dir.path().join("other.db")).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn copy_to(&mut self, path: &Path) -> Result<()> {
+    fn copy_to(&self, path: &Path) -> Result<()> {
         Err(Error::invalid(format!("this ledger has no file that could be copied to {}: export it", path.display())))
     }
 
-    /// Prepares for much to be written: until [`sync`](Self::sync) a commit may wait with being durable, and what it
-    /// gives is work that another thread may do, again and again, so that the writer need not do it between its
+    /// Work that another thread may do again and again during a long job, so that the writer need not do it between its
     /// transactions; `None` when there is none. Nothing depends on its being done.
     ///
     /// # Errors
@@ -117,12 +141,11 @@ pub trait EventStore: Send {
     /// assert!(MemoryStore::new().housekeeping()?.is_none());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn housekeeping(&mut self) -> Result<Option<Housekeeping>> {
+    fn housekeeping(&self) -> Result<Option<Housekeeping>> {
         Ok(None)
     }
 
-    /// Makes durable what was committed since [`housekeeping`](Self::housekeeping) was asked for; from then on each commit
-    /// is durable again when it returns.
+    /// Makes durable what [`write_deferred`](Self::write_deferred) has committed.
     ///
     /// # Errors
     /// The store's own.
@@ -130,14 +153,14 @@ pub trait EventStore: Send {
     /// ```
     /// # use usage_ledger::store::{EventStore, SqliteStore};
     /// # let dir = tempfile::tempdir()?;
-    /// let mut store = SqliteStore::open(&dir.path().join("usage.db"))?;
+    /// let store = SqliteStore::open(&dir.path().join("usage.db"))?;
     /// let work = store.housekeeping()?;
     /// // … much is written …
     /// drop(work);
     /// store.sync()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn sync(&mut self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
         Ok(())
     }
 }
@@ -147,7 +170,7 @@ pub trait EventStore: Send {
 /// ```
 /// use usage_ledger::store::{EventStore, Housekeeping, SqliteStore};
 /// # let dir = tempfile::tempdir()?;
-/// let mut store = SqliteStore::open(&dir.path().join("usage.db"))?;
+/// let store = SqliteStore::open(&dir.path().join("usage.db"))?;
 /// let mut work: Housekeeping = store.housekeeping()?.ok_or("SQLite has some")?;
 /// std::thread::spawn(move || work()).join().map_err(|_| "it does not panic")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -160,7 +183,7 @@ pub type Housekeeping = Box<dyn FnMut() + Send>;
 /// use usage_ledger::EventId;
 /// use usage_ledger::store::{EventStore, MemoryStore, Row};
 /// let (id, at) = (EventId::from_key("openai", "resp_1"), usage_ledger::Timestamp::default());
-/// let mut store = MemoryStore::new();
+/// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
 /// tx.append(&[Row { id, kind: 0, occurred_at: at, recorded_at: at, body: "{}" }])?;
 /// assert_eq!(tx.position_of(id)?, Some(1.into())); // it sees its own writes
@@ -180,7 +203,7 @@ pub trait Transaction: WriteView {
     /// use usage_ledger::store::{EventStore, MemoryStore, Row};
     /// let at = Timestamp::default();
     /// let row = |key| Row { id: EventId::from_key("p", key), kind: 0, occurred_at: at, recorded_at: at, body: "{}" };
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// assert_eq!(tx.append(&[row("a"), row("b")])?.get(), 2);
     /// assert!(tx.append(&[row("a")]).is_err()); // an id stands in the log once
@@ -198,7 +221,7 @@ pub trait Transaction: WriteView {
     /// use usage_ledger::EventId;
     /// use usage_ledger::store::{EventStore, MemoryStore, Row, STOP};
     /// let (id, at) = (EventId::from_key("openai", "resp_1"), usage_ledger::Timestamp::default());
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// tx.append(&[Row { id, kind: 0, occurred_at: at, recorded_at: at, body: "{}" }])?;
     /// tx.shred(1.into(), "{\"shredded\":1}")?;
@@ -218,7 +241,7 @@ pub trait Transaction: WriteView {
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
-    /// # let mut store = MemoryStore::new();
+    /// # let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// tx.put(Table::Facts, b"key", Some(b"value"))?;
     /// tx.commit()?;

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_trial_is_seen_like_any_write_and_leaves_no_trace() {
-        let mut store = MemoryStore::new();
+        let store = MemoryStore::new();
         let row = |key| Row {
             id: EventId::from_key("p", key),
             kind: 0,

@@ -4,8 +4,8 @@
 /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut store = MemoryStore::new();
-/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// let store = MemoryStore::new();
+/// let ledger = Ledger::with_store(Box::new(store.clone()));
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let mut accounts = 0;
 /// store.read()?.scan(Table::Accounts, b"", b"", Order::Ascending, &mut |_, _| {

@@ -29,8 +29,8 @@ pub struct Head {
 /// use usage_ledger::store::{EventStore, MemoryStore, STOP};
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut store = MemoryStore::new();
-/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// let store = MemoryStore::new();
+/// let ledger = Ledger::with_store(Box::new(store.clone()));
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// store.read()?.rows(1.into(), &mut |_, row| {
 ///     assert_eq!((row.occurred_at, row.kind), (now, 0));
@@ -57,7 +57,7 @@ pub struct Row<'a> {
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, Order, STOP, Table};
-/// let mut store = MemoryStore::new();
+/// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
 /// tx.put(Table::Facts, b"a", Some(b""))?;
 /// tx.put(Table::Facts, b"b", Some(b""))?;
@@ -152,8 +152,8 @@ pub trait ReadView {
     /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore};
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut store = MemoryStore::new();
-    /// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+    /// let store = MemoryStore::new();
+    /// let ledger = Ledger::with_store(Box::new(store.clone()));
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now)?;
     /// let mut seen = Vec::new();
@@ -185,7 +185,7 @@ pub trait ReadView {
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// for key in [b"a", b"b", b"c"] {
     ///     tx.put(Table::Facts, key, Some(b""))?;
@@ -215,7 +215,7 @@ pub trait ReadView {
 /// fn mark(sink: &mut dyn WriteView) -> usage_ledger::Result<()> {
 ///     sink.put(Table::Facts, b"seen", Some(b"1"))
 /// }
-/// let mut store = MemoryStore::new();
+/// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
 /// mark(&mut *tx)?;
 /// assert_eq!(tx.get(Table::Facts, b"seen")?.as_deref(), Some(&b"1"[..])); // its own writes are seen
@@ -229,7 +229,7 @@ pub trait WriteView: ReadView {
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// tx.put(Table::Facts, b"key", Some(b"value"))?;
     /// tx.put(Table::Facts, b"key", None)?;
@@ -245,7 +245,7 @@ pub trait WriteView: ReadView {
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
-    /// let mut store = MemoryStore::new();
+    /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// tx.put_all(Table::Facts, &mut [(&b"a"[..], &b"1"[..]), (b"b", b"2")].into_iter())?;
     /// assert_eq!(tx.get(Table::Facts, b"b")?.as_deref(), Some(&b"2"[..]));

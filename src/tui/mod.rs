@@ -5,7 +5,7 @@
 //! ```
 //! use usage_ledger::{Ledger, TokenRecord, Zone, tui};
 //! # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-//! let mut ledger = Ledger::in_memory()?;
+//! let ledger = Ledger::in_memory()?;
 //! ledger.record(TokenRecord::new("ollama", "qwen3").input(9), now)?;
 //! let screen = tui::render(&ledger.snapshot()?, now, Zone::UTC, (80, 24))?;
 //! assert!(screen.contains("Session    no API quota"));
@@ -78,7 +78,7 @@ pub fn render(
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, Zone, event::LimitSet, tui};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(250), now)?;
 /// let panel = tui::panel(&ledger.snapshot()?, "openai", now, Zone::UTC, 70)?;

@@ -22,11 +22,11 @@ fn call(provider: &str, model: &str, tokens: u64) -> TokenRecord {
 
 /// Two providers with quotas and one without, switched between.
 fn busy() -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limits = |name: &str, session| LimitSet::new(name).unwrap().session(session).weekly(10 * session);
     ledger.set_limit(limits("anthropic", 2_000_000), NOW.plus(-9 * DAY)).unwrap();
     ledger.set_limit(limits("openai", 1_000_000), NOW.plus(-9 * DAY)).unwrap();
-    let mut record = |record: TokenRecord, ago: i64| {
+    let record = |record: TokenRecord, ago: i64| {
         ledger.append([NewEvent::new(record, NOW.plus(-ago))], NOW.plus(-ago)).unwrap();
     };
     record(call("anthropic", "claude-opus-4-5", 910_000), 5 * DAY);
@@ -63,7 +63,7 @@ fn busy() -> Ledger {
     ledger
 }
 
-fn state(ledger: &mut Ledger) -> ScreenState {
+fn state(ledger: &Ledger) -> ScreenState {
     ScreenState::new(ViewModel::look(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap())
 }
 
@@ -101,8 +101,8 @@ fn press(state: &mut ScreenState, keys: &str) -> Option<Action> {
 
 #[test]
 fn the_screen_at_several_sizes() {
-    let mut ledger = busy();
-    let shown = state(&mut ledger);
+    let ledger = busy();
+    let shown = state(&ledger);
     same("wide", &shown, (120, 40));
     same("usual", &shown, (80, 24));
     same("narrow", &shown, (40, 12));
@@ -120,7 +120,7 @@ fn another_account_selected() {
 
 #[test]
 fn a_pause_and_a_refusal_stand_out() {
-    let mut ledger = busy();
+    let ledger = busy();
     let refused = QuotaExhausted {
         provider: ProviderId::new("openai").unwrap(),
         account: None,
@@ -133,12 +133,12 @@ fn a_pause_and_a_refusal_stand_out() {
     let pause = Paused { reason: "timed".to_owned(), until: Some(NOW.plus(HOUR)), note: Some("lunch".to_owned()) };
     ledger.reserve("anthropic", 20_000, 10 * MINUTE, NOW).unwrap();
     ledger.pause(pause, NOW).unwrap();
-    same("paused", &state(&mut ledger), (100, 34));
+    same("paused", &state(&ledger), (100, 34));
 }
 
 #[test]
 fn both_numbers_stay_visible() {
-    let mut ledger = busy();
+    let ledger = busy();
     let used = "32".parse().unwrap();
     let at = NOW.plus(-2 * MINUTE);
     ledger.override_usage("anthropic", WindowKind::Session, used, "me\u{7}", "", at).unwrap();
@@ -165,15 +165,15 @@ fn modals_stand_before_everything() {
 
 #[test]
 fn an_empty_ledger_and_one_without_a_switch() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    same("empty", &state(&mut ledger), (80, 24));
+    let ledger = Ledger::in_memory().unwrap();
+    same("empty", &state(&ledger), (80, 24));
     ledger.record(call("openai", "gpt-5", 1_000), NOW).unwrap();
-    same("no_switch", &state(&mut ledger), (80, 24));
+    same("no_switch", &state(&ledger), (80, 24));
 }
 
 #[test]
 fn the_past_can_only_be_looked_at() {
-    let mut ledger = busy();
+    let ledger = busy();
     let snapshot = ledger.as_of(AsOf::Time(NOW.plus(-HOUR))).unwrap();
     let mut shown = ScreenState::new(ViewModel::look(&snapshot, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
     for key in ["r", "R", "p", "u"] {
@@ -196,10 +196,10 @@ fn no_colour_means_none() {
 
 #[test]
 fn no_size_is_too_small() {
-    let mut ledger = busy();
+    let ledger = busy();
     ledger.record(call("my-gateway", "模型", 5).account("多個帳戶很長的名字\u{7}"), NOW).unwrap();
     ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, NOW).unwrap();
-    let mut shown = state(&mut ledger);
+    let mut shown = state(&ledger);
     for keys in ["", "j", "j", "j", "r", "1\u{1b}R", "n?"] {
         press(&mut shown, keys);
         for width in [1, 2, 3, 5, 8, 10, 13, 20, 39, 40, 60, 99, 100, 130] {
@@ -245,8 +245,8 @@ fn keys_become_actions() {
 
 #[test]
 fn the_selected_account_stays_selected() {
-    let mut ledger = busy();
-    let mut shown = state(&mut ledger);
+    let ledger = busy();
+    let mut shown = state(&ledger);
     press(&mut shown, "j");
     assert_eq!(shown.usage().unwrap().provider, "ollama");
     ledger.record(call("google", "gemini", 1), NOW).unwrap();

@@ -37,7 +37,7 @@ const ERRORS: f64 = 1.96;
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, TokenRecord, event::{NewEvent, QuotaObserved, WindowKind}, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// for step in 1..=5 {
 ///     let at = now.plus(step * 10 * MINUTE);
 ///     ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(40_000), at)?;

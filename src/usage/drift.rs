@@ -18,7 +18,7 @@ const FAR: f64 = 10.0;
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, TokenRecord, event::{LimitSet, NewEvent, QuotaObserved, WindowKind}, time::HOUR};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(300), now)?;
 /// let seen = QuotaObserved {
@@ -61,7 +61,7 @@ impl Drift {
     /// ```
     /// # use usage_ledger::{Ledger, event::WindowKind};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let drift = ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?;
     /// assert!(!drift.is_some_and(|drift| drift.is_off())); // nothing was observed
     /// # Ok::<(), usage_ledger::Error>(())

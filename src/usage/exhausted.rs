@@ -29,7 +29,7 @@ const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "ca
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaExhausted}, time::HOUR};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let refused = QuotaExhausted {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,

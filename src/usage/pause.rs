@@ -33,7 +33,7 @@ pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
 /// ```
 /// use usage_ledger::{Ledger, event::Paused};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
 /// let pause = ledger.status(now)?.paused.unwrap();
 /// assert_eq!((pause.reason.as_str(), pause.until), ("manual", None));
@@ -59,7 +59,7 @@ impl Pause {
     /// ```
     /// # use usage_ledger::{Ledger, event::Paused};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// # let mut ledger = Ledger::in_memory()?;
+    /// # let ledger = Ledger::in_memory()?;
     /// ledger.pause(Paused { reason: "quota".to_owned(), until: Some(now.plus(60_000)), note: None }, now)?;
     /// assert!(ledger.status(now)?.paused.unwrap().is_quota());
     /// assert!(ledger.status(now.plus(60_000))?.paused.is_none()); // it ended by itself

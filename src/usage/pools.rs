@@ -15,7 +15,7 @@ use crate::model::window::kind_of;
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let seen = QuotaObserved {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,

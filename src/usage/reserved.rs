@@ -21,7 +21,7 @@ const SKEW: i64 = 10 * MINUTE;
 /// ```
 /// use usage_ledger::{Ledger, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let reservation = ledger.reserve("anthropic", 20_000, 10 * MINUTE, now)?;
 /// assert_eq!((reservation.tokens, reservation.expires_at), (20_000, now.plus(10 * MINUTE)));
 /// # Ok::<(), usage_ledger::Error>(())

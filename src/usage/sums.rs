@@ -14,7 +14,7 @@ use crate::projection::Totals;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(30), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(10).output(2), now)?;
 /// let sums = ledger.provider("openai", now)?.all_time.tokens;
@@ -42,7 +42,7 @@ impl TokenSums {
     /// ```
     /// use usage_ledger::{Ledger, TokenClass, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let call = TokenRecord::new("anthropic", "claude-opus-4-5");
     /// ledger.record(call.count(TokenClass::CacheWrite5m, 7).count(TokenClass::CacheWrite1h, 3), now)?;
     /// assert_eq!(ledger.provider("anthropic", now)?.all_time.tokens.cache_write(), 10);
@@ -86,7 +86,7 @@ impl Serialize for TokenSums {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(1).cost("0.25".parse()?), now)?;
 /// let cost = ledger.provider("anthropic", now)?.all_time.cost;
 /// assert_eq!(cost.reported_usd, Some("0.25".parse()?));

@@ -178,11 +178,11 @@ fn a_seal_over_another_history_is_found_at_its_position() {
     let now: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
     let signer = Signer::generate("a.example/log").unwrap();
     let filled = |input| {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         ledger.record(TokenRecord::new("openai", "m").input(input).key("k"), now.plus(-60_000)).unwrap();
         ledger
     };
-    let mut honest = filled(1);
+    let honest = filled(1);
     honest.seal(None, now, &signer, now).unwrap();
     assert!(honest.verify_signed(&[], &[signer.verifier().clone()]).unwrap().ok);
     let Payload::PeriodSealed(sealed) = honest.event(2).unwrap().payload else { panic!() };
@@ -196,7 +196,7 @@ fn a_seal_over_another_history_is_found_at_its_position() {
         (1, other_sum, "does not say what the event says"),
         (1, unsigned, "cannot be read"),
     ] {
-        let mut ledger = filled(input);
+        let ledger = filled(input);
         ledger.append([NewEvent::new(forged, now)], now).unwrap();
         let found = ledger.verify().unwrap().findings;
         assert_eq!(found.len(), 1, "{found:?}");

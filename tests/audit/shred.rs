@@ -35,7 +35,7 @@ fn named(n: u64) -> TokenRecord {
 }
 
 /// A ledger with a project that must go, others that stay, and corrections on both.
-fn fill(ledger: &mut Ledger) {
+fn fill(ledger: &Ledger) {
     let key = |n| named(n).key(format!("msg_777{n}")).key(format!("conversation-77/9{n}"));
     for n in 1..=40 {
         ledger.record(key(n), now().plus(i64::try_from(n).unwrap() * 60_000)).unwrap();
@@ -100,8 +100,8 @@ fn position(n: u64) -> AsOf {
 fn no_name_is_left_in_any_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut ledger = Ledger::open(&path).unwrap();
-    fill(&mut ledger);
+    let ledger = Ledger::open(&path).unwrap();
+    fill(&ledger);
     for name in NAMES {
         assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, name)), "{name} is not there to begin with");
     }
@@ -144,7 +144,7 @@ fn no_name_is_left_in_any_file() {
     let names: Vec<_> = projects.rows.iter().map(|row| row.keys[0].as_deref()).collect();
     assert_eq!(names, [None, Some("another"), Some("other")]);
     // A ledger opened anew says the same, and folding from the beginning changes nothing.
-    let mut again = Ledger::open(&path).unwrap();
+    let again = Ledger::open(&path).unwrap();
     again.rebuild().unwrap();
     assert!(again.verify().unwrap().ok);
     assert_eq!(numbers(&again.snapshot().unwrap()), before);
@@ -152,8 +152,8 @@ fn no_name_is_left_in_any_file() {
 
 #[test]
 fn memory_is_shredded_as_a_file_is() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    fill(&mut ledger);
+    let ledger = Ledger::in_memory().unwrap();
+    fill(&ledger);
     let before = numbers(&ledger.snapshot().unwrap());
     assert_eq!(ledger.would_shred(&shred()).unwrap().len(), 44);
     let done = ledger.shred(&shred(), now()).unwrap();
@@ -176,7 +176,7 @@ fn memory_is_shredded_as_a_file_is() {
 
 #[test]
 fn the_same_call_told_again_is_known_by_each_of_its_keys() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let record = |n| named(n).key("msg_1").key("req_1");
     ledger.record(record(5), now()).unwrap();
     let _ = ledger.shred(&shred(), now()).unwrap();
@@ -192,7 +192,7 @@ fn the_same_call_told_again_is_known_by_each_of_its_keys() {
 
 #[test]
 fn texts_of_other_events_go_and_what_they_do_stays() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let provider = ProviderId::new("anthropic").unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
     ledger.switch_provider("ollama", "Ann said so", now()).unwrap();
@@ -221,19 +221,19 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
     };
     ledger.append([NewEvent::new(refusal, now().plus(2))], now().plus(2)).unwrap();
     let resumed = ledger.head().unwrap().position.get();
-    let ask = |ledger: &mut Ledger| {
+    let ask = |ledger: &Ledger| {
         let snapshot = ledger.snapshot().unwrap();
         let mut status = snapshot.status(now().plus(3)).unwrap();
         status.paused = None;
         (snapshot.budget("anthropic", now().plus(3)).unwrap().mode, status.active_provider, status.providers.len())
     };
-    let before = ask(&mut ledger);
+    let before = ask(&ledger);
     let mut all = Shred::because("a person's matter");
     for at in 2..=resumed {
         all = all.event(ledger.event(at).unwrap().id);
     }
     let _ = ledger.shred(&all, now().plus(9)).unwrap();
-    assert_eq!(ask(&mut ledger), before);
+    assert_eq!(ask(&ledger), before);
     ledger
         .snapshot()
         .unwrap()
@@ -247,7 +247,7 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
 
 #[test]
 fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
     let id = ledger.event(1).unwrap().id;
     let done = ledger.shred(&Shred::because("a person's matter").event(id), now().plus(1)).unwrap();
@@ -260,13 +260,13 @@ fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
 
 #[test]
 fn what_cannot_go_is_refused_and_nothing_is_written() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.record(named(1), now()).unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
     let _ = ledger.shred(&shred(), now()).unwrap();
     let size = ledger.head().unwrap().position;
-    let id = |ledger: &mut Ledger, at: u64| ledger.event(at).unwrap().id;
-    let (limit, word) = (id(&mut ledger, 2), id(&mut ledger, 3));
+    let id = |ledger: &Ledger, at: u64| ledger.event(at).unwrap().id;
+    let (limit, word) = (id(&ledger, 2), id(&ledger, 3));
     let missing = EventId::from_key("openai", "none");
     for (asked, why) in [
         (Shred::because("x").event(limit), "it holds numbers"),
@@ -291,8 +291,8 @@ fn what_cannot_go_is_refused_and_nothing_is_written() {
 #[test]
 fn corrections_that_come_later_count_and_those_of_the_past_hold() {
     let team =
-        |ledger: &mut Ledger, at| ledger.snapshot().unwrap().account("anthropic", Some("team"), at).unwrap().all_time;
-    let mut ledger = Ledger::in_memory().unwrap();
+        |ledger: &Ledger, at| ledger.snapshot().unwrap().account("anthropic", Some("team"), at).unwrap().all_time;
+    let ledger = Ledger::in_memory().unwrap();
     ledger.record(named(10), now()).unwrap();
     let id = ledger.event(1).unwrap().id;
     // A void that is there before its void, and an amend of an event that never came.
@@ -301,12 +301,12 @@ fn corrections_that_come_later_count_and_those_of_the_past_hold() {
     ledger.append([NewEvent::new(lost, now())], now()).unwrap();
     let _ = ledger.shred(&shred(), now()).unwrap();
     ledger.revise(id, "a typing error", now().plus(1), |_, record| record.tokens.input = Some(20)).unwrap();
-    assert_eq!(team(&mut ledger, now().plus(1)).tokens.total(), 21);
+    assert_eq!(team(&ledger, now().plus(1)).tokens.total(), 21);
     ledger.void(id, "it was none", now().plus(2)).unwrap();
-    assert_eq!(team(&mut ledger, now().plus(2)).requests, 0);
+    assert_eq!(team(&ledger, now().plus(2)).requests, 0);
     // The late texts can go as well, and what they withdraw stays withdrawn.
     let _ = ledger.shred(&Shred::because("asked").event(id), now().plus(3)).unwrap();
-    assert_eq!(team(&mut ledger, now().plus(3)).requests, 0);
+    assert_eq!(team(&ledger, now().plus(3)).requests, 0);
     let Payload::EventVoided(EventVoided { reason, .. }) = ledger.event(6).unwrap().payload else { panic!() };
     assert_eq!(reason, "");
     assert!(ledger.verify().unwrap().ok);
@@ -316,9 +316,9 @@ fn corrections_that_come_later_count_and_those_of_the_past_hold() {
 fn a_reader_keeps_the_old_bytes_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut ledger = Ledger::with_store(Box::new(Options::new().busy_timeout_seconds(1).open(&path).unwrap()));
-    fill(&mut ledger);
-    let mut other = Ledger::with_store(Box::new(SqliteStore::open(&path).unwrap()));
+    let ledger = Ledger::with_store(Box::new(Options::new().busy_timeout_seconds(1).open(&path).unwrap()));
+    fill(&ledger);
+    let other = Ledger::with_store(Box::new(SqliteStore::open(&path).unwrap()));
     let reading = other.snapshot().unwrap();
     let done = ledger.shred(&shred(), now()).unwrap();
     let why = done.unerased.unwrap();
@@ -339,7 +339,7 @@ fn a_reader_keeps_the_old_bytes_and_is_named() {
 
 /// A ledger file with a shredded event at position 1, by position 2, and a sound one at 3.
 fn shredded(path: &Path) -> Connection {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     ledger.record(named(1), now()).unwrap();
     let _ = ledger.shred(&shred(), now()).unwrap();
     ledger.record(named(2).project("other"), now()).unwrap();

@@ -12,14 +12,14 @@ fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
 }
 
-fn record(ledger: &mut Ledger, n: u64) {
+fn record(ledger: &Ledger, n: u64) {
     ledger.record(TokenRecord::new("anthropic", "m").input(n).key(format!("k{n}")), now()).unwrap();
 }
 
 fn desk(events: u64) -> Desk {
     let desk = Desk::new();
-    let mut ledger = Ledger::open(desk.ledger()).unwrap();
-    (0..events).for_each(|n| record(&mut ledger, n));
+    let ledger = Ledger::open(desk.ledger()).unwrap();
+    (0..events).for_each(|n| record(&ledger, n));
     desk
 }
 
@@ -71,20 +71,20 @@ fn a_backup_made_while_others_write_is_one_moment() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let mut ledger = Ledger::open(desk.ledger()).unwrap();
+            let ledger = Ledger::open(desk.ledger()).unwrap();
             let mut n = 1;
             while !stop.load(Ordering::Relaxed) {
-                record(&mut ledger, n);
+                record(&ledger, n);
                 n += 1;
             }
             n
         });
-        let mut ledger = Ledger::open(desk.ledger()).unwrap();
+        let ledger = Ledger::open(desk.ledger()).unwrap();
         let mut sizes = Vec::new();
         for n in 0..5 {
             let file = desk.dir().join(format!("{n}.db"));
             let backup = ledger.backup(&file, false, None).unwrap();
-            let mut copy = Ledger::open(&file).unwrap();
+            let copy = Ledger::open(&file).unwrap();
             assert_eq!((copy.head().unwrap().position.get(), copy.root().unwrap()), (backup.size, backup.root));
             assert!(copy.verify().unwrap().ok);
             sizes.push(backup.size);

@@ -190,16 +190,16 @@ fn an_agent_that_was_not_there_yet_is_seen_at_once() {
     let desk = Desk::new();
     fs::create_dir_all(home(&desk)).unwrap();
     let options = ImportOptions { homes: vec![home(&desk)], ..ImportOptions::default() };
-    let mut ledger = usage_ledger::Ledger::in_memory().unwrap();
+    let ledger = usage_ledger::Ledger::in_memory().unwrap();
     let mut follower = Follower::new(options).unwrap();
     let now = || "2026-06-01T12:00:00Z".parse::<usage_ledger::Timestamp>().unwrap();
-    follower.next(&mut ledger, now, Duration::ZERO).unwrap().unwrap();
+    follower.next(&ledger, now, Duration::ZERO).unwrap().unwrap();
     let since = Instant::now();
     fs::create_dir_all(claude(&desk)).unwrap();
     append(&claude(&desk).join("s1.jsonl"), &format!("{}\n", answer(1)));
     let mut recorded = 0;
     while recorded == 0 && since.elapsed() < Duration::from_millis(1_500) {
-        let told = follower.next(&mut ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
+        let told = follower.next(&ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
         recorded = told.sources.iter().map(|source| source.recorded).sum();
     }
     assert_eq!(recorded, 1, "{:?}", since.elapsed());

@@ -125,7 +125,7 @@ fn what_stands_in_the_write_ahead_log_alone_is_part_of_the_answer() {
     let desk = desk();
     let place = desk.dir().join("closed");
     fs::create_dir(&place).unwrap();
-    let mut writer = Ledger::open(desk.ledger()).unwrap();
+    let writer = Ledger::open(desk.ledger()).unwrap();
     let now: Timestamp = "2026-06-01T11:30:00Z".parse().unwrap();
     writer.record(TokenRecord::new("anthropic", "m").input(70), now).unwrap();
     // As a killed program leaves it: the last commit is in the log, and nobody has its index.
@@ -153,7 +153,7 @@ fn what_stands_in_the_write_ahead_log_alone_is_part_of_the_answer() {
 fn a_reader_and_a_writer_at_work_do_not_disturb_each_other() {
     let desk = desk();
     mode(desk.dir(), 0o755);
-    let mut writer = Ledger::open(desk.ledger()).unwrap();
+    let writer = Ledger::open(desk.ledger()).unwrap();
     for end in ["", "-wal", "-shm"] {
         mode(&desk.dir().join(format!("usage.db{end}")), 0o644);
     }

@@ -9,7 +9,7 @@ fn at(text: &str) -> Timestamp {
 
 #[test]
 fn recorded_at_never_falls_and_occurred_at_is_kept() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let call = || TokenRecord::new("anthropic", "m").input(1);
     ledger.record(call(), at("2026-06-01T12:00:00Z")).unwrap();
     // The clock is set back an hour, then forward a year, then right again.
@@ -29,7 +29,7 @@ fn recorded_at_never_falls_and_occurred_at_is_kept() {
 
 #[test]
 fn a_use_in_the_future_is_in_no_window_yet() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.record(TokenRecord::new("anthropic", "m").input(7), at("2027-01-01T00:00:00Z")).unwrap();
     let usage = ledger.provider("anthropic", at("2026-06-01T00:00:00Z")).unwrap();
     assert_eq!((usage.session.usage.requests, usage.all_time.requests), (0, 0));

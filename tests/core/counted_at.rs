@@ -34,12 +34,12 @@ fn call(output: u64) -> TokenRecord {
 }
 
 fn ledger_of(record: TokenRecord) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.append([NewEvent::new(record, at(MADE))], now()).unwrap();
     ledger
 }
 
-fn record_of(ledger: &mut Ledger, position: u64) -> TokenRecord {
+fn record_of(ledger: &Ledger, position: u64) -> TokenRecord {
     match ledger.event(position).unwrap().payload {
         Payload::TokensRecorded(record) => record,
         Payload::TokensAmended(amend) => amend.replacement,
@@ -48,7 +48,7 @@ fn record_of(ledger: &mut Ledger, position: u64) -> TokenRecord {
 }
 
 /// What ccusage's report by day says: output by day.
-fn days(ledger: &mut Ledger, report: &Report) -> BTreeMap<String, u64> {
+fn days(ledger: &Ledger, report: &Report) -> BTreeMap<String, u64> {
     let mut out = Vec::new();
     export::ccusage(&ledger.snapshot().unwrap(), report, CcusageOptions::at(now()), &mut out).unwrap();
     let answer: Value = serde_json::from_slice(&out).unwrap();
@@ -57,7 +57,7 @@ fn days(ledger: &mut Ledger, report: &Report) -> BTreeMap<String, u64> {
     rows.iter().map(|row| (named(row), row["outputTokens"].as_u64().unwrap())).collect()
 }
 
-fn by_day(ledger: &mut Ledger) -> BTreeMap<String, u64> {
+fn by_day(ledger: &Ledger) -> BTreeMap<String, u64> {
     days(ledger, &Report::by(ReportKey::Day))
 }
 
@@ -67,7 +67,7 @@ fn one(day: &str, output: u64) -> BTreeMap<String, u64> {
 
 #[test]
 fn it_stands_in_the_line_only_where_it_is_later() {
-    let mut ledger = ledger_of(call(7));
+    let ledger = ledger_of(call(7));
     let mut plain = call(7).key("msg_2");
     plain.keys.remove(0);
     plain.counted_at = None;
@@ -87,10 +87,10 @@ fn it_stands_in_the_line_only_where_it_is_later() {
 
 #[test]
 fn reports_go_by_the_call_and_those_of_ccusage_by_its_counts() {
-    let mut ledger = ledger_of(call(7));
+    let ledger = ledger_of(call(7));
     let table = ledger.report(&Report::by(ReportKey::Day)).unwrap();
     assert_eq!(table.rows[0].keys, [Some("2026-06-01".to_owned())]);
-    assert_eq!(by_day(&mut ledger), one("2026-06-02", 7));
+    assert_eq!(by_day(&ledger), one("2026-06-02", 7));
     let second = at("2026-06-02T00:00:00Z");
     for agent in [None, Some("claude-code"), Some("codex")] {
         let of = |report: Report| match agent {
@@ -98,16 +98,16 @@ fn reports_go_by_the_call_and_those_of_ccusage_by_its_counts() {
             None => report,
         };
         let expected = if agent == Some("codex") { BTreeMap::new() } else { one("2026-06-02", 7) };
-        assert_eq!(days(&mut ledger, &of(Report::by(ReportKey::Day).since(second))), expected, "{agent:?}");
-        assert_eq!(days(&mut ledger, &of(Report::by(ReportKey::Day).until(second))), BTreeMap::new());
+        assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).since(second))), expected, "{agent:?}");
+        assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).until(second))), BTreeMap::new());
         // Where no projection can cut, the records tell.
-        assert_eq!(days(&mut ledger, &of(Report::by(ReportKey::Day).since(second.plus(1)))), expected);
+        assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).since(second.plus(1)))), expected);
     }
 }
 
 #[test]
 fn a_call_told_again_is_the_same_whenever_its_counts_were_told() {
-    let mut ledger = ledger_of(call(7));
+    let ledger = ledger_of(call(7));
     for counted_at in [None, Some(at("2026-06-03T00:00:00Z"))] {
         let mut again = call(7);
         again.counted_at = counted_at;
@@ -125,12 +125,12 @@ fn a_call_told_again_is_the_same_whenever_its_counts_were_told() {
 #[test]
 fn it_survives_corrections_shredding_and_a_look_back() {
     let dir = tempfile::tempdir().unwrap();
-    for mut ledger in [Ledger::in_memory().unwrap(), Ledger::open(dir.path().join("usage.db")).unwrap()] {
+    for ledger in [Ledger::in_memory().unwrap(), Ledger::open(dir.path().join("usage.db")).unwrap()] {
         ledger.append([NewEvent::new(call(7), at(MADE))], now()).unwrap();
         let id = EventId::from_key("anthropic", "msg_1");
         ledger.revise(id, "a typing error", now(), |_, record| record.tokens.output = Some(70)).unwrap();
-        assert_eq!(record_of(&mut ledger, 2).counted_at, Some(at(TOLD)));
-        assert_eq!(by_day(&mut ledger), one("2026-06-02", 70));
+        assert_eq!(record_of(&ledger, 2).counted_at, Some(at(TOLD)));
+        assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         let mut past = Vec::new();
         let snapshot = ledger.as_of(AsOf::Position(1.into())).unwrap();
         export::ccusage(&snapshot, &Report::by(ReportKey::Day), CcusageOptions::at(now()), &mut past).unwrap();
@@ -138,14 +138,14 @@ fn it_survives_corrections_shredding_and_a_look_back() {
         assert_eq!((&past["daily"][0]["period"], &past["daily"][0]["outputTokens"]), (&"2026-06-02".into(), &7.into()));
         drop(snapshot);
         assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now()).unwrap().events.len(), 2);
-        assert_eq!(record_of(&mut ledger, 1).counted_at, Some(at(TOLD)));
-        assert_eq!(by_day(&mut ledger), one("2026-06-02", 70));
+        assert_eq!(record_of(&ledger, 1).counted_at, Some(at(TOLD)));
+        assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         assert!(ledger.replay().unwrap().ok && ledger.verify().unwrap().ok);
         // Somebody who says when the call really was knows better than the log.
         ledger.revise(id, "a wrong clock", now(), |made, _| *made = at("2026-05-03T10:00:00Z")).unwrap();
-        assert_eq!(by_day(&mut ledger), one("2026-05-03", 70));
+        assert_eq!(by_day(&ledger), one("2026-05-03", 70));
         ledger.void(id, "a test call", now().plus(MINUTE)).unwrap();
-        assert_eq!(by_day(&mut ledger), BTreeMap::new());
+        assert_eq!(by_day(&ledger), BTreeMap::new());
         assert!(ledger.verify().unwrap().ok);
     }
 }
@@ -157,7 +157,7 @@ fn line(second: u32, output: u64) -> String {
     ) + "\n"
 }
 
-fn import(ledger: &mut Ledger, home: &Path, lines: &[String]) -> ImportReport {
+fn import(ledger: &Ledger, home: &Path, lines: &[String]) -> ImportReport {
     let log = home.join(".claude/projects/-work/s1.jsonl");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     fs::write(&log, lines.concat()).unwrap();
@@ -173,22 +173,22 @@ fn changed(report: &ImportReport) -> (u64, u64) {
 #[test]
 fn a_log_that_grows_tells_when_its_fuller_counts_were_written() {
     let home = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let lines = [line(1, 2), line(2, 2), line(4, 90), line(6, 90)];
-    let told = |ledger: &mut Ledger| {
+    let told = |ledger: &Ledger| {
         let events = 1..=ledger.head().unwrap().position.get();
         let last = events.rev().find(|position| ledger.event(*position).unwrap().payload.kind() != "imported").unwrap();
         (ledger.event(1).unwrap().occurred_at, record_of(ledger, last).counted_at)
     };
-    assert_eq!(changed(&import(&mut ledger, home.path(), &lines[..2])), (1, 0));
-    assert_eq!(told(&mut ledger), (at("2026-06-01T10:00:01Z"), None));
-    assert_eq!(changed(&import(&mut ledger, home.path(), &lines[..3])), (0, 1));
-    assert_eq!(told(&mut ledger), (at("2026-06-01T10:00:01Z"), Some(at("2026-06-01T10:00:04Z"))));
+    assert_eq!(changed(&import(&ledger, home.path(), &lines[..2])), (1, 0));
+    assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), None));
+    assert_eq!(changed(&import(&ledger, home.path(), &lines[..3])), (0, 1));
+    assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), Some(at("2026-06-01T10:00:04Z"))));
     // Another line of the same counts is no news.
-    assert_eq!(changed(&import(&mut ledger, home.path(), &lines)), (0, 0));
+    assert_eq!(changed(&import(&ledger, home.path(), &lines)), (0, 0));
     let mut whole = Ledger::in_memory().unwrap();
     assert_eq!(changed(&import(&mut whole, home.path(), &lines)), (1, 0));
-    assert_eq!(told(&mut whole), told(&mut ledger));
+    assert_eq!(told(&mut whole), told(&ledger));
 }
 
 #[test]
@@ -220,7 +220,7 @@ proptest! {
         let zone = ["UTC", "Asia/Kathmandu", "America/New_York"][offset].parse().unwrap();
         let start = at("2026-06-01T00:00:00Z");
         let since = start.plus(since * QUARTER);
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let (mut expected, mut in_range) = (BTreeMap::new(), BTreeMap::new());
         for (number, (made, later, output, fate)) in calls.into_iter().enumerate() {
             let made = start.plus(made);
@@ -255,7 +255,7 @@ proptest! {
             }
         }
         for agent in [None, Some("claude-code")] {
-            let ask = |ledger: &mut Ledger, since: Option<Timestamp>| {
+            let ask = |ledger: &Ledger, since: Option<Timestamp>| {
                 let mut report = Report::by(ReportKey::Day).tz(zone);
                 if let Some(agent) = agent {
                     report = report.only(ReportKey::Agent, agent).unwrap();
@@ -265,8 +265,8 @@ proptest! {
                 }
                 days(ledger, &report)
             };
-            prop_assert_eq!(&ask(&mut ledger, None), &expected);
-            prop_assert_eq!(&ask(&mut ledger, Some(since)), &in_range);
+            prop_assert_eq!(&ask(&ledger, None), &expected);
+            prop_assert_eq!(&ask(&ledger, Some(since)), &in_range);
         }
         prop_assert!(ledger.verify().unwrap().ok);
     }

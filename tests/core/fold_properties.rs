@@ -74,12 +74,12 @@ fn ends_of(places: &[Index], events: &[NewEvent]) -> Vec<usize> {
 
 /// A ledger of events appended in batches that end at the given places and at the end.
 fn ledger(store: &MemoryStore, events: &[NewEvent], ends: &[usize]) -> Ledger {
-    let mut ledger = Ledger::with_store(Box::new(store.clone()));
-    append(&mut ledger, events, ends);
+    let ledger = Ledger::with_store(Box::new(store.clone()));
+    append(&ledger, events, ends);
     ledger
 }
 
-fn append(ledger: &mut Ledger, events: &[NewEvent], ends: &[usize]) {
+fn append(ledger: &Ledger, events: &[NewEvent], ends: &[usize]) {
     let mut from = 0;
     for (batch, end) in ends.iter().copied().chain([events.len()]).enumerate() {
         let outcomes = ledger.append(events[from..end].to_vec(), recorded(batch)).unwrap();
@@ -112,7 +112,7 @@ impl Questions {
 }
 
 /// Every row of a table.
-fn dump(store: &mut dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+fn dump(store: &dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
     let view = store.read().unwrap();
     for table in spaces {
@@ -179,11 +179,11 @@ fn the_past_is_the_ledger_of_the_first_events() {
     check(48, (script(24), vec(any::<Index>(), 3), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
-        let mut full = ledger(&MemoryStore::new(), &events, &ends);
+        let full = ledger(&MemoryStore::new(), &events, &ends);
         for place in places {
             let first = place.index(events.len() + 1);
             let batches: Vec<usize> = ends.iter().copied().filter(|end| *end < first).collect();
-            let mut prefix = ledger(&MemoryStore::new(), &events[..first], &batches);
+            let prefix = ledger(&MemoryStore::new(), &events[..first], &batches);
             let then = prefix.snapshot().unwrap();
             for _ in 0..2 {
                 let past = full.as_of(AsOf::Position(Position::new(first as u64))).unwrap();
@@ -214,8 +214,8 @@ fn a_snapshot_answers_like_the_events_it_stands_for() {
         events.insert(at, void(target));
     }
     let store = MemoryStore::new();
-    let mut full = ledger(&store, &events, &[]);
-    let mut first = Ledger::in_memory().unwrap();
+    let full = ledger(&store, &events, &[]);
+    let first = Ledger::in_memory().unwrap();
     let mut reached = 0;
     for position in [50_010, 50_100] {
         first.append(events[reached..position].to_vec(), recorded(0)).unwrap();
@@ -239,7 +239,7 @@ fn answers_are_those_of_the_model() {
     check(96, input, |(script, asked, times)| {
         let events = script.events();
         let model = Naive::new(&events);
-        let mut ledger = ledger(&MemoryStore::new(), &events, &[]);
+        let ledger = ledger(&MemoryStore::new(), &events, &[]);
         let snapshot = ledger.snapshot().unwrap();
         for asked in &asked {
             let question = script.question(asked);
@@ -358,7 +358,7 @@ fn shredding_changes_names_and_no_number() {
         let events = script.events();
         let (first, rest) = events.split_at(cut.index(events.len() + 1));
         let mut store = MemoryStore::new();
-        let mut ledger = ledger(&store, first, &[]);
+        let ledger = ledger(&store, first, &[]);
         let by_number = [
             Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model).and(ReportKey::Agent),
             Report::by(ReportKey::Hour).and(ReportKey::Provider),
@@ -428,7 +428,7 @@ fn every_pair_of_keys_is_answered_as_by_the_model() {
     check(2, script(40), |script| {
         let events = script.events();
         let model = Naive::new(&events);
-        let mut ledger = ledger(&MemoryStore::new(), &events, &[]);
+        let ledger = ledger(&MemoryStore::new(), &events, &[]);
         let snapshot = ledger.snapshot().unwrap();
         let keys = all_keys();
         let pairs = (0..keys.len()).flat_map(|a| (0..keys.len()).filter(move |b| *b != a).map(move |b| (a, b)));
@@ -449,7 +449,7 @@ fn appending_everything_again_changes_nothing() {
         let events = script.events();
         let ends = ends_of(&places, &events);
         let mut store = MemoryStore::new();
-        let mut ledger = ledger(&store, &events, &ends);
+        let ledger = ledger(&store, &events, &ends);
         let (head, root) = (ledger.head().unwrap(), ledger.root().unwrap());
         let state = dump(&mut store, &Table::ALL);
         let again = ledger.append(events.clone(), recorded(99)).unwrap();
@@ -493,9 +493,9 @@ fn a_call_told_twice_is_found_however_the_batches_fall() {
             NewEvent::new(record, at)
         };
         let events: Vec<NewEvent> = told.iter().enumerate().map(event).collect();
-        let mut whole = Ledger::in_memory().unwrap();
+        let whole = Ledger::in_memory().unwrap();
         let at_once = whole.append(events.clone(), at).unwrap();
-        let mut batched = Ledger::in_memory().unwrap();
+        let batched = Ledger::in_memory().unwrap();
         let mut one_by_one = Vec::new();
         let mut from = 0;
         for end in ends_of(&places, &events).into_iter().chain([events.len()]) {
@@ -512,7 +512,7 @@ fn a_call_told_twice_is_found_however_the_batches_fall() {
 fn no_policy_and_no_time_holds_up_an_answer() {
     let now: Timestamp = "2026-06-10T10:20:00Z".parse().unwrap();
     for minutes in [15, 17, 45, 59] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let mut limit = LimitSet::new("openai").unwrap();
         limit.session_policy = Some(SessionPolicy::HourFloor { minutes });
         ledger.set_limit(limit, now.plus(-1)).unwrap();
@@ -520,7 +520,7 @@ fn no_policy_and_no_time_holds_up_an_answer() {
         assert_eq!(ledger.provider("openai", now).unwrap().session.usage.requests, 1, "{minutes} minutes");
     }
     for last in [Timestamp::MAX, Timestamp::MAX.plus(-1), Timestamp::MIN] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         ledger.append([NewEvent::new(TokenRecord::new("openai", "m").input(7), last)], now).unwrap();
         for now in [Timestamp::MIN, now, Timestamp::MAX] {
             ledger.status(now).unwrap();
@@ -535,7 +535,7 @@ fn no_policy_and_no_time_holds_up_an_answer() {
 fn a_week_that_opens_in_a_skipped_minute_opens_where_the_clock_goes_on() {
     // Clocks of Lord Howe go from 02:00 to 02:30 on Sunday 4 October 2026, at 15:30 UTC of the day before.
     let now: Timestamp = "2026-10-05T00:00:00Z".parse().unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("openai").unwrap();
     let zone = "Australia/Lord_Howe".parse().unwrap();
     limit.weekly_policy = Some(WeeklyPolicy::Calendar { weekday: 6, minute: 2 * 60 + 10, zone });
@@ -550,7 +550,7 @@ fn a_file_holds_what_memory_holds() {
         let events = script.events();
         let ends = ends_of(&places, &events);
         let mut memory = MemoryStore::new();
-        let mut in_memory = ledger(&memory, &events, &ends);
+        let in_memory = ledger(&memory, &events, &ends);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
         let mut in_file = Ledger::open(&path).unwrap();
@@ -569,7 +569,7 @@ fn a_file_holds_what_memory_holds() {
 fn every_natural_key_finds_its_record() {
     check(32, script(24), |script| {
         let events = script.events();
-        let mut ledger = ledger(&MemoryStore::new(), &events, &[]);
+        let ledger = ledger(&MemoryStore::new(), &events, &[]);
         let snapshot = ledger.snapshot().unwrap();
         for (position, event) in (1..).zip(&events) {
             let usage_ledger::event::Payload::TokensRecorded(record) = &event.payload else { continue };

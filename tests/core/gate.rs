@@ -13,17 +13,17 @@ use usage_ledger::{AsOf, Ledger, ProviderId, Timestamp, TokenRecord};
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // Wednesday 2026-06-10T12:00:00Z
 
 fn limited(provider: &str) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limits = LimitSet::new(provider).unwrap().session(500_000).weekly(5_000_000);
     ledger.set_limit(limits, NOW.plus(-DAY)).unwrap();
     ledger
 }
 
-fn used(ledger: &mut Ledger, provider: &str, tokens: u64, at: Timestamp) {
+fn used(ledger: &Ledger, provider: &str, tokens: u64, at: Timestamp) {
     ledger.record(TokenRecord::new(provider, "m").input(tokens), at).unwrap();
 }
 
-fn observe(ledger: &mut Ledger, minutes: u32, percent: &str, resets_in: i64, at: Timestamp) {
+fn observe(ledger: &Ledger, minutes: u32, percent: &str, resets_in: i64, at: Timestamp) {
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -37,7 +37,7 @@ fn observe(ledger: &mut Ledger, minutes: u32, percent: &str, resets_in: i64, at:
     ledger.append([NewEvent::new(seen, at)], at).unwrap();
 }
 
-fn gate(ledger: &mut Ledger, provider: &str, now: Timestamp) -> Verdict {
+fn gate(ledger: &Ledger, provider: &str, now: Timestamp) -> Verdict {
     ledger.budget(provider, now).unwrap()
 }
 
@@ -51,12 +51,12 @@ fn percent(text: &str) -> Percent {
 
 #[test]
 fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("ollama").unwrap().session(1).weekly(1);
     limit.budget_mode = Some(BudgetMode::Full);
     limit.thresholds = Some(Thresholds { warn: 10, stop: 10, margin: 10, implement: None });
     ledger.set_limit(limit, NOW).unwrap();
-    used(&mut ledger, "ollama", 9_000_000, NOW);
+    used(&ledger, "ollama", 9_000_000, NOW);
     ledger.override_usage("ollama", WindowKind::Session, percent("100"), "me", "", NOW).unwrap();
     let refused = QuotaExhausted {
         provider: ProviderId::new("ollama").unwrap(),
@@ -72,14 +72,14 @@ fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
         let verdict = ledger.gate(&Ask::new("ollama-launch").unwrap().tier(tier), NOW).unwrap();
         assert_eq!((verdict.mode, verdict.gated, verdict.basis), (Mode::Deep, false, Basis::Unmetered));
     }
-    assert_eq!(gate(&mut ledger, "ollama", NOW).budget_mode, BudgetMode::Disabled);
+    assert_eq!(gate(&ledger, "ollama", NOW).budget_mode, BudgetMode::Disabled);
 }
 
 #[test]
 fn the_same_program_through_a_paid_cloud_is_metered() {
-    let mut ledger = limited("ollama-cloud");
-    used(&mut ledger, "ollama-cloud", 450_000, NOW);
-    assert!(gate(&mut ledger, "ollama-cloud", NOW).gated);
+    let ledger = limited("ollama-cloud");
+    used(&ledger, "ollama-cloud", 450_000, NOW);
+    assert!(gate(&ledger, "ollama-cloud", NOW).gated);
     let ask = Ask::new("ollama").unwrap().model("qwen3.5:cloud");
     assert!(ledger.gate(&ask, NOW).unwrap().gated);
     assert!(!ledger.gate(&Ask::new("ollama").unwrap().model("qwen3.5:9b"), NOW).unwrap().gated);
@@ -87,24 +87,24 @@ fn the_same_program_through_a_paid_cloud_is_metered() {
 
 #[test]
 fn a_switch_back_to_a_metered_provider_is_gated_at_once() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 400_000, NOW);
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 400_000, NOW);
     ledger.switch_provider("ollama", "rate limited", NOW.plus(MINUTE)).unwrap();
-    used(&mut ledger, "ollama", 50_000, NOW.plus(2 * MINUTE));
-    assert!(!gate(&mut ledger, "ollama", NOW.plus(3 * MINUTE)).gated);
+    used(&ledger, "ollama", 50_000, NOW.plus(2 * MINUTE));
+    assert!(!gate(&ledger, "ollama", NOW.plus(3 * MINUTE)).gated);
     ledger.switch_provider("anthropic", "back", NOW.plus(4 * MINUTE)).unwrap();
     let status = ledger.status(NOW.plus(4 * MINUTE)).unwrap();
     assert_eq!(status.active_provider.as_deref(), Some("anthropic"));
-    let verdict = gate(&mut ledger, "anthropic", NOW.plus(4 * MINUTE));
+    let verdict = gate(&ledger, "anthropic", NOW.plus(4 * MINUTE));
     assert_eq!((verdict.mode, verdict.gated), (Mode::Wait, true));
     assert_eq!(verdict.resumes_at, Some(NOW.plus(5 * HOUR + 10 * MINUTE)));
 }
 
 #[test]
 fn every_surface_is_told_the_same() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 310_000, NOW);
-    let verdict = gate(&mut ledger, "anthropic", NOW);
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 310_000, NOW);
+    let verdict = gate(&ledger, "anthropic", NOW);
     let status = ledger.status(NOW).unwrap();
     let shown = &status.providers[0].budget;
     assert_eq!(
@@ -116,9 +116,9 @@ fn every_surface_is_told_the_same() {
 
 #[test]
 fn budget_modes_choose_the_windows_that_count() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 4_750_000, NOW.plus(-2 * DAY));
-    let mode = |ledger: &mut Ledger, mode: Option<BudgetMode>| {
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 4_750_000, NOW.plus(-2 * DAY));
+    let mode = |ledger: &Ledger, mode: Option<BudgetMode>| {
         if mode.is_some() {
             let mut limit = LimitSet::new("anthropic").unwrap();
             limit.budget_mode = mode;
@@ -127,82 +127,82 @@ fn budget_modes_choose_the_windows_that_count() {
         let verdict = gate(ledger, "anthropic", NOW);
         (verdict.budget_mode, verdict.mode)
     };
-    assert_eq!(mode(&mut ledger, None), (BudgetMode::SessionOnly, Mode::Deep));
-    assert_eq!(mode(&mut ledger, Some(BudgetMode::Full)), (BudgetMode::Full, Mode::Wait));
-    assert_eq!(mode(&mut ledger, Some(BudgetMode::Disabled)), (BudgetMode::Disabled, Mode::Deep));
-    let verdict = gate(&mut ledger, "anthropic", NOW);
+    assert_eq!(mode(&ledger, None), (BudgetMode::SessionOnly, Mode::Deep));
+    assert_eq!(mode(&ledger, Some(BudgetMode::Full)), (BudgetMode::Full, Mode::Wait));
+    assert_eq!(mode(&ledger, Some(BudgetMode::Disabled)), (BudgetMode::Disabled, Mode::Deep));
+    let verdict = gate(&ledger, "anthropic", NOW);
     assert!(positions(&verdict).contains(&4), "the event that set the mode is evidence: {verdict:?}");
 }
 
 #[test]
 fn where_only_a_week_is_known_the_week_counts() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    observe(&mut ledger, 10_080, "95", 3 * DAY, NOW);
-    let verdict = gate(&mut ledger, "anthropic", NOW);
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 10_080, "95", 3 * DAY, NOW);
+    let verdict = gate(&ledger, "anthropic", NOW);
     assert_eq!((verdict.mode, verdict.basis), (Mode::Wait, Basis::Observed));
     assert!(verdict.trail.iter().any(|step| step.contains("longer ones count")), "{verdict:?}");
 }
 
 #[test]
 fn what_is_not_known_is_said() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    let nothing = gate(&mut ledger, "anthropic", NOW);
+    let ledger = Ledger::in_memory().unwrap();
+    let nothing = gate(&ledger, "anthropic", NOW);
     assert_eq!((nothing.basis, nothing.mode, nothing.warnings.len()), (Basis::Unknown, Mode::Deep, 1));
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 100_000, NOW);
-    let estimated = gate(&mut ledger, "anthropic", NOW);
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 100_000, NOW);
+    let estimated = gate(&ledger, "anthropic", NOW);
     assert_eq!((estimated.basis, estimated.warnings.len()), (Basis::Estimated, 1));
     assert!(estimated.warnings[0].contains("has said nothing about the session window"));
     assert_eq!(positions(&estimated), [1, 2]); // the limit and the call
-    observe(&mut ledger, 300, "42", 3 * HOUR, NOW.plus(MINUTE));
-    let observed = gate(&mut ledger, "anthropic", NOW.plus(2 * MINUTE));
+    observe(&ledger, 300, "42", 3 * HOUR, NOW.plus(MINUTE));
+    let observed = gate(&ledger, "anthropic", NOW.plus(2 * MINUTE));
     assert_eq!((observed.basis, observed.warnings.len()), (Basis::Observed, 0));
-    used(&mut ledger, "anthropic", 50_000, NOW.plus(3 * MINUTE));
-    let delta = gate(&mut ledger, "anthropic", NOW.plus(4 * MINUTE));
+    used(&ledger, "anthropic", 50_000, NOW.plus(3 * MINUTE));
+    let delta = gate(&ledger, "anthropic", NOW.plus(4 * MINUTE));
     assert_eq!((delta.basis, delta.available_percent), (Basis::ObservedAndDelta, Some(percent("38"))));
 }
 
 #[test]
 fn a_stale_word_gives_way_to_an_estimate_but_stays_the_least_that_is_used() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 50_000, NOW);
-    observe(&mut ledger, 300, "80", 3 * HOUR, NOW);
-    let fresh = gate(&mut ledger, "anthropic", NOW.plus(900 * SECOND));
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 50_000, NOW);
+    observe(&ledger, 300, "80", 3 * HOUR, NOW);
+    let fresh = gate(&ledger, "anthropic", NOW.plus(900 * SECOND));
     assert_eq!((fresh.basis, fresh.mode), (Basis::Observed, Mode::Wait));
     let later = NOW.plus(901 * SECOND);
-    let stale = gate(&mut ledger, "anthropic", later);
+    let stale = gate(&ledger, "anthropic", later);
     assert_eq!(stale.basis, Basis::Estimated);
     assert_eq!(ledger.provider("anthropic", later).unwrap().session.percent, Some(percent("10")));
     assert_eq!(stale.mode, Mode::Wait, "use does not shrink within a window: {stale:?}");
     assert!(stale.warnings[0].contains("15 min old"), "{stale:?}");
     // The window is over: nothing of it counts any more.
-    assert_eq!(gate(&mut ledger, "anthropic", NOW.plus(3 * HOUR)).mode, Mode::Deep);
+    assert_eq!(gate(&ledger, "anthropic", NOW.plus(3 * HOUR)).mode, Mode::Deep);
 }
 
 #[test]
 fn a_word_that_is_much_too_old_widens_the_margin() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    observe(&mut ledger, 10_080, "60", 5 * DAY, NOW);
-    let at = |ledger: &mut Ledger, age| gate(ledger, "anthropic", NOW.plus(age)).available_percent.unwrap();
-    assert_eq!(at(&mut ledger, 6 * HOUR), percent("30"));
-    assert_eq!(at(&mut ledger, 6 * HOUR + 1), percent("25"));
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 10_080, "60", 5 * DAY, NOW);
+    let at = |ledger: &Ledger, age| gate(ledger, "anthropic", NOW.plus(age)).available_percent.unwrap();
+    assert_eq!(at(&ledger, 6 * HOUR), percent("30"));
+    assert_eq!(at(&ledger, 6 * HOUR + 1), percent("25"));
 }
 
 #[test]
 fn feeds_that_are_not_trusted_do_not_count() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 50_000, NOW);
-    observe(&mut ledger, 300, "80", 3 * HOUR, NOW);
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 50_000, NOW);
+    observe(&ledger, 300, "80", 3 * HOUR, NOW);
     let mut limit = LimitSet::new("anthropic").unwrap();
     limit.feeds = Some("none".into());
     ledger.set_limit(limit, NOW).unwrap();
-    let verdict = gate(&mut ledger, "anthropic", NOW);
+    let verdict = gate(&ledger, "anthropic", NOW);
     assert_eq!((verdict.basis, verdict.mode), (Basis::Estimated, Mode::Deep));
 }
 
 #[test]
 fn the_providers_own_refusal_holds_until_its_reset_or_a_persons_word() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -212,22 +212,22 @@ fn the_providers_own_refusal_holds_until_its_reset_or_a_persons_word() {
         excerpt: "You've hit your session limit".into(),
     };
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
-    let verdict = gate(&mut ledger, "anthropic", NOW.plus(MINUTE));
+    let verdict = gate(&ledger, "anthropic", NOW.plus(MINUTE));
     assert_eq!((verdict.gated, verdict.resumes_at), (true, Some(NOW.plus(HOUR + 10 * MINUTE))));
     assert!(verdict.reason.contains("session-limit") && positions(&verdict).contains(&2), "{verdict:?}");
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(HOUR + 10 * MINUTE)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(HOUR + 10 * MINUTE)).gated);
     // Going on after lunch says nothing about the provider …
     ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW.plus(MINUTE)).unwrap();
     ledger.resume("back from lunch", NOW.plus(2 * MINUTE)).unwrap();
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
+    assert!(gate(&ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
     // … an override does.
     ledger.override_usage("anthropic", WindowKind::Session, percent("0"), "me", "", NOW.plus(4 * MINUTE)).unwrap();
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(5 * MINUTE)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(5 * MINUTE)).gated);
 }
 
 #[test]
 fn a_provider_that_speaks_of_open_windows_since_no_longer_refuses() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -237,16 +237,16 @@ fn a_provider_that_speaks_of_open_windows_since_no_longer_refuses() {
         excerpt: "429".into(),
     };
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(MINUTE)).gated);
-    observe(&mut ledger, 300, "20", 3 * HOUR, NOW.plus(2 * MINUTE));
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
-    observe(&mut ledger, 10_080, "100", DAY, NOW.plus(4 * MINUTE));
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(5 * MINUTE)).gated, "a full window is a refusal");
+    assert!(gate(&ledger, "anthropic", NOW.plus(MINUTE)).gated);
+    observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(2 * MINUTE));
+    assert!(!gate(&ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
+    observe(&ledger, 10_080, "100", DAY, NOW.plus(4 * MINUTE));
+    assert!(gate(&ledger, "anthropic", NOW.plus(5 * MINUTE)).gated, "a full window is a refusal");
 }
 
 #[test]
 fn a_models_own_pool_counts_for_that_model() {
-    let mut ledger = limited("google");
+    let ledger = limited("google");
     let seen = QuotaObserved {
         provider: ProviderId::new("google").unwrap(),
         account: None,
@@ -263,7 +263,7 @@ fn a_models_own_pool_counts_for_that_model() {
     assert!(!ledger.gate(&ask("gemini-3-flash"), NOW).unwrap().gated);
 }
 
-fn refuse_model(ledger: &mut Ledger, model: Option<&str>, resets_in: i64, at: Timestamp) {
+fn refuse_model(ledger: &Ledger, model: Option<&str>, resets_in: i64, at: Timestamp) {
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -275,7 +275,7 @@ fn refuse_model(ledger: &mut Ledger, model: Option<&str>, resets_in: i64, at: Ti
     ledger.append([NewEvent::new(refused, at)], at).unwrap();
 }
 
-fn observe_model(ledger: &mut Ledger, scope: &str, used: &str, resets_in: i64, at: Timestamp) {
+fn observe_model(ledger: &Ledger, scope: &str, used: &str, resets_in: i64, at: Timestamp) {
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -289,7 +289,7 @@ fn observe_model(ledger: &mut Ledger, scope: &str, used: &str, resets_in: i64, a
     ledger.append([NewEvent::new(seen, at)], at).unwrap();
 }
 
-fn in_every_budget_mode(ledger: &mut Ledger, check: impl Fn(&mut Ledger, BudgetMode)) {
+fn in_every_budget_mode(ledger: &Ledger, check: impl Fn(&Ledger, BudgetMode)) {
     for mode in BudgetMode::ALL {
         let mut limit = LimitSet::new("anthropic").unwrap();
         limit.budget_mode = Some(mode);
@@ -298,112 +298,112 @@ fn in_every_budget_mode(ledger: &mut Ledger, check: impl Fn(&mut Ledger, BudgetM
     }
 }
 
-fn shut(ledger: &mut Ledger, model: &str, now: Timestamp) -> bool {
+fn shut(ledger: &Ledger, model: &str, now: Timestamp) -> bool {
     let ask = Ask::new("anthropic").unwrap().model(model);
     ledger.gate(&ask, now).unwrap().gated
 }
 
 #[test]
 fn a_refusal_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
-    let mut ledger = limited("anthropic");
-    refuse_model(&mut ledger, Some("opus"), 2 * DAY, NOW);
-    in_every_budget_mode(&mut ledger, |ledger, mode| {
+    let ledger = limited("anthropic");
+    refuse_model(&ledger, Some("opus"), 2 * DAY, NOW);
+    in_every_budget_mode(&ledger, |ledger, mode| {
         assert!(shut(ledger, "claude-opus-4-8", NOW.plus(1)), "{mode:?}");
         assert!(!shut(ledger, "claude-sonnet-5", NOW.plus(1)), "{mode:?}");
         let any = gate(ledger, "anthropic", NOW.plus(1));
         assert!(!any.gated && any.warnings.iter().any(|warning| warning.contains("opus is refused")), "{any:?}");
     });
     // Sonnet goes on until the shared window is used up.
-    refuse_model(&mut ledger, None, HOUR, NOW.plus(2));
-    in_every_budget_mode(&mut ledger, |ledger, mode| {
+    refuse_model(&ledger, None, HOUR, NOW.plus(2));
+    in_every_budget_mode(&ledger, |ledger, mode| {
         assert!(shut(ledger, "claude-sonnet-5", NOW.plus(3)), "{mode:?}");
         assert!(gate(ledger, "anthropic", NOW.plus(3)).gated, "{mode:?}");
     });
-    assert!(!shut(&mut ledger, "claude-sonnet-5", NOW.plus(DAY)));
-    assert!(shut(&mut ledger, "claude-opus-4-8", NOW.plus(DAY)), "the longer refusal of the model still holds");
+    assert!(!shut(&ledger, "claude-sonnet-5", NOW.plus(DAY)));
+    assert!(shut(&ledger, "claude-opus-4-8", NOW.plus(DAY)), "the longer refusal of the model still holds");
     let usage = ledger.provider("anthropic", NOW.plus(DAY)).unwrap();
     assert_eq!((usage.exhausted, usage.exhausted_models.len()), (None, 1));
 }
 
 #[test]
 fn an_observed_window_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    observe(&mut ledger, 300, "2", 3 * HOUR, NOW);
-    observe(&mut ledger, 10_080, "61", 4 * DAY, NOW);
-    observe_model(&mut ledger, "seven_day_fable", "100", 4 * DAY, NOW);
-    in_every_budget_mode(&mut ledger, |ledger, mode| {
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 300, "2", 3 * HOUR, NOW);
+    observe(&ledger, 10_080, "61", 4 * DAY, NOW);
+    observe_model(&ledger, "seven_day_fable", "100", 4 * DAY, NOW);
+    in_every_budget_mode(&ledger, |ledger, mode| {
         for now in [NOW.plus(MINUTE), NOW.plus(2 * HOUR)] {
             assert!(shut(ledger, "claude-fable-5", now) && shut(ledger, "claude-fable-5-1", now), "{mode:?}");
             assert!(!shut(ledger, "claude-sonnet-5", now), "{mode:?}");
         }
     });
-    observe(&mut ledger, 10_080, "100", 4 * DAY, NOW.plus(2 * MINUTE));
-    in_every_budget_mode(&mut ledger, |ledger, mode| {
+    observe(&ledger, 10_080, "100", 4 * DAY, NOW.plus(2 * MINUTE));
+    in_every_budget_mode(&ledger, |ledger, mode| {
         assert!(shut(ledger, "claude-sonnet-5", NOW.plus(3 * MINUTE)), "a shared window shuts all models: {mode:?}");
     });
 }
 
 #[test]
 fn a_models_refusal_is_over_when_its_own_window_is_open_again() {
-    let mut ledger = limited("anthropic");
-    refuse_model(&mut ledger, Some("opus"), 2 * DAY, NOW);
-    observe(&mut ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
-    observe(&mut ledger, 10_080, "20", DAY, NOW.plus(MINUTE));
-    assert!(shut(&mut ledger, "claude-opus-4-8", NOW.plus(2 * MINUTE)), "shared windows say nothing about it");
-    observe_model(&mut ledger, "seven_day_opus", "3", 6 * DAY, NOW.plus(3 * MINUTE));
-    assert!(!shut(&mut ledger, "claude-opus-4-8", NOW.plus(4 * MINUTE)));
+    let ledger = limited("anthropic");
+    refuse_model(&ledger, Some("opus"), 2 * DAY, NOW);
+    observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
+    observe(&ledger, 10_080, "20", DAY, NOW.plus(MINUTE));
+    assert!(shut(&ledger, "claude-opus-4-8", NOW.plus(2 * MINUTE)), "shared windows say nothing about it");
+    observe_model(&ledger, "seven_day_opus", "3", 6 * DAY, NOW.plus(3 * MINUTE));
+    assert!(!shut(&ledger, "claude-opus-4-8", NOW.plus(4 * MINUTE)));
 }
 
 #[test]
 fn a_model_with_a_window_of_its_own_does_not_share_that_of_a_shorter_name() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    observe_model(&mut ledger, "gemini-2.5-flash", "100", HOUR, NOW);
-    assert!(shut(&mut ledger, "gemini-2.5-flash-lite", NOW.plus(1)));
-    observe_model(&mut ledger, "gemini-2.5-flash-lite", "4", HOUR, NOW.plus(1));
-    assert!(!shut(&mut ledger, "gemini-2.5-flash-lite", NOW.plus(2)));
-    assert!(shut(&mut ledger, "gemini-2.5-flash", NOW.plus(2)));
-    assert!(!shut(&mut ledger, "gemini-3.5-flash", NOW.plus(2)));
+    let ledger = Ledger::in_memory().unwrap();
+    observe_model(&ledger, "gemini-2.5-flash", "100", HOUR, NOW);
+    assert!(shut(&ledger, "gemini-2.5-flash-lite", NOW.plus(1)));
+    observe_model(&ledger, "gemini-2.5-flash-lite", "4", HOUR, NOW.plus(1));
+    assert!(!shut(&ledger, "gemini-2.5-flash-lite", NOW.plus(2)));
+    assert!(shut(&ledger, "gemini-2.5-flash", NOW.plus(2)));
+    assert!(!shut(&ledger, "gemini-3.5-flash", NOW.plus(2)));
 }
 
 #[test]
 fn a_disabled_budget_heeds_the_providers_refusal_and_nothing_that_is_estimated() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     let mut limit = LimitSet::new("anthropic").unwrap();
     limit.budget_mode = Some(BudgetMode::Disabled);
     ledger.set_limit(limit, NOW.plus(-1)).unwrap();
-    used(&mut ledger, "anthropic", 500_000, NOW);
+    used(&ledger, "anthropic", 500_000, NOW);
     ledger.pause(Paused { reason: "quota".into(), until: Some(NOW.plus(HOUR)), note: None }, NOW).unwrap();
-    let open = gate(&mut ledger, "anthropic", NOW.plus(1));
+    let open = gate(&ledger, "anthropic", NOW.plus(1));
     assert_eq!((open.mode, open.gated, open.available_percent), (Mode::Deep, false, Some(percent("90"))));
-    refuse_model(&mut ledger, None, HOUR, NOW.plus(1));
-    let refused = gate(&mut ledger, "anthropic", NOW.plus(2));
+    refuse_model(&ledger, None, HOUR, NOW.plus(1));
+    let refused = gate(&ledger, "anthropic", NOW.plus(2));
     assert_eq!((refused.mode, refused.gated, refused.budget_mode), (Mode::Wait, true, BudgetMode::Disabled));
     assert!(refused.reason.contains("the provider refused (claude-limit)"), "{refused:?}");
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(2 * HOUR)).gated);
 }
 
 #[test]
 fn only_quota_pauses_end_by_themselves_and_no_resume_touches_a_counter() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 100_000, NOW);
-    let pause = |ledger: &mut Ledger, reason: &str, at| {
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 100_000, NOW);
+    let pause = |ledger: &Ledger, reason: &str, at| {
         ledger.pause(Paused { reason: reason.into(), until: Some(NOW.plus(HOUR)), note: None }, at).unwrap();
     };
-    pause(&mut ledger, "quota", NOW);
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(HOUR - 1)).gated);
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(HOUR)).gated);
-    pause(&mut ledger, "lunch", NOW.plus(1));
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(HOUR)).gated, "only a quota pause may end by itself");
+    pause(&ledger, "quota", NOW);
+    assert!(gate(&ledger, "anthropic", NOW.plus(HOUR - 1)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(HOUR)).gated);
+    pause(&ledger, "lunch", NOW.plus(1));
+    assert!(gate(&ledger, "anthropic", NOW.plus(HOUR)).gated, "only a quota pause may end by itself");
     let before = ledger.provider("anthropic", NOW.plus(2 * HOUR)).unwrap();
     ledger.resume("full", NOW.plus(2 * HOUR)).unwrap();
     assert_eq!(ledger.provider("anthropic", NOW.plus(2 * HOUR)).unwrap(), before);
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(2 * HOUR)).gated);
     assert!(ledger.resume("again", NOW.plus(3 * HOUR)).is_ok_and(|outcome| outcome.position().get() == 5));
 }
 
 #[test]
 fn a_quota_pause_under_a_manual_one_does_not_lift_it() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW).unwrap();
     ledger.pause(Paused { reason: "quota".into(), until: Some(NOW.plus(HOUR)), note: None }, NOW.plus(1)).unwrap();
     assert_eq!(ledger.status(NOW.plus(2 * HOUR)).unwrap().paused.unwrap().reason, "manual");
@@ -414,27 +414,27 @@ fn a_quota_pause_under_a_manual_one_does_not_lift_it() {
 
 #[test]
 fn a_fast_burn_lowers_the_mode_and_idle_time_forgives_it() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     for step in 0..5 {
-        used(&mut ledger, "anthropic", 45_000, NOW.plus(step * 4 * MINUTE));
+        used(&ledger, "anthropic", 45_000, NOW.plus(step * 4 * MINUTE));
     }
-    let busy = gate(&mut ledger, "anthropic", NOW.plus(16 * MINUTE));
+    let busy = gate(&ledger, "anthropic", NOW.plus(16 * MINUTE));
     assert_eq!((busy.mode, busy.burn.unwrap().percent_per_hour), (Mode::Implement, percent("168.75")));
     assert!(busy.reason.contains("too soon for deep"), "{busy:?}");
     assert!(busy.warnings.iter().any(|warning| warning.contains("before it resets")), "{busy:?}");
-    let idle = gate(&mut ledger, "anthropic", NOW.plus(4 * HOUR));
+    let idle = gate(&ledger, "anthropic", NOW.plus(4 * HOUR));
     assert_eq!(idle.mode, Mode::Deep);
     assert!(idle.burn.unwrap().percent_per_hour < percent("12"));
 }
 
 #[test]
 fn runs_that_cost_more_than_is_left_lower_the_mode() {
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     for run in 0..5 {
         let call = TokenRecord::new("anthropic", "m").input(100_000).conversation(format!("run-{run}"));
         ledger.record(call, NOW.plus(run * 4 * HOUR - DAY)).unwrap();
     }
-    used(&mut ledger, "anthropic", 150_000, NOW);
+    used(&ledger, "anthropic", 150_000, NOW);
     let ask = |tier| Ask::new("anthropic").unwrap().tier(tier);
     let medium = ledger.gate(&ask(Tier::Medium), NOW).unwrap();
     assert_eq!((medium.mode, medium.run_cost), (Mode::Deep, Some(percent("20")))); // 40 % for a deep one, of 60 left
@@ -445,39 +445,39 @@ fn runs_that_cost_more_than_is_left_lower_the_mode() {
 
 #[test]
 fn a_decision_can_be_made_again_later() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 400_000, NOW);
-    let then = gate(&mut ledger, "anthropic", NOW.plus(MINUTE));
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 400_000, NOW);
+    let then = gate(&ledger, "anthropic", NOW.plus(MINUTE));
     let position = ledger.head().unwrap().position;
     ledger.override_usage("anthropic", WindowKind::Session, percent("0"), "me", "", NOW.plus(2 * MINUTE)).unwrap();
-    used(&mut ledger, "anthropic", 7, NOW.plus(3 * MINUTE));
-    assert_ne!(gate(&mut ledger, "anthropic", NOW.plus(3 * MINUTE)).mode, then.mode);
+    used(&ledger, "anthropic", 7, NOW.plus(3 * MINUTE));
+    assert_ne!(gate(&ledger, "anthropic", NOW.plus(3 * MINUTE)).mode, then.mode);
     let past = ledger.as_of(AsOf::Position(position)).unwrap();
     assert_eq!(past.budget("anthropic", NOW.plus(MINUTE)).unwrap(), then);
 }
 
 #[test]
 fn an_override_holds_until_somebody_speaks_again_and_is_undone_by_voiding() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 450_000, NOW);
-    observe(&mut ledger, 300, "60", 2 * HOUR, NOW.plus(MINUTE));
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 450_000, NOW);
+    observe(&ledger, 300, "60", 2 * HOUR, NOW.plus(MINUTE));
     ledger.override_usage("anthropic", WindowKind::Session, percent("5"), "me", "", NOW.plus(2 * MINUTE)).unwrap();
     let session = ledger.provider("anthropic", NOW.plus(3 * MINUTE)).unwrap().session;
     assert_eq!((session.percent, session.basis), (Some(percent("5")), Basis::Overridden));
     assert_eq!(session.observed.unwrap().percent, Some(percent("60")), "both numbers stay visible");
-    used(&mut ledger, "anthropic", 50_000, NOW.plus(4 * MINUTE));
-    let percent_at = |ledger: &mut Ledger, minutes: i64| {
+    used(&ledger, "anthropic", 50_000, NOW.plus(4 * MINUTE));
+    let percent_at = |ledger: &Ledger, minutes: i64| {
         ledger.provider("anthropic", NOW.plus(minutes * MINUTE)).unwrap().session.percent.unwrap()
     };
-    assert_eq!(percent_at(&mut ledger, 5), percent("15"), "what is recorded later is added");
-    observe(&mut ledger, 300, "70", HOUR, NOW.plus(6 * MINUTE));
-    assert_eq!(percent_at(&mut ledger, 7), percent("70"));
+    assert_eq!(percent_at(&ledger, 5), percent("15"), "what is recorded later is added");
+    observe(&ledger, 300, "70", HOUR, NOW.plus(6 * MINUTE));
+    assert_eq!(percent_at(&ledger, 7), percent("70"));
     let word = ledger.event(4).unwrap().id;
     ledger.void(word, "misread", NOW.plus(8 * MINUTE)).unwrap();
     assert!(ledger.provider("anthropic", NOW.plus(9 * MINUTE)).unwrap().session.overridden.is_none());
 }
 
-fn codex(ledger: &mut Ledger, document: &str, at: Timestamp) {
+fn codex(ledger: &Ledger, document: &str, at: Timestamp) {
     let seen = usage_ledger::quota::observe(usage_ledger::quota::QuotaFormat::CodexRateLimits, document, at).unwrap();
     ledger.append(seen.events(at).collect::<Vec<_>>(), at).unwrap();
 }
@@ -486,13 +486,13 @@ fn codex(ledger: &mut Ledger, document: &str, at: Timestamp) {
 fn more_words_about_a_full_window_do_not_open_the_gate() {
     let windows = r#""primary":{"used_percent":10,"window_minutes":300,"resets_at":1781103600},"secondary":{"used_percent":100,"window_minutes":10080,"resets_at":1781600000}"#;
     for more in ["", r#","rate_limit_reached_type":"rate_limit_reached""#] {
-        let mut ledger = Ledger::in_memory().unwrap();
-        codex(&mut ledger, &format!(r#"{{"rate_limits":{{{windows}{more}}}}}"#), NOW);
-        assert!(gate(&mut ledger, "openai", NOW).gated, "{more}");
+        let ledger = Ledger::in_memory().unwrap();
+        codex(&ledger, &format!(r#"{{"rate_limits":{{{windows}{more}}}}}"#), NOW);
+        assert!(gate(&ledger, "openai", NOW).gated, "{more}");
     }
 }
 
-fn refuse(ledger: &mut Ledger, rule: &str, at: Timestamp) {
+fn refuse(ledger: &Ledger, rule: &str, at: Timestamp) {
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -506,20 +506,20 @@ fn refuse(ledger: &mut Ledger, rule: &str, at: Timestamp) {
 
 #[test]
 fn an_open_window_says_nothing_about_money_nor_about_another_window() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    refuse(&mut ledger, "credit-balance", NOW);
-    observe(&mut ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
-    observe(&mut ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
-    let mut ledger = Ledger::in_memory().unwrap();
-    refuse(&mut ledger, "session-limit", NOW);
-    observe(&mut ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
+    let ledger = Ledger::in_memory().unwrap();
+    refuse(&ledger, "credit-balance", NOW);
+    observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
+    observe(&ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
+    assert!(gate(&ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
+    let ledger = Ledger::in_memory().unwrap();
+    refuse(&ledger, "session-limit", NOW);
+    observe(&ledger, 10_080, "30", DAY, NOW.plus(MINUTE));
+    assert!(gate(&ledger, "anthropic", NOW.plus(2 * MINUTE)).gated);
 }
 
 #[test]
 fn a_refusal_without_a_reset_is_a_refusal() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -531,13 +531,13 @@ fn a_refusal_without_a_reset_is_a_refusal() {
         feed: "anthropic-headers".into(),
     };
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(MINUTE)).gated);
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(6 * HOUR)).gated);
+    assert!(gate(&ledger, "anthropic", NOW.plus(MINUTE)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(6 * HOUR)).gated);
 }
 
 #[test]
 fn the_only_account_is_the_one_that_is_meant() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
         account: Some("work".into()),
@@ -549,32 +549,32 @@ fn the_only_account_is_the_one_that_is_meant() {
         feed: "claude-statusline".into(),
     };
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
-    let verdict = gate(&mut ledger, "anthropic", NOW);
+    let verdict = gate(&ledger, "anthropic", NOW);
     assert_eq!((verdict.gated, verdict.account.as_deref()), (true, Some("work")));
 }
 
 #[test]
 fn an_override_keeps_to_the_window_that_the_provider_told() {
-    let mut ledger = limited("anthropic");
-    observe(&mut ledger, 300, "60", 2 * HOUR, NOW);
+    let ledger = limited("anthropic");
+    observe(&ledger, 300, "60", 2 * HOUR, NOW);
     let reset = NOW.plus(2 * HOUR);
     ledger.override_usage("anthropic", WindowKind::Session, percent("62"), "me", "", NOW.plus(MINUTE)).unwrap();
     let session = ledger.provider("anthropic", NOW.plus(2 * MINUTE)).unwrap().session;
     assert_eq!((session.percent, session.resets_at), (Some(percent("62")), Some(reset)));
     assert_eq!(ledger.provider("anthropic", reset).unwrap().session.percent, Some(percent("0")));
     // What a later word of the provider leaves of an override's window is no window.
-    let mut ledger = limited("anthropic");
+    let ledger = limited("anthropic");
     ledger.override_usage("anthropic", WindowKind::Session, percent("50"), "me", "", NOW).unwrap();
-    observe(&mut ledger, 300, "60", HOUR, NOW.plus(HOUR));
-    used(&mut ledger, "anthropic", 300_000, NOW.plus(2 * HOUR + 30 * MINUTE));
+    observe(&ledger, 300, "60", HOUR, NOW.plus(HOUR));
+    used(&ledger, "anthropic", 300_000, NOW.plus(2 * HOUR + 30 * MINUTE));
     let session = ledger.provider("anthropic", NOW.plus(6 * HOUR)).unwrap().session;
     assert_eq!((session.percent, session.started_at), (Some(percent("60")), Some(NOW.plus(2 * HOUR + 30 * MINUTE))));
 }
 
 #[test]
 fn a_word_without_an_end_is_about_its_own_window() {
-    let mut ledger = limited("anthropic");
-    used(&mut ledger, "anthropic", 10, NOW.plus(-4 * HOUR));
+    let ledger = limited("anthropic");
+    used(&ledger, "anthropic", 10, NOW.plus(-4 * HOUR));
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -586,14 +586,14 @@ fn a_word_without_an_end_is_about_its_own_window() {
         feed: "claude-statusline".into(),
     };
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
-    assert!(gate(&mut ledger, "anthropic", NOW.plus(30 * MINUTE)).gated);
-    used(&mut ledger, "anthropic", 10, NOW.plus(HOUR + MINUTE));
-    assert!(!gate(&mut ledger, "anthropic", NOW.plus(2 * HOUR)).gated, "that window is over");
+    assert!(gate(&ledger, "anthropic", NOW.plus(30 * MINUTE)).gated);
+    used(&ledger, "anthropic", 10, NOW.plus(HOUR + MINUTE));
+    assert!(!gate(&ledger, "anthropic", NOW.plus(2 * HOUR)).gated, "that window is over");
 }
 
 #[test]
 fn the_hidden_limit_and_what_classes_count_are_fitted() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     // A limit of 1 000 000 input tokens, in which an output token counts five; the page shows whole percent.
     let (mut used, mut at) = (0_u64, NOW);
     for step in 0..40_u64 {
@@ -601,7 +601,7 @@ fn the_hidden_limit_and_what_classes_count_are_fitted() {
         at = at.plus(5 * MINUTE);
         ledger.record(TokenRecord::new("anthropic", "m").input(input).output(output), at).unwrap();
         used += input + 5 * output;
-        observe(&mut ledger, 300, &(used / 10_000).to_string(), NOW.plus(5 * HOUR).millis() - at.millis(), at);
+        observe(&ledger, 300, &(used / 10_000).to_string(), NOW.plus(5 * HOUR).millis() - at.millis(), at);
     }
     let mut limit = LimitSet::new("anthropic").unwrap();
     limit.weights = Some(usage_ledger::event::Weights::parse(["input=1", "output=5"]).unwrap());

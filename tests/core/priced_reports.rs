@@ -17,7 +17,7 @@ fn usd(text: &str) -> Option<Usd> {
     Some(text.parse().unwrap())
 }
 
-fn total(ledger: &mut Ledger, report: &Report) -> Cost {
+fn total(ledger: &Ledger, report: &Report) -> Cost {
     ledger.report(report).unwrap().total.cost
 }
 
@@ -27,7 +27,7 @@ fn sonnet() -> TokenRecord {
 
 #[test]
 fn long_prompts_and_batches_have_their_own_prices_in_every_report() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let day = at("2026-11-23T10:00:00Z");
     // 3 a million below 200 000 tokens of prompt, 6 above; of output 15 and 22.5; half of it in a batch.
     let calls = [
@@ -56,17 +56,17 @@ fn long_prompts_and_batches_have_their_own_prices_in_every_report() {
         vec![ReportKey::Window],
         vec![ReportKey::Label(SERVICE_TIER.to_owned())],
     ] {
-        let cost = total(&mut ledger, &Report::by_all(keys.clone()));
+        let cost = total(&ledger, &Report::by_all(keys.clone()));
         assert_eq!((cost.usd, cost.unpriced_requests), (Some(sum), 1), "{keys:?}");
     }
     // Cut within a quarter of an hour, so that the records answer: without the first call.
-    let cost = total(&mut ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
+    let cost = total(&ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
     assert_eq!(cost.usd, usd("2.4450006"));
 }
 
 #[test]
 fn a_price_holds_from_its_date_on() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     let price = |input: &str, from: Option<&str>| {
         let mut price = PriceSet::new("openai", "house", input.parse().unwrap(), "0".parse().unwrap()).unwrap();
@@ -90,9 +90,9 @@ fn a_price_holds_from_its_date_on() {
 
 #[test]
 fn of_ones_own_prices_the_longest_fragment_then_the_longest_prompt_then_the_last_holds() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
-    let mut set = |model: &str, input: &str, above: Option<u64>, tier: Option<&str>| {
+    let set = |model: &str, input: &str, above: Option<u64>, tier: Option<&str>| {
         let mut price = PriceSet::new("anthropic", model, input.parse().unwrap(), "0".parse().unwrap()).unwrap();
         (price.above, price.service_tier) = (above, tier.map(str::to_owned));
         ledger.set_price(price, now).unwrap().position()
@@ -118,19 +118,19 @@ fn of_ones_own_prices_the_longest_fragment_then_the_longest_prompt_then_the_last
     for (call, cost) in calls {
         assert_eq!(prices.cost(&call, now).unwrap(), usd(cost), "{:?}", call.model);
     }
-    assert_eq!(total(&mut ledger, &Report::by(ReportKey::Day)).usd, usd("35"));
+    assert_eq!(total(&ledger, &Report::by(ReportKey::Day)).usd, usd("35"));
     assert_eq!(prices.quote("anthropic", "opus", now, None, 0).unwrap().position, Some(opus));
     // Taken back, the shorter fragment holds again; as of then it still did not.
     let id = ledger.event(last).unwrap().id;
     ledger.void(id, "a typing mistake", now).unwrap();
-    assert_eq!(total(&mut ledger, &Report::by(ReportKey::Day)).usd, usd("21"));
+    assert_eq!(total(&ledger, &Report::by(ReportKey::Day)).usd, usd("21"));
     let before = ledger.as_of(AsOf::Position(10.into())).unwrap();
     assert_eq!(before.report(&Report::by(ReportKey::Day)).unwrap().total.cost.usd, usd("35"));
 }
 
 #[test]
 fn prices_that_change_with_the_hour_are_told_apart_by_quarters() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     // Half price from 16:30 to 00:30 UTC.
     let call = |when: &str| (TokenRecord::new("deepseek", "deepseek-chat").input(1_000_000).output(0), at(when));
     let mut sum = Usd::default();
@@ -145,24 +145,24 @@ fn prices_that_change_with_the_hour_are_told_apart_by_quarters() {
 
 #[test]
 fn what_has_no_price_is_unknown_and_counted() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     ledger.record(TokenRecord::new("ollama", "qwen3").input(1), now).unwrap();
     ledger.record(TokenRecord::new("anthropic", "").input(1).cost("0.5".parse().unwrap()), now).unwrap();
     ledger.record(TokenRecord::new("somebody", "claude-opus-4-5").input(1), now).unwrap();
-    let cost = total(&mut ledger, &Report::by(ReportKey::Provider));
+    let cost = total(&ledger, &Report::by(ReportKey::Provider));
     assert_eq!((cost.usd, cost.reported_usd, cost.unpriced_requests), (None, usd("0.5"), 3));
-    let none = total(&mut ledger, &Report::by(ReportKey::Provider).prices(Prices::none()));
+    let none = total(&ledger, &Report::by(ReportKey::Provider).prices(Prices::none()));
     assert_eq!((none.usd, none.unpriced_requests), (None, 3));
 }
 
 #[test]
 fn an_hour_of_cache_costs_more_than_five_minutes() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     let call = TokenRecord::new("anthropic", "claude-opus-4-5").output(0);
     ledger.record(call.clone().count(TokenClass::CacheWrite5m, 1_000_000), now).unwrap();
-    assert_eq!(total(&mut ledger, &Report::by_all([])).usd, usd("6.25"));
+    assert_eq!(total(&ledger, &Report::by_all([])).usd, usd("6.25"));
     ledger.record(call.count(TokenClass::CacheWrite1h, 1_000_000), now).unwrap();
-    assert_eq!(total(&mut ledger, &Report::by_all([])).usd, usd("16.25"));
+    assert_eq!(total(&ledger, &Report::by_all([])).usd, usd("16.25"));
 }

@@ -87,7 +87,7 @@ fn a_document_told_again_is_one() {
     for format in QuotaFormat::ALL {
         for (name, text, at, _) in cases(format) {
             let Ok(seen) = quota::observe(format, &text, at) else { continue };
-            let mut ledger = Ledger::in_memory().unwrap();
+            let ledger = Ledger::in_memory().unwrap();
             ledger.append(seen.events(at), at).unwrap();
             let count = seen.observations.len() as u64;
             assert_eq!(ledger.head().unwrap().position.get(), count, "{name}: each window is an event");
@@ -253,7 +253,7 @@ proptest! {
 
 /// A ledger that is given readings of one window: minutes since nine o'clock, per cent used, minutes to the reset.
 fn week(readings: &[(i64, &str, i64)]) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let nine: Timestamp = "2026-09-23T09:00:00Z".parse().unwrap();
     for (minutes, used, reset) in readings {
         let (at, reset) = (nine.plus(minutes * 60_000), nine.plus(reset * 60_000));
@@ -263,7 +263,7 @@ fn week(readings: &[(i64, &str, i64)]) -> Ledger {
     ledger
 }
 
-fn weekly_used(ledger: &mut Ledger, minutes: i64) -> String {
+fn weekly_used(ledger: &Ledger, minutes: i64) -> String {
     let nine: Timestamp = "2026-09-23T09:00:00Z".parse().unwrap();
     let usage = ledger.provider("anthropic", nine.plus(minutes * 60_000)).unwrap();
     usage.weekly.percent.map_or_else(|| "-".to_owned(), |used| used.to_string())
@@ -292,7 +292,7 @@ fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
 
 #[test]
 fn what_a_person_says_holds_until_a_newer_reading() {
-    let mut ledger = week(&[(0, "88", 3_000)]);
+    let ledger = week(&[(0, "88", 3_000)]);
     let at = |minutes: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(minutes * 60_000);
     let word = usage_ledger::event::UsageOverridden {
         provider: ProviderId::new("anthropic").unwrap(),
@@ -304,17 +304,17 @@ fn what_a_person_says_holds_until_a_newer_reading() {
         reason: "support reset it".to_owned(),
     };
     ledger.append([usage_ledger::event::NewEvent::new(word, at(5))], at(5)).unwrap();
-    assert_eq!(weekly_used(&mut ledger, 6), "5");
+    assert_eq!(weekly_used(&ledger, 6), "5");
     let seen = observed_weekly("12", at(3_000));
     assert_eq!(ledger.observe(vec![seen], at(7), at(7)).unwrap().len(), 1, "it is news after a person's word");
-    assert_eq!(weekly_used(&mut ledger, 8), "12");
+    assert_eq!(weekly_used(&ledger, 8), "12");
 }
 
 #[test]
 fn two_terminals_that_redraw_add_few_events() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let at = |seconds: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(seconds * 1_000);
-    let mut tell = |seconds: i64, used: &str, jitter: i64| {
+    let tell = |seconds: i64, used: &str, jitter: i64| {
         let seen = observed_weekly(used, at(100_000 + jitter));
         ledger.observe(vec![seen], at(seconds), at(seconds)).unwrap().len()
     };

@@ -15,7 +15,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T
 fn sixteen_callers_never_pass_a_limit_together() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();
     ledger.record(TokenRecord::new("openai", "gpt-5").input(90), NOW).unwrap();
     let start = Barrier::new(16);
@@ -24,7 +24,7 @@ fn sixteen_callers_never_pass_a_limit_together() {
             .map(|caller| {
                 let (start, path) = (&start, &path);
                 scope.spawn(move || {
-                    let mut ledger = Ledger::open(path).unwrap();
+                    let ledger = Ledger::open(path).unwrap();
                     start.wait();
                     // Their clocks differ by seconds, forwards and backwards.
                     let now = NOW.plus((caller - 8) * 1_000);
@@ -48,7 +48,7 @@ fn sixteen_callers_never_pass_a_limit_together() {
 
 #[test]
 fn what_a_dead_caller_held_lapses() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();
     ledger.reserve("openai", 1_000, 10 * MINUTE, NOW).unwrap();
     assert!(ledger.reserve("openai", 1, MINUTE, NOW.plus(10 * MINUTE - 1)).is_err());
@@ -59,7 +59,7 @@ fn what_a_dead_caller_held_lapses() {
 
 #[test]
 fn settling_records_the_call_and_frees_the_rest() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();
     let held = ledger.reserve("openai", 800, HOUR, NOW).unwrap();
     let call = || TokenRecord::new("openai", "gpt-5").input(300).key("resp_1");
@@ -87,7 +87,7 @@ fn settling_records_the_call_and_frees_the_rest() {
 
 #[test]
 fn a_lapsed_call_that_ends_after_all_is_recorded() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let held = ledger.reserve("openai", 800, MINUTE, NOW).unwrap();
     ledger.settle(held.id, TokenRecord::new("openai", "gpt-5").input(900), NOW.plus(2 * DAY)).unwrap();
     assert_eq!(ledger.provider("openai", NOW.plus(2 * DAY)).unwrap().all_time.tokens.total(), 900);
@@ -95,7 +95,7 @@ fn a_lapsed_call_that_ends_after_all_is_recorded() {
 
 #[test]
 fn only_windows_that_gate_hold_reservations_back() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.reserve("ollama", u64::from(u32::MAX), HOUR, NOW).unwrap();
     let mut limit = LimitSet::new("openai").unwrap().weekly(10);
     ledger.set_limit(limit.clone(), NOW).unwrap();
@@ -111,7 +111,7 @@ fn only_windows_that_gate_hold_reservations_back() {
 #[test]
 fn settling_again_with_another_record_is_a_conflict_and_writes_nothing() {
     for key in [None, Some("resp_1")] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let held = ledger.reserve_for("openai", Some("work"), 800, HOUR, NOW).unwrap();
         let call = |tokens, key: Option<&str>| {
             let call = TokenRecord::new("openai", "gpt-5").input(tokens).project("acme");
@@ -142,7 +142,7 @@ fn settling_again_with_another_record_is_a_conflict_and_writes_nothing() {
 
 #[test]
 fn what_shuts_the_gate_for_a_run_refuses_its_reservation() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     assert!(matches!(ledger.reserve("antropic", 1, HOUR, NOW), Err(Error::UnknownProvider { .. })));
     assert_eq!(ledger.head().unwrap().position.get(), 0);
     ledger.reserve_run(&Ask::new("my-gateway").unwrap().allow_undeclared(), 1, HOUR, NOW).unwrap();

@@ -23,7 +23,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Imports everything below a home.
-pub fn import(ledger: &mut Ledger, home: &Path) -> Vec<SourceReport> {
+pub fn import(ledger: &Ledger, home: &Path) -> Vec<SourceReport> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     let sources = import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources;
     for source in &sources {
@@ -33,7 +33,7 @@ pub fn import(ledger: &mut Ledger, home: &Path) -> Vec<SourceReport> {
 }
 
 /// A report as the truth tells it.
-pub fn rows(ledger: &mut Ledger, keys: &[ReportKey]) -> Rows {
+pub fn rows(ledger: &Ledger, keys: &[ReportKey]) -> Rows {
     let table = ledger.report(&Report::by_all(keys.to_vec()).and(ReportKey::Label("sidechain".to_owned()))).unwrap();
     let mut rows = Rows::new();
     for row in table.rows {
@@ -80,7 +80,7 @@ pub fn assert_rows(what: &str, said: &Rows, truth: &Rows) {
 }
 
 /// Fails when the ledger differs from the truth in any row of the finest table.
-pub fn assert_truth(what: &str, ledger: &mut Ledger, truth: &Truth) {
+pub fn assert_truth(what: &str, ledger: &Ledger, truth: &Truth) {
     let mut keys = FINEST.to_vec();
     keys.push(ReportKey::Label("sidechain".to_owned()));
     assert_rows(what, &rows(ledger, &keys), &truth.by(&keys));

@@ -48,7 +48,7 @@ impl Home {
         Connection::open(self.file(path)).unwrap().execute_batch(sql).unwrap();
     }
 
-    fn import(&self, ledger: &mut Ledger, sources: &[&str]) -> Vec<SourceReport> {
+    fn import(&self, ledger: &Ledger, sources: &[&str]) -> Vec<SourceReport> {
         let options = ImportOptions {
             sources: sources.iter().map(|name| (*name).to_owned()).collect(),
             homes: vec![self.0.path().to_owned()],
@@ -58,7 +58,7 @@ impl Home {
         import::run(ledger, &options, now, &mut |_| {}).unwrap().sources
     }
 
-    fn one(&self, ledger: &mut Ledger, source: &str) -> SourceReport {
+    fn one(&self, ledger: &Ledger, source: &str) -> SourceReport {
         self.import(ledger, &[source]).remove(0)
     }
 
@@ -93,7 +93,7 @@ fn gather(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn lines(ledger: &mut Ledger) -> Vec<String> {
+fn lines(ledger: &Ledger) -> Vec<String> {
     let mut found = Vec::new();
     let snapshot = ledger.snapshot().unwrap();
     let mut visit = |_, line: &str| {
@@ -104,7 +104,7 @@ fn lines(ledger: &mut Ledger) -> Vec<String> {
     found
 }
 
-fn records(ledger: &mut Ledger) -> Vec<TokenRecord> {
+fn records(ledger: &Ledger) -> Vec<TokenRecord> {
     let events = lines(ledger)
         .into_iter()
         .enumerate()
@@ -115,7 +115,7 @@ fn records(ledger: &mut Ledger) -> Vec<TokenRecord> {
 }
 
 /// What a ledger counts: provider and model, requests, input, read from a cache, written to one, output, reasoning.
-fn counted(ledger: &mut Ledger) -> Vec<(String, u64, [u128; 5])> {
+fn counted(ledger: &Ledger) -> Vec<(String, u64, [u128; 5])> {
     let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Model)).unwrap();
     let row = |row: ReportRow| {
         let tokens = row.usage.tokens;
@@ -146,17 +146,17 @@ fn skips(report: &SourceReport) -> Vec<&str> {
 
 /// Imports the home of an agent, holds it against what it should count and tell of, and imports it again.
 fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
-    let (home, mut ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
+    let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
     let before = home.files();
-    let report = home.one(&mut ledger, agent);
-    assert_eq!(counted(&mut ledger), expected(rows), "{agent}");
+    let report = home.one(&ledger, agent);
+    assert_eq!(counted(&ledger), expected(rows), "{agent}");
     assert_eq!(skips(&report), told, "{agent}");
     assert_eq!(report.recorded, rows.iter().map(|(_, requests, _)| requests).sum::<u64>(), "{agent}");
     assert_eq!(home.files(), before, "{agent} is left without a trace");
     let head = ledger.head().unwrap().position;
-    let again = home.one(&mut ledger, agent);
+    let again = home.one(&ledger, agent);
     assert_eq!((again.recorded, again.amended, ledger.head().unwrap().position), (0, 0, head), "{agent}");
-    assert!(records(&mut ledger).iter().all(|record| record.agent.as_deref() == Some(agent)), "{agent}");
+    assert!(records(&ledger).iter().all(|record| record.agent.as_deref() == Some(agent)), "{agent}");
     assert!(ledger.verify().unwrap().ok, "{agent}");
 }
 
@@ -248,24 +248,24 @@ fn droid() {
 
 #[test]
 fn an_import_without_names_reads_them_all_and_keeps_no_text() {
-    let (home, mut ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
+    let (home, ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
     let recorded: BTreeMap<_, _> =
-        home.import(&mut ledger, &[]).into_iter().map(|one| (one.source, one.recorded)).collect();
+        home.import(&ledger, &[]).into_iter().map(|one| (one.source, one.recorded)).collect();
     let of_agents: Vec<_> = AGENTS.iter().map(|agent| recorded[*agent]).collect();
     assert_eq!(of_agents, [4, 4, 3, 2, 5, 2, 3, 1]);
     assert_eq!(recorded.values().sum::<u64>(), 24);
-    for line in lines(&mut ledger) {
+    for line in lines(&ledger) {
         assert!(!line.contains("SECRET"), "{line}");
     }
-    let reported: Vec<_> = records(&mut ledger).into_iter().filter_map(|record| record.cost).collect();
+    let reported: Vec<_> = records(&ledger).into_iter().filter_map(|record| record.cost).collect();
     // Cline's 4, Roo Code's 3, Kilo Code's 2, and what OpenRouter said to Goose; credits and multipliers are no dollars.
     assert_eq!(reported.len(), 10);
 }
 
 #[test]
 fn what_grows_is_one_record_that_is_amended() {
-    let (home, mut ledger) = (Home::of(&["goose", "droid", "cline"]), Ledger::in_memory().unwrap());
-    home.import(&mut ledger, &["goose", "droid", "cline"]);
+    let (home, ledger) = (Home::of(&["goose", "droid", "cline"]), Ledger::in_memory().unwrap());
+    home.import(&ledger, &["goose", "droid", "cline"]);
     let before = ledger.report(&Report::by(ReportKey::Agent)).unwrap();
 
     let sums = "UPDATE sessions SET accumulated_input_tokens = 9000, accumulated_output_tokens = 300, provider_name = 'google',
@@ -275,7 +275,7 @@ fn what_grows_is_one_record_that_is_amended() {
     home.edit(settings, "\"inputTokens\": 5210", "\"inputTokens\": 6000");
     let task = ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/1795428000000/ui_messages.json";
     home.edit(task, r#"\"tokensOut\":64"#, r#"\"tokensOut\":164"#);
-    let reports = home.import(&mut ledger, &["goose", "droid", "cline"]);
+    let reports = home.import(&ledger, &["goose", "droid", "cline"]);
     let changes: Vec<_> = reports.iter().map(|one| (one.recorded, one.amended)).collect();
     assert_eq!(changes, [(0, 1); 3]);
 
@@ -289,30 +289,30 @@ fn what_grows_is_one_record_that_is_amended() {
         assert_eq!(sum(&after, agent), (requests, tokens + more), "{agent}");
     }
     // The provider a session is first known of stays its own: it would be two records else.
-    let providers = counted(&mut ledger).into_iter().filter(|(name, ..)| name.contains("gpt-4o")).map(|row| row.0);
+    let providers = counted(&ledger).into_iter().filter(|(name, ..)| name.contains("gpt-4o")).map(|row| row.0);
     assert_eq!(providers.collect::<Vec<_>>(), ["openai gpt-4o"]);
-    let grown = records(&mut ledger).into_iter().filter(|record| record.quality == Quality::Derived);
+    let grown = records(&ledger).into_iter().filter(|record| record.quality == Quality::Derived);
     assert!(grown.filter(|record| record.agent.as_deref() == Some("goose")).count() == 1);
     assert!(ledger.verify().unwrap().ok);
 }
 
 #[test]
 fn what_is_new_in_a_database_is_all_that_is_read_of_it() {
-    let (home, mut ledger) = (Home::of(&["cursor", "copilot-cli"]), Ledger::in_memory().unwrap());
-    home.import(&mut ledger, &["cursor", "copilot-cli"]);
+    let (home, ledger) = (Home::of(&["cursor", "copilot-cli"]), Ledger::in_memory().unwrap());
+    home.import(&ledger, &["cursor", "copilot-cli"]);
     let bubble = r#"INSERT INTO cursorDiskKV VALUES ('bubbleId:77aa:0002', '{"type":2,"tokenCount":{"inputTokens":5,"outputTokens":6},"createdAt":"2026-11-23T13:00:09.000Z"}')"#;
     home.sql(".config/Cursor/User/globalStorage/state.vscdb", bubble);
     let row = "INSERT INTO assistant_usage_events (session_id, model, input_tokens, output_tokens, created_at)
         VALUES ('b1c60f3e-6a80-4b02-a0ad-1f7f5c9d2e22', 'gpt-5.4', 40, 2, '2026-11-23 13:00:00')";
     home.sql(".copilot/session-store.db", row);
-    let reports = home.import(&mut ledger, &["cursor", "copilot-cli"]);
+    let reports = home.import(&ledger, &["cursor", "copilot-cli"]);
     let changes: Vec<_> = reports.iter().map(|one| (one.recorded, one.duplicates, one.skipped.len())).collect();
     assert_eq!(changes, [(1, 0, 0); 2]);
 }
 
 #[test]
 fn kilo_codes_database_is_read_as_that_of_opencode_which_it_is_made_from() {
-    let (home, mut ledger) = (Home::of(&[]), Ledger::in_memory().unwrap());
+    let (home, ledger) = (Home::of(&[]), Ledger::in_memory().unwrap());
     let path = ".local/share/kilo/kilo.db";
     fs::create_dir_all(home.file(path).parent().unwrap()).unwrap();
     home.sql(
@@ -326,7 +326,7 @@ fn kilo_codes_database_is_read_as_that_of_opencode_which_it_is_made_from() {
               "time":{"created":1795464190000,"completed":1795464195000},
               "tokens":{"input":30,"output":7,"reasoning":0,"cache":{"read":100,"write":20}}}');"#,
     );
-    let report = home.one(&mut ledger, "kilo-code");
+    let report = home.one(&ledger, "kilo-code");
     assert_eq!((report.recorded, report.skipped.len()), (1, 0), "{:?}", report.skipped);
     let event = ledger.event(1).unwrap();
     let Payload::TokensRecorded(record) = &event.payload else { panic!("{event:?}") };
@@ -348,17 +348,17 @@ const STRANGE: [(&str, &str, &str); 8] = [
 
 #[test]
 fn what_is_not_known_is_told_of_and_hides_nothing_else() {
-    let (home, mut ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
-    let known = home.import(&mut ledger, &AGENTS);
+    let (home, ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
+    let known = home.import(&ledger, &AGENTS);
     for (agent, path, text) in STRANGE {
-        let (home, mut ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
+        let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
         if text.is_empty() {
             fs::create_dir_all(home.file(path).parent().unwrap()).unwrap();
             home.sql(path, "CREATE TABLE strange (id INTEGER)");
         } else {
             home.put(path, text);
         }
-        let report = home.one(&mut ledger, agent);
+        let report = home.one(&ledger, agent);
         let alone = known.iter().find(|one| one.source == agent).unwrap();
         assert_eq!(report.recorded, alone.recorded, "{agent}");
         assert_eq!(report.skipped.len(), alone.skipped.len() + 1, "{agent}: {:?}", report.skipped);
@@ -368,12 +368,12 @@ fn what_is_not_known_is_told_of_and_hides_nothing_else() {
 
 #[test]
 fn a_database_in_use_is_read_with_what_is_not_yet_in_it() {
-    let (home, mut ledger) = (Home::of(&["goose"]), Ledger::in_memory().unwrap());
+    let (home, ledger) = (Home::of(&["goose"]), Ledger::in_memory().unwrap());
     let writer = Connection::open(home.file(".local/share/goose/sessions/sessions.db")).unwrap();
     writer.pragma_update(None, "journal_mode", "wal").unwrap();
     let call = "INSERT INTO usage_ledger (session_id, created_timestamp, input_tokens, output_tokens) VALUES ('20261123_1', 1795442500, 7, 1)";
     writer.execute_batch(call).unwrap();
-    assert_eq!(home.one(&mut ledger, "goose").recorded, 4);
+    assert_eq!(home.one(&ledger, "goose").recorded, 4);
     writer.execute_batch(call).unwrap();
-    assert_eq!(home.one(&mut ledger, "goose").recorded, 1);
+    assert_eq!(home.one(&ledger, "goose").recorded, 1);
 }

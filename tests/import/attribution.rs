@@ -25,7 +25,7 @@ fn write(home: &Path, name: &str, text: &str) {
     std::fs::write(directory.join(name), text).unwrap();
 }
 
-fn import(ledger: &mut Ledger, home: &Path) -> ImportReport {
+fn import(ledger: &Ledger, home: &Path) -> ImportReport {
     let options = ImportOptions {
         sources: vec!["claude-code".to_owned()],
         homes: vec![home.to_owned()],
@@ -34,7 +34,7 @@ fn import(ledger: &mut Ledger, home: &Path) -> ImportReport {
     import::run(ledger, &options, now(), &mut |_| {}).unwrap()
 }
 
-fn providers(ledger: &mut Ledger) -> Vec<(String, u64)> {
+fn providers(ledger: &Ledger) -> Vec<(String, u64)> {
     let report = ledger.report(&Report::by(ReportKey::Provider)).unwrap();
     report.rows.iter().map(|row| (row.keys[0].clone().unwrap_or_default(), row.usage.requests)).collect()
 }
@@ -56,13 +56,13 @@ fn calls_are_filed_under_who_served_them() {
     ];
     let text: String = (0..).zip(calls).map(|(second, (id, model))| line(second, id, model)).collect();
     write(home.path(), "s1.jsonl", &text);
-    let mut ledger = Ledger::in_memory().unwrap();
-    import(&mut ledger, home.path());
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, home.path());
     let rows = [("anthropic", 2), ("aws-bedrock", 1), ("ollama", 1), ("ollama-cloud", 1), ("zai", 1)];
-    assert_eq!(providers(&mut ledger), expected(&rows));
+    assert_eq!(providers(&ledger), expected(&rows));
     // A copy of the log is the same calls.
     write(home.path(), "s2.jsonl", &text);
-    let report = import(&mut ledger, home.path());
+    let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 0));
     assert!(ledger.verify().unwrap().ok);
 }
@@ -70,20 +70,20 @@ fn calls_are_filed_under_who_served_them() {
 #[test]
 fn a_call_that_was_taken_for_anthropics_is_moved_and_stays_one() {
     let home = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let mut before = TokenRecord::new("anthropic", "qwen3-coder:30b").input(10).output(5).agent("claude-code");
     before = before.conversation("s1").project("/work").key("msg_5").key("req_msg_5");
     let at: Timestamp = "2026-11-23T10:00:01Z".parse().unwrap();
     ledger.append([NewEvent::new(before, at).source("claude-code")], now()).unwrap();
     write(home.path(), "s1.jsonl", &line(1, "msg_5", "qwen3-coder:30b"));
-    let report = import(&mut ledger, home.path());
+    let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 1));
-    assert_eq!(providers(&mut ledger), expected(&[("ollama", 1)]));
+    assert_eq!(providers(&ledger), expected(&[("ollama", 1)]));
     // Under either name it is the same call ever after.
     write(home.path(), "s2.jsonl", &line(1, "msg_5", "qwen3-coder:30b"));
-    let report = import(&mut ledger, home.path());
+    let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 0));
-    assert_eq!(providers(&mut ledger), expected(&[("ollama", 1)]));
+    assert_eq!(providers(&ledger), expected(&[("ollama", 1)]));
     assert!(ledger.verify().unwrap().ok);
     assert!(ledger.replay().unwrap().findings.is_empty());
 }

@@ -20,12 +20,12 @@ fn home() -> PathBuf {
 }
 
 fn imported() -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
-    import(&mut ledger, &home());
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, &home());
     ledger
 }
 
-fn stored(ledger: &mut Ledger) -> Vec<(Position, String)> {
+fn stored(ledger: &Ledger) -> Vec<(Position, String)> {
     let mut lines = Vec::new();
     let snapshot = ledger.snapshot().unwrap();
     let mut visit = |position, line: &str| {
@@ -36,7 +36,7 @@ fn stored(ledger: &mut Ledger) -> Vec<(Position, String)> {
     lines
 }
 
-fn records(ledger: &mut Ledger) -> BTreeMap<Position, TokenRecord> {
+fn records(ledger: &Ledger) -> BTreeMap<Position, TokenRecord> {
     let record = |(position, line): (Position, String)| match Event::from_line(position, &line).unwrap().payload {
         Payload::TokensRecorded(record) => Some((position, record)),
         Payload::Imported(_) => None,
@@ -109,8 +109,8 @@ fn counted(record: &TokenRecord) -> Tokens {
 
 #[test]
 fn every_answer_is_there_once_and_nothing_else_is() {
-    let mut ledger = imported();
-    let records = records(&mut ledger);
+    let ledger = imported();
+    let records = records(&ledger);
     let mut found = BTreeSet::new();
     let mut missing = Vec::new();
     for answer in answers() {
@@ -146,11 +146,11 @@ fn every_answer_is_there_once_and_nothing_else_is() {
 
 #[test]
 fn a_second_import_finds_nothing_new() {
-    let mut ledger = Ledger::in_memory().unwrap();
-    let first = import(&mut ledger, &home());
+    let ledger = Ledger::in_memory().unwrap();
+    let first = import(&ledger, &home());
     let new: BTreeMap<_, _> = first.iter().map(|source| (&*source.source, source.recorded)).collect();
     assert_eq!([new["claude-code"], new["codex"], new["gemini-cli"], new["opencode"]], [15, 5, 2, 2]);
-    for source in import(&mut ledger, &home()) {
+    for source in import(&ledger, &home()) {
         assert_eq!((source.recorded, source.amended, source.bytes), (0, 0, 0), "{}", source.source);
     }
 }
@@ -169,8 +169,8 @@ fn two_homes_are_read_at_once() {
     copy(database, &other);
     copy(chat, &other);
     let options = ImportOptions { homes: vec![one, other], ..ImportOptions::default() };
-    let mut ledger = Ledger::in_memory().unwrap();
-    let report = import::run(&mut ledger, &options, corpus::check::now(), &mut |_| {}).unwrap();
+    let ledger = Ledger::in_memory().unwrap();
+    let report = import::run(&ledger, &options, corpus::check::now(), &mut |_| {}).unwrap();
     let told = report.sources.into_iter().filter(|source| source.files > 0);
     let told: Vec<_> = told.map(|source| (source.source, source.files, source.recorded, source.duplicates)).collect();
     assert_eq!(told, [("gemini-cli".to_owned(), 1, 2, 0), ("opencode".to_owned(), 2, 2, 2)]);
@@ -178,9 +178,9 @@ fn two_homes_are_read_at_once() {
 
 #[test]
 fn a_session_takes_no_call_of_the_one_it_was_forked_from() {
-    let mut ledger = imported();
+    let ledger = imported();
     let mut calls: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for record in records(&mut ledger).into_values() {
+    for record in records(&ledger).into_values() {
         calls.entry(record.conversation.unwrap()).or_default().insert(record.keys[0].clone());
     }
     // The fork's log holds the four calls of `b89c79fd…` besides its own two.
@@ -197,8 +197,8 @@ fn a_session_takes_no_call_of_the_one_it_was_forked_from() {
 
 #[test]
 fn subagents_and_projects_can_be_told_apart() {
-    let mut ledger = imported();
-    for record in records(&mut ledger).into_values() {
+    let ledger = imported();
+    for record in records(&ledger).into_values() {
         let of_subagent = ["msg_0113b1c529000015", "msg_0113b1c529000017", "msg_0113b1c529000019"];
         let labelled = record.labels.get("sidechain").is_some_and(|value| value == "true");
         assert_eq!(labelled, of_subagent.contains(&&*record.keys[0]), "{:?}", record.keys);
@@ -370,8 +370,8 @@ fn no_credential_is_stored() {
     let answer = answer.replace("msg_1", "msg_2").replace(r#""input":1"#, &format!(r#""input":"{KEY}""#));
     write(".local/share/opencode/storage/message/s/msg_2.json", &answer);
     let file = dir.path().join("usage.db");
-    let mut ledger = Ledger::open(&file).unwrap();
-    let sources = import(&mut ledger, dir.path());
+    let ledger = Ledger::open(&file).unwrap();
+    let sources = import(&ledger, dir.path());
     let skipped = |source: &SourceReport| {
         let mut lines: Vec<_> = source.skipped.iter().map(|skipped| skipped.line).collect();
         lines.sort_unstable();
@@ -382,7 +382,7 @@ fn no_credential_is_stored() {
     let new = sources.iter().filter(|source| source.files > 0).map(|source| (&*source.source, source.recorded));
     let each = ["claude-code", "codex", "gemini-cli", "qwen-code", "opencode"].map(|source| (source, 1));
     assert_eq!(new.collect::<Vec<_>>(), each);
-    for (position, line) in stored(&mut ledger) {
+    for (position, line) in stored(&ledger) {
         assert!(!line.contains("hunter2"), "position {position}: {line}");
     }
     for name in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {

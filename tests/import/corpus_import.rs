@@ -36,21 +36,21 @@ struct Case {
 fn imported(options: Options) -> Case {
     let home = TempDir::new().unwrap();
     let truth = options.write(home.path());
-    let mut ledger = Ledger::open(home.path().join("usage.db")).unwrap();
-    let sources = import(&mut ledger, home.path());
+    let ledger = Ledger::open(home.path().join("usage.db")).unwrap();
+    let sources = import(&ledger, home.path());
     Case { home, truth, ledger, sources }
 }
 
 #[test]
 fn every_group_is_the_truth() {
     for seed in seeds() {
-        let Case { truth, mut ledger, home: _home, .. } = imported(Options::small(seed));
+        let Case { truth, ledger, home: _home, .. } = imported(Options::small(seed));
         for keys in
             [&[Agent, Day][..], &[Model], &[Conversation], &[Provider], &[Project], &[Label("sidechain".into())]]
         {
-            assert_rows(&format!("seed {seed}"), &rows(&mut ledger, keys), &truth.by(keys));
+            assert_rows(&format!("seed {seed}"), &rows(&ledger, keys), &truth.by(keys));
         }
-        assert_truth(&format!("seed {seed}"), &mut ledger, &truth);
+        assert_truth(&format!("seed {seed}"), &ledger, &truth);
         let verified = ledger.verify().unwrap();
         assert!(verified.ok, "seed {seed}: {:?}", verified.findings);
     }
@@ -58,7 +58,7 @@ fn every_group_is_the_truth() {
 
 #[test]
 fn all_groups_have_one_sum() {
-    let Case { truth, mut ledger, home: _home, .. } = imported(Options::small(5));
+    let Case { truth, ledger, home: _home, .. } = imported(Options::small(5));
     let whole = truth.total();
     let mut groups: Vec<Vec<ReportKey>> =
         [Provider, Model, Agent, Project, Conversation, Hour, Day, Week, Month, Window].map(|key| vec![key]).into();
@@ -69,7 +69,7 @@ fn all_groups_have_one_sum() {
             assert_eq!(table.total.requests, whole.requests, "{zone} {keys:?}");
             assert_eq!(table.total.tokens.total(), u128::from(whole.tokens.iter().sum::<u64>()), "{zone} {keys:?}");
             let mut sum = Counts::default();
-            rows(&mut ledger, keys).values().for_each(|row| sum.add(row));
+            rows(&ledger, keys).values().for_each(|row| sum.add(row));
             assert_eq!(sum, whole, "{keys:?}");
         }
     }
@@ -93,7 +93,7 @@ fn what_cannot_be_read_is_named_and_nothing_else_is() {
 
 #[test]
 fn the_report_of_an_import_adds_up() {
-    let Case { truth, mut ledger, sources, home: _home } = imported(Options::small(6));
+    let Case { truth, ledger, sources, home: _home } = imported(Options::small(6));
     let calls = u64::try_from(truth.calls.len()).unwrap();
     assert_eq!(sources.iter().map(|source| source.recorded).sum::<u64>(), calls);
     assert_eq!(sources.iter().map(|source| source.files).sum::<u64>(), u64::try_from(truth.files.len()).unwrap());
@@ -147,7 +147,7 @@ fn a_corpus_is_the_same_for_a_seed_and_holds_every_trap() {
 
 #[test]
 fn without_traps_every_line_is_fine() {
-    let Case { truth, mut ledger, sources, home: _home } = imported(Options { traps: 0, ..Options::small(7) });
-    assert_truth("no traps", &mut ledger, &truth);
+    let Case { truth, ledger, sources, home: _home } = imported(Options { traps: 0, ..Options::small(7) });
+    assert_truth("no traps", &ledger, &truth);
     assert!(sources.iter().all(|source| source.skipped.is_empty() && source.duplicates == 0));
 }

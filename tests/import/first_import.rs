@@ -74,7 +74,7 @@ fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
         child.wait().unwrap();
         killed += u32::from(!desk.ledger().exists());
         if desk.ledger().exists() {
-            assert_truth("not killed", &mut Ledger::open(desk.ledger()).unwrap(), &truth);
+            assert_truth("not killed", &Ledger::open(desk.ledger()).unwrap(), &truth);
         }
     }
     assert!(killed > 0, "none was killed");
@@ -82,8 +82,8 @@ fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
     // What they left is swept once there is a ledger.
     desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
     assert_eq!(names(&desk), ["usage.db"]);
-    let mut ledger = Ledger::open(desk.ledger()).unwrap();
-    assert_truth("after kills", &mut ledger, &truth);
+    let ledger = Ledger::open(desk.ledger()).unwrap();
+    assert_truth("after kills", &ledger, &truth);
     assert!(ledger.verify().unwrap().ok);
 }
 
@@ -99,9 +99,9 @@ fn who_makes_a_ledger_meanwhile_keeps_it() {
     });
     assert!(first.unwrap().is_none());
     assert!(!names(&desk).iter().any(|name| name.ends_with(".draft")), "{:?}", names(&desk));
-    let mut ledger = Ledger::open(desk.ledger()).unwrap();
+    let ledger = Ledger::open(desk.ledger()).unwrap();
     assert_eq!(ledger.head().unwrap().position.get(), 1);
-    import::run(&mut ledger, &options(home.path()), now(), &mut |_| {}).unwrap();
+    import::run(&ledger, &options(home.path()), now(), &mut |_| {}).unwrap();
     let requests = ledger.report(&usage_ledger::Report::by_all(vec![])).unwrap().total.requests;
     assert_eq!(requests, truth.total().requests + 1);
 }

@@ -52,7 +52,7 @@ fn put(home: &Path, name: &str, lines: &[String]) {
     fs::write(directory.join(name), lines.join("\n") + "\n").unwrap();
 }
 
-fn events(ledger: &mut Ledger) -> Vec<Event> {
+fn events(ledger: &Ledger) -> Vec<Event> {
     let mut events = Vec::new();
     let mut visit = |position, line: &str| {
         events.push(Event::from_line(position, line).unwrap());
@@ -62,7 +62,7 @@ fn events(ledger: &mut Ledger) -> Vec<Event> {
     events
 }
 
-fn observations(ledger: &mut Ledger) -> Vec<(Timestamp, QuotaObserved)> {
+fn observations(ledger: &Ledger) -> Vec<(Timestamp, QuotaObserved)> {
     let observed = |event: Event| match event.payload {
         Payload::QuotaObserved(seen) => {
             assert_eq!((event.source.as_ref(), seen.feed.as_str()), ("codex", "codex-rollout"));
@@ -74,14 +74,14 @@ fn observations(ledger: &mut Ledger) -> Vec<(Timestamp, QuotaObserved)> {
 }
 
 /// `10:00:05 300 12`
-fn told(ledger: &mut Ledger) -> Vec<String> {
+fn told(ledger: &Ledger) -> Vec<String> {
     let shown = |(at, seen): (Timestamp, QuotaObserved)| {
         format!("{} {} {}", &at.to_string()[11..19], seen.window_minutes, seen.used_percent.unwrap())
     };
     observations(ledger).into_iter().map(shown).collect()
 }
 
-fn observed(ledger: &mut Ledger, home: &Path) -> (u64, u64) {
+fn observed(ledger: &Ledger, home: &Path) -> (u64, u64) {
     let sources = import(ledger, home);
     let codex = sources.iter().find(|source| source.source == "codex").unwrap();
     assert!(codex.skipped.is_empty(), "{:?}", codex.skipped);
@@ -105,12 +105,12 @@ const TOLD: [&str; 5] =
 
 #[test]
 fn only_changes_are_observations() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
-    assert_eq!(observed(&mut ledger, home.path()), (4, 5));
-    assert_eq!(told(&mut ledger), TOLD);
+    assert_eq!(observed(&ledger, home.path()), (4, 5));
+    assert_eq!(told(&ledger), TOLD);
     assert!(
-        observations(&mut ledger).iter().all(|(_, seen)| seen.provider.as_str() == "openai" && seen.scope.is_none())
+        observations(&ledger).iter().all(|(_, seen)| seen.provider.as_str() == "openai" && seen.scope.is_none())
     );
     let usage = ledger.provider("openai", "2026-11-23T10:00:50Z".parse::<Timestamp>().unwrap()).unwrap();
     assert_eq!((usage.session.percent, usage.session.basis), (Some("13".parse().unwrap()), Basis::Observed));
@@ -121,24 +121,24 @@ fn only_changes_are_observations() {
 
 #[test]
 fn a_log_that_grows_tells_no_change_twice() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let lines = parent();
     for end in 1..=lines.len() {
         put(home.path(), PARENT, &lines[..end]);
-        import(&mut ledger, home.path());
+        import(&ledger, home.path());
     }
-    assert_eq!(told(&mut ledger), TOLD);
+    assert_eq!(told(&ledger), TOLD);
     // Archived, and so read from its beginning.
     let [from, to] = ["sessions/2026/11/23", "archived_sessions"].map(|at| home.path().join(".codex").join(at));
     fs::create_dir_all(&to).unwrap();
     fs::rename(from.join(PARENT), to.join(PARENT)).unwrap();
-    assert_eq!(observed(&mut ledger, home.path()), (0, 0));
-    assert_eq!(told(&mut ledger), TOLD);
+    assert_eq!(observed(&ledger, home.path()), (0, 0));
+    assert_eq!(told(&ledger), TOLD);
 }
 
 #[test]
 fn what_a_fork_repeats_is_no_observation_of_its_own() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
     let own = [count("10:31:00", 5, &limits("20", 0, "4")), count("10:31:09", 6, &limits("20", 0, "5"))];
     // With the old times, and with the time of the fork.
@@ -159,15 +159,15 @@ fn what_a_fork_repeats_is_no_observation_of_its_own() {
     // A log of its own begins with all it tells, and what is told again after five minutes still holds.
     wanted.insert("10:31:00 10080 4".to_owned());
     wanted.insert("10:32:00 10080 4".to_owned());
-    import(&mut ledger, home.path());
-    let found = told(&mut ledger);
+    import(&ledger, home.path());
+    let found = told(&ledger);
     assert_eq!(found.iter().cloned().collect::<BTreeSet<_>>(), wanted);
     assert_eq!(found.len(), wanted.len(), "nothing is told twice");
 }
 
 #[test]
 fn limits_that_cannot_be_read_do_no_harm_to_counts() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let mut lines = vec![meta("10:00:00", "parent", "")];
     let odd = [
         "7",
@@ -181,27 +181,27 @@ fn limits_that_cannot_be_read_do_no_harm_to_counts() {
         lines.push(count(&format!("10:00:{:02}", index + 1), index as u64 + 1, odd));
     }
     put(home.path(), PARENT, &lines);
-    assert_eq!(observed(&mut ledger, home.path()), (6, 0));
+    assert_eq!(observed(&ledger, home.path()), (6, 0));
 }
 
 #[test]
 fn a_withdrawn_observation_does_not_come_back() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
-    import(&mut ledger, home.path());
-    let first = events(&mut ledger).into_iter().find(|event| event.payload.kind() == "quota_observed").unwrap();
+    import(&ledger, home.path());
+    let first = events(&ledger).into_iter().find(|event| event.payload.kind() == "quota_observed").unwrap();
     ledger.void(first.id, "a test account", corpus::check::now()).unwrap();
     put(home.path(), &FORK.replace("0002", "0004"), &parent());
-    assert_eq!(observed(&mut ledger, home.path()).1, 0);
+    assert_eq!(observed(&ledger, home.path()).1, 0);
 }
 
 /// Of a large corpus with forks and torn lines: what is observed stands in a log, and no change is missed.
 #[test]
 fn a_corpus_is_observed_as_it_tells() {
-    let (home, mut ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
+    let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let truth = Options::small(4).write(home.path());
-    import(&mut ledger, home.path());
-    let found: BTreeSet<(String, String, i64)> = observations(&mut ledger)
+    import(&ledger, home.path());
+    let found: BTreeSet<(String, String, i64)> = observations(&ledger)
         .into_iter()
         .map(|(at, seen)| {
             (at.to_string(), seen.used_percent.unwrap().to_string(), seen.resets_at.unwrap().millis() / 1_000)

@@ -236,10 +236,10 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     // Each in a ledger of its own: what is told of one call in two homes is one record.
     let mut recorded = 0;
     for home in &homes {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let options = ImportOptions { homes: vec![home.clone()], ..ImportOptions::default() };
         let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-        let report = import::run(&mut ledger, &options, now, &mut |_| {}).unwrap();
+        let report = import::run(&ledger, &options, now, &mut |_| {}).unwrap();
         recorded += report.sources.iter().map(|source| source.recorded).sum::<u64>();
         let place = home.to_string_lossy();
         found.extend(planter.found(format!("{report:?}").as_bytes(), &format!("report of {place}")));
@@ -295,7 +295,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
 fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
     use usage_ledger::import::telemetry::{MetricSums, Telemetry, take};
     let (desk, mut planter) = (Desk::new(), Planter::default());
-    let mut ledger = Ledger::open(desk.ledger()).unwrap();
+    let ledger = Ledger::open(desk.ledger()).unwrap();
     let mut said = String::new();
     let mut sums = MetricSums::default();
     let value = Regex::new(r#"("stringValue"|"key"|"name"|"eventName")(\s*:\s*)"([^"]*)""#).unwrap();
@@ -317,7 +317,7 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
                 };
                 said += &told.unread.join("\n");
                 let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-                for record in take(&mut ledger, told, now).unwrap().1 {
+                for record in take(&ledger, told, now).unwrap().1 {
                     sums.record(&record);
                 }
             }

@@ -115,8 +115,8 @@ fn a_killed_run_loses_nothing_that_it_acknowledged() {
 
 /// Imports what is left, and counts.
 fn finish(path: &Path, home: &Path) {
-    let mut ledger = Ledger::open(path).unwrap();
-    crate::worker::import_all(&mut ledger, home);
+    let ledger = Ledger::open(path).unwrap();
+    crate::worker::import_all(&ledger, home);
     let logged = crate::worker::logged(home);
     let snapshot = ledger.snapshot().unwrap();
     for id in &logged {

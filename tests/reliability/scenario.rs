@@ -26,7 +26,7 @@ pub struct Scenario {
     pub has_ledger: bool,
     arguments: &'static [&'static str],
     /// Whether it has done its work, in a ledger that is whole.
-    done: fn(&mut Ledger) -> bool,
+    done: fn(&Ledger) -> bool,
     /// The records that count once it has.
     requests: u64,
 }
@@ -38,11 +38,11 @@ impl Scenario {
     }
 }
 
-fn has_key(ledger: &mut Ledger, key: &str) -> bool {
+fn has_key(ledger: &Ledger, key: &str) -> bool {
     ledger.snapshot().unwrap().find("openai", key).unwrap().is_some()
 }
 
-fn has_kind(ledger: &mut Ledger, kind: &str) -> bool {
+fn has_kind(ledger: &Ledger, kind: &str) -> bool {
     let snapshot = ledger.snapshot().unwrap();
     let mark = format!("\"kind\":\"{kind}\"");
     let mut found = false;
@@ -55,7 +55,7 @@ fn has_kind(ledger: &mut Ledger, kind: &str) -> bool {
     found
 }
 
-fn has_project(ledger: &mut Ledger, project: &str) -> bool {
+fn has_project(ledger: &Ledger, project: &str) -> bool {
     let table = ledger.report(&Report::by(ReportKey::Project)).unwrap();
     table.rows.iter().any(|row| row.keys[0].as_deref() == Some(project))
 }
@@ -154,12 +154,12 @@ impl Bench {
     pub fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().canonicalize().unwrap();
-        let mut ledger = Ledger::open(dir.join("base.db")).unwrap();
+        let ledger = Ledger::open(dir.join("base.db")).unwrap();
         for call in 0..BEFORE {
             let record = TokenRecord::new("openai", "m").input(call).project(format!("project-{}", call % 4));
             ledger.append([NewEvent::new(record.key(format!("call-{call}")), at(call))], at(call)).unwrap();
         }
-        let before = state(&mut ledger).unwrap();
+        let before = state(&ledger).unwrap();
         drop(ledger);
         let logs = dir.join("logs/.claude/projects/-work");
         fs::create_dir_all(&logs).unwrap();
@@ -234,9 +234,9 @@ impl Bench {
         self.reset(scenario);
         let done = self.command(scenario).output().unwrap();
         assert!(done.status.success(), "{}: {}", scenario.name, String::from_utf8_lossy(&done.stderr));
-        let mut ledger = Ledger::open(self.ledger()).unwrap();
-        assert!((scenario.done)(&mut ledger), "{} does not do what it is for", scenario.name);
-        assert_eq!(requests(&mut ledger), scenario.requests, "{}", scenario.name);
+        let ledger = Ledger::open(self.ledger()).unwrap();
+        assert!((scenario.done)(&ledger), "{} does not do what it is for", scenario.name);
+        assert_eq!(requests(&ledger), scenario.requests, "{}", scenario.name);
         done.stdout
     }
 
@@ -263,8 +263,8 @@ impl Bench {
             return if scenario.has_ledger || is_done { Err("there is no ledger".into()) } else { Ok(()) };
         }
         survey(&path, scenario.has_ledger.then_some(self.before))?;
-        let mut ledger = Ledger::open(&path).map_err(|error| error.to_string())?;
-        if is_done && !(scenario.done)(&mut ledger) {
+        let ledger = Ledger::open(&path).map_err(|error| error.to_string())?;
+        if is_done && !(scenario.done)(&ledger) {
             return Err("it says that it is done, and is not".into());
         }
         Ok(())
@@ -274,15 +274,15 @@ impl Bench {
     pub fn repeat(&self, scenario: &Scenario) -> Result<(), String> {
         let again = self.command(scenario).output().unwrap();
         let said = String::from_utf8_lossy(&again.stderr).into_owned();
-        let mut ledger = Ledger::open(self.ledger()).map_err(|error| error.to_string())?;
-        let is_done = (scenario.done)(&mut ledger);
+        let ledger = Ledger::open(self.ledger()).map_err(|error| error.to_string())?;
+        let is_done = (scenario.done)(&ledger);
         // A period is sealed once, an event is withdrawn once: to ask again is a mistake that changes nothing.
         let refused = again.status.code() == Some(2) && matches!(scenario.name, "seal" | "shred" | "void");
         if !is_done || !(again.status.success() || refused) {
             return Err(format!("repeated, it ends with {} and says: {said}", again.status));
         }
-        if requests(&mut ledger) != scenario.requests {
-            return Err(format!("repeated, {} calls count instead of {}", requests(&mut ledger), scenario.requests));
+        if requests(&ledger) != scenario.requests {
+            return Err(format!("repeated, {} calls count instead of {}", requests(&ledger), scenario.requests));
         }
         drop(ledger);
         survey(&self.ledger(), scenario.has_ledger.then_some(self.before)).map(drop)

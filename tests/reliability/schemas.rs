@@ -69,7 +69,7 @@ fn ledgers_of_earlier_schemas_are_opened_upgraded_and_verified() {
         assert_eq!(table(&ask(&copy, &["--json", "report", "--by", "provider,day"])), table(&report), "{name}");
         ask(&copy, &["replay"]);
 
-        let mut ledger = Ledger::open(&copy).unwrap();
+        let ledger = Ledger::open(&copy).unwrap();
         ledger.record(TokenRecord::new("openai", "m").input(1).key("later"), at(5_000)).unwrap();
         drop(ledger);
         assert_eq!(survey(&copy, [found]).unwrap().size, found.size + 1);

@@ -103,7 +103,7 @@ impl History {
         Self { place, ledger, faults, rng, script, questions, times, coming, log, recorded, clock, branches }
     }
 
-    fn ledger(&mut self) -> &mut Ledger {
+    fn ledger(&mut self) -> &Ledger {
         self.ledger.as_mut().unwrap()
     }
 
@@ -137,7 +137,7 @@ impl History {
     }
 
     /// A write, perhaps with a fault; repeated until it is done.
-    fn write<T: Debug>(&mut self, mut work: impl FnMut(&mut Ledger, Timestamp) -> Result<T>) -> Result<T> {
+    fn write<T: Debug>(&mut self, mut work: impl FnMut(&Ledger, Timestamp) -> Result<T>) -> Result<T> {
         let before = self.log.len();
         let fault = self.arm();
         let now = self.clock;
@@ -250,7 +250,7 @@ impl History {
     }
 
     /// A question, asked once where nothing fails, and once where something may.
-    fn ask<T: Debug + PartialEq>(&mut self, ask: impl Fn(&mut Ledger) -> Result<T>) -> T {
+    fn ask<T: Debug + PartialEq>(&mut self, ask: impl Fn(&Ledger) -> Result<T>) -> T {
         let right = ask(self.ledger()).unwrap();
         let fault = self.arm();
         let told = ask(self.ledger());

@@ -15,12 +15,12 @@ pub struct Acknowledged {
 /// Opens a ledger and checks it: it verifies, and continues every acknowledged state.
 pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>) -> Result<Acknowledged, String> {
     let words = |error: usage_ledger::Error| error.to_string();
-    let mut ledger = Ledger::open(path).map_err(words)?;
+    let ledger = Ledger::open(path).map_err(words)?;
     let verified = ledger.verify().map_err(words)?;
     if !verified.ok {
         return Err(format!("verify finds {:?}", verified.findings));
     }
-    let found = state(&mut ledger).map_err(words)?;
+    let found = state(&ledger).map_err(words)?;
     let snapshot = ledger.snapshot().map_err(words)?;
     for state in acknowledged {
         if state.size > found.size {
@@ -34,12 +34,12 @@ pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>)
 }
 
 /// The state of a ledger now.
-pub fn state(ledger: &mut Ledger) -> usage_ledger::Result<Acknowledged> {
+pub fn state(ledger: &Ledger) -> usage_ledger::Result<Acknowledged> {
     let snapshot = ledger.snapshot()?;
     Ok(Acknowledged { size: snapshot.head()?.position.get(), root: snapshot.root()? })
 }
 
 /// How many records count.
-pub fn requests(ledger: &mut Ledger) -> u64 {
+pub fn requests(ledger: &Ledger) -> u64 {
     ledger.report(&Report::by_all(vec![])).unwrap().total.requests
 }

@@ -96,12 +96,12 @@ fn text(data: &[u8]) -> Option<(usize, &str)> {
 
 /// Imports what is below a home, twice: the second time finds nothing new, and the ledger verifies.
 fn import_home(source: &str, home: &Path) {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let options =
         ImportOptions { sources: vec![source.to_owned()], homes: vec![home.to_owned()], ..ImportOptions::default() };
-    let first = import::run(&mut ledger, &options, now(), &mut |_| {}).unwrap();
+    let first = import::run(&ledger, &options, now(), &mut |_| {}).unwrap();
     let head = ledger.head().unwrap();
-    let again = import::run(&mut ledger, &options, now(), &mut |_| {}).unwrap();
+    let again = import::run(&ledger, &options, now(), &mut |_| {}).unwrap();
     assert_eq!(ledger.head().unwrap(), head, "an import of nothing new appends: {first:?}, then {again:?}");
     let verified = ledger.verify().unwrap();
     assert!(verified.ok, "{:?}", verified.findings);
@@ -211,7 +211,7 @@ fn normalise_response(data: &[u8]) {
 }
 
 fn record_it(record: usage_ledger::TokenRecord) {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     match ledger.record(record, now()) {
         Ok(_) => assert!(ledger.verify().unwrap().ok),
         Err(error) => assert!(!error.is_store(), "{error}"),
@@ -228,7 +228,7 @@ fn observe_quota(data: &[u8]) {
     let Some((first, document)) = text(data) else { return };
     let format = quota::QuotaFormat::ALL[first % quota::QuotaFormat::ALL.len()];
     let Ok(observed) = quota::observe(format, document, now()) else { return };
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let events: Vec<_> = observed.events(now()).collect();
     match ledger.append(events, now()) {
         Ok(_) => {

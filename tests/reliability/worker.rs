@@ -44,7 +44,7 @@ fn a_worker_that_another_test_starts() {
                 drop(ledger.take());
                 ledger = Some(Ledger::open(&path)?);
             }
-            ledger.as_mut().map(state).transpose()
+            ledger.as_ref().map(state).transpose()
         });
         let mut line = String::new();
         match done {
@@ -91,7 +91,7 @@ fn key(step: u64, number: u64) -> String {
 }
 
 /// Does one step; true when the ledger is to be closed and opened again.
-fn act(ledger: &mut Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Result<bool> {
+fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Result<bool> {
     let mut rng = Rng::new(seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let now = at(step);
     let target = EventId::from_key(rng.pick(&PROVIDERS), &key(rng.between(0, step), 0));
@@ -147,7 +147,7 @@ fn act(ledger: &mut Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> R
 }
 
 /// Writes some more lines of an agent's log, and imports them.
-fn import(ledger: &mut Ledger, home: &Path, seed: u64, step: u64, now: Timestamp) -> Result<()> {
+fn import(ledger: &Ledger, home: &Path, seed: u64, step: u64, now: Timestamp) -> Result<()> {
     let mut rng = Rng::new(seed ^ !step);
     let log = home.join(".claude/projects/-work").join(format!("session-{}.jsonl", step % 3));
     std::fs::create_dir_all(log.parent().unwrap()).unwrap();
@@ -168,13 +168,13 @@ fn import(ledger: &mut Ledger, home: &Path, seed: u64, step: u64, now: Timestamp
     run_import(ledger, home, now)
 }
 
-fn run_import(ledger: &mut Ledger, home: &Path, now: Timestamp) -> Result<()> {
+fn run_import(ledger: &Ledger, home: &Path, now: Timestamp) -> Result<()> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     import::run(ledger, &options, now, &mut |_| {}).map(drop)
 }
 
 /// Imports all that the logs hold.
-pub fn import_all(ledger: &mut Ledger, home: &Path) {
+pub fn import_all(ledger: &Ledger, home: &Path) {
     run_import(ledger, home, at(100_000)).unwrap();
 }
 

@@ -149,7 +149,7 @@ impl Window<'_> {
     /// A ledger that was told of this window's tokens, and of both windows' observations.
     fn ledger(&self, observations: &[QuotaObserved], now: Timestamp) -> usage_ledger::Result<WindowUsage> {
         let polled = at(&self.given["polled_at"]);
-        let mut ledger = Ledger::in_memory()?;
+        let ledger = Ledger::in_memory()?;
         let mut limits = LimitSet::new("anthropic")?;
         limits = if self.minutes == 300 { limits.session(self.limit()) } else { limits.weekly(self.limit()) };
         // No limit is none to be set, not one of 0.

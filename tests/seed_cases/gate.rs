@@ -49,7 +49,7 @@ fn decide(case: &Case) -> Checked {
         // A disabled budget never waits, whatever a tracker says: nothing but the gate decides here.
         assert!(tracker.is_string());
         let full = Percent::from_hundredths(100 * 100);
-        let mut ledger = at_percent("claude", full, full);
+        let ledger = at_percent("claude", full, full);
         let mut limit = LimitSet::new("claude").unwrap();
         limit.budget_mode = Some(given["budget_mode"].as_str().unwrap().parse().unwrap());
         ledger.set_limit(limit, NOW).unwrap();
@@ -74,7 +74,7 @@ fn decide(case: &Case) -> Checked {
         ),
         Ok(at) => {
             let weekly = given.get("weekly_pct").map_or_else(Percent::default, percent);
-            let mut ledger = at_percent("claude", percent(&given["session_pct"]), weekly);
+            let ledger = at_percent("claude", percent(&given["session_pct"]), weekly);
             let mut limit = LimitSet::new("claude").unwrap();
             (limit.budget_mode, limit.thresholds) = (Some(budget), Some(at));
             if let Err(error) = ledger.set_limit(limit, NOW) {
@@ -106,7 +106,7 @@ fn budget_mode(case: &Case) -> Checked {
         }
     }
     let provider = ["provider", "cli_provider"].iter().find_map(|name| given[*name].as_str()).unwrap_or("claude");
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let metered = match ProviderId::resolve(provider) {
         Ok(id) => ledger.provider(id.as_str(), NOW).unwrap().metered,
         Err(_) => true, // a provider that cannot be asked counts as metered
@@ -133,7 +133,7 @@ fn afford(case: &Case) -> Checked {
     // What is not known the seed takes for 5 %.
     let cost = run_cost(session, given["runs"].as_u64().unwrap()).unwrap_or(Percent::from_hundredths(500));
     if case.when.starts_with("decide then downgrade") {
-        let mut ledger = after_runs(given, budget);
+        let ledger = after_runs(given, budget);
         for (factor, wanted) in expect.as_object().unwrap() {
             let factor: f64 = factor.trim_start_matches('x').parse().unwrap();
             let tier = Tier::ALL.into_iter().find(|tier| f64::from(tier.cost_percent()) / 100.0 == factor).unwrap();
@@ -157,7 +157,7 @@ fn afford(case: &Case) -> Checked {
 
 /// A ledger in which a session was used up so far by so many runs, and the week besides.
 fn after_runs(given: &Value, budget: BudgetMode) -> Ledger {
-    let mut ledger = limited("claude");
+    let ledger = limited("claude");
     let mut limit = LimitSet::new("claude").unwrap();
     limit.budget_mode = Some(budget);
     ledger.set_limit(limit, Timestamp::from_millis(1)).unwrap();
@@ -230,7 +230,7 @@ fn burn(case: &Case) -> Checked {
     }
     if case.when.contains("reset") || case.when.contains("rollover") {
         // Uses of an earlier window make no rate.
-        let mut ledger = limited("claude");
+        let ledger = limited("claude");
         for (at, points) in &uses {
             ledger.record(TokenRecord::new("claude", "m").input((points * 5_000.0) as u64), *at).unwrap();
         }
@@ -249,7 +249,7 @@ fn burn(case: &Case) -> Checked {
         }
         // There is no file of samples that could be damaged: an empty ledger has none, and says so.
         "load" => {
-            let mut ledger = Ledger::in_memory().unwrap();
+            let ledger = Ledger::in_memory().unwrap();
             let found = u8::from(ledger.budget("anthropic", NOW).unwrap().burn.is_some());
             same(json!(found), expect.get("samples").unwrap_or(expect).clone())
         }
@@ -264,7 +264,7 @@ fn burn(case: &Case) -> Checked {
 
 /// A ledger with the seed's limits for a provider.
 fn limited(provider: &str) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limits = LimitSet::new(provider).unwrap().session(500_000).weekly(5_000_000);
     ledger.set_limit(limits, Timestamp::from_millis(0)).unwrap();
     ledger
@@ -276,7 +276,7 @@ fn warned(given: &Value) -> bool {
         return false;
     };
     let provider = given["provider"].as_str().unwrap_or("claude");
-    let mut ledger = limited(provider);
+    let ledger = limited(provider);
     let mode = if given["unlimited_quota"] == json!(true) { Some("disabled") } else { given["budget_mode"].as_str() };
     if let Some(mode) = mode {
         let mut limit = LimitSet::new(provider).unwrap();
@@ -315,7 +315,7 @@ pub fn together(writers: usize, each: usize, tokens: u64) -> (u64, u64) {
     std::thread::scope(|scope| {
         for _ in 0..writers {
             scope.spawn(|| {
-                let mut ledger = Ledger::open(&path).unwrap();
+                let ledger = Ledger::open(&path).unwrap();
                 for _ in 0..each {
                     ledger.record(TokenRecord::new("claude", "m").input(tokens), NOW).unwrap();
                 }
@@ -371,7 +371,7 @@ fn pause(case: &Case) -> Checked {
         "should auto-resume" => {
             let start = Timestamp::from_millis(0);
             let now = Timestamp::from_millis(given["now"].as_i64().unwrap() * SECOND);
-            let mut ledger = Ledger::in_memory().unwrap();
+            let ledger = Ledger::in_memory().unwrap();
             let pause = seed_pause(given).unwrap_or(Paused { reason: "unknown".into(), until: None, note: None });
             // The seed's end that is no time at all: a quota pause that nobody may end but a person.
             let pause = match (pause.reason.as_str(), pause.until) {
@@ -420,7 +420,7 @@ fn pause(case: &Case) -> Checked {
 
 fn preflight(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     if let Some(mode) = given["budget_mode"].as_str() {
         let mut limit = LimitSet::new("claude").unwrap();
         limit.budget_mode = Some(mode.parse().unwrap());
@@ -500,7 +500,7 @@ fn calls(given: &Value, gap: i64) -> Vec<(String, i64)> {
 
 /// A ledger whose windows a person has put at these percentages.
 fn at_percent(provider: &str, session: Percent, weekly: Percent) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limits = LimitSet::new(provider).unwrap().session(500_000).weekly(5_000_000);
     ledger.set_limit(limits, NOW).unwrap();
     for (window, used) in [(WindowKind::Session, session), (WindowKind::Weekly, weekly)] {
@@ -519,7 +519,7 @@ fn tui(case: &Case) -> Checked {
     }
     let provider = given["provider"].as_str().filter(|name| *name != "raises").unwrap_or("claude");
     let used = |name: &str| given.get(name).filter(|value| value.is_number()).map_or("10".parse().unwrap(), percent);
-    let mut ledger = at_percent(provider, used("session_pct"), used("weekly_pct"));
+    let ledger = at_percent(provider, used("session_pct"), used("weekly_pct"));
     if given["has_api_quota"] == json!(false) {
         let provider = ProviderId::resolve(provider).unwrap();
         ledger.declare(ProviderDeclared { provider, account: None, metered: false }, NOW).unwrap();
@@ -539,12 +539,12 @@ fn tui(case: &Case) -> Checked {
         let verdict = Ledger::in_memory().unwrap().gate(&ask, NOW).unwrap();
         return holds(verdict.metered && !verdict.warnings.is_empty(), format!("{verdict:?}"));
     }
-    super::screen::usage(&mut ledger, provider, NOW, given, expect)
+    super::screen::usage(&ledger, provider, NOW, given, expect)
 }
 
 fn dashboard(case: &Case) -> Checked {
     let given = &case.given;
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.set_limit(LimitSet::new("claude").unwrap().session(500_000), NOW.plus(-HOUR)).unwrap();
     let samples = given["samples"].as_i64().unwrap_or(5);
     for sample in 0..samples {

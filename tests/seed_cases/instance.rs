@@ -25,12 +25,12 @@ fn imported(rows: impl AsRef<[u8]>, state: Option<&str>) -> (Ledger, SourceRepor
         homes: vec![home.path().to_owned()],
         ..ImportOptions::default()
     };
-    let mut ledger = Ledger::in_memory().unwrap();
-    let report = import::run(&mut ledger, &options, NOW, &mut |_| {}).unwrap().sources.remove(0);
+    let ledger = Ledger::in_memory().unwrap();
+    let report = import::run(&ledger, &options, NOW, &mut |_| {}).unwrap().sources.remove(0);
     (ledger, report)
 }
 
-fn calls(ledger: &mut Ledger) -> u64 {
+fn calls(ledger: &Ledger) -> u64 {
     ledger.report(&Report::by(ReportKey::Project)).unwrap().total.requests
 }
 
@@ -40,8 +40,8 @@ pub fn state_file(given: &Value, expect: &Value) -> Checked {
         return unknown_value(given);
     }
     // A state that is no text is a file that is missing.
-    let (mut ledger, report) = imported(format!("{ROW}\n"), given["usage_state.json"].as_str());
-    let usable = calls(&mut ledger) == 1 && ledger.budget("claude", NOW).is_ok();
+    let (ledger, report) = imported(format!("{ROW}\n"), given["usage_state.json"].as_str());
+    let usable = calls(&ledger) == 1 && ledger.budget("claude", NOW).is_ok();
     for (name, wanted) in expect.as_object().unwrap() {
         let right = match name.as_str() {
             "usable" => json!(usable) == *wanted,
@@ -60,8 +60,8 @@ pub fn rows(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(tail) = given["tail"].as_str() {
         // The row that was appended to a torn one is read; the torn one is told of.
-        let (mut ledger, report) = imported(format!("{tail}{ROW}\n"), None);
-        return holds(calls(&mut ledger) == 1 && report.skipped.len() == 1, format!("{report:?}"));
+        let (ledger, report) = imported(format!("{tail}{ROW}\n"), None);
+        return holds(calls(&ledger) == 1 && report.skipped.len() == 1, format!("{report:?}"));
     }
     // Bytes that are no text are written in hexadecimal digits.
     let hex = given.as_object().unwrap().iter().find(|(name, _)| name.contains("hex") || name.contains("bytes"));
@@ -75,14 +75,14 @@ pub fn rows(case: &Case) -> Checked {
         _ => return unknown(case),
     };
     if let Some(count) = expect["count"].as_u64() {
-        let (mut ledger, report) = imported(lines.join("\n"), None);
+        let (ledger, report) = imported(lines.join("\n"), None);
         let lost = lines.iter().filter(|line| !line.trim().is_empty()).count() as u64 - count;
-        return same((calls(&mut ledger), report.skipped.len() as u64), (count, lost));
+        return same((calls(&ledger), report.skipped.len() as u64), (count, lost));
     }
-    let (mut ledger, report) =
+    let (ledger, report) =
         imported([&lines.join("\n").into_bytes()[..], &raw, format!("\n{ROW}\n").as_bytes()].concat(), None);
     let wrong = lines.len() + usize::from(!raw.is_empty());
-    let counted = calls(&mut ledger);
+    let counted = calls(&ledger);
     let coerced = counted == wrong as u64 + 1;
     for (name, wanted) in expect.as_object().unwrap() {
         let found = match name.as_str() {

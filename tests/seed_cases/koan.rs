@@ -126,7 +126,7 @@ fn options(home: &Path) -> ImportOptions {
     ImportOptions { sources: vec!["koan".to_owned()], homes: vec![home.to_owned()], zone: None }
 }
 
-fn import(ledger: &mut Ledger, home: &Path) -> SourceReport {
+fn import(ledger: &Ledger, home: &Path) -> SourceReport {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     import::run(ledger, &options(home), now, &mut |_| {}).unwrap().sources.remove(0)
 }

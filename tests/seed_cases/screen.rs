@@ -28,7 +28,7 @@ mod shown {
         unreachable!("cases of a dashboard that is not built are ignored")
     }
 
-    pub fn usage(_: &mut Ledger, _: &str, _: Timestamp, _: &Value, _: &Value) -> Checked {
+    pub fn usage(_: &Ledger, _: &str, _: Timestamp, _: &Value, _: &Value) -> Checked {
         unreachable!("cases of a dashboard that is not built are ignored")
     }
 }
@@ -72,7 +72,7 @@ mod shown {
 
     /// A ledger whose session is used up at a rate, in percent a minute: five uses of the last twenty minutes.
     fn burning(provider: &str, rate: f64, now: Timestamp) -> Ledger {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let provider = ProviderId::resolve(provider).unwrap();
         ledger.set_limit(LimitSet::new(provider.as_str()).unwrap().session(1_000_000), now.plus(-HOUR)).unwrap();
         for ago in [20, 15, 10, 5, 0] {
@@ -83,7 +83,7 @@ mod shown {
     }
 
     /// The last run of an activity, as a record of the provider.
-    fn last_run(ledger: &mut Ledger, provider: &str, now: Timestamp, given: &Value) {
+    fn last_run(ledger: &Ledger, provider: &str, now: Timestamp, given: &Value) {
         // The seed leaves out what is empty; a label without a value is no label.
         let action = given["last_action"].as_str().filter(|action| !action.trim().is_empty());
         let minutes = given["duration_minutes"].as_u64().filter(|minutes| *minutes > 0);
@@ -97,14 +97,16 @@ mod shown {
         ledger.record(record, now).unwrap();
     }
 
-    pub fn usage(ledger: &mut Ledger, provider: &str, now: Timestamp, given: &Value, expect: &Value) -> Checked {
-        if let Some(rate) = given.as_object().unwrap().iter().find(|(name, _)| name.starts_with("burn")) {
-            *ledger = burning(provider, rate.1.as_f64().unwrap_or_default(), now);
-        }
+    pub fn usage(ledger: &Ledger, provider: &str, now: Timestamp, given: &Value, expect: &Value) -> Checked {
+        let rate = given.as_object().unwrap().iter().find(|(name, _)| name.starts_with("burn"));
+        let ledger = &match rate {
+            Some((_, rate)) => burning(provider, rate.as_f64().unwrap_or_default(), now),
+            None => ledger.clone(),
+        };
         last_run(ledger, provider, now, given);
         let mut panel = tui::panel(&ledger.snapshot().unwrap(), provider, now, Zone::UTC, WIDTH).unwrap();
         if expect["contains"].to_string().contains(SEED_NOTHING) {
-            let mut nothing = Ledger::in_memory().unwrap();
+            let nothing = Ledger::in_memory().unwrap();
             panel = tui::render(&nothing.snapshot().unwrap(), now, Zone::UTC, (WIDTH, 20)).unwrap();
         }
         let words = |name: &str| -> Vec<String> {

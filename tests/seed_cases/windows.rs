@@ -35,7 +35,7 @@ fn local(text: &str) -> Option<Timestamp> {
 
 /// A ledger with the seed's default limits, or those given.
 fn limited(given: &Value) -> Ledger {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let or = |name: &str, default| given.get(name).map_or(default, count);
     let limits = LimitSet::new("claude").unwrap();
     let limits = limits.session(or("session_token_limit", 500_000)).weekly(or("weekly_token_limit", 5_000_000));
@@ -43,7 +43,7 @@ fn limited(given: &Value) -> Ledger {
     ledger
 }
 
-fn record(ledger: &mut Ledger, provider: &str, tokens: u64, at: Timestamp) {
+fn record(ledger: &Ledger, provider: &str, tokens: u64, at: Timestamp) {
     // Agents' settings write names with blanks and capitals; the edge takes those off.
     let provider = provider.trim().to_lowercase();
     ledger.record(TokenRecord::new(&provider, "m").input(tokens), at).unwrap();
@@ -55,9 +55,9 @@ fn percent(case: &Case) -> Checked {
         // One run's cost is not capped: it may pass the whole window.
         let (tokens, limit) = (count(&given["run_tokens"]), count(&given["session_token_limit"]));
         let points = tokens as f64 / limit as f64 * 100.0;
-        let mut ledger = limited(given);
+        let ledger = limited(given);
         for run in 0..5 {
-            record(&mut ledger, "claude", tokens, NOW.plus((run - 4) * 5 * MINUTE));
+            record(&ledger, "claude", tokens, NOW.plus((run - 4) * 5 * MINUTE));
         }
         // Five runs in twenty minutes: the rate of an hour is that of fifteen runs.
         let burn = ledger.budget("claude", NOW).unwrap().burn.unwrap();
@@ -69,14 +69,14 @@ fn percent(case: &Case) -> Checked {
     } else {
         ("session", count(&given["session_tokens"]), given.get("session_token_limit").map_or(500_000, count))
     };
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limits = LimitSet::new("claude").unwrap();
     let limits = if window == "weekly" { limits.weekly(limit) } else { limits.session(limit) };
     if let Err(error) = ledger.set_limit(limits, NOW) {
         return holds(expect.get("error").is_some(), error.to_string());
     }
     if tokens > 0 {
-        record(&mut ledger, "claude", tokens, NOW);
+        record(&ledger, "claude", tokens, NOW);
     }
     let usage = ledger.provider("claude", NOW).unwrap();
     let window = if window == "weekly" { usage.weekly } else { usage.session };
@@ -90,11 +90,11 @@ fn session(case: &Case) -> Checked {
     let opened = given["session_start"].as_str().and_then(local).map(|opened| opened.min(now));
     let (tokens, runs) = (count(&given["session_tokens"]), given.get("runs").map_or(1, count));
     let runs = if tokens > 0 { runs.max(1) } else { runs };
-    let mut ledger = limited(given);
+    let ledger = limited(given);
     // What the seed kept as a start and a count, we keep as the calls that made them. One without a time is of now.
     for run in 0..runs {
         let part = tokens / runs + u64::from(run < tokens % runs);
-        record(&mut ledger, "claude", part, opened.unwrap_or(now));
+        record(&ledger, "claude", part, opened.unwrap_or(now));
     }
     let usage = ledger.provider("claude", now).unwrap().session;
     for (name, wanted) in expect.as_object().unwrap() {
@@ -127,8 +127,8 @@ fn weekly(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(today) = given["today"].as_str() {
         let now = local(&format!("{today}T12:00:00")).unwrap();
-        let mut ledger = limited(given);
-        record(&mut ledger, "claude", 1, now);
+        let ledger = limited(given);
+        record(&ledger, "claude", 1, now);
         let end = ledger.provider("claude", now).unwrap().weekly.resets_at.unwrap();
         let day = |at| Zone::UTC.day(at);
         return same(json!(format!("{}d", (day(end) - day(now)).num_days())), expect.clone());
@@ -136,11 +136,11 @@ fn weekly(case: &Case) -> Checked {
     let start = local(given["weekly_start"].as_str().unwrap()).unwrap();
     let now = local(given["now"].as_str().unwrap()).unwrap();
     let tokens = given.get("weekly_tokens").map_or(1, count);
-    let mut ledger = limited(given);
+    let ledger = limited(given);
     let mut limit = LimitSet::new("claude").unwrap();
     limit.weekly_policy = Some(WeeklyPolicy::default());
     ledger.set_limit(limit, Timestamp::from_millis(0)).unwrap();
-    record(&mut ledger, "claude", tokens, start);
+    record(&ledger, "claude", tokens, start);
     let week = ledger.provider("claude", now).unwrap().weekly;
     if let Some(wanted) = expect.get("window_start") {
         return same(week.started_at, local(wanted.as_str().unwrap()));
@@ -149,7 +149,7 @@ fn weekly(case: &Case) -> Checked {
 }
 
 /// Tokens, weekly tokens and calls of a provider, its percentage and what may be taken on.
-fn counters(ledger: &mut Ledger, provider: &str, now: Timestamp) -> Value {
+fn counters(ledger: &Ledger, provider: &str, now: Timestamp) -> Value {
     let provider = provider.trim().to_lowercase();
     let usage = ledger.provider(&provider, now).unwrap();
     let mode = ledger.budget(&provider, now).unwrap().mode;
@@ -164,7 +164,7 @@ fn counters(ledger: &mut Ledger, provider: &str, now: Timestamp) -> Value {
 }
 
 /// Calls that leave an account's counters as the seed had them: the session's now, the rest of the week's before.
-fn fill(ledger: &mut Ledger, provider: &str, given: &Value) {
+fn fill(ledger: &Ledger, provider: &str, given: &Value) {
     let (session, runs) = (count(&given["session_tokens"]), count(&given["runs"]).max(1));
     let weekly = given.get("weekly_tokens").map_or(session, count);
     if weekly > session {
@@ -182,7 +182,7 @@ fn first(events: &[Value]) -> &str {
 
 fn switch(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
-    let mut ledger = limited(given);
+    let ledger = limited(given);
     if let Some(events) = given["events"].as_array() {
         for (number, event) in events.iter().enumerate() {
             let at = NOW.plus(i64::try_from(number).unwrap() * SECOND);
@@ -190,14 +190,14 @@ fn switch(case: &Case) -> Checked {
                 ("switch", to) => {
                     ledger.switch_provider(to.as_str().unwrap(), "", at).unwrap();
                 }
-                (provider, tokens) => record(&mut ledger, provider, count(tokens), at),
+                (provider, tokens) => record(&ledger, provider, count(tokens), at),
             }
         }
         let now = NOW.plus(MINUTE);
         for (name, wanted) in expect.as_object().unwrap() {
             let found = if name == "switches" {
                 json!(ledger.status(now).unwrap().switches)
-            } else if let Some(found) = counters(&mut ledger, first(events), now).get(name) {
+            } else if let Some(found) = counters(&ledger, first(events), now).get(name) {
                 // Without a provider the one that the case began with is meant.
                 found.clone()
             } else if name == "active" {
@@ -207,7 +207,7 @@ fn switch(case: &Case) -> Checked {
                 }
                 json!(active)
             } else {
-                let found = counters(&mut ledger, name, now);
+                let found = counters(&ledger, name, now);
                 match wanted.as_object() {
                     None => found["session_tokens"].clone(),
                     Some(wanted) => wanted.keys().map(|key| (key.clone(), found[key].clone())).collect(),
@@ -220,18 +220,18 @@ fn switch(case: &Case) -> Checked {
         return Checked::Passed;
     }
     if let Some(tokens) = given.get("claude_weekly") {
-        record(&mut ledger, "claude", count(tokens), NOW.plus(-HOUR));
+        record(&ledger, "claude", count(tokens), NOW.plus(-HOUR));
         ledger.switch_provider(given["switch_to"].as_str().unwrap(), "", NOW).unwrap();
         return same(json!(ledger.provider("claude", NOW).unwrap().weekly.usage.tokens.total()), expect.clone());
     }
     let before = given["provider"].as_str().filter(|name| !name.is_empty()).unwrap_or("claude");
-    fill(&mut ledger, before, given);
+    fill(&ledger, before, given);
     let words: Vec<&str> = case.when.split_whitespace().collect();
     let tokens = words.iter().find_map(|word| word.parse::<u64>().ok());
     let Some(after) = words.iter().skip_while(|word| **word != "under").nth(1) else { return unknown(case) };
     if let Some(tokens) = tokens {
         ledger.switch_provider(&after.trim().to_lowercase(), "", NOW).unwrap();
-        record(&mut ledger, after, tokens, NOW);
+        record(&ledger, after, tokens, NOW);
     }
     for (name, wanted) in expect.as_object().unwrap() {
         let right = match name.as_str() {
@@ -242,9 +242,9 @@ fn switch(case: &Case) -> Checked {
             "session_tokens_before_add" => {
                 json!(ledger.provider(after, NOW).unwrap().session.usage.tokens.total()) == *wanted
             }
-            "session_tokens" | "weekly_tokens" | "runs" => counters(&mut ledger, after, NOW)[name] == *wanted,
+            "session_tokens" | "weekly_tokens" | "runs" => counters(&ledger, after, NOW)[name] == *wanted,
             provider => {
-                let found = counters(&mut ledger, provider, NOW);
+                let found = counters(&ledger, provider, NOW);
                 wanted.as_object().unwrap().iter().all(|(counter, wanted)| found[counter] == *wanted)
             }
         };
@@ -279,11 +279,11 @@ fn resolution(case: &Case) -> Checked {
     // Tokens belong to the provider of the run that used them.
     let run = given["run_provider"].as_str().and_then(|text| text.split_whitespace().next());
     let run = run.map_or_else(|| named().to_string(), str::to_owned);
-    let mut ledger = limited(given);
+    let ledger = limited(given);
     if let Some(before) = given.get("claude_before") {
-        record(&mut ledger, "claude", count(before), NOW);
+        record(&ledger, "claude", count(before), NOW);
     }
-    record(&mut ledger, &run, count(&given["tokens"]), NOW);
+    record(&ledger, &run, count(&given["tokens"]), NOW);
     for (provider, wanted) in expect.as_object().unwrap() {
         let found = ledger.provider(provider, NOW).unwrap().session.usage.tokens.total();
         if json!(found) != *wanted {
@@ -305,9 +305,9 @@ fn quota(case: &Case) -> Checked {
 
 fn overridden(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
-    let mut ledger = limited(given);
+    let ledger = limited(given);
     if given.get("session_tokens").is_some() {
-        fill(&mut ledger, "claude", given);
+        fill(&ledger, "claude", given);
     }
     let weekly = ledger.provider("claude", NOW).unwrap().weekly.usage.tokens.total();
     if let Some(seen) = given.get("anchor_session_pct") {
@@ -333,18 +333,18 @@ fn overridden(case: &Case) -> Checked {
     let words: Vec<&str> = case.when.split_whitespace().collect();
     let used = words.iter().find_map(|word| word.trim_end_matches('%').parse::<i64>().ok());
     let mut said = None;
-    let mut say = |ledger: &mut Ledger, used: i64| {
+    let mut say = |ledger: &Ledger, used: i64| {
         let used = Percent::from_hundredths(u32::try_from(used.clamp(0, 100)).unwrap() * 100);
         let outcome = ledger.override_usage("claude", WindowKind::Session, used, "test", "", NOW).unwrap();
         said = Some(outcome.position());
     };
     match words.as_slice() {
-        ["/quota", "reset", ..] => say(&mut ledger, 0),
-        ["/quota", ..] | ["set", "used", ..] if used.is_some() => say(&mut ledger, used.unwrap()),
+        ["/quota", "reset", ..] => say(&ledger, 0),
+        ["/quota", ..] | ["set", "used", ..] if used.is_some() => say(&ledger, used.unwrap()),
         ["/resume", ..] => {
             ledger.resume("", NOW).unwrap();
             if pause == Some("quota") {
-                say(&mut ledger, 0);
+                say(&ledger, 0);
             }
         }
         _ => return unknown(case),
@@ -403,7 +403,7 @@ fn robust(case: &Case) -> Checked {
         "record" if given.get("tokens").is_none() => {
             let Some(times) = given.as_object().unwrap().values().find_map(Value::as_u64) else { return unknown(case) };
             // The same id and content is one event, however often it is told.
-            let mut ledger = Ledger::in_memory().unwrap();
+            let ledger = Ledger::in_memory().unwrap();
             for _ in 0..times {
                 let again = TokenRecord::new("claude", "m").input(5).key("the same");
                 ledger.append([NewEvent::new(again, NOW)], NOW).unwrap();

@@ -24,7 +24,7 @@ fn call(writer: u64, number: u64) -> TokenRecord {
 
 /// Holds a ledger that `WRITERS` writers gave `each` calls against the sums of those calls.
 fn assert_exact(path: &Path, each: u64) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     let verified = ledger.verify().unwrap();
     assert!(verified.ok, "{:?}", verified.findings);
     assert_eq!(verified.size, WRITERS * each);
@@ -66,7 +66,7 @@ fn eight_writers_lose_nothing_and_readers_see_whole_commits() {
             .map(|writer| {
                 let path = &path;
                 scope.spawn(move || {
-                    let mut ledger = Ledger::open(path).unwrap();
+                    let ledger = Ledger::open(path).unwrap();
                     let mut mine = Vec::new();
                     for number in 0..EACH {
                         match ledger.record(call(writer, number), now()).unwrap() {
@@ -79,7 +79,7 @@ fn eight_writers_lose_nothing_and_readers_see_whole_commits() {
             })
             .collect();
         scope.spawn(|| {
-            let mut reader = Ledger::open(&path).unwrap();
+            let reader = Ledger::open(&path).unwrap();
             let mut last = 0;
             while writing.load(Ordering::SeqCst) {
                 let snapshot = reader.snapshot().unwrap();
@@ -110,7 +110,7 @@ fn a_call_that_all_report_at_once_is_recorded_once() {
         let reporters: Vec<_> = (0..WRITERS)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut ledger = Ledger::open(&path).unwrap();
+                    let ledger = Ledger::open(&path).unwrap();
                     start.wait();
                     let call = |n| TokenRecord::new("anthropic", "m").input(5).key(format!("msg_{n}"));
                     (0..CALLS).map(|n| ledger.record(call(n), now()).unwrap()).collect()
@@ -126,7 +126,7 @@ fn a_call_that_all_report_at_once_is_recorded_once() {
         let appended = told.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_))).count();
         assert_eq!(appended, 1, "msg_{n} was appended {appended} times");
     }
-    let mut ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     assert_eq!(ledger.provider("anthropic", now()).unwrap().all_time.tokens.total(), 5 * CALLS as u128);
     assert!(ledger.verify().unwrap().ok);
 }
@@ -142,7 +142,7 @@ fn a_missing_file_is_made_once_by_all_who_open_it() {
                 let (path, start) = (&path, &start);
                 scope.spawn(move || {
                     start.wait();
-                    let mut ledger = Ledger::open(path).unwrap();
+                    let ledger = Ledger::open(path).unwrap();
                     let events = (0..3).map(|number| NewEvent::new(call(writer, number), now()));
                     ledger.append(events, now()).unwrap();
                 });
@@ -210,7 +210,7 @@ fn a_store_that_is_put_in_order_while_it_is_written_to_and_read_loses_nothing() 
     const EACH: u64 = 40;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
     let mut housekeeping = store.housekeeping().unwrap().unwrap();
     let writing = AtomicBool::new(true);
     let log = dir.path().join("usage.db-wal");
@@ -221,8 +221,8 @@ fn a_store_that_is_put_in_order_while_it_is_written_to_and_read_loses_nothing() 
             }
             housekeeping();
         });
-        let mut ledger = Ledger::with_store(Box::new(store));
-        let mut reader = Ledger::open(&path).unwrap();
+        let ledger = Ledger::with_store(Box::new(store));
+        let reader = Ledger::open(&path).unwrap();
         for number in 0..EACH {
             let calls = (0..WRITERS).map(|writer| NewEvent::new(call(writer, number), now()));
             ledger.append(calls, now()).unwrap();

@@ -26,7 +26,7 @@ fn key(batch: u64, number: u64) -> String {
     format!("call-{batch}-{number}")
 }
 
-fn append_batch(ledger: &mut Ledger, batch: u64) {
+fn append_batch(ledger: &Ledger, batch: u64) {
     let call = |number| {
         let record = TokenRecord::new("openai", "m").input(batch + number).key(key(batch, number));
         NewEvent::new(record.label("batch", batch.to_string()), now().plus(1_000 * i64::try_from(batch).unwrap()))
@@ -37,16 +37,16 @@ fn append_batch(ledger: &mut Ledger, batch: u64) {
 /// What a ledger is at a moment: its length and the root over it.
 type State = (u64, Hash);
 
-fn state(ledger: &mut Ledger) -> State {
+fn state(ledger: &Ledger) -> State {
     (ledger.head().unwrap().position.get(), ledger.root().unwrap())
 }
 
 /// Opens what a crash left and holds everything in it together.
 fn survey(path: &Path) -> (State, Ledger) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     let verified = ledger.verify().unwrap();
     assert!(verified.ok, "{:?}", verified.findings);
-    let state = state(&mut ledger);
+    let state = state(&ledger);
     assert_eq!(verified.size, state.0);
     (state, ledger)
 }
@@ -57,7 +57,7 @@ fn wal(path: &Path) -> PathBuf {
 
 /// A run of commits of every kind, and what the ledger was after each; `after` looks at the files as they are then.
 fn run(path: &Path, commits: u64, mut after: impl FnMut(State)) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     for batch in 0..commits {
         match batch % 10 {
             3 => {
@@ -77,9 +77,9 @@ fn run(path: &Path, commits: u64, mut after: impl FnMut(State)) {
                 let other = rusqlite::Connection::open(path).unwrap();
                 other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
             }
-            _ => append_batch(&mut ledger, batch),
+            _ => append_batch(&ledger, batch),
         }
-        after(state(&mut ledger));
+        after(state(&ledger));
     }
 }
 
@@ -150,9 +150,9 @@ const CHILD: &str = "USAGE_LEDGER_CRASH_CHILD";
 fn a_child_that_appends_until_it_is_killed() {
     let Ok(order) = std::env::var(CHILD) else { return };
     let (from, path) = order.split_once(' ').unwrap();
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     for batch in from.parse::<u64>().unwrap().. {
-        append_batch(&mut ledger, batch);
+        append_batch(&ledger, batch);
         println!("\nacknowledged {batch}");
         std::io::stdout().flush().unwrap();
     }
@@ -180,7 +180,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_half_there() {
         let acknowledged =
             told.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok()).next_back();
 
-        let (_, mut ledger) = survey(&path);
+        let (_, ledger) = survey(&path);
         let table = ledger.report(&Report::by(ReportKey::Label("batch".into()))).unwrap();
         let mut batches: Vec<(u64, u64)> =
             table.rows.iter().map(|row| (row.keys[0].as_ref().unwrap().parse().unwrap(), row.usage.requests)).collect();

@@ -31,7 +31,7 @@ fn count_elsewhere(path: &Path) -> u64 {
 
 /// Checks that the ledger holds these projects' calls, and no others.
 fn assert_holds(path: &Path, expected: &BTreeSet<String>) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     let verified = ledger.verify().unwrap();
     assert!(verified.ok, "{:?}", verified.findings);
     let mut held = BTreeSet::new();
@@ -55,9 +55,9 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 fn a_handle_keeps_its_locks_when_another_one_opens_and_closes_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut one = Ledger::open(&path).unwrap();
+    let one = Ledger::open(&path).unwrap();
     one.record(call("1"), now()).unwrap();
-    let mut other = Ledger::open(&path).unwrap();
+    let other = Ledger::open(&path).unwrap();
     assert_eq!(count_elsewhere(&path), 1);
     one.record(call("2"), now()).unwrap();
     other.record(call("3"), now()).unwrap();
@@ -82,7 +82,7 @@ fn handles_in_threads_lose_nothing_beside_another_program() {
                 let path = &path;
                 scope.spawn(move || {
                     let mut mine = Vec::new();
-                    let mut kept = Ledger::open(path).unwrap();
+                    let kept = Ledger::open(path).unwrap();
                     for number in 0..EACH {
                         let name = format!("{thread}-{number}");
                         if number % 3 == 0 {
@@ -162,7 +162,7 @@ fn nothing_is_acknowledged_that_is_not_in_the_file_at_the_path() {
     for (what, strike, is_there) in BLOWS {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
-        let mut ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(&path).unwrap();
         ledger.record(call("before"), now()).unwrap();
         strike(&path);
         assert!(matches!(ledger.head(), Err(Error::Replaced { .. })), "{what}: read");
@@ -171,7 +171,7 @@ fn nothing_is_acknowledged_that_is_not_in_the_file_at_the_path() {
             ledger.record(call("after"), now()).unwrap();
             drop(ledger);
             let held = if what == "replaced" { vec!["other", "after"] } else { vec!["after"] };
-            let mut ledger = Ledger::open(&path).unwrap();
+            let ledger = Ledger::open(&path).unwrap();
             assert_eq!(ledger.head().unwrap().position.get(), held.len() as u64, "{what}");
         } else {
             for _ in 0..2 {
@@ -182,7 +182,7 @@ fn nothing_is_acknowledged_that_is_not_in_the_file_at_the_path() {
             // It can be put back.
             if moved(&path).exists() {
                 fs::rename(moved(&path), &path).unwrap();
-                let mut again = ledger;
+                let again = ledger;
                 again.record(call("after"), now()).unwrap();
                 drop(again);
                 assert_holds(&path, &names(&["before", "after"]));
@@ -197,7 +197,7 @@ fn a_file_that_goes_during_a_write_is_not_acknowledged() {
     use usage_ledger::store::{EventStore, SqliteStore, Table};
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
-    let mut store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
     let mut tx = store.write().unwrap();
     tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
     fs::rename(&path, moved(&path)).unwrap();

@@ -7,5 +7,6 @@ mod crash;
 mod damage;
 mod disk_full;
 mod file_identity;
+mod handle;
 mod mutations;
 mod store_contract;

@@ -17,7 +17,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T
 
 /// A ledger with every sort of thing in it, in a file without a log beside it.
 fn fill(path: &Path) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(500_000).weekly(5_000_000), NOW).unwrap();
     for call in 0..40_i64 {
         let record =
@@ -51,7 +51,7 @@ fn fill(path: &Path) {
     ledger.seal(None, NOW.plus(10 * HOUR), &signer, now).unwrap();
     ledger.record(TokenRecord::new("openai", "late").input(3), now).unwrap();
     // What was asked about the past is kept, so that later answers are read from it.
-    let mut ledger = ledger.past_states_every(10);
+    let ledger = ledger.past_states_every(10);
     for position in PAST {
         ledger.as_of(AsOf::Position(position.into())).unwrap();
     }
@@ -63,7 +63,7 @@ const PAST: [u64; 2] = [21, 38];
 
 /// Everything that is read of a ledger, with its size and root; `None` when it is found to be damaged.
 fn read(path: &Path) -> Option<String> {
-    let mut ledger = Ledger::open(path).ok()?;
+    let ledger = Ledger::open(path).ok()?;
     let verified = ledger.verify().ok()?;
     if !verified.ok {
         return None;

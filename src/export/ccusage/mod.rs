@@ -113,7 +113,7 @@ impl Shape {
 /// ```
 /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord, export::{self, CcusageOptions}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").agent("claude-code").input(100).output(20), now)?;
 /// let mut out = Vec::new();
 /// export::ccusage(&ledger.snapshot()?, &Report::by(Day), CcusageOptions::at(now), &mut out)?;

@@ -25,10 +25,10 @@ use crate::store::DraftLedger;
 /// let path = dir.path().join("usage.db");
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let first = import::first(&path, &options, now, &mut |_| {})?;
-/// let mut ledger = Ledger::open(&path)?;
+/// let ledger = Ledger::open(&path)?;
 /// let report = match first {
 ///     Some(report) => report,
-///     None => import::run(&mut ledger, &options, now, &mut |_| {})?,
+///     None => import::run(&ledger, &options, now, &mut |_| {})?,
 /// };
 /// assert!(report.sources.iter().all(|source| source.files == 0));
 /// assert!(import::first(&path, &options, now, &mut |_| {})?.is_none());
@@ -53,8 +53,8 @@ pub(crate) fn fill(
     now: impl Into<Timestamp>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<ImportReport>> {
-    let mut ledger = Ledger::with_store(Box::new(draft.open()?));
-    let done = run(&mut ledger, options, now, progress);
+    let ledger = Ledger::with_store(Box::new(draft.open()?));
+    let done = run(&ledger, options, now, progress);
     drop(ledger);
     let report = match done {
         Err(_) if draft.is_gone() => return Ok(None),

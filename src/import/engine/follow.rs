@@ -36,11 +36,11 @@ const APPEAR: Duration = Duration::from_secs(2);
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let mut follower = Follower::new(options)?;
-/// let all = follower.next(&mut ledger, || now, std::time::Duration::ZERO)?.unwrap(); // what there is already
+/// let all = follower.next(&ledger, || now, std::time::Duration::ZERO)?.unwrap(); // what there is already
 /// assert_eq!(all.sources.iter().map(|source| source.recorded).sum::<u64>(), 0);
-/// assert!(follower.next(&mut ledger, || now, std::time::Duration::ZERO)?.is_none()); // nothing has changed
+/// assert!(follower.next(&ledger, || now, std::time::Duration::ZERO)?.is_none()); // nothing has changed
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -110,13 +110,13 @@ impl Follower {
     /// # use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
     /// # let home = tempfile::tempdir()?;
     /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-    /// let (mut ledger, mut follower) = (Ledger::in_memory()?, Follower::new(options)?);
-    /// assert!(follower.next(&mut ledger, chrono::Utc::now, std::time::Duration::ZERO)?.is_some());
+    /// let (ledger, mut follower) = (Ledger::in_memory()?, Follower::new(options)?);
+    /// assert!(follower.next(&ledger, chrono::Utc::now, std::time::Duration::ZERO)?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn next<T: Into<Timestamp>>(
         &mut self,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
         now: impl Fn() -> T,
         wait: Duration,
     ) -> Result<Option<ImportReport>> {
@@ -130,7 +130,7 @@ impl Follower {
 
     fn import<T: Into<Timestamp>>(
         &mut self,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
         now: impl Fn() -> T,
         wait: Duration,
     ) -> Result<Option<ImportReport>> {

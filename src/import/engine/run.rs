@@ -53,14 +53,14 @@ const TICK: Duration = Duration::from_millis(100);
 ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"output_tokens":12}}}"#;
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let mut ledger = Ledger::in_memory()?;
-/// import::run(&mut ledger, &options, now, &mut |_| {})?;
-/// import::run(&mut ledger, &options, now, &mut |_| {})?; // nothing is new
+/// let ledger = Ledger::in_memory()?;
+/// import::run(&ledger, &options, now, &mut |_| {})?;
+/// import::run(&ledger, &options, now, &mut |_| {})?; // nothing is new
 /// assert_eq!(ledger.provider("anthropic", now)?.all_time.tokens.total(), 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn run(
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     options: &ImportOptions,
     now: impl Into<Timestamp>,
     progress: &mut dyn FnMut(Progress),
@@ -76,7 +76,7 @@ pub(in crate::import) struct NamedSource<'n> {
 
 /// Imports all that is new, or what is new in some files.
 pub(in crate::import) fn run_some(
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     options: &ImportOptions,
     named: Option<&NamedSource<'_>>,
     now: impl Into<Timestamp>,
@@ -104,6 +104,7 @@ pub(in crate::import) fn run_some(
     let head = ledger.head()?.position;
     let (mut known, mut alone) = (SeenKeys::new(head == Position::START), UncontendedWriter::since(head));
     let much = bar.total >= MUCH;
+    let ledger = &if much { ledger.deferred() } else { ledger.clone() };
     let housekeeping = if much { ledger.housekeeping()? } else { None };
     let imported = std::thread::scope(|scope| {
         let hands = if much { BackgroundThreads::start(scope, housekeeping) } else { BackgroundThreads::default() };
@@ -179,7 +180,7 @@ impl Job {
         roots: Vec<PathBuf>,
         found: Logs,
         zone: Zone,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
     ) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
         let mut states = file_outlines(snapshot.view(), source.name())?;
@@ -214,7 +215,7 @@ impl Job {
     }
 
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
-    fn beside(&self, ledger: &mut Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
+    fn beside(&self, ledger: &Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
         let mut beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
         beside.events.iter_mut().for_each(|event| event.payload.scrub());
         beside.skipped.iter_mut().for_each(SkippedLine::scrub);
@@ -246,7 +247,7 @@ struct Lane<'j>(Vec<(usize, &'j Job)>);
 impl<'j> Lane<'j> {
     fn run(
         self,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
         now: Timestamp,
         (known, alone, hands): (&mut SeenKeys, &mut UncontendedWriter, &BackgroundThreads),
         bar: &mut Progress,
@@ -278,7 +279,7 @@ impl<'j> Lane<'j> {
     /// Reads files and writes what they tell.
     fn read(
         &self,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
         now: Timestamp,
         files: &[FileTask<'j>],
         (known, writer): (&mut SeenKeys, &mut Writer<'_>),

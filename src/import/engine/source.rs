@@ -139,7 +139,7 @@ pub(crate) trait Source: Sync {
     }
 
     /// What stands beside the logs and says how much of a quota is used.
-    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &mut Ledger, _now: Timestamp) -> Result<Beside> {
+    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {
         Ok(Beside::default())
     }
 }

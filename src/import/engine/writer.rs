@@ -121,7 +121,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a batch, and those that follow soon, in one transaction.
-    pub fn flush(&mut self, ledger: &mut Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
+    pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
         let mut taken: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
             if let Some(spent) = &self.hands.spent {

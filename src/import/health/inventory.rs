@@ -30,7 +30,7 @@ const SOON_DAYS: i64 = 7;
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
 /// # let home = tempfile::tempdir()?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
 /// assert!(found.iter().all(|agent| agent.files == 0)); // an empty home
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,7 +108,7 @@ pub struct Unreadable {
 /// # std::fs::create_dir_all(&logs)?;
 /// std::fs::write(logs.join("s.jsonl"), "{}\n")?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
 /// let claude = found.iter().find(|agent| agent.source == "claude-code").unwrap();
 /// assert_eq!((claude.files, claude.unread, claude.deleted_after_days), (1, 1, Some(30)));

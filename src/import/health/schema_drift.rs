@@ -23,7 +23,7 @@ const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"renamed_tokens":12}}}"#;
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let report = import::run(&mut Ledger::in_memory()?, &options, now, &mut |_| {})?;
+/// let report = import::run(&Ledger::in_memory()?, &options, now, &mut |_| {})?;
 /// assert_eq!((report.sources[0].recorded, report.sources[0].doubts.without_output), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -85,14 +85,14 @@ fn spans(told: &[&Tale]) -> Telemetry {
     Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap())
 }
 
-fn send(ledger: &mut Ledger, told: Telemetry) -> Ingested {
+fn send(ledger: &Ledger, told: Telemetry) -> Ingested {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     assert_eq!(told.unread, [""; 0]);
     take(ledger, told, now).unwrap().0
 }
 
 /// Requests and tokens by provider.
-fn counted(ledger: &mut Ledger) -> Vec<(String, u64, u128)> {
+fn counted(ledger: &Ledger) -> Vec<(String, u64, u128)> {
     let table = ledger.report(&Report::by(ReportKey::Provider)).unwrap();
     let row = |row: &crate::ReportRow| {
         (row.keys[0].clone().unwrap_or_default(), row.usage.requests, row.usage.tokens.total())
@@ -119,19 +119,19 @@ fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
 /// Whatever comes first, so much is counted, also when all is sent again.
 fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u128)]) {
     for order in orders(told) {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         for tale in &order {
-            send(&mut ledger, tale.telemetry());
+            send(&ledger, tale.telemetry());
         }
         let expected: Vec<_> = expected.iter().map(|(name, calls, sum)| ((*name).to_owned(), *calls, *sum)).collect();
-        assert_eq!(counted(&mut ledger), expected, "{order:#?}");
+        assert_eq!(counted(&ledger), expected, "{order:#?}");
         for tale in order.iter().rev() {
-            send(&mut ledger, tale.telemetry());
+            send(&ledger, tale.telemetry());
         }
-        assert_eq!(counted(&mut ledger), expected, "again {order:#?}");
+        assert_eq!(counted(&ledger), expected, "again {order:#?}");
         let head = ledger.head().unwrap();
         for tale in &order {
-            assert_eq!(send(&mut ledger, tale.telemetry()).recorded, 0);
+            assert_eq!(send(&ledger, tale.telemetry()).recorded, 0);
         }
         assert_eq!(ledger.head().unwrap(), head, "{order:#?}");
         assert!(ledger.verify().unwrap().ok);
@@ -169,10 +169,10 @@ fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
     ];
     count_in_every_order(&told, &[("openai", 1, 120)]);
     let between = span(4, Some(1), "POST", &[]);
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let below = span(2, Some(4), "openai.chat", &inner);
-    send(&mut ledger, spans(&[&below, &between, &told[0]]));
-    assert_eq!(counted(&mut ledger), [("openai".to_owned(), 1, 120)]);
+    send(&ledger, spans(&[&below, &between, &told[0]]));
+    assert_eq!(counted(&ledger), [("openai".to_owned(), 1, 120)]);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
         with(used(10, 2), "ai.operationId", "ai.streamText.doStream"),
         with(used(10, 2), "openinference.span.kind", "LLM"),
     ];
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     for (id, (name, attributes)) in
         ["x", "call_llm", "ChatOpenAI", "Chat Completion with 'gpt-5'", "anthropic.messages.create"]
             .map(|name| (name, used(10, 2)))
@@ -217,7 +217,7 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
             .enumerate()
     {
         let told = span(u8::try_from(id).unwrap() + 1, None, name, &attributes).telemetry();
-        assert_eq!(send(&mut ledger, told).recorded, 1, "{name} {attributes:?}");
+        assert_eq!(send(&ledger, told).recorded, 1, "{name} {attributes:?}");
     }
     for (name, attributes) in [
         ("ai.generateText", used(10, 2)),
@@ -241,7 +241,7 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
 
 #[test]
 fn openinference_and_the_ai_sdk_name_things_their_own_way() {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let openinference = [
         ("openinference.span.kind", "LLM".into()),
         ("llm.provider", "openai".into()),
@@ -252,16 +252,16 @@ fn openinference_and_the_ai_sdk_name_things_their_own_way() {
         ("llm.token_count.completion_details.reasoning", 5.into()),
         ("llm.token_count.total", 120.into()),
     ];
-    send(&mut ledger, span(1, None, "ChatCompletion", &openinference).telemetry());
+    send(&ledger, span(1, None, "ChatCompletion", &openinference).telemetry());
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""tokens":{"input":40,"cache_read":60,"output":15,"reasoning":5}"#), "{line}");
     let sdk = with(used(10, 2), "gen_ai.system", "openai.chat");
-    send(&mut ledger, span(2, None, "ai.streamText.doStream", &sdk).telemetry());
+    send(&ledger, span(2, None, "ai.streamText.doStream", &sdk).telemetry());
     for (id, name) in [(3, "vertex_ai"), (4, "az.ai.inference"), (5, "az.ai.openai"), (6, "azure_openai")] {
-        send(&mut ledger, span(id, None, "chat", &with(used(1, 1), "gen_ai.system", name)).telemetry());
+        send(&ledger, span(id, None, "chat", &with(used(1, 1), "gen_ai.system", name)).telemetry());
     }
     let expected = [("azure-openai", 3, 6), ("google-vertex", 1, 2), ("openai", 2, 132)];
-    assert_eq!(counted(&mut ledger), expected.map(|(name, calls, sum)| (name.to_owned(), calls, sum)));
+    assert_eq!(counted(&ledger), expected.map(|(name, calls, sum)| (name.to_owned(), calls, sum)));
 }
 
 #[test]
@@ -275,9 +275,9 @@ fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
     .into_iter()
     .enumerate()
     {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let id = u8::try_from(id).unwrap();
-        send(&mut ledger, span(id, None, "chat", &with(chat(10, 2), name, "flex")).telemetry());
+        send(&ledger, span(id, None, "chat", &with(chat(10, 2), name, "flex")).telemetry());
         let line = ledger.event(1).unwrap().to_line().unwrap();
         assert!(line.contains(r#""labels":{"service_tier":"flex"}"#), "{line}");
     }
@@ -288,8 +288,8 @@ fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
         ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", 300.into()),
         ("anthropic.response.service_tier", "standard".into()),
     ]);
-    let mut ledger = Ledger::in_memory().unwrap();
-    send(&mut ledger, span(1, None, "chat", &told).telemetry());
+    let ledger = Ledger::in_memory().unwrap();
+    send(&ledger, span(1, None, "chat", &told).telemetry());
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cache_write_5m":100,"cache_write_1h":300,"output":2"#), "{line}");
     assert!(line.contains(r#""keys":["req_7","#) && !line.contains("service_tier\":\"standard"), "{line}");

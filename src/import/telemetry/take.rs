@@ -51,14 +51,14 @@ pub struct Ingested {
 /// #         {"key": "output_token_count", "value": {"intValue": "12"}}
 /// #     ]
 /// # }]}]}]}"#)?;
-/// let mut ledger = Ledger::in_memory()?;
-/// let (first, records) = telemetry::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// let (again, _) = telemetry::take(&mut ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let ledger = Ledger::in_memory()?;
+/// let (first, records) = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let (again, _) = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
 /// assert_eq!(records.len(), 1);
 /// assert_eq!((first.recorded, again.recorded, again.known), (1, 0, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn take(ledger: &mut Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<(Ingested, Vec<TokenRecord>)> {
+pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<(Ingested, Vec<TokenRecord>)> {
     let now = now.into();
     let mut taken = Ingested::default();
     let mut new = Vec::new();

@@ -40,7 +40,7 @@ fn log(millis: i64, input: u64, conversation: &str, key: &str) -> crate::model::
     crate::model::event::NewEvent::new(record.conversation(conversation).key(key), at).source("codex")
 }
 
-fn taken(ledger: &mut Ledger, told: Telemetry) -> Ingested {
+fn taken(ledger: &Ledger, told: Telemetry) -> Ingested {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     take(ledger, told, now).unwrap().0
 }
@@ -52,20 +52,20 @@ const AMENDED: Ingested = Ingested { recorded: 0, known: 0, amended: 1 };
 #[test]
 fn a_log_has_one_twin_only_and_the_nearest_one() {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     // Two equal calls of one moment, a later one, and one of another conversation.
     let logs = [log(0, 5, "a", "k1"), log(0, 5, "a", "k2"), log(60_000, 5, "a", "k3"), log(0, 5, "b", "k4")];
     ledger.append(logs, now).unwrap();
-    assert_eq!(taken(&mut ledger, codex(59_000, 5, "a")), AMENDED);
-    assert_eq!(taken(&mut ledger, codex(59_000, 5, "a")), KNOWN);
+    assert_eq!(taken(&ledger, codex(59_000, 5, "a")), AMENDED);
+    assert_eq!(taken(&ledger, codex(59_000, 5, "a")), KNOWN);
     assert_eq!(ledger.event(5).unwrap().payload.corrects(), Some(ledger.event(3).unwrap().id));
-    assert_eq!(taken(&mut ledger, codex(100, 5, "a")), AMENDED);
-    assert_eq!(taken(&mut ledger, codex(200, 5, "a")), AMENDED);
+    assert_eq!(taken(&ledger, codex(100, 5, "a")), AMENDED);
+    assert_eq!(taken(&ledger, codex(200, 5, "a")), AMENDED);
     // All of them are told of: this is another call. So are one of other counts, and one of long after.
-    assert_eq!(taken(&mut ledger, codex(300, 5, "a")), RECORDED);
-    assert_eq!(taken(&mut ledger, codex(300, 6, "b")), RECORDED);
-    assert_eq!(taken(&mut ledger, codex(300_001, 5, "b")), RECORDED);
-    assert_eq!(taken(&mut ledger, codex(300_000, 5, "b")), AMENDED);
+    assert_eq!(taken(&ledger, codex(300, 5, "a")), RECORDED);
+    assert_eq!(taken(&ledger, codex(300, 6, "b")), RECORDED);
+    assert_eq!(taken(&ledger, codex(300_001, 5, "b")), RECORDED);
+    assert_eq!(taken(&ledger, codex(300_000, 5, "b")), AMENDED);
     assert!(ledger.verify().unwrap().ok);
 }
 
@@ -101,16 +101,16 @@ fn spans_of_one_request_and_its_log_are_one_call() {
             ("duration_ms", 1_000.into()),
         ])
     };
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let log = told(&json!({"timeUnixNano": "1780308000000000000", "attributes": of("claude_code.api_request")}));
-    assert_eq!(taken(&mut ledger, log), RECORDED);
+    assert_eq!(taken(&ledger, log), RECORDED);
     let span = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
         "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "claude_code.llm_request",
         "startTimeUnixNano": "1780307999000000000", "endTimeUnixNano": "1780308000000000000",
         "attributes": of("x"),
     }]}]}]});
     let span = Telemetry::of_spans(&serde_json::from_value(span).unwrap());
-    assert_eq!(taken(&mut ledger, span), KNOWN);
+    assert_eq!(taken(&ledger, span), KNOWN);
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cost":"0.1""#), "{line}");
 }

@@ -30,7 +30,7 @@ impl Shred {
     /// ```
     /// use usage_ledger::{Ledger, Shred};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// assert!(ledger.shred(&Shred::because("the customer asked"), now).is_err()); // it does not say what
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -43,7 +43,7 @@ impl Shred {
     /// ```
     /// use usage_ledger::{Ledger, Shred, event::{Paused, Payload}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: Some("Ann is ill".to_owned()) }, now)?;
     /// let pause = ledger.event(1)?.id;
     /// ledger.shred(&Shred::because("a person's matter").event(pause), now)?;
@@ -62,7 +62,7 @@ impl Shred {
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(2).project("other"), now)?;
     /// assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now)?.events, [1.into()]);
@@ -78,7 +78,7 @@ impl Shred {
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).conversation("c1"), now)?;
     /// assert_eq!(ledger.shred(&Shred::because("asked").conversation("c1"), now)?.events, [1.into()]);
     /// # Ok::<(), usage_ledger::Error>(())
@@ -93,7 +93,7 @@ impl Shred {
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).label("mission", "m1"), now)?;
     /// assert_eq!(ledger.shred(&Shred::because("asked").label("mission", "m1"), now)?.events, [1.into()]);
     /// # Ok::<(), usage_ledger::Error>(())
@@ -108,7 +108,7 @@ impl Shred {
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
     /// ledger.shred(&Shred::because("asked").author("me").project("acme"), now)?;
     /// assert!(ledger.event(2)?.to_line()?.contains(r#""author":"me""#));

@@ -26,7 +26,7 @@ use crate::store::ReadView;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// let audit = ledger.verify()?;
 /// assert_eq!((audit.ok, audit.size, audit.root), (true, 1, ledger.root()?));
@@ -51,8 +51,8 @@ pub struct Verification {
 /// use usage_ledger::{EventId, Ledger};
 /// use usage_ledger::store::{EventStore, MemoryStore, Row};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut store = MemoryStore::new();
-/// let mut ledger = Ledger::with_store(Box::new(store.clone()));
+/// let store = MemoryStore::new();
+/// let ledger = Ledger::with_store(Box::new(store.clone()));
 /// let id = EventId::from_key("openai", "resp_1");
 /// let mut behind_its_back = store.write()?;
 /// behind_its_back.append(&[Row { id, kind: 0, occurred_at: now, recorded_at: now, body: "no event" }])?;

@@ -70,7 +70,7 @@ mod tests {
 
     /// Ten calls of so many tokens each, two of them corrected, in two accounts.
     fn fill(store: &MemoryStore, input: u64) -> Ledger {
-        let mut ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
+        let ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
         for call in 0..10 {
             let provider = if call % 2 == 0 { "openai" } else { "anthropic" };
             let record = TokenRecord::new(provider, "m").input(input).key(format!("k{call}")).key(format!("r{call}"));
@@ -85,7 +85,7 @@ mod tests {
         ledger
     }
 
-    fn asked(ledger: &mut Ledger, at: u64) -> u128 {
+    fn asked(ledger: &Ledger, at: u64) -> u128 {
         let report = Report::by(ReportKey::Provider);
         ledger.as_of(AsOf::Position(at.into())).unwrap().report(&report).unwrap().total.tokens.total()
     }
@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn snapshots_of_every_position_are_what_the_events_come_to() {
         let store = MemoryStore::new();
-        let mut ledger = fill(&store, 10);
+        let ledger = fill(&store, 10);
         for at in 2..=12 {
-            asked(&mut ledger, at);
+            asked(&ledger, at);
             assert_eq!(ledger.verify().unwrap().findings, [], "with one at {at}");
         }
         assert!(ledger.replay().unwrap().ok);
@@ -104,17 +104,17 @@ mod tests {
     #[test]
     fn a_forged_snapshot_is_found_at_its_position() {
         let (store, other) = (MemoryStore::new(), MemoryStore::new());
-        let (mut ledger, mut another) = (fill(&store, 10), fill(&other, 11));
-        let state = |ledger: &mut Ledger, at: u64| {
-            let view = ledger.store.read().unwrap();
+        let (ledger, mut another) = (fill(&store, 10), fill(&other, 11));
+        let state = |ledger: &Ledger, at: u64| {
+            let view = ledger.store().read().unwrap();
             let mut past = PrefixView::new(view, at.into()).unwrap();
             crate::ledger::as_of::refold(&mut past, Position::START).unwrap();
             past.dump()
         };
-        let (right, wrong, early) = (state(&mut ledger, 12), state(&mut another, 12), state(&mut ledger, 11));
+        let (right, wrong, early) = (state(&ledger, 12), state(&mut another, 12), state(&ledger, 11));
         let found = |store: &MemoryStore, at: u64, state: &[u8]| {
             past_states::forge(&mut store.clone(), at.into(), state);
-            let mut ledger = Ledger::with_store(Box::new(store.clone()));
+            let ledger = Ledger::with_store(Box::new(store.clone()));
             let positions =
                 |found: crate::Verification| found.findings.iter().map(|one| one.position).collect::<Vec<_>>();
             let (verified, replayed) = (positions(ledger.verify().unwrap()), positions(ledger.replay().unwrap()));
@@ -133,10 +133,10 @@ mod tests {
     fn a_damaged_snapshot_changes_no_answer_and_is_found() {
         use crate::store::{EventStore, GO_ON, Order, Table};
         let store = MemoryStore::new();
-        let mut ledger = fill(&store, 10);
-        let before = asked(&mut ledger, 9);
+        let ledger = fill(&store, 10);
+        let before = asked(&ledger, 9);
         let mut row = (Vec::new(), Vec::new());
-        let mut tx = store.clone();
+        let tx = store.clone();
         let mut tx = tx.write().unwrap();
         tx.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
             row = (key.to_vec(), value.to_vec());

@@ -62,7 +62,7 @@ impl ProviderSwitched {
 /// ```
 /// use usage_ledger::{EventId, Ledger, TokenRecord, event::{NewEvent, TokensAmended}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
 /// let amend = TokensAmended {
 ///     target: EventId::from_key("openai", "resp_1"),
@@ -92,7 +92,7 @@ pub struct TokensAmended {
 /// ```
 /// use usage_ledger::{EventId, Ledger, TokenRecord, event::{EventVoided, NewEvent}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
 /// let target = EventId::from_key("openai", "resp_1");
 /// ledger.append([NewEvent::new(EventVoided { target, reason: "a test call".to_owned() }, now)], now)?;

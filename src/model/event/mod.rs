@@ -65,7 +65,7 @@ use crate::model::time::Timestamp;
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::LINE_VERSION};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
 /// assert!(ledger.event(1)?.to_line()?.starts_with(&format!(r#"{{"v":{LINE_VERSION},"#)));
 /// # Ok::<(), usage_ledger::Error>(())
@@ -272,7 +272,7 @@ impl Payload {
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).output(40), now)?;
 /// let event = ledger.event(1)?;
 /// assert_eq!(event.payload.kind(), "tokens_recorded");
@@ -358,7 +358,7 @@ impl Event {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let line = ledger.event(1)?.to_line()?;
     /// assert!(line.contains(r#""kind":"tokens_recorded""#) && !line.contains('\n'));
@@ -379,7 +379,7 @@ impl Event {
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::Event};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
     /// let event = ledger.event(1)?;
     /// assert_eq!(Event::from_line(1.into(), &event.to_line()?)?, event);

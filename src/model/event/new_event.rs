@@ -46,7 +46,7 @@ impl NewEvent {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let id = EventId::from_key("my-agent", "switch 1");
     /// let switch = || Ok::<_, usage_ledger::Error>(NewEvent::new(ProviderSwitched::to("ollama")?, now).id(id));
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.append([switch()?], now)?;
     /// assert_eq!(ledger.append([switch()?], now)?, [Outcome::Existing(1.into())]); // told twice, counted once
     /// # Ok::<(), usage_ledger::Error>(())

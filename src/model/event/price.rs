@@ -12,7 +12,7 @@ use crate::model::tokens::Usd;
 /// ```
 /// use usage_ledger::{Ledger, Report, TokenRecord, event::PriceSet};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_price(PriceSet::new("openai", "gpt-5", "1".parse()?, "8".parse()?)?, now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5.2").input(500_000), now)?;
 /// let cost = ledger.report(&Report::by_all([]))?.total.cost;

@@ -11,7 +11,7 @@ use crate::model::time::Timestamp;
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, usage::Basis};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let seen = QuotaObserved {
 ///     provider: ProviderId::new("anthropic")?,
 ///     account: None,

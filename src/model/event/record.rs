@@ -370,7 +370,7 @@ impl TokenRecord {
     /// ```
     /// use usage_ledger::{EventId, Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1").key("req_1"), now)?;
     /// assert_eq!(ledger.event(1)?.id, EventId::from_key("openai", "resp_1"));
     /// # Ok::<(), usage_ledger::Error>(())

@@ -15,7 +15,7 @@ use crate::model::time::{DAY, HOUR};
 /// ```
 /// use usage_ledger::{Ledger, event::{LimitSet, LimitSetting}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.set_limit(LimitSet::new("openai")?.session(1_000), now)?;
 /// let mut back = LimitSet::new("openai")?;
 /// back.unset.push(LimitSetting::Session);
@@ -342,7 +342,7 @@ impl LimitSet {
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let provider = ProviderId::new("my-gateway")?;
 /// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
 /// assert!(!ledger.provider("my-gateway", now)?.metered);

@@ -18,7 +18,7 @@ const SHREDDED: &str = "shredded";
 /// ```
 /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(120).project("acme"), now)?;
 /// ledger.shred(&Shred::because("the customer asked").project("acme"), now)?;
 /// let Payload::EventShredded(shredded) = ledger.event(2)?.payload else { panic!("another kind") };

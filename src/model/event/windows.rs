@@ -38,7 +38,7 @@ impl WindowKind {
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, SessionPolicy}};
-/// let mut ledger = Ledger::in_memory()?;
+/// let ledger = Ledger::in_memory()?;
 /// let mut limits = LimitSet::new("openai")?;
 /// limits.session_policy = Some(SessionPolicy::HourFloor { minutes: 300 });
 /// ledger.set_limit(limits, "2026-11-23T19:00:00Z".parse::<usage_ledger::Timestamp>()?)?;

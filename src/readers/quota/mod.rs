@@ -13,7 +13,7 @@
 //! // What Claude Code writes to the command behind its status line.
 //! let json = r#"{"rate_limits":{"five_hour":{"used_percentage":23.5,"resets_at":1795474800}}}"#;
 //! let seen = quota::observe(QuotaFormat::ClaudeStatusline, json, now)?;
-//! let mut ledger = Ledger::in_memory()?;
+//! let ledger = Ledger::in_memory()?;
 //! ledger.append(seen.events(now), now)?;
 //! ledger.append(seen.events(now), now)?; // the same document again adds nothing
 //! assert_eq!(ledger.head()?.position.get(), 1);

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::file::{FileContext, behind_links, plain, private_file};
 use super::inspect::refuse_foreign;
 use super::read_only::{self, Look};
-use super::{Options, SqliteStore};
+use super::Options;
+use super::pool::Lease;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
@@ -145,7 +146,7 @@ pub(crate) fn refuse_left_log(path: &Path) -> Result<()> {
 /// A ledger that no other program has open, and none can open until this is dropped.
 pub(crate) struct Held {
     /// `None` where nothing is at the path, or nothing that can be opened.
-    store: Option<SqliteStore>,
+    connection: Option<Lease>,
     path: PathBuf,
 }
 
@@ -156,16 +157,16 @@ impl Held {
     pub fn take(path: &Path) -> Result<Self> {
         let path = behind_links(path);
         if fs::metadata(&path).map_or(true, |meta| meta.len() == 0) {
-            return Ok(Self { store: None, path });
+            return Ok(Self { connection: None, path });
         }
-        let store = match Options::new().create(false).busy_timeout_seconds(CLOSE_SECONDS).open(&path) {
-            Ok(store) => store,
-            Err(Error::Damaged { .. }) => return Ok(Self { store: None, path }),
+        let connection = match Options::new().create(false).busy_timeout_seconds(CLOSE_SECONDS).open_pool(&path) {
+            Ok(pool) => pool.lease()?,
+            Err(Error::Damaged { .. }) => return Ok(Self { connection: None, path }),
             Err(error) => return Err(error),
         };
-        match store.hold_alone() {
-            Ok(()) => Ok(Self { store: Some(store), path }),
-            Err(Error::Damaged { .. }) => Ok(Self { store: None, path }),
+        match hold_alone(&connection) {
+            Ok(()) => Ok(Self { connection: Some(connection), path }),
+            Err(Error::Damaged { .. }) => Ok(Self { connection: None, path }),
             Err(Error::Busy { .. }) => Err(Error::InUse { path }),
             Err(error) => Err(error),
         }
@@ -178,8 +179,8 @@ impl Held {
         if fs::symlink_metadata(&self.path).is_ok() {
             let kept = former_name(&self.path);
             if fs::hard_link(&self.path, &kept).is_err() {
-                match &self.store {
-                    Some(store) => copy_pages(&store.connection, &kept, &store.about)?,
+                match &self.connection {
+                    Some(lease) => copy_pages(lease.connection()?, &kept, &lease.pool.about)?,
                     None => fs::copy(&self.path, &kept).map(drop).map_err(|source| io(&kept, source))?,
                 }
             }
@@ -213,23 +214,22 @@ fn former_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-impl SqliteStore {
-    /// Locks the file for this connection alone, with all that was written in it and nothing beside it.
-    fn hold_alone(&self) -> Result<()> {
-        let fail = |error| self.about.error(error, "locking the ledger");
-        self.connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
-        // Leaving the write-ahead log takes a lock that no other connection may share, and it is held from then on.
-        let end = Instant::now() + Duration::from_secs(self.about.busy_seconds);
-        loop {
-            let mode = self.connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get::<_, String>(0));
-            match mode.map_err(fail) {
-                Ok(mode) if mode == "delete" => break,
-                Ok(_) => return Err(Error::Busy { seconds: self.about.busy_seconds }),
-                Err(Error::Busy { .. }) if Instant::now() < end => std::thread::sleep(AGAIN),
-                Err(error) => return Err(error),
-            }
+/// Locks the file for this connection alone, with all that was written in it and nothing beside it.
+fn hold_alone(lease: &Lease) -> Result<()> {
+    let (about, connection) = (&lease.pool.about, lease.connection()?);
+    let fail = |error| about.error(error, "locking the ledger");
+    connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
+    // Leaving the write-ahead log takes a lock that no other connection may share, and it is held from then on.
+    let end = Instant::now() + Duration::from_secs(about.busy_seconds);
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get::<_, String>(0));
+        match mode.map_err(fail) {
+            Ok(mode) if mode == "delete" => break,
+            Ok(_) => return Err(Error::Busy { seconds: about.busy_seconds }),
+            Err(Error::Busy { .. }) if Instant::now() < end => std::thread::sleep(AGAIN),
+            Err(error) => return Err(error),
         }
-        // A write takes the lock where the journal was that of a file before.
-        self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
     }
+    // A write takes the lock where the journal was that of a file before.
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
 }

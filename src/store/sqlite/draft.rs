@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::file::{FileContext, behind_links, private_file};
 use super::identity::Identity;
 use super::leftover::{SIDES, SUFFIX, sweep};
+use super::pool::Pool;
 use super::{Options, PAGE, SqliteStore, open};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
@@ -62,19 +63,17 @@ impl DraftLedger {
     pub fn open(&self) -> Result<SqliteStore> {
         let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
-        let connection = open::connect(&self.names.path).map_err(fail)?;
+        let mut connection = open::connect(&self.names.path).map_err(fail)?;
         let settings = format!(
             "PRAGMA page_size={PAGE}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; \
              PRAGMA cache_size=-{CACHE};"
         );
         connection.execute_batch(&settings).map_err(fail)?;
-        connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
-        let draft = Some(Arc::clone(&self.file));
-        let options = Options::new();
-        let (files, read_only, queue) = (None, None, None);
-        let mut store = SqliteStore { connection, about, options, files, read_only, draft, queue, is_log_new: false };
-        store.make_tables()?;
-        Ok(store)
+        let mut pool = Pool::new(self.about(), Options::new(), None);
+        pool.draft = Some(Arc::clone(&self.file));
+        pool.configure(&connection).map_err(fail)?;
+        pool.make_tables(&mut connection)?;
+        Ok(SqliteStore::over(pool.with_connection(connection)))
     }
 
     /// Whether somebody has removed it, as `shred` does with whatever may hold what was shredded.
@@ -210,7 +209,7 @@ mod tests {
     }
 
     fn written(draft: &DraftLedger) {
-        let mut store = draft.open().unwrap();
+        let store = draft.open().unwrap();
         let mut tx = store.write().unwrap();
         tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
         tx.commit().unwrap();
@@ -225,9 +224,12 @@ mod tests {
         assert!(!place.exists());
         assert!(draft.put_in_place().unwrap());
         assert_eq!(names(dir.path()), ["usage.db"]);
-        let mut store = SqliteStore::open(&place).unwrap();
+        let store = SqliteStore::open(&place).unwrap();
         assert_eq!(store.read().unwrap().get(Table::Facts, b"key").unwrap().unwrap(), b"value");
-        let of = |pragma: &str| -> String { store.connection.query_row(pragma, [], |row| row.get(0)).unwrap() };
+        let lease = store.pool().unwrap().lease().unwrap();
+        let of = |pragma: &str| -> String {
+            lease.connection().unwrap().query_row(pragma, [], |row| row.get(0)).unwrap()
+        };
         assert_eq!(of("PRAGMA journal_mode"), "wal");
         #[cfg(unix)]
         {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::SCHEMA;
+use super::schema::SCHEMA;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
@@ -110,7 +110,7 @@ pub(super) fn uri(path: &Path, parameters: &str) -> String {
 }
 
 /// What error messages need to know of a store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FileContext {
     pub path: PathBuf,
     pub busy_seconds: u64,

@@ -121,11 +121,6 @@ impl OpenFiles {
         &self.database.path
     }
 
-    /// Counts one more connection to the same files.
-    pub fn another_connection(&self) -> Registered {
-        Registered::new(self.registered.0)
-    }
-
     /// Takes note of the files that SQLite has opened beside the database. It opens them at the first read.
     pub fn note_beside(&mut self) -> io::Result<()> {
         let database = behind_links(&self.database.path);

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::file::{FileContext, behind_links, create_private, plain};
 use super::identity::{Identity, OpenFiles};
 use super::inspect::refuse_foreign;
-use super::queue::Queue;
+use super::pool::Pool;
 use super::read_only::{self, Look, obstacle};
 use crate::model::error::{Error, Result};
 
@@ -106,7 +106,7 @@ impl Options {
     /// # let dir = tempfile::tempdir()?;
     /// let path = dir.path().join("usage.db");
     /// Ledger::open(&path)?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// let mut ledger = Ledger::open_with(&path, Options::new().read_only(true))?;
+    /// let ledger = Ledger::open_with(&path, Options::new().read_only(true))?;
     /// assert_eq!(ledger.head()?.position.get(), 1);
     /// let refused = ledger.record(TokenRecord::new("openai", "gpt-5").input(2), now);
     /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
@@ -133,6 +133,10 @@ impl Options {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(self, path: &Path) -> Result<SqliteStore> {
+        self.open_pool(path).map(SqliteStore::over)
+    }
+
+    pub(super) fn open_pool(self, path: &Path) -> Result<Arc<Pool>> {
         let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
         if self.read_only {
             return self.open_read_only(path, about);
@@ -140,36 +144,31 @@ impl Options {
         if let Some(why) = obstacle(path) {
             return Err(Error::ReadOnly { path: path.to_owned(), why });
         }
-        let (connection, files) = self.connect(path, &about)?;
-        let queue = Some(Queue::of(&behind_links(files.database())));
-        let files = Some(files);
-        let (read_only, draft) = (None, None);
-        let mut store =
-            SqliteStore { connection, about, options: self, files, read_only, draft, queue, is_log_new: false };
-        store.prepare()?;
-        store.note_files()?;
-        Ok(store)
+        let (mut connection, files) = self.connect(path, &about)?;
+        let place = behind_links(files.database());
+        let mut pool = Pool::new(about, self, Some(files)).with_queue(&place);
+        pool.prepare(&mut connection)?;
+        pool.note_files()?;
+        Ok(pool.with_connection(connection))
     }
 
-    fn open_read_only(self, path: &Path, about: FileContext) -> Result<SqliteStore> {
+    fn open_read_only(self, path: &Path, about: FileContext) -> Result<Arc<Pool>> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(io)?;
         refuse_foreign(&path)?;
         let look = Look::at(&path);
         let identity = Identity::at(&path).map_err(io)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
-        let connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
-        let files = Some(OpenFiles::new(path, identity));
-        let (read_only, draft, queue) = (Some(look), None, None);
-        let mut store =
-            SqliteStore { connection, about, options: self, files, read_only, draft, queue, is_log_new: false };
-        store.prepare()?;
-        Ok(store)
+        let mut connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
+        let mut pool = Pool::new(about, self, Some(OpenFiles::new(path, identity)));
+        pool.read_only = Some(look);
+        pool.prepare(&mut connection)?;
+        Ok(pool.with_connection(connection))
     }
 
     /// Opens the file at a path, made when it is missing, and learns which file that is.
     fn connect(self, path: &Path, about: &FileContext) -> Result<(Connection, OpenFiles)> {
         // A file that is being made here is not opened by another thread before its first descriptor is closed.
-        let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = one_at_a_time();
         let io = |source| Error::Io { path: path.to_owned(), source };
         // A program may change its current directory later.
         let absolute = std::path::absolute(path).map_err(io)?;
@@ -190,6 +189,11 @@ impl Options {
         let what = "it is being replaced again and again".to_owned();
         Err(Error::Replaced { path: path.to_owned(), what })
     }
+}
+
+/// Keeps other threads from opening a ledger while this lives.
+pub(super) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    OPENING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens a database that leaves its write-ahead log alone when it is closed: the file may turn out to be foreign.

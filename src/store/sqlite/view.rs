@@ -1,27 +1,47 @@
 //! One snapshot or one write of an SQLite ledger.
 
-use rusqlite::{ErrorCode, OptionalExtension, params};
+use rusqlite::{CachedStatement, ErrorCode, OptionalExtension, params};
 
-use super::file::FileContext;
-use super::identity::OpenFiles;
-use super::queue::Turn;
+use super::pool::{Lease, Writer};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 use crate::store::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
 
-pub(super) struct SqliteView<'a> {
-    pub tx: rusqlite::Transaction<'a>,
-    pub about: &'a FileContext,
-    /// The files that are open; `None` for a draft.
-    pub files: Option<&'a OpenFiles>,
-    /// The turn to write, which passes on when the transaction has ended: fields are dropped in their order.
-    pub turn: Option<Turn>,
+pub(super) struct SqliteView {
+    /// The connection with the open transaction: fields are dropped in their order.
+    lease: Lease,
+    /// The right to write, which passes on when the transaction has ended.
+    _writer: Option<Writer>,
 }
 
-impl SqliteView<'_> {
+impl SqliteView {
+    /// Opens a snapshot.
+    pub fn read(lease: Lease) -> Result<Self> {
+        let begin = || -> Result<()> {
+            let fail = |e| lease.pool.about.error(e, "opening a snapshot");
+            let connection = lease.connection()?;
+            connection.execute_batch("BEGIN").map_err(fail)?;
+            // A deferred transaction takes its snapshot at its first read, not at BEGIN.
+            connection.query_row("SELECT 1 FROM kinds LIMIT 1", [], |_| Ok(())).map_err(fail)
+        };
+        begin()?;
+        Ok(Self { lease, _writer: None })
+    }
+
+    /// Takes the write lock.
+    pub fn write(lease: Lease, writer: Writer) -> Result<Self> {
+        let begun = lease.connection()?.execute_batch("BEGIN IMMEDIATE");
+        begun.map_err(|e| lease.pool.about.error(e, "taking the write lock"))?;
+        Ok(Self { lease, _writer: Some(writer) })
+    }
+
+    fn prepare(&self, sql: &str, doing: &str) -> Result<CachedStatement<'_>> {
+        self.lease.connection()?.prepare_cached(sql).map_err(|e| self.lease.pool.about.error(e, doing))
+    }
+
     fn fail(&self, error: rusqlite::Error) -> Error {
-        self.about.error(error, "reading")
+        self.lease.pool.about.error(error, "reading")
     }
 }
 
@@ -33,12 +53,9 @@ fn position(number: i64) -> Position {
     Position::new(u64::try_from(number).unwrap_or(0))
 }
 
-impl ReadView for SqliteView<'_> {
+impl ReadView for SqliteView {
     fn head(&self) -> Result<Head> {
-        let mut statement = self
-            .tx
-            .prepare_cached("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1")
-            .map_err(|e| self.fail(e))?;
+        let mut statement = self.prepare("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1", "reading")?;
         let found = statement
             .query_row([], |row| {
                 Ok(Head { position: position(row.get(0)?), recorded_at: Timestamp::from_millis(row.get(1)?) })
@@ -49,18 +66,13 @@ impl ReadView for SqliteView<'_> {
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
         let mut statement =
-            self.tx.prepare_cached("SELECT position FROM events WHERE id = ?").map_err(|e| self.fail(e))?;
+            self.prepare("SELECT position FROM events WHERE id = ?", "reading")?;
         let found = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
         Ok(found.map_err(|e| self.fail(e))?.map(position))
     }
 
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
-        let mut statement = self
-            .tx
-            .prepare_cached(
-                "SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position",
-            )
-            .map_err(|e| self.fail(e))?;
+        let mut statement = self.prepare("SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position", "reading")?;
         // From the start means from the very first row, so that an audit sees what nobody else would.
         let from = if from == Position::START { i64::MIN } else { number(from) };
         let mut rows = statement.query([from]).map_err(|e| self.fail(e))?;
@@ -88,7 +100,7 @@ impl ReadView for SqliteView<'_> {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut statement = self.tx.prepare_cached(sql(table).get).map_err(|e| self.fail(e))?;
+        let mut statement = self.prepare(sql(table).get, "reading")?;
         statement.query_row([key], |row| row.get(0)).optional().map_err(|e| self.fail(e))
     }
 
@@ -107,7 +119,7 @@ impl ReadView for SqliteView<'_> {
             (Order::Descending, false) => (sql.down, true),
             (Order::Descending, true) => (sql.down_open, false),
         };
-        let mut statement = self.tx.prepare_cached(text).map_err(|e| self.fail(e))?;
+        let mut statement = self.prepare(text, "reading")?;
         let mut rows =
             if bounded { statement.query([from, to]) } else { statement.query([from]) }.map_err(|e| self.fail(e))?;
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
@@ -123,18 +135,20 @@ impl ReadView for SqliteView<'_> {
     }
 }
 
-impl WriteView for SqliteView<'_> {
+impl WriteView for SqliteView {
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        const DOING: &str = "writing a projection";
         let done = match value {
-            Some(value) => self.tx.prepare_cached(sql(table).put).and_then(|mut s| s.execute([key, value])),
-            None => self.tx.prepare_cached(sql(table).remove).and_then(|mut s| s.execute([key])),
+            Some(value) => self.prepare(sql(table).put, DOING)?.execute([key, value]),
+            None => self.prepare(sql(table).remove, DOING)?.execute([key]),
         };
-        done.map(|_| ()).map_err(|e| self.about.error(e, "writing a projection"))
+        done.map(|_| ()).map_err(|e| self.lease.pool.about.error(e, DOING))
     }
 
     fn put_all(&mut self, table: Table, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
-        let fail = |e| self.about.error(e, "writing a projection");
-        let mut statement = self.tx.prepare_cached(sql(table).put).map_err(fail)?;
+        const DOING: &str = "writing a projection";
+        let fail = |e| self.lease.pool.about.error(e, DOING);
+        let mut statement = self.prepare(sql(table).put, DOING)?;
         for (key, value) in rows {
             statement.execute([key, value]).map_err(fail)?;
         }
@@ -142,16 +156,15 @@ impl WriteView for SqliteView<'_> {
     }
 }
 
-impl Transaction for SqliteView<'_> {
+impl Transaction for SqliteView {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         let mut at = self.head()?.position;
-        let fail = |e| self.about.error(e, "appending");
-        let mut statement = self
-            .tx
-            .prepare_cached(
-                "INSERT INTO events (position, id, kind, occurred_at, recorded_at, body) VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .map_err(fail)?;
+        const DOING: &str = "appending";
+        let fail = |e| self.lease.pool.about.error(e, DOING);
+        let mut statement = self.prepare(
+            "INSERT INTO events (position, id, kind, occurred_at, recorded_at, body) VALUES (?, ?, ?, ?, ?, ?)",
+            DOING,
+        )?;
         for row in rows {
             at = at.next();
             let done = statement.execute(params![
@@ -175,10 +188,11 @@ impl Transaction for SqliteView<'_> {
     }
 
     fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
-        let fail = |e| self.about.error(e, "shredding");
+        const DOING: &str = "shredding";
+        let fail = |e| self.lease.pool.about.error(e, DOING);
         // What is freed from here on is overwritten with zeros, in this transaction already.
-        self.tx.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
-        let mut statement = self.tx.prepare_cached("UPDATE events SET body = ? WHERE position = ?").map_err(fail)?;
+        self.lease.connection()?.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
+        let mut statement = self.prepare("UPDATE events SET body = ? WHERE position = ?", DOING)?;
         if statement.execute(params![stub, number(position)]).map_err(fail)? == 0 {
             return Err(Error::NotFound { what: format!("at position {position}") });
         }
@@ -186,13 +200,11 @@ impl Transaction for SqliteView<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        // The turn passes on when this returns.
-        let Self { tx, about, files, turn: _turn } = *self;
-        let expect_in_place = || files.map_or(Ok(()), |files| files.expect_in_place(about));
-        expect_in_place()?;
-        tx.commit().map_err(|e| about.error(e, "committing"))?;
+        let pool = &self.lease.pool;
+        pool.expect_in_place()?;
+        self.lease.connection()?.execute_batch("COMMIT").map_err(|e| pool.about.error(e, "committing"))?;
         // Nothing is acknowledged that went into a file which was taken away meanwhile.
-        expect_in_place()
+        pool.expect_in_place()
     }
 }
 

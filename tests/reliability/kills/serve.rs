@@ -108,8 +108,8 @@ pub fn kill_under_load(kills: u64, rng: &mut Rng) {
         if let Err(why) = survey(&path, known.iter().copied()) {
             panic!("round {round}, {way:?} at call {number}: {why}");
         }
-        let mut ledger = Ledger::open(&path).unwrap();
-        known.push(state(&mut ledger).unwrap());
+        let ledger = Ledger::open(&path).unwrap();
+        known.push(state(&ledger).unwrap());
         let snapshot = ledger.snapshot().unwrap();
         for id in answered.lock().unwrap().iter() {
             let found = snapshot.find("anthropic", id).unwrap();

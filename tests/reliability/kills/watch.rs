@@ -42,10 +42,10 @@ pub fn kill_at_work(kills: u64, rng: &mut Rng) {
     let files = scratch.path().join("files");
     std::fs::create_dir(&files).unwrap();
     let path = files.join("usage.db");
-    let mut ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), at(0)).unwrap();
     ledger.record(TokenRecord::new("anthropic", "m").input(1), at(0)).unwrap();
-    let mut known = vec![state(&mut ledger).unwrap()];
+    let mut known = vec![state(&ledger).unwrap()];
     drop(ledger);
     let (mut killed, mut acted) = (0, 0);
     for round in 0..kills {

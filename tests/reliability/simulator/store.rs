@@ -114,17 +114,17 @@ impl Faulty {
 }
 
 impl EventStore for Faulty {
-    fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
         self.faults.pass(Fault::Read)?;
         Ok(Box::new(FaultyView { view: self.inner.read()?, faults: &self.faults }))
     }
 
-    fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+    fn write(&self) -> Result<Box<dyn Transaction + '_>> {
         self.faults.pass(Fault::Write)?;
         Ok(Box::new(FaultyTx { tx: self.inner.write()?, faults: &self.faults }))
     }
 
-    fn erase(&mut self) -> Result<()> {
+    fn erase(&self) -> Result<()> {
         self.inner.erase()
     }
 }

@@ -19,9 +19,9 @@ pub fn aggregation(case: &Case, all: &[Case], data: &[Case]) -> Option<Checked> 
     let (given, expect) = (&case.given, &case.expect);
     if let Some(rows) = rows(given) {
         let home = instance(rows);
-        let mut ledger = Ledger::in_memory().unwrap();
-        let first = import(&mut ledger, home.path());
-        let again = import(&mut ledger, home.path());
+        let ledger = Ledger::in_memory().unwrap();
+        let first = import(&ledger, home.path());
+        let again = import(&ledger, home.path());
         let found = json!({ "rows": first.recorded });
         return Some(match (again.recorded, first.skipped.len()) {
             (0, 0) => fields(&found, expect),
@@ -80,7 +80,7 @@ fn priced(case: &Case) -> Checked {
     record.tokens.cache_read = count(&["cache_read", "cache_read_input_tokens", "read"]);
     record.tokens.cache_write =
         count(&["cache_write", "cache_creation", "cache_created", "cache_creation_input_tokens", "write"]);
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.record(record, now()).unwrap();
     let report = Report::by_all([]).prices(prices(&given["pricing"], &case.conformance));
     let cost = ledger.report(&report).unwrap().total.cost.usd;
@@ -98,7 +98,7 @@ fn priced(case: &Case) -> Checked {
 
 /// Sessions that ended one way or another, a minute apart, and the tokens that the first of them used.
 fn sessions(outcomes: &[&str], tokens: u64) -> usage_ledger::report::Efficiency {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     if outcomes.is_empty() && tokens > 0 {
         ledger.record(TokenRecord::new("anthropic", "m").input(tokens), now()).unwrap();
     }

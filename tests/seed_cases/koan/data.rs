@@ -28,8 +28,8 @@ struct Asked<'c> {
 impl<'c> Asked<'c> {
     fn new(case: &'c Case, data: &'c Value) -> Option<Self> {
         let home = instance(rows(data)?);
-        let mut ledger = Ledger::in_memory().unwrap();
-        import(&mut ledger, home.path());
+        let ledger = Ledger::in_memory().unwrap();
+        import(&ledger, home.path());
         let given = &case.given;
         let mut report = Report::by_all([]);
         let mut asked: BTreeMap<&str, &str> =
@@ -306,8 +306,8 @@ fn title_key(title: &str) -> Option<String> {
     let row = json!({"ts": "2026-06-10T00:00:00", "project": "p", "model": "m", "input_tokens": 1, "output_tokens": 0,
         "mode": "", "mission": title});
     let home = instance(&[row]);
-    let mut ledger = Ledger::in_memory().unwrap();
-    import(&mut ledger, home.path());
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, home.path());
     ledger.report(&Report::by(label("title_key"))).unwrap().rows[0].keys[0].clone()
 }
 

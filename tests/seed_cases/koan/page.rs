@@ -46,7 +46,7 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
 /// What may be begun when the provider says that so much is used.
 fn mode(session: Percent, weekly: Percent) -> Mode {
     let now = moment(&json!(NOW)).unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     for (minutes, used) in [(300, session), (10_080, weekly)] {
         ledger
             .append([NewEvent::new(observed(minutes, used, Some(now.plus(usage_ledger::time::HOUR))), now)], now)
@@ -72,7 +72,7 @@ fn observed(window_minutes: u32, used: Percent, resets_at: Option<Timestamp>) ->
 fn render(given: &Value) -> Option<String> {
     let now = given.get("now").and_then(moment).or_else(|| moment(&json!(NOW)))?;
     let start = given.get("session_start").and_then(moment).unwrap_or(now);
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let limit = |name: &str, other| number(given, name).unwrap_or(other);
     let limits = LimitSet::new(PROVIDER)
         .unwrap()

@@ -17,13 +17,13 @@ pub fn quota_command(case: &Case) -> Option<Checked> {
     }
     let (projects, models) = (number(given, "projects")?, number(given, "models")?);
     let now = moment(&json!(NOW))?;
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     for n in 0..projects.max(models) {
         let (project, model) = (format!("p{}", n % projects), format!("claude-m{}", n % models));
         ledger.record(TokenRecord::new(PROVIDER, model).input(n + 1).project(project), now).unwrap();
     }
     let week = DateWindow::ending(Zone::UTC.day(now), 7, 0, Granularity::Day);
-    let mut top = |key, most| ledger.report(&Report::by(key).days(week)).unwrap().top(most).len();
+    let top = |key, most| ledger.report(&Report::by(key).days(week)).unwrap().top(most).len();
     let found = json!({ "projects": top(ReportKey::Project, 3), "models": top(ReportKey::Model, 2) });
     Some(fields(&found, expect))
 }

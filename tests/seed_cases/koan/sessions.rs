@@ -15,10 +15,10 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
     if let Some(times) = number(given, "same_file_imported") {
         let data = all.iter().chain(more).find_map(|case| rows(&case.given))?;
         let home = instance(data);
-        let mut ledger = Ledger::in_memory().unwrap();
-        import(&mut ledger, home.path());
+        let ledger = Ledger::in_memory().unwrap();
+        import(&ledger, home.path());
         let before = ledger.head().unwrap().position;
-        let again: u64 = (1..times).map(|_| import(&mut ledger, home.path()).recorded).sum();
+        let again: u64 = (1..times).map(|_| import(&ledger, home.path()).recorded).sum();
         let grown = ledger.head().unwrap().position.get() - before.get();
         return Some(fields(&json!({ "events_added_second_time": again.max(grown) }), expect));
     }
@@ -36,12 +36,12 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
         let told = Value::Array(told.collect()).to_string();
         fs::write(home.path().join("instance/session_outcomes.json"), told).unwrap();
     }
-    let mut ledger = Ledger::in_memory().unwrap();
-    import(&mut ledger, home.path());
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, home.path());
     let before = ledger.head().unwrap().position.get();
     let apply = given.get("apply").and_then(Value::as_bool).unwrap_or(true);
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-    let done = koan::backfill(&mut ledger, &options(home.path()), apply, now).unwrap();
+    let done = koan::backfill(&ledger, &options(home.path()), apply, now).unwrap();
     let head = ledger.head().unwrap().position.get();
     let mut found = json!({ "planned": done.planned, "written": done.written });
     let label = ReportKey::Label("backfill".to_owned());

@@ -40,7 +40,7 @@ fn record(given: &Value) -> TokenRecord {
 pub fn record_format(case: &Case) -> Checked {
     // The last millisecond of a day: what is written a moment later still belongs to it.
     let at = moment(&json!("2026-06-10T23:59:59.999")).unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     ledger.record(record(&case.given), at).unwrap();
     let mut out = Vec::new();
     let written = export::find("koan-jsonl").unwrap().export(&ledger.snapshot().unwrap(), &mut out);

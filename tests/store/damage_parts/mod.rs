@@ -101,7 +101,7 @@ pub fn amend(target: i64, at: Option<Timestamp>, replacement: TokenRecord, made:
 
 pub type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-pub fn rows(store: &mut dyn EventStore) -> Rows {
+pub fn rows(store: &dyn EventStore) -> Rows {
     let mut rows = Rows::new();
     let view = store.read().unwrap();
     for table in FOLDED {
@@ -127,7 +127,7 @@ pub fn sound() -> &'static Sound {
     static SOUND: OnceLock<Sound> = OnceLock::new();
     SOUND.get_or_init(|| {
         let mut store = MemoryStore::new();
-        let mut ledger = Ledger::with_store(Box::new(store.clone()));
+        let ledger = Ledger::with_store(Box::new(store.clone()));
         let mut parts: BTreeMap<(Table, Vec<u8>), BTreeSet<i64>> = BTreeMap::new();
         let mut before = Rows::new();
         for (position, event) in (1..).zip(events()) {

@@ -113,7 +113,7 @@ fn a_snapshot_of_something_else_is_found() {
     // A snapshot of position 10 in which nothing has happened yet.
     let bench = Bench::new();
     bench.change("INSERT INTO snapshots VALUES (x'03000000000000000a', x'')", []);
-    let mut ledger = Ledger::open(&bench.path).unwrap();
+    let ledger = Ledger::open(&bench.path).unwrap();
     let past = ledger.as_of(AsOf::Position(12.into())).unwrap();
     let requests = past.report(&Report::by_all([])).unwrap().total.requests;
     assert!(requests == 12 || !bench.verify().unwrap().ok, "{requests} of 12 calls, and nothing is found");

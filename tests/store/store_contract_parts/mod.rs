@@ -108,7 +108,7 @@ pub fn lines(numbers: impl IntoIterator<Item = u64>) -> Vec<Line> {
 }
 
 /// Appends lines in a transaction of their own.
-pub fn commit(store: &mut dyn EventStore, lines: &[Line]) -> Position {
+pub fn commit(store: &dyn EventStore, lines: &[Line]) -> Position {
     let mut tx = store.write().unwrap();
     let rows: Vec<Row<'_>> = lines.iter().map(Line::row).collect();
     let last = tx.append(&rows).unwrap();
@@ -117,7 +117,7 @@ pub fn commit(store: &mut dyn EventStore, lines: &[Line]) -> Position {
 }
 
 /// Sets keys of a table in a transaction of their own.
-pub fn commit_puts(store: &mut dyn EventStore, table: Table, puts: &[(&[u8], Option<&[u8]>)]) {
+pub fn commit_puts(store: &dyn EventStore, table: Table, puts: &[(&[u8], Option<&[u8]>)]) {
     let mut tx = store.write().unwrap();
     for (key, value) in puts {
         tx.put(table, key, *value).unwrap();

@@ -97,15 +97,15 @@ struct HistoryRows {
 /// let outcomes = r#"[{"timestamp":"2026-11-23T10:00:00","project":"acme","outcome":"productive"}]"#;
 /// std::fs::write(home.path().join("session_outcomes.json"), outcomes)?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let mut ledger = Ledger::in_memory()?;
-/// let dry = koan::backfill(&mut ledger, &options, false, now)?;
+/// let ledger = Ledger::in_memory()?;
+/// let dry = koan::backfill(&ledger, &options, false, now)?;
 /// assert_eq!((dry.planned, dry.written), (1, 0));
-/// assert_eq!(koan::backfill(&mut ledger, &options, true, now)?.written, 1);
-/// assert_eq!(koan::backfill(&mut ledger, &options, true, now)?.written, 0); // it is there now
+/// assert_eq!(koan::backfill(&ledger, &options, true, now)?.written, 1);
+/// assert_eq!(koan::backfill(&ledger, &options, true, now)?.written, 0); // it is there now
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn backfill(
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     options: &ImportOptions,
     apply: bool,
     now: impl Into<Timestamp>,
@@ -158,7 +158,7 @@ fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
 }
 
 /// Koan's rows in the ledger, by local day.
-fn rows(ledger: &mut Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> {
+fn rows(ledger: &Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> {
     let snapshot = ledger.snapshot()?;
     let mut rows: HashMap<NaiveDate, HistoryRows> = HashMap::new();
     snapshot.each_call(&mut |_, told| {

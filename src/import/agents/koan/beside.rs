@@ -18,7 +18,7 @@ use crate::model::time::{Timestamp, Zone};
 const LARGEST: u64 = 1 << 20;
 
 /// Looks into every instance, each of which holds one of these directories.
-pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Timestamp) -> Result<Beside> {
+pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
     let mut beside = Beside::default();
     let mut seen = BTreeSet::new();
     for instance in roots.iter().filter_map(|root| root.parent()) {

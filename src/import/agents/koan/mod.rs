@@ -78,7 +78,7 @@ impl Source for Koan {
         false
     }
 
-    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &mut Ledger, now: Timestamp) -> Result<Beside> {
+    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
         beside::gather(roots, zone, ledger, now)
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn facts(
     text: &str,
     written: Timestamp,
     zone: Zone,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     now: Timestamp,
 ) -> Result<std::result::Result<Vec<(Payload, String)>, String>> {
     if !text.trim_start().starts_with('{') {

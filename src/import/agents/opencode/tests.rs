@@ -76,7 +76,7 @@ impl Home {
         std::fs::write(place.join(format!("{id}.json")), text).unwrap();
     }
 
-    fn import(&self, ledger: &mut Ledger) -> SourceReport {
+    fn import(&self, ledger: &Ledger) -> SourceReport {
         let options = ImportOptions {
             sources: vec!["opencode".to_owned()],
             homes: vec![self.directory.path().to_owned()],
@@ -92,7 +92,7 @@ fn told(report: &SourceReport) -> [u64; 4] {
     [report.recorded, report.duplicates, report.amended, report.skipped.len() as u64]
 }
 
-fn total(ledger: &mut Ledger) -> u128 {
+fn total(ledger: &Ledger) -> u128 {
     let now = Timestamp::from_millis(START + 86_400_000);
     ledger.provider("mock", now).unwrap().all_time.tokens.total()
 }
@@ -179,9 +179,9 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
         std::fs::write(place.join(format!("prt_{number}.json")), part).unwrap();
         home.database.execute("INSERT INTO part VALUES (?, ?, ?)", params![number.to_string(), ID, part]).unwrap();
     }
-    let mut ledger = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&mut ledger)), [1, 1, 0, 0]);
-    assert_eq!(total(&mut ledger), 2 * 155 + 7 + 20);
+    let ledger = Ledger::in_memory().unwrap();
+    assert_eq!(told(&home.import(&ledger)), [1, 1, 0, 0]);
+    assert_eq!(total(&ledger), 2 * 155 + 7 + 20);
     let path = home.directory.path().join(".local/share/opencode/storage/message/ses_1").join(format!("{ID}.json"));
     let record = Opencode.document(&path, text.as_bytes(), Zone::UTC).unwrap().found.remove(0).record;
     assert_eq!(record.residual.as_deref(), Some("the sum of 2 steps, of which the message states the last"));
@@ -189,7 +189,7 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
     // A step that cannot be read is told of, and takes nothing silently away.
     home.database.execute("UPDATE part SET data = ? WHERE id = '1'", [step(r#"{"input":"7"}"#)]).unwrap();
     home.update(ID, 990, &answer(1, Some(990), &counts(20)));
-    assert_eq!(told(&home.import(&mut ledger)), [0, 0, 0, 1]);
+    assert_eq!(told(&home.import(&ledger)), [0, 0, 0, 1]);
 }
 
 #[test]
@@ -207,70 +207,70 @@ fn a_database_without_its_tables_or_columns_is_refused() {
 #[test]
 fn rows_are_read_once_and_again_when_they_change() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     home.put("msg_a", "ses_1", 0, r#"{"role":"user"}"#);
     home.put("msg_b", "ses_1", 10, &answer(1, Some(10), &counts(20)));
     home.put("msg_c", "ses_1", 20, &answer(2, None, NONE));
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
-    assert_eq!(told(&home.import(&mut ledger)), [0; 4]);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [0; 4]);
     // The one that was under way has counts now, though its row bears an old time; then they grow.
     home.update("msg_c", -900_000, &answer(2, None, &counts(5)));
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
     home.update("msg_c", 50, &answer(2, Some(50), &counts(30)));
     home.put("msg_d", "ses_1", 60, &answer(3, Some(60), &counts(1)));
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 1, 0]);
-    assert_eq!(total(&mut ledger), 3 * 155 + 20 + 30 + 1);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 1, 0]);
+    assert_eq!(total(&ledger), 3 * 155 + 20 + 30 + 1);
     // A row that cannot be read hides none behind it.
     home.put("msg_e", "ses_1", 70, r#"{"role":"assistant","tokens":{"input":"1"}}"#);
     home.put("msg_f", "ses_1", 80, &answer(4, Some(80), &counts(2)));
-    let report = home.import(&mut ledger);
+    let report = home.import(&ledger);
     assert_eq!(told(&report), [1, 0, 0, 1]);
     assert!(report.skipped[0].why.contains("`input` is the string"), "{:?}", report.skipped);
-    assert_eq!(told(&home.import(&mut ledger)), [0; 4]);
+    assert_eq!(told(&home.import(&ledger)), [0; 4]);
 }
 
 #[test]
 fn rows_that_get_the_numbers_of_deleted_ones_are_read() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     for id in 0..4 {
         home.put(&format!("msg_{id}"), "ses_1", id, &answer(id, Some(id + 1), &counts(20)));
     }
-    assert_eq!(told(&home.import(&mut ledger)), [4, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [4, 0, 0, 0]);
     home.database.execute_batch("DELETE FROM message WHERE id <> 'msg_0'").unwrap();
     home.put("msg_9", "ses_1", -3_600_000, &answer(9, Some(10), &counts(1)));
-    assert_eq!(home.import(&mut ledger).recorded, 1);
-    assert_eq!(total(&mut ledger), 5 * 155 + 4 * 20 + 1);
+    assert_eq!(home.import(&ledger).recorded, 1);
+    assert_eq!(total(&ledger), 5 * 155 + 4 * 20 + 1);
 }
 
 #[test]
 fn a_file_and_the_row_it_became_are_one_record() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
     home.message("ses_1", ID, &text);
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
     home.put(ID, "ses_1", 900, &text);
-    assert_eq!(told(&home.import(&mut ledger)), [0, 1, 0, 0]);
-    assert_eq!(told(&home.import(&mut ledger)), [0; 4]);
+    assert_eq!(told(&home.import(&ledger)), [0, 1, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [0; 4]);
     // Another ledger sees both at once.
     let mut other = Ledger::in_memory().unwrap();
     assert_eq!(told(&home.import(&mut other)), [1, 1, 0, 0]);
-    assert_eq!((total(&mut ledger), total(&mut other)), (175, 175));
+    assert_eq!((total(&ledger), total(&mut other)), (175, 175));
 }
 
 #[test]
 fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
     // The copy has an id of its own, made an hour later, and its place is read first.
     home.put("msg_20a383e5d001dIKjgYkSV6AIAq", "ses_2", 3_600_000, &text);
     home.database.execute("INSERT INTO session VALUES ('ses_2', '/work', ?)", [START + 3_600_000]).unwrap();
-    home.import(&mut ledger);
+    home.import(&ledger);
     home.put(ID, "ses_1", 3_600_001, &text);
-    home.import(&mut ledger);
-    assert_eq!(total(&mut ledger), 175);
+    home.import(&ledger);
+    assert_eq!(total(&ledger), 175);
     let report = crate::report::Report::by(crate::report::ReportKey::Conversation);
     let rows = ledger.report(&report).unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.keys[0].as_deref()).collect::<Vec<_>>(), [Some("ses_1")]);
@@ -279,7 +279,7 @@ fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
 #[test]
 fn the_second_generations_table_is_read() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let data = format!(
         r#"{{"time":{{"created":{START},"completed":{}}},"agent":"build","model":{{"id":"gpt-5.1","providerID":"mock"}},"finish":"stop","cost":0,"tokens":{{"input":10,"output":5,"reasoning":9,"cache":{{"read":0,"write":0}}}}}}"#,
         START + 9
@@ -287,8 +287,8 @@ fn the_second_generations_table_is_read() {
     let insert = "INSERT INTO session_message VALUES (?, 'ses_1', ?, 1, ?, ?, ?)";
     home.database.execute(insert, params!["msg_1", "assistant", START, START + 9, data]).unwrap();
     home.database.execute(insert, params!["msg_2", "user", START, START + 9, r#"{"text":"hi"}"#]).unwrap();
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
-    assert_eq!(total(&mut ledger), 24);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(total(&ledger), 24);
 }
 
 #[test]
@@ -326,20 +326,20 @@ fn its_files_are_found_and_nothing_else_is() {
 #[test]
 fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_yet_is_not() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&mut ledger)), [0, 0, 0, 0]);
+    let ledger = Ledger::in_memory().unwrap();
+    assert_eq!(told(&home.import(&ledger)), [0, 0, 0, 0]);
     home.put(ID, "ses_1", 900, &answer(1, Some(900), &counts(20)));
     home.database.execute_batch("INSERT INTO part VALUES ('prt_1', 'msg_1', '{}')").unwrap();
     home.database.execute_batch("ALTER TABLE message RENAME TO message_v2").unwrap();
-    let report = home.import(&mut ledger);
+    let report = home.import(&ledger);
     assert_eq!(told(&report), [0, 0, 0, 1]);
     let why = "unknown shape: a database with sessions, whose messages are in no table that is known";
     assert_eq!(report.skipped[0].why, why);
     // The table may be there, and be used no more.
     home.database.execute_batch("CREATE TABLE message AS SELECT * FROM message_v2 LIMIT 0").unwrap();
-    assert_eq!(home.import(&mut ledger).skipped[0].why, why);
+    assert_eq!(home.import(&ledger).skipped[0].why, why);
     home.database.execute_batch("DROP TABLE message; ALTER TABLE message_v2 RENAME TO message").unwrap();
-    assert_eq!(told(&home.import(&mut ledger)), [1, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
     home.put("msg_1", "ses_1", 900, &said.replace("\"role\"", "\"kind\""));
     home.put("msg_2", "ses_1", 900, &said.replace("\"assistant\"", "\"model\""));
     home.put("msg_3", "ses_1", 900, r#"{"role":"user","summary":{"diffs":[]},"tokens":null}"#);
-    let report = home.import(&mut Ledger::in_memory().unwrap());
+    let report = home.import(&Ledger::in_memory().unwrap());
     let why: Vec<_> = report.skipped.iter().map(|skipped| &*skipped.why).collect();
     let refused = ["unknown shape: a message without a role", "unknown shape: token counts of an unknown role"];
     assert_eq!((report.recorded, why), (0, refused.to_vec()));

@@ -16,7 +16,7 @@ pub struct Copy {
 
 impl Copy {
     pub fn of(store: &MemoryStore) -> Self {
-        let mut store = store.clone();
+        let store = store.clone();
         let view = store.read().unwrap();
         let values = |table| whole(&*view, table).into_iter().map(move |(key, value)| ((table, key), value));
         Self {

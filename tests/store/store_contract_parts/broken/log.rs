@@ -87,7 +87,7 @@ impl Flaw for RollbackUsesUpAPosition {
         let used_up = *self.0.lock().unwrap();
         Ok(Position::new(tx.append(rows)?.get() + used_up))
     }
-    fn rolled_back(&self, _: &mut MemoryStore, written: &Written) {
+    fn rolled_back(&self, _: &MemoryStore, written: &Written) {
         *self.0.lock().unwrap() += written.rows.len() as u64;
     }
 }
@@ -120,7 +120,7 @@ impl ReordersTheCallsOfACommit {
 }
 
 impl Flaw for ReordersTheCallsOfACommit {
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, written: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
         if written.calls > 1 {
             let last = tx.head()?.position.get();
             self.0.lock().unwrap().push((last + 1 - written.rows.len() as u64, last));
@@ -186,7 +186,7 @@ impl Flaw for NamesTheLaterPosition {
 struct ConflictKeepsTheRowsInFront;
 
 impl Flaw for ConflictKeepsTheRowsInFront {
-    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+    fn rolled_back(&self, handle: &MemoryStore, written: &Written) {
         if written.conflict && !written.rows.is_empty() {
             let mut tx = handle.write().unwrap();
             written.append_all(&mut *tx).unwrap();
@@ -343,7 +343,7 @@ impl Flaw for ShredsWhatIsNotThere {
 struct RollbackShreds;
 
 impl Flaw for RollbackShreds {
-    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+    fn rolled_back(&self, handle: &MemoryStore, written: &Written) {
         if !written.shreds.is_empty() {
             let mut tx = handle.write().unwrap();
             // What was refused before is refused again.

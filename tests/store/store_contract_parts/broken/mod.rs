@@ -20,10 +20,10 @@ type KeyVisitor<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Flow;
 
 /// What a flaw can do: each method stands between a caller and the sound store.
 trait Flaw: Send + Sync {
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _handle: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _handle: usize) -> Result<Box<dyn ReadView + 'a>> {
         inner.read()
     }
-    fn write<'a>(&'a self, inner: &'a mut MemoryStore, _handle: usize) -> Result<Box<dyn Transaction + 'a>> {
+    fn write<'a>(&'a self, inner: &'a MemoryStore, _handle: usize) -> Result<Box<dyn Transaction + 'a>> {
         inner.write()
     }
     fn head(&self, view: &dyn ReadView) -> Result<Head> {
@@ -58,10 +58,10 @@ trait Flaw: Send + Sync {
     fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
         tx.shred(position, stub)
     }
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _handle: &mut MemoryStore, _written: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _handle: &MemoryStore, _written: &Written) -> Result<()> {
         tx.commit()
     }
-    fn rolled_back(&self, _handle: &mut MemoryStore, _written: &Written) {}
+    fn rolled_back(&self, _handle: &MemoryStore, _written: &Written) {}
     fn opened(&self) {}
     fn closed(&self) {}
 }
@@ -98,13 +98,13 @@ struct Flawed {
 }
 
 impl EventStore for Flawed {
-    fn read(&mut self) -> Result<Box<dyn ReadView + '_>> {
-        Ok(Box::new(FlawedView { view: self.flaw.read(&mut self.inner, self.handle)?, flaw: &*self.flaw }))
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
+        Ok(Box::new(FlawedView { view: self.flaw.read(&self.inner, self.handle)?, flaw: &*self.flaw }))
     }
 
-    fn write(&mut self) -> Result<Box<dyn Transaction + '_>> {
+    fn write(&self) -> Result<Box<dyn Transaction + '_>> {
         let handle = self.inner.clone();
-        let tx = self.flaw.write(&mut self.inner, self.handle)?;
+        let tx = self.flaw.write(&self.inner, self.handle)?;
         Ok(Box::new(FlawedTx { tx: Some(tx), flaw: &*self.flaw, handle, written: Written::default() }))
     }
 }

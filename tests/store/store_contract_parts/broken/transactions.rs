@@ -41,7 +41,7 @@ const A_WHILE: Duration = Duration::from_millis(3);
 struct WritesWithoutALock;
 
 impl Flaw for WritesWithoutALock {
-    fn write<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
+    fn write<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
         Ok(Box::new(Unlocked { copy: Copy::of(inner), written: Written::default(), store: inner.clone() }))
     }
 }
@@ -114,7 +114,7 @@ impl Transaction for Unlocked {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        let Self { written, mut store, .. } = *self;
+        let Self { written, store, .. } = *self;
         thread::sleep(A_WHILE);
         let mut tx = store.write()?;
         written.append_all(&mut *tx)?;
@@ -161,7 +161,7 @@ impl Transaction for Blind<'_> {
     }
 }
 
-fn blind(inner: &mut MemoryStore, sees_rows: bool) -> Result<Box<dyn Transaction + '_>> {
+fn blind(inner: &MemoryStore, sees_rows: bool) -> Result<Box<dyn Transaction + '_>> {
     let handle = inner.clone();
     let tx = inner.write()?;
     Ok(Box::new(Blind { begun: Copy::of(&handle), tx, sees_rows }))
@@ -171,7 +171,7 @@ fn blind(inner: &mut MemoryStore, sees_rows: bool) -> Result<Box<dyn Transaction
 struct DoesNotReadItsRows;
 
 impl Flaw for DoesNotReadItsRows {
-    fn write<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
+    fn write<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
         blind(inner, false)
     }
 }
@@ -180,7 +180,7 @@ impl Flaw for DoesNotReadItsRows {
 struct DoesNotReadItsValues;
 
 impl Flaw for DoesNotReadItsValues {
-    fn write<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
+    fn write<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn Transaction + 'a>> {
         blind(inner, true)
     }
 }
@@ -189,7 +189,7 @@ impl Flaw for DoesNotReadItsValues {
 struct RollbackKeepsRows;
 
 impl Flaw for RollbackKeepsRows {
-    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+    fn rolled_back(&self, handle: &MemoryStore, written: &Written) {
         let mut tx = handle.write().unwrap();
         written.append_all(&mut *tx).unwrap();
         tx.commit().unwrap();
@@ -200,7 +200,7 @@ impl Flaw for RollbackKeepsRows {
 struct RollbackKeepsValues;
 
 impl Flaw for RollbackKeepsValues {
-    fn rolled_back(&self, handle: &mut MemoryStore, written: &Written) {
+    fn rolled_back(&self, handle: &MemoryStore, written: &Written) {
         let mut tx = handle.write().unwrap();
         written.put_all(&mut *tx).unwrap();
         tx.commit().unwrap();
@@ -250,13 +250,13 @@ impl Flaw for ShowsRowsBeforeTheCommit {
         self.0.rows(rows, last);
         Ok(last)
     }
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, _: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, _: &Written) -> Result<()> {
         self.0.commit(tx)
     }
-    fn rolled_back(&self, _: &mut MemoryStore, _: &Written) {
+    fn rolled_back(&self, _: &MemoryStore, _: &Written) {
         self.0.forget();
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         Ok(self.0.read(inner))
     }
 }
@@ -271,13 +271,13 @@ impl Flaw for ShowsValuesBeforeTheCommit {
         }
         tx.put(table, key, value)
     }
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, _: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, _: &Written) -> Result<()> {
         self.0.commit(tx)
     }
-    fn rolled_back(&self, _: &mut MemoryStore, _: &Written) {
+    fn rolled_back(&self, _: &MemoryStore, _: &Written) {
         self.0.forget();
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         Ok(self.0.read(inner))
     }
 }
@@ -287,12 +287,12 @@ impl Flaw for ShowsValuesBeforeTheCommit {
 struct ShowsRowsBeforeValues(Early);
 
 impl Flaw for ShowsRowsBeforeValues {
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, written: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
         let rows: Vec<Row<'_>> = written.rows.iter().map(Line::row).collect();
         self.0.rows(&rows, tx.head()?.position);
         self.0.commit(tx)
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         Ok(self.0.read(inner))
     }
 }
@@ -302,13 +302,13 @@ impl Flaw for ShowsRowsBeforeValues {
 struct ShowsALowerPositionLater(Early);
 
 impl Flaw for ShowsALowerPositionLater {
-    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &mut MemoryStore, written: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
         if let Some(last) = written.rows.get(1..).and_then(<[Line]>::last) {
             self.0.rows(&[last.row()], tx.head()?.position);
         }
         self.0.commit(tx)
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         Ok(self.0.read(inner))
     }
 }
@@ -318,13 +318,13 @@ impl Flaw for ShowsALowerPositionLater {
 struct ValuesLagBehind(Mutex<Option<Copy>>);
 
 impl Flaw for ValuesLagBehind {
-    fn commit(&self, tx: Box<dyn Transaction + '_>, handle: &mut MemoryStore, written: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, handle: &MemoryStore, written: &Written) -> Result<()> {
         let both = !written.rows.is_empty() && !written.puts.is_empty();
         let mut before = self.0.lock().unwrap();
         *before = both.then(|| Copy::of(handle));
         tx.commit()
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         let before = self.0.lock().unwrap();
         let mut copy = Copy::of(inner);
         if let Some(before) = &*before {
@@ -339,11 +339,11 @@ impl Flaw for ValuesLagBehind {
 struct ShowsAHandleAnOldState(Mutex<HashMap<usize, Copy>>);
 
 impl Flaw for ShowsAHandleAnOldState {
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, handle: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, handle: usize) -> Result<Box<dyn ReadView + 'a>> {
         let mut kept = self.0.lock().unwrap();
         Ok(Box::new(kept.entry(handle).or_insert_with(|| Copy::of(inner)).clone()))
     }
-    fn write<'a>(&'a self, inner: &'a mut MemoryStore, handle: usize) -> Result<Box<dyn Transaction + 'a>> {
+    fn write<'a>(&'a self, inner: &'a MemoryStore, handle: usize) -> Result<Box<dyn Transaction + 'a>> {
         self.0.lock().unwrap().remove(&handle);
         inner.write()
     }
@@ -354,7 +354,7 @@ impl Flaw for ShowsAHandleAnOldState {
 struct SnapshotMoves;
 
 impl Flaw for SnapshotMoves {
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         let inner = inner.clone();
         Ok(Box::new(Asking(move || {
             thread::sleep(A_WHILE);
@@ -368,7 +368,7 @@ impl Flaw for SnapshotMoves {
 struct SnapshotBeginsWithItsFirstRead;
 
 impl Flaw for SnapshotBeginsWithItsFirstRead {
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         let inner = inner.clone();
         let first = OnceLock::new();
         Ok(Box::new(Asking(move || first.get_or_init(|| Copy::of(&inner)).clone())))
@@ -395,7 +395,7 @@ impl Flaw for ForgetsTheLastCommitWhenItIsClosed {
         state.open -= 1;
         state.forgotten |= state.open == 0;
     }
-    fn commit(&self, tx: Box<dyn Transaction + '_>, handle: &mut MemoryStore, _: &Written) -> Result<()> {
+    fn commit(&self, tx: Box<dyn Transaction + '_>, handle: &MemoryStore, _: &Written) -> Result<()> {
         let before = Copy::of(handle);
         tx.commit()?;
         let mut state = self.0.lock().unwrap();
@@ -403,7 +403,7 @@ impl Flaw for ForgetsTheLastCommitWhenItIsClosed {
         state.forgotten = false;
         Ok(())
     }
-    fn read<'a>(&'a self, inner: &'a mut MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
+    fn read<'a>(&'a self, inner: &'a MemoryStore, _: usize) -> Result<Box<dyn ReadView + 'a>> {
         let state = self.0.lock().unwrap();
         Ok(Box::new(if state.forgotten { state.before.clone() } else { Copy::of(inner) }))
     }

@@ -6,7 +6,7 @@ use usage_ledger::{Error, Position, Timestamp};
 use super::super::{Factory, Line, bodies, commit, id, lines, rows_from};
 
 pub fn an_empty_ledger_has_no_head(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let view = store.read().unwrap();
     assert_eq!(view.head().unwrap(), Head::default());
     assert_eq!(view.head().unwrap().position, Position::START);

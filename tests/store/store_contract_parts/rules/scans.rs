@@ -24,7 +24,7 @@ fn keys(pairs: Pairs) -> Vec<Vec<u8>> {
 }
 
 pub fn a_scan_goes_up_and_down(factory: &dyn Factory) {
-    let mut store = filled(factory);
+    let store = filled(factory);
     let view = store.read().unwrap();
     let up = keys(scanned(&*view, Table::Corrections, b"", b"", Order::Ascending));
     assert!(up.is_sorted(), "upwards: {up:x?}");
@@ -44,7 +44,7 @@ fn range(view: &dyn ReadView, from: &[u8], to: &[u8]) -> Vec<Vec<u8>> {
 }
 
 pub fn a_scan_begins_with_its_first_key(factory: &dyn Factory) {
-    let mut store = filled(factory);
+    let store = filled(factory);
     let view = store.read().unwrap();
     assert_eq!(range(&*view, b"a", b"a\x01"), [b"a".to_vec(), b"a\0".to_vec()]);
     assert_eq!(range(&*view, b"a\x01", b"a\x80\0"), [b"a\x7f".to_vec(), b"a\x80".to_vec()]);
@@ -52,7 +52,7 @@ pub fn a_scan_begins_with_its_first_key(factory: &dyn Factory) {
 }
 
 pub fn a_scan_ends_before_its_last_key(factory: &dyn Factory) {
-    let mut store = filled(factory);
+    let store = filled(factory);
     let view = store.read().unwrap();
     assert_eq!(range(&*view, b"a\x10", b"b"), [b"a\x7f".to_vec(), b"a\x80".to_vec()]);
     let nothing: [Vec<u8>; 0] = [];
@@ -61,14 +61,14 @@ pub fn a_scan_ends_before_its_last_key(factory: &dyn Factory) {
 }
 
 pub fn a_scan_without_an_end_goes_to_the_last_key(factory: &dyn Factory) {
-    let mut store = filled(factory);
+    let store = filled(factory);
     let view = store.read().unwrap();
     assert_eq!(range(&*view, b"a\x81", b""), [b"b".to_vec(), b"\xff\xff".to_vec()]);
     assert_eq!(range(&*view, b"\xff\xff\xff", b"").len(), 0);
 }
 
 pub fn a_scan_stops_when_it_is_told(factory: &dyn Factory) {
-    let mut store = filled(factory);
+    let store = filled(factory);
     let view = store.read().unwrap();
     for order in [Order::Ascending, Order::Descending] {
         let mut seen = 0;

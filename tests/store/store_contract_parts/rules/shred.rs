@@ -46,7 +46,7 @@ pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
 }
 
 pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
-    let (mut writer, mut reader) = (factory.open(), factory.open());
+    let (mut writer, reader) = (factory.open(), factory.open());
     commit(&mut *writer, &lines([1]));
     let view = reader.read().unwrap();
     let before = body(&*view, 1);

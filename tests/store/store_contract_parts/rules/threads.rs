@@ -13,7 +13,7 @@ use super::super::{Factory, Line, counter, rows_from};
 const WRITERS: u64 = 4;
 const COMMITS: u64 = 12;
 
-fn add_one(store: &mut dyn EventStore) {
+fn add_one(store: &dyn EventStore) {
     let mut tx = store.write().unwrap();
     let next = counter(&*tx, b"counter") + 1;
     tx.put(Table::Facts, b"counter", Some(&next.to_be_bytes())).unwrap();
@@ -21,7 +21,7 @@ fn add_one(store: &mut dyn EventStore) {
 }
 
 pub fn no_update_is_lost(factory: &dyn Factory) {
-    let (mut mine, mut other) = (factory.open(), factory.open());
+    let (mine, mut other) = (factory.open(), factory.open());
     let (done, is_done) = channel();
     let mut tx = mine.write().unwrap();
     let before = counter(&*tx, b"counter");
@@ -54,7 +54,7 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
 }
 
 /// Appends two rows at a time and keeps a count of them beside the log.
-fn write_rows(store: &mut dyn EventStore, writer: u64) {
+fn write_rows(store: &dyn EventStore, writer: u64) {
     for n in 0..COMMITS {
         let mut tx = store.write().unwrap();
         let lines = [2 * n, 2 * n + 1].map(|k| Line::new(1 + writer * 1_000 + k));
@@ -67,7 +67,7 @@ fn write_rows(store: &mut dyn EventStore, writer: u64) {
 }
 
 /// Runs the writers, and meanwhile `look` again and again, and once more when they are through.
-fn while_writing(factory: &dyn Factory, mut look: impl FnMut(&mut dyn EventStore)) {
+fn while_writing(factory: &dyn Factory, mut look: impl FnMut(&dyn EventStore)) {
     let mut reader = factory.open();
     let writing = AtomicBool::new(true);
     thread::scope(|scope| {
@@ -98,7 +98,7 @@ pub fn rows_and_values_appear_together(factory: &dyn Factory) {
 
 pub fn a_follower_misses_nothing(factory: &dyn Factory) {
     // A reader that goes on behind the last position it saw, as an export or a sync does.
-    let mut store = factory.open();
+    let store = factory.open();
     let mut followed = Vec::new();
     let mut next = 1;
     while_writing(factory, |reader| {

@@ -61,7 +61,7 @@ pub fn a_dropped_transaction_leaves_no_values(factory: &dyn Factory) {
 }
 
 pub fn nothing_is_seen_before_the_commit(factory: &dyn Factory) {
-    let (mut writer, mut reader) = (factory.open(), factory.open());
+    let (writer, reader) = (factory.open(), factory.open());
     let mut tx = writer.write().unwrap();
     tx.append(&[Line::new(1).row()]).unwrap();
     tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
@@ -92,7 +92,7 @@ pub fn a_commit_is_seen_at_once_by_every_handle(factory: &dyn Factory) {
 }
 
 pub fn a_snapshot_stays_as_it_is(factory: &dyn Factory) {
-    let (mut writer, mut reader) = (factory.open(), factory.open());
+    let (mut writer, reader) = (factory.open(), factory.open());
     commit(&mut *writer, &lines([1]));
     commit_puts(&mut *writer, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
 
@@ -118,7 +118,7 @@ pub fn a_commit_outlives_every_handle(factory: &dyn Factory) {
     tx.commit().unwrap();
     drop(store);
 
-    let mut store = factory.open();
+    let store = factory.open();
     let view = store.read().unwrap();
     assert_eq!(bodies(&*view), [Line::new(1).body, Line::new(2).body]);
     assert_eq!(view.get(Table::Facts, b"key").unwrap().as_deref(), Some(b"value".as_slice()));

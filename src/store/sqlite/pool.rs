@@ -1,0 +1,300 @@
+//! The connections of one handle to one database file.
+//!
+//! Each snapshot and each write has a connection of its own while it lives, so that a reader never waits for a writer of
+//! the same process. A connection is opened when none is idle: a program that asks one question at a time opens one.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::file::{self, FileContext};
+use super::identity::OpenFiles;
+use super::queue::{Queue, Turn, Waited};
+use super::read_only::{self, Look};
+use super::writer_lock::WriterLock;
+use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, open};
+use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
+
+/// Idle connections that are kept. Each may hold its page cache.
+const IDLE_KEPT: usize = 8;
+
+/// A connection, and how durable its commits are.
+#[derive(Debug)]
+struct Pooled {
+    connection: Connection,
+    /// Whether a commit may be durable later than it returns.
+    is_deferred: bool,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    connections: Vec<Pooled>,
+    /// Whether the file is lost: connections that come back are closed.
+    is_lost: bool,
+}
+
+/// An open database file with its connections.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Closed before `files` is dropped, which counts this process among those that have the file open.
+    idle: Mutex<Idle>,
+    pub about: FileContext,
+    pub options: Options,
+    /// The files that are open; `None` for a draft.
+    pub files: Option<OpenFiles>,
+    /// How the files looked that are only read.
+    pub read_only: Option<Look>,
+    /// The file of a draft, which has neither a journal nor other readers.
+    pub draft: Option<Arc<File>>,
+    /// Where writers of all programs wait for each other; `None` for a draft and for a ledger that is only read.
+    queue: Option<Mutex<Queue>>,
+    writer: WriterLock,
+    /// Whether nobody may have made the entry of the write-ahead log in its directory durable yet.
+    is_log_new: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves a list of connections, or a queue that opens its file again.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub fn new(about: FileContext, options: Options, files: Option<OpenFiles>) -> Self {
+        Self {
+            idle: Mutex::default(),
+            about,
+            options,
+            files,
+            read_only: None,
+            draft: None,
+            queue: None,
+            writer: WriterLock::default(),
+            is_log_new: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets writers queue at a file beside the ledger at this path.
+    pub fn with_queue(mut self, ledger: &Path) -> Self {
+        self.queue = Some(Mutex::new(Queue::of(ledger)));
+        self
+    }
+
+    /// Shares the pool, with a connection that was opened to prepare it.
+    pub fn with_connection(self, connection: Connection) -> Arc<Self> {
+        lock(&self.idle).connections.push(Pooled { connection, is_deferred: false });
+        Arc::new(self)
+    }
+
+    /// A connection that nobody else uses.
+    pub fn lease(self: &Arc<Self>) -> Result<Lease> {
+        let idle = lock(&self.idle).connections.pop();
+        match idle {
+            Some(pooled) => Ok(Lease { pooled: Some(pooled), pool: Arc::clone(self) }),
+            None => self.lease_new(),
+        }
+    }
+
+    /// A connection that was just opened.
+    pub fn lease_new(self: &Arc<Self>) -> Result<Lease> {
+        let _one_at_a_time = open::one_at_a_time();
+        let fail = |e| self.about.error(e, "opening another connection to the ledger");
+        let path = self.files.as_ref().map_or(&*self.about.path, OpenFiles::database);
+        let connection = match &self.read_only {
+            Some(look) => read_only::connect(path, look),
+            None => open::connect(path),
+        };
+        let connection = connection.map_err(fail)?;
+        self.configure(&connection).map_err(fail)?;
+        if let Some(files) = &self.files {
+            // SQLite opens the files beside the database at the first read.
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
+            files.expect_in_place(&self.about)?;
+        }
+        Ok(Lease { pooled: Some(Pooled { connection, is_deferred: false }), pool: Arc::clone(self) })
+    }
+
+    /// Makes the settings of a connection.
+    pub fn configure(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.busy_timeout(Duration::from_secs(self.about.busy_seconds))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        if self.read_only.is_some() || self.draft.is_some() {
+            return Ok(());
+        }
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};"
+        ))
+    }
+
+    /// The right to write, once all that asked before have written.
+    pub fn writer(self: &Arc<Self>, seconds: u64) -> Result<Writer> {
+        let until = super::queue::after(seconds);
+        if !self.writer.acquire(until) {
+            return Err(Error::Busy { seconds });
+        }
+        // From here on the lock is given back when this is dropped.
+        let mut writer = Writer { turn: None, pool: Arc::clone(self) };
+        writer.turn = self.turn(until, seconds)?;
+        Ok(writer)
+    }
+
+    /// Waits for the turn among all programs; `None` where there is no queue.
+    pub fn turn(&self, until: Instant, seconds: u64) -> Result<Option<Turn>> {
+        let Some(queue) = &self.queue else { return Ok(None) };
+        match lock(queue).wait(until) {
+            Waited::Turn(turn) => Ok(Some(turn)),
+            Waited::NoQueue => Ok(None),
+            Waited::TooLong => Err(Error::Busy { seconds }),
+        }
+    }
+
+    /// Takes note that the next writer has to sync the directory.
+    pub fn expect_new_log(&mut self) {
+        *self.is_log_new.get_mut() = true;
+    }
+
+    /// Takes note of the files beside the database, once all of them are there.
+    pub fn note_files(&mut self) -> Result<()> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.note_beside().map_err(|source| Error::Io { path: self.about.path.clone(), source })?;
+        // From here on the log stays. Whoever writes the first frame to it syncs the directory before.
+        *self.is_log_new.get_mut() |= file::log_bytes(files.database()).is_none_or(|bytes| bytes == 0);
+        files.expect_in_place(&self.about)
+    }
+
+    /// Makes the entry of a new write-ahead log durable, before the first frame is written to it.
+    pub fn sync_new_log(&self) -> Result<()> {
+        // Only the writer comes here.
+        if let Some(files) = self.files.as_ref().filter(|_| self.is_log_new.load(Ordering::Relaxed)) {
+            file::sync_entry_of(files.database())?;
+            self.is_log_new.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Whether the files of a ledger that is read without locks look different now.
+    pub fn looks_different(&self) -> bool {
+        self.read_only.as_ref().is_some_and(|look| *look != Look::at(&self.about.path))
+    }
+
+    /// That the ledger may be written to.
+    pub fn expect_writable(&self) -> Result<()> {
+        if self.read_only.is_none() {
+            return Ok(());
+        }
+        let why = read_only::obstacle(&self.about.path).unwrap_or_else(|| "it was opened to be read".to_owned());
+        Err(Error::ReadOnly { path: self.about.path.clone(), why })
+    }
+
+    /// That what is written reaches the file at the path.
+    pub fn expect_in_place(&self) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), |files| files.expect_in_place(&self.about))
+    }
+
+    /// Closes the connections to a file that is not at its path any more, now or when they are given back: one that is left
+    /// open would keep the index of the former write-ahead log in use.
+    pub fn lose(&self) {
+        let mut idle = lock(&self.idle);
+        idle.is_lost = true;
+        let closed = std::mem::take(&mut idle.connections);
+        drop(idle);
+        drop(closed);
+    }
+
+    #[cfg(test)]
+    pub fn idle_connections(&self) -> usize {
+        lock(&self.idle).connections.len()
+    }
+
+    fn give_back(&self, pooled: Pooled) {
+        let mut idle = lock(&self.idle);
+        if !idle.is_lost && idle.connections.len() < IDLE_KEPT {
+            idle.connections.push(pooled);
+        } else {
+            drop(idle);
+            drop(pooled);
+        }
+    }
+
+    /// Whether the last connection to close moves the write-ahead log into the file and removes it.
+    fn empties_log(&self) -> bool {
+        let Some(files) = self.files.as_ref().filter(|files| files.expect_in_place(&self.about).is_ok()) else {
+            return false; // the log at the path may be that of another file
+        };
+        // An empty log is removed at no cost.
+        let is_small = |bytes: u64| bytes > 0 && bytes <= LOG_BYTES_KEPT;
+        !(self.options.keep_small_log && file::log_bytes(files.database()).is_some_and(is_small))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = std::mem::take(&mut idle.connections);
+        let is_lost = idle.is_lost;
+        let last = connections.pop();
+        drop(connections);
+        if let Some(last) = last.filter(|_| !is_lost && self.read_only.is_none() && self.empties_log()) {
+            // Where this fails the log stays, and whoever opens the ledger next goes on with it.
+            let _ = last.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+        }
+    }
+}
+
+/// A connection of a pool that nobody else uses. A transaction that is left open is rolled back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// There until this is dropped.
+    pooled: Option<Pooled>,
+    pub pool: Arc<Pool>,
+}
+
+impl Lease {
+    pub fn connection(&self) -> Result<&Connection> {
+        self.pooled
+            .as_ref()
+            .map(|pooled| &pooled.connection)
+            .ok_or_else(|| bug!("a connection was given back while it is used"))
+    }
+
+    /// Chooses whether a commit may be durable later than it returns.
+    pub fn set_deferred(&mut self, deferred: bool) -> Result<()> {
+        let Some(pooled) = self.pooled.as_mut().filter(|pooled| pooled.is_deferred != deferred) else { return Ok(()) };
+        let (pages, synchronous) = if deferred { (LOG_PAGES_KEPT, "NORMAL") } else { (LOG_PAGES, "FULL") };
+        let change = |name, value: &dyn rusqlite::ToSql| pooled.connection.pragma_update(None, name, value);
+        change("wal_autocheckpoint", &pages)
+            .and_then(|()| change("synchronous", &synchronous))
+            .map_err(|e| self.pool.about.error(e, "choosing when a commit is durable"))?;
+        pooled.is_deferred = deferred;
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(pooled) = self.pooled.take() else { return };
+        // A connection that cannot roll back is closed, which rolls back too.
+        if pooled.connection.is_autocommit() || pooled.connection.execute_batch("ROLLBACK").is_ok() {
+            self.pool.give_back(pooled);
+        }
+    }
+}
+
+/// The right to write. It passes on when this is dropped: to the next program first, then to the next thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    turn: Option<Turn>,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.turn.take());
+        self.pool.writer.release();
+    }
+}

@@ -1,0 +1,108 @@
+//! Lets one thread at a time write through a handle, in the order in which they asked.
+//!
+//! SQLite's lock and the queue of all programs keep connections apart. This lock spares threads that share a handle the
+//! system calls of that queue, and its order does not depend on the operating system.
+
+use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The lock of one handle.
+#[derive(Debug, Default)]
+pub(super) struct WriterLock {
+    tickets: Mutex<Tickets>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Tickets {
+    next: u64,
+    serving: u64,
+    /// Tickets behind `serving` whose threads gave up.
+    abandoned: BTreeSet<u64>,
+}
+
+impl Tickets {
+    /// Serves the next ticket that somebody still waits for.
+    fn advance(&mut self) {
+        self.serving += 1;
+        while self.abandoned.remove(&self.serving) {
+            self.serving += 1;
+        }
+    }
+}
+
+impl WriterLock {
+    fn tickets(&self) -> MutexGuard<'_, Tickets> {
+        // Each change is one assignment or one insertion, so a panic leaves nothing half done.
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other thread writes; false when that takes until a moment. Who gets true calls
+    /// [`release`](Self::release).
+    pub fn acquire(&self, until: Instant) -> bool {
+        let mut tickets = self.tickets();
+        let own = tickets.next;
+        tickets.next += 1;
+        while tickets.serving != own {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tickets.abandoned.insert(own);
+                return false;
+            }
+            tickets = self.changed.wait_timeout(tickets, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Lets the next thread write.
+    pub fn release(&self) {
+        self.tickets().advance();
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn threads_write_in_the_order_in_which_they_asked() {
+        let (lock, served) = (WriterLock::default(), Mutex::new(Vec::new()));
+        assert!(lock.acquire(soon()));
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let (lock, served) = (&lock, &served);
+                scope.spawn(move || {
+                    assert!(lock.acquire(soon()));
+                    served.lock().unwrap().push(number);
+                    lock.release();
+                });
+                // The next one asks when this one has its ticket.
+                while lock.tickets().next < number + 2 {
+                    std::thread::yield_now();
+                }
+            }
+            lock.release();
+        });
+        assert!(served.into_inner().unwrap().into_iter().eq(0..16));
+    }
+
+    #[test]
+    fn a_thread_that_gives_up_is_passed_over() {
+        let lock = WriterLock::default();
+        assert!(lock.acquire(soon()));
+        assert!(!lock.acquire(Instant::now()));
+        assert!(!lock.acquire(Instant::now()));
+        lock.release();
+        assert!(lock.acquire(Instant::now()));
+        lock.release();
+        assert!(lock.tickets().abandoned.is_empty());
+    }
+}
