@@ -59,11 +59,7 @@ pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 /// The seal that a report is to stand on, with the ledger as it was then.
-pub(crate) fn find(
-    ledger: &Ledger,
-    which: Option<Position>,
-    now: Timestamp,
-) -> Result<(Seal, Snapshot<'_>), Failure> {
+pub(crate) fn find(ledger: &Ledger, which: Option<Position>, now: Timestamp) -> Result<(Seal, Snapshot<'_>), Failure> {
     match which {
         None => ledger
             .sealed(now)?

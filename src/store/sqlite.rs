@@ -188,9 +188,8 @@ impl EventStore for SqliteStore {
         let beside = pool.lease_new()?;
         Ok(Some(Box::new(move || {
             // It waits for nobody. What it cannot move now, or at all, the writer moves and tells why not.
-            let _ = beside.connection().map(|beside| {
-                beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            });
+            let _ =
+                beside.connection().map(|beside| beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
         })))
     }
 
@@ -234,8 +233,8 @@ impl EventStore for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::pool::Lease;
+    use super::*;
     use crate::store::Table;
 
     fn setting(lease: &Lease, name: &str) -> i64 {

@@ -109,9 +109,7 @@ fn only_changes_are_observations() {
     put(home.path(), PARENT, &parent());
     assert_eq!(observed(&ledger, home.path()), (4, 5));
     assert_eq!(told(&ledger), TOLD);
-    assert!(
-        observations(&ledger).iter().all(|(_, seen)| seen.provider.as_str() == "openai" && seen.scope.is_none())
-    );
+    assert!(observations(&ledger).iter().all(|(_, seen)| seen.provider.as_str() == "openai" && seen.scope.is_none()));
     let usage = ledger.provider("openai", "2026-11-23T10:00:50Z".parse::<Timestamp>().unwrap()).unwrap();
     assert_eq!((usage.session.percent, usage.session.basis), (Some("13".parse().unwrap()), Basis::Observed));
     assert_eq!(usage.weekly.resets_at, Some("2026-11-28T09:00:00Z".parse().unwrap()));

@@ -175,13 +175,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(
-        source: &'static dyn Source,
-        roots: Vec<PathBuf>,
-        found: Logs,
-        zone: Zone,
-        ledger: &Ledger,
-    ) -> Result<Self> {
+    fn new(source: &'static dyn Source, roots: Vec<PathBuf>, found: Logs, zone: Zone, ledger: &Ledger) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
         let mut states = file_outlines(snapshot.view(), source.name())?;
         let withdrawn = Withdrawn::take(&mut states);

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::Options;
 use super::file::{FileContext, behind_links, plain, private_file};
 use super::inspect::refuse_foreign;
-use super::read_only::{self, Look};
-use super::Options;
 use super::pool::Lease;
+use super::read_only::{self, Look};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 

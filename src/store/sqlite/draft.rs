@@ -227,9 +227,8 @@ mod tests {
         let store = SqliteStore::open(&place).unwrap();
         assert_eq!(store.read().unwrap().get(Table::Facts, b"key").unwrap().unwrap(), b"value");
         let lease = store.pool().unwrap().lease().unwrap();
-        let of = |pragma: &str| -> String {
-            lease.connection().unwrap().query_row(pragma, [], |row| row.get(0)).unwrap()
-        };
+        let of =
+            |pragma: &str| -> String { lease.connection().unwrap().query_row(pragma, [], |row| row.get(0)).unwrap() };
         assert_eq!(of("PRAGMA journal_mode"), "wal");
         #[cfg(unix)]
         {

@@ -73,8 +73,7 @@ impl Pool {
         let deadline = queue::after(self.about.busy_seconds);
         let _turn = self.turn(deadline, self.about.busy_seconds)?;
         loop {
-            let mode: rusqlite::Result<String> =
-                connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0));
+            let mode: rusqlite::Result<String> = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0));
             match mode {
                 Ok(_) => break,
                 // This one pragma does not honour the busy timeout.

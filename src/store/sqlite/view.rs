@@ -55,7 +55,8 @@ fn position(number: i64) -> Position {
 
 impl ReadView for SqliteView {
     fn head(&self) -> Result<Head> {
-        let mut statement = self.prepare("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1", "reading")?;
+        let mut statement =
+            self.prepare("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1", "reading")?;
         let found = statement
             .query_row([], |row| {
                 Ok(Head { position: position(row.get(0)?), recorded_at: Timestamp::from_millis(row.get(1)?) })
@@ -65,8 +66,7 @@ impl ReadView for SqliteView {
     }
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
-        let mut statement =
-            self.prepare("SELECT position FROM events WHERE id = ?", "reading")?;
+        let mut statement = self.prepare("SELECT position FROM events WHERE id = ?", "reading")?;
         let found = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
         Ok(found.map_err(|e| self.fail(e))?.map(position))
     }

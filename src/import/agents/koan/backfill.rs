@@ -104,12 +104,7 @@ struct HistoryRows {
 /// assert_eq!(koan::backfill(&ledger, &options, true, now)?.written, 0); // it is there now
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn backfill(
-    ledger: &Ledger,
-    options: &ImportOptions,
-    apply: bool,
-    now: impl Into<Timestamp>,
-) -> Result<Backfill> {
+pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl Into<Timestamp>) -> Result<Backfill> {
     let zone = options.zone.unwrap_or(Zone::UTC);
     let mut done = Backfill::default();
     let mut by_day: BTreeMap<NaiveDate, Vec<Outcome>> = BTreeMap::new();
