@@ -56,7 +56,7 @@ struct LedgerPlace<'c> {
 
 impl LedgerPlace<'_> {
     fn look_at(&mut self) -> Result<ViewModel, Failure> {
-        let snapshot = self.context.snapshot(&mut self.ledger)?;
+        let snapshot = self.context.snapshot(&self.ledger)?;
         let now = self.context.now_of(&snapshot);
         let mut view_model = ViewModel::look(&snapshot, now, self.context.zone(), self.days)?;
         view_model.past = self.context.is_past();

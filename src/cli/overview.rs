@@ -32,8 +32,8 @@ struct Overview {
 
 pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let imported = if no_import || context.is_past() { None } else { import_new(context)? };
-    let mut ledger = context.read()?;
-    let snapshot = context.snapshot(&mut ledger)?;
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
     let (now, zone) = (context.now_of(&snapshot), context.zone());
     let status = status::dated(&snapshot, now)?;
     let periods = Periods::at(&snapshot, zone, now)?;

@@ -64,7 +64,7 @@ impl Live {
     }
 
     pub fn import(&mut self) -> Vec<SourceReport> {
-        check::import(&mut self.ledger, self.home.path())
+        check::import(&self.ledger, self.home.path())
     }
 
     /// Imports, and fails when that changes anything.
@@ -79,6 +79,6 @@ impl Live {
 
     /// Fails when the ledger says anything but the truth about the whole corpus.
     pub fn assert_truth(&mut self, what: &str) {
-        check::assert_truth(what, &mut self.ledger, &self.truth);
+        check::assert_truth(what, &self.ledger, &self.truth);
     }
 }

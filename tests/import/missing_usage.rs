@@ -48,7 +48,7 @@ impl Desk {
 
     fn import(&mut self, source: &str) -> SourceReport {
         let options = self.options(source);
-        import::run(&mut self.ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0)
+        import::run(&self.ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0)
     }
 
     /// What an import says of files as a whole.

@@ -42,7 +42,7 @@ impl Desk {
 
     fn import_from(&mut self, home: &Path) -> ImportReport {
         let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
-        import::run(&mut self.ledger, &options, now(), &mut |_| {}).unwrap()
+        import::run(&self.ledger, &options, now(), &mut |_| {}).unwrap()
     }
 
     fn import(&mut self) -> u64 {

@@ -158,8 +158,8 @@ impl WriteView for SqliteView {
 
 impl Transaction for SqliteView {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
-        let mut at = self.head()?.position;
         const DOING: &str = "appending";
+        let mut at = self.head()?.position;
         let fail = |e| self.lease.pool.about.error(e, DOING);
         let mut statement = self.prepare(
             "INSERT INTO events (position, id, kind, occurred_at, recorded_at, body) VALUES (?, ?, ?, ?, ?, ?)",
