@@ -87,3 +87,40 @@ fn a_call_that_was_taken_for_anthropics_is_moved_and_stays_one() {
     assert!(ledger.verify().unwrap().ok);
     assert!(ledger.replay().unwrap().findings.is_empty());
 }
+
+fn answer(project: &str, id: &str) -> String {
+    let usage = r#""usage":{"input_tokens":1000,"output_tokens":100}"#;
+    format!(
+        r#"{{"sessionId":"s-{id}","cwd":"{project}","message":{{"model":"claude-sonnet-4-6","id":"{id}","role":"assistant",{usage}}},"type":"assistant","timestamp":"2026-09-01T10:00:05.000Z"}}"#
+    ) + "\n"
+}
+
+#[test]
+fn two_spellings_of_a_drive_letter_are_one_project() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &answer(r"c:\\dev\\app", "a"));
+    write(home.path(), "b.jsonl", &answer(r"C:\\dev\\app", "b"));
+    write(home.path(), "c.jsonl", &answer(r"\\\\?\\C:\\dev\\app", "c"));
+    let mut ledger = Ledger::in_memory().unwrap();
+    import(&mut ledger, home.path());
+    let rows = ledger.report(&Report::by(ReportKey::Project)).unwrap().rows;
+    assert_eq!(rows.iter().map(|row| row.keys[0].as_deref()).collect::<Vec<_>>(), [Some(r"C:\dev\app")]);
+}
+
+#[test]
+fn the_logs_of_cowork_are_found_and_its_audit_is_left_out() {
+    for place in ["Library/Application Support/Claude", "AppData/Roaming/Claude", ".config/Claude"] {
+        for session in ["local_77", "agent/local_ditto_77"] {
+            let home = tempfile::tempdir().unwrap();
+            let session = home.path().join(place).join("local-agent-mode-sessions/ws-1/grp-1").join(session);
+            let logs = session.join(".claude/projects/-sessions-x");
+            std::fs::create_dir_all(&logs).unwrap();
+            std::fs::write(logs.join("s.jsonl"), answer("/srv/app", "msg_1")).unwrap();
+            std::fs::write(session.join("audit.jsonl"), answer("/srv/app", "msg_1").replace(":100}", ":1}")).unwrap();
+            let mut ledger = Ledger::in_memory().unwrap();
+            let report = import(&mut ledger, home.path());
+            assert_eq!((report.sources[0].files, report.sources[0].recorded), (1, 1), "{}", session.display());
+            assert_eq!(ledger.report(&Report::by(ReportKey::Project)).unwrap().total.tokens.total(), 1_100);
+        }
+    }
+}

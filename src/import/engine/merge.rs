@@ -5,7 +5,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::import::engine::attribution::Names;
+use crate::import::engine::feed_counts::{keep_lifetimes, repeats_start};
 use crate::import::engine::fields::UNKNOWN;
+use crate::import::engine::project_paths;
+use crate::import::engine::service_tiers;
 use crate::import::engine::source::ParsedCall;
 use crate::import::engine::telemetry_match::GUESSED;
 use crate::model::event::{EventId, TokenRecord};
@@ -40,7 +43,7 @@ pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) ->
 /// call's place; telemetry fills in what the log does not tell, such as the cost.
 pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCall {
     let names = Names::of(&log.record, &told.record);
-    let telemetry_knows_more = total(&told) > total(&log);
+    let telemetry_knows_more = total(&told) > total(&log) && !repeats_start(&log.record, &told.record);
     let counted = if telemetry_knows_more { told.told_at() } else { log.told_at() };
     let (mut record, told_at) = (log.record, told.at);
     let told = told.record;
@@ -56,15 +59,19 @@ pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCa
     record.project = record.project.or(told.project);
     record.cost = record.cost.or(told.cost);
     record.duration_ms = record.duration_ms.or(told.duration_ms);
+    service_tiers::settle(&mut record, &told.labels);
     for (name, value) in told.labels {
         record.labels.entry(name).or_insert(value);
     }
     if telemetry_knows_more {
-        record.tokens = told.tokens;
+        let logged = std::mem::replace(&mut record.tokens, told.tokens);
+        keep_lifetimes(&mut record.tokens, &logged);
         record.normaliser = told.normaliser;
         record.quality = told.quality;
         record.residual = told.residual;
         record.raw = told.raw;
+    } else {
+        keep_lifetimes(&mut record.tokens, &told.tokens);
     }
     if let Some(names) = names {
         names.agree(&mut record);
@@ -76,7 +83,8 @@ pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCa
 /// the other fills in. `a` is what is known so far, and stays where both tell as much.
 pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
     let counted = counted(&a, &b);
-    let (fuller, other) = if fullness(&b.record) > fullness(&a.record) { (b, a) } else { (a, b) };
+    let b_is_fuller = fullness(&b.record) > fullness(&a.record) && !repeats_start(&a.record, &b.record);
+    let (fuller, other) = if b_is_fuller || repeats_start(&b.record, &a.record) { (b, a) } else { (a, b) };
     let surer = other.record.normaliser.clone();
     let mut united = complete(fuller, other);
     if united.record.normaliser.as_deref() == Some(GUESSED) {
@@ -109,6 +117,7 @@ fn told_by(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     if total(&repeated) > total(&origin) {
         counted = repeated.told_at();
         let home = std::mem::replace(&mut origin.record, repeated.record);
+        keep_lifetimes(&mut origin.record.tokens, &home.tokens);
         set_home(&mut origin.record, home);
     }
     origin.record.keys = keys;
@@ -122,6 +131,7 @@ fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall
     let a_is_home = home(&a.record, began) <= home(&b.record, began);
     let a_is_fuller = fullness(&a.record) >= fullness(&b.record);
     let (mut record, other) = if a_is_fuller { (a.record, b.record) } else { (b.record, a.record) };
+    keep_lifetimes(&mut record.tokens, &other.tokens);
     if a_is_home != a_is_fuller {
         set_home(&mut record, other);
     }
@@ -179,6 +189,7 @@ impl From<ParsedCall> for KeyedCall {
     fn from(mut found: ParsedCall) -> Self {
         // Before its ids are made: whoever states the call again makes the same ones.
         found.record.scrub();
+        project_paths::unify(&mut found.record);
         let ids = found.record.ids().collect();
         Self { found, ids }
     }

@@ -19,6 +19,12 @@ pub(in crate::import) const TELEMETRY: &str = "otlp";
 pub(in crate::import) const NORMALISER: &str = "-otlp/1";
 /// The normaliser of what telemetry seems to tell of: a call because it has counts and a model.
 pub(in crate::import) const GUESSED: &str = "gen-ai-like-otlp/1";
+/// The normaliser of what an instrumentation tells of, which counts on its own.
+pub(in crate::import) const NAMED: &str = "gen-ai-otlp/1";
+/// The normaliser of what a provider's own SDK tells of.
+pub(in crate::import) const OWN_SDK: &str = "sdk-otlp/1";
+/// The normalisers of instrumentations.
+pub(in crate::import) const INSTRUMENTED: [&str; 2] = [NAMED, GUESSED];
 /// How the keys begin that are made for calls which telemetry names no id of.
 pub(in crate::import) const KEY: &str = "otlp/";
 /// How far apart an agent's clock may put an answer, its end and the telemetry of it.

@@ -11,12 +11,16 @@ use super::gen_ai::is_counted;
 use super::nest::NestPlace;
 use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::fields;
+use crate::import::engine::service_tiers;
 use crate::import::engine::source::ParsedCall;
 use crate::model::event::SERVICE_TIER;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::logged::{Field, Logged};
+
+/// The label that says what a call was made for.
+const PURPOSE: &str = "purpose";
 
 const UNTOLD: [Field; 2] = [("", None); 2];
 
@@ -28,6 +32,8 @@ pub(super) struct TelemetryItem<'r> {
     duration_ms: Option<u64>,
     pub attributes: Value,
     resource: &'r Value,
+    /// The library that tells.
+    scope: &'r str,
     pub place: NestPlace,
     /// Of what was written to a cache, the counts of what lives five minutes and an hour.
     pub lives: [Field; 2],
@@ -36,7 +42,7 @@ pub(super) struct TelemetryItem<'r> {
 pub(super) type ParsedItem = Result<Option<ParsedCall>, String>;
 
 impl<'r> TelemetryItem<'r> {
-    pub fn of_log(record: &LogRecord, resource: &'r Value) -> Self {
+    pub fn of_log(record: &LogRecord, resource: &'r Value, scope: &'r str) -> Self {
         let attributes = flat(&record.attributes);
         let name =
             [Some(record.event_name.as_str()), fields::text(&attributes, "event.name"), text(record.body.as_ref())];
@@ -47,11 +53,12 @@ impl<'r> TelemetryItem<'r> {
             .or_else(|| instant(record.observed_time_unix_nano));
         let duration_ms = fields::worded_count(&attributes, "duration_ms").ok().flatten();
         let place = NestPlace { own: None, within: span_id(&record.trace_id, &record.span_id) };
-        Self { name: name.unwrap_or_default().to_owned(), at, duration_ms, attributes, resource, place, lives: UNTOLD }
+        let name = name.unwrap_or_default().to_owned();
+        Self { name, at, duration_ms, attributes, resource, scope, place, lives: UNTOLD }
     }
 
     /// `within` is the span that this one stands in.
-    pub fn of_span(span: &Span, within: Option<String>, resource: &'r Value) -> Self {
+    pub fn of_span(span: &Span, within: Option<String>, resource: &'r Value, scope: &'r str) -> Self {
         let (started, ended) = (instant(span.start_time_unix_nano), instant(span.end_time_unix_nano));
         let lasted = started.zip(ended).map(|(started, ended)| ended.millis() - started.millis());
         Self {
@@ -60,6 +67,7 @@ impl<'r> TelemetryItem<'r> {
             duration_ms: lasted.and_then(|millis| u64::try_from(millis).ok()),
             attributes: flat(&span.attributes),
             resource,
+            scope,
             place: NestPlace { own: span_id(&span.trace_id, &span.span_id), within },
             lives: UNTOLD,
         }
@@ -69,7 +77,10 @@ impl<'r> TelemetryItem<'r> {
     ///
     /// An error says why something that tells of tokens cannot be read.
     pub fn call(self) -> ParsedItem {
-        let service = self.text("service.name").unwrap_or_default();
+        let service = self.text("service.name").unwrap_or_default().to_lowercase();
+        if self.is_note(&service) {
+            return Ok(None);
+        }
         match self.name.as_str() {
             "claude_code.api_request" => self.claude_code(),
             "api_request" if service.starts_with("claude-code") => self.claude_code(),
@@ -86,6 +97,37 @@ impl<'r> TelemetryItem<'r> {
             }
             _ => self.other(),
         }
+    }
+
+    /// Whether it repeats in sum what calls used, of which its agent tells one by one.
+    fn is_note(&self, service: &str) -> bool {
+        const CLAUDE_CODE: [&str; 2] = ["subagent_completed", "compaction"];
+        const CODEX: [&str; 2] = ["codex.turn.", "codex.usage."];
+        let name = match self.name.strip_prefix("claude_code.") {
+            None if service.starts_with("claude-code") => Some(self.name.as_str()),
+            name => name,
+        };
+        let of_turn = |attribute: &String| CODEX.iter().any(|of| attribute.starts_with(of));
+        let is_codex_span = self.place.own.is_some() && service.starts_with("codex");
+        name.is_some_and(|name| CLAUDE_CODE.contains(&name))
+            || is_codex_span
+            || self.attributes.as_object().is_some_and(|all| all.keys().any(of_turn))
+    }
+
+    /// Whether the SDK of a provider tells, which knows the provider's own count.
+    pub fn is_of_own_sdk(&self) -> bool {
+        self.scope.starts_with("com.") && self.scope.contains(".sdk")
+    }
+
+    /// Whether Copilot CLI tells. Editors name the maker of a model whoever served it.
+    pub fn is_of_copilot_cli(&self) -> bool {
+        self.scope == "github.copilot"
+    }
+
+    /// What a call was made for, as its agent states it.
+    fn purpose(&self, names: &[&str]) -> Option<(String, String)> {
+        let purpose = names.iter().find_map(|name| fields::text(&self.attributes, name))?;
+        Some((PURPOSE.to_owned(), purpose.to_owned()))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -108,10 +150,12 @@ impl<'r> TelemetryItem<'r> {
         logged.cache_write = self.field("cache_creation_tokens")?;
         logged.cache_inside = false;
         let tier = self.text("speed").filter(|speed| !matches!(*speed, "normal" | "standard")).map(str::to_owned);
+        let purpose = self.purpose(&["query_source", "purpose"]);
         let keys = self.text("request_id").map(str::to_owned).into_iter().collect();
         let found = self.found(ANTHROPIC, "claude-code", &logged, &["session.id"], &["model"], keys)?;
         Ok(found.map(|mut found| {
             found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            found.record.labels.extend(purpose);
             attribution::settle(&mut found.record);
             found
         }))
@@ -124,7 +168,14 @@ impl<'r> TelemetryItem<'r> {
         logged.cache_read = self.field("cached_token_count")?;
         logged.cache_write = self.field("cache_write_token_count")?;
         logged.reasoning = self.field("reasoning_token_count")?;
-        self.found("openai", "codex", &logged, &["conversation.id"], &["model", "slug"], Vec::new())
+        let found = self.found("openai", "codex", &logged, &["conversation.id"], &["model", "slug"], Vec::new())?;
+        Ok(found.map(|mut found| {
+            if let Some(tier) = fields::text(&self.attributes, "service_tier") {
+                service_tiers::answered(&mut found.record, tier);
+            }
+            found.record.labels.extend(self.purpose(&["query_source", "purpose"]));
+            found
+        }))
     }
 
     /// Cached input inside the input, thoughts beside the output in Gemini CLI, the tools' input beside the input.
@@ -142,7 +193,11 @@ impl<'r> TelemetryItem<'r> {
         logged.reasoning = self.field("thoughts_token_count")?;
         logged.reasoning_inside = thoughts_inside;
         let keys = self.text("response_id").map(str::to_owned).into_iter().collect();
-        self.found(provider, agent, &logged, &["session.id"], &["model"], keys)
+        let found = self.found(provider, agent, &logged, &["session.id"], &["model"], keys)?;
+        Ok(found.map(|mut found| {
+            found.record.labels.extend(self.purpose(&["role", "purpose"]));
+            found
+        }))
     }
 
     /// What is of no known form: about tokens or not.

@@ -4,15 +4,13 @@ use serde_json::Value;
 
 use super::call::{ParsedItem, TelemetryItem};
 use crate::import::engine::fields;
-use crate::import::engine::telemetry_match::GUESSED;
+use crate::import::engine::provider_names;
+use crate::import::engine::telemetry_match::{GUESSED, NAMED, OWN_SDK};
 use crate::model::event::TokenRecord;
 use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::provider::CATALOGUE;
 use crate::model::secrets;
 use crate::readers::normalise::logged::{Field, Logged};
-
-/// The normaliser's name for what is known to be a call by the name of its operation.
-const NAMED: &str = "gen-ai-otlp/1";
 
 /// Operations, and sorts of spans, that are sums of calls, or none. In lower case, as all that is compared.
 const SUMS: [&str; 35] = [
@@ -153,7 +151,7 @@ const TIERS: [&str; 4] = [
 
 /// Whether an instrumentation told of a call.
 pub(super) fn is_told_by(record: &TokenRecord) -> bool {
-    record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED].contains(&normaliser))
+    record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED, OWN_SDK].contains(&normaliser))
 }
 
 /// Whether there is a count of these instrumentations.
@@ -175,6 +173,7 @@ impl TelemetryItem<'_> {
         let models = self.first(&MODELS);
         let normaliser = match self.sort() {
             Sort::Sum => return Ok(None),
+            Sort::Call if self.is_of_own_sdk() => OWN_SDK,
             Sort::Call => NAMED,
             Sort::Like if models.is_some() => GUESSED,
             Sort::Like => {
@@ -243,7 +242,10 @@ impl TelemetryItem<'_> {
             .as_object()
             .is_some_and(|all| all.keys().any(|name| copilot.iter().any(|prefix| name.starts_with(prefix))));
         if is_copilot {
-            return ("copilot-cli".to_owned(), "github-copilot".to_owned());
+            // With a person's own key the client names the provider of that key, else GitHub.
+            let own = self.first(&PROVIDERS).and_then(provider_names::named);
+            let own = own.filter(|name| self.is_of_copilot_cli() && !name.starts_with("github"));
+            return ("copilot-cli".to_owned(), own.unwrap_or_else(|| "github-copilot".to_owned()));
         }
         let agent = self.first(&["gen_ai.agent.name", "service.name"]);
         let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);

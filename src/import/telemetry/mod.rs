@@ -19,6 +19,8 @@ mod gen_ai;
 #[cfg(test)]
 mod gen_ai_tests;
 mod nest;
+#[cfg(test)]
+mod sibling_tests;
 mod sums;
 mod take;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use self::attributes::flat;
 use self::call::TelemetryItem;
 use self::nest::NestPlace;
 use self::nest::Spans;
+use super::engine::project_paths;
 use super::engine::source::ParsedCall;
 use crate::model::secrets;
 
@@ -78,8 +81,12 @@ impl Telemetry {
         let mut told = Self::default();
         for of_resource in &request.resource_logs {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
-            for record in of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records) {
-                told.add(TelemetryItem::of_log(record, &resource));
+            for of_scope in &of_resource.scope_logs {
+                let scope = of_scope.scope.as_ref().map_or("", |scope| &*scope.name);
+                of_scope
+                    .log_records
+                    .iter()
+                    .for_each(|record| told.add(TelemetryItem::of_log(record, &resource, scope)));
             }
         }
         told
@@ -109,8 +116,11 @@ impl Telemetry {
         let around = Spans::of(request);
         for of_resource in &request.resource_spans {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
-            for span in of_resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
-                told.add(TelemetryItem::of_span(span, around.within(span), &resource));
+            for of_scope in &of_resource.scope_spans {
+                let scope = of_scope.scope.as_ref().map_or("", |scope| &*scope.name);
+                for span in &of_scope.spans {
+                    told.add(TelemetryItem::of_span(span, around.within(span), &resource, scope));
+                }
             }
         }
         told
@@ -145,6 +155,7 @@ impl Telemetry {
         match item.call() {
             Ok(found) => self.found.extend(found.map(|mut found| {
                 found.record.scrub();
+                project_paths::unify(&mut found.record);
                 (found, place)
             })),
             Err(why) => self.unread.push(secrets::short(&why).into_owned()),

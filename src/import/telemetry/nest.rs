@@ -5,6 +5,9 @@
 //! log record, so as many calls stay as the lower ones tell of. A span that states what several below it state together
 //! is their sum. So that what comes later finds what came before, a record keeps a key of its place: `trace/span/c1`
 //! is the first call below a span, `trace/span/e1` the first log record in it.
+//!
+//! An instrumentation may also open its span beside that of the provider's SDK instead of around it. Two spans side by side
+//! are one call when kinds of instrumentations differ, and model and counts agree and their times overlap.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,9 +16,12 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::attributes::{flat, span_id};
 use super::gen_ai::is_counted;
-use crate::import::engine::telemetry_match::{GUESSED, KEY, is_telemetry};
+use crate::import::engine::feed_counts;
+use crate::import::engine::source::ParsedCall;
+use crate::import::engine::telemetry_match::{GUESSED, KEY, OWN_SDK, is_telemetry};
 use crate::model::error::Result;
 use crate::model::event::{Position, TokenRecord};
+use crate::model::time::Timestamp;
 use crate::projection::{effective, positions_of_key};
 use crate::store::ReadView;
 use crate::usage::accounts;
@@ -53,12 +59,13 @@ impl Spans {
         Self(known.collect())
     }
 
-    /// The span that a span stands in: the nearest around it that counts tokens, or of which this message does not tell.
+    /// The span that a span stands in: the nearest around it that counts tokens, or of which this message does not tell,
+    /// else the outermost.
     pub fn within(&self, span: &Span) -> Option<String> {
         let mut around = span_id(&span.trace_id, &span.parent_span_id)?;
         for _ in 0..self.0.len() {
             match self.0.get(&around) {
-                Some((parent, false)) => around.clone_from(parent.as_ref()?),
+                Some((Some(parent), false)) => around.clone_from(parent),
                 _ => return Some(around),
             }
         }
@@ -80,10 +87,13 @@ pub(super) struct Kin {
     pub is_sum: bool,
     /// The key of the call's place, unless it has one.
     pub key: Option<String>,
+    /// A key that says that two instrumentations told of the call side by side.
+    pub pair: Option<String>,
 }
 
 struct NestedCall {
     position: Position,
+    at: Timestamp,
     record: TokenRecord,
 }
 
@@ -93,12 +103,13 @@ pub(super) fn look(
     view: &dyn ReadView,
     place: &NestPlace,
     named: &BTreeSet<String>,
-    record: &TokenRecord,
+    found: &ParsedCall,
     known: &[Position],
 ) -> Result<Kin> {
+    let record = &found.record;
     let mut kin = Kin::default();
     let trace = Trace::new(view, named)?;
-    let is_same = |told: &NestedCall| gross(&told.record) == gross(record) && !differ(&told.record, record);
+    let is_same = |told: &NestedCall| states_the_same(&told.record, record) && !differ(&told.record, record);
     if let Some(own) = &place.own {
         let below = [trace.below(own, CALL)?.0, trace.below(own, LOG)?.0];
         kin.same
@@ -111,7 +122,7 @@ pub(super) fn look(
     let Some((within, prefix)) = place.within.as_ref().zip(place.prefix()) else { return Ok(kin) };
     let kind = if place.own.is_some() { CALL } else { LOG };
     let has_place = |record: &TokenRecord| record.keys.iter().any(|key| key.starts_with(&prefix));
-    let (beside, next) = trace.below(within, kind)?;
+    let (mut beside, next) = trace.below(within, kind)?;
     if let Some(upper) =
         trace.told(within)?.filter(|upper| !has_place(&upper.record) && !known.contains(&upper.position))
     {
@@ -123,11 +134,23 @@ pub(super) fn look(
             kin.sum = is_sum.then_some(upper.position);
         }
     }
+    let mut key = next.map(|next| format!("{prefix}{next}"));
+    if key.is_none() {
+        let (alike, next) = trace.alike(&prefix, record)?;
+        beside.extend(alike);
+        key = next;
+    }
+    if let Some(own) = place.own.as_ref().filter(|_| known.is_empty() && kin.same.is_empty())
+        && let Some(sibling) = beside.iter().filter(|told| is_same(told)).find(|told| are_siblings(told, found))
+    {
+        kin.same.push(sibling.position);
+        kin.pair = Some(format!("{own}{PAIR}"));
+    }
     let mut has_key = false;
     for position in known.iter().chain(&kin.same) {
         has_key |= effective(view, *position, None)?.is_some_and(|told| has_place(&told.record));
     }
-    kin.key = next.filter(|_| !has_key).map(|next| format!("{prefix}{next}"));
+    kin.key = key.filter(|_| !has_key);
     Ok(kin)
 }
 
@@ -157,7 +180,7 @@ impl<'v> Trace<'v> {
     fn first(&self, positions: &BTreeSet<Position>) -> Result<Option<NestedCall>> {
         for position in positions {
             if let Some(now) = effective(self.view, *position, None)? {
-                return Ok(Some(NestedCall { position: *position, record: now.record }));
+                return Ok(Some(NestedCall { position: *position, at: now.at, record: now.record }));
             }
         }
         Ok(None)
@@ -169,9 +192,27 @@ impl<'v> Trace<'v> {
 
     /// What is known to stand in a span, and the number of the next; `None` when there are too many.
     fn below(&self, span: &str, kind: char) -> Result<(Vec<NestedCall>, Option<usize>)> {
+        self.numbered(&format!("{span}/{kind}"))
+    }
+
+    /// Of the many calls in a span those that state what this one does, and the key of the next.
+    fn alike(&self, prefix: &str, record: &TokenRecord) -> Result<(Vec<NestedCall>, Option<String>)> {
+        let Some((input, output)) = gross(record) else { return Ok((Vec::new(), None)) };
+        let own = format!("{prefix}/{input}-{output}/");
+        let (mut all, next) = self.numbered(&own)?;
+        for more in 1..=feed_counts::START {
+            for output in [output.checked_add(more), output.checked_sub(more)].into_iter().flatten() {
+                all.extend(self.numbered(&format!("{prefix}/{input}-{output}/"))?.0);
+            }
+        }
+        Ok((all, next.map(|next| format!("{own}{next}"))))
+    }
+
+    /// The calls whose keys begin so and end with a number, and the next number.
+    fn numbered(&self, prefix: &str) -> Result<(Vec<NestedCall>, Option<usize>)> {
         let mut all: Vec<NestedCall> = Vec::new();
         for number in 1..=BELOW {
-            let positions = self.positions(&format!("{span}/{kind}{number}"))?;
+            let positions = self.positions(&format!("{prefix}{number}"))?;
             if positions.is_empty() {
                 return Ok((all, Some(number)));
             }
@@ -187,11 +228,36 @@ fn is_like(record: &TokenRecord) -> bool {
     record.normaliser.as_deref() == Some(GUESSED)
 }
 
-/// All that went in and all that came out; instrumentations tell more or less of their parts.
+/// All that went in and all that came out.
 fn gross(record: &TokenRecord) -> Option<(u64, u64)> {
-    let [input, read, five, hour, written, output, reasoning] = record.tokens.counts();
-    let input = [input, read, five, hour, written].into_iter().try_fold(0_u64, u64::checked_add)?;
-    Some((input, output.checked_add(reasoning)?))
+    feed_counts::gross(&record.tokens)
+}
+
+/// Whether two may state the counts of one call.
+fn states_the_same(a: &TokenRecord, b: &TokenRecord) -> bool {
+    gross(a) == gross(b) || feed_counts::repeats_start(a, b) || feed_counts::repeats_start(b, a)
+}
+
+/// Ends the key of a record that two instrumentations told of side by side.
+const PAIR: &str = "/s";
+
+/// Whether two spans that stand side by side are of one call: instrumentations of two kinds tell of the same model at the same
+/// time, and no other has told of the call beside the first.
+fn are_siblings(told: &NestedCall, found: &ParsedCall) -> bool {
+    let (a, b) = (&told.record, &found.record);
+    let agree = a.model.is_none() || b.model.is_none() || a.model == b.model;
+    let began = |record: &TokenRecord, at: Timestamp| {
+        let lasted = record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
+        at.plus(-lasted)
+    };
+    let overlap = began(a, told.at) <= found.at && began(b, found.at) <= told.at;
+    agree && overlap && convention(a) != convention(b) && !a.keys.iter().any(|key| key.ends_with(PAIR))
+}
+
+/// The kind of instrumentation that stated the counts.
+fn convention(record: &TokenRecord) -> (bool, bool) {
+    let is_openinference = record.raw.as_ref().is_some_and(|raw| raw.get().contains("\"llm.token_count."));
+    (is_openinference, record.normaliser.as_deref() == Some(OWN_SDK))
 }
 
 fn sum(told: &[NestedCall]) -> Option<(u64, u64)> {

@@ -38,7 +38,7 @@ const METRICS: [Metric; 5] = [
         name: "codex.turn.token_usage",
         kind: "token_type",
         summed: &["total"],
-        parts: &["input", "cached_input", "output", "reasoning_output"],
+        parts: &["input", "cached_input", "non_cached_input", "cache_write_input", "output", "reasoning_output"],
     },
     Metric {
         name: "gemini_cli.token.usage",

@@ -107,7 +107,7 @@ fn one(
     let mut known = find_record(appender.view()?, &found.record)?;
     let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None };
     if gen_ai::is_told_by(&found.record) {
-        let kin = nest::look(appender.view()?, place, named, &found.record, &known)?;
+        let kin = nest::look(appender.view()?, place, named, &found, &known)?;
         if kin.is_sum {
             return Ok(Some(Reconciled::Known));
         }
@@ -118,6 +118,7 @@ fn one(
         known.sort_unstable();
         known.dedup();
         found.record.keys.extend(kin.key);
+        found.record.keys.extend(kin.pair);
     }
     if known.is_empty() {
         // The agent's own log may have told of it under a name that telemetry does not know.

@@ -1,5 +1,6 @@
 //! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`, the same below
-//! `~/.config/claude` (`XDG_CONFIG_HOME`), and in the directories that `CLAUDE_CONFIG_DIR` lists.
+//! `~/.config/claude` (`XDG_CONFIG_HOME`), and in the directories that `CLAUDE_CONFIG_DIR` lists. Cowork, in Claude
+//! Desktop, keeps the same logs below the settings of that program (`cowork`).
 //!
 //! Known: the logs of clients 1.0 to 2.1 (checked against a real 2.1.197 and what its server answered), and the
 //! `costUSD` of those before 1.0.9. A call is a line whose top level says `"type":"assistant"` (or, in older exports,
@@ -14,6 +15,7 @@
 //! A line of type `assistant` that lacks the message, its id or its usage, and usage of whoever but the user in a line of
 //! an unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
 
+mod cowork;
 mod line;
 
 use std::borrow::Cow;
@@ -55,13 +57,15 @@ impl Source for ClaudeCode {
     }
 
     fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        vec![home.join(".claude/projects"), home.join(".config/claude/projects")]
+        let mut roots = vec![home.join(".claude/projects"), home.join(".config/claude/projects")];
+        roots.extend(cowork::roots(home));
+        roots
     }
 
     fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
         let config = variable("XDG_CONFIG_HOME").map(|dir| Path::new(&dir).join("claude"));
         let homes = listed(variable, "CLAUDE_CONFIG_DIR").into_iter().chain(config);
-        homes.map(|home| home.join("projects")).collect()
+        homes.map(|home| home.join("projects")).chain(cowork::configured(variable)).collect()
     }
 
     fn is_apart(&self) -> bool {
@@ -69,7 +73,11 @@ impl Source for ClaudeCode {
     }
 
     fn wants(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension == "jsonl")
+        path.extension().is_some_and(|extension| extension == "jsonl") && cowork::may_be_a_log(path)
+    }
+
+    fn enters(&self, directory: &Path) -> bool {
+        cowork::may_hold_logs(directory)
     }
 
     /// The client's own setting, `cleanupPeriodDays`; without it 30 days.
@@ -79,6 +87,9 @@ impl Source for ClaudeCode {
         struct ClaudeSettings {
             #[serde(rename = "cleanupPeriodDays")]
             days: Option<u32>,
+        }
+        if cowork::is_root(root) {
+            return None;
         }
         let settings = root.with_file_name("settings.json");
         let settings: ClaudeSettings = regular::read(&settings, SETTINGS)

@@ -227,7 +227,8 @@ fn logs_are_looked_for_where_clients_put_them() {
     assert_eq!(configured("/a, /b,"), [Path::new("/a/projects"), Path::new("/b/projects")]);
     assert!(configured("").is_empty());
     let moved = |name: &str| (name == "XDG_CONFIG_HOME").then(|| "/x".to_owned());
-    assert_eq!(ClaudeCode.configured(&moved), [Path::new("/x/claude/projects")]);
+    let cowork = Path::new("/x/Claude/local-agent-mode-sessions");
+    assert_eq!(ClaudeCode.configured(&moved), [Path::new("/x/claude/projects"), cowork]);
     assert_eq!(ClaudeCode.roots(Path::new("/h"))[0], Path::new("/h/.claude/projects"));
     assert!(ClaudeCode.wants(Path::new("a/agent-1.jsonl")));
     assert!(!ClaudeCode.wants(Path::new("a/agent-1.meta.json")));

@@ -15,6 +15,8 @@ pub(super) enum LineKind {
     Meta,
     /// What a turn runs with: its model and directory.
     Context,
+    /// What the thread's later turns run with, since a person changed it.
+    Settings,
     /// The counter of the thread, after a call or again.
     Count,
     /// One call.
@@ -46,13 +48,21 @@ impl LineKind {
             if key != b"payload" {
                 cursor.skip_scalar()?;
             } else if cursor.enter()? && cursor.key()? == Some(b"type") {
-                let count = cursor.skip()? == b"\"token_count\"";
-                return Ok(if count { Self::Count } else { Self::Other });
+                return Ok(Self::event(cursor.skip()?));
             } else {
                 break;
             }
         }
         Err(Declined)
+    }
+
+    /// The kind of an event by the type of its payload.
+    fn event(quoted: &[u8]) -> Self {
+        match quoted {
+            b"\"token_count\"" => Self::Count,
+            b"\"thread_settings_applied\"" => Self::Settings,
+            _ => Self::Other,
+        }
     }
 
     fn named(quoted: &[u8]) -> Self {
@@ -75,8 +85,8 @@ impl LineKind {
         if kind != "event_msg" {
             return Ok(Self::named(format!("\"{kind}\"").as_bytes()));
         }
-        let count = outline.event().kind.is_some_and(|kind| kind == "token_count");
-        Ok(if count { Self::Count } else { Self::Other })
+        let event = outline.event().kind.unwrap_or_default();
+        Ok(Self::event(format!("\"{event}\"").as_bytes()))
     }
 }
 
@@ -211,6 +221,19 @@ pub(super) struct TurnContext<'a> {
 }
 
 #[derive(Default, Deserialize)]
+pub(super) struct SettingsApplied<'a> {
+    #[serde(borrow)]
+    pub thread_settings: Option<ThreadSettings<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ThreadSettings<'a> {
+    pub model: Option<Cow<'a, str>>,
+    pub cwd: Option<Cow<'a, str>>,
+    pub service_tier: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
 pub(super) struct TokenCount<'a> {
     #[serde(borrow)]
     pub info: Option<Info<'a>>,
@@ -238,6 +261,8 @@ pub(super) struct Info<'a> {
 pub(super) struct Record<'a> {
     pub thread_id: Option<Cow<'a, str>>,
     pub response_id: Option<Cow<'a, str>>,
+    /// The tier that the response names.
+    pub service_tier: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub usage: Option<&'a RawValue>,
     #[serde(borrow)]

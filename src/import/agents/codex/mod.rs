@@ -9,6 +9,9 @@
 //! the parent's name for them besides, and so they are the parent's own calls again. What it repeats ends with the first
 //! total that its parents did not show, or, when their rollouts are gone, some seconds after it began.
 //!
+//! `thread_settings_applied` names the service tier that later calls ask for. The client may ask for none all the same, so a
+//! tier that only this setting names is marked by the label `service_tier_from`; a response or telemetry decides.
+//!
 //! The same lines tell what is used of the account's quota windows. That is kept where it changes, as observations.
 //!
 //! Counts beside `info` instead of in it, an `info` without a total, a record without usage, usage under other names and
@@ -41,7 +44,7 @@ use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::{EventId, NewEvent};
 use crate::model::time::{Timestamp, Zone};
-use line::{LineKind, Meta, Record, RolloutLine, TokenCount, TurnContext, read, refuse_tokens};
+use line::{LineKind, Meta, Record, RolloutLine, SettingsApplied, TokenCount, TurnContext, read, refuse_tokens};
 use parents::Parents;
 use thread::Thread;
 
@@ -193,6 +196,10 @@ impl RolloutParser {
             },
             LineKind::Context => {
                 self.thread.context(&read::<RolloutLine<'_, TurnContext<'_>>>(line)?.payload.unwrap_or_default());
+            }
+            LineKind::Settings => {
+                let settings = read::<RolloutLine<'_, SettingsApplied<'_>>>(line)?.payload.unwrap_or_default();
+                self.thread.settings(&settings.thread_settings.unwrap_or_default());
             }
             LineKind::Count => {
                 let line: RolloutLine<'_, TokenCount<'_>> = read(line)?;

@@ -6,14 +6,15 @@ use serde_json::value::RawValue;
 use super::calls::ThreadCalls;
 use super::error_text::ErrorText;
 use super::limits::Limits;
-use super::line::{Info, Meta, Record, TurnContext};
+use super::line::{Info, Meta, Record, ThreadSettings, TurnContext};
 use super::parents::Parents;
 use super::vector::Vector;
 use crate::import::engine::jsonl;
 use crate::import::engine::provider_names::named;
+use crate::import::engine::service_tiers;
 use crate::import::engine::source::ParsedCall;
 use crate::import::health::missing_usage::Silence;
-use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::event::{Quality, Raw, TokenRecord, is_special};
 use crate::model::time::Timestamp;
 use crate::readers::normalise::{self, UsageFormat};
 
@@ -43,6 +44,9 @@ pub(super) struct Thread {
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
+    /// The service tier that the thread's settings name, if it has prices of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
     pub began: Option<Timestamp>,
     /// The counter when it was last shown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +121,15 @@ impl Thread {
         if let Some(project) = context.cwd.as_deref().and_then(jsonl::name) {
             project.clone_into(self.project.get_or_insert_default());
         }
+    }
+
+    /// Takes the settings of the turns that follow.
+    pub fn settings(&mut self, settings: &ThreadSettings<'_>) {
+        self.context(&TurnContext { model: settings.model.clone(), cwd: settings.cwd.clone() });
+        let tier = settings.service_tier.as_deref().filter(|tier| is_special(tier));
+        // What the client calls fast is the provider's priority processing.
+        let tier = tier.map(|tier| if tier == "fast" { "priority" } else { tier });
+        self.tier = tier.and_then(jsonl::name).map(str::to_owned);
     }
 
     /// Takes a line that shows the counter. It is shown again and again: a call is behind it only when it moved.
@@ -230,7 +243,10 @@ impl Thread {
         }
         // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
         self.own |= own;
-        let found = self.found(at, keys, &Used::reported(usage, vector))?;
+        let mut found = self.found(at, keys, &Used::reported(usage, vector))?;
+        if let Some(tier) = record.service_tier.as_deref() {
+            service_tiers::answered(&mut found.record, tier);
+        }
         self.silence.count();
         self.calls.recorded(vector, found);
         Ok(())
@@ -246,7 +262,7 @@ impl Thread {
             (Some(derived), Some(residual)) => Some(format!("{derived}; {residual}")),
             (derived, residual) => derived.clone().or(residual),
         };
-        let record = TokenRecord {
+        let mut record = TokenRecord {
             provider: self.provider.clone().map_or(DEFAULT_PROVIDER.into(), Into::into),
             account: None,
             model: self.model.clone(),
@@ -265,6 +281,9 @@ impl Thread {
             residual,
             raw: Some(Raw::from(used.raw)),
         };
+        if let Some(tier) = &self.tier {
+            service_tiers::asked(&mut record, tier);
+        }
         Ok(ParsedCall { at, record })
     }
 }

@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::metrics::{COUNTS, Counts, SessionMetrics};
+use super::served::{self, LoggedUse, SessionLog};
 use super::store::Store;
 use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
 use crate::import::engine::compression;
@@ -36,6 +37,8 @@ struct EventsReading<'p> {
     project: Option<String>,
     store: Option<Store>,
     run: CopilotRun,
+    /// The calls that the log states one by one.
+    log: SessionLog,
     /// The sums at the end of the run before.
     told: Option<SessionMetrics>,
     document: Document,
@@ -57,6 +60,7 @@ pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, Refusal> {
         project: None,
         store: Store::beside(path)?,
         run: CopilotRun::default(),
+        log: SessionLog::default(),
         told: None,
         document: Document::default(),
         refusal: None,
@@ -100,6 +104,7 @@ impl EventsReading<'_> {
                 self.project = fields::text(data, "cwd").map(str::to_owned).or(self.project.take());
             }
             "session.compaction_complete" => self.run.compacted = true,
+            served::USAGE_RECORD => self.log.add(LoggedUse::parse(data)?),
             "assistant.message" => {
                 self.run.answers += 1;
                 if let Ok(Some(count)) = fields::count(data, "outputTokens") {
@@ -175,6 +180,8 @@ impl EventsReading<'_> {
         let mut record = fields::record(PROVIDER, AGENT, logged)?;
         record = record.conversation(self.session.as_str()).key(format!("copilot-cli/{}/{key}/{model}", self.session));
         record.model = jsonl::name(model).map(str::to_owned);
+        let known = record.ids().collect();
+        served::serve(&mut record, self.log.server(model), known);
         record.project.clone_from(&self.project);
         record.quality = Quality::Derived;
         let told = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));

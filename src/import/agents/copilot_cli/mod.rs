@@ -10,7 +10,9 @@
 //!    went up on the whole, as far as its answers do not say otherwise, goes on.
 //!
 //! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
-//! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model.
+//! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model, but for calls with a person's own
+//! key: those the provider of the key served. The session's log says it of each call (`isByok`, `providerType`), telemetry by
+//! the provider that it names (`github` otherwise).
 //!
 //! What is not known is refused by name: tables with other columns, telemetry of tokens in another shape, a summary without
 //! its sums. Runs without a summary, telemetry of answers without any count, and older sessions (`history-session-state`),
@@ -19,6 +21,7 @@
 mod events;
 mod metrics;
 mod otel;
+mod served;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +35,7 @@ use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, LogForm, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::{Field, Logged};
+use served::SessionLogs;
 use store::Store;
 
 /// The importer of Copilot CLI's sessions.
@@ -115,15 +119,15 @@ impl Source for CopilotCli {
     }
 
     fn parser_in(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
-        Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, resume)))
+        Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, SessionLogs::new(home_of(path)), resume)))
     }
 
     fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
         events::read(path, text)
     }
 
-    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
-        store::read(database, resume)
+    fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
+        store::read(database, &SessionLogs::new(path.parent()), resume)
     }
 }
 

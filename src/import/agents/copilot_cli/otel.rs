@@ -10,12 +10,15 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::served::{self, SessionLogs};
 use super::store::Store;
 use super::{AGENT, PROVIDER, logged};
 use crate::import::engine::fields;
 use crate::import::engine::jsonl;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineParser, ParsedCall};
 use crate::import::health::missing_usage::{Ending, Silence};
+use crate::model::event::TokenRecord;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Field;
 
@@ -37,6 +40,7 @@ const NAMES: [&[&str]; 5] = [
 
 pub(super) struct OtelParser {
     store: Option<Store>,
+    logs: SessionLogs,
     traces: VecDeque<String>,
     /// What was said since the last count.
     silence: Silence,
@@ -51,13 +55,13 @@ enum LogLevel {
 }
 
 impl OtelParser {
-    pub fn new(store: Option<Store>, resume: Option<&Value>) -> Self {
+    pub fn new(store: Option<Store>, logs: SessionLogs, resume: Option<&Value>) -> Self {
         let traces = resume.and_then(|resume| serde_json::from_value(resume.get("traces")?.clone()).ok());
         let silence = resume.map_or_else(Silence::default, |resume| {
             let left = resume.get("silence").and_then(|silence| Silence::deserialize(silence).ok());
             left.unwrap_or_else(Silence::counted)
         });
-        Self { store, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
+        Self { store, logs, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
     }
 
     fn call(&mut self, line: &Value, attributes: &Value) -> Result<(), String> {
@@ -104,9 +108,35 @@ impl OtelParser {
             .or_else(|| fields::text(attributes, "gen_ai.request.model"));
         record.model = model.map(str::to_owned);
         record.raw = fields::raw(&raw);
+        self.serve(&mut record, line, attributes).map_err(|refusal| refusal.to_string())?;
         self.found.push(fields::checked(at, record)?);
         Ok(())
     }
+}
+
+impl OtelParser {
+    /// Files a call under who served it: as the session's log says, else as the client's telemetry does.
+    fn serve(&self, record: &mut TokenRecord, line: &Value, attributes: &Value) -> Result<(), Refusal> {
+        let response = fields::text(attributes, "gen_ai.response.id");
+        let log = record.conversation.as_deref().map(|session| self.logs.of(session)).transpose()?;
+        let logged = response.zip(log.as_ref()).and_then(|(response, log)| log.response(response));
+        let known = record.ids().collect();
+        match logged {
+            Some(logged) => {
+                record.keys.extend(logged.ids.iter().filter(|id| Some(id.as_str()) != response).cloned());
+                served::serve(record, logged.provider.as_deref(), known);
+            }
+            None if is_client(line) => served::serve(record, served::told(attributes).as_deref(), known),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether the client itself wrote a line. Editors name the maker of a model whoever served it.
+fn is_client(line: &Value) -> bool {
+    let scope = line.get("instrumentationScope").and_then(|scope| fields::text(scope, "name"));
+    scope == Some("github.copilot")
 }
 
 impl LineParser for OtelParser {

@@ -6,6 +6,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::metrics::Counts;
+use super::served::SessionLogs;
 use super::{AGENT, PROVIDER, STORE, home_of, logged};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
@@ -18,8 +20,11 @@ const NEEDED: [&str; 6] = ["id", "session_id", "model", "input_tokens", "output_
 const COUNTS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
 
+/// Calls, at most, that a session's log may still tell of.
+const MOST_AWAITED: usize = 64;
+
 /// Reads the calls that are new.
-pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
+pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Value>) -> Result<Document, Refusal> {
     let have = fields::columns(database, TABLE)?;
     if have.is_empty() {
         // Older ones know sessions only; those have files of their own.
@@ -51,27 +56,72 @@ pub(super) fn read(database: &Connection, resume: Option<&Value>) -> Result<Docu
     let newest = database.query_row(&format!("SELECT max(id) FROM {TABLE}"), [], |row| row.get::<_, Option<i64>>(0));
     let newest = newest?.unwrap_or(0);
     let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
+    let awaited = resume.and_then(|resume| resume.get("awaited")?.as_array().cloned()).unwrap_or_default();
+    let mut awaited: Vec<i64> = awaited.iter().filter_map(Value::as_i64).collect();
     // A store that was made anew counts from the beginning.
     if newest < last {
         last = 0;
+        awaited.clear();
     }
 
     let mut document = Document::default();
     let mut tally = SkipTally::default();
-    let sql = format!("SELECT {chosen} FROM {tables} WHERE {TABLE}.id > ?1 AND {TABLE}.id <= ?2 ORDER BY {TABLE}.id");
-    let mut reached = last;
+    let open = awaited.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT {chosen} FROM {tables} WHERE {TABLE}.id <= ?2 AND ({TABLE}.id > ?1 OR {TABLE}.id IN ({open})) \
+         ORDER BY {TABLE}.id"
+    );
+    let (mut reached, mut still, mut refusal) = (last, Vec::new(), None);
     let visited = fields::visit(database, &sql, [last, newest], &mut |row| {
         let id = row.get("id").and_then(Value::as_u64).unwrap_or(0);
-        reached = reached.max(i64::try_from(id).unwrap_or(reached));
+        let number = i64::try_from(id).unwrap_or(reached);
+        if refusal.is_some() {
+            return;
+        }
         match call(&row, id, &mut tally) {
-            Ok(found) => document.found.extend(found),
+            Ok(Some(mut found)) => match file(&mut found, &row, logs) {
+                Ok(is_open) => {
+                    still.extend(is_open.then_some(number));
+                    document.found.push(found);
+                }
+                Err(why) => refusal = Some(why),
+            },
+            Ok(None) => {}
             Err(why) => document.skipped.push((id, why)),
         }
+        if refusal.is_none() {
+            reached = reached.max(number);
+        }
     });
-    document.cut = visited.err();
+    document.cut = visited.err().or(refusal);
     document.skipped.extend(tally.skipped());
-    document.resume = Some(json!({ "last": if document.cut.is_none() { newest } else { reached } }));
+    let mut resume = json!({ "last": if document.cut.is_none() { newest } else { reached } });
+    if document.cut.is_some() {
+        still.extend(awaited);
+        still.sort_unstable();
+        still.dedup();
+    }
+    let late = still.split_off(still.len().saturating_sub(MOST_AWAITED));
+    if let Some(resume) = resume.as_object_mut().filter(|_| !late.is_empty()) {
+        resume.insert("awaited".to_owned(), json!(late));
+    }
+    document.resume = Some(resume);
     Ok(document)
+}
+
+/// Files a call under who served it, as its session's log says. Gives whether that log may still come to say it.
+fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool, Refusal> {
+    let Some(session) = found.record.conversation.clone() else { return Ok(false) };
+    let log = logs.of(&session)?;
+    let mut counts = Counts::default();
+    for (count, name) in counts.iter_mut().zip(COUNTS) {
+        *count = fields::count(row, name).map_err(Refusal::from)?;
+    }
+    let Some(logged) = log.find(fields::text(row, "model"), counts) else {
+        return Ok(log.awaits(found.at));
+    };
+    logged.file(&mut found.record);
+    Ok(false)
 }
 
 /// Whether another table has counts.

@@ -1,7 +1,5 @@
 //! The client's database, asked for what is new since the last time.
 
-use std::collections::HashMap;
-
 use memchr::memmem;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -9,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::message::{KnownSession, MessageRow};
+use super::sessions::{self, Sessions};
 use super::steps;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
-use crate::model::time::Timestamp;
 
 /// Rows may become visible later than the time they bear, when another process commits late.
 const LATE: i64 = 60_000;
@@ -53,16 +51,10 @@ struct MessageTable {
 const TABLES: [MessageTable; 2] =
     [MessageTable { name: "message", second: false }, MessageTable { name: "session_message", second: true }];
 
-/// What a session's row tells.
-struct SessionInfo {
-    directory: Option<String>,
-}
-
 pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) -> Result<Document, Refusal> {
     let mut marks: Marks = resume.and_then(|resume| Marks::deserialize(resume).ok()).unwrap_or_default();
     let mut document = Document::default();
-    let mut sessions = HashMap::new();
-    let unknown = read_sessions(database, &mut sessions, &mut document).err();
+    let (sessions, unknown) = Sessions::read(database, &mut document);
     let (mut any, mut filled) = (false, false);
     for table in &TABLES {
         let columns = columns(database, table.name)?;
@@ -88,7 +80,11 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     }
     // A session may have no message yet, but no parts of any either.
     let elsewhere = || Ok::<_, Refusal>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
-    if !filled && is_filled(database, "session")? && elsewhere()? {
+    let mut has_sessions = false;
+    for table in sessions::TABLES {
+        has_sessions |= is_filled(database, table)?;
+    }
+    if !filled && has_sessions && elsewhere()? {
         return Err("unknown shape: a database with sessions, whose messages are in no table that is known".into());
     }
     document.resume = serde_json::to_value(&marks).ok();
@@ -105,34 +101,11 @@ fn is_filled(database: &Connection, table: &str) -> Result<bool, Refusal> {
     Ok(database.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))?)
 }
 
-/// The sessions, and when each began: a fork's calls are those of the session that was there first.
-fn read_sessions(
-    database: &Connection,
-    sessions: &mut HashMap<String, SessionInfo>,
-    document: &mut Document,
-) -> Result<(), Refusal> {
-    let columns = columns(database, "session")?;
-    if !["id", "directory", "time_created"].iter().all(|name| columns.iter().any(|column| column == name)) {
-        return Ok(());
-    }
-    query::rows(database, "SELECT id, directory, time_created FROM session", [], &mut |row| {
-        let Some(id) = name(row, 0)? else {
-            document.skipped.push((0, "unknown shape: a session whose id is no text".to_owned()));
-            return Ok(Next::Row);
-        };
-        if let Some(created) = whole(row, 2)? {
-            document.conversations.push((id.clone(), Timestamp::from_millis(created)));
-        }
-        sessions.insert(id, SessionInfo { directory: name(row, 1)? });
-        Ok(Next::Row)
-    })
-}
-
 /// The reading of one table of messages.
 struct Reading<'d> {
     database: &'d Connection,
     table: &'d MessageTable,
-    sessions: &'d HashMap<String, SessionInfo>,
+    sessions: &'d Sessions,
 }
 
 /// The rows of a table as they come by.
@@ -217,15 +190,18 @@ impl Reading<'_> {
         {
             return Err(unreadable.clone());
         }
+        let message = MessageRow::parse(data)?;
+        let created = whole(row, 3)?;
+        let home = self.sessions.home(&session, message.created().or(created));
         let known = KnownSession {
             id,
-            session: Some(&session),
-            directory: self.sessions.get(&session).and_then(|session| session.directory.as_deref()),
-            created: whole(row, 3)?,
+            session: Some(home),
+            directory: self.sessions.directory(home).or_else(|| self.sessions.directory(&session)),
+            created,
             second: self.table.second,
             steps: steps.as_deref().unwrap_or_default(),
         };
-        let told = MessageRow::parse(data).and_then(|message| answer(&message, known))?;
+        let told = answer(&message, known)?;
         steps.as_ref().map_err(Clone::clone)?;
         match told {
             Some(RowContent::Call(found)) => passing.document.found.push(*found),
@@ -274,11 +250,11 @@ fn answer(message: &MessageRow<'_>, known: KnownSession<'_>) -> Result<Option<Ro
 }
 
 /// A number of a column that may hold something else in a database that others have written to.
-fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(row.get_ref(column)?.as_i64_or_null().unwrap_or_default())
 }
 
 /// The same for a text.
-fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(row.get_ref(column)?.as_str_or_null().ok().flatten().map(str::to_owned))
 }

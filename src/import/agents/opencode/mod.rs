@@ -6,8 +6,9 @@
 //! table `message` of those since 1.2 (checked against a real 1.18.33 and what its server answered), and the table
 //! `session_message` that the second generation writes. An answer is a message of role `assistant`; a newer client
 //! takes the files over into its database under the same ids, so both are one call. A forked session copies messages
-//! under new ids with their times and counts, by which they are known. What the client asks for titles is nowhere in
-//! it.
+//! under new ids with their times and counts, by which they are known. The second generation keeps sessions in
+//! `session_v2`, which names the session that a fork was made of: what the fork copied belongs to that session, also when it
+//! was deleted. What the client asks for titles is nowhere in it.
 //!
 //! A message states the tokens of its last step; of one that has several, its parts tell, and the sum counts.
 //! `input` excludes what was cached. `output` excludes `reasoning` where a `total` is stated; before that it included
@@ -21,6 +22,7 @@
 
 mod database;
 mod message;
+mod sessions;
 mod steps;
 
 use std::path::{Path, PathBuf};

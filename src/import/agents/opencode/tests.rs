@@ -276,6 +276,60 @@ fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
     assert_eq!(rows.iter().map(|row| row.keys[0].as_deref()).collect::<Vec<_>>(), [Some("ses_1")]);
 }
 
+/// A row of the second generation's messages, made so many minutes in.
+fn second(home: &Home, id: &str, session: &str, minute: i64, input: u64) {
+    let created = START + minute * 60_000;
+    let data = format!(
+        r#"{{"time":{{"created":{created},"completed":{}}},"agent":"build","model":{{"id":"m","providerID":"mock"}},"finish":"stop","cost":0,"tokens":{{"input":{input},"output":1,"reasoning":0,"cache":{{"read":0,"write":0}}}}}}"#,
+        created + 9
+    );
+    let insert = "INSERT INTO session_message VALUES (?, ?, 'assistant', 1, ?, ?, ?)";
+    home.database.execute(insert, params![id, session, created, created + 9, data]).unwrap();
+}
+
+/// Conversations with their projects and totals.
+fn placed(ledger: &mut Ledger) -> Vec<(String, String, u64)> {
+    let report =
+        crate::report::Report::by(crate::report::ReportKey::Conversation).and(crate::report::ReportKey::Project);
+    let rows = ledger.report(&report).unwrap().rows;
+    let key = |row: &crate::report::ReportRow, at: usize| row.keys[at].clone().unwrap_or_default();
+    rows.iter().map(|row| (key(row, 0), key(row, 1), u64::try_from(row.usage.tokens.total()).unwrap())).collect()
+}
+
+#[test]
+fn the_second_generations_sessions_have_projects_and_forks() {
+    let home = Home::new();
+    let table =
+        "CREATE TABLE session_v2 (id text PRIMARY KEY, directory text, fork_session_id text, time_created integer);";
+    home.database.execute_batch(table).unwrap();
+    // A later session has the smaller id.
+    for (id, directory, origin, minute) in
+        [("ses_9", "/a", None, 0), ("ses_5", "/b", Some("ses_9"), 10), ("ses_3", "/c", Some("ses_5"), 20)]
+    {
+        let insert = "INSERT INTO session_v2 VALUES (?, ?, ?, ?)";
+        home.database.execute(insert, params![id, directory, origin, START + minute * 60_000]).unwrap();
+    }
+    let copied = "msg_20a383e5d001dIKjgYkSV6AIA";
+    second(&home, &format!("{copied}1"), "ses_3", 1, 100);
+    second(&home, &format!("{copied}2"), "ses_3", 11, 20);
+    second(&home, &format!("{copied}3"), "ses_3", 21, 3);
+    second(&home, &format!("{copied}4"), "ses_5", 1, 100);
+    second(&home, "msg_20a0a9000001dIKjgYkSV6AIAq", "ses_5", 11, 20);
+    second(&home, ID, "ses_9", 1, 100);
+    let expected = [("ses_3", "/c", 4), ("ses_5", "/b", 21), ("ses_9", "/a", 101)]
+        .map(|(session, project, total)| (session.to_owned(), project.to_owned(), total));
+    let mut ledger = Ledger::in_memory().unwrap();
+    home.import(&mut ledger);
+    assert_eq!(placed(&mut ledger), expected);
+    // Copies say whose they are also where the sessions that they were copied from were deleted.
+    for session in ["ses_5", "ses_9"] {
+        home.database.execute("DELETE FROM session_message WHERE session_id = ?", [session]).unwrap();
+    }
+    let mut ledger = Ledger::in_memory().unwrap();
+    home.import(&mut ledger);
+    assert_eq!(placed(&mut ledger), expected);
+}
+
 #[test]
 fn the_second_generations_table_is_read() {
     let home = Home::new();

@@ -1,0 +1,124 @@
+//! Where Cowork, the agent in Claude Desktop, keeps the logs of the Claude Code that it runs.
+//!
+//! Each session has a home of its own: `local-agent-mode-sessions/<account>/<organisation>/local_<id>/.claude/projects`, or
+//! with `agent` before `local_<id>`. Beside the logs stand `audit.jsonl`, which repeats answers before their output is
+//! complete, and what people uploaded; neither is read.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::import::engine::platform_dirs;
+
+const SESSIONS: &str = "local-agent-mode-sessions";
+const PROGRAM: &str = "Claude";
+/// Directories between `local-agent-mode-sessions` and a session's `.claude`, at most.
+const DEEPEST: usize = 4;
+
+/// The directories of sessions below a home.
+pub(super) fn roots(home: &Path) -> Vec<PathBuf> {
+    let mut settings = platform_dirs::each(&platform_dirs::config(home), PROGRAM);
+    settings.extend(packaged(&home.join("AppData/Local")));
+    platform_dirs::each(&settings, SESSIONS)
+}
+
+/// The directories of sessions that the environment names.
+pub(super) fn configured(variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let mut settings = platform_dirs::each(&platform_dirs::config_configured(variable), PROGRAM);
+    settings.extend(platform_dirs::listed(variable, &["LOCALAPPDATA"]).iter().flat_map(|local| packaged(local)));
+    platform_dirs::each(&settings, SESSIONS)
+}
+
+/// The settings of a Claude Desktop that was installed as a Windows package: its publisher's id is part of the name.
+fn packaged(local: &Path) -> Vec<PathBuf> {
+    let Ok(packages) = fs::read_dir(local.join("Packages")) else { return Vec::new() };
+    let packages = packages.filter_map(|package| package.ok().map(|package| package.path()));
+    let is_claude =
+        |path: &PathBuf| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("Claude_"));
+    packages.filter(is_claude).map(|path| path.join("LocalCache/Roaming").join(PROGRAM)).collect()
+}
+
+/// Whether a root is one of Cowork's.
+pub(super) fn is_root(root: &Path) -> bool {
+    root.file_name().is_some_and(|name| name == SESSIONS)
+}
+
+/// What stands in a path behind `local-agent-mode-sessions`; nothing of a path that is not Cowork's.
+fn within(path: &Path) -> Option<Vec<&str>> {
+    let mut parts = path.components();
+    parts.find(|part| *part == Component::Normal(OsStr::new(SESSIONS)))?;
+    parts.map(|part| part.as_os_str().to_str()).collect()
+}
+
+/// Whether a directory may hold logs. Any of another place may.
+pub(super) fn may_hold_logs(directory: &Path) -> bool {
+    let Some(parts) = within(directory) else { return true };
+    match parts.iter().position(|part| *part == ".claude") {
+        Some(at) => parts.get(at + 1).is_none_or(|next| *next == "projects"),
+        // A session's own files stand beside its `.claude`.
+        None => parts.len() <= DEEPEST && parts.iter().rev().skip(1).all(|part| !part.starts_with("local_")),
+    }
+}
+
+/// Whether a file may be a log. Any of another place may.
+pub(super) fn may_be_a_log(file: &Path) -> bool {
+    let Some(parts) = within(file) else { return true };
+    let home = parts.iter().position(|part| *part == ".claude");
+    home.is_some_and(|at| parts.get(at + 1) == Some(&"projects"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: &str = "/h/Library/Application Support/Claude/local-agent-mode-sessions";
+
+    #[test]
+    fn the_three_systems_have_their_places() {
+        let home = tempfile::tempdir().unwrap();
+        let package = home.path().join("AppData/Local/Packages/Claude_pzs8sxrjxfjjc");
+        fs::create_dir_all(&package).unwrap();
+        let found = roots(home.path());
+        for place in [
+            "Library/Application Support/Claude",
+            "AppData/Roaming/Claude",
+            ".config/Claude",
+            "AppData/Local/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude",
+        ] {
+            assert!(found.contains(&home.path().join(place).join(SESSIONS)), "{place}");
+        }
+        let variable = |name: &str| (name == "APPDATA").then(|| "/r".to_owned());
+        assert_eq!(configured(&variable), [Path::new("/r/Claude").join(SESSIONS)]);
+    }
+
+    #[test]
+    fn only_the_logs_of_sessions_are_read() {
+        let at = |path: &str| Path::new(AT).join(path);
+        for (directory, enters) in [
+            ("a", true),
+            ("a/o", true),
+            ("a/o/local_1", true),
+            ("a/o/agent/local_ditto_1", true),
+            ("a/o/local_1/.claude", true),
+            ("a/o/local_1/.claude/projects/-x", true),
+            ("a/o/local_1/.claude/projects/-x/s/subagents", true),
+            ("a/o/local_1/.claude/todos", false),
+            ("a/o/local_1/uploads", false),
+            ("a/o/local_1/outputs/app/.git", false),
+            ("skills-plugin/b/c/skills/docx", false),
+        ] {
+            assert_eq!(may_hold_logs(&at(directory)), enters, "{directory}");
+        }
+        for (file, is_log) in [
+            ("a/o/local_1/.claude/projects/-x/s.jsonl", true),
+            ("a/o/local_1/audit.jsonl", false),
+            ("a/o/local_1/.claude/history.jsonl", false),
+        ] {
+            assert_eq!(may_be_a_log(&at(file)), is_log, "{file}");
+        }
+        assert!(
+            may_hold_logs(Path::new("/h/.claude/projects/-x"))
+                && may_be_a_log(Path::new("/h/.claude/projects/-x/s.jsonl"))
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! What two feeds state of one call, where they differ in ways that are known.
+
+use crate::import::engine::telemetry_match::INSTRUMENTED;
+use crate::model::event::TokenRecord;
+use crate::model::tokens::Tokens;
+
+/// What a stream announces at its start is part of its final count. The most that it announces.
+pub(in crate::import) const START: u64 = 16;
+
+/// Whether an instrumentation counts what a stream announced at its start besides the final output, of which the provider's
+/// own count is known.
+pub(in crate::import) fn repeats_start(own: &TokenRecord, told: &TokenRecord) -> bool {
+    let instrumented =
+        |record: &TokenRecord| record.normaliser.as_deref().is_some_and(|name| INSTRUMENTED.contains(&name));
+    if instrumented(own) || !instrumented(told) {
+        return false;
+    }
+    let (Some(own), Some(told)) = (gross(&own.tokens), gross(&told.tokens)) else { return false };
+    let more = told.1.saturating_sub(own.1);
+    own.0 == told.0 && more > 0 && more <= START && more <= own.1
+}
+
+/// All that went in and all that came out; feeds tell more or less of their parts.
+pub(in crate::import) fn gross(tokens: &Tokens) -> Option<(u64, u64)> {
+    let [input, read, five, hour, written, output, reasoning] = tokens.counts();
+    let input = [input, read, five, hour, written].into_iter().try_fold(0_u64, u64::checked_add)?;
+    Some((input, output.checked_add(reasoning)?))
+}
+
+/// Keeps how long cache writes live, which one sighting states and the one that counts does not, if both state as many.
+pub(in crate::import) fn keep_lifetimes(counts: &mut Tokens, other: &Tokens) {
+    let written = |tokens: &Tokens| {
+        let classes = [tokens.cache_write_5m, tokens.cache_write_1h, tokens.cache_write];
+        classes.into_iter().flatten().try_fold(0_u64, u64::checked_add)
+    };
+    let separates = |tokens: &Tokens| tokens.cache_write_5m.is_some() || tokens.cache_write_1h.is_some();
+    if !separates(counts) && counts.cache_write.is_some() && separates(other) && written(counts) == written(other) {
+        counts.cache_write = other.cache_write;
+        counts.cache_write_5m = other.cache_write_5m;
+        counts.cache_write_1h = other.cache_write_1h;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::engine::telemetry_match::{NAMED, OWN_SDK};
+
+    fn told(normaliser: Option<&'static str>, input: u64, output: u64) -> TokenRecord {
+        let mut record = TokenRecord::new("anthropic", "m").input(input).output(output);
+        record.normaliser = normaliser.map(Into::into);
+        record
+    }
+
+    #[test]
+    fn only_an_instrumentation_counts_the_start_of_a_stream_twice() {
+        let own = told(Some(OWN_SDK), 10, 447);
+        assert!(repeats_start(&own, &told(Some(NAMED), 10, 448)));
+        assert!(repeats_start(&told(Some("anthropic/2"), 10, 447), &told(Some(NAMED), 10, 448)));
+        for (other, why) in [
+            (told(Some(NAMED), 10, 447), "the same"),
+            (told(Some(NAMED), 11, 448), "other input"),
+            (told(Some(NAMED), 10, 464), "more than a start"),
+            (told(Some(OWN_SDK), 10, 448), "a provider's own"),
+        ] {
+            assert!(!repeats_start(&own, &other), "{why}");
+        }
+        // The first line of a stream states less than half of it.
+        assert!(!repeats_start(&told(None, 10, 1), &told(Some(NAMED), 10, 3)));
+    }
+
+    #[test]
+    fn lifetimes_are_kept_where_both_state_as_many_writes() {
+        let mut whole = Tokens { input: Some(1), cache_write: Some(9), ..Tokens::default() };
+        let apart = Tokens { cache_write_5m: Some(4), cache_write_1h: Some(5), ..Tokens::default() };
+        keep_lifetimes(&mut whole, &apart);
+        assert_eq!((whole.cache_write, whole.cache_write_5m, whole.cache_write_1h), (None, Some(4), Some(5)));
+        let mut other = Tokens { cache_write: Some(8), ..Tokens::default() };
+        keep_lifetimes(&mut other, &apart);
+        assert_eq!(other.cache_write, Some(8));
+    }
+}

@@ -1,0 +1,280 @@
+//! Two instrumentations of one call, and what agents note besides calls.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ledger::Ledger;
+use crate::model::event::TokenRecord;
+use crate::model::time::Timestamp;
+use crate::model::tokens::TokenClass;
+use crate::projection::effective;
+use crate::{Report, ReportKey};
+
+/// What an SDK and an instrumentation sent of four calls: the path and the message.
+const SENT: &str = include_str!("../../../tests/fixtures/otlp/anthropic-sdk-and-openinference.jsonl");
+
+/// The spans of the file one by one, each with its scope.
+fn spans() -> Vec<Value> {
+    let message: Value = serde_json::from_str(SENT.lines().next().unwrap()).unwrap();
+    let resource = &message[1]["resourceSpans"][0];
+    let scopes = resource["scopeSpans"].as_array().unwrap();
+    scopes
+        .iter()
+        .flat_map(|scope| {
+            let spans = scope["spans"].as_array().unwrap().iter();
+            spans.map(|span| json!({"scope": scope["scope"], "spans": [span]})).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn message(spans: &[Value]) -> Telemetry {
+    let request = json!({"resourceSpans": [{"resource": {}, "scopeSpans": spans}]});
+    Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap())
+}
+
+fn sent(ledger: &mut Ledger, spans: &[Value]) -> Ingested {
+    let told = message(spans);
+    assert_eq!(told.unread, [""; 0]);
+    take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().0
+}
+
+/// Requests, and tokens by class in the order of `TokenClass::ALL`.
+fn counted(ledger: &mut Ledger) -> (u64, [u128; 7]) {
+    let total = ledger.report(&Report::by(ReportKey::Model)).unwrap().total;
+    (total.requests, TokenClass::ALL.map(|class| total.tokens.get(class)))
+}
+
+/// Input, read, written for five minutes and an hour, of unknown lifetime, output, reasoning of the four calls.
+const TRUTH: (u64, [u128; 7]) = (4, [721, 67_128, 1_826, 793, 0, 878, 370]);
+
+fn attribute<'s>(scope: &'s mut Value, name: &str) -> Option<&'s mut Value> {
+    let attributes = scope["spans"][0].get_mut("attributes")?.as_array_mut()?;
+    Some(&mut attributes.iter_mut().find(|one| one["key"] == name)?["value"])
+}
+
+#[test]
+fn spans_of_an_sdk_and_of_an_instrumentation_beside_them_are_the_same_calls() {
+    let all = spans();
+    assert_eq!(all.len(), 9);
+    let mut reversed = all.clone();
+    reversed.reverse();
+    let halves = [all[4..].to_vec(), all[..4].to_vec()].concat();
+    for order in [&all, &reversed, &halves] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        sent(&mut ledger, order);
+        assert_eq!(counted(&mut ledger), TRUTH);
+        let mut ledger = Ledger::in_memory().unwrap();
+        for span in order {
+            sent(&mut ledger, std::slice::from_ref(span));
+        }
+        assert_eq!(counted(&mut ledger), TRUTH);
+        let head = ledger.head().unwrap();
+        for span in order {
+            assert_eq!(sent(&mut ledger, std::slice::from_ref(span)).recorded, 0);
+        }
+        assert_eq!(ledger.head().unwrap(), head);
+        assert!(ledger.verify().unwrap().ok);
+    }
+}
+
+#[test]
+fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
+    let mut all = spans();
+    for scope in &mut all {
+        if let Some(count) = attribute(scope, "llm.token_count.completion") {
+            let stated = &mut count["intValue"];
+            let output: u64 = stated.as_str().map_or_else(|| stated.as_u64().unwrap(), |text| text.parse().unwrap());
+            *stated = json!((output + 1).to_string());
+        }
+    }
+    let mut reversed = all.clone();
+    reversed.reverse();
+    for order in [&all, &reversed] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        for span in order {
+            sent(&mut ledger, std::slice::from_ref(span));
+        }
+        assert_eq!(counted(&mut ledger), TRUTH);
+    }
+}
+
+#[test]
+fn equal_calls_side_by_side_stay_apart() {
+    // The same call again beside itself: two SDK spans of other ids, and two of the instrumentation.
+    let all = spans();
+    let (sdk, other) =
+        (all[2].clone(), all.iter().find(|scope| scope["spans"][0]["name"] == "messages.stream").unwrap().clone());
+    let mut twins = vec![sdk.clone(), other.clone(), sdk, other];
+    for (at, scope) in twins.iter_mut().enumerate().skip(2) {
+        scope["spans"][0]["spanId"] = json!(format!("00000000000000a{at}"));
+        for id in ["gen_ai.response.id", "anthropic.request.id"] {
+            if let Some(value) = attribute(scope, id) {
+                *value = json!({ "stringValue": format!("{id}/again") });
+            }
+        }
+    }
+    for order in [[0, 1, 2, 3], [0, 2, 1, 3], [1, 3, 0, 2], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        for at in order {
+            sent(&mut ledger, std::slice::from_ref(&twins[at]));
+        }
+        assert_eq!(counted(&mut ledger).0, 2, "{order:?}");
+    }
+    // One that is over before the other begins is another call.
+    let mut later = twins[1].clone();
+    for end in ["startTimeUnixNano", "endTimeUnixNano"] {
+        let nanos: u64 = later["spans"][0][end].as_str().unwrap().parse().unwrap();
+        later["spans"][0][end] = json!((nanos + 1_000_000_000).to_string());
+    }
+    let mut ledger = Ledger::in_memory().unwrap();
+    sent(&mut ledger, &[twins[0].clone(), later]);
+    assert_eq!(counted(&mut ledger).0, 2);
+}
+
+#[test]
+fn spans_side_by_side_are_paired_however_many_a_trace_has() {
+    let mut all = Vec::new();
+    for at in 0..40_u64 {
+        for (scope, more) in spans().into_iter().filter(|scope| scope["spans"][0]["name"] != "app root").zip(0_u64..) {
+            let mut scope = scope;
+            // All stand in one span.
+            scope["spans"][0]["parentSpanId"] = json!("7c2478a000000000");
+            scope["spans"][0]["spanId"] = json!(format!("{:016x}", 1 + at * 100 + more));
+            for id in ["gen_ai.response.id", "anthropic.request.id"] {
+                if let Some(value) = attribute(&mut scope, id) {
+                    let text = value["stringValue"].as_str().unwrap().to_owned();
+                    *value = json!({ "stringValue": format!("{text}/{at}") });
+                }
+            }
+            for name in ["gen_ai.usage.output_tokens", "llm.token_count.completion"] {
+                if let Some(value) = attribute(&mut scope, name) {
+                    let output: u64 = value["intValue"].as_str().unwrap().parse().unwrap();
+                    *value = json!({"intValue": (output + 10_000 * at).to_string()});
+                }
+            }
+            all.push(scope);
+        }
+    }
+    let mut ledger = Ledger::in_memory().unwrap();
+    for spans in all.chunks(7) {
+        sent(&mut ledger, spans);
+    }
+    assert_eq!(counted(&mut ledger).0, 160);
+}
+
+fn log(service: &str, of: &[(&str, Value)]) -> Telemetry {
+    let one = |(name, value): &(&str, Value)| {
+        let kind = if value.is_string() { "stringValue" } else { "intValue" };
+        json!({"key": name, "value": {kind: value}})
+    };
+    let attributes: Vec<_> = of.iter().map(one).collect();
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": service}}]});
+    let record = json!({"timeUnixNano": "1780308000000000000", "attributes": attributes});
+    let logs = json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]});
+    Telemetry::of_logs(&serde_json::from_value(logs).unwrap())
+}
+
+#[test]
+fn notes_of_agents_are_no_calls_and_nothing_unknown() {
+    for (service, of) in [
+        ("claude-code", vec![("event.name", "subagent_completed".into()), ("total_tokens", 900.into())]),
+        ("claude-code", vec![("event.name", "claude_code.subagent_completed".into()), ("total_tokens", 900.into())]),
+        (
+            "claude-code",
+            vec![("event.name", "compaction".into()), ("pre_tokens", 900.into()), ("post_tokens", 9.into())],
+        ),
+        ("x", vec![("event.name", "claude_code.compaction".into()), ("pre_tokens", 900.into())]),
+    ] {
+        let told = log(service, &of);
+        assert_eq!((told.calls(), told.unread.len()), (0, 0), "{of:?}");
+    }
+    let turn = json!({"scope": {"name": "codex"}, "spans": [{
+        "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "session_task.turn",
+        "startTimeUnixNano": "1780307999000000000", "endTimeUnixNano": "1780308000000000000",
+        "attributes": [{"key": "codex.turn.token_usage.total_tokens", "value": {"intValue": 9}},
+            {"key": "codex.usage.reasoning_output_tokens", "value": {"intValue": 9}}],
+    }]});
+    let told = message(&[turn]);
+    assert_eq!((told.calls(), told.unread.len()), (0, 0));
+    // Anything else that tells of tokens is still named.
+    assert_eq!(log("claude-code", &[("event.name", "summary".into()), ("total_tokens", 900.into())]).unread.len(), 1);
+}
+
+fn one(ledger: &mut Ledger) -> TokenRecord {
+    let position = crate::Position::START.next();
+    effective(ledger.snapshot().unwrap().view(), position, None).unwrap().unwrap().record
+}
+
+fn taken(told: Telemetry) -> TokenRecord {
+    let mut ledger = Ledger::in_memory().unwrap();
+    assert_eq!(take(&mut ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().0.recorded, 1);
+    one(&mut ledger)
+}
+
+#[test]
+fn what_a_call_was_made_for_is_its_purpose() {
+    let claude = log(
+        "claude-code",
+        &[
+            ("event.name", "api_request".into()),
+            ("session.id", "s".into()),
+            ("request_id", "req_1".into()),
+            ("model", "claude-opus-4-5".into()),
+            ("query_source", "compact".into()),
+            ("input_tokens", 3.into()),
+            ("output_tokens", 7.into()),
+        ],
+    );
+    assert_eq!(taken(claude).labels["purpose"], "compact");
+    let gemini = log(
+        "gemini-cli",
+        &[
+            ("event.name", "gemini_cli.api_response".into()),
+            ("session.id", "s".into()),
+            ("model", "gemini-3-pro".into()),
+            ("role", "utility_router".into()),
+            ("input_token_count", 3.into()),
+            ("output_token_count", 7.into()),
+        ],
+    );
+    assert_eq!(taken(gemini).labels["purpose"], "utility_router");
+}
+
+fn codex(tier: Option<&str>) -> Telemetry {
+    let mut of = vec![
+        ("event.name", Value::from("codex.sse_event")),
+        ("conversation.id", "c".into()),
+        ("model", "gpt-5".into()),
+        ("input_token_count", 5.into()),
+        ("output_token_count", 10.into()),
+    ];
+    of.extend(tier.map(|tier| ("service_tier", tier.into())));
+    log("codex_exec", &of)
+}
+
+#[test]
+fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
+    let now: Timestamp = "2026-11-28T20:00:00Z".parse().unwrap();
+    for (told, tier, from) in [
+        (Some("default"), "standard", None),
+        (Some("flex"), "flex", None),
+        (Some("priority"), "priority", None),
+        (None, "priority", Some("setting")),
+    ] {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let mut record =
+            TokenRecord::new("openai", "gpt-5").input(5).output(10).agent("codex").conversation("c").key("k");
+        crate::import::engine::service_tiers::asked(&mut record, "priority");
+        let event = crate::model::event::NewEvent::new(record, Timestamp::from_millis(1_780_308_000_000));
+        ledger.append([event.source("codex")], now).unwrap();
+        take(&mut ledger, codex(told), now).unwrap();
+        let labels = one(&mut ledger).labels;
+        assert_eq!(
+            (labels["service_tier"].as_str(), labels.get("service_tier_from").map(String::as_str)),
+            (tier, from)
+        );
+    }
+    // A call that no log contains, as with `codex exec --ephemeral`, is recorded with its tier.
+    assert_eq!(taken(codex(Some("priority"))).labels["service_tier"], "priority");
+}
