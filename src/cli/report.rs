@@ -1,6 +1,6 @@
 //! `report`: who used how much, by any keys.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{Days, NaiveDate};
@@ -15,9 +15,12 @@ use crate::export::{self, CcusageOptions};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::chart;
 use crate::present::clock::{Moment, range};
 use crate::present::failure::{Failure, say};
 use crate::present::output;
+use crate::present::tint::colours;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable, Seal};
 
@@ -31,6 +34,8 @@ use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, Repo
     usage-ledger report --by label:mission --until 2026-07 --csv\n  \
     usage-ledger report --by day --days 30 --fill\n  \
     usage-ledger report --by model --no-cost\n  \
+    usage-ledger report --by day,model --since 30d --chart\n  \
+    usage-ledger report --by hour --svg hours.svg\n  \
     usage-ledger report --by day --format ccusage\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
@@ -105,6 +110,13 @@ pub(crate) struct ReportArgs {
     /// Add each row's share of the total cost, or of the tokens if a call has no price
     #[arg(long, conflicts_with_all = ["csv", "format"])]
     share: bool,
+    /// Draw the answer in the terminal: columns of a time by a name (day,model), a matrix (project,model), bars (model), or
+    /// a heat map of weekdays (hour)
+    #[arg(long, conflicts_with_all = ["csv", "format", "share", "outcomes"])]
+    chart: bool,
+    /// Write the same figure to an SVG file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format"])]
+    svg: Option<PathBuf>,
     /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
@@ -131,16 +143,18 @@ impl ReportArgs {
         self.format.is_some()
     }
 
-    fn filters(self) -> impl Iterator<Item = (ReportKey, String)> {
-        let named = |key: ReportKey, values: Vec<String>| values.into_iter().map(move |value| (key.clone(), value));
-        let providers = self.provider.into_iter().map(|provider| provider.as_str().to_owned()).collect();
-        named(ReportKey::Provider, providers)
-            .chain(named(ReportKey::Account, self.account))
-            .chain(named(ReportKey::Model, self.model))
-            .chain(named(ReportKey::Agent, self.agent))
-            .chain(named(ReportKey::Project, self.project))
-            .chain(named(ReportKey::Conversation, self.conversation))
-            .chain(self.label.into_iter().map(|(name, value)| (ReportKey::Label(name), value)))
+    fn filters(&self) -> impl Iterator<Item = (ReportKey, String)> {
+        let named = |key: ReportKey, values: &[String]| -> Vec<_> {
+            values.iter().map(|value| (key.clone(), value.clone())).collect()
+        };
+        let providers = self.provider.iter().map(|provider| (ReportKey::Provider, provider.as_str().to_owned()));
+        providers
+            .chain(named(ReportKey::Account, &self.account))
+            .chain(named(ReportKey::Model, &self.model))
+            .chain(named(ReportKey::Agent, &self.agent))
+            .chain(named(ReportKey::Project, &self.project))
+            .chain(named(ReportKey::Conversation, &self.conversation))
+            .chain(self.label.iter().map(|(name, value)| (ReportKey::Label(name.clone()), value.clone())))
     }
 }
 
@@ -158,7 +172,7 @@ fn key(text: &str) -> Result<ReportKey, Error> {
 
 /// Prints a report by the keys of `--by`, or by `default_by` without them.
 pub(crate) fn run(
-    args: ReportArgs,
+    args: &ReportArgs,
     default_by: &[ReportKey],
     context: &Context,
     out: &mut dyn Write,
@@ -170,14 +184,6 @@ pub(crate) fn run(
     if let Some((_, twice)) = by.iter().enumerate().find(|(index, key)| by.iter().take(*index).any(|k| k == *key)) {
         return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
     }
-    let (csv, format) = (args.csv, args.format);
-    let costs = !args.no_cost;
-    // ccusage leaves costs out of its answer, and yet sorts by them.
-    let prices = if args.no_cost && format.is_none() {
-        Some(Prices::none())
-    } else {
-        args.prices.as_deref().map(price_list).transpose()?
-    };
     let ledger = context.read()?;
     let mut seal = None;
     let mut earlier = Vec::new();
@@ -194,36 +200,11 @@ pub(crate) fn run(
     } else {
         context.snapshot(&ledger)?
     };
-    let zone = context.zone();
-    let (since, until) = range(args.since, args.until, zone, context.now_of(&snapshot))?;
-    let mut report = Report::by_all(by.clone()).tz(zone);
-    if let Some(since) = since {
-        report = report.since(since);
-    }
-    if let Some(until) = until {
-        report = report.until(until);
-    }
-    if let Some(seal) = &seal {
-        report = report.until(seal.sealed.until);
-        if let Some(since) = seal.sealed.since {
-            report = report.since(since);
-        }
-    }
-    if args.days.is_some() || args.back.is_some() {
-        report = report.days(date_window(&args, zone.day(context.now_of(&snapshot)), &by)?);
-    }
-    if args.fill {
-        report = report.fill()?;
-    }
-    if let Some(prices) = prices {
-        report = report.prices(prices);
-    }
-    let (with_outcomes, rows) = (args.outcomes, Rows { sort: args.sort, top: args.top, share: args.share });
+    let unfiltered = question(args, &by, seal.as_ref(), context, context.now_of(&snapshot))?;
     let filters: Vec<_> = args.filters().collect();
-    let unfiltered = report.clone();
-    report = filtered(report, &filters)?;
-    if format == Some(ReportFormat::Ccusage) {
-        let options = CcusageOptions { now: context.now_of(&snapshot), costs };
+    let mut report = filtered(unfiltered.clone(), &filters)?;
+    if args.format == Some(ReportFormat::Ccusage) {
+        let options = CcusageOptions { now: context.now_of(&snapshot), costs: !args.no_cost };
         return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
     let mut answer = snapshot.report(&report)?;
@@ -235,7 +216,11 @@ pub(crate) fn run(
             answer = snapshot.report(&report)?;
         }
     }
-    let efficiency = with_outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
+    let efficiency = args.outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
+    if draw(args, &answer, context, out)? {
+        return priced(&answer, out);
+    }
+    let rows = Rows { sort: args.sort, top: args.top, share: args.share };
     let left_out = rows.arrange(&mut answer);
     if let Some(sealed) = &seal {
         if context.json {
@@ -251,7 +236,7 @@ pub(crate) fn run(
             Some(outcomes) => output::json(out, &WithOutcomes { answer, outcomes }),
         };
     }
-    if csv {
+    if args.csv {
         return csv::write(&answer, out);
     }
     grid::write(&answer, rows.share, out)?;
@@ -260,6 +245,60 @@ pub(crate) fn run(
     }
     priced(&answer, out)?;
     efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+}
+
+/// The question without its filters: keys, range and prices.
+fn question(
+    args: &ReportArgs,
+    by: &[ReportKey],
+    seal: Option<&Seal>,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Report, Failure> {
+    let zone = context.zone();
+    let (since, until) = range(args.since, args.until, zone, now)?;
+    let mut report = Report::by_all(by.to_vec()).tz(zone);
+    if let Some(since) = since {
+        report = report.since(since);
+    }
+    if let Some(until) = until {
+        report = report.until(until);
+    }
+    if let Some(seal) = seal {
+        report = report.until(seal.sealed.until);
+        if let Some(since) = seal.sealed.since {
+            report = report.since(since);
+        }
+    }
+    if args.days.is_some() || args.back.is_some() {
+        report = report.days(date_window(args, zone.day(now), by)?);
+    }
+    if args.fill {
+        report = report.fill()?;
+    }
+    // ccusage leaves costs out of its answer, and yet sorts by them.
+    if args.no_cost && args.format.is_none() {
+        return Ok(report.prices(Prices::none()));
+    }
+    match args.prices.as_deref() {
+        Some(file) => Ok(report.prices(price_list(file)?)),
+        None => Ok(report),
+    }
+}
+
+/// Draws the figures that were asked for. Returns whether the terminal has the answer.
+fn draw(args: &ReportArgs, answer: &ReportTable, context: &Context, out: &mut dyn Write) -> Result<bool, Failure> {
+    if let Some(file) = &args.svg {
+        let drawn = chart::svg(&chart::Figure::of(answer)?);
+        super::checkpoint::replace(file, &drawn).map_err(|source| Error::Io { path: file.clone(), source })?;
+        say(&format!("wrote {}", file.display()));
+    }
+    if !args.chart || context.json {
+        return Ok(false);
+    }
+    let drawn = chart::text(&chart::Figure::of(answer)?, output::width(), colours(!io::stdout().is_terminal()));
+    out.write_all(drawn.as_bytes())?;
+    Ok(true)
 }
 
 /// How rows are ordered, limited and shown.

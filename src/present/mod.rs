@@ -1,6 +1,7 @@
 //! What the surfaces share: bars, tables, numbers, clocks and wording.
 
 pub(crate) mod bars;
+pub(crate) mod chart;
 pub(crate) mod clock;
 pub(crate) mod costs;
 pub(crate) mod failure;

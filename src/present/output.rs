@@ -141,6 +141,11 @@ pub(crate) fn table(header: Vec<String>, names: usize, rows: impl IntoIterator<I
     table
 }
 
+/// The width of the terminal in characters; 80 where there is no terminal.
+pub(crate) fn width() -> usize {
+    Table::new().width().map_or(80, usize::from)
+}
+
 /// Whether a table fits the terminal with its long names broken; where there is no terminal, all do.
 pub(crate) fn fits(table: &Table, names: usize) -> bool {
     let Some(available) = table.width() else { return true };

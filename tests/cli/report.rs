@@ -244,3 +244,47 @@ fn a_report_of_outcomes_without_outcomes_says_so() {
     let text = desk.ok(&["report", "--by", "project", "--outcomes"]);
     assert!(text.contains("no record has the label outcome"), "{text}");
 }
+
+#[test]
+fn reports_are_drawn() {
+    let desk = projects();
+    desk.at(
+        "2026-06-12T10:00:00Z",
+        &[
+            "record",
+            "--provider",
+            "anthropic",
+            "--project",
+            "/srv/tools2",
+            "--input",
+            "0",
+            "--output",
+            "1000000",
+            "--model",
+            "claude-sonnet-4-5",
+        ],
+    );
+    let drawn = desk.ok(&["report", "--by", "day,model", "--chart"]);
+    assert!(drawn.starts_with("cost by day and model\n"), "{drawn}");
+    // The day without calls has its own line.
+    for part in ["2026-06-10  ██", "2026-06-11   ", "2026-06-12  ", "$33.00\n", "\n██ claude-sonnet-4-5\n"] {
+        assert!(drawn.contains(part), "{part:?} is not in\n{drawn}");
+    }
+    assert!(!drawn.contains('\u{1b}'), "{drawn}");
+    assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
+    let file = desk.dir().join("projects.svg");
+    desk.ok(&["report", "--by", "project,model", "--svg", file.to_str().unwrap()]);
+    let picture = std::fs::read_to_string(&file).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"), "{picture}");
+    assert!(picture.contains("<title>/home/me/acme claude-opus-4-5-20251101: $15.00</title>"), "{picture}");
+    assert!(!picture.contains("href") && !picture.contains("<script"), "a picture loads nothing");
+    for (keys, title) in
+        [("hour", "cost by weekday and hour"), ("model", "cost by model"), ("window", "cost by window")]
+    {
+        assert!(desk.ok(&["report", "--by", keys, "--chart"]).starts_with(title), "{keys}");
+    }
+    let error = desk.fails(2, &["report", "--by", "day,model,project", "--chart"]);
+    assert!(error.contains("one or two keys"), "{error}");
+    let error = desk.fails(2, &["report", "--provider", "openai", "--chart"]);
+    assert!(error.contains("there is nothing to draw"), "{error}");
+}

@@ -1,0 +1,240 @@
+//! What a figure shows: the numbers of a report, arranged by its keys.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
+
+use crate::model::error::{Error, Result};
+use crate::model::humanize::number::scaled;
+use crate::model::tokens::Usd;
+use crate::present::money::dollars;
+use crate::present::output::Plain;
+use crate::report::{ReportKey, ReportTable};
+use crate::usage::Usage;
+
+/// Most series that a stacked figure tells apart; the rest is one series.
+const SERIES: usize = 7;
+/// Most rows and columns of a matrix, and most rows of bars; the rest is one row or column.
+const LINES: usize = 20;
+/// Most columns of a stacked figure.
+const COLUMNS: usize = 800;
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const OTHERS: &str = "others";
+/// The label of calls without a value of a key.
+const NONE: &str = "-";
+
+/// The unit of the numbers of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Picodollars, 10^-12 dollars.
+    Cost,
+    Tokens,
+}
+
+impl Unit {
+    /// Cost, if every call of a report has a price; else tokens.
+    fn of(table: &ReportTable) -> Self {
+        let cost = &table.total.cost;
+        if cost.unpriced_requests == 0 && cost.usd.is_some_and(|usd| usd > Usd::default()) {
+            Self::Cost
+        } else {
+            Self::Tokens
+        }
+    }
+
+    fn value(self, usage: &Usage) -> u128 {
+        match self {
+            Self::Cost => usage.cost.usd.map_or(0, |usd| usd.picos().max(0).unsigned_abs()),
+            Self::Tokens => usage.tokens.total(),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// A number for people.
+    pub fn show(self, value: u128) -> String {
+        match self {
+            Self::Cost => i128::try_from(value).map_or_else(|_| value.to_string(), |it| dollars(Usd::from_picos(it))),
+            Self::Tokens => scaled(value),
+        }
+    }
+}
+
+/// A figure.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Figure {
+    pub title: String,
+    pub unit: Unit,
+    pub shape: Shape,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A column for each time, divided into series: `values[series][column]`.
+    Stacked { columns: Vec<String>, series: Vec<String>, values: Vec<Vec<u128>> },
+    /// A shade for each pair: `values[row][column]`.
+    Matrix { rows: Vec<String>, columns: Vec<String>, values: Vec<Vec<u128>> },
+    /// A bar for each name.
+    Bars { rows: Vec<(String, u128)> },
+}
+
+impl Figure {
+    /// The figure of a report: by its keys, columns of days, weeks, months or windows, stacked by another key; a heat map
+    /// of weekday and hour; a matrix of two names; or bars of one name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for keys that have no figure, and for a report without calls.
+    pub fn of(table: &ReportTable) -> Result<Self> {
+        if table.rows.is_empty() {
+            return Err(Error::invalid("there is nothing to draw: no call matches"));
+        }
+        let unit = Unit::of(table);
+        let keys: Vec<String> = table.keys.iter().map(ReportKey::name).collect();
+        let shape = match &table.keys[..] {
+            [ReportKey::Hour] => weekday_by_hour(table, unit)?,
+            [time] if is_time(time) => stacked(table, unit, 0, None)?,
+            [time, _] if is_time(time) => stacked(table, unit, 0, Some(1))?,
+            [_, time] if is_time(time) => stacked(table, unit, 1, Some(0))?,
+            [_] => bars(table, unit),
+            [_, _] => matrix(table, unit),
+            _ => {
+                return Err(Error::invalid(
+                    "a figure needs one or two keys: a time and a name (day,model), two names (project,model), one name, \
+                     or hour",
+                ));
+            }
+        };
+        let title = match &shape {
+            Shape::Matrix { .. } if keys.len() == 1 => format!("{} by weekday and hour", unit.name()),
+            _ => format!("{} by {}", unit.name(), keys.join(" and ")),
+        };
+        Ok(Self { title, unit, shape })
+    }
+}
+
+const fn is_time(key: &ReportKey) -> bool {
+    matches!(key, ReportKey::Hour | ReportKey::Day | ReportKey::Week | ReportKey::Month | ReportKey::Window)
+}
+
+/// The value of a row's key as a label.
+fn label(row: &[Option<String>], index: usize) -> String {
+    row.get(index).and_then(Option::as_deref).map_or_else(|| NONE.to_owned(), |key| Plain(key).to_string())
+}
+
+/// Names in descending order of their sums, at most `most`; then `others`, if some are left.
+fn largest(sums: BTreeMap<String, u128>, most: usize) -> (Vec<String>, bool) {
+    let mut names: Vec<(String, u128)> = sums.into_iter().collect();
+    names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let is_cut = names.len() > most;
+    names.truncate(if is_cut { most.saturating_sub(1) } else { most });
+    (names.into_iter().map(|(name, _)| name).collect(), is_cut)
+}
+
+/// Indices of names, with one index for all others.
+struct Index {
+    names: Vec<String>,
+    others: Option<usize>,
+}
+
+impl Index {
+    fn new(table: &ReportTable, unit: Unit, key: usize, most: usize) -> Self {
+        let mut sums = BTreeMap::new();
+        for row in &table.rows {
+            *sums.entry(label(&row.keys, key)).or_insert(0_u128) += unit.value(&row.usage);
+        }
+        let (mut names, is_cut) = largest(sums, most);
+        let others = is_cut.then_some(names.len());
+        if is_cut {
+            names.push(OTHERS.to_owned());
+        }
+        Self { names, others }
+    }
+
+    fn of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name).or(self.others)
+    }
+}
+
+fn add(values: &mut [Vec<u128>], row: Option<usize>, column: Option<usize>, value: u128) {
+    if let (Some(row), Some(column)) = (row, column)
+        && let Some(cell) = values.get_mut(row).and_then(|row| row.get_mut(column))
+    {
+        *cell += value;
+    }
+}
+
+fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) -> Result<Shape> {
+    let mut columns: Vec<String> = table.rows.iter().map(|row| label(&row.keys, time)).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    if table.keys.get(time) == Some(&ReportKey::Day) {
+        columns = every_day(columns)?;
+    }
+    if columns.len() > COLUMNS {
+        return Err(Error::invalid(format!(
+            "{} columns are too many to draw, at most {COLUMNS} are possible: use --since, or a longer time as key",
+            columns.len()
+        )));
+    }
+    let index = match name {
+        Some(key) => Index::new(table, unit, key, SERIES),
+        None => Index { names: vec![unit.name().to_owned()], others: Some(0) },
+    };
+    let mut values = vec![vec![0; columns.len()]; index.names.len()];
+    for row in &table.rows {
+        let series = name.map_or(Some(0), |key| index.of(&label(&row.keys, key)));
+        let column = columns.binary_search(&label(&row.keys, time)).ok();
+        add(&mut values, series, column, unit.value(&row.usage));
+    }
+    Ok(Shape::Stacked { columns, series: index.names, values })
+}
+
+/// Every day from the first to the last, also those without a call.
+fn every_day(days: Vec<String>) -> Result<Vec<String>> {
+    let day = |text: &String| {
+        text.parse::<NaiveDate>().map_err(|error| Error::invalid(format!("`{text}` is not a day: {error}")))
+    };
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(days) };
+    let (first, last) = (day(first)?, day(last)?);
+    let days = first.iter_days().take_while(|day| *day <= last).take(COLUMNS + 1);
+    Ok(days.map(|day| day.to_string()).collect())
+}
+
+fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<Shape> {
+    let mut values = vec![vec![0; 24]; WEEKDAYS.len()];
+    for row in &table.rows {
+        let text = label(&row.keys, 0);
+        let hour = NaiveDateTime::parse_from_str(&format!("{}:00", text.get(..13).unwrap_or(&text)), "%Y-%m-%dT%H:%M")
+            .map_err(|error| Error::invalid(format!("`{text}` is not an hour: {error}")))?;
+        let weekday = usize::try_from(hour.weekday().num_days_from_monday()).ok();
+        add(&mut values, weekday, text.get(11..13).and_then(|hour| hour.parse().ok()), unit.value(&row.usage));
+    }
+    let rows = WEEKDAYS.map(str::to_owned).to_vec();
+    Ok(Shape::Matrix { rows, columns: (0..24).map(|hour| format!("{hour:02}")).collect(), values })
+}
+
+fn matrix(table: &ReportTable, unit: Unit) -> Shape {
+    let (rows, columns) = (Index::new(table, unit, 0, LINES), Index::new(table, unit, 1, LINES));
+    let mut values = vec![vec![0; columns.names.len()]; rows.names.len()];
+    for row in &table.rows {
+        let (row_at, column) = (rows.of(&label(&row.keys, 0)), columns.of(&label(&row.keys, 1)));
+        add(&mut values, row_at, column, unit.value(&row.usage));
+    }
+    Shape::Matrix { rows: rows.names, columns: columns.names, values }
+}
+
+fn bars(table: &ReportTable, unit: Unit) -> Shape {
+    let index = Index::new(table, unit, 0, LINES);
+    let mut sums = vec![0; index.names.len()];
+    for row in &table.rows {
+        if let Some(sum) = index.of(&label(&row.keys, 0)).and_then(|at| sums.get_mut(at)) {
+            *sum += unit.value(&row.usage);
+        }
+    }
+    Shape::Bars { rows: index.names.into_iter().zip(sums).collect() }
+}

@@ -1,0 +1,9 @@
+//! Figures of reports, for a terminal and as SVG.
+
+mod figure;
+mod svg;
+mod text;
+
+pub(crate) use figure::Figure;
+pub(crate) use svg::svg;
+pub(crate) use text::text;

@@ -1,0 +1,155 @@
+//! Figures on a terminal.
+
+use std::fmt::Write as _;
+
+use super::figure::{Figure, Shape, Unit};
+
+/// Colours of series among the 256 of a terminal, and the characters that tell series apart without colours.
+const SERIES: [(u8, char); 7] = [(75, '█'), (179, '▓'), (79, '▒'), (203, '░'), (141, '#'), (215, '='), (245, '-')];
+/// Shades of a matrix, from no use to the most.
+const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
+/// Widest column of labels.
+const LABEL: usize = 28;
+
+/// Draws a figure with lines of at most `width` characters.
+pub(crate) fn text(figure: &Figure, width: usize, colours: bool) -> String {
+    let mut out = format!("{}\n\n", figure.title);
+    match &figure.shape {
+        Shape::Stacked { columns, series, values } => {
+            stacked(&mut out, figure.unit, columns, series, values, Area { width, colours });
+        }
+        Shape::Matrix { rows, columns, values } => matrix(&mut out, figure.unit, rows, columns, values, width),
+        Shape::Bars { rows } => {
+            let (names, sums): (Vec<String>, Vec<u128>) = rows.iter().cloned().unzip();
+            stacked(&mut out, figure.unit, &names, &[], &[sums], Area { width, colours });
+        }
+    }
+    out
+}
+
+#[derive(Clone, Copy)]
+struct Area {
+    width: usize,
+    colours: bool,
+}
+
+/// One line for each column of the figure: its label, a bar of its series, and its sum.
+fn stacked(
+    out: &mut String,
+    unit: Unit,
+    columns: &[String],
+    series: &[String],
+    values: &[Vec<u128>],
+    Area { width, colours }: Area,
+) {
+    let sum = |column: usize| values.iter().filter_map(|series| series.get(column)).sum::<u128>();
+    let most = (0..columns.len()).map(sum).max().unwrap_or(0).max(1);
+    let shown: Vec<String> = (0..columns.len()).map(|column| unit.show(sum(column))).collect();
+    let label = columns.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LABEL);
+    let number = shown.iter().map(String::len).max().unwrap_or(0);
+    let cells = width.saturating_sub(label + number + 4).max(10);
+    for (column, (name, number_text)) in columns.iter().zip(&shown).enumerate() {
+        // Writing to a string does not fail.
+        let _ = write!(out, "{:<label$}  ", ending(name, label));
+        let (mut below, mut drawn) = (0_u128, 0);
+        for (values, (colour, character)) in values.iter().zip(SERIES) {
+            below += values.get(column).copied().unwrap_or(0);
+            let end = scale(below, most, cells);
+            let (part, character) = (end.saturating_sub(drawn), if colours { '█' } else { character });
+            if part > 0 && colours {
+                let _ = write!(out, "\u{1b}[38;5;{colour}m{}\u{1b}[0m", character.to_string().repeat(part));
+            } else {
+                out.extend(std::iter::repeat_n(character, part));
+            }
+            drawn = end.max(drawn);
+        }
+        out.extend(std::iter::repeat_n(' ', cells.saturating_sub(drawn)));
+        let _ = writeln!(out, "  {number_text:>number$}");
+    }
+    if series.len() > 1 {
+        out.push('\n');
+        for (name, (colour, character)) in series.iter().zip(SERIES) {
+            let _ = if colours {
+                writeln!(out, "\u{1b}[38;5;{colour}m██\u{1b}[0m {name}")
+            } else {
+                writeln!(out, "{character}{character} {name}")
+            };
+        }
+    }
+}
+
+fn matrix(out: &mut String, unit: Unit, rows: &[String], columns: &[String], values: &[Vec<u128>], width: usize) {
+    let most = values.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let label = rows.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LABEL);
+    // Short column labels stand above their column; long ones get a number and a legend.
+    let numbered = columns.iter().any(|name| name.chars().count() > 2);
+    let cell = if (label + 2 + columns.len() * 3) <= width { 3 } else { 2 };
+    let _ = write!(out, "{:label$} ", "");
+    for (number, name) in columns.iter().enumerate() {
+        let head = if numbered { (number + 1).to_string() } else { name.clone() };
+        let _ = write!(out, "{head:>cell$}");
+    }
+    out.push('\n');
+    for (name, row) in rows.iter().zip(values) {
+        let _ = write!(out, "{:<label$} ", ending(name, label));
+        for value in row {
+            let shade = SHADES.get(level(*value, most)).copied().unwrap_or('█');
+            let _ = write!(out, "{:>cell$}", shade.to_string().repeat(cell - 1));
+        }
+        let _ = writeln!(out, "  {}", unit.show(row.iter().sum()));
+    }
+    if numbered {
+        out.push('\n');
+        for (number, name) in columns.iter().enumerate() {
+            let _ = writeln!(out, "{:>3} {name}", number + 1);
+        }
+    }
+    let _ = writeln!(out, "\n█ up to {}", unit.show(most));
+}
+
+/// How many of `cells` a value fills if `most` fills all of them, rounded half up.
+fn scale(value: u128, most: u128, cells: usize) -> usize {
+    usize::try_from((value.saturating_mul(cells as u128 * 2) + most) / (2 * most)).unwrap_or(cells).min(cells)
+}
+
+/// The shade of a value: 0 for none, 1 to 4 for quarters of the largest.
+pub(super) fn level(value: u128, most: u128) -> usize {
+    if value == 0 { 0 } else { usize::try_from(value.saturating_mul(4).div_ceil(most)).unwrap_or(4).clamp(1, 4) }
+}
+
+/// The end of a long text behind an ellipsis: names of projects differ at their ends.
+pub(super) fn ending(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().skip(count + 1 - width).collect();
+    format!("…{kept}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_fill_the_width() {
+        assert_eq!([0, 1, 50, 99, 100].map(|value| scale(value, 100, 10)), [0, 0, 5, 10, 10]);
+        assert_eq!([0, 1, 25, 26, 100].map(|value| level(value, 100)), [0, 1, 1, 2, 4]);
+        assert_eq!(ending("/home/me/acme", 6), "…/acme");
+    }
+
+    #[test]
+    fn series_are_stacked() {
+        let shape = Shape::Stacked {
+            columns: vec!["2026-06-01".to_owned(), "2026-06-02".to_owned()],
+            series: vec!["a".to_owned(), "b".to_owned()],
+            values: vec![vec![30, 0], vec![10, 20]],
+        };
+        let figure = Figure { title: "tokens by day and provider".to_owned(), unit: Unit::Tokens, shape };
+        let drawn = text(&figure, 40, false);
+        assert!(drawn.contains("2026-06-01  ██████████████████▓▓▓▓▓▓  40\n"), "{drawn}");
+        assert!(drawn.contains("2026-06-02  ▓▓▓▓▓▓▓▓▓▓▓▓              20\n"), "{drawn}");
+        assert!(drawn.ends_with("██ a\n▓▓ b\n"), "{drawn}");
+        assert!(drawn.lines().all(|line| line.chars().count() <= 40), "{drawn}");
+    }
+}
