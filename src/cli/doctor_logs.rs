@@ -75,6 +75,9 @@ pub(crate) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result
         }
         writeln!(out, "  {:<12} {}", agent.source, said.join("; "))?;
         going(agent, zone, out)?;
+        if !agent.never_logged.is_empty() {
+            writeln!(out, "{INDENT}its logs never contain {}", agent.never_logged.join("; "))?;
+        }
         if agent.skipped > 0 {
             let of = counted(agent.skipped_in.len() as u64, "file");
             let what = counted(agent.skipped, "line");

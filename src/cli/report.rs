@@ -12,6 +12,7 @@ use super::fields::label;
 use super::report_rows::{self, Sort};
 use super::{csv, grid, report_filters};
 use crate::export::{self, CcusageOptions};
+use crate::import;
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::provider::ProviderId;
@@ -204,7 +205,8 @@ pub(crate) fn run(
     let filters: Vec<_> = args.filters().collect();
     let mut report = filtered(unfiltered.clone(), &filters)?;
     if args.format == Some(ReportFormat::Ccusage) {
-        let options = CcusageOptions { now: context.now_of(&snapshot), costs: !args.no_cost };
+        let at = CcusageOptions::at(context.now_of(&snapshot));
+        let options = CcusageOptions { costs: !args.no_cost, ..at.agents(import::ccusage_agents()) };
         return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
     let mut answer = snapshot.report(&report)?;

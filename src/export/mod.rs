@@ -21,7 +21,7 @@ use crate::model::error::{Error, Result};
 use crate::model::time::{Timestamp, Zone};
 
 pub use activity::activity;
-pub use ccusage::{CcusageOptions, ccusage};
+pub use ccusage::{CcusageAgent, CcusageOptions, ccusage};
 #[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
 pub(crate) use cells::text_cell;
 

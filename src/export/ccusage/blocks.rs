@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use super::CcusageOptions;
-use super::names::{CLAUDE_CODE, UNKNOWN};
+use super::agents::UNKNOWN;
 use super::number::Number;
 use super::spent::Spent;
 use crate::ledger::Snapshot;
@@ -22,8 +22,8 @@ use rate::{BurnRate, Projection};
 /// Cuts all calls into blocks and keeps those that begin in the report's range.
 pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<BlocksAnswer> {
     let mut of_all_times = report.of_all_times();
-    if report.wanted(&ReportKey::Agent).is_empty() {
-        of_all_times = of_all_times.only(ReportKey::Agent, CLAUDE_CODE)?;
+    if let Some(agent) = options.known().of_blocks().filter(|_| report.wanted(&ReportKey::Agent).is_empty()) {
+        of_all_times = of_all_times.only(ReportKey::Agent, agent)?;
     }
     let mut models: BTreeSet<Rc<str>> = BTreeSet::new();
     let mut calls = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageO
             models.insert(Rc::clone(&model));
             model
         });
-        calls.push(BlockCall { at: call.at, model, spent: Spent::of_call(call) });
+        calls.push(BlockCall { at: call.at, model, spent: Spent::of_call(options.known(), call) });
         Ok(())
     })?;
     let mut blocks = Vec::new();

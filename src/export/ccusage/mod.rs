@@ -1,8 +1,8 @@
 //! The reports of [ccusage](https://github.com/ccusage/ccusage), in the JSON that its version 20.0.24 prints for
 //! `daily`, `weekly`, `monthly`, `session` and `blocks`: of all agents, or of one where the question is filtered by it.
 
+mod agents;
 mod blocks;
-mod codex;
 mod names;
 mod number;
 mod one_agent;
@@ -10,16 +10,20 @@ mod periods;
 mod rows;
 mod sessions;
 mod spent;
+mod threads;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use self::agents::{CcusageAgents, Command};
 use super::ExportError;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
+
+pub use agents::CcusageAgent;
 
 /// What ccusage's reports depend on besides the question.
 ///
@@ -35,6 +39,8 @@ pub struct CcusageOptions {
     pub now: Timestamp,
     /// Whether costs are printed; the order of rows is by cost all the same.
     pub costs: bool,
+    /// The agents that ccusage knows, such as those of `import::ccusage_agents()`. Any other agent keeps its name.
+    pub agents: &'static [CcusageAgent],
 }
 
 impl CcusageOptions {
@@ -47,7 +53,26 @@ impl CcusageOptions {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn at(now: impl Into<Timestamp>) -> Self {
-        Self { now: now.into(), costs: true }
+        Self { now: now.into(), costs: true, agents: &[] }
+    }
+
+    /// With ccusage's names and habits of these agents.
+    ///
+    /// ```
+    /// use usage_ledger::{Timestamp, export::{CcusageAgent, CcusageOptions}};
+    /// static AGENTS: [CcusageAgent; 1] = [CcusageAgent::new("gemini-cli", "gemini")];
+    /// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
+    /// assert_eq!(CcusageOptions::at(now).agents(&AGENTS).agents.len(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn agents(mut self, agents: &'static [CcusageAgent]) -> Self {
+        self.agents = agents;
+        self
+    }
+
+    const fn known(&self) -> CcusageAgents {
+        CcusageAgents(self.agents)
     }
 }
 
@@ -79,19 +104,21 @@ impl CcusageReport {
 enum Shape {
     /// All agents', with an `agent` in each row.
     All,
-    /// `ccusage codex`'s, which has names of its own.
-    Codex,
+    /// That of one agent whose rows have field names of their own, by the ledger's name of it.
+    Threads(String),
     /// That of another agent, by the ledger's name of it.
     One(String),
 }
 
 impl Shape {
     /// A report that is filtered by one agent has the shape of that agent's command.
-    fn of(report: &Report) -> Self {
+    fn of(report: &Report, known: CcusageAgents) -> Self {
         let mut agents = report.wanted(&ReportKey::Agent).into_iter();
         match (agents.next(), agents.next()) {
-            (Some(names::CODEX), None) => Self::Codex,
-            (Some(agent), None) => Self::One(agent.to_owned()),
+            (Some(agent), None) => match known.command(Some(agent)) {
+                Command::Threads(_) => Self::Threads(agent.to_owned()),
+                Command::Plain | Command::Projects(_) => Self::One(agent.to_owned()),
+            },
             _ => Self::All,
         }
     }
@@ -99,11 +126,11 @@ impl Shape {
 
 /// Answers a report as ccusage does: by day `daily`, by week `weekly`, by month `monthly`, by conversation `session`,
 /// by window `blocks`. One that is filtered by a single agent is answered as that agent's command is, such as
-/// `ccusage claude daily` or `ccusage codex session`.
+/// `ccusage claude daily`.
 ///
 /// Tokens are counts, costs US dollars in exact decimals. A model without a known price counts 0, and is named: its
-/// breakdown says `missingPricing`, and totals list it in `unpricedModels`; blocks do not tell. Blocks are of Claude Code,
-/// unless the report is filtered by agent; a range holds for the beginning of a block.
+/// breakdown says `missingPricing`, and totals list it in `unpricedModels`; blocks do not tell. Blocks are of the agent
+/// whose command is like `ccusage claude`, unless the report is filtered by agent; a range holds for the beginning of a block.
 ///
 /// Calls are dated by [`counted_at`](crate::TokenRecord::counted_at), where they have one, and priced by their own time.
 ///
@@ -130,18 +157,20 @@ pub fn ccusage(
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
     let report = &report.as_told();
-    let shape = Shape::of(report);
+    let shape = Shape::of(report, options.known());
     match (CcusageReport::of(report.keys())?, &shape) {
         (CcusageReport::Periods(length), Shape::All) => {
             print(&periods::answer(snapshot, report, length, options)?, out)
         }
-        (CcusageReport::Periods(length), Shape::Codex) => {
-            print(&codex::periods(snapshot, report, length, options)?, out)
+        (CcusageReport::Periods(length), Shape::Threads(agent)) => {
+            print(&threads::periods(snapshot, report, agent, length, options)?, out)
         }
         (CcusageReport::Periods(length), Shape::One(agent)) => {
             print(&one_agent::answer(snapshot, report, agent, length, options)?, out)
         }
-        (CcusageReport::Sessions, Shape::Codex) => print(&codex::sessions(snapshot, report, options)?, out),
+        (CcusageReport::Sessions, Shape::Threads(agent)) => {
+            print(&threads::sessions(snapshot, report, agent, options)?, out)
+        }
         (CcusageReport::Sessions, Shape::All) => print(&sessions::answer(snapshot, report, None, options)?, out),
         (CcusageReport::Sessions, Shape::One(agent)) => {
             print(&sessions::answer(snapshot, report, Some(agent), options)?, out)

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, Days, NaiveDate};
 
 use super::CcusageOptions;
-use super::names::{self, CLAUDE_CODE, UNKNOWN};
+use super::agents::UNKNOWN;
+use super::names::NamesOfPaths;
 use super::periods::Period;
 use super::rows::{Label, ModelRows, RowsAnswer};
 use super::sessions::place;
@@ -22,14 +23,15 @@ pub(super) fn answer(
     length: Period,
     options: CcusageOptions,
 ) -> Result<RowsAnswer> {
-    let projects = names::projects(snapshot)?;
+    let projects = NamesOfPaths::projects(snapshot, options.known())?;
+    let from_sunday = options.known().has_projects(Some(agent));
     let mut periods: BTreeMap<String, ModelRows> = BTreeMap::new();
     report.each_call(snapshot, &mut |call| {
-        let project = call.record.conversation.as_ref().and_then(|name| projects.get(name));
+        let project = projects.get(call.record.agent.as_deref(), call.record.conversation.as_deref());
         let day = report.zone().day(call.at);
-        let models = periods.entry(period(day, agent, length)).or_default();
+        let models = periods.entry(period(day, from_sunday, length)).or_default();
         let model = call.record.model.as_deref().unwrap_or(UNKNOWN);
-        models.add(model, Some(place(day, project, call)), &Spent::of_call(call))
+        models.add(model, Some(place(day, project, call)), &Spent::of_call(options.known(), call))
     })?;
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
@@ -46,10 +48,10 @@ pub(super) fn answer(
     Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })
 }
 
-/// The period of a day. Weeks of Claude Code begin on Sundays there, all others on Mondays.
-fn period(day: NaiveDate, agent: &str, length: Period) -> String {
+/// The period of a day. In `ccusage claude` weeks begin on Sundays, in all other commands on Mondays.
+fn period(day: NaiveDate, from_sunday: bool, length: Period) -> String {
     match length {
-        Period::Week if agent == CLAUDE_CODE => {
+        Period::Week if from_sunday => {
             let since_sunday = Days::new(day.weekday().num_days_from_sunday().into());
             day.checked_sub_days(since_sunday).unwrap_or(day).to_string()
         }
@@ -62,10 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weeks_of_claude_code_begin_on_sundays() {
-        let week = |day: &str, agent| period(day.parse().unwrap(), agent, Period::Week);
-        assert_eq!(week("2026-08-06", CLAUDE_CODE), "2026-08-02");
-        assert_eq!(week("2026-08-02", CLAUDE_CODE), "2026-08-02");
-        assert_eq!(week("2026-08-06", "opencode"), "2026-08-03");
+    fn weeks_begin_on_sundays_or_mondays() {
+        let week = |day: &str, from_sunday| period(day.parse().unwrap(), from_sunday, Period::Week);
+        assert_eq!(week("2026-08-06", true), "2026-08-02");
+        assert_eq!(week("2026-08-02", true), "2026-08-02");
+        assert_eq!(week("2026-08-06", false), "2026-08-03");
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::CcusageOptions;
-use super::names::{self, UNKNOWN};
+use super::agents::{Command, UNKNOWN};
+use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowsAnswer};
 use super::sessions::place;
 use super::spent::Spent;
@@ -65,11 +66,11 @@ pub(super) fn answer(
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
         let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
-        agents.insert(names::agent(agent).name.to_owned());
-        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(agent, &row.usage))?;
+        agents.insert(options.known().name(agent).to_owned());
+        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(options.known(), agent, &row.usage))?;
     }
     if periods.values().any(|(_, models)| models.are_equally_dear()) {
-        place_equals(snapshot, report, length, &mut periods)?;
+        place_equals(snapshot, report, length, options, &mut periods)?;
     }
     let mut all = Spent::default();
     let mut rows = Vec::with_capacity(periods.len());
@@ -90,18 +91,24 @@ pub(super) fn answer(
 }
 
 /// Looks up where ccusage reads models: equally dear ones, such as those without a price, stand in that order. It reads
-/// Claude Code first, by day and place, then Codex, whose models go by their names.
-fn place_equals(snapshot: &Snapshot<'_>, report: &Report, length: Period, periods: &mut Periods) -> Result<()> {
-    let projects = names::projects(snapshot)?;
+/// agents with projects first, by day and place, then those with threads, whose models go by their names.
+fn place_equals(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    length: Period,
+    options: CcusageOptions,
+    periods: &mut Periods,
+) -> Result<()> {
+    let projects = NamesOfPaths::projects(snapshot, options.known())?;
     report.each_call(snapshot, &mut |call| {
         let day = report.zone().day(call.at);
         let agent = call.record.agent.as_deref();
         let Some((_, models)) = periods.get_mut(&length.period(day)) else { return Ok(()) };
-        let project = call.record.conversation.as_ref().and_then(|name| projects.get(name));
-        let place = match agent {
-            Some(names::CLAUDE_CODE) => (0, Some(place(day, project, call))),
-            Some(names::CODEX) => (1, None),
-            _ => (2, None),
+        let project = projects.get(agent, call.record.conversation.as_deref());
+        let place = match options.known().command(agent) {
+            Command::Projects(_) => (0, Some(place(day, project, call))),
+            Command::Threads(_) => (1, None),
+            Command::Plain => (2, None),
         };
         models.read(call.record.model.as_deref().unwrap_or(UNKNOWN), place);
         Ok(())

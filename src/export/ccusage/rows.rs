@@ -165,7 +165,7 @@ pub(super) enum Metadata {
     Session {
         /// The time of its last call.
         last_activity: Timestamp,
-        /// Of Codex alone.
+        /// Of threads alone.
         #[serde(skip_serializing_if = "Option::is_none")]
         reasoning_output_tokens: Option<u128>,
     },

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 
 use super::CcusageOptions;
-use super::names::{self, CLAUDE_CODE, CODEX, UNKNOWN};
+use super::agents::{CcusageAgents, UNKNOWN};
+use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowPlace, RowsAnswer, UsageRow};
 use super::spent::Spent;
 use crate::ledger::Snapshot;
@@ -26,7 +27,7 @@ pub(super) struct SessionRow {
 }
 
 /// Sums sessions from their calls, as no projection knows their last one.
-pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<SessionRow>> {
+pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report, agents: CcusageAgents) -> Result<Vec<SessionRow>> {
     let mut sessions: HashMap<(Option<String>, Option<String>), SessionRow> = HashMap::new();
     report.each_call(snapshot, &mut |call| {
         let (agent, conversation) = (call.record.agent.clone(), call.record.conversation.clone());
@@ -38,7 +39,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<Ses
             reasoning: 0,
             models: ModelRows::default(),
         });
-        session.take(call)
+        session.take(agents, call)
     })?;
     Ok(sessions.into_values().collect())
 }
@@ -50,39 +51,38 @@ pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<
     (day, text(project), text(call.record.conversation.as_ref()), aside, call.made)
 }
 
-/// Rows of sessions, of all agents or of one that is not Codex.
+/// Rows of sessions, of all agents or of one without field names of its own.
 pub(super) fn answer(
     snapshot: &Snapshot<'_>,
     report: &Report,
     one: Option<&str>,
     options: CcusageOptions,
 ) -> Result<RowsAnswer> {
-    let (rollouts, projects) = (names::rollouts(snapshot)?, names::projects(snapshot)?);
+    let agents = options.known();
+    let (threads, projects) = (NamesOfPaths::threads(snapshot, agents)?, NamesOfPaths::projects(snapshot, agents)?);
     let mut all = Spent::default();
     let mut rows: Vec<(Usd, UsageRow)> = Vec::new();
-    for session in gather(snapshot, report)? {
+    for session in gather(snapshot, report, agents)? {
         let SessionRow { agent, conversation, first, last, reasoning, models } = session;
         let agent = agent.as_deref();
-        let of_file = |files: &HashMap<String, String>| conversation.as_ref().and_then(|name| files.get(name)).cloned();
-        let rollout = if agent == Some(CODEX) { of_file(&rollouts) } else { None };
-        let known = names::agent(agent);
+        let of_file = |files: &NamesOfPaths| files.get(agent, conversation.as_deref()).cloned();
         let label = match one {
             Some(name) => {
-                let of_claude = name == CLAUDE_CODE;
+                let has_projects = agents.has_projects(Some(name));
                 Label {
                     session_id: Some(conversation.clone().unwrap_or_else(|| UNKNOWN.to_owned())),
-                    project_path: of_claude.then(|| of_file(&projects).unwrap_or_else(|| UNKNOWN.to_owned())),
-                    first_activity: of_claude.then_some(first),
-                    last_activity: of_claude.then_some(last),
+                    project_path: has_projects.then(|| of_file(&projects).unwrap_or_else(|| UNKNOWN.to_owned())),
+                    first_activity: has_projects.then_some(first),
+                    last_activity: has_projects.then_some(last),
                     ..Label::default()
                 }
             }
             None => Label {
-                agent: Some(known.name.to_owned()),
-                period: Some(rollout.or(conversation).unwrap_or_else(|| UNKNOWN.to_owned())),
-                metadata: known.tells_activity.then(|| Metadata::Session {
+                agent: Some(agents.name(agent).to_owned()),
+                period: Some(of_file(&threads).or_else(|| conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned())),
+                metadata: agents.states_activity(agent).then(|| Metadata::Session {
                     last_activity: last,
-                    reasoning_output_tokens: (agent == Some(CODEX)).then_some(reasoning),
+                    reasoning_output_tokens: agents.has_threads(agent).then_some(reasoning),
                 }),
                 ..Label::default()
             },
@@ -91,8 +91,8 @@ pub(super) fn answer(
         all.add(&spent)?;
         rows.push((spent.cost, row));
     }
-    // The dearest first, equally dear ones by their names; those of an agent such as Gemini CLI by their names alone.
-    let by_cost = one.is_none_or(|name| name == CLAUDE_CODE);
+    // The dearest first, equally dear ones by their names; those of one agent without projects by their names alone.
+    let by_cost = one.is_none_or(|name| agents.has_projects(Some(name)));
     rows.sort_by(|(a_cost, a), (b_cost, b)| {
         let dearer = if by_cost { b_cost.cmp(a_cost) } else { Ordering::Equal };
         dearer.then_with(|| names_of(a).cmp(&names_of(b)))
@@ -106,14 +106,15 @@ fn names_of(row: &UsageRow) -> [Option<&str>; 4] {
 }
 
 impl SessionRow {
-    fn take(&mut self, call: &PricedCall<'_>) -> Result<()> {
-        let spent = Spent::of_call(call);
+    fn take(&mut self, agents: CcusageAgents, call: &PricedCall<'_>) -> Result<()> {
+        let spent = Spent::of_call(agents, call);
         self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
         self.reasoning = self.reasoning.saturating_add(spent.reasoning);
-        // ccusage lists the models of Codex by name, those of the others by first use; a session may go on for days, and
+        // ccusage lists the models of threads by name, those of other sessions by first use; a session may go on for days, and
         // its own log comes before those of its subagents.
-        let first = (call.record.agent.as_deref() != Some(CODEX)).then(|| place(NaiveDate::MIN, None, call));
+        let has_threads = agents.has_threads(call.record.agent.as_deref());
+        let first = (!has_threads).then(|| place(NaiveDate::MIN, None, call));
         self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)
     }
 }

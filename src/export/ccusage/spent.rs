@@ -1,4 +1,4 @@
-use super::names;
+use super::agents::CcusageAgents;
 use crate::model::error::Result;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::report::PricedCall;
@@ -24,20 +24,30 @@ pub(super) struct Spent {
 
 impl Spent {
     /// What a row of a report used, which is of one agent.
-    pub fn of_usage(agent: Option<&str>, usage: &Usage) -> Self {
+    pub fn of_usage(agents: CcusageAgents, agent: Option<&str>, usage: &Usage) -> Self {
         let cost = usage.cost.usd.unwrap_or_default();
-        Self::new(agent, |class| usage.tokens.get(class), cost, usage.cost.unpriced_requests > 0)
+        Self::new(
+            agents.reasoning_beside(agent),
+            |class| usage.tokens.get(class),
+            cost,
+            usage.cost.unpriced_requests > 0,
+        )
     }
 
     /// What a call used.
-    pub fn of_call(call: &PricedCall<'_>) -> Self {
+    pub fn of_call(agents: CcusageAgents, call: &PricedCall<'_>) -> Self {
         let (agent, cost) = (call.record.agent.as_deref(), call.cost.unwrap_or_default());
-        Self::new(agent, |class| call.record.tokens.get(class).unwrap_or(0).into(), cost, call.cost.is_none())
+        Self::new(
+            agents.reasoning_beside(agent),
+            |class| call.record.tokens.get(class).unwrap_or(0).into(),
+            cost,
+            call.cost.is_none(),
+        )
     }
 
-    fn new(agent: Option<&str>, count: impl Fn(TokenClass) -> u128, cost: Usd, unpriced: bool) -> Self {
+    fn new(reasoning_beside: bool, count: impl Fn(TokenClass) -> u128, cost: Usd, unpriced: bool) -> Self {
         let reasoning = count(TokenClass::Reasoning);
-        let (within, beside) = if names::agent(agent).reasoning_beside { (0, reasoning) } else { (reasoning, 0) };
+        let (within, beside) = if reasoning_beside { (0, reasoning) } else { (reasoning, 0) };
         let writes = [TokenClass::CacheWrite5m, TokenClass::CacheWrite1h, TokenClass::CacheWrite];
         Self {
             input: count(TokenClass::Input),

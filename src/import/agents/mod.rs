@@ -1,4 +1,4 @@
-//! The importers, one for each agent.
+//! The registry of agents: one folder and one line in [`ALL`] for each.
 
 pub(in crate::import) mod amp;
 pub(in crate::import) mod claude_code;
@@ -12,3 +12,29 @@ pub(in crate::import) mod goose;
 pub mod koan;
 pub(in crate::import) mod opencode;
 pub(in crate::import) mod qwen_code;
+
+use crate::import::engine::agent::Agent;
+
+/// Every agent, in the order in which the importers run: if two logs contain the same call, the first record stays.
+pub(in crate::import) static ALL: &[&Agent] = &[
+    &claude_code::DESCRIPTOR,
+    &codex::DESCRIPTOR,
+    &gemini_cli::DESCRIPTOR,
+    &qwen_code::DESCRIPTOR,
+    &opencode::DESCRIPTOR,
+    &copilot_cli::DESCRIPTOR,
+    &amp::DESCRIPTOR,
+    &cline::descriptor::CLINE,
+    &cline::descriptor::ROO_CODE,
+    &cline::descriptor::KILO_CODE,
+    &cursor::DESCRIPTOR,
+    &droid::DESCRIPTOR,
+    &goose::DESCRIPTOR,
+    &koan::DESCRIPTOR,
+];
+
+/// The agent of this name or alias.
+pub(in crate::import) fn find(name: &str) -> Option<&'static Agent> {
+    let by_name = ALL.iter().find(|agent| agent.name == name);
+    by_name.or_else(|| ALL.iter().find(|agent| agent.is_called(name))).copied()
+}

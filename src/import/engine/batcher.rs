@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::import::engine::chunk::Chunk;
 use crate::import::engine::merge::{KeyedCall, Pending};
-use crate::import::engine::reader::Chunk;
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::ledger::Ready;
 use crate::model::event::{ImportedFile, NewEvent, SkippedLine};

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Error, ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::import::engine::reader::LONGEST_LINE;
+use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::regular;
 
 /// Bytes that any compressed log may unpack to.

@@ -5,33 +5,24 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use crate::import::engine::agent::Agent;
+use crate::import::engine::log_file::LogFile;
 use crate::import::engine::regular;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::Source;
 use crate::model::error::{Error, Result};
 
-/// A log file as the file system shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::import) struct LogFile {
-    pub path: PathBuf,
-    pub size: u64,
-    /// Nanoseconds since the epoch.
-    pub modified: i64,
-    /// Device and inode.
-    pub identity: Option<String>,
-}
-
 /// The directories that may hold an agent's logs, whether they exist or not.
-pub(in crate::import) fn roots(source: &dyn Source, homes: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(in crate::import) fn roots(agent: &Agent, homes: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     for home in homes {
         fs::metadata(home).map_err(|e| Error::Io { path: home.clone(), source: e })?;
-        roots.extend(source.roots(home));
+        roots.extend(agent.roots(home));
     }
     if homes.is_empty() {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        roots.extend(source.configured(&variable));
+        roots.extend(agent.configured(&variable));
         if let Some(home) = std::env::home_dir() {
-            roots.extend(source.roots(&home));
+            roots.extend(agent.roots(&home));
         }
     }
     Ok(whole(roots))
@@ -61,7 +52,7 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
             Ok(_) => match regular::check(root).and_then(|meta| Ok((fs::canonicalize(root)?, meta))) {
                 Ok((real, meta)) => {
                     if walk.seen.insert(real.into_os_string()) {
-                        walk.found.files.push(LogFile::of(source, root.clone(), &meta));
+                        walk.found.files.push(log_file(source, root.clone(), &meta));
                     }
                 }
                 Err(error) => walk.found.unreadable.push((root.clone(), error)),
@@ -84,6 +75,15 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     found
 }
 
+/// A file with its size and time; those of a database include what its write-ahead log holds.
+fn log_file(source: &dyn Source, path: PathBuf, meta: &fs::Metadata) -> LogFile {
+    let mut file = LogFile::new(path, meta);
+    if source.format(&file.path).is_database() {
+        file.with_wal();
+    }
+    file
+}
+
 /// Whether nothing is there.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -100,7 +100,7 @@ pub(in crate::import) fn named(source: &dyn Source, roots: &[PathBuf], paths: &B
     };
     let found = paths.iter().filter(|path| is_log(path)).filter_map(|path| {
         let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some(LogFile::of(source, path.clone(), &meta))
+        Some(log_file(source, path.clone(), &meta))
     });
     found.collect()
 }
@@ -176,7 +176,7 @@ impl Walk<'_> {
                 }
             }
             Ok(_) if !wants => {}
-            Ok(meta) if meta.is_file() => self.found.files.push(LogFile::of(self.source, path, &meta)),
+            Ok(meta) if meta.is_file() => self.found.files.push(log_file(self.source, path, &meta)),
             // It would keep a reader waiting.
             Ok(meta) => {
                 let why = format!("it is {}, not a regular file", regular::kind(meta.file_type()));
@@ -189,50 +189,12 @@ impl Walk<'_> {
     }
 }
 
-/// Nanoseconds since the epoch.
-fn modified(meta: &fs::Metadata) -> i64 {
-    meta.modified()
-        .ok()
-        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
-        .and_then(|age| i64::try_from(age.as_nanos()).ok())
-        .unwrap_or(0)
-}
-
-impl LogFile {
-    fn of(source: &dyn Source, path: PathBuf, meta: &fs::Metadata) -> Self {
-        let mut file = Self::new(path, meta);
-        if source.form(&file.path) == LogForm::Database {
-            file.with_wal();
-        }
-        file
-    }
-
-    fn new(path: PathBuf, meta: &fs::Metadata) -> Self {
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            Some(format!("{}:{}", meta.dev(), meta.ino()))
-        };
-        #[cfg(not(unix))]
-        let identity = None;
-        Self { path, size: meta.len(), modified: modified(meta), identity }
-    }
-
-    /// What is written to a database stands in its write-ahead log first.
-    fn with_wal(&mut self) {
-        if let Ok(wal) = fs::metadata(crate::import::engine::query::wal(&self.path)) {
-            self.size += wal.len();
-            self.modified = self.modified.max(modified(&wal));
-        }
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::import::agents::claude_code::ClaudeCode;
+    use crate::import::engine::source::tests::AnyLines;
 
     #[test]
     fn links_to_directories_are_followed_once_and_in_no_circle() {
@@ -245,7 +207,7 @@ mod tests {
         symlink(&elsewhere, projects.join("b")).unwrap();
         symlink(&projects, elsewhere.join("round")).unwrap();
         symlink(projects.join("a"), projects.join("0")).unwrap();
-        let found = logs(&ClaudeCode, std::slice::from_ref(&projects));
+        let found = logs(&AnyLines, std::slice::from_ref(&projects));
         let paths: Vec<_> = found.files.iter().map(|file| file.path.strip_prefix(&projects).unwrap()).collect();
         assert_eq!(paths, [Path::new("a/s.jsonl"), Path::new("b/deeper/s.jsonl")]);
         assert!(found.unreadable.is_empty());

@@ -7,17 +7,13 @@ use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, Next, Refusal};
-use crate::import::engine::source::ParsedCall;
 use crate::model::event::{Raw, TokenRecord};
-use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::Normalised;
 use crate::readers::normalise::logged::Logged;
-
-/// The provider of calls of which nobody tells who served them.
-pub(in crate::import) const UNKNOWN: &str = "unknown";
 
 /// Reads a document. It must be a whole one: an agent may be writing it.
 pub(in crate::import) fn parse(text: &[u8]) -> Result<Value, String> {
@@ -90,15 +86,6 @@ pub(in crate::import) const fn epoch(number: i64) -> Option<Timestamp> {
         1_000_000_000_000..100_000_000_000_000 => Some(Timestamp::from_millis(number)),
         _ => None,
     }
-}
-
-/// A provider as an agent names it. What cannot be one is the agent itself: it serves its own models, or does not say.
-///
-/// The model tells whose it is where one program serves its own and others.
-pub(in crate::import) fn provider(name: Option<&str>, model: Option<&str>, agent: &'static str) -> String {
-    let told = name.map(|name| name.trim().to_lowercase().replace([' ', '/'], "-"));
-    let known = told.and_then(|name| ProviderId::resolve(&name).ok());
-    known.map_or_else(|| agent.to_owned(), |id| id.serving(model.unwrap_or_default()).to_string())
 }
 
 /// A record of what a log says of a call, without its names.
@@ -238,14 +225,5 @@ mod tests {
         assert_eq!(cost(told.get("cost")).unwrap().to_string(), "0.0123");
         assert_eq!(cost(told.get("debt")), None);
         assert_eq!(cost(told.get("d")), None);
-    }
-
-    #[test]
-    fn who_cannot_be_a_provider_is_the_agent() {
-        assert_eq!(provider(Some("Gemini"), None, "cline"), "google");
-        assert_eq!(provider(Some("my gateway"), Some("m"), "cline"), "my-gateway");
-        assert_eq!(provider(Some("使用"), None, "cline"), "cline");
-        assert_eq!(provider(None, Some("m"), "cline"), "cline");
-        assert_eq!(provider(Some("ollama"), Some("qwen3:cloud"), "cline"), "ollama-cloud");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::import::engine::merge::{counted, total};
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 
 /// Calls in the order in which they were first seen.
 #[derive(Default)]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::import::{ImportOptions, ImportReport, Progress, run};
+use crate::import::engine::run::run;
+use crate::import::options::ImportOptions;
+use crate::import::outcome::{ImportReport, Progress};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

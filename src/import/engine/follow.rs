@@ -12,7 +12,8 @@ use crate::import::engine::discover::{self, roots, whole};
 use crate::import::engine::partial_lines::Unfinished;
 use crate::import::engine::run::{NamedSource, run_some};
 use crate::import::engine::watched_dirs::{Watched, refused};
-use crate::import::{ImportOptions, ImportReport, Progress};
+use crate::import::options::ImportOptions;
+use crate::import::outcome::{ImportReport, Progress};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -77,8 +78,8 @@ impl Follower {
         })
         .map_err(|error| refused(&error, None))?;
         let mut sought = BTreeSet::new();
-        for source in options.sources()? {
-            sought.extend(roots(source, &options.homes)?);
+        for agent in options.agents()? {
+            sought.extend(roots(agent, &options.homes)?);
         }
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use crate::import::engine::attribution::Names;
 use crate::import::engine::feed_counts::{keep_lifetimes, repeats_start};
-use crate::import::engine::fields::UNKNOWN;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::project_paths;
+use crate::import::engine::provider_names::UNKNOWN;
 use crate::import::engine::service_tiers;
-use crate::import::engine::source::ParsedCall;
 use crate::import::engine::telemetry_match::GUESSED;
 use crate::model::event::{EventId, TokenRecord};
 use crate::model::time::Timestamp;

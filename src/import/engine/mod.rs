@@ -1,21 +1,28 @@
 //! The importer: it finds logs, reads them, reconciles their calls with the ledger and writes.
 
+pub(in crate::import) mod agent;
 pub(in crate::import) mod attribution;
 pub(in crate::import) mod background;
 pub(in crate::import) mod backpressure;
 pub(in crate::import) mod batcher;
+pub(in crate::import) mod chunk;
 pub(in crate::import) mod compression;
-pub(in crate::import) mod data_dirs;
 pub(in crate::import) mod discover;
 pub(in crate::import) mod document;
+pub(in crate::import) mod document_reader;
 pub(in crate::import) mod feed_counts;
 pub(in crate::import) mod fields;
 pub(in crate::import) mod file_calls;
 pub(in crate::import) mod first;
 pub(in crate::import) mod follow;
 pub(in crate::import) mod jsonl;
+pub(in crate::import) mod limits;
+pub(in crate::import) mod log_file;
 pub(in crate::import) mod merge;
+pub(in crate::import) mod parsed_call;
 pub(in crate::import) mod partial_lines;
+pub(in crate::import) mod path_names;
+pub(in crate::import) mod places;
 pub(in crate::import) mod platform_dirs;
 pub(in crate::import) mod project_paths;
 pub(in crate::import) mod provider_names;
@@ -29,5 +36,6 @@ pub(in crate::import) mod seen_keys;
 pub(in crate::import) mod service_tiers;
 pub(in crate::import) mod source;
 pub(in crate::import) mod telemetry_match;
+pub(in crate::import) mod telemetry_words;
 pub(in crate::import) mod watched_dirs;
 pub(in crate::import) mod writer;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::import::engine::reader::INCOMPLETE;
 use crate::import::engine::regular;
-use crate::import::{ImportReport, SourceReport};
+use crate::import::outcome::{ImportReport, SourceReport};
 use crate::model::event::SkippedLine;
 
 /// How long nobody has written to a file whose last line is not whole. Agents write a line in a moment.

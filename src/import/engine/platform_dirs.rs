@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Looks up an environment variable.
-type EnvLookup<'v> = &'v dyn Fn(&str) -> Option<String>;
+/// Looks up an environment variable; one that is set to nothing is not set.
+pub(in crate::import) type EnvLookup<'v> = &'v dyn Fn(&str) -> Option<String>;
 
 /// Directories of programs' data below a home.
 pub(in crate::import) fn data(home: &Path) -> Vec<PathBuf> {

@@ -1,12 +1,27 @@
-//! The provider that an agent's setting names.
+//! Maps the name that an agent gives a provider to the id of that provider.
 
 use crate::model::provider::ProviderId;
 
-/// People name their own providers; what cannot be an id is made one.
-pub(in crate::import) fn named(name: &str) -> Option<String> {
-    let fine = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let id: String = name.trim().to_lowercase().chars().map(fine).take(ProviderId::MAX_LEN).collect();
-    ProviderId::resolve(&id).ok().map(|id| id.as_str().to_owned())
+/// The provider of a call of which no log says who served it.
+pub(in crate::import) const UNKNOWN: &str = "unknown";
+
+/// The id of the provider that an agent names. `None` if the name has no letter and no digit.
+///
+/// People name their own providers, so a character that an id cannot have becomes a `-`. The model decides where one
+/// program serves both its own models and those of a paid service.
+pub(in crate::import) fn provider_id(name: &str, model: Option<&str>) -> Option<String> {
+    let name = name.trim();
+    if !name.contains(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let id: String = name.to_lowercase().chars().map(allowed).take(ProviderId::MAX_LEN).collect();
+    ProviderId::resolve(&id).ok().map(|id| id.serving(model.unwrap_or_default()).to_string())
+}
+
+/// The same, or `fallback` if the name is absent or cannot be an id.
+pub(in crate::import) fn provider(name: Option<&str>, model: Option<&str>, fallback: &str) -> String {
+    name.and_then(|name| provider_id(name, model)).unwrap_or_else(|| fallback.to_owned())
 }
 
 #[cfg(test)]
@@ -14,12 +29,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_name_of_a_provider_becomes_an_id() {
-        assert_eq!(named("openai").as_deref(), Some("openai"));
-        assert_eq!(named("azure").as_deref(), Some("azure-openai"));
-        assert_eq!(named("My Provider (é)").as_deref(), Some("my-provider----"));
-        assert_eq!(named("mock").as_deref(), Some("mock"));
-        assert_eq!(named(" ").as_deref(), None);
-        assert_eq!(named(&"x".repeat(100)).map(|id| id.len()), Some(ProviderId::MAX_LEN));
+    fn every_name_of_a_provider_becomes_an_id() {
+        for (name, id) in [
+            ("openai", Some("openai")),
+            ("azure", Some("azure-openai")),
+            ("Gemini", Some("google")),
+            ("My Provider (é)", Some("my-provider----")),
+            ("my gateway", Some("my-gateway")),
+            ("team/gateway", Some("team-gateway")),
+            ("mock", Some("mock")),
+            (" ", None),
+            ("使用", None),
+        ] {
+            assert_eq!(provider_id(name, None).as_deref(), id, "{name}");
+        }
+        assert_eq!(provider_id(&"x".repeat(100), None).map(|id| id.len()), Some(ProviderId::MAX_LEN));
+    }
+
+    #[test]
+    fn the_model_tells_a_local_server_from_its_paid_service() {
+        assert_eq!(provider_id("ollama", Some("qwen3:cloud")).as_deref(), Some("ollama-cloud"));
+        assert_eq!(provider_id("ollama", Some("qwen3:8b")).as_deref(), Some("ollama"));
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_an_id_gives_the_fallback() {
+        assert_eq!(provider(Some("使用"), None, "cline"), "cline");
+        assert_eq!(provider(None, Some("m"), "cline"), "cline");
+        assert_eq!(provider(Some("Gemini"), None, "cline"), "google");
     }
 }

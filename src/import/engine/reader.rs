@@ -1,6 +1,5 @@
 //! Reads one file line by line with memory of one line.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::time::Instant;
@@ -9,77 +8,25 @@ use memchr::memchr;
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::import::engine::chunk::{Chunk, admitted, unquoted};
 use crate::import::engine::compression::{Log, is_packed, open};
-use crate::import::engine::discover::LogFile;
-use crate::import::engine::merge::KeyedCall;
+use crate::import::engine::document_reader;
+use crate::import::engine::limits::LONGEST_LINE;
+use crate::import::engine::log_file::LogFile;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{Ending, is_settled};
-use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
+use crate::model::event::{ImportedFile, SkippedLine};
 use crate::model::invariant::bug;
-use crate::model::secrets;
-use crate::model::time::{Timestamp, Zone};
+use crate::model::time::Zone;
 
 /// Bytes read at a time.
 const BLOCK: usize = 256 * 1024;
-/// A longer line is skipped, not kept.
-pub(in crate::import) const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// Records handed on at a time.
 const CHUNK: usize = 2_048;
 
 /// Why a last line is left for later.
 pub(in crate::import) const INCOMPLETE: &str = "incomplete last line: it is read when it is complete";
-
-/// A reason without what it quotes of the line: nothing that was said or typed is stored.
-pub(in crate::import) fn unquoted(why: &str) -> String {
-    let mut parts = why.split('"');
-    let mut kept = parts.next().unwrap_or_default().to_owned();
-    while parts.next().is_some() {
-        kept.push('…');
-        kept.push_str(parts.next().unwrap_or_default());
-    }
-    kept
-}
-
-/// A part of a file that was read, up to the end of a line.
-#[derive(Debug, Default)]
-pub(in crate::import) struct Chunk {
-    pub found: Vec<KeyedCall>,
-    /// What the file tells of quotas, each with the id that its words make.
-    pub observed: Vec<(EventId, NewEvent)>,
-    pub skipped: Vec<SkippedLine>,
-    /// Of these, files that cannot be read, or not to their end.
-    pub unreadable: u64,
-    /// When conversations began, besides the one that the file is the log of.
-    pub began: Vec<(String, Timestamp)>,
-    /// How far the file is read with this part; `None` when there is nothing to remember.
-    pub state: Option<ImportedFile>,
-    /// Bytes newly taken in with this part.
-    pub bytes: u64,
-    /// Bytes of progress, those read again included.
-    pub progress: u64,
-}
-
-impl Chunk {
-    /// How many records and observations it holds.
-    pub fn weight(&self) -> usize {
-        self.found.len() + self.observed.len()
-    }
-
-    /// Removes credentials from everything but the calls, which had theirs removed before their ids were made.
-    pub fn scrub(&mut self) {
-        self.observed.iter_mut().for_each(|(_, event)| event.payload.scrub());
-        self.skipped.iter_mut().for_each(SkippedLine::scrub);
-        for (conversation, _) in &mut self.began {
-            if let Cow::Owned(kept) = secrets::id(conversation) {
-                *conversation = kept;
-            }
-        }
-        if let Some(state) = &mut self.state {
-            state.scrub();
-        }
-    }
-}
 
 /// Reads what is new in a file and hands it on in chunks. `emit` says whether to go on.
 pub(in crate::import) fn read(
@@ -89,12 +36,14 @@ pub(in crate::import) fn read(
     known: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
-    if source.form(&file.path) != LogForm::Lines {
-        return crate::import::engine::document::read(source, zone, file, known, emit);
-    }
+    let log = match source.format(&file.path) {
+        LogFormat::Lines(log) => log,
+        LogFormat::Document(log) => return document_reader::read_document(log, zone, file, known, emit),
+        LogFormat::Database(log) => return document_reader::read_database(log, file, known, emit),
+    };
     let name = file.path.to_string_lossy().into_owned();
     let mut reached = None;
-    if let Err(why) = lines(source, zone, file, known, &mut reached, emit) {
+    if let Err(why) = lines(log, zone, file, known, &mut reached, emit) {
         let beyond = reached.filter(|line| *line > 0).map(|line| format!(" beyond line {line}")).unwrap_or_default();
         let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read{beyond}: {why}") };
         emit(Chunk { skipped: vec![skipped], unreadable: 1, ..Chunk::default() });
@@ -103,7 +52,7 @@ pub(in crate::import) fn read(
 
 /// Reads a log of lines; `reached` is its last line that was read.
 fn lines(
-    source: &dyn Source,
+    log: &dyn LineLog,
     zone: Zone,
     file: &LogFile,
     known: Option<&ImportedFile>,
@@ -111,8 +60,8 @@ fn lines(
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), String> {
     let handle = open(&file.path).map_err(|error| error.to_string())?;
-    let mut reading = FileReading::new(source, zone, file, handle).map_err(|why| why.to_string())?;
-    if let Some(known) = known.filter(|_| source.resumes()) {
+    let mut reading = FileReading::new(log, zone, file, handle).map_err(|why| why.to_string())?;
+    if let Some(known) = known.filter(|_| log.resumes()) {
         reading.resume(known).map_err(|error| error.to_string())?;
     }
     reading.rest(emit).map_err(|error| {
@@ -120,21 +69,6 @@ fn lines(
         emit(reading.broken_off());
         error.to_string()
     })
-}
-
-/// The calls that a ledger takes, and why it would refuse the others: one bad call is a skip, not the end of an import.
-pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<KeyedCall>, Vec<SkippedLine>) {
-    let mut refused = Vec::new();
-    let admitted = found.into_iter().filter(|found| match found.record.validate() {
-        Ok(()) => true,
-        Err(error) => {
-            let call = found.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
-            refused.push(SkippedLine { file: file.to_owned(), line: 0, why: format!("unknown shape: {error}{call}") });
-            false
-        }
-    });
-    let sightings = admitted.map(KeyedCall::from).collect();
-    (sightings, refused)
 }
 
 /// A part of a buffer. One that does not exist is a fault of this file, not the end of the log.
@@ -151,7 +85,7 @@ fn piece_mut(buffer: &mut [u8], range: Range<usize>) -> std::io::Result<&mut [u8
 }
 
 struct FileReading<'a> {
-    source: &'a dyn Source,
+    log: &'a dyn LineLog,
     zone: Zone,
     file: &'a LogFile,
     name: String,
@@ -170,10 +104,10 @@ struct FileReading<'a> {
 }
 
 impl<'a> FileReading<'a> {
-    fn new(source: &'a dyn Source, zone: Zone, file: &'a LogFile, handle: Log) -> Result<Self, Refusal> {
+    fn new(log: &'a dyn LineLog, zone: Zone, file: &'a LogFile, handle: Log) -> Result<Self, Refusal> {
         Ok(Self {
-            parser: source.parser_in(&file.path, None, zone)?,
-            source,
+            parser: log.parser(&file.path, None, zone)?,
+            log,
             zone,
             file,
             name: file.path.to_string_lossy().into_owned(),
@@ -203,7 +137,7 @@ impl<'a> FileReading<'a> {
             left -= got as u64;
         }
         if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
-            let parser = self.source.parser_in(&self.file.path, known.resume.as_ref(), self.zone);
+            let parser = self.log.parser(&self.file.path, known.resume.as_ref(), self.zone);
             self.parser = parser.map_err(|why| std::io::Error::other(why.to_string()))?;
             self.offset = known.offset;
             self.emitted = known.offset;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::import::engine::merge::{complete, join, unite};
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{self, SeenConversations, TELEMETRY, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;

@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::import::engine::compression::{is_packed, open};
-use crate::import::engine::discover::LogFile;
-use crate::import::engine::run::is_unchanged;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::log_file::LogFile;
+use crate::import::engine::log_file::is_unchanged;
+use crate::import::engine::source::Source;
 use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
 
 /// Bytes read at a time.
@@ -34,7 +34,7 @@ impl Withdrawn {
         }
         self.0.iter().any(|known| is_unchanged(file, known))
             // Of a database no hash of what it says is kept.
-            || source.form(&file.path) != LogForm::Database && self.is_same(file).unwrap_or(false)
+            || !source.format(&file.path).is_database() && self.is_same(file).unwrap_or(false)
     }
 
     fn is_same(&self, file: &LogFile) -> io::Result<bool> {
@@ -80,7 +80,7 @@ mod tests {
     use xxhash_rust::xxh3::xxh3_64;
 
     use super::*;
-    use crate::import::agents::claude_code::ClaudeCode;
+    use crate::import::engine::source::tests::AnyLines;
 
     fn known(text: &str, size: usize) -> Withdrawn {
         let hash = format!("{:016x}", xxh3_64(text.as_bytes()));
@@ -110,7 +110,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let text = "{\"a\":1}\n".repeat(20_000);
         let shredded = known(&text, text.len());
-        let knows = |file: &LogFile| shredded.knows(&ClaudeCode, file);
+        let knows = |file: &LogFile| shredded.knows(&AnyLines, file);
         assert!(knows(&file(at("elsewhere.jsonl"), text.as_bytes())));
         assert!(knows(&file(at("packed.jsonl.zst"), &zstd::encode_all(text.as_bytes(), 3).unwrap())));
         assert!(!knows(&file(at("longer.jsonl"), format!("{text}{{}}\n").as_bytes())));
@@ -128,8 +128,8 @@ mod tests {
     fn a_line_that_is_being_written_is_nothing_new() {
         let dir = tempfile::tempdir().unwrap();
         let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
-        assert!(known("{}\n", 11).knows(&ClaudeCode, &whole));
+        assert!(known("{}\n", 11).knows(&AnyLines, &whole));
         // Of a file of which nothing was read nothing is known.
-        assert!(!known("", 11).knows(&ClaudeCode, &whole));
+        assert!(!known("", 11).knows(&AnyLines, &whole));
     }
 }

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::time::Duration;
 
+use crate::import::engine::agent::{Agent, Overlap};
 use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::backpressure::{Budget, QueueShare};
 use crate::import::engine::batcher::{Batch, Gatherer};
-use crate::import::engine::discover::{LogFile, Logs, logs, roots};
-use crate::import::engine::reader::Chunk;
+use crate::import::engine::chunk::Chunk;
+use crate::import::engine::discover::{Logs, logs, roots};
+use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::redacted_logs::Withdrawn;
 use crate::import::engine::seen_keys::SeenKeys;
-use crate::import::engine::source::Source;
 use crate::import::engine::telemetry_match::SeenConversations;
 use crate::import::engine::writer::{UncontendedWriter, Writer};
-use crate::import::{ImportOptions, ImportReport, Progress, SourceReport};
+use crate::import::options::ImportOptions;
+use crate::import::outcome::{ImportReport, Progress, SourceReport};
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
@@ -85,19 +87,19 @@ pub(in crate::import) fn run_some(
     let now = now.into();
     // Look everywhere before anything is written.
     let mut jobs = Vec::new();
-    for source in options.sources()? {
-        let mut roots = roots(source, &options.homes)?;
+    for agent in options.agents()? {
+        let mut roots = roots(agent, &options.homes)?;
         let found = if let Some(named) = named {
             roots.retain(|root| named.roots.contains(root));
-            let files = crate::import::engine::discover::named(source, &roots, &named.paths);
+            let files = crate::import::engine::discover::named(agent.source, &roots, &named.paths);
             if files.is_empty() {
                 continue;
             }
             Logs { files, ..Logs::default() }
         } else {
-            logs(source, &roots)
+            logs(agent.source, &roots)
         };
-        jobs.push(Job::new(source, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
+        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
@@ -125,7 +127,8 @@ pub(in crate::import) fn run_some(
 /// Jobs that are done at a time: those of sources that tell of no call that another source tells of. The others are done
 /// one after the other, for of two that tell of one call the first counts.
 fn lanes(jobs: &[Job]) -> Vec<Lane<'_>> {
-    let (apart, others): (Vec<_>, Vec<_>) = jobs.iter().enumerate().partition(|(_, job)| job.source.is_apart());
+    let (apart, others): (Vec<_>, Vec<_>) =
+        jobs.iter().enumerate().partition(|(_, job)| job.agent.overlap == Overlap::Apart);
     std::iter::once(apart).chain(others.into_iter().map(|job| vec![job])).map(Lane).collect()
 }
 
@@ -166,7 +169,7 @@ type FileTask<'j> = (usize, &'j Job, &'j Changed);
 
 /// One importer's files that are new or changed.
 struct Job {
-    source: &'static dyn Source,
+    agent: &'static Agent,
     roots: Vec<PathBuf>,
     zone: Zone,
     files: u64,
@@ -175,9 +178,9 @@ struct Job {
 }
 
 impl Job {
-    fn new(source: &'static dyn Source, roots: Vec<PathBuf>, found: Logs, zone: Zone, ledger: &Ledger) -> Result<Self> {
+    fn new(agent: &'static Agent, roots: Vec<PathBuf>, found: Logs, zone: Zone, ledger: &Ledger) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
-        let mut states = file_outlines(snapshot.view(), source.name())?;
+        let mut states = file_outlines(snapshot.view(), agent.name)?;
         let withdrawn = Withdrawn::take(&mut states);
         let files = found.files.len() as u64;
         let unreadable = found.unreadable.into_iter().map(|(path, error)| SkippedLine {
@@ -193,15 +196,15 @@ impl Job {
             let path = secrets::path(&path);
             let known = match states.remove(&*path) {
                 Some(known) if is_unchanged(&file, &known) => continue,
-                Some(_) => file_state(snapshot.view(), source.name(), &path)?,
+                Some(_) => file_state(snapshot.view(), agent.name, &path)?,
                 // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
-                None if withdrawn.knows(source, &file) => continue,
+                None if withdrawn.knows(agent.source, &file) => continue,
                 None => None,
             };
             drop(path);
             changed.push((file, known));
         }
-        Ok(Self { source, roots, zone, files, unreadable, changed })
+        Ok(Self { agent, roots, zone, files, unreadable, changed })
     }
 
     fn bytes(&self) -> u64 {
@@ -210,7 +213,7 @@ impl Job {
 
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
     fn beside(&self, ledger: &Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
-        let mut beside = self.source.beside(&self.roots, self.zone, ledger, now)?;
+        let mut beside = self.agent.source.beside(&self.roots, self.zone, ledger, now)?;
         beside.events.iter_mut().for_each(|event| event.payload.scrub());
         beside.skipped.iter_mut().for_each(SkippedLine::scrub);
         report.files += beside.files;
@@ -218,7 +221,7 @@ impl Job {
         if beside.events.is_empty() {
             return Ok(());
         }
-        let name = self.source.name();
+        let name = self.agent.name;
         ledger.transact(now, |appender| {
             for event in beside.events {
                 match appender.push(event.source(name)) {
@@ -248,10 +251,10 @@ impl<'j> Lane<'j> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<(usize, SourceReport)>> {
         let heard = SeenConversations::read(ledger.snapshot()?.view())?;
-        let reports = self.0.iter().map(|(_, job)| SourceReport {
-            source: job.source.name().to_owned(),
-            files: job.files,
-            ..SourceReport::default()
+        let reports = self.0.iter().map(|(_, job)| {
+            let report =
+                SourceReport { source: job.agent.name.to_owned(), files: job.files, ..SourceReport::default() };
+            (report, job.agent.counters)
         });
         let mut writer = Writer::new(reports, now, alone, heard, hands);
         let files = self.files();
@@ -326,13 +329,19 @@ impl<'j> Lane<'j> {
             scope.spawn(move || {
                 while let Some((of, job, (file, known))) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
                     let mut open = true;
-                    crate::import::engine::reader::read(job.source, job.zone, file, known.as_ref(), &mut |chunk| {
-                        read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
-                        read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
-                        let share = read.ahead.take(chunk.weight());
-                        open = send.send((*of, chunk, share)).is_ok();
-                        open
-                    });
+                    crate::import::engine::reader::read(
+                        job.agent.source,
+                        job.zone,
+                        file,
+                        known.as_ref(),
+                        &mut |chunk| {
+                            read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
+                            read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
+                            let share = read.ahead.take(chunk.weight());
+                            open = send.send((*of, chunk, share)).is_ok();
+                            open
+                        },
+                    );
                     if !open {
                         break;
                     }
@@ -342,7 +351,7 @@ impl<'j> Lane<'j> {
         let (hand_over, batches) = sync_channel::<Batch>(WAITING);
         let sources = self.0.iter().enumerate();
         let mut gatherers: Vec<_> =
-            sources.map(|(of, (_, job))| Gatherer::new(of, job.source.name(), recorded_at)).collect();
+            sources.map(|(of, (_, job))| Gatherer::new(of, job.agent.name, recorded_at)).collect();
         scope.spawn(move || {
             // Who stops here drops what the readers have sent, and so all room they wait for.
             for (of, chunk, _share) in chunks {
@@ -362,8 +371,4 @@ impl<'j> Lane<'j> {
         });
         batches
     }
-}
-
-pub(in crate::import) fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
-    file.size == known.size && file.modified == known.modified && file.identity == known.identity
 }

@@ -1,67 +1,42 @@
-//! What an importer of one agent's logs has to know.
+//! What an importer states about one agent's log files: which files are logs, and how each is read.
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+use serde_json::Value;
+
 use crate::import::engine::document::Document;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::import::health::missing_usage::Ending;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{EventId, NewEvent, SkippedLine, TokenRecord};
+use crate::model::event::{EventId, NewEvent, SkippedLine};
 use crate::model::time::{Timestamp, Zone};
 
-/// A token record found in a log, resolved within its file: of several lines of one call the largest
-/// total counts, at the earliest of their times.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ParsedCall {
-    /// The earliest time the call was seen at.
-    pub at: Timestamp,
-    /// The record; its keys are every natural key the line knows, the one that makes the id first.
-    pub record: TokenRecord,
-}
-
-impl ParsedCall {
-    /// When its counts were told.
-    pub fn told_at(&self) -> Timestamp {
-        self.record.told_at(self.at)
-    }
-
-    /// The same call, with counts that were told then.
-    pub fn counted(mut self, told_at: Timestamp) -> Self {
-        self.count_at(told_at);
-        self
-    }
-
-    /// Says when the counts were told, which needs no word where that was at the time of the call.
-    pub fn count_at(&mut self, told_at: Timestamp) {
-        self.record.counted_at = Some(told_at).filter(|told_at| *told_at > self.at);
-    }
-}
-
-/// How a file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogForm {
+/// How a file is read, and by whom.
+#[derive(Clone, Copy)]
+pub(crate) enum LogFormat<'s> {
     /// A log that grows line by line: only what is new is read.
-    Lines,
-    /// A document that is rewritten as a whole: read again when it changed.
-    Document,
-    /// An SQLite database: asked for what is new.
-    Database,
+    Lines(&'s dyn LineLog),
+    /// A document that is rewritten as a whole: it is read again when it changed.
+    Document(&'s dyn DocumentLog),
+    /// An SQLite database: it is asked for what is new.
+    Database(&'s dyn DatabaseLog),
 }
 
-/// One agent's log format: where its files are and how their lines read.
-///
-/// A source implements `parser`, `document` or `database`, whichever [`LogForm`] its files have.
+impl LogFormat<'_> {
+    pub const fn is_lines(&self) -> bool {
+        matches!(self, Self::Lines(_))
+    }
+
+    pub const fn is_database(&self) -> bool {
+        matches!(self, Self::Database(_))
+    }
+}
+
+/// Which of the files below an agent's directories are logs, and in which format.
 pub(crate) trait Source: Sync {
-    /// The importer's name, which is also the agent's: `claude-code`.
-    fn name(&self) -> &'static str;
-
-    /// The directories below `home` that hold this agent's logs, whether they exist or not.
-    fn roots(&self, home: &Path) -> Vec<PathBuf>;
-
-    /// The directories that the environment names besides, when no home is given on the command line.
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf>;
-
     /// Whether a file below a root is a log. A root that is a file itself is one.
     fn wants(&self, path: &Path) -> bool;
 
@@ -70,78 +45,53 @@ pub(crate) trait Source: Sync {
         true
     }
 
-    /// How the file at `path` is read.
-    fn form(&self, _path: &Path) -> LogForm {
-        LogForm::Lines
-    }
+    /// How the log at `path` is read.
+    fn format(&self, path: &Path) -> LogFormat<'_>;
 
-    /// A parser for one file of lines, from its beginning or from where an earlier one stopped.
-    fn parser(&self, _path: &Path, _resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
-        Box::new(Unread)
+    /// Documents beside the logs that state how much of a quota is used.
+    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {
+        Ok(Beside::default())
     }
+}
 
-    /// Reads a document. An error says why nothing of it can be taken in.
-    fn document(&self, _path: &Path, _text: &[u8], _zone: Zone) -> std::result::Result<Document, Refusal> {
-        Err("documents of this source are not known".into())
+/// A log of lines.
+pub(crate) trait LineLog: Sync {
+    /// A parser for one file, from its beginning or from the state that an earlier parser left in `resume`. Times
+    /// without an offset are of `zone`. An error says why the log cannot be read yet.
+    fn parser(
+        &self,
+        path: &Path,
+        resume: Option<&Value>,
+        zone: Zone,
+    ) -> std::result::Result<Box<dyn LineParser>, Refusal>;
+
+    /// Whether a parser can continue where an earlier one stopped. Small files may be simpler to read whole.
+    fn resumes(&self) -> bool {
+        true
     }
+}
 
-    /// The same for a document of which an earlier reading left `resume`.
-    fn document_again(
+/// A document that the agent rewrites.
+pub(crate) trait DocumentLog: Sync {
+    /// Reads a document, of which an earlier reading may have left `resume`. An error says why nothing of it counts.
+    fn document(
         &self,
         path: &Path,
         text: &[u8],
         zone: Zone,
-        _resume: Option<&serde_json::Value>,
-    ) -> std::result::Result<Document, Refusal> {
-        self.document(path, text, zone)
-    }
+        resume: Option<&Value>,
+    ) -> std::result::Result<Document, Refusal>;
+}
 
-    /// Reads what is new in a database. `resume` is what the last reading left.
+/// An SQLite database.
+pub(crate) trait DatabaseLog: Sync {
+    /// Reads what is new since the reading that left `resume`.
     fn database(
         &self,
-        _path: &Path,
-        _database: &rusqlite::Connection,
-        _resume: Option<&serde_json::Value>,
-    ) -> std::result::Result<Document, Refusal> {
-        Err("databases of this source are not known".into())
-    }
-
-    /// The same as `parser` for a log whose times lack their offset: they are of this zone. An error says why the log
-    /// cannot be read yet: what stands beside it decides which of its calls count, and cannot be read.
-    fn parser_in(
-        &self,
         path: &Path,
-        resume: Option<&serde_json::Value>,
-        _zone: Zone,
-    ) -> std::result::Result<Box<dyn LineParser>, Refusal> {
-        Ok(self.parser(path, resume))
-    }
-
-    /// Whether an import that names no source reads this one. Not so where other sources' logs tell of the same calls
-    /// and nothing in these says which.
-    fn by_default(&self) -> bool {
-        true
-    }
-
-    /// Whether no other source tells of the calls that this one's logs tell of.
-    fn is_apart(&self) -> bool {
-        false
-    }
-
-    /// Whether a parser can go on where an earlier one stopped. Of small files it may be simpler to read all again.
-    fn resumes(&self) -> bool {
-        true
-    }
-
-    /// After how many days without a change the agent deletes a log below this root, if it does.
-    fn kept_days(&self, _root: &Path) -> Option<u32> {
-        None
-    }
-
-    /// What stands beside the logs and says how much of a quota is used.
-    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {
-        Ok(Beside::default())
-    }
+        database: &Connection,
+        resume: Option<&Value>,
+    ) -> std::result::Result<Document, Refusal>;
 }
 
 /// Facts from documents that are no logs, with ids that their contents make.
@@ -190,31 +140,31 @@ pub(crate) trait LineParser: Send {
     }
 }
 
-/// Of a source whose files are not lines.
-struct Unread;
+#[cfg(test)]
+pub(in crate::import) mod tests {
+    use super::*;
 
-impl LineParser for Unread {
-    fn line(&mut self, _line: &[u8]) -> std::result::Result<(), String> {
-        Err("lines of this source are not known".to_owned())
+    /// Takes every file that ends in `.jsonl`, packed or not, and reads nothing in it.
+    pub(in crate::import) struct AnyLines;
+
+    impl Source for AnyLines {
+        fn wants(&self, path: &Path) -> bool {
+            path.extension().is_some_and(|extension| extension == "jsonl")
+        }
+
+        fn format(&self, _path: &Path) -> LogFormat<'_> {
+            LogFormat::Lines(self)
+        }
     }
 
-    fn take(&mut self) -> Vec<ParsedCall> {
-        Vec::new()
-    }
-
-    fn pending(&self) -> usize {
-        0
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        None
-    }
-
-    fn began(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn resume(&self) -> Option<serde_json::Value> {
-        None
+    impl LineLog for AnyLines {
+        fn parser(
+            &self,
+            _path: &Path,
+            _resume: Option<&Value>,
+            _zone: Zone,
+        ) -> std::result::Result<Box<dyn LineParser>, Refusal> {
+            Err("this source reads nothing".into())
+        }
     }
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::import::SourceReport;
+use crate::import::engine::agent::Counters;
 use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::batcher::{Batch, Delivery};
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Meeting, Reconciled};
-use crate::import::engine::source::ParsedCall;
 use crate::import::engine::telemetry_match::{self, SeenConversations};
 use crate::import::health::schema_drift::Doubting;
+use crate::import::outcome::SourceReport;
 use crate::ledger::{Appender, Ledger, Outcome, Ready};
 use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
@@ -104,14 +105,15 @@ pub(in crate::import) struct Writer<'w> {
 
 impl<'w> Writer<'w> {
     pub fn new(
-        reports: impl Iterator<Item = SourceReport>,
+        reports: impl Iterator<Item = (SourceReport, Counters)>,
         now: Timestamp,
         alone: &'w mut UncontendedWriter,
         heard: SeenConversations,
         hands: &'w BackgroundThreads,
     ) -> Self {
-        let parts =
-            reports.map(|report| FilePart { report, doubting: Doubting::default(), began: HashMap::new() }).collect();
+        let parts = reports
+            .map(|(report, counters)| FilePart { report, doubting: Doubting::new(counters), began: HashMap::new() })
+            .collect();
         Self { now, parts, heard, alone, hands }
     }
 
@@ -222,7 +224,7 @@ impl<'w> Writer<'w> {
 
     fn doubt(&mut self, of: usize, call: &Payload) {
         if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(of), call) {
-            part.doubting.see(&part.report.source, record);
+            part.doubting.see(record);
         }
     }
 

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::import::ImportOptions;
+use crate::import::engine::agent::Agent;
 use crate::import::engine::compression::{is_packed, open};
-use crate::import::engine::discover::{LogFile, logs, roots};
-use crate::import::engine::document;
+use crate::import::engine::discover::{logs, roots};
+use crate::import::engine::log_file::LogFile;
+use crate::import::engine::log_file::is_unchanged;
+use crate::import::engine::reader;
 use crate::import::engine::redacted_logs::Withdrawn;
 use crate::import::engine::regular;
-use crate::import::engine::run::is_unchanged;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::Source;
 use crate::import::health::skip_reasons::{Skipping, reasons};
+use crate::import::options::ImportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{ImportedFile, SkippedLine};
@@ -51,6 +53,9 @@ pub struct Surveyed {
     pub gone: u64,
     /// After how many days without a change the agent deletes a log, if it does.
     pub deleted_after_days: Option<u32>,
+    /// The calls that its logs never contain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub never_logged: Vec<&'static str>,
     /// Logs that it deletes within a week, the next one first.
     pub going: Vec<ExpiringLog>,
     /// Logs and directories that cannot be read, and why.
@@ -117,8 +122,8 @@ pub struct Unreadable {
 pub fn survey(snapshot: &Snapshot<'_>, options: &ImportOptions, now: impl Into<Timestamp>) -> Result<Vec<Surveyed>> {
     let now = now.into();
     let mut skipping = Skipping::new();
-    let sources = options.sources()?.into_iter();
-    let found = sources.map(|source| one(snapshot, source, options, now, &mut skipping));
+    let sources = options.agents()?.into_iter();
+    let found = sources.map(|agent| one(snapshot, agent, options, now, &mut skipping));
     let mut found = found.collect::<Result<Vec<_>>>()?;
     let mut reasons = reasons(snapshot, &skipping)?;
     for agent in &mut found {
@@ -129,17 +134,19 @@ pub fn survey(snapshot: &Snapshot<'_>, options: &ImportOptions, now: impl Into<T
 
 fn one(
     snapshot: &Snapshot<'_>,
-    source: &dyn Source,
+    agent: &Agent,
     options: &ImportOptions,
     now: Timestamp,
     skipping: &mut Skipping,
 ) -> Result<Surveyed> {
-    let roots = roots(source, &options.homes)?;
+    let source = agent.source;
+    let roots = roots(agent, &options.homes)?;
     let logs = logs(source, &roots);
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
-    let mut states = file_states(snapshot.view(), source.name())?;
+    let mut states = file_states(snapshot.view(), agent.name)?;
     let withdrawn = Withdrawn::take(&mut states);
-    let mut found = Surveyed { source: source.name().to_owned(), ..Surveyed::default() };
+    let mut found =
+        Surveyed { source: agent.name.to_owned(), never_logged: agent.unlogged.to_vec(), ..Surveyed::default() };
     for (file, error) in logs.unreadable {
         found.unreadable.push(Unreadable { file, why: error.to_string() });
     }
@@ -160,7 +167,7 @@ fn one(
             Ok(()) => None,
         };
         found.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
-        let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| source.kept_days(place));
+        let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| agent.kept_days(place));
         if let Some(days) = kept {
             found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
             let from = deleted_from(&file, days);
@@ -191,7 +198,7 @@ impl Surveyed {
 
 /// Whether a log can be opened. SQLite opens databases itself.
 fn opened(source: &dyn Source, path: &Path) -> std::io::Result<()> {
-    let is_database = source.form(path) == LogForm::Database;
+    let is_database = source.format(path).is_database();
     if is_database { regular::check(path).map(drop) } else { regular::open(path).map(drop) }
 }
 
@@ -202,12 +209,12 @@ fn refused(
     file: &LogFile,
     known: Option<&ImportedFile>,
 ) -> Option<String> {
-    if source.form(&file.path) == LogForm::Lines {
+    if source.format(&file.path).is_lines() {
         // Lines are told of one by one; but what cannot be unpacked has none.
         return is_packed(&file.path).then(|| content_hash(&file.path).err()).flatten().map(|error| error.to_string());
     }
     let mut why = None;
-    document::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
+    reader::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
         let mut chunk = chunk;
         chunk.scrub();
         let mut skipped = chunk.skipped;
@@ -220,7 +227,7 @@ fn refused(
 
 /// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
 fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
-    source.form(&file.path) != LogForm::Database
+    !source.format(&file.path).is_database()
         && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)
 }
 

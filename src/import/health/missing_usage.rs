@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::import::engine::compression::is_packed;
-use crate::import::engine::discover::LogFile;
+use crate::import::engine::log_file::LogFile;
 
 /// How long nobody has written to a log in which nothing is under way any more. A tool may run for long, or wait for a
 /// person's word, before the counts of the answer that called it are written.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::import::engine::agent::Counters;
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::{PARTS_APART, SPLIT_APART};
@@ -56,64 +57,53 @@ struct Usual {
     name: &'static str,
     has: fn(&Tokens) -> bool,
     /// Whether the agent tells it of such a call, even if it is 0.
-    tells: fn(&str, &TokenRecord) -> bool,
+    tells: fn(Counters, &TokenRecord) -> bool,
 }
 
 const USUAL: [Usual; 4] = [
-    Usual { name: "input", has: |tokens| tokens.input.is_some(), tells: |source, _| leaves_zeros_out(source) },
-    Usual { name: "output", has: |tokens| tokens.output.is_some(), tells: |source, _| leaves_zeros_out(source) },
+    Usual { name: "input", has: |tokens| tokens.input.is_some(), tells: |counters, _| counters.omits_zeros },
+    Usual { name: "output", has: |tokens| tokens.output.is_some(), tells: |counters, _| counters.omits_zeros },
     Usual {
         name: "cache_read",
         has: |tokens| tokens.cache_read.is_some(),
-        // What was written to a cache is told beside what was read from it.
-        tells: |source, record| {
-            tells_cache(source, record) || matches!(source, "codex" | "gemini-cli") || writes(&record.tokens)
-        },
+        // What was written to a cache is stated beside what was read from it.
+        tells: |counters, record| counters.cache_read.of(record) || writes(&record.tokens),
     },
-    Usual { name: "cache_write", has: writes, tells: tells_cache },
+    Usual { name: "cache_write", has: writes, tells: |counters, record| counters.cache_write.of(record) },
 ];
 
 const fn writes(tokens: &Tokens) -> bool {
     tokens.cache_write.is_some() || tokens.cache_write_5m.is_some() || tokens.cache_write_1h.is_some()
 }
 
-/// Of an agent that leaves a count of 0 out, a record without one is nothing unusual.
-fn leaves_zeros_out(source: &str) -> bool {
-    matches!(source, "cursor" | "qwen-code")
-}
-
-fn tells_cache(source: &str, record: &TokenRecord) -> bool {
-    match source {
-        // The servers of others may tell of no cache.
-        "claude-code" => record.provider == "anthropic",
-        "opencode" | "droid" | "cline" | "roo-code" | "kilo-code" => true,
-        _ => false,
-    }
-}
-
 /// Looks at the records of a run as they are written.
-#[derive(Default)]
 pub(in crate::import) struct Doubting {
+    counters: Counters,
     doubts: SchemaDrift,
     /// For each usual class, the records that should have it and those that do.
     classes: [(u64, u64); USUAL.len()],
 }
 
 impl Doubting {
-    pub fn see(&mut self, source: &str, record: &TokenRecord) {
+    /// Looks at the records of an agent whose log states these counters.
+    pub fn new(counters: Counters) -> Self {
+        Self { counters, doubts: SchemaDrift::default(), classes: <[(u64, u64); USUAL.len()]>::default() }
+    }
+
+    pub fn see(&mut self, record: &TokenRecord) {
         self.doubts.implausible += u64::from(record.tokens.implausible().is_some());
         if record.quality == Quality::Estimated {
             return;
         }
         let (tokens, doubts) = (&record.tokens, &mut self.doubts);
-        if !leaves_zeros_out(source) {
+        if !self.counters.omits_zeros {
             doubts.without_input += u64::from(tokens.input.is_none());
             doubts.without_output += u64::from(tokens.output.is_none());
         }
         let apart = |residual: &String| APART.iter().any(|apart| residual.contains(apart));
         doubts.not_adding_up += u64::from(record.residual.as_ref().is_some_and(apart));
         for (usual, (should, have)) in USUAL.iter().zip(&mut self.classes) {
-            *should += u64::from((usual.tells)(source, record));
+            *should += u64::from((usual.tells)(self.counters, record));
             *have += u64::from((usual.has)(tokens));
         }
     }
@@ -128,11 +118,12 @@ impl Doubting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::agents;
 
     fn seen(source: &str, records: &[(TokenRecord, usize)]) -> SchemaDrift {
-        let mut doubting = Doubting::default();
+        let mut doubting = Doubting::new(agents::find(source).unwrap().counters);
         for (record, times) in records {
-            (0..*times).for_each(|_| doubting.see(source, record));
+            (0..*times).for_each(|_| doubting.see(record));
         }
         doubting.end()
     }

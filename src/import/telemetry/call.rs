@@ -7,12 +7,14 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 
 use super::attributes::{flat, instant, span_id, text};
-use super::gen_ai::is_counted;
+use super::counts::is_counted;
 use super::nest::NestPlace;
-use crate::import::engine::attribution::{self, ANTHROPIC};
+use crate::import::agents;
+use crate::import::engine::attribution;
 use crate::import::engine::fields;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::service_tiers;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::telemetry_words::{CallWords, TelemetryWords};
 use crate::model::event::SERVICE_TIER;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
@@ -23,6 +25,14 @@ use crate::readers::normalise::logged::{Field, Logged};
 const PURPOSE: &str = "purpose";
 
 const UNTOLD: [Field; 2] = [("", None); 2];
+
+/// What a name is in an agent's own words.
+enum Match {
+    Call,
+    /// It repeats a call that is stated elsewhere.
+    Repetition,
+    Other,
+}
 
 /// A log record or a span.
 pub(super) struct TelemetryItem<'r> {
@@ -46,7 +56,7 @@ impl<'r> TelemetryItem<'r> {
         let attributes = flat(&record.attributes);
         let name =
             [Some(record.event_name.as_str()), fields::text(&attributes, "event.name"), text(record.body.as_ref())];
-        // Claude Code's body has the whole name, its attribute the end of it.
+        // An agent's body may have the whole name, its attribute the end of it.
         let name = name.into_iter().flatten().max_by_key(|name| (is_known(name), name.len().min(64)));
         let at = instant(record.time_unix_nano)
             .or_else(|| fields::time(attributes.get("event.timestamp")))
@@ -78,40 +88,52 @@ impl<'r> TelemetryItem<'r> {
     /// An error says why something that tells of tokens cannot be read.
     pub fn call(self) -> ParsedItem {
         let service = self.text("service.name").unwrap_or_default().to_lowercase();
-        if self.is_note(&service) {
+        let known = || agents::ALL.iter().filter_map(|agent| Some((agent.name, agent.telemetry?)));
+        if known().any(|(_, words)| self.is_sum(words, &service)) {
             return Ok(None);
         }
-        match self.name.as_str() {
-            "claude_code.api_request" => self.claude_code(),
-            "api_request" if service.starts_with("claude-code") => self.claude_code(),
-            // Without the request's id it could not be told from the log record of the same call.
-            "claude_code.llm_request" if self.text("request_id").is_some() => self.claude_code(),
-            "claude_code.llm_request" => Ok(None),
-            name if name.starts_with("codex.") && self.has("input_token_count") => self.codex(),
-            "gemini_cli.api_response" => self.gemini("gemini-cli", "google", "gemini-cli-otlp/1", false),
-            "qwen-code.api_response" => self.gemini("qwen-code", "alibaba", "qwen-code-otlp/1", true),
-            _ if is_counted(&self.attributes) => {
-                // These agents tell of each call in words of their own besides.
-                let own = ["claude-code", "codex", "gemini-cli", "qwen-code"];
-                if own.iter().any(|own| service.starts_with(own)) { Ok(None) } else { self.gen_ai() }
+        for (agent, words) in known() {
+            if let Some(calls) = words.calls.as_ref() {
+                match self.is_of(words, calls, &service) {
+                    Match::Call => return self.own(agent, calls),
+                    Match::Repetition => return Ok(None),
+                    Match::Other => {}
+                }
             }
-            _ => self.other(),
         }
+        if !is_counted(&self.attributes) {
+            return self.other();
+        }
+        // These agents state each call in words of their own besides.
+        let mut own = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
+        if own.any(|own| service.starts_with(own)) { Ok(None) } else { self.gen_ai() }
     }
 
-    /// Whether it repeats in sum what calls used, of which its agent tells one by one.
-    fn is_note(&self, service: &str) -> bool {
-        const CLAUDE_CODE: [&str; 2] = ["subagent_completed", "compaction"];
-        const CODEX: [&str; 2] = ["codex.turn.", "codex.usage."];
-        let name = match self.name.strip_prefix("claude_code.") {
-            None if service.starts_with("claude-code") => Some(self.name.as_str()),
-            name => name,
-        };
-        let of_turn = |attribute: &String| CODEX.iter().any(|of| attribute.starts_with(of));
-        let is_codex_span = self.place.own.is_some() && service.starts_with("codex");
-        name.is_some_and(|name| CLAUDE_CODE.contains(&name))
-            || is_codex_span
-            || self.attributes.as_object().is_some_and(|all| all.keys().any(of_turn))
+    /// Whether it is a call in an agent's own words.
+    fn is_of(&self, words: &TelemetryWords, calls: &CallWords, service: &str) -> Match {
+        let name = self.name.as_str();
+        let is_service = words.service.is_some_and(|own| service.starts_with(own));
+        if calls.events.contains(&name) || (is_service && calls.short_events.contains(&name)) {
+            return Match::Call;
+        }
+        if calls.events_with_id.contains(&name) {
+            let has_id = calls.id.is_some_and(|id| self.text(id).is_some());
+            return if has_id { Match::Call } else { Match::Repetition };
+        }
+        let is_own = words.prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let is_counted = calls.counted_by.is_some_and(|count| self.has(count));
+        if is_own && is_counted { Match::Call } else { Match::Other }
+    }
+
+    /// Whether it repeats in sum what calls used that its agent states one by one.
+    fn is_sum(&self, words: &TelemetryWords, service: &str) -> bool {
+        let is_service = words.service.is_some_and(|own| service.starts_with(own));
+        let of_prefix = words.prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));
+        let name = of_prefix.or(is_service.then_some(self.name.as_str()));
+        let is_of_sum = |attribute: &String| words.sums.attributes.iter().any(|of| attribute.starts_with(of));
+        name.is_some_and(|name| words.sums.events.contains(&name))
+            || (words.sums.spans && is_service && self.place.own.is_some())
+            || self.attributes.as_object().is_some_and(|all| all.keys().any(is_of_sum))
     }
 
     /// Whether the SDK of a provider tells, which knows the provider's own count.
@@ -119,9 +141,9 @@ impl<'r> TelemetryItem<'r> {
         self.scope.starts_with("com.") && self.scope.contains(".sdk")
     }
 
-    /// Whether Copilot CLI tells. Editors name the maker of a model whoever served it.
-    pub fn is_of_copilot_cli(&self) -> bool {
-        self.scope == "github.copilot"
+    /// Whether the instrumentation of this scope tells.
+    pub fn is_of_scope(&self, scope: &str) -> bool {
+        self.scope == scope
     }
 
     /// What a call was made for, as its agent states it.
@@ -142,60 +164,28 @@ impl<'r> TelemetryItem<'r> {
         Ok((name, fields::worded_count(&self.attributes, name)?))
     }
 
-    /// Anthropic's classes, apart from each other; how long a cache write lives is not told.
-    fn claude_code(self) -> ParsedItem {
-        let mut logged =
-            Logged::new("claude-code", "claude-code-otlp/1", self.field("input_tokens")?, self.field("output_tokens")?);
-        logged.cache_read = self.field("cache_read_tokens")?;
-        logged.cache_write = self.field("cache_creation_tokens")?;
-        logged.cache_inside = false;
-        let tier = self.text("speed").filter(|speed| !matches!(*speed, "normal" | "standard")).map(str::to_owned);
-        let purpose = self.purpose(&["query_source", "purpose"]);
-        let keys = self.text("request_id").map(str::to_owned).into_iter().collect();
-        let found = self.found(ANTHROPIC, "claude-code", &logged, &["session.id"], &["model"], keys)?;
+    /// A call in an agent's own words.
+    fn own(self, agent: &'static str, words: &CallWords) -> ParsedItem {
+        let mut logged = Logged::new(agent, words.normaliser, self.field(words.input)?, self.field(words.output)?);
+        logged.cache_read = self.field(words.cache_read)?;
+        let optional = |name: Option<&'static str>| name.map_or(Ok(UNTOLD[0]), |name| self.field(name));
+        logged.more_input = optional(words.tool_input)?;
+        logged.cache_write = optional(words.cache_write)?;
+        logged.reasoning = optional(words.reasoning)?;
+        logged.cache_inside = words.cache_inside;
+        logged.reasoning_inside = words.reasoning_inside;
+        let tier = words.tier.and_then(|(name, usual)| self.text(name).filter(|tier| !usual.contains(tier)));
+        let tier = tier.map(str::to_owned);
+        let purpose = self.purpose(words.purposes);
+        let keys = words.id.and_then(|id| self.text(id)).map(str::to_owned).into_iter().collect();
+        let found = self.found(words.provider, agent, &logged, &[words.conversation], words.models, keys)?;
         Ok(found.map(|mut found| {
             found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
-            found.record.labels.extend(purpose);
-            attribution::settle(&mut found.record);
-            found
-        }))
-    }
-
-    /// Cached input inside the input, reasoning inside the output. `tool_token_count` is the total of them.
-    fn codex(self) -> ParsedItem {
-        let mut logged =
-            Logged::new("codex", "codex-otlp/1", self.field("input_token_count")?, self.field("output_token_count")?);
-        logged.cache_read = self.field("cached_token_count")?;
-        logged.cache_write = self.field("cache_write_token_count")?;
-        logged.reasoning = self.field("reasoning_token_count")?;
-        let found = self.found("openai", "codex", &logged, &["conversation.id"], &["model", "slug"], Vec::new())?;
-        Ok(found.map(|mut found| {
-            if let Some(tier) = fields::text(&self.attributes, "service_tier") {
+            if let Some(tier) = words.answered_tier.and_then(|name| fields::text(&self.attributes, name)) {
                 service_tiers::answered(&mut found.record, tier);
             }
-            found.record.labels.extend(self.purpose(&["query_source", "purpose"]));
-            found
-        }))
-    }
-
-    /// Cached input inside the input, thoughts beside the output in Gemini CLI, the tools' input beside the input.
-    fn gemini(
-        self,
-        agent: &'static str,
-        provider: &str,
-        normaliser: &'static str,
-        thoughts_inside: bool,
-    ) -> ParsedItem {
-        let mut logged =
-            Logged::new(agent, normaliser, self.field("input_token_count")?, self.field("output_token_count")?);
-        logged.more_input = self.field("tool_token_count")?;
-        logged.cache_read = self.field("cached_content_token_count")?;
-        logged.reasoning = self.field("thoughts_token_count")?;
-        logged.reasoning_inside = thoughts_inside;
-        let keys = self.text("response_id").map(str::to_owned).into_iter().collect();
-        let found = self.found(provider, agent, &logged, &["session.id"], &["model"], keys)?;
-        Ok(found.map(|mut found| {
-            found.record.labels.extend(self.purpose(&["role", "purpose"]));
+            found.record.labels.extend(purpose);
+            attribution::settle(&mut found.record);
             found
         }))
     }
@@ -271,10 +261,10 @@ impl<'r> TelemetryItem<'r> {
     }
 }
 
+/// Whether the name of an event is one of an agent's own, or of the convention.
 fn is_known(name: &str) -> bool {
-    ["claude_code.", "codex.", "gemini_cli.", "qwen-code.", "gen_ai.", "copilot_chat."]
-        .iter()
-        .any(|known| name.starts_with(known))
+    let mut prefixes = agents::ALL.iter().filter_map(|agent| agent.telemetry).flat_map(|words| words.prefixes);
+    name.starts_with("gen_ai.") || prefixes.any(|known| name.starts_with(known))
 }
 
 /// Whether an attribute is of no known name and looks like a count of tokens that were used, not of those that were allowed.

@@ -1,11 +1,11 @@
 //! Calls as GenAI instrumentations word them: OpenTelemetry's convention, its earlier forms, `OpenInference`, and the AI SDK.
 
-use serde_json::Value;
-
 use super::call::{ParsedItem, TelemetryItem};
-use crate::import::engine::fields;
-use crate::import::engine::provider_names;
+use super::counts::COUNTS;
+use crate::import::agents;
+use crate::import::engine::provider_names::{self, provider_id};
 use crate::import::engine::telemetry_match::{GUESSED, NAMED, OWN_SDK};
+use crate::import::engine::telemetry_words::ServedWords;
 use crate::model::event::TokenRecord;
 use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::provider::CATALOGUE;
@@ -82,48 +82,6 @@ const OPERATIONS: [&str; 6] = [
     "langsmith.span.kind",
     "ai.operationId",
 ];
-/// Names of each count, the newest first: input, output, read from a cache, written to one, reasoning, and of what is
-/// written what lives five minutes and an hour.
-const COUNTS: [&[&str]; 7] = [
-    &[
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",
-        "llm.token_count.prompt",
-        "llm.usage.prompt_tokens",
-        "ai.usage.inputTokens",
-        "ai.usage.promptTokens",
-        "ai.usage.tokens",
-    ],
-    &[
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.token_count.completion",
-        "llm.usage.completion_tokens",
-        "ai.usage.outputTokens",
-        "ai.usage.completionTokens",
-    ],
-    &[
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-        "gen_ai.usage.input_tokens.cached",
-        "llm.token_count.prompt_details.cache_read",
-    ],
-    &[
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "gen_ai.usage.input_tokens.cache_write",
-        "llm.token_count.prompt_details.cache_write",
-    ],
-    &[
-        "gen_ai.usage.reasoning.output_tokens",
-        "gen_ai.usage.reasoning_tokens",
-        "llm.token_count.completion_details.reasoning",
-        "ai.usage.reasoningTokens",
-    ],
-    &["anthropic.usage.cache_creation.ephemeral_5m_input_tokens"],
-    &["anthropic.usage.cache_creation.ephemeral_1h_input_tokens"],
-];
 const PROVIDERS: [&str; 5] =
     ["gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"];
 /// Who calls a provider and names itself in its place.
@@ -152,11 +110,6 @@ const TIERS: [&str; 4] = [
 /// Whether an instrumentation told of a call.
 pub(super) fn is_told_by(record: &TokenRecord) -> bool {
     record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED, OWN_SDK].contains(&normaliser))
-}
-
-/// Whether there is a count of these instrumentations.
-pub(super) fn is_counted(attributes: &Value) -> bool {
-    COUNTS.iter().flat_map(|names| names.iter()).any(|name| attributes.get(name).is_some())
 }
 
 /// What tells of tokens.
@@ -235,23 +188,31 @@ impl TelemetryItem<'_> {
         }
     }
 
+    /// The agent whose attributes stand beside those of the convention, and who serves its calls.
+    fn marked_agent(&self) -> Option<(&'static str, &'static ServedWords)> {
+        let names = self.attributes.as_object()?;
+        agents::ALL.iter().find_map(|agent| {
+            let words = agent.telemetry?;
+            let served = words.served.as_ref()?;
+            let marks = |name: &String| words.prefixes.iter().any(|prefix| name.starts_with(prefix));
+            names.keys().any(marks).then_some((agent.name, served))
+        })
+    }
+
     fn agent_and_provider(&self) -> (String, String) {
-        let copilot = ["github.copilot.", "copilot_chat."];
-        let is_copilot = self
-            .attributes
-            .as_object()
-            .is_some_and(|all| all.keys().any(|name| copilot.iter().any(|prefix| name.starts_with(prefix))));
-        if is_copilot {
-            // With a person's own key the client names the provider of that key, else GitHub.
-            let own = self.first(&PROVIDERS).and_then(provider_names::named);
-            let own = own.filter(|name| self.is_of_copilot_cli() && !name.starts_with("github"));
-            return ("copilot-cli".to_owned(), own.unwrap_or_else(|| "github-copilot".to_owned()));
+        if let Some((agent, served)) = self.marked_agent() {
+            let named = self.first(&PROVIDERS).and_then(|name| provider_id(name, self.first(&MODELS)));
+            let own = named.filter(|name| self.is_of_scope(served.scope) && !name.starts_with(served.vendor));
+            return (agent.to_owned(), own.unwrap_or_else(|| served.provider.to_owned()));
         }
         let agent = self.first(&["gen_ai.agent.name", "service.name"]);
         let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);
         let names = PROVIDERS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase);
         let told_by = names.map(served).find(|name| !FRAMEWORKS.contains(&name.as_str()));
-        (agent.unwrap_or_default(), fields::provider(told_by.as_deref(), self.first(&MODELS), fields::UNKNOWN))
+        (
+            agent.unwrap_or_default(),
+            provider_names::provider(told_by.as_deref(), self.first(&MODELS), provider_names::UNKNOWN),
+        )
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod attributes;
 mod call;
+mod counts;
 mod gen_ai;
 #[cfg(test)]
 mod gen_ai_tests;
@@ -34,8 +35,8 @@ use self::attributes::flat;
 use self::call::TelemetryItem;
 use self::nest::NestPlace;
 use self::nest::Spans;
+use super::engine::parsed_call::ParsedCall;
 use super::engine::project_paths;
-use super::engine::source::ParsedCall;
 use crate::model::secrets;
 
 pub use sums::{MetricSum, MetricSums};

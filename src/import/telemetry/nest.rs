@@ -15,9 +15,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::attributes::{flat, span_id};
-use super::gen_ai::is_counted;
+use super::counts::is_counted;
 use crate::import::engine::feed_counts;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{GUESSED, KEY, OWN_SDK, is_telemetry};
 use crate::model::error::Result;
 use crate::model::event::{Position, TokenRecord};

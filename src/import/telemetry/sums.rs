@@ -12,50 +12,37 @@ use serde_json::Value;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::attributes::flat;
+use crate::import::agents;
+use crate::import::engine::agent::Agent;
 use crate::import::engine::fields;
+use crate::import::engine::telemetry_words::MetricWords;
 use crate::model::event::TokenRecord;
 use crate::model::secrets;
 
-/// A metric of tokens.
-struct Metric {
-    name: &'static str,
-    /// The attribute that says what kind of tokens they are.
-    kind: &'static str,
-    /// The kinds that add up to the total.
-    summed: &'static [&'static str],
-    /// The kinds that are parts of those, or their sum.
-    parts: &'static [&'static str],
+/// The metric of the GenAI convention.
+static CONVENTION: MetricWords = MetricWords {
+    name: "gen_ai.client.token.usage",
+    kind: "gen_ai.token.type",
+    summed: &["input", "output"],
+    parts: &[],
+};
+
+/// The metric of this name, and the agent whose own it is.
+fn metric(name: &str) -> Option<(Option<&'static str>, &'static MetricWords)> {
+    if name == CONVENTION.name {
+        return Some((None, &CONVENTION));
+    }
+    let own = |agent: &&'static Agent| Some((Some(agent.name), agent.telemetry?.metric.as_ref()?));
+    agents::ALL.iter().filter_map(own).find(|(_, metric)| metric.name == name)
 }
 
-const METRICS: [Metric; 5] = [
-    Metric {
-        name: "claude_code.token.usage",
-        kind: "type",
-        summed: &["input", "output", "cacheRead", "cacheCreation"],
-        parts: &[],
-    },
-    Metric {
-        name: "codex.turn.token_usage",
-        kind: "token_type",
-        summed: &["total"],
-        parts: &["input", "cached_input", "non_cached_input", "cache_write_input", "output", "reasoning_output"],
-    },
-    Metric {
-        name: "gemini_cli.token.usage",
-        kind: "type",
-        summed: &["input", "output", "thought", "tool"],
-        parts: &["cache"],
-    },
-    Metric {
-        name: "qwen-code.token.usage",
-        kind: "type",
-        summed: &["input", "output", "tool"],
-        parts: &["cache", "thought"],
-    },
-    Metric { name: "gen_ai.client.token.usage", kind: "gen_ai.token.type", summed: &["input", "output"], parts: &[] },
-];
-/// Agents that state their metrics twice: in their own words, and in those of the convention.
-const OWN: [&str; 4] = ["claude-code", "codex", "gemini-cli", "qwen-code"];
+/// The agent of a service that states its metrics twice: in its own words, and in those of the convention.
+fn own_service(service: &str) -> Option<&'static str> {
+    let is_own = |agent: &&&'static Agent| {
+        agent.telemetry.is_some_and(|words| words.service.is_some_and(|own| service.starts_with(own)))
+    };
+    agents::ALL.iter().find(is_own).map(|agent| agent.name)
+}
 
 /// Pairs of agent and model that are told apart. What is beyond is summed as one, without names.
 const NAMES: usize = 1_000;
@@ -148,14 +135,14 @@ impl MetricSums {
         for of_resource in &request.resource_metrics {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
             for metric in of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
-                let Some(known) = METRICS.iter().find(|known| known.name == metric.name) else { continue };
+                let Some((agent, known)) = self::metric(&metric.name) else { continue };
                 let name = known.name;
                 let service = fields::text(&resource, "service.name").unwrap_or_default();
-                let own = OWN.iter().find(|own| service.starts_with(**own));
-                if name.starts_with("gen_ai.") && own.is_some() {
+                let own = own_service(service);
+                if agent.is_none() && own.is_some() {
                     continue;
                 }
-                let agent = own.map_or_else(|| agent(name, service), |own| (*own).to_owned());
+                let agent = own.or(agent).map_or_else(|| service.to_lowercase(), str::to_owned);
                 let Some(points) = points(metric.data.as_ref()) else {
                     unread.push(format!("metric `{name}` is neither a sum nor a histogram"));
                     continue;
@@ -169,7 +156,7 @@ impl MetricSums {
     }
 
     /// Adds a data point; an error says why it is not known what it counts.
-    fn point(&mut self, metric: &Metric, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
+    fn point(&mut self, metric: &MetricWords, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
         let (name, attributes) = (metric.name, flat(point.attributes));
         let Some(kind) = fields::text(&attributes, metric.kind) else {
             return Err(format!("metric `{name}` without `{}`", metric.kind));
@@ -211,16 +198,6 @@ fn short(name: &str) -> &str {
         end -= 1;
     }
     name.get(..end).unwrap_or(name)
-}
-
-/// The agent of a metric whose service does not name one.
-fn agent(metric: &str, service: &str) -> String {
-    match metric.split('.').next() {
-        Some("claude_code") => "claude-code".to_owned(),
-        Some("gemini_cli") => "gemini-cli".to_owned(),
-        Some(name @ ("codex" | "qwen-code")) => name.to_owned(),
-        _ => service.to_lowercase(),
-    }
 }
 
 struct Point<'p> {

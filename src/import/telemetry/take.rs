@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::nest::NestPlace;
 use super::{Telemetry, gen_ai, nest};
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Meeting, Reconciled};
-use crate::import::engine::source::ParsedCall;
 use crate::import::engine::telemetry_match::{self, KEY, SeenConversations, TELEMETRY};
 use crate::ledger::{Appender, Ledger};
 use crate::model::error::Result;

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::event::Quality;
 
 fn read(thread: &Value) -> Document {
-    Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap()
+    Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC, None).unwrap()
 }
 
 fn counts(document: &Document) -> Vec<[u64; 7]> {
@@ -64,7 +64,7 @@ fn what_is_not_known_is_named() {
     let why = "calls that tell a total, and not how much of it is input or output: 1";
     assert_eq!((unsplit.found.len(), unsplit.skipped), (0, vec![(0, why.to_owned())]));
     let whole = |thread: Value| {
-        Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC).unwrap_err().to_string()
+        Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC, None).unwrap_err().to_string()
     };
     assert!(whole(json!({"messages": []})).contains("without an id"));
     assert!(whole(json!({"id": "T-1", "messages": {"a": 1}})).contains("no list"));

@@ -5,38 +5,11 @@
 //! complete, and what people uploaded; neither is read.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::path::{Component, Path, PathBuf};
-
-use crate::import::engine::platform_dirs;
+use std::path::{Component, Path};
 
 const SESSIONS: &str = "local-agent-mode-sessions";
-const PROGRAM: &str = "Claude";
 /// Directories between `local-agent-mode-sessions` and a session's `.claude`, at most.
 const DEEPEST: usize = 4;
-
-/// The directories of sessions below a home.
-pub(super) fn roots(home: &Path) -> Vec<PathBuf> {
-    let mut settings = platform_dirs::each(&platform_dirs::config(home), PROGRAM);
-    settings.extend(packaged(&home.join("AppData/Local")));
-    platform_dirs::each(&settings, SESSIONS)
-}
-
-/// The directories of sessions that the environment names.
-pub(super) fn configured(variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-    let mut settings = platform_dirs::each(&platform_dirs::config_configured(variable), PROGRAM);
-    settings.extend(platform_dirs::listed(variable, &["LOCALAPPDATA"]).iter().flat_map(|local| packaged(local)));
-    platform_dirs::each(&settings, SESSIONS)
-}
-
-/// The settings of a Claude Desktop that was installed as a Windows package: its publisher's id is part of the name.
-fn packaged(local: &Path) -> Vec<PathBuf> {
-    let Ok(packages) = fs::read_dir(local.join("Packages")) else { return Vec::new() };
-    let packages = packages.filter_map(|package| package.ok().map(|package| package.path()));
-    let is_claude =
-        |path: &PathBuf| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("Claude_"));
-    packages.filter(is_claude).map(|path| path.join("LocalCache/Roaming").join(PROGRAM)).collect()
-}
 
 /// Whether a root is one of Cowork's.
 pub(super) fn is_root(root: &Path) -> bool {
@@ -69,6 +42,9 @@ pub(super) fn may_be_a_log(file: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::DESCRIPTOR;
     use super::*;
 
     const AT: &str = "/h/Library/Application Support/Claude/local-agent-mode-sessions";
@@ -78,7 +54,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let package = home.path().join("AppData/Local/Packages/Claude_pzs8sxrjxfjjc");
         fs::create_dir_all(&package).unwrap();
-        let found = roots(home.path());
+        let found = DESCRIPTOR.roots(home.path());
         for place in [
             "Library/Application Support/Claude",
             "AppData/Roaming/Claude",
@@ -88,7 +64,7 @@ mod tests {
             assert!(found.contains(&home.path().join(place).join(SESSIONS)), "{place}");
         }
         let variable = |name: &str| (name == "APPDATA").then(|| "/r".to_owned());
-        assert_eq!(configured(&variable), [Path::new("/r/Claude").join(SESSIONS)]);
+        assert_eq!(DESCRIPTOR.configured(&variable), [Path::new("/r/Claude").join(SESSIONS)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! an unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
 
 mod cowork;
+mod descriptor;
 mod line;
 
 use std::borrow::Cow;
@@ -30,16 +31,19 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::import::engine::attribution::{self, ANTHROPIC};
-use crate::import::engine::data_dirs::listed;
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::query::Refusal;
 use crate::import::engine::regular;
-use crate::import::engine::source::{LineParser, ParsedCall, Source};
+use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::event::SERVICE_TIER;
 use crate::model::event::{Raw, TokenRecord};
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, Normalised, UsageFormat};
 use line::{TranscriptLine, TranscriptMessage};
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Claude Code's logs.
 pub(crate) struct ClaudeCode;
@@ -52,26 +56,6 @@ static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assi
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 impl Source for ClaudeCode {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        let mut roots = vec![home.join(".claude/projects"), home.join(".config/claude/projects")];
-        roots.extend(cowork::roots(home));
-        roots
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let config = variable("XDG_CONFIG_HOME").map(|dir| Path::new(&dir).join("claude"));
-        let homes = listed(variable, "CLAUDE_CONFIG_DIR").into_iter().chain(config);
-        homes.map(|home| home.join("projects")).chain(cowork::configured(variable)).collect()
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
     fn wants(&self, path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "jsonl") && cowork::may_be_a_log(path)
     }
@@ -80,31 +64,23 @@ impl Source for ClaudeCode {
         cowork::may_hold_logs(directory)
     }
 
-    /// The client's own setting, `cleanupPeriodDays`; without it 30 days.
-    fn kept_days(&self, root: &Path) -> Option<u32> {
-        const SETTINGS: u64 = 1 << 20;
-        #[derive(Default, Deserialize)]
-        struct ClaudeSettings {
-            #[serde(rename = "cleanupPeriodDays")]
-            days: Option<u32>,
-        }
-        if cowork::is_root(root) {
-            return None;
-        }
-        let settings = root.with_file_name("settings.json");
-        let settings: ClaudeSettings = regular::read(&settings, SETTINGS)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok())
-            .unwrap_or_default();
-        Some(settings.days.unwrap_or(30))
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Lines(self)
     }
+}
 
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+impl LineLog for ClaudeCode {
+    fn parser(
+        &self,
+        path: &Path,
+        resume: Option<&serde_json::Value>,
+        _zone: Zone,
+    ) -> Result<Box<dyn LineParser>, Refusal> {
         let origin = match resume {
             Some(resume) => CallOrigin::deserialize(resume).unwrap_or_default(),
             None => CallOrigin { parent: main_log(path).and_then(|log| first_time(&log)), ..CallOrigin::default() },
         };
-        Box::new(TranscriptParser { origin, ..TranscriptParser::default() })
+        Ok(Box::new(TranscriptParser { origin, ..TranscriptParser::default() }))
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::tokens::Tokens;
 
 fn parser() -> Box<dyn LineParser> {
-    ClaudeCode.parser(Path::new("/home/dev/.claude/projects/-work/s1.jsonl"), None)
+    ClaudeCode.parser(Path::new("/home/dev/.claude/projects/-work/s1.jsonl"), None, Zone::UTC).unwrap()
 }
 
 fn found(lines: &[String]) -> Vec<ParsedCall> {
@@ -187,7 +187,7 @@ fn a_log_knows_whose_it_is_and_when_it_began() {
     assert_eq!(parser.take()[0].record.conversation.as_deref(), Some("another"));
 
     let resume = parser.resume().unwrap();
-    let mut later = ClaudeCode.parser(Path::new("x.jsonl"), Some(&resume));
+    let mut later = ClaudeCode.parser(Path::new("x.jsonl"), Some(&resume), Zone::UTC).unwrap();
     later.line(line(9, "m2", "r2", &usage(1)).replace("\"sessionId\":\"s1\",", "").as_bytes()).unwrap();
     assert_eq!((later.conversation(), later.began()), (parser.conversation(), parser.began()));
     assert_eq!(later.take()[0].record.conversation.as_deref(), Some("s1"));
@@ -213,23 +213,25 @@ fn a_subagent_began_with_its_session() {
         "{\"type\":\"summary\"}\n{\"type\":\"user\",\"timestamp\":\"2026-06-01T08:00:00Z\"}\n",
     )
     .unwrap();
-    let mut parser = ClaudeCode.parser(&agent, None);
+    let mut parser = ClaudeCode.parser(&agent, None, Zone::UTC).unwrap();
     parser.line(line(5, "m1", "r1", &usage(9)).as_bytes()).unwrap();
     assert_eq!(parser.began().unwrap().to_string(), "2026-06-01T08:00:00.000Z");
-    let later = ClaudeCode.parser(Path::new("elsewhere.jsonl"), Some(&parser.resume().unwrap()));
+    let later = ClaudeCode.parser(Path::new("elsewhere.jsonl"), Some(&parser.resume().unwrap()), Zone::UTC).unwrap();
     assert_eq!(later.began(), parser.began());
 }
 
 #[test]
 fn logs_are_looked_for_where_clients_put_them() {
     let configured =
-        |value: &str| ClaudeCode.configured(&|name| (name == "CLAUDE_CONFIG_DIR").then(|| value.to_owned()));
+        |value: &str| DESCRIPTOR.configured(&|name| (name == "CLAUDE_CONFIG_DIR").then(|| value.to_owned()));
     assert_eq!(configured("/a, /b,"), [Path::new("/a/projects"), Path::new("/b/projects")]);
     assert!(configured("").is_empty());
     let moved = |name: &str| (name == "XDG_CONFIG_HOME").then(|| "/x".to_owned());
     let cowork = Path::new("/x/Claude/local-agent-mode-sessions");
-    assert_eq!(ClaudeCode.configured(&moved), [Path::new("/x/claude/projects"), cowork]);
-    assert_eq!(ClaudeCode.roots(Path::new("/h"))[0], Path::new("/h/.claude/projects"));
+    let found = DESCRIPTOR.configured(&moved);
+    assert_eq!(found.len(), 2);
+    assert!(found.contains(&Path::new("/x/claude/projects").to_owned()) && found.contains(&cowork.to_owned()));
+    assert_eq!(DESCRIPTOR.roots(Path::new("/h"))[0], Path::new("/h/.claude/projects"));
     assert!(ClaudeCode.wants(Path::new("a/agent-1.jsonl")));
     assert!(!ClaudeCode.wants(Path::new("a/agent-1.meta.json")));
 }
@@ -255,7 +257,7 @@ fn a_real_client_s_logs_agree_with_the_server() {
     }
     let mut sums: BTreeMap<String, [u64; 7]> = BTreeMap::new();
     for log in logs {
-        let mut parser = ClaudeCode.parser(&log, None);
+        let mut parser = ClaudeCode.parser(&log, None, Zone::UTC).unwrap();
         for line in fs::read(&log).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }

@@ -16,20 +16,20 @@
 //! What is not known is refused by name: a document that is no list of messages, a request without a time or whose text is
 //! no JSON; requests that tell no counts are counted.
 
+pub(in crate::import) mod descriptor;
 mod models;
 mod sessions;
 mod tasks;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::import::agents::opencode;
 use crate::import::engine::document::Document;
-use crate::import::engine::platform_dirs;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::Logged;
 
@@ -37,25 +37,14 @@ use crate::readers::normalise::logged::Logged;
 pub(crate) struct Family {
     name: &'static str,
     normaliser: &'static str,
-    /// The extensions' ids.
-    extensions: &'static [&'static str],
 }
 
 /// Cline.
-pub(crate) const CLINE: Family = Family {
-    name: "cline",
-    normaliser: "cline/1",
-    extensions: &["saoudrizwan.claude-dev", "saoudrizwan.cline-nightly"],
-};
+pub(crate) const CLINE: Family = Family { name: "cline", normaliser: "cline/1" };
 /// Roo Code.
-pub(crate) const ROO_CODE: Family = Family {
-    name: "roo-code",
-    normaliser: "roo-code/1",
-    extensions: &["rooveterinaryinc.roo-cline", "rooveterinaryinc.roo-code-nightly"],
-};
+pub(crate) const ROO_CODE: Family = Family { name: "roo-code", normaliser: "roo-code/1" };
 /// Kilo Code.
-pub(crate) const KILO_CODE: Family =
-    Family { name: "kilo-code", normaliser: "kilo-code/1", extensions: &["kilocode.kilo-code"] };
+pub(crate) const KILO_CODE: Family = Family { name: "kilo-code", normaliser: "kilo-code/1" };
 
 const MESSAGES: &str = "ui_messages.json";
 const KILO_DATABASE: &str = "kilo.db";
@@ -64,41 +53,9 @@ impl Family {
     fn is_cline(&self) -> bool {
         self.name == CLINE.name
     }
-
-    fn tasks(&self, storage: &[PathBuf]) -> Vec<PathBuf> {
-        self.extensions.iter().flat_map(|id| platform_dirs::each(storage, &format!("{id}/tasks"))).collect()
-    }
 }
 
 impl Source for Family {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        let mut found = self.tasks(&platform_dirs::editors(home));
-        if self.is_cline() {
-            found.extend([home.join(".cline/data/tasks"), home.join(".cline/data/sessions")]);
-        } else if self.name == KILO_CODE.name {
-            found.push(home.join(".kilocode/cli/global/tasks"));
-            found.extend(platform_dirs::each(&platform_dirs::data(home), "kilo"));
-        }
-        found
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut found = self.tasks(&platform_dirs::editors_configured(variable));
-        if self.is_cline() {
-            let mut data = platform_dirs::each(&platform_dirs::listed(variable, &["CLINE_DIR"]), "data");
-            data.extend(platform_dirs::listed(variable, &["CLINE_DATA_DIR"]));
-            found.extend(data.iter().flat_map(|data| [data.join("tasks"), data.join("sessions")]));
-            found.extend(platform_dirs::listed(variable, &["CLINE_SESSION_DATA_DIR"]));
-        } else if self.name == KILO_CODE.name {
-            found.extend(platform_dirs::each(&platform_dirs::data_configured(variable), "kilo"));
-        }
-        found
-    }
-
     /// A task's directory, and nothing in it: checkpoints are whole repositories.
     fn enters(&self, directory: &Path) -> bool {
         let parent = directory.parent().and_then(Path::file_name);
@@ -112,24 +69,26 @@ impl Source for Family {
             || (self.name == KILO_CODE.name && name == KILO_DATABASE)
     }
 
-    fn form(&self, path: &Path) -> LogForm {
-        if path.file_name().is_some_and(|name| name == KILO_DATABASE) { LogForm::Database } else { LogForm::Document }
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if path.file_name().is_some_and(|name| name == KILO_DATABASE) {
+            LogFormat::Database(self)
+        } else {
+            LogFormat::Document(self)
+        }
     }
+}
 
-    fn document_again(
-        &self,
-        path: &Path,
-        text: &[u8],
-        _zone: Zone,
-        resume: Option<&Value>,
-    ) -> Result<Document, Refusal> {
+impl DocumentLog for Family {
+    fn document(&self, path: &Path, text: &[u8], _zone: Zone, resume: Option<&Value>) -> Result<Document, Refusal> {
         if path.file_name().is_some_and(|name| name == MESSAGES) {
             tasks::read(self, path, text, resume)
         } else {
             sessions::read(self, path, text)
         }
     }
+}
 
+impl DatabaseLog for Family {
     fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let mut document = opencode::Opencode.database(path, database, resume)?;
         for found in &mut document.found {

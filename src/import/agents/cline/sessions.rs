@@ -8,8 +8,9 @@ use super::models::beside;
 use super::{Family, is_inside};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::ParsedCall;
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
 use crate::readers::normalise::logged::Logged;
@@ -86,7 +87,7 @@ fn made(
     let provider = fields::text(info, "provider").or_else(|| fields::text(info, "providerId"));
     let provider = provider.or_else(|| fields::text(about, "provider"));
     let model = fields::text(info, "id").or_else(|| fields::text(about, "model"));
-    let mut record = fields::record(&fields::provider(provider, model, family.name), family.name, logged)?;
+    let mut record = fields::record(&provider_names::provider(provider, model, family.name), family.name, logged)?;
     if logged.cache_inside && logged.cached() > 0 && record.residual.is_none() {
         record.quality = Quality::Derived;
         record.residual =

@@ -17,8 +17,9 @@ use super::models::ModelHistory;
 use super::{CLINE, Family, is_inside};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::ParsedCall;
 use crate::model::event::Quality;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Logged;
@@ -257,7 +258,7 @@ fn made(
         other => other,
     });
     let mut record =
-        fields::record(&fields::provider(provider, named.model.as_deref(), family.name), family.name, logged)?;
+        fields::record(&provider_names::provider(provider, named.model.as_deref(), family.name), family.name, logged)?;
     if known == Protocol::Unclear && inside && logged.cached() > 0 && record.residual.is_none() {
         record.quality = Quality::Derived;
         record.residual =

@@ -25,7 +25,7 @@ impl Task {
 
     fn read(&self, family: &Family, messages: &Value, resume: Option<&Value>) -> Document {
         let path = self.directory().join(MESSAGES);
-        family.document_again(&path, messages.to_string().as_bytes(), Zone::UTC, resume).unwrap()
+        family.document(&path, messages.to_string().as_bytes(), Zone::UTC, resume).unwrap()
     }
 }
 
@@ -97,12 +97,11 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
             (0, "requests without token counts: 2".to_owned()),
         ]
     );
-    let refused =
-        CLINE.document_again(Path::new("t/ui_messages.json"), b"{}", Zone::UTC, None).unwrap_err().to_string();
+    let refused = CLINE.document(Path::new("t/ui_messages.json"), b"{}", Zone::UTC, None).unwrap_err().to_string();
     assert!(refused.contains("no list of messages"));
     assert!(
         CLINE
-            .document_again(Path::new("t/ui_messages.json"), b"[{", Zone::UTC, None)
+            .document(Path::new("t/ui_messages.json"), b"[{", Zone::UTC, None)
             .unwrap_err()
             .to_string()
             .starts_with("not valid JSON")
@@ -226,7 +225,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
             "metrics": {"inputTokens": input, "outputTokens": 4, "cacheReadTokens": read, "cacheWriteTokens": 0, "cost": 0.5}})
     };
     let read = |messages: Value| {
-        CLINE.document_again(&path, json!({"messages": messages}).to_string().as_bytes(), Zone::UTC, None).unwrap()
+        CLINE.document(&path, json!({"messages": messages}).to_string().as_bytes(), Zone::UTC, None).unwrap()
     };
     let document = read(json!([{"role": "user"}, answer("a", 10, 40), {"role": "assistant", "content": "x"}]));
     assert_eq!(counts(&document), [[10, 40, 0, 0, 0, 4, 0]]);
@@ -243,7 +242,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
         let document = read(json!([{"role": "user"}, renamed, {"role": "notice"}]));
         assert_eq!(document.skipped, [(2, "unknown shape: token counts of an unknown role".to_owned())]);
     }
-    assert!(CLINE.document_again(&path, b"{}", Zone::UTC, None).unwrap_err().to_string().contains("without a list"));
+    assert!(CLINE.document(&path, b"{}", Zone::UTC, None).unwrap_err().to_string().contains("without a list"));
 }
 
 #[test]
@@ -252,7 +251,7 @@ fn nothing_is_guessed_while_what_stands_beside_is_being_written() {
     fs::write(task.directory().join("task_metadata.json"), r#"{"model_usage": [{"ts""#).unwrap();
     let path = task.directory().join(MESSAGES);
     let messages = json!([asked(10, 1, 0)]).to_string();
-    let refused = CLINE.document_again(&path, messages.as_bytes(), Zone::UTC, None).unwrap_err().to_string();
+    let refused = CLINE.document(&path, messages.as_bytes(), Zone::UTC, None).unwrap_err().to_string();
     assert!(refused.starts_with("`task_metadata.json` beside it cannot be read: not valid JSON"), "{refused}");
 }
 
@@ -262,6 +261,10 @@ fn only_the_directories_of_tasks_are_entered() {
     assert!(!ROO_CODE.enters(Path::new("/s/tasks/1/checkpoints")));
     assert!(CLINE.enters(Path::new("/home/.cline/data/sessions/1")));
     let home = Path::new("/h");
-    assert!(KILO_CODE.roots(home).contains(&home.join(".config/Code/User/globalStorage/kilocode.kilo-code/tasks")));
+    assert!(
+        descriptor::KILO_CODE
+            .roots(home)
+            .contains(&home.join(".config/Code/User/globalStorage/kilocode.kilo-code/tasks"))
+    );
     assert!(KILO_CODE.wants(Path::new("/h/.local/share/kilo/kilo.db")) && !ROO_CODE.wants(Path::new("/x/kilo.db")));
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::vector::Vector;
 use crate::import::engine::merge::total;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::time::Timestamp;
 
 /// Calls recorded and not yet seen in the counter that are kept in mind.

@@ -22,6 +22,7 @@
 //! So are three turns and more without a count behind the last one, as a client writes that goes on with an older one's thread.
 
 mod calls;
+mod descriptor;
 mod error_text;
 mod limits;
 mod line;
@@ -36,17 +37,19 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::import::engine::data_dirs::listed;
 use crate::import::engine::document::Document;
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::{EventId, NewEvent};
 use crate::model::time::{Timestamp, Zone};
 use line::{LineKind, Meta, Record, RolloutLine, SettingsApplied, TokenCount, TurnContext, read, refuse_tokens};
 use parents::Parents;
 use thread::Thread;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Codex' rollouts.
 pub(crate) struct Codex;
@@ -64,47 +67,39 @@ fn rollouts(home: &Path) -> Vec<PathBuf> {
 }
 
 impl Source for Codex {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        rollouts(&home.join(".codex"))
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        // One home to the client, whatever its name; several to those who keep several.
-        let whole = variable("CODEX_HOME").map(|home| PathBuf::from(home.trim()));
-        let several = listed(variable, "CODEX_HOME");
-        let homes = whole
-            .filter(|home| !home.as_os_str().is_empty() && !several.contains(home))
-            .into_iter()
-            .chain(several.clone());
-        homes.flat_map(|home| rollouts(&home)).collect()
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
     fn wants(&self, path: &Path) -> bool {
         log_name(path).is_some() || is_first(path)
     }
 
-    fn form(&self, path: &Path) -> LogForm {
-        if is_first(path) { LogForm::Document } else { LogForm::Lines }
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if is_first(path) { LogFormat::Document(self) } else { LogFormat::Lines(self) }
     }
+}
 
-    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl LineLog for Codex {
+    fn parser(
+        &self,
+        path: &Path,
+        resume: Option<&serde_json::Value>,
+        _zone: Zone,
+    ) -> Result<Box<dyn LineParser>, Refusal> {
+        let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
+        let thread = known.unwrap_or_else(|| Thread::new(name_of(path)));
+        Ok(Box::new(RolloutParser { thread, parents: Parents::new(path.to_owned()) }))
+    }
+}
+
+impl DocumentLog for Codex {
+    fn document(
+        &self,
+        _path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         read::<IgnoredAny>(text)?;
         let why = "a session of the first clients, whose file tells no token counts".to_owned();
         Ok(Document { skipped: vec![(0, why)], ..Document::default() })
-    }
-
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
-        let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
-        let thread = known.unwrap_or_else(|| Thread::new(name_of(path)));
-        Box::new(RolloutParser { thread, parents: Parents::new(path.to_owned()) })
     }
 }
 

@@ -13,7 +13,7 @@ const FILE: &str =
     "/h/.codex/sessions/2026/06/01/rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl";
 
 fn parser() -> Box<dyn LineParser> {
-    Codex.parser(Path::new(FILE), None)
+    Codex.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
 fn found(lines: &[String]) -> Vec<ParsedCall> {
@@ -203,7 +203,8 @@ fn interruptions_lose_nothing_and_repeat_nothing() {
         parser.line(line.as_bytes()).unwrap();
         pieces.extend(parser.take());
         let resume = parser.resume().unwrap().to_string();
-        parser = Codex.parser(Path::new("other.jsonl"), Some(&serde_json::from_str(&resume).unwrap()));
+        parser =
+            Codex.parser(Path::new("other.jsonl"), Some(&serde_json::from_str(&resume).unwrap()), Zone::UTC).unwrap();
     }
     assert_eq!(parser.conversation(), Some("own"));
     assert_eq!(parser.began().unwrap().to_string(), "2026-06-01T10:00:00.000Z");
@@ -284,12 +285,12 @@ fn lines_that_do_not_matter_are_passed_over() {
 
 #[test]
 fn rollouts_are_looked_for_where_clients_put_them() {
-    let configured = |value: &str| Codex.configured(&|name| (name == "CODEX_HOME").then(|| value.to_owned()));
+    let configured = |value: &str| DESCRIPTOR.configured(&|name| (name == "CODEX_HOME").then(|| value.to_owned()));
     let home = |place: &str| [Path::new(place).join("sessions"), Path::new(place).join("archived_sessions")];
     assert_eq!(configured("/c"), home("/c"));
     assert_eq!(configured("/c,/d"), [home("/c,/d"), home("/c"), home("/d")].concat());
     assert!(configured(" ").is_empty());
-    assert_eq!(Codex.roots(Path::new("/h")), home("/h/.codex"));
+    assert_eq!(DESCRIPTOR.roots(Path::new("/h")), home("/h/.codex"));
     assert!(Codex.wants(Path::new(FILE)));
 }
 
@@ -307,7 +308,7 @@ fn a_real_client_s_rollouts_agree_with_the_server() {
     let mut sums: BTreeMap<String, [u64; 7]> = BTreeMap::new();
     for entry in fs::read_dir(fixtures.join(".codex/sessions/2026/11/23")).unwrap() {
         let path = entry.unwrap().path();
-        let mut parser = Codex.parser(&path, None);
+        let mut parser = Codex.parser(&path, None, Zone::UTC).unwrap();
         for line in fs::read(&path).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }
@@ -372,8 +373,8 @@ fn tokens_under_names_that_are_not_known_are_refused() {
 fn sessions_of_the_first_clients_are_told_of() {
     let path = Path::new("/h/.codex/sessions/rollout-2025-05-01-x.json");
     assert!(Codex.wants(path));
-    assert_eq!(Codex.form(path), LogForm::Document);
-    let document = Codex.document(path, br#"{"session":{},"items":[]}"#, Zone::UTC).unwrap();
+    assert!(matches!(Codex.format(path), LogFormat::Document(_)));
+    let document = Codex.document(path, br#"{"session":{},"items":[]}"#, Zone::UTC, None).unwrap();
     assert!(document.found.is_empty());
     assert!(document.skipped[0].1.contains("tells no token counts"));
 }

@@ -10,9 +10,9 @@ use super::line::{Info, Meta, Record, ThreadSettings, TurnContext};
 use super::parents::Parents;
 use super::vector::Vector;
 use crate::import::engine::jsonl;
-use crate::import::engine::provider_names::named;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names::provider_id;
 use crate::import::engine::service_tiers;
-use crate::import::engine::source::ParsedCall;
 use crate::import::health::missing_usage::Silence;
 use crate::model::event::{Quality, Raw, TokenRecord, is_special};
 use crate::model::time::Timestamp;
@@ -94,7 +94,7 @@ impl Thread {
         let id = meta.id.as_deref().and_then(jsonl::name);
         if self.id.is_none() {
             self.id = id.map(str::to_owned);
-            self.provider = meta.model_provider.as_deref().and_then(named);
+            self.provider = meta.model_provider.as_deref().and_then(|name| provider_id(name, None));
             self.project = meta.cwd.as_deref().and_then(jsonl::name).map(str::to_owned);
         } else if let Some(other) = id {
             self.parent(other);
@@ -252,6 +252,15 @@ impl Thread {
         Ok(())
     }
 
+    /// The provider of a call: of a model of a paid service, that service and not the local program.
+    fn provider_of_call(&self) -> Option<String> {
+        let model = self.model.as_deref().filter(|model| model.contains("cloud"));
+        match (&self.provider, model) {
+            (Some(provider), Some(model)) => provider_id(provider, Some(model)),
+            (provider, _) => provider.clone(),
+        }
+    }
+
     fn found(&self, at: Timestamp, keys: Vec<String>, used: &Used<'_>) -> Result<ParsedCall, String> {
         let unknown = |error: crate::Error| format!("unknown shape: {error}");
         let counted = normalise::usage(UsageFormat::Codex, used.usage).map_err(unknown)?;
@@ -263,7 +272,7 @@ impl Thread {
             (derived, residual) => derived.clone().or(residual),
         };
         let mut record = TokenRecord {
-            provider: self.provider.clone().map_or(DEFAULT_PROVIDER.into(), Into::into),
+            provider: self.provider_of_call().map_or(DEFAULT_PROVIDER.into(), Into::into),
             account: None,
             model: self.model.clone(),
             agent: Some(super::AGENT.to_owned()),

@@ -14,9 +14,9 @@ use crate::import::engine::compression;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::regular;
-use crate::import::engine::source::ParsedCall;
 use crate::model::event::Quality;
 use crate::model::time::{MINUTE, Timestamp};
 

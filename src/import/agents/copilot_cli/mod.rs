@@ -18,25 +18,27 @@
 //! its sums. Runs without a summary, telemetry of answers without any count, and older sessions (`history-session-state`),
 //! whose files tell no counts, are told of.
 
+mod descriptor;
 mod events;
 mod metrics;
 mod otel;
 mod served;
 mod store;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::import::engine::document::Document;
-use crate::import::engine::platform_dirs;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LineParser, LogForm, Source};
+use crate::import::engine::source::{DatabaseLog, DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::{Field, Logged};
 use served::SessionLogs;
 use store::Store;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Copilot CLI's sessions.
 pub(crate) struct CopilotCli;
@@ -77,21 +79,6 @@ fn home_of(path: &Path) -> Option<&Path> {
 }
 
 impl Source for CopilotCli {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        vec![home.join(".copilot"), home.join(".config/copilot"), home.join(".local/state/copilot")]
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut found = platform_dirs::listed(variable, &["COPILOT_HOME", "COPILOT_OTEL_FILE_EXPORTER_PATH"]);
-        let base = platform_dirs::listed(variable, &["XDG_CONFIG_HOME", "XDG_STATE_HOME"]);
-        found.extend([platform_dirs::each(&base, ".copilot"), platform_dirs::each(&base, "copilot")].concat());
-        found
-    }
-
     fn enters(&self, directory: &Path) -> bool {
         is_named(Some(directory), &SESSIONS)
             || is_named(Some(directory), &[TELEMETRY])
@@ -108,24 +95,36 @@ impl Source for CopilotCli {
             || (document && is_named(path.parent(), &SESSIONS))
     }
 
-    fn form(&self, path: &Path) -> LogForm {
+    fn format(&self, path: &Path) -> LogFormat<'_> {
         if is_store(path) {
-            LogForm::Database
+            LogFormat::Database(self)
         } else if is_telemetry(path) || !is_session(path) {
-            LogForm::Lines
+            LogFormat::Lines(self)
         } else {
-            LogForm::Document
+            LogFormat::Document(self)
         }
     }
+}
 
-    fn parser_in(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
+impl LineLog for CopilotCli {
+    fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
         Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, SessionLogs::new(home_of(path)), resume)))
     }
+}
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl DocumentLog for CopilotCli {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         events::read(path, text)
     }
+}
 
+impl DatabaseLog for CopilotCli {
     fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         store::read(database, &SessionLogs::new(path.parent()), resume)
     }

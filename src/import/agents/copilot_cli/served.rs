@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::SESSIONS;
 use super::metrics::{COUNTS, Counts};
-use crate::import::engine::fields::{self, UNKNOWN};
-use crate::import::engine::provider_names::named;
+use crate::import::engine::fields;
+use crate::import::engine::limits::LONGEST_LINE;
+use crate::import::engine::provider_names::{UNKNOWN, provider_id};
 use crate::import::engine::query::Refusal;
-use crate::import::engine::reader::LONGEST_LINE;
 use crate::import::engine::{jsonl, regular};
 use crate::model::event::{EventId, TokenRecord};
 use crate::model::time::Timestamp;
@@ -75,13 +75,17 @@ fn own_key(usage: &Value) -> Option<String> {
         return None;
     }
     let told = ["providerType", "modelProvider"].iter().filter_map(|name| fields::text(usage, name));
-    Some(told.filter(|name| *name != OTHER).find_map(named).unwrap_or_else(|| UNKNOWN.to_owned()))
+    Some(
+        told.filter(|name| *name != OTHER)
+            .find_map(|name| provider_id(name, None))
+            .unwrap_or_else(|| UNKNOWN.to_owned()),
+    )
 }
 
 /// The provider that Copilot's telemetry names, if it is not GitHub: it names that of a person's own key.
 pub(super) fn told(attributes: &Value) -> Option<String> {
     let name = fields::text(attributes, "gen_ai.provider.name")?;
-    named(name).filter(|id| !id.starts_with("github"))
+    provider_id(name, None).filter(|id| !id.starts_with("github"))
 }
 
 /// The calls of one session's log, and how far that log goes.

@@ -11,8 +11,8 @@ use super::served::SessionLogs;
 use super::{AGENT, PROVIDER, STORE, home_of, logged};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, Refusal};
-use crate::import::engine::source::ParsedCall;
 use crate::model::time::{MINUTE, Timestamp};
 
 const TABLE: &str = "assistant_usage_events";

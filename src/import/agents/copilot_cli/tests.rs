@@ -3,7 +3,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::Quality;
 
@@ -29,14 +29,14 @@ impl Home {
 
     fn events(&self, lines: &[Value]) -> Document {
         let path = self.0.path().join("session-state/s1/events.jsonl");
-        CopilotCli.document(&path, text(lines).as_bytes(), Zone::UTC).unwrap()
+        CopilotCli.document(&path, text(lines).as_bytes(), Zone::UTC, None).unwrap()
     }
 
     fn telemetry(&self, lines: &[Value]) -> (Vec<ParsedCall>, Vec<String>) {
         let directory = self.0.path().join(TELEMETRY);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("a.jsonl"), text(lines)).unwrap();
-        let mut parser = CopilotCli.parser_in(&directory.join("a.jsonl"), None, Zone::UTC).unwrap();
+        let mut parser = CopilotCli.parser(&directory.join("a.jsonl"), None, Zone::UTC).unwrap();
         let skipped = lines.iter().filter_map(|line| parser.line(line.to_string().as_bytes()).err()).collect();
         (parser.take(), skipped)
     }
@@ -170,7 +170,8 @@ fn runs_that_tell_no_counts_are_counted() {
             (0, "answers of a run without a summary, whose token counts are not known"),
         ]
     );
-    let older = CopilotCli.document(Path::new("/h/history-session-state/session_1.json"), b"{}", Zone::UTC).unwrap();
+    let older =
+        CopilotCli.document(Path::new("/h/history-session-state/session_1.json"), b"{}", Zone::UTC, None).unwrap();
     assert_eq!(older.skipped, [(0, "an older session, whose file tells no token counts".to_owned())]);
 }
 
@@ -195,13 +196,13 @@ fn telemetry_of_answers_without_any_count_is_told_of_once() {
     let attributes = uncounted["attributes"].as_object_mut().unwrap();
     attributes.retain(|name, _| !name.starts_with("gen_ai.usage."));
     let path = Path::new("/h/otel/a.jsonl");
-    let mut parser = CopilotCli.parser_in(path, None, Zone::UTC).unwrap();
+    let mut parser = CopilotCli.parser(path, None, Zone::UTC).unwrap();
     parser.line(json!({}).to_string().as_bytes()).unwrap();
     assert_eq!(parser.end(true), Ending::Plain);
     parser.line(uncounted.to_string().as_bytes()).unwrap();
     assert_eq!(parser.end(false), Ending::Open);
     assert_eq!(parser.end(true), Ending::Silent("answers without token counts".to_owned()));
-    let mut parser = CopilotCli.parser_in(path, parser.resume().as_ref(), Zone::UTC).unwrap();
+    let mut parser = CopilotCli.parser(path, parser.resume().as_ref(), Zone::UTC).unwrap();
     assert!(parser.is_silent() && parser.end(true) == Ending::Plain);
     parser.line(span(31, "chat gpt-5.4", "chat", "c2").to_string().as_bytes()).unwrap();
     assert_eq!((parser.is_silent(), parser.take().len()), (false, 1));
@@ -306,7 +307,7 @@ fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
     assert_eq!(model().as_deref(), Some("gpt-5.4"));
     let below = Path::new("/h/.copilot/otel/2026/08");
     assert!(CopilotCli.enters(below) && CopilotCli.wants(&below.join("x.jsonl")));
-    assert_eq!(CopilotCli.form(&below.join("x.jsonl")), LogForm::Lines);
+    assert!(matches!(CopilotCli.format(&below.join("x.jsonl")), LogFormat::Lines(_)));
     // Such telemetry tells of a run as well as any.
     let directory = home.0.path().join(TELEMETRY).join("2026");
     fs::create_dir_all(&directory).unwrap();

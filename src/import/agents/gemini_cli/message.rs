@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::event::{Raw, TokenRecord};
 use crate::readers::normalise::{self, UsageFormat};
 

@@ -14,28 +14,31 @@
 //! Tokens in a message of another type, under other names, without an id or a time, and a document without messages
 //! are shapes this build does not know: each is refused by name, never counted as nothing.
 
+mod descriptor;
 pub(in crate::import) mod message;
 mod project;
 mod retention;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::import::engine::data_dirs::above;
 use crate::import::engine::document::Document;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::regular;
-use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
 use message::{ChatEntry, ChatPlace, ChatRole, Dialect, call};
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Gemini CLI's chats.
 pub(crate) struct GeminiCli;
@@ -50,36 +53,34 @@ static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ses
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
 
 impl Source for GeminiCli {
-    fn name(&self) -> &'static str {
-        DIALECT.agent
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        vec![home.join(".gemini/tmp")]
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        variable("GEMINI_CLI_HOME").iter().flat_map(|home| self.roots(Path::new(home.trim()))).collect()
-    }
-
     fn wants(&self, path: &Path) -> bool {
         is_chat(path)
     }
 
-    fn form(&self, path: &Path) -> LogForm {
-        form(path)
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if is_document(path) { LogFormat::Document(self) } else { LogFormat::Lines(self) }
     }
+}
 
-    fn kept_days(&self, root: &Path) -> Option<u32> {
-        const SETTINGS: u64 = 1 << 20;
-        retention::days(&regular::read(&root.with_file_name("settings.json"), SETTINGS).unwrap_or_default())
+impl LineLog for GeminiCli {
+    fn parser(
+        &self,
+        path: &Path,
+        resume: Option<&serde_json::Value>,
+        _zone: Zone,
+    ) -> Result<Box<dyn LineParser>, Refusal> {
+        Ok(Box::new(ChatParser::new(DIALECT, path, project::of(path), resume)))
     }
+}
 
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
-        Box::new(ChatParser::new(DIALECT, path, project::of(path), resume))
-    }
-
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl DocumentLog for GeminiCli {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         Ok(document(DIALECT, path, project::of(path), text)?)
     }
 }
@@ -91,8 +92,8 @@ pub(in crate::import) fn is_chat(path: &Path) -> bool {
 }
 
 /// How a chat is written.
-pub(in crate::import) fn form(path: &Path) -> LogForm {
-    if path.extension().is_some_and(|extension| extension == "json") { LogForm::Document } else { LogForm::Lines }
+pub(in crate::import) fn is_document(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
 }
 
 /// The session whose subagent wrote `path`.

@@ -7,7 +7,7 @@ const FILE: &str = "/h/.gemini/tmp/work/chats/session-2026-06-01T10-00-s1.jsonl"
 const SESSION: &str = "ad0b57dc-9fdd-4411-bf5c-07651d89e789";
 
 fn parser() -> Box<dyn LineParser> {
-    GeminiCli.parser(Path::new(FILE), None)
+    GeminiCli.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
 fn found(lines: &[String]) -> Vec<ParsedCall> {
@@ -54,8 +54,8 @@ fn chat(messages: &[String]) -> String {
 
 fn document(text: &str) -> Result<Document, String> {
     let path = FILE.replace(".jsonl", ".json");
-    assert_eq!(GeminiCli.form(Path::new(&path)), LogForm::Document);
-    GeminiCli.document(Path::new(&path), text.as_bytes(), Zone::UTC).map_err(|refusal| refusal.to_string())
+    assert!(matches!(GeminiCli.format(Path::new(&path)), LogFormat::Document(_)));
+    GeminiCli.document(Path::new(&path), text.as_bytes(), Zone::UTC, None).map_err(|refusal| refusal.to_string())
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_document_and_the_lines_that_go_on_with_it_tell_of_the_same_calls() {
 fn a_subagents_calls_are_its_sessions() {
     let path = format!("/h/.gemini/tmp/work/chats/{SESSION}/sub.jsonl");
     assert!(GeminiCli.wants(Path::new(&path)));
-    let mut parser = GeminiCli.parser(Path::new(&path), None);
+    let mut parser = GeminiCli.parser(Path::new(&path), None, Zone::UTC).unwrap();
     for line in [head("sub", "subagent"), answer(5, "m1", 20)] {
         parser.line(line.as_bytes()).unwrap();
     }
@@ -119,7 +119,7 @@ fn a_parser_goes_on_where_another_stopped() {
     let mut first = parser();
     first.line(head(SESSION, "subagent").as_bytes()).unwrap();
     let resume = first.resume();
-    let mut second = GeminiCli.parser(Path::new(FILE), resume.as_ref());
+    let mut second = GeminiCli.parser(Path::new(FILE), resume.as_ref(), Zone::UTC).unwrap();
     second.line(answer(5, "m1", 20).as_bytes()).unwrap();
     let record = second.take().remove(0).record;
     assert_eq!(record.conversation.as_deref(), Some(SESSION));
@@ -158,9 +158,9 @@ fn chats_are_told_from_what_lies_beside_them() {
     let below = |path: &str| GeminiCli.wants(&Path::new("/h/.gemini/tmp/p").join(path));
     assert!(below("chats/session-1.jsonl") && below("chats/session-1.json") && below("chats/s/sub.jsonl"));
     assert!(!below("logs.json") && !below("checkpoint-x.json") && !below("chats/session.txt"));
-    assert_eq!(GeminiCli.roots(Path::new("/h")), [Path::new("/h/.gemini/tmp")]);
+    assert_eq!(DESCRIPTOR.roots(Path::new("/h")), [Path::new("/h/.gemini/tmp")]);
     let variable = |name: &str| (name == "GEMINI_CLI_HOME").then(|| "/g".to_owned());
-    assert_eq!(GeminiCli.configured(&variable), [Path::new("/g/.gemini/tmp")]);
+    assert_eq!(DESCRIPTOR.configured(&variable), [Path::new("/g/.gemini/tmp")]);
 }
 
 #[test]

@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer};
 
 use super::mission::mission_type;
 use super::outcome::{Outcome, read};
-use super::{AGENT, Koan};
+use super::{AGENT, DESCRIPTOR};
 use crate::import::ImportOptions;
 use crate::import::engine::discover;
-use crate::import::engine::reader::LONGEST_LINE;
+use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::regular;
 use crate::ledger::{Ledger, Outcome as Appended};
 use crate::model::error::{Error, Result};
@@ -139,7 +139,7 @@ pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl
 
 /// The outcomes of every instance.
 fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
-    let roots = discover::roots(&Koan, &options.homes)?;
+    let roots = discover::roots(&DESCRIPTOR, &options.homes)?;
     let mut files: Vec<PathBuf> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for file in roots.iter().filter_map(|root| root.parent()).map(|root| root.join("session_outcomes.json")) {

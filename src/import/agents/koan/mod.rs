@@ -6,6 +6,7 @@
 
 mod backfill;
 mod beside;
+mod descriptor;
 mod mission;
 mod outcome;
 mod row;
@@ -18,8 +19,9 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{Beside, LineParser, ParsedCall, Source};
+use crate::import::engine::source::{Beside, LineLog, LineParser, LogFormat, Source};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::{Timestamp, Zone};
@@ -27,44 +29,32 @@ use crate::model::time::{Timestamp, Zone};
 pub use backfill::{Backfill, BackfillDay, backfill};
 pub use mission::mission_type;
 
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
 /// The importer of Koan's instances.
 pub(crate) struct Koan;
 
 const AGENT: &str = "koan";
 /// How a row begins.
 const HEAD: &[u8] = b"{\"ts\":";
-/// Where an instance may be below a home or a checkout.
-const INSTANCES: [&str; 4] = ["", "instance", "koan/instance", ".koan/instance"];
 
 impl Source for Koan {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    // Koan runs other agents, and their logs tell of its calls too, under ids that its rows lack.
-    fn by_default(&self) -> bool {
-        false
-    }
-
-    // Only the directory with the rows: the instance itself may be a whole home.
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        INSTANCES.iter().map(|instance| home.join(instance).join("usage")).collect()
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        variable("KOAN_ROOT").map(|root| Path::new(root.trim()).join("instance/usage")).into_iter().collect()
-    }
-
     fn wants(&self, path: &Path) -> bool {
         let day = path.file_stem().and_then(|stem| stem.to_str());
         path.extension().is_some_and(|extension| extension == "jsonl") && day.and_then(day_named).is_some()
     }
 
-    fn parser(&self, path: &Path, _resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
-        parser(path, Zone::UTC)
+    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
+        beside::gather(roots, zone, ledger, now)
     }
 
-    fn parser_in(
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Lines(self)
+    }
+}
+
+impl LineLog for Koan {
+    fn parser(
         &self,
         path: &Path,
         _resume: Option<&serde_json::Value>,
@@ -76,10 +66,6 @@ impl Source for Koan {
     /// A file is a day's rows, and which of several equal rows one is takes all of them to tell.
     fn resumes(&self) -> bool {
         false
-    }
-
-    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
-        beside::gather(roots, zone, ledger, now)
     }
 }
 

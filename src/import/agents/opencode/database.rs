@@ -11,6 +11,7 @@ use super::sessions::{self, Sessions};
 use super::steps;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
 
 /// Rows may become visible later than the time they bear, when another process commits late.
@@ -233,7 +234,7 @@ fn is_answer(kind: &str) -> bool {
 
 /// What an answer tells.
 enum RowContent {
-    Call(Box<crate::import::engine::source::ParsedCall>),
+    Call(Box<ParsedCall>),
     /// Nothing yet.
     UnderWay,
 }

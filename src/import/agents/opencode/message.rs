@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::AGENT;
 use crate::import::engine::jsonl;
-use crate::import::engine::provider_names::named;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names::provider_id;
 use crate::model::event::{Quality, Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
@@ -131,7 +131,7 @@ impl<'a> MessageRow<'a> {
             model = if model.is_some() { model } else { &both.id };
             provider = if provider.is_some() { provider } else { &both.provider };
         }
-        let provider = provider.as_deref().and_then(named);
+        let provider = provider.as_deref().and_then(|name| provider_id(name, model.as_deref()));
         let counts = match self.tokens {
             Some(tokens) => Some(self::counts(tokens.get(), known, provider.as_deref()).map_err(unknown)?),
             None => None,

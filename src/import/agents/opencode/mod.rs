@@ -21,18 +21,21 @@
 //! know: each is refused by name, never counted as nothing.
 
 mod database;
+mod descriptor;
 mod message;
 mod sessions;
 mod steps;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::import::engine::data_dirs::{above, data, data_configured, listed};
 use crate::import::engine::document::Document;
+use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
 use message::{KnownSession, MessageRow, made_at};
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of `OpenCode`'s database and files.
 pub(crate) struct Opencode;
@@ -40,45 +43,29 @@ pub(crate) struct Opencode;
 const AGENT: &str = "opencode";
 
 impl Source for Opencode {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        data(home, AGENT)
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut roots = listed(variable, "OPENCODE_DATA_DIR");
-        roots.extend(data_configured(variable, AGENT));
-        let Some(database) = variable("OPENCODE_DB").map(PathBuf::from) else { return roots };
-        if database.is_absolute() {
-            roots.push(database);
-            return roots;
-        }
-        // A name alone is one beside the database that is usual.
-        let home = variable("HOME").or_else(|| variable("USERPROFILE"));
-        let places = home.iter().flat_map(|home| data(Path::new(home), AGENT)).chain(roots.clone());
-        let named = places.map(|place| place.join(&database)).collect::<Vec<_>>();
-        roots.extend(named);
-        roots
-    }
-
-    fn wants(&self, path: &Path) -> bool {
-        is_file_of_message(path) || above(path, 0).is_some_and(is_database)
-    }
-
     /// Beside the messages lie as many parts, and whole checkouts.
     fn enters(&self, directory: &Path) -> bool {
         let is = |levels, names: &[&str]| above(directory, levels).is_some_and(|name| names.contains(&name));
         is(0, &["storage", "project", "session", "message"]) || is(1, &["project", "message"])
     }
 
-    fn form(&self, path: &Path) -> LogForm {
-        if is_file_of_message(path) { LogForm::Document } else { LogForm::Database }
+    fn wants(&self, path: &Path) -> bool {
+        is_file_of_message(path) || above(path, 0).is_some_and(is_database)
     }
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if is_file_of_message(path) { LogFormat::Document(self) } else { LogFormat::Database(self) }
+    }
+}
+
+impl DocumentLog for Opencode {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         let message = MessageRow::parse(text)?;
         let mut document = Document::default();
         if !message.is_answer()? {
@@ -101,7 +88,9 @@ impl Source for Opencode {
             .map(Timestamp::from_millis);
         Ok(document)
     }
+}
 
+impl DatabaseLog for Opencode {
     fn database(
         &self,
         _path: &Path,

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
+use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
-use crate::import::engine::reader::LONGEST_LINE;
 use crate::import::engine::regular;
 
 /// Stands in every part that ends a step.

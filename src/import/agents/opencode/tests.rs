@@ -2,7 +2,7 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use super::*;
-use crate::import::engine::source::ParsedCall;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::{ImportOptions, SourceReport, run};
 use crate::ledger::Ledger;
 use crate::model::time::Timestamp;
@@ -31,8 +31,8 @@ const NONE: &str = r#"{"input":0,"output":0,"reasoning":0,"cache":{"read":0,"wri
 
 fn file(name: &str, text: &str) -> Result<Document, String> {
     let path = Path::new("/h/.local/share/opencode/storage/message/ses_1").join(format!("{name}.json"));
-    assert!(Opencode.wants(&path) && Opencode.form(&path) == LogForm::Document);
-    Opencode.document(&path, text.as_bytes(), Zone::UTC).map_err(|refusal| refusal.to_string())
+    assert!(Opencode.wants(&path) && matches!(Opencode.format(&path), LogFormat::Document(_)));
+    Opencode.document(&path, text.as_bytes(), Zone::UTC, None).map_err(|refusal| refusal.to_string())
 }
 
 /// A home with a database of its own.
@@ -183,7 +183,7 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
     assert_eq!(told(&home.import(&ledger)), [1, 1, 0, 0]);
     assert_eq!(total(&ledger), 2 * 155 + 7 + 20);
     let path = home.directory.path().join(".local/share/opencode/storage/message/ses_1").join(format!("{ID}.json"));
-    let record = Opencode.document(&path, text.as_bytes(), Zone::UTC).unwrap().found.remove(0).record;
+    let record = Opencode.document(&path, text.as_bytes(), Zone::UTC, None).unwrap().found.remove(0).record;
     assert_eq!(record.residual.as_deref(), Some("the sum of 2 steps, of which the message states the last"));
     assert_eq!(record.cost.unwrap().to_string(), "0.012345678901", "which is of all steps already");
     // A step that cannot be read is told of, and takes nothing silently away.
@@ -359,22 +359,22 @@ fn its_files_are_found_and_nothing_else_is() {
         older.ancestors().skip(1).take(6).all(|dir| enters(dir.to_str().unwrap())) && below(older.to_str().unwrap())
     );
     assert!(!enters("storage/part") && !enters("snapshot") && !enters("log") && !enters("storage/session/p"));
-    let roots = Opencode.roots(Path::new("/h"));
+    let roots = DESCRIPTOR.roots(Path::new("/h"));
     assert!(roots.contains(&Path::new("/h/.local/share/opencode").to_owned()));
     let variable = |name: &str| match name {
         "XDG_DATA_HOME" => Some("/data".to_owned()),
         "OPENCODE_DB" => Some("mine.db".to_owned()),
         _ => None,
     };
-    assert_eq!(Opencode.configured(&variable), [Path::new("/data/opencode"), Path::new("/data/opencode/mine.db")]);
+    assert_eq!(DESCRIPTOR.configured(&variable), [Path::new("/data/opencode"), Path::new("/data/opencode/mine.db")]);
     let variable = |name: &str| (name == "OPENCODE_DB").then(|| "/x/mine.db".to_owned());
-    assert_eq!(Opencode.configured(&variable), [Path::new("/x/mine.db")]);
+    assert_eq!(DESCRIPTOR.configured(&variable), [Path::new("/x/mine.db")]);
     let variable = |name: &str| match name {
         "HOME" => Some("/h".to_owned()),
         "OPENCODE_DB" => Some("mine.db".to_owned()),
         _ => None,
     };
-    assert!(Opencode.configured(&variable).contains(&Path::new("/h/.local/share/opencode/mine.db").to_owned()));
+    assert!(DESCRIPTOR.configured(&variable).contains(&Path::new("/h/.local/share/opencode/mine.db").to_owned()));
 }
 
 #[test]

@@ -14,10 +14,11 @@
 //! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of, and so are three
 //! answers and more without usage behind the last one that has it.
 
+mod descriptor;
 mod line;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -26,17 +27,20 @@ use serde_json::value::RawValue;
 
 use crate::import::agents::gemini_cli::message::{Dialect, key};
 use crate::import::agents::gemini_cli::{self, is_chat};
-use crate::import::engine::data_dirs::{above, listed};
 use crate::import::engine::document::Document;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LineParser, LogForm, ParsedCall, Source};
+use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::{self, UsageFormat};
 use line::ChatLine;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Qwen Code's chats.
 pub(crate) struct QwenCode;
@@ -53,43 +57,40 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage
 /// What other formats call it.
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
-/// The directories of a Qwen home that hold chats.
-fn chats(home: &Path) -> [PathBuf; 2] {
-    [home.join("projects"), home.join("tmp")]
-}
-
 impl Source for QwenCode {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        chats(&home.join(".qwen")).into()
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let homes = ["QWEN_RUNTIME_DIR", "QWEN_HOME"].into_iter().flat_map(|name| listed(variable, name));
-        homes.flat_map(|home| chats(&home)).collect()
-    }
-
     fn wants(&self, path: &Path) -> bool {
         let is_line = path.extension().is_some_and(|extension| extension == "jsonl");
         is_older(path) && is_chat(path) || is_line && (is_chat(path) || is_subagent(path))
     }
 
-    fn form(&self, path: &Path) -> LogForm {
-        gemini_cli::form(path)
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if gemini_cli::is_document(path) { LogFormat::Document(self) } else { LogFormat::Lines(self) }
     }
+}
 
-    fn parser(&self, path: &Path, resume: Option<&serde_json::Value>) -> Box<dyn LineParser> {
+impl LineLog for QwenCode {
+    fn parser(
+        &self,
+        path: &Path,
+        resume: Option<&serde_json::Value>,
+        _zone: Zone,
+    ) -> Result<Box<dyn LineParser>, Refusal> {
         if is_older(path) {
-            return Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume));
+            return Ok(Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume)));
         }
         let origin = resume.and_then(|resume| ChatOrigin::deserialize(resume).ok()).unwrap_or_default();
-        Box::new(ChatParser { origin, calls: FileCalls::default() })
+        Ok(Box::new(ChatParser { origin, calls: FileCalls::default() }))
     }
+}
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl DocumentLog for QwenCode {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         Ok(gemini_cli::document(OLDER, path, project(path), text)?)
     }
 }

@@ -6,7 +6,7 @@ const OLD: &str = "/h/.qwen/tmp/0a1b/chats/session-1";
 const UUID: &str = "eb5b38ef-f42c-4e12-b1d0-36e3bf0da9f4";
 
 fn parser() -> Box<dyn LineParser> {
-    QwenCode.parser(Path::new(FILE), None)
+    QwenCode.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
 fn found(parser: &mut dyn LineParser, lines: &[String]) -> Vec<ParsedCall> {
@@ -69,7 +69,7 @@ fn a_subagent_is_told_apart() {
     let path = Path::new("/h/.qwen/projects/-work/subagents/s1/agent-1.jsonl");
     assert!(QwenCode.wants(path));
     let line = answer("s1", UUID).replacen('{', r#"{"isSidechain":true,"#, 1);
-    let record = found(&mut *QwenCode.parser(path, None), &[line]).remove(0).record;
+    let record = found(&mut *QwenCode.parser(path, None, Zone::UTC).unwrap(), &[line]).remove(0).record;
     assert_eq!(record.labels["sidechain"], "true");
 }
 
@@ -77,7 +77,7 @@ fn a_subagent_is_told_apart() {
 fn a_parser_goes_on_where_another_stopped() {
     let mut first = parser();
     found(&mut *first, &[answer("s1", "m1")]);
-    let mut second = QwenCode.parser(Path::new(FILE), first.resume().as_ref());
+    let mut second = QwenCode.parser(Path::new(FILE), first.resume().as_ref(), Zone::UTC).unwrap();
     let line = answer("s1", "m2").replace(r#""sessionId":"s1","#, "");
     assert_eq!(found(&mut *second, &[line])[0].record.conversation.as_deref(), Some("s1"));
     assert_eq!(second.began(), first.began());
@@ -91,8 +91,8 @@ fn older_chats_are_gemini_clis_under_another_name() {
     );
     let text = format!(r#"{{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","messages":[{message}]}}"#);
     let path = format!("{OLD}.json");
-    assert!(QwenCode.wants(Path::new(&path)) && QwenCode.form(Path::new(&path)) == LogForm::Document);
-    let whole = QwenCode.document(Path::new(&path), text.as_bytes(), Zone::UTC).unwrap();
+    assert!(QwenCode.wants(Path::new(&path)) && matches!(QwenCode.format(Path::new(&path)), LogFormat::Document(_)));
+    let whole = QwenCode.document(Path::new(&path), text.as_bytes(), Zone::UTC, None).unwrap();
     let record = &whole.found[0].record;
     assert_eq!((&*record.provider, record.agent.as_deref()), ("alibaba", Some("qwen-code")));
     assert_eq!((record.tokens.output, record.tokens.reasoning), (Some(30), Some(20)));
@@ -100,7 +100,7 @@ fn older_chats_are_gemini_clis_under_another_name() {
     let path = format!("{OLD}.jsonl");
     assert!(QwenCode.wants(Path::new(&path)));
     let head = r#"{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","kind":"main"}"#.to_owned();
-    assert_eq!(found(&mut *QwenCode.parser(Path::new(&path), None), &[head, message]), whole.found);
+    assert_eq!(found(&mut *QwenCode.parser(Path::new(&path), None, Zone::UTC).unwrap(), &[head, message]), whole.found);
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn what_is_not_known_is_refused_and_never_nothing() {
 #[test]
 fn chats_are_found_wherever_the_home_is() {
     let places = |home: &str| [Path::new(home).join("projects"), Path::new(home).join("tmp")];
-    assert_eq!(QwenCode.roots(Path::new("/h")), places("/h/.qwen"));
+    assert_eq!(DESCRIPTOR.roots(Path::new("/h")), places("/h/.qwen"));
     let variable = |name: &str| match name {
         "QWEN_HOME" => Some("/q".to_owned()),
         "QWEN_RUNTIME_DIR" => Some("/r, /s".to_owned()),
         _ => None,
     };
-    assert_eq!(QwenCode.configured(&variable), [places("/r"), places("/s"), places("/q")].concat());
+    assert_eq!(DESCRIPTOR.configured(&variable), [places("/r"), places("/s"), places("/q")].concat());
     for other in ["projects/p/chats/s.json", "projects/p/memory.jsonl", "tmp/p/logs.json", "tmp/p/todos/s.jsonl"] {
         assert!(!QwenCode.wants(&Path::new("/h/.qwen").join(other)), "{other}");
     }

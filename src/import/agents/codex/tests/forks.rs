@@ -39,7 +39,7 @@ fn keys_of_fork(parent: &[String], fork: &[String]) -> Vec<Vec<String>> {
     fs::create_dir_all(&of_fork).unwrap();
     fs::write(of_parent.join(format!("rollout-2026-05-31T23-00-00-{PARENT}.jsonl")), parent.join("\n")).unwrap();
     let name = "rollout-2026-06-01T10-00-00-019e8000-0000-7000-8000-000000000002.jsonl";
-    let mut parser = Codex.parser(&of_fork.join(name), None);
+    let mut parser = Codex.parser(&of_fork.join(name), None, Zone::UTC).unwrap();
     for line in fork {
         parser.line(line.as_bytes()).unwrap();
     }

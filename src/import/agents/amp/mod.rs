@@ -9,18 +9,23 @@
 //! answer without a time or without counts. Calls that tell nothing but a total are counted as such: no class of tokens is
 //! known of them.
 
+mod descriptor;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
-use crate::import::engine::platform_dirs;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LogForm, ParsedCall, Source};
+use crate::import::engine::source::{DocumentLog, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::logged::Logged;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Amp's threads.
 pub(crate) struct Amp;
@@ -28,30 +33,24 @@ pub(crate) struct Amp;
 const AGENT: &str = "amp";
 
 impl Source for Amp {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        platform_dirs::each(&platform_dirs::data(home), "amp/threads")
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut found = platform_dirs::each(&platform_dirs::listed(variable, &["AMP_DATA_DIR"]), "threads");
-        found.extend(platform_dirs::each(&platform_dirs::data_configured(variable), "amp/threads"));
-        found
-    }
-
     fn wants(&self, path: &Path) -> bool {
         let thread = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("T-"));
         thread && path.extension().is_some_and(|extension| extension == "json")
     }
 
-    fn form(&self, _path: &Path) -> LogForm {
-        LogForm::Document
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Document(self)
     }
+}
 
-    fn document(&self, _path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl DocumentLog for Amp {
+    fn document(
+        &self,
+        _path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         let thread = fields::parse(text)?;
         let id = fields::text(&thread, "id").ok_or("unknown shape: a thread without an id")?;
         if thread.get("messages").is_some_and(|messages| !messages.is_array() && !messages.is_null()) {
@@ -203,7 +202,7 @@ impl<'t> AmpReading<'t> {
             });
             return Ok(None);
         }
-        let mut record = fields::record(&fields::provider(provider, model, AGENT), AGENT, logged)?;
+        let mut record = fields::record(&provider_names::provider(provider, model, AGENT), AGENT, logged)?;
         record = record.conversation(self.thread).key(format!("amp/{}/{key}", self.thread));
         record.model = model.map(str::to_owned);
         record.project.clone_from(&self.project);

@@ -13,8 +13,10 @@
 //! What is not known is refused by name: a database without that table, a message that is no JSON; messages with counts
 //! and without a time are counted.
 
+mod descriptor;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -22,35 +24,22 @@ use serde_json::{Value, json};
 
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
-use crate::import::engine::platform_dirs;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
-use crate::import::engine::source::{LogForm, ParsedCall, Source};
+use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Logged;
 
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
 /// The importer of Cursor's conversations.
 pub(crate) struct Cursor;
 
 const AGENT: &str = "cursor";
-const STORAGE: &str = "Cursor/User/globalStorage";
 
 impl Source for Cursor {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        let mut found = platform_dirs::each(&platform_dirs::config(home), STORAGE);
-        found.push(home.join(".cursor-server/data/User/globalStorage"));
-        found
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        platform_dirs::each(&platform_dirs::config_configured(variable), STORAGE)
-    }
-
     fn enters(&self, _directory: &Path) -> bool {
         false
     }
@@ -59,10 +48,12 @@ impl Source for Cursor {
         path.file_name().is_some_and(|name| name == "state.vscdb")
     }
 
-    fn form(&self, _path: &Path) -> LogForm {
-        LogForm::Database
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Database(self)
     }
+}
 
+impl DatabaseLog for Cursor {
     fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let have = fields::columns(database, "cursorDiskKV")?;
         fields::choose(&have, "cursorDiskKV", &["key", "value"], &[])?;

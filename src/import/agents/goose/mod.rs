@@ -13,8 +13,10 @@
 //! What is not known is refused by name: a database without a table of sessions or with other columns, a log whose first
 //! line is no description of a session.
 
+mod descriptor;
+
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -22,12 +24,14 @@ use serde_json::{Value, json};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::jsonl;
-use crate::import::engine::platform_dirs;
+use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::logged::Logged;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Goose's sessions.
 pub(crate) struct Goose;
@@ -39,18 +43,8 @@ const PROGRAMS: [&str; 7] =
     ["claude-code", "claude-acp", "codex", "codex-acp", "gemini-cli", "cursor-agent", "gemini_cli"];
 
 impl Source for Goose {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        sessions(&platform_dirs::data(home))
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let mut found = platform_dirs::each(&platform_dirs::listed(variable, &["GOOSE_PATH_ROOT"]), "data/sessions");
-        found.extend(sessions(&platform_dirs::data_configured(variable)));
-        found
+    fn enters(&self, _directory: &Path) -> bool {
+        false
     }
 
     fn wants(&self, path: &Path) -> bool {
@@ -58,27 +52,31 @@ impl Source for Goose {
         path.file_name().is_some_and(|name| name == DATABASE) || (log && !path.with_file_name(DATABASE).exists())
     }
 
-    fn enters(&self, _directory: &Path) -> bool {
-        false
-    }
-
-    fn form(&self, path: &Path) -> LogForm {
-        if path.file_name().is_some_and(|name| name == DATABASE) { LogForm::Database } else { LogForm::Document }
-    }
-
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
-        Ok(log(path, text)?)
-    }
-
-    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
-        GooseReading::new(database, resume)?.read(database)
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if path.file_name().is_some_and(|name| name == DATABASE) {
+            LogFormat::Database(self)
+        } else {
+            LogFormat::Document(self)
+        }
     }
 }
 
-/// Where sessions are below directories of programs' data.
-fn sessions(data: &[PathBuf]) -> Vec<PathBuf> {
-    let names = ["goose/sessions", "Block/goose/sessions", "Block/goose/data/sessions", "Block.goose/sessions"];
-    names.iter().flat_map(|name| platform_dirs::each(data, name)).collect()
+impl DocumentLog for Goose {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
+        Ok(log(path, text)?)
+    }
+}
+
+impl DatabaseLog for Goose {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
+        GooseReading::new(database, resume)?.read(database)
+    }
 }
 
 /// What a database tells.
@@ -104,7 +102,7 @@ struct GooseSession {
 
 impl GooseSession {
     fn whose(&self) -> String {
-        fields::provider(self.provider.as_deref(), self.model.as_deref(), AGENT)
+        provider_names::provider(self.provider.as_deref(), self.model.as_deref(), AGENT)
     }
 }
 

@@ -9,20 +9,23 @@
 //! What is not known is refused by name: settings that are no object, sums that are no counts, a session without a time.
 //! Sessions without sums are counted.
 
+mod descriptor;
+
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
-use crate::import::engine::platform_dirs;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::regular;
-use crate::import::engine::source::{LogForm, Source};
+use crate::import::engine::source::{DocumentLog, LogFormat, Source};
 use crate::model::event::Quality;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::logged::Logged;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of Droid's sessions.
 pub(crate) struct Droid;
@@ -33,27 +36,23 @@ const SUFFIX: &str = ".settings.json";
 const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheCreationTokens", "thinkingTokens"];
 
 impl Source for Droid {
-    fn name(&self) -> &'static str {
-        AGENT
-    }
-
-    fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        vec![home.join(".factory/sessions")]
-    }
-
-    fn configured(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        platform_dirs::each(&platform_dirs::listed(variable, &["FACTORY_DIR"]), "sessions")
-    }
-
     fn wants(&self, path: &Path) -> bool {
         path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
     }
 
-    fn form(&self, _path: &Path) -> LogForm {
-        LogForm::Document
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Document(self)
     }
+}
 
-    fn document(&self, path: &Path, text: &[u8], _zone: Zone) -> Result<Document, Refusal> {
+impl DocumentLog for Droid {
+    fn document(
+        &self,
+        path: &Path,
+        text: &[u8],
+        _zone: Zone,
+        _resume: Option<&serde_json::Value>,
+    ) -> Result<Document, Refusal> {
         let settings = fields::parse(text)?;
         if !settings.is_object() {
             return Err("unknown shape: settings that are no object".into());
@@ -136,7 +135,7 @@ mod tests {
         if let Some(log) = log {
             std::fs::write(home.path().join("s1.jsonl"), log).unwrap();
         }
-        Droid.document(&home.path().join("s1.settings.json"), settings.to_string().as_bytes(), Zone::UTC)
+        Droid.document(&home.path().join("s1.settings.json"), settings.to_string().as_bytes(), Zone::UTC, None)
     }
 
     #[test]

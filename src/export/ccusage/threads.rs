@@ -1,4 +1,5 @@
-//! `codex daily`, `codex monthly` and `codex session`, and `weekly` likewise, which ccusage does not have.
+//! Reports of an agent whose sessions are threads: `daily`, `monthly` and `session` with field names of their own, and
+//! `weekly` likewise, which ccusage does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,8 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::CcusageOptions;
-use super::names::{self, CODEX, UNKNOWN};
+use super::agents::UNKNOWN;
+use super::names::NamesOfPaths;
 use super::number::Number;
 use super::periods::{Period, monday};
 use super::rows::{ModelRows, in_order};
@@ -21,23 +23,24 @@ use crate::report::{Report, ReportKey};
 pub(super) fn periods(
     snapshot: &Snapshot<'_>,
     report: &Report,
+    agent: &str,
     length: Period,
     options: CcusageOptions,
-) -> Result<CodexAnswer> {
+) -> Result<ThreadsAnswer> {
     let table = snapshot.report(&report.rekeyed([length.key(), ReportKey::Model]))?;
     let mut periods: BTreeMap<String, ModelRows> = BTreeMap::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else { continue };
         let models = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
-        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(Some(CODEX), &row.usage))?;
+        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(options.known(), Some(agent), &row.usage))?;
     }
-    let mut answer = CodexAnswer::new(length.rows(), options);
+    let mut answer = ThreadsAnswer::new(length.rows(), options);
     for (period, models) in periods {
         let label = match length {
-            Period::Day => CodexRow { date: Some(period), ..CodexRow::default() },
-            Period::Week => CodexRow { week: Some(period), ..CodexRow::default() },
-            Period::Month => CodexRow { month: Some(period), ..CodexRow::default() },
+            Period::Day => ThreadsRow { date: Some(period), ..ThreadsRow::default() },
+            Period::Week => ThreadsRow { week: Some(period), ..ThreadsRow::default() },
+            Period::Month => ThreadsRow { month: Some(period), ..ThreadsRow::default() },
         };
         answer.take(label, models)?;
     }
@@ -45,45 +48,50 @@ pub(super) fn periods(
 }
 
 /// Sums sessions, which stand in the order of their files.
-pub(super) fn sessions(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<CodexAnswer> {
-    let rollouts = names::rollouts(snapshot)?;
+pub(super) fn sessions(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    agent: &str,
+    options: CcusageOptions,
+) -> Result<ThreadsAnswer> {
+    let threads = NamesOfPaths::threads(snapshot, options.known())?;
     let mut sessions = BTreeMap::new();
-    for session in gather(snapshot, report)? {
-        let place = session.conversation.as_ref().and_then(|thread| rollouts.get(thread)).cloned();
+    for session in gather(snapshot, report, options.known())? {
+        let place = threads.get(Some(agent), session.conversation.as_deref()).cloned();
         let id = place.or_else(|| session.conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned());
         sessions.insert((id, session.conversation.clone()), session);
     }
-    let mut answer = CodexAnswer::new("sessions", options);
+    let mut answer = ThreadsAnswer::new("sessions", options);
     for ((id, _), SessionRow { last, models, .. }) in sessions {
         let (directory, file) = id.rsplit_once('/').unwrap_or(("", &id));
-        let label = CodexRow {
+        let label = ThreadsRow {
             directory: Some(directory.to_owned()),
             session_file: Some(file.to_owned()),
             last_activity: Some(last),
             session_id: Some(id.clone()),
-            ..CodexRow::default()
+            ..ThreadsRow::default()
         };
         answer.take(label, models)?;
     }
     Ok(answer)
 }
 
-/// A report of Codex.
+/// A report of an agent with threads.
 #[derive(Debug)]
-pub(super) struct CodexAnswer {
+pub(super) struct ThreadsAnswer {
     name: &'static str,
-    rows: Vec<CodexRow>,
+    rows: Vec<ThreadsRow>,
     all: Spent,
     unpriced: BTreeSet<String>,
     costs: bool,
 }
 
-impl CodexAnswer {
+impl ThreadsAnswer {
     fn new(name: &'static str, options: CcusageOptions) -> Self {
         Self { name, rows: Vec::new(), all: Spent::default(), unpriced: BTreeSet::new(), costs: options.costs }
     }
 
-    fn take(&mut self, label: CodexRow, models: ModelRows) -> Result<()> {
+    fn take(&mut self, label: ThreadsRow, models: ModelRows) -> Result<()> {
         let mut parts = BTreeMap::new();
         let mut all = Spent::default();
         for (name, spent) in models.by_name() {
@@ -92,17 +100,18 @@ impl CodexAnswer {
                 self.unpriced.insert(name.clone());
             }
             // ccusage guesses the model of a log that names none; the ledger does not.
-            let part = CodexRow { is_fallback: Some(false), missing_pricing: spent.unpriced, ..CodexRow::default() };
+            let part =
+                ThreadsRow { is_fallback: Some(false), missing_pricing: spent.unpriced, ..ThreadsRow::default() };
             parts.insert(name, part.counted(&spent));
         }
         self.all.add(&all)?;
-        let row = CodexRow { models: Some(parts), ..label };
+        let row = ThreadsRow { models: Some(parts), ..label };
         self.rows.push(row.counted(&all).priced(&all, self.costs)?);
         Ok(())
     }
 
-    fn totals(&self) -> Result<CodexRow> {
-        let totals = CodexRow { unpriced_models: self.unpriced.clone(), ..CodexRow::default() };
+    fn totals(&self) -> Result<ThreadsRow> {
+        let totals = ThreadsRow { unpriced_models: self.unpriced.clone(), ..ThreadsRow::default() };
         totals.counted(&self.all).priced(&self.all, self.costs)
     }
 }
@@ -110,7 +119,7 @@ impl CodexAnswer {
 /// A day, a week, a month or a session; a model's part of one; and the sum of all. Fields stand in the order of their names.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CodexRow {
+struct ThreadsRow {
     cache_creation_tokens: u128,
     cache_read_tokens: u128,
     #[serde(rename = "costUSD", skip_serializing_if = "Option::is_none")]
@@ -144,7 +153,7 @@ struct CodexRow {
     week: Option<String>,
 }
 
-impl CodexRow {
+impl ThreadsRow {
     fn counted(self, spent: &Spent) -> Self {
         Self {
             cache_creation_tokens: spent.cache_creation,
@@ -162,7 +171,7 @@ impl CodexRow {
     }
 }
 
-impl Serialize for CodexAnswer {
+impl Serialize for ThreadsAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let totals = self.totals().map_err(serde::ser::Error::custom)?;
         in_order(serializer, self.name, &self.rows, &totals)

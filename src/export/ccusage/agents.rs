@@ -1,0 +1,176 @@
+//! How ccusage reports each agent: its own name for it, and the shape of its rows.
+
+/// Stands for a model, an agent or a session that is not known.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// The name of a project or session in the path of a log.
+pub(super) type NameOfPath = fn(&str) -> Option<String>;
+
+/// How ccusage reports an agent.
+///
+/// ```
+/// use usage_ledger::export::CcusageAgent;
+/// const AGENT: CcusageAgent = CcusageAgent::new("gemini-cli", "gemini").with_reasoning_beside().without_activity();
+/// assert_eq!((AGENT.agent(), AGENT.name()), ("gemini-cli", "gemini"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CcusageAgent {
+    agent: &'static str,
+    name: &'static str,
+    reasoning_beside: bool,
+    states_activity: bool,
+    command: Command,
+}
+
+/// The command of ccusage that reports one agent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    /// Rows as those of most agents.
+    Plain,
+    /// `ccusage claude`: sessions name their projects, weeks begin on Sundays, and blocks are of this agent.
+    Projects(NameOfPath),
+    /// Sessions are threads: its rows have field names of their own, and sessions are named by their files.
+    Threads(NameOfPath),
+}
+
+impl CcusageAgent {
+    /// An agent by the ledger's name and by ccusage's name.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::export::CcusageAgent::new("kilo-code", "kilo").name(), "kilo");
+    /// ```
+    pub const fn new(agent: &'static str, name: &'static str) -> Self {
+        Self { agent, name, reasoning_beside: false, states_activity: true, command: Command::Plain }
+    }
+
+    /// Its reasoning counts in `totalTokens` alone, beside `outputTokens`.
+    ///
+    /// ```
+    /// let agent = usage_ledger::export::CcusageAgent::new("goose", "goose").with_reasoning_beside();
+    /// assert_eq!(agent.agent(), "goose");
+    /// ```
+    #[must_use]
+    pub const fn with_reasoning_beside(mut self) -> Self {
+        self.reasoning_beside = true;
+        self
+    }
+
+    /// Its sessions do not state when they were last active.
+    ///
+    /// ```
+    /// let agent = usage_ledger::export::CcusageAgent::new("amp", "amp").without_activity();
+    /// assert_eq!(agent.agent(), "amp");
+    /// ```
+    #[must_use]
+    pub const fn without_activity(mut self) -> Self {
+        self.states_activity = false;
+        self
+    }
+
+    /// Its command is like `ccusage claude`; the function takes the name of the project from the path of a log.
+    ///
+    /// ```
+    /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_projects(|path| Some(path.to_owned()));
+    /// assert_eq!(agent.name(), "b");
+    /// ```
+    #[must_use]
+    pub const fn with_projects(mut self, project: fn(&str) -> Option<String>) -> Self {
+        self.command = Command::Projects(project);
+        self
+    }
+
+    /// Its sessions are threads, which its command prints with field names of their own; the function takes the name of
+    /// the session from the path of a log.
+    ///
+    /// ```
+    /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_threads(|path| Some(path.to_owned()));
+    /// assert_eq!(agent.name(), "b");
+    /// ```
+    #[must_use]
+    pub const fn with_threads(mut self, session: fn(&str) -> Option<String>) -> Self {
+        self.command = Command::Threads(session);
+        self
+    }
+
+    /// The ledger's name of the agent.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::export::CcusageAgent::new("droid", "droid").agent(), "droid");
+    /// ```
+    pub const fn agent(&self) -> &'static str {
+        self.agent
+    }
+
+    /// ccusage's name of the agent.
+    ///
+    /// ```
+    /// assert_eq!(usage_ledger::export::CcusageAgent::new("qwen-code", "qwen").name(), "qwen");
+    /// ```
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// The agents that ccusage knows. Of any other agent the name stays, and its rows are as those of most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CcusageAgents(pub &'static [CcusageAgent]);
+
+impl CcusageAgents {
+    fn find(self, agent: Option<&str>) -> Option<&'static CcusageAgent> {
+        self.0.iter().find(|known| Some(known.agent) == agent)
+    }
+
+    /// ccusage's name of an agent.
+    pub fn name(self, agent: Option<&str>) -> &str {
+        self.find(agent).map_or_else(|| agent.unwrap_or(UNKNOWN), |known| known.name)
+    }
+
+    /// Whether the reasoning of an agent counts beside its output.
+    pub fn reasoning_beside(self, agent: Option<&str>) -> bool {
+        self.find(agent).is_some_and(|known| known.reasoning_beside)
+    }
+
+    /// Whether the sessions of an agent state when they were last active.
+    pub fn states_activity(self, agent: Option<&str>) -> bool {
+        self.find(agent).is_none_or(|known| known.states_activity)
+    }
+
+    /// The command that reports an agent.
+    pub fn command(self, agent: Option<&str>) -> Command {
+        self.find(agent).map_or(Command::Plain, |known| known.command)
+    }
+
+    /// Whether sessions of an agent belong to projects, as those of `ccusage claude` do.
+    pub fn has_projects(self, agent: Option<&str>) -> bool {
+        matches!(self.command(agent), Command::Projects(_))
+    }
+
+    /// Whether sessions of an agent are named by their files.
+    pub fn has_threads(self, agent: Option<&str>) -> bool {
+        matches!(self.command(agent), Command::Threads(_))
+    }
+
+    /// The agent whose calls blocks are made of.
+    pub fn of_blocks(self) -> Option<&'static str> {
+        self.0.iter().map(|known| known.agent).find(|agent| self.has_projects(Some(agent)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENTS: CcusageAgents = CcusageAgents(&[
+        CcusageAgent::new("a", "one").with_projects(|_| None),
+        CcusageAgent::new("b", "two").with_threads(|_| None).with_reasoning_beside().without_activity(),
+    ]);
+
+    #[test]
+    fn an_agent_that_ccusage_does_not_know_keeps_its_name() {
+        assert_eq!((AGENTS.name(Some("b")), AGENTS.name(Some("c")), AGENTS.name(None)), ("two", "c", UNKNOWN));
+        assert_eq!((AGENTS.reasoning_beside(Some("b")), AGENTS.reasoning_beside(Some("c"))), (true, false));
+        assert_eq!((AGENTS.states_activity(Some("b")), AGENTS.states_activity(Some("c"))), (false, true));
+        assert_eq!((AGENTS.has_threads(Some("b")), AGENTS.has_threads(Some("c"))), (true, false));
+        assert_eq!(AGENTS.of_blocks(), Some("a"));
+    }
+}

@@ -1,0 +1,110 @@
+//! What is known about Claude Code.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::export::CcusageAgent;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+
+use super::{ClaudeCode, cowork};
+
+/// The sessions of Cowork below the settings of Claude Desktop.
+const COWORK: &str = "Claude/local-agent-mode-sessions";
+
+/// Claude Code, by Anthropic.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "claude-code",
+    aliases: &["claude", "claude_code", "claude-acp"],
+    places: &[
+        Place::Home(&[".claude/projects", ".config/claude/projects"]),
+        Place::Config(&[COWORK]),
+        Place::Package("Claude_", &[COWORK]),
+        Place::Listed("CLAUDE_CONFIG_DIR", &["projects"]),
+        Place::Named("XDG_CONFIG_HOME", &["claude/projects"]),
+    ],
+    source: &ClaudeCode,
+    retention: Retention::BySettings(kept_days),
+    counters: Counters {
+        omits_zeros: false,
+        // The servers of others may state no cache.
+        cache_read: Stated::By("anthropic"),
+        cache_write: Stated::By("anthropic"),
+    },
+    unlogged: &["the call that compacts a conversation"],
+    overlap: Overlap::Apart,
+    telemetry: Some(&TELEMETRY),
+    ccusage: Some(CcusageAgent::new("claude-code", "claude").with_projects(project)),
+};
+
+static TELEMETRY: TelemetryWords = TelemetryWords {
+    service: Some("claude-code"),
+    prefixes: &["claude_code."],
+    calls: Some(CallWords {
+        events: &["claude_code.api_request"],
+        short_events: &["api_request"],
+        // Without the request's id it could not be told from the log record of the same call.
+        events_with_id: &["claude_code.llm_request"],
+        counted_by: None,
+        provider: "anthropic",
+        normaliser: "claude-code-otlp/1",
+        input: "input_tokens",
+        output: "output_tokens",
+        tool_input: None,
+        cache_read: "cache_read_tokens",
+        cache_write: Some("cache_creation_tokens"),
+        reasoning: None,
+        cache_inside: false,
+        reasoning_inside: true,
+        id: Some("request_id"),
+        conversation: "session.id",
+        models: &["model"],
+        tier: Some(("speed", &["normal", "standard"])),
+        answered_tier: None,
+        purposes: &["query_source", "purpose"],
+    }),
+    metric: Some(MetricWords {
+        name: "claude_code.token.usage",
+        kind: "type",
+        summed: &["input", "output", "cacheRead", "cacheCreation"],
+        parts: &[],
+    }),
+    served: None,
+    sums: SumWords { events: &["subagent_completed", "compaction"], attributes: &[], spans: false },
+};
+
+/// The client's own setting, `cleanupPeriodDays`; without it 30 days.
+fn kept_days(root: &Path, settings: &[u8]) -> Option<u32> {
+    #[derive(Default, Deserialize)]
+    struct ClaudeSettings {
+        #[serde(rename = "cleanupPeriodDays")]
+        days: Option<u32>,
+    }
+    if cowork::is_root(root) {
+        return None;
+    }
+    let settings: ClaudeSettings = serde_json::from_slice(settings).unwrap_or_default();
+    Some(settings.days.unwrap_or(30))
+}
+
+/// The directory of a log's project below the directory of all projects: ccusage's name of the project.
+fn project(path: &str) -> Option<String> {
+    let path = path.replace('\\', "/");
+    let (project, _) = path.rsplit_once("/projects/")?.1.split_once('/')?;
+    Some(project.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_named_by_its_directory() {
+        let named = |path: &str| project(path).unwrap();
+        assert_eq!(named("/h/.claude/projects/-home-dev-a/b.jsonl"), "-home-dev-a");
+        assert_eq!(named(r"C:\h\.claude\projects\C--src\b\subagents\agent-c.jsonl"), "C--src");
+        assert_eq!(project("/elsewhere/b.jsonl"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What is known about Codex.
+
+use crate::export::CcusageAgent;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+
+use super::Codex;
+
+/// The directories of a Codex home that hold rollouts.
+const ROLLOUTS: &[&str] = &["sessions", "archived_sessions"];
+
+/// Codex, by `OpenAI`.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "codex",
+    aliases: &["codex-acp"],
+    places: &[
+        Place::Home(&[".codex/sessions", ".codex/archived_sessions"]),
+        // The client takes the value as one home, whatever its name; users who keep several homes list them.
+        Place::Named("CODEX_HOME", ROLLOUTS),
+        Place::Listed("CODEX_HOME", ROLLOUTS),
+    ],
+    source: &Codex,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Sometimes },
+    unlogged: &["all calls of a run with `--ephemeral`"],
+    overlap: Overlap::Apart,
+    telemetry: Some(&TELEMETRY),
+    ccusage: Some(CcusageAgent::new("codex", "codex").with_threads(rollout)),
+};
+
+static TELEMETRY: TelemetryWords = TelemetryWords {
+    service: Some("codex"),
+    prefixes: &["codex."],
+    calls: Some(CallWords {
+        events: &[],
+        short_events: &[],
+        events_with_id: &[],
+        counted_by: Some("input_token_count"),
+        provider: "openai",
+        normaliser: "codex-otlp/1",
+        input: "input_token_count",
+        output: "output_token_count",
+        // `tool_token_count` is the total.
+        tool_input: None,
+        cache_read: "cached_token_count",
+        cache_write: Some("cache_write_token_count"),
+        reasoning: Some("reasoning_token_count"),
+        cache_inside: true,
+        reasoning_inside: true,
+        id: None,
+        conversation: "conversation.id",
+        models: &["model", "slug"],
+        tier: None,
+        answered_tier: Some("service_tier"),
+        purposes: &["query_source", "purpose"],
+    }),
+    metric: Some(MetricWords {
+        name: "codex.turn.token_usage",
+        kind: "token_type",
+        summed: &["total"],
+        parts: &["input", "cached_input", "non_cached_input", "cache_write_input", "output", "reasoning_output"],
+    }),
+    served: None,
+    sums: SumWords { events: &[], attributes: &["codex.turn.", "codex.usage."], spans: true },
+};
+
+/// A rollout's place below the directory of all of them, without its ending: ccusage's name of the session.
+fn rollout(path: &str) -> Option<String> {
+    let path = path.replace('\\', "/");
+    let place = ["/sessions/", "/archived_sessions/"].iter().find_map(|root| path.rsplit_once(root))?.1;
+    let place = place.strip_suffix(".zst").unwrap_or(place);
+    Some(place.strip_suffix(".jsonl").unwrap_or(place).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_named_by_its_place() {
+        let named = |path: &str| rollout(path).unwrap();
+        assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl"), "2026/03/01/rollout-a");
+        assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl.zst"), "2026/03/01/rollout-a");
+        assert_eq!(named(r"C:\h\.codex\archived_sessions\rollout-a.jsonl"), "rollout-a");
+        assert_eq!(named("/old/sessions/h/.codex/sessions/2026/rollout-a.jsonl"), "2026/rollout-a");
+        assert_eq!(rollout("/elsewhere/rollout-a.jsonl"), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! What is known about Goose.
+
+use crate::export::CcusageAgent;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+
+use super::Goose;
+
+/// The directories of sessions below those of data; on macOS and Windows the maker's name comes first.
+const SESSIONS: &[&str] =
+    &["goose/sessions", "Block/goose/sessions", "Block/goose/data/sessions", "Block.goose/sessions"];
+
+/// Goose, by Block.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "goose",
+    aliases: &[],
+    places: &[Place::Data(SESSIONS), Place::Listed("GOOSE_PATH_ROOT", &["data/sessions"])],
+    source: &Goose,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    unlogged: &[],
+    overlap: Overlap::ByKeys,
+    telemetry: None,
+    ccusage: Some(CcusageAgent::new("goose", "goose").with_reasoning_beside().without_activity()),
+};

@@ -1,0 +1,139 @@
+//! Where the logs of an agent are: below a home on each system, and where environment variables name a place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::import::engine::platform_dirs;
+use crate::import::engine::platform_dirs::EnvLookup;
+
+/// A place of logs. The names are paths below the directory, `""` for the directory itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Below the home, on every system.
+    Home(&'static [&'static str]),
+    /// Below the directories where programs keep data: `~/.local/share`, `~/Library/Application Support`, `%APPDATA%` …
+    /// and those that `XDG_DATA_HOME`, `APPDATA` and `LOCALAPPDATA` name.
+    Data(&'static [&'static str]),
+    /// Below the directories where programs keep settings: `~/.config`, `~/Library/Application Support`, `%APPDATA%`
+    /// and those that `XDG_CONFIG_HOME` and `APPDATA` name.
+    Config(&'static [&'static str]),
+    /// Below the settings of Windows packages whose names begin so: the publisher's id follows.
+    Package(&'static str, &'static [&'static str]),
+    /// Below the storage of extensions in Visual Studio Code and the editors made from it.
+    Editor(&'static [&'static str]),
+    /// Below each of the directories that a variable lists with commas between them.
+    Listed(&'static str, &'static [&'static str]),
+    /// Below the one directory that a variable names, commas included.
+    Named(&'static str, &'static [&'static str]),
+    /// The file that a variable names: absolute, or in one of these places.
+    File(&'static str, &'static [Place]),
+}
+
+/// The directories below a home, whether they exist or not.
+pub(in crate::import) fn below(places: &[Place], home: &Path) -> Vec<PathBuf> {
+    let of = |place: &Place| match place {
+        Place::Home(names) => each(&[home.to_owned()], names),
+        Place::Data(names) => each(&platform_dirs::data(home), names),
+        Place::Config(names) => each(&platform_dirs::config(home), names),
+        Place::Package(prefix, names) => each(&packages(&home.join("AppData/Local"), prefix), names),
+        Place::Editor(names) => each(&platform_dirs::editors(home), names),
+        Place::Listed(..) | Place::Named(..) | Place::File(..) => Vec::new(),
+    };
+    unique(places.iter().flat_map(of))
+}
+
+/// The directories that the environment names.
+pub(in crate::import) fn configured(places: &[Place], variable: EnvLookup<'_>) -> Vec<PathBuf> {
+    let of = |place: &Place| match *place {
+        Place::Home(_) => Vec::new(),
+        Place::Data(names) => each(&platform_dirs::data_configured(variable), names),
+        Place::Config(names) => each(&platform_dirs::config_configured(variable), names),
+        Place::Package(prefix, names) => {
+            let local = platform_dirs::listed(variable, &["LOCALAPPDATA"]);
+            each(&local.iter().flat_map(|local| packages(local, prefix)).collect::<Vec<_>>(), names)
+        }
+        Place::Editor(names) => each(&platform_dirs::editors_configured(variable), names),
+        Place::Listed(name, names) => each(&platform_dirs::listed(variable, &[name]), names),
+        Place::Named(name, names) => each(&named(variable, name), names),
+        Place::File(name, beside) => file(variable, name, beside),
+    };
+    unique(places.iter().flat_map(of))
+}
+
+fn each(directories: &[PathBuf], names: &[&str]) -> Vec<PathBuf> {
+    let of_name = |name: &&str| -> Vec<PathBuf> {
+        if name.is_empty() { directories.to_vec() } else { platform_dirs::each(directories, name) }
+    };
+    // All names of the first directory before those of the next one.
+    match directories {
+        [] => Vec::new(),
+        [_] => names.iter().flat_map(of_name).collect(),
+        many => many.iter().flat_map(|directory| each(std::slice::from_ref(directory), names)).collect(),
+    }
+}
+
+fn packages(local: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(packages) = fs::read_dir(local.join("Packages")) else { return Vec::new() };
+    let is_named = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+    let packages = packages.filter_map(std::result::Result::ok).filter(is_named);
+    packages.map(|package| package.path().join("LocalCache/Roaming")).collect()
+}
+
+fn named(variable: EnvLookup<'_>, name: &str) -> Vec<PathBuf> {
+    let value = variable(name).map(|value| PathBuf::from(value.trim()));
+    value.into_iter().filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+fn file(variable: EnvLookup<'_>, name: &str, beside: &[Place]) -> Vec<PathBuf> {
+    let Some(path) = variable(name).map(PathBuf::from) else { return Vec::new() };
+    if path.is_absolute() {
+        return vec![path];
+    }
+    let home = variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
+    let mut directories: Vec<PathBuf> = home.iter().flat_map(|home| below(beside, home)).collect();
+    directories.extend(configured(beside, variable));
+    directories.iter().map(|directory| directory.join(&path)).collect()
+}
+
+fn unique(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_has_the_places_of_all_three_systems() {
+        let found = below(&[Place::Data(&["a/b"]), Place::Home(&[".a", ""])], Path::new("/h"));
+        for place in
+            [".local/share/a/b", "Library/Application Support/a/b", "AppData/Roaming/a/b", "AppData/Local/a/b", ".a"]
+        {
+            assert!(found.contains(&Path::new("/h").join(place)), "{place}: {found:?}");
+        }
+        assert!(found.contains(&PathBuf::from("/h")));
+    }
+
+    #[test]
+    fn a_variable_may_list_directories_or_name_one() {
+        let variable = |name: &str| (name == "A_HOME").then(|| " /a, /b".to_owned());
+        let listed = Place::Listed("A_HOME", &["x", "y"]);
+        assert_eq!(configured(&[listed], &variable), ["/a/x", "/a/y", "/b/x", "/b/y"].map(PathBuf::from));
+        assert_eq!(configured(&[Place::Named("A_HOME", &[""])], &variable), [PathBuf::from("/a, /b")]);
+        assert!(configured(&[listed, Place::Home(&["z"])], &|_: &str| None).is_empty());
+        assert!(configured(&[listed], &|_: &str| Some(" ".to_owned())).is_empty());
+    }
+
+    #[test]
+    fn a_directory_is_named_once() {
+        let variable = |_: &str| Some("/a".to_owned());
+        let places = [Place::Named("A_HOME", &["x"]), Place::Listed("A_HOME", &["x"])];
+        assert_eq!(configured(&places, &variable), [PathBuf::from("/a/x")]);
+    }
+}

@@ -1,0 +1,113 @@
+//! What to import.
+
+use std::path::PathBuf;
+
+use crate::import::agents::{self, ALL};
+use crate::import::engine::agent::{Agent, Overlap};
+use crate::model::error::{Error, Result};
+use crate::model::time::Zone;
+
+/// What to import.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let home = tempfile::tempdir()?;
+/// let ledger = Ledger::in_memory()?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let report = import::run(&ledger, &options, chrono::Utc::now(), &mut |_| {})?;
+/// let read: Vec<_> = report.sources.iter().map(|source| &*source.source).collect();
+/// assert!(read.contains(&"opencode") && !read.contains(&"koan")); // which is read when it is named
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Importers by name; none means all but `koan`, whose calls the logs of the agents it runs tell of too.
+    pub sources: Vec<String>,
+    /// The home directories to look in, such as one for each machine or user. Without one it is the user's own, and
+    /// the agents' environment variables are honoured besides.
+    pub homes: Vec<PathBuf>,
+    /// The zone of times that a log states without an offset; without one, UTC.
+    pub zone: Option<Zone>,
+}
+
+impl ImportOptions {
+    /// The agents whose logs are read.
+    pub(in crate::import) fn agents(&self) -> Result<Vec<&'static Agent>> {
+        if self.sources.is_empty() {
+            return Ok(ALL.iter().copied().filter(|agent| agent.overlap != Overlap::Unmarked).collect());
+        }
+        self.sources
+            .iter()
+            .map(|name| {
+                agents::find(name).ok_or_else(|| {
+                    let names: Vec<_> = ALL.iter().map(|agent| agent.name).collect();
+                    let names = names.join(", ");
+                    Error::invalid(format!("`{name}` is not a source that can be imported: use {names}"))
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn directories_that_the_environment_names_are_looked_at() {
+        for (source, name, value, directory) in [
+            ("copilot-cli", "COPILOT_HOME", "/c", "/c"),
+            ("copilot-cli", "COPILOT_OTEL_FILE_EXPORTER_PATH", "/o/calls.jsonl", "/o/calls.jsonl"),
+            ("copilot-cli", "XDG_STATE_HOME", "/s", "/s/.copilot"),
+            ("amp", "AMP_DATA_DIR", "/a,/b", "/b/threads"),
+            ("amp", "XDG_DATA_HOME", "/d", "/d/amp/threads"),
+            ("cline", "CLINE_DIR", "/c", "/c/data/tasks"),
+            ("cline", "XDG_CONFIG_HOME", "/x", "/x/Code/User/globalStorage/saoudrizwan.claude-dev/tasks"),
+            ("roo-code", "APPDATA", "/r", "/r/Windsurf/User/globalStorage/rooveterinaryinc.roo-cline/tasks"),
+            ("kilo-code", "VSCODE_PORTABLE", "/p", "/p/user-data/User/globalStorage/kilocode.kilo-code/tasks"),
+            ("cursor", "XDG_CONFIG_HOME", "/x", "/x/Cursor/User/globalStorage"),
+            ("goose", "GOOSE_PATH_ROOT", "/g", "/g/data/sessions"),
+            ("goose", "APPDATA", "/r", "/r/Block/goose/data/sessions"),
+            ("droid", "FACTORY_DIR", "/f", "/f/sessions"),
+        ] {
+            let importer = agents::find(source).unwrap();
+            let found = importer.configured(&|asked| (asked == name).then(|| value.to_owned()));
+            assert!(found.contains(&PathBuf::from(directory)), "{source} {name}: {found:?}");
+            assert!(importer.configured(&|_| None).is_empty(), "{source}");
+        }
+    }
+
+    #[test]
+    fn each_importer_looks_below_a_home_on_linux_macos_and_windows() {
+        for (source, directories) in [
+            (
+                "amp",
+                [".local/share/amp/threads", "Library/Application Support/amp/threads", "AppData/Roaming/amp/threads"],
+            ),
+            (
+                "cursor",
+                [
+                    ".config/Cursor/User/globalStorage",
+                    "Library/Application Support/Cursor/User/globalStorage",
+                    "AppData/Roaming/Cursor/User/globalStorage",
+                ],
+            ),
+            (
+                "goose",
+                [
+                    ".local/share/goose/sessions",
+                    "Library/Application Support/Block/goose/sessions",
+                    "AppData/Roaming/Block/goose/data/sessions",
+                ],
+            ),
+        ] {
+            let importer = agents::find(source).unwrap();
+            let roots = importer.roots(Path::new("/h"));
+            for directory in directories {
+                assert!(roots.contains(&Path::new("/h").join(directory)), "{source} {directory}");
+            }
+        }
+    }
+}
