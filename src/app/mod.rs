@@ -8,8 +8,13 @@ mod shell;
 #[cfg(feature = "tui")]
 mod watch;
 
+use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::registry::LookupSpan;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
@@ -20,7 +25,7 @@ use crate::cli::{
     price, prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::present::failure::Failure;
-use crate::present::visible::{Form, VisibleWriter};
+use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
 use crate::report::ReportKey;
 
 /// Runs the command with the arguments of this process and returns its exit code.
@@ -62,9 +67,36 @@ fn finish(done: Result<(), Failure>) -> ExitCode {
 /// Prints warnings of the library for commands that decide. The answers of other commands contain their warnings.
 fn listen(command: &Command) {
     if matches!(command, Command::Gate(_)) {
-        let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
+        let warnings = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(io::stderr)
+            .fmt_fields(format::debug_fn(|out, field, value| match field.name() {
+                "message" => write!(out, "{}", visible(&format!("{value:?}"), Breaks::Blank)),
+                _ => Ok(()),
+            }))
+            .event_format(Sentence);
         // This fails if a subscriber is already installed; that one receives the warnings.
-        let _ = warnings.without_time().with_target(false).with_ansi(false).try_init();
+        let _ = warnings.try_init();
+    }
+}
+
+/// The form of a warning: a sentence behind the name of the program, as every message on stderr has it.
+struct Sentence;
+
+impl<S, N> FormatEvent<S, N> for Sentence
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut out: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(out, "usage-ledger: warning: ")?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
     }
 }
 

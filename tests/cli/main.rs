@@ -8,6 +8,8 @@ mod cli_support;
 mod backup;
 mod bad_input;
 mod corrections;
+#[cfg(unix)]
+mod documentation;
 mod exit_codes;
 mod file_identity;
 mod follow;
