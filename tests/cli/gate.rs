@@ -193,7 +193,12 @@ fn warnings_are_heard_on_stderr() {
     let desk = at_80();
     let done = desk.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
-    assert!(said.contains("usage-ledger: warning: ") && !said.contains("basis=") && said.contains("has said nothing about the session window"), "{said}");
+    assert!(
+        said.contains("usage-ledger: warning: ")
+            && !said.contains("basis=")
+            && said.contains("has said nothing about the session window"),
+        "{said}"
+    );
 }
 
 #[test]
