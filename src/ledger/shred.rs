@@ -251,7 +251,7 @@ fn root_of(view: &dyn ReadView, going: &RemovedNames) -> Result<Option<Position>
 
 /// The lines that hold one of the names.
 fn still(view: &dyn ReadView, carried: &[Carried]) -> Result<Vec<Position>> {
-    let mut names: Vec<String> = carried.iter().map(Carried::written).collect();
+    let mut names: Vec<String> = carried.iter().map(Carried::written).collect::<Result<_>>()?;
     names.extend(carried.iter().filter_map(Carried::spelled));
     let mut found = Vec::new();
     if !names.is_empty() {

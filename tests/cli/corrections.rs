@@ -116,3 +116,15 @@ fn what_cannot_be_corrected_is_refused() {
     nobody.fails(2, &["void", "1", "--reason", "x"]);
     assert!(!nobody.ledger().exists());
 }
+
+#[test]
+fn a_label_with_a_short_value_is_shredded_alone() {
+    let desk = Desk::new();
+    for (input, label) in [("1", "a=b"), ("2", "a=bc"), ("3", "ab=b"), ("4", "b=a")] {
+        desk.ok(&["record", "--provider", "bob", "--model", "b", "--input", input, "--label", label]);
+    }
+    let done = desk.json(&["shred", "--label", "a=b", "--reason", "because somebody asked", "--author", "bob"]);
+    assert_eq!((&done["events"], &done["still"]), (&serde_json::json!([1]), &serde_json::json!([])));
+    assert!(desk.fails(2, &["shred", "--label", "b=a", "--reason", "a has left"]).contains("stay in the ledger"));
+    desk.ok(&["verify"]);
+}

@@ -1,6 +1,8 @@
 //! The names by which what is to be shredded is found.
 
+use crate::model::error::{Error, Result};
 use crate::model::event::TokenRecord;
+use crate::model::invariant::bug;
 
 /// A name by which records are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +27,20 @@ impl Carried {
         }
     }
 
-    /// The name as it stands in a line of JSON.
-    pub fn written(&self) -> String {
-        let quoted = serde_json::to_string(self.name()).unwrap_or_default();
-        quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
+    /// The name as it stands in a line of JSON. Of a label both parts: its value may be a letter that many lines contain.
+    pub fn written(&self) -> Result<String> {
+        Ok(match self {
+            Self::Project(name) | Self::Conversation(name) => escaped(name)?,
+            Self::Label(name, value) => format!("\"{}\":\"{}\"", escaped(name)?, escaped(value)?),
+        })
+    }
+
+    /// Whether a text that stays in the ledger contains the name. The value of a label counts only as a whole word.
+    pub fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Project(name) | Self::Conversation(name) => text.contains(name.as_str()),
+            Self::Label(_, value) => is_word_in(value, text),
+        }
     }
 
     /// A project's path as the names of directories spell it in which agents keep its logs; `None` where that is the
@@ -41,6 +53,27 @@ impl Carried {
             .collect();
         (spelled != *path && spelled.contains(char::is_alphanumeric)).then_some(spelled)
     }
+}
+
+/// A text as it stands between the quotes of a JSON string.
+fn escaped(text: &str) -> Result<String> {
+    let quoted = serde_json::to_string(text).map_err(|error| Error::invalid(format!("`{text}`: {error}")))?;
+    match quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => Ok(inner.to_owned()),
+        None => Err(bug!("a JSON string stands between quotes, this one is {quoted}")),
+    }
+}
+
+/// Whether a name stands in a text, and not as a part of a longer word.
+fn is_word_in(name: &str, text: &str) -> bool {
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    text.match_indices(name).any(|(at, name)| {
+        let (before, rest) = text.split_at(at);
+        let behind = rest.strip_prefix(name).unwrap_or(rest);
+        let begins = word(name.chars().next()) && word(before.chars().next_back());
+        let goes_on = word(name.chars().next_back()) && word(behind.chars().next());
+        !begins && !goes_on
+    })
 }
 
 /// What tells from the path of a log that it is one of a project's or a conversation's.
@@ -62,22 +95,24 @@ impl Mentions {
 
     /// Whether one of the names stands in a path, and not as a part of a longer word.
     pub fn is_in(&self, path: &str) -> bool {
-        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        self.0.iter().any(|name| {
-            path.match_indices(name.as_str()).any(|(at, name)| {
-                let (before, rest) = path.split_at(at);
-                let behind = rest.strip_prefix(name).unwrap_or_default();
-                let begins = word(name.chars().next()) && word(before.chars().next_back());
-                let goes_on = word(name.chars().next_back()) && word(behind.chars().next());
-                !begins && !goes_on
-            })
-        })
+        self.0.iter().any(|name| is_word_in(name, path))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_found_by_both_of_its_parts_and_in_a_text_as_a_word() {
+        let label = |name: &str, value: &str| Carried::Label(name.to_owned(), value.to_owned());
+        assert_eq!(label("a", "b").written().unwrap(), r#""a":"b""#);
+        assert_eq!(label("a\"", "\n").written().unwrap(), r#""a\"":"\n""#);
+        assert!(!label("a", "b").is_in("because somebody asked"));
+        assert!(label("a", "b").is_in("b asked") && label("a", "b").is_in("plan-b"));
+        assert!(Carried::Project("acme".to_owned()).is_in("acmes request"));
+        assert_eq!(Carried::Project("\"x\"".to_owned()).written().unwrap(), r#"\"x\""#);
+    }
 
     #[test]
     fn a_path_mentions_a_project_in_either_spelling() {

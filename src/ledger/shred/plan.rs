@@ -119,7 +119,7 @@ impl Plan {
 
     /// Adds the records that carry one of the names; gives their conversations.
     fn find(&mut self, view: &dyn ReadView, carried: &[Carried]) -> Result<HashSet<String>> {
-        let written: Vec<String> = carried.iter().map(Carried::written).collect();
+        let written: Vec<String> = carried.iter().map(Carried::written).collect::<Result<_>>()?;
         let mut conversations: HashSet<String> = HashSet::new();
         conversations.extend(carried.iter().filter_map(|carried| match carried {
             Carried::Conversation(id) => Some(id.clone()),

@@ -131,7 +131,7 @@ impl Shred {
             if name.is_empty() {
                 return Err(Error::invalid("an empty name is carried by no record"));
             }
-            if self.reason.contains(name) || self.author.as_ref().is_some_and(|author| author.contains(name)) {
+            if carried.is_in(&self.reason) || self.author.as_ref().is_some_and(|author| carried.is_in(author)) {
                 return Err(Error::invalid(format!(
                     "the reason and the author stay in the ledger, and `{name}` is to go: say it without that name"
                 )));
