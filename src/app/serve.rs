@@ -56,7 +56,7 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let (access, new_token) = access(args)?;
+    let (access, new_token) = access(args, context)?;
     let now = context.fixed_now();
     let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
     let receiver = Arc::new(Receiver::new(context.write_within(PATIENCE)?, clock));
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
 }
 
 /// Who may ask; and the text of the token when a new one was made.
-fn access(args: &ServeArgs) -> Result<(Access, Option<String>), Failure> {
+fn access(args: &ServeArgs, context: &Context) -> Result<(Access, Option<String>), Failure> {
     let mut access = Access::new(args.listen.ip());
     for name in &args.host {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
@@ -84,7 +84,7 @@ fn access(args: &ServeArgs) -> Result<(Access, Option<String>), Failure> {
         }
         access = access.host(name);
     }
-    if let Some(token) = given_token(args)? {
+    if let Some(token) = given_token(args, context)? {
         return Ok((access.token(token), None));
     }
     if args.listen.ip().to_canonical().is_loopback() {
@@ -95,9 +95,10 @@ fn access(args: &ServeArgs) -> Result<(Access, Option<String>), Failure> {
 }
 
 /// The token of the file, or else of the environment. No error quotes it.
-fn given_token(args: &ServeArgs) -> Result<Option<Token>, Failure> {
+fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Failure> {
     let (text, place) = if let Some(path) = &args.token_file {
         let unreadable = |source| Failure::Ledger(Error::Io { path: path.clone(), source });
+        context.refuse_ledger(path)?;
         let mut text = String::new();
         let file = File::open(path).map_err(unreadable)?;
         file.take(TOKEN_FILE).read_to_string(&mut text).map_err(unreadable)?;

@@ -59,11 +59,11 @@ struct Replayed {
 
 pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an audit looks at all there is")?;
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {
-        let kept = Kept::read(path)?;
+        let kept = Kept::read(path, context)?;
         match signed_by_any(&kept.note, &verifiers) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
             // What nobody signed says nothing about the ledger; that it is there is worth a look.

@@ -70,15 +70,16 @@ struct Done<'a> {
 
 pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a backup has all there is")?;
+    context.refuse_ledger(&args.file)?;
     let key = key_file::place(args.key.as_deref())?;
     // A key that is named must be there.
-    let signer = if args.key.is_some() || key.exists() { Some(key_file::read(&key)?) } else { None };
+    let signer = if args.key.is_some() || key.exists() { Some(key_file::read(&key, context)?) } else { None };
     let made = context.read_existing()?.backup(&args.file, args.replace, signer.as_ref())?;
     let beside = made.checkpoint.as_ref().map(|note| {
         let mut name = args.file.clone().into_os_string();
         name.push(".checkpoint");
         let path = PathBuf::from(name);
-        checkpoint::replace(&path, note).map_err(|error| key_file::trouble(&path, error))?;
+        checkpoint::replace(&path, note, context)?;
         Ok::<_, Failure>(path.display().to_string())
     });
     let beside = beside.transpose()?;
@@ -98,9 +99,9 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
 
 pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let place = context.place()?;
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let checkpoints = args.checkpoint.iter().map(|path| {
-        let kept = Kept::read(path)?;
+        let kept = Kept::read(path, context)?;
         Ok::<Checkpoint, Failure>(super::audit::signed_by_any(&kept.note, &verifiers)?)
     });
     let checkpoints = checkpoints.collect::<Result<Vec<_>, _>>()?;

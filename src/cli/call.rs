@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::context::Context;
 use super::fields::{CountArgs, NameArgs};
 use super::lines;
 use crate::model::error::Error;
@@ -56,10 +57,10 @@ fn formats() -> Vec<&'static str> {
 impl CallArgs {
     /// The record of the call. `reserved` is the provider that tokens were set aside with: it served the call unless a flag
     /// names another one.
-    pub fn record(&self, reserved: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
+    pub fn record(&self, reserved: Option<&ProviderId>, context: &Context) -> Result<TokenRecord, Failure> {
         let served = self.names.provider.as_ref().or(reserved);
         let mut record = if let Some(format) = &self.format {
-            let text = response(&self.response)?;
+            let text = response(&self.response, context)?;
             if format == AGENT_OUTPUT {
                 agent_output(&text, served)?
             } else {
@@ -106,9 +107,9 @@ fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord
     Ok(record)
 }
 
-fn response(path: &Path) -> Result<String, Failure> {
+fn response(path: &Path, context: &Context) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut limited = lines::open(path)?.take(LONGEST_RESPONSE + 1);
+    let mut limited = lines::open(path, context)?.take(LONGEST_RESPONSE + 1);
     limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     if text.len() as u64 > LONGEST_RESPONSE {
         return Err(Failure::usage(format!("the response is longer than {LONGEST_RESPONSE} bytes")));

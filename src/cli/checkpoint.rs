@@ -49,8 +49,8 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| key_file::trouble(path, error))?;
+    pub fn read(path: &Path, context: &Context) -> Result<Self, Failure> {
+        let text = key_file::text(path, context)?;
         Self::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
     }
 
@@ -71,15 +71,15 @@ impl Kept {
 }
 
 pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
+    let signer = key_file::read(&key_file::place(args.key.as_deref())?, context)?;
     let ledger = context.read_existing()?;
     let snapshot = context.snapshot(&ledger)?;
     if let Some(path) = &args.out {
-        expect_older(path, &signer, &snapshot)?;
+        expect_older(path, &signer, &snapshot, context)?;
     }
     let note = snapshot.checkpoint(&signer)?;
     if let Some(path) = &args.out {
-        replace(path, &note).map_err(|error| key_file::trouble(path, error))?;
+        replace(path, &note, context)?;
     }
     if context.json {
         let Kept { checkpoint, .. } = Kept::of(&note)?;
@@ -94,13 +94,13 @@ pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
 }
 
 /// What is replaced must be a checkpoint of this log that the ledger continues: a log never signs two histories.
-fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: &Context) -> Result<(), Failure> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
         _ => {}
     }
-    let kept = Kept::read(path)?;
+    let kept = Kept::read(path, context)?;
     match Checkpoint::open(&kept.note, signer.verifier()) {
         Ok(_) => kept.expect(snapshot),
         Err(Error::Unproven { what }) => {
@@ -111,7 +111,12 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>) -> Result
 }
 
 /// Puts a text into a file, all of it or none; a pipe or device is written to directly.
-pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str, context: &Context) -> Result<(), Failure> {
+    context.refuse_ledger(path)?;
+    put(path, text).map_err(|error| key_file::trouble(path, error))
+}
+
+fn put(path: &Path, text: &str) -> std::io::Result<()> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         return fs::File::options().write(true).open(path)?.write_all(text.as_bytes());
     }

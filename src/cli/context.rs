@@ -128,6 +128,13 @@ impl Context {
         exists(&self.path()?)
     }
 
+    /// Fails if a file that the user names for another purpose is the ledger. Every such path is checked before it is
+    /// opened: closing the file would drop the locks that this process holds on the ledger.
+    pub fn refuse_ledger(&self, given: &Path) -> Result<(), Failure> {
+        // Some commands need no ledger. Where no path can be determined, there is none that a file could be.
+        Ok(crate::store::refuse_ledger(given, self.path().ok().as_deref())?)
+    }
+
     /// That there is a ledger.
     pub fn expect_existing(&self) -> Result<(), Failure> {
         let path = self.path()?;

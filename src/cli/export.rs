@@ -62,6 +62,7 @@ pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
     let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
         return Ok(exporter.export_with(&snapshot, &options, out)?);
     };
+    context.refuse_ledger(path)?;
     to_file(exporter, &snapshot, &options, path).map_err(|error| match error {
         ExportError::Output(source) => Failure::Ledger(Error::Io { path: path.to_owned(), source }),
         other => other.into(),

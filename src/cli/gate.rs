@@ -64,11 +64,14 @@ fn feed(text: &str) -> Result<(QuotaFormat, PathBuf), String> {
 }
 
 /// A feed's document. One that cannot be read is as one that says nothing readable.
-fn document(path: &Path) -> String {
+fn document(path: &Path, context: &Context) -> Result<String, Failure> {
+    if path != Path::new("-") {
+        context.refuse_ledger(path)?;
+    }
     const LONGEST: u64 = 1 << 20;
     let mut text = String::new();
-    let read = super::lines::open(path).map(|file| file.take(LONGEST).read_to_string(&mut text));
-    if matches!(read, Ok(Ok(_))) { text } else { String::new() }
+    let read = super::lines::open(path, context).map(|file| file.take(LONGEST).read_to_string(&mut text));
+    Ok(if matches!(read, Ok(Ok(_))) { text } else { String::new() })
 }
 
 /// The mode of work that a run needs.
@@ -120,7 +123,10 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         // What the feed says cannot be kept, but it can be gone by.
         Some(Err(_)) | None => context.read()?,
     };
-    let fed = args.feed.as_ref().map(|(format, path)| (*format, document(path)));
+    let fed = match &args.feed {
+        Some((format, path)) => Some((*format, document(path, context)?)),
+        None => None,
+    };
     let (ask, now) = asked(args, &context.snapshot(&ledger)?, context)?;
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
     let snapshot = context.snapshot(&ledger)?;

@@ -62,7 +62,7 @@ pub(crate) fn run(args: KeyArgs, context: &Context, out: &mut dyn Write) -> Resu
         KeyCommand::Generate(args) => generate(args, context, out),
         KeyCommand::Show(args) => {
             let file = key_file::place(args.file.as_deref())?;
-            show(key_file::read(&file)?.verifier(), file, context, out)
+            show(key_file::read(&file, context)?.verifier(), file, context, out)
         }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(args: KeyArgs, context: &Context, out: &mut dyn Write) -> Resu
 fn generate(args: GenerateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let file = key_file::place(args.file.as_deref())?;
     let signer = Signer::generate(&args.name.unwrap_or_else(default_name))?;
-    key_file::create(&file, &signer)?;
+    key_file::create(&file, &signer, context)?;
     if context.path().is_ok_and(|ledger| ledger.parent() == file.parent()) {
         say("the key lies beside the ledger: whoever copies that directory can sign; move the key elsewhere");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
-use super::context::make_private;
+use super::context::{Context, make_private};
 use crate::merkle::{Signer, Verifier};
 use crate::model::error::Error;
 use crate::present::failure::Failure;
@@ -27,7 +27,8 @@ pub(crate) fn trouble(path: &Path, source: std::io::Error) -> Failure {
 }
 
 /// Keeps a new key. What is there already stays: checkpoints were signed with it.
-pub(crate) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
+pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<(), Failure> {
+    context.refuse_ledger(path)?;
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_private(directory)?;
     }
@@ -53,7 +54,8 @@ pub(crate) fn create(path: &Path, signer: &Signer) -> Result<(), Failure> {
 }
 
 /// The key in a file that nobody but its owner can read.
-pub(crate) fn read(path: &Path) -> Result<Signer, Failure> {
+pub(crate) fn read(path: &Path, context: &Context) -> Result<Signer, Failure> {
+    context.refuse_ledger(path)?;
     let mut file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!(
             "there is no key in {}: make one with `usage-ledger key generate`, or name its file",
@@ -88,13 +90,19 @@ fn refuse_public(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The text of a file that a user names. The ledger is refused.
+pub(crate) fn text(path: &Path, context: &Context) -> Result<String, Failure> {
+    context.refuse_ledger(path)?;
+    fs::read_to_string(path).map_err(|error| trouble(path, error))
+}
+
 /// A verifier key as it is given: itself, or a file with it.
-pub(crate) fn verifier(given: &str) -> Result<Verifier, Failure> {
+pub(crate) fn verifier(given: &str, context: &Context) -> Result<Verifier, Failure> {
     let as_key = given.parse::<Verifier>();
     let path = Path::new(given);
     if as_key.is_ok() || !path.exists() {
         return as_key.map_err(|error| Failure::usage(format!("{error}; and there is no such file")));
     }
-    let text = fs::read_to_string(path).map_err(|error| trouble(path, error))?;
+    let text = text(path, context)?;
     text.trim_end().parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
+use super::context::Context;
 use crate::model::error::{Error, Result};
+use crate::present::failure::Failure;
 
 /// Bytes of an input without a place to go back to that are kept in memory; the rest goes to a temporary file.
 const IN_MEMORY: usize = 16 << 20;
@@ -24,25 +26,27 @@ pub(crate) struct Lines {
     number: u64,
 }
 
-/// Opens a file to read, or stdin for `-`.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
+/// Opens a file to read, or stdin for `-`. The ledger is refused.
+pub(crate) fn open(path: &Path, context: &Context) -> Result<Box<dyn Read>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
+    context.refuse_ledger(path)?;
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     Ok(Box::new(file))
 }
 
 impl Lines {
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, context: &Context) -> Result<Self, Failure> {
         let name = if path == Path::new("-") { PathBuf::from("stdin") } else { path.to_owned() };
         let fail = |source| Error::Io { path: name.clone(), source };
         let again = path.metadata().is_ok_and(|meta| meta.is_file());
         let source: Box<dyn SeekableInput> = if again {
+            context.refuse_ledger(path)?;
             Box::new(File::open(path).map_err(fail)?)
         } else {
             let mut spool = SpooledTempFile::new(IN_MEMORY);
-            io::copy(&mut open(path)?, &mut spool).map_err(fail)?;
+            io::copy(&mut open(path, context)?, &mut spool).map_err(fail)?;
             Box::new(spool)
         };
         let mut lines = Self { name, reader: BufReader::new(source), buffer: Vec::new(), number: 0 };

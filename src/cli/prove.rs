@@ -121,8 +121,8 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
     let position = args.event.position(&snapshot)?;
     let leaf = snapshot.leaf(position)?;
     let kept = match &args.checkpoint {
-        Some(path) => kept(path, &snapshot)?,
-        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot)?,
+        Some(path) => kept(path, &snapshot, context)?,
+        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot, context)?,
     };
     let proof = snapshot.prove_inclusion(position, Some(kept.checkpoint.size()))?;
     // What is handed out is checked first: a stored hash of this line may be wrong.
@@ -150,14 +150,14 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
     let (old, old_root) = match args.old {
         CheckMark::Size(size) => (size, snapshot.root_at(size)?),
         CheckMark::File(path) => {
-            let kept = kept(&path, &snapshot)?;
+            let kept = kept(&path, &snapshot, context)?;
             (kept.checkpoint.size(), kept.checkpoint.root())
         }
     };
     let kept = match args.new {
-        Some(CheckMark::File(path)) => kept(&path, &snapshot)?,
-        Some(CheckMark::Size(size)) => sign(size, args.key.as_deref(), &snapshot)?,
-        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot)?,
+        Some(CheckMark::File(path)) => kept(&path, &snapshot, context)?,
+        Some(CheckMark::Size(size)) => sign(size, args.key.as_deref(), &snapshot, context)?,
+        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot, context)?,
     };
     let new = kept.checkpoint;
     let proof = snapshot.prove_consistency(old, new.size())?;
@@ -177,15 +177,15 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
 }
 
 /// A checkpoint in a file that this ledger still continues.
-fn kept(path: &Path, snapshot: &Snapshot<'_>) -> Result<Kept, Failure> {
-    let kept = Kept::read(path)?;
+fn kept(path: &Path, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
+    let kept = Kept::read(path, context)?;
     kept.expect(snapshot)?;
     Ok(kept)
 }
 
 /// A checkpoint of a size, signed now.
-fn sign(size: u64, key: Option<&Path>, snapshot: &Snapshot<'_>) -> Result<Kept, Failure> {
-    let signer = key_file::read(&key_file::place(key)?)?;
+fn sign(size: u64, key: Option<&Path>, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
+    let signer = key_file::read(&key_file::place(key)?, context)?;
     Ok(Kept::of(&snapshot.checkpoint_at(size, &signer)?)?)
 }
 

@@ -1,6 +1,5 @@
 //! `prove check`: a proof, for somebody who has no ledger.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -49,8 +48,8 @@ struct Proven {
 }
 
 pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given)).collect::<Result<Vec<_>, _>>()?;
-    let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| key_file::trouble(path, error));
+    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    let read = |path: &PathBuf| key_file::text(path, context);
     let named = |error: Error| match error {
         Error::Invalid { what } => Failure::usage(format!("{}: {what}", args.proof.display())),
         other => other.into(),
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
             }
         }
         (None, Some(old)) => {
-            let old = signed_by_any(&Kept::read(old)?.note, &verifiers)?;
+            let old = signed_by_any(&Kept::read(old, context)?.note, &verifiers)?;
             let proof: ConsistencyProofText = text.parse().map_err(named)?;
             let checkpoint = by_any(&verifiers, |verifier| proof.verify(&old, verifier))?;
             (format!("the first {} are as they were", counted(old.size(), "event")), checkpoint)

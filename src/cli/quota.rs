@@ -110,7 +110,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     }
     let (format, now): (QuotaFormat, _) = (args.format.parse()?, context.now());
     let at = args.occurred_at.unwrap_or(now);
-    let observed = quota::observe(format, &document(&args.document)?, at)?;
+    let observed = quota::observe(format, &document(&args.document, context)?, at)?;
     let mut observed = observed.of(args.provider.as_ref(), args.account.as_deref());
     if !context.json || observed.observations.is_empty() {
         for warning in &observed.warnings {
@@ -149,9 +149,9 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     Ok(())
 }
 
-fn document(path: &Path) -> Result<String, Failure> {
+fn document(path: &Path, context: &Context) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut limited = lines::open(path)?.take(LONGEST + 1);
+    let mut limited = lines::open(path, context)?.take(LONGEST + 1);
     limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     if text.len() as u64 > LONGEST {
         return Err(Failure::usage(format!("the document is longer than {LONGEST} bytes: it is another one")));

@@ -48,13 +48,13 @@ pub(crate) struct RecordArgs {
 
 pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.jsonl {
-        Some(path) => many(&mut Lines::open(path)?, &args.call.source, context, out),
+        Some(path) => many(&mut Lines::open(path, context)?, &args.call.source, context, out),
         None => one(args, context, out),
     }
 }
 
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let record = args.call.record(None)?;
+    let record = args.call.record(None, context)?;
     let now = context.now();
     let implausible = record.tokens.implausible();
     let provider = record.provider.to_string();

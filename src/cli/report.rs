@@ -283,7 +283,7 @@ fn question(
         return Ok(report.prices(Prices::none()));
     }
     match args.prices.as_deref() {
-        Some(file) => Ok(report.prices(price_list(file)?)),
+        Some(file) => Ok(report.prices(price_list(file, context)?)),
         None => Ok(report),
     }
 }
@@ -292,7 +292,7 @@ fn question(
 fn draw(args: &ReportArgs, answer: &ReportTable, context: &Context, out: &mut dyn Write) -> Result<bool, Failure> {
     if let Some(file) = &args.svg {
         let drawn = chart::svg(&chart::Figure::of(answer)?);
-        super::checkpoint::replace(file, &drawn).map_err(|source| Error::Io { path: file.clone(), source })?;
+        super::checkpoint::replace(file, &drawn, context)?;
         say(&format!("wrote {}", file.display()));
     }
     if !args.chart || context.json {
@@ -404,7 +404,7 @@ fn granularity(by: &[ReportKey]) -> Granularity {
     }
 }
 
-fn price_list(path: &Path) -> Result<Prices, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+fn price_list(path: &Path, context: &Context) -> Result<Prices, Failure> {
+    let text = super::key_file::text(path, context)?;
     Ok(Prices::from_json(&text)?)
 }

@@ -105,7 +105,7 @@ pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
     let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
         return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
     };
-    let record = args.call.record(Some(&reserved.provider))?;
+    let record = args.call.record(Some(&reserved.provider), context)?;
     let ledger = ledger.source(args.call.source.clone());
     let outcome = ledger.settle_at(args.reservation, record, args.call.occurred_at.unwrap_or(now), now)?;
     answer(&ledger, outcome, context, out)

@@ -84,7 +84,10 @@ impl ScanOutputArgs {
     }
 
     /// The sign that the quota is used up, on stdin or in the files that were named.
-    fn scan(&self) -> Result<Option<Exhaustion>, Failure> {
+    fn scan(&self, context: &Context) -> Result<Option<Exhaustion>, Failure> {
+        for path in self.stdout.iter().chain(&self.stderr) {
+            context.refuse_ledger(path)?;
+        }
         let provider = self.provider.as_str();
         if self.stdout.is_none() && self.stderr.is_none() {
             let text = tail(&mut io::stdin().lock(), TAIL)
@@ -125,7 +128,7 @@ struct Scanned<'a> {
 pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let provider = args.provider.as_str();
-    let Some(found) = args.scan()? else {
+    let Some(found) = args.scan(context)? else {
         if context.json {
             let (rule, excerpt, model, resets_at, position) = (None, None, None, None, None);
             let none = Scanned { provider, exhausted: false, rule, excerpt, model, resets_at, position };

@@ -43,7 +43,7 @@ pub(crate) struct SealArgs {
 }
 
 pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let signer = key_file::read(&key_file::place(args.key.as_deref())?)?;
+    let signer = key_file::read(&key_file::place(args.key.as_deref())?, context)?;
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
     context.expect_existing()?;

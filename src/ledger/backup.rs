@@ -7,7 +7,7 @@ use super::{Ledger, Verification};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Held, Options, PendingCopy, copy_file, refuse_left_log};
+use crate::store::{Held, Options, PendingCopy, copy_file, refuse_ledger, refuse_left_log};
 
 /// A backup that was made.
 ///
@@ -79,6 +79,7 @@ impl Ledger {
     /// ```
     pub fn backup(&self, to: impl AsRef<Path>, replace: bool, signer: Option<&Signer>) -> Result<Backup> {
         let to = to.as_ref();
+        refuse_ledger(to, None)?;
         if fs::symlink_metadata(to).is_ok_and(|meta| !(replace && meta.is_file())) {
             return Err(taken(to, replace));
         }

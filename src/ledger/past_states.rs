@@ -76,6 +76,24 @@ pub(super) fn positions(view: &dyn ReadView) -> Result<Vec<Position>> {
     Ok(found)
 }
 
+/// Rows that no build wrote. A row of an earlier version is left alone: nothing reads it, and the next snapshot drops it.
+pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    view.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
+        let at = match key.split_first() {
+            Some((version, number)) if (1..=VERSION).contains(version) => number.try_into().ok().map(u64::from_be_bytes),
+            _ => None,
+        };
+        let is_sound = |at| position(key).is_some() || unseal(Position::new(at), value).is_some();
+        if !at.is_some_and(is_sound) {
+            let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            found.push(format!("snapshots: the row {key} is no snapshot of any build; `replay --write` drops it"));
+        }
+        GO_ON
+    })?;
+    Ok(found)
+}
+
 /// The state of the snapshot of a position; `None` when it is damaged.
 pub(super) fn state(view: &dyn ReadView, at: Position) -> Result<Option<Vec<u8>>> {
     let value = view.get(Table::Snapshots, &key(at))?;

@@ -42,8 +42,8 @@ pub struct Repair {
 }
 
 impl Ledger {
-    /// Makes projections, snapshots and the hashes above the leaves anew from the lines, in one transaction, if they are
-    /// wrong and everything else is right.
+    /// Makes projections, snapshots and the hashes above the leaves anew from the lines, and the guards of the store anew
+    /// from this build, in one transaction, if they are wrong and everything else is right.
     ///
     /// A line, its columns, its id, its position and its leaf hash exist once, so a ledger in which one of them is damaged
     /// is left as it is: restore a backup. The same holds where the tree shows that a line and its leaf hash were changed
@@ -91,6 +91,7 @@ impl Ledger {
         if !refused.is_empty() {
             return Ok(Repair { size: found.size, root: found.root.to_string(), ..done(Vec::new(), refused) });
         }
+        tx.repair_structure()?;
         clear(&mut *tx, Table::Tree)?;
         grow_tree(&mut *tx)?;
         as_of::fold_anew(&mut *tx)?;

@@ -15,10 +15,10 @@ pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
 pub(crate) use sqlite::DraftLedger;
-pub(crate) use sqlite::{Held, PendingCopy, copy_file, refuse_left_log};
+pub(crate) use sqlite::{Held, PendingCopy, copy_file, refuse_ledger, refuse_left_log};
 
 pub(crate) use self::view::clear;
-pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, Table, WriteView};
+pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, StructureFinding, Table, WriteView};
 
 use std::path::Path;
 
@@ -233,6 +233,20 @@ pub trait Transaction: WriteView {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn shred(&mut self, position: Position, stub: &str) -> Result<()>;
+
+    /// Puts right what [`ReadView::structure`] finds and calls repairable.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, MemoryStore};
+    /// MemoryStore::new().write()?.repair_structure()?; // it has none
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn repair_structure(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes everything visible and durable.
     ///

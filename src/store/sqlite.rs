@@ -12,6 +12,8 @@ mod pool;
 mod queue;
 mod read_only;
 mod schema;
+mod structure;
+mod user_file;
 mod view;
 mod writer_lock;
 
@@ -26,6 +28,7 @@ use self::file::{FileContext, behind_links};
 use self::identity::GONE;
 pub use self::open::Options;
 use self::pool::Pool;
+pub(crate) use self::user_file::refuse_ledger;
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, ReadView, Transaction};
 use crate::model::error::{Error, Result};

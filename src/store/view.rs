@@ -105,6 +105,45 @@ pub const GO_ON: Flow = Ok(ControlFlow::Continue(()));
 /// ```
 pub const STOP: Flow = Ok(ControlFlow::Break(()));
 
+/// A difference between the structure of a store and the one that this build creates.
+///
+/// ```
+/// use usage_ledger::store::StructureFinding;
+/// assert!(StructureFinding::new("a guard is missing").repairable().can_be_repaired);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StructureFinding {
+    /// What is wrong.
+    pub what: String,
+    /// Whether [`Transaction::repair_structure`](crate::store::Transaction::repair_structure) puts it right.
+    pub can_be_repaired: bool,
+}
+
+impl StructureFinding {
+    /// A difference that cannot be repaired.
+    ///
+    /// ```
+    /// # use usage_ledger::store::StructureFinding;
+    /// assert!(!StructureFinding::new("a table of another program").can_be_repaired);
+    /// ```
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), can_be_repaired: false }
+    }
+
+    /// The same, if the build alone determines what is missing.
+    ///
+    /// ```
+    /// # use usage_ledger::store::StructureFinding;
+    /// assert!(StructureFinding::new("a guard is missing").repairable().can_be_repaired);
+    /// ```
+    #[must_use]
+    pub fn repairable(mut self) -> Self {
+        self.can_be_repaired = true;
+        self
+    }
+}
+
 /// A consistent snapshot of a store.
 ///
 /// What it promises is said at [`EventStore`](crate::store::EventStore).
@@ -206,6 +245,21 @@ pub trait ReadView {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()>;
+
+    /// How the store differs from one that this build creates: missing guards, changed names, tables of no build. Only an
+    /// audit asks. A store without a structure of its own finds nothing.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert_eq!(MemoryStore::new().read()?.structure()?, []);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn structure(&self) -> Result<Vec<StructureFinding>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A view whose projections can be changed.
@@ -315,5 +369,8 @@ impl<V: ReadView + ?Sized> ReadView for &V {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
         (**self).scan(table, from, to, order, visit)
+    }
+    fn structure(&self) -> Result<Vec<StructureFinding>> {
+        (**self).structure()
     }
 }

@@ -74,17 +74,7 @@ fn a_finding_is_1() {
     desk.ok(&["record", "--provider", "openai", "--input", "12345"]);
     desk.ok(&["verify"]);
     let store = rusqlite::Connection::open(desk.ledger()).unwrap();
-    store.execute_batch("DROP TRIGGER IF EXISTS events_are_immutable").unwrap();
-    let triggers: Vec<String> = store
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for trigger in triggers {
-        store.execute_batch(&format!("DROP TRIGGER \"{trigger}\"")).unwrap();
-    }
+    store.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
     store.execute("UPDATE events SET body = replace(body, '12345', '54321')", []).unwrap();
     drop(store);
     for command in ["verify", "replay"] {

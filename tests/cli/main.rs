@@ -19,6 +19,8 @@ mod import;
 mod koan;
 mod koan_counters;
 mod overview;
+#[cfg(unix)]
+mod ledger_as_input;
 mod poison;
 mod proof;
 mod quota;

@@ -33,7 +33,7 @@ fn a_worker_that_another_test_starts() {
     let (seed, from, to) = (number(), number(), number());
     let (files, home) = (words.next().unwrap(), words.next().unwrap());
     let path = Path::new(files).join("usage.db");
-    let ledger: Option<Ledger> = None;
+    let mut ledger: Option<Ledger> = None;
     for step in from..to {
         let done = match ledger.take().map_or_else(|| Ledger::open(&path), Ok) {
             Ok(opened) => act(ledger.insert(opened), &path, Path::new(home), seed, step),

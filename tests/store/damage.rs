@@ -4,6 +4,8 @@
 
 #[path = "damage_parts/mod.rs"]
 mod bench;
+#[path = "damage_parts/every_table.rs"]
+mod every_table;
 #[path = "damage_parts/flips.rs"]
 mod flips;
 #[path = "damage_parts/log.rs"]

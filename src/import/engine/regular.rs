@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// Opens a regular file for reading. Anything else is an error at once: this never waits for a writer.
 pub(in crate::import) fn open(path: &Path) -> io::Result<File> {
+    // Closing it would drop the locks that this process holds on the ledger.
+    crate::store::refuse_ledger(path, None).map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
     let mut options = fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

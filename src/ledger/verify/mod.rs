@@ -90,6 +90,8 @@ pub(crate) enum Stored {
     Tree,
     /// Projections and snapshots.
     Folded,
+    /// Guards and names that the build alone determines.
+    Structure,
 }
 
 fn hex<S: serde::Serializer>(hash: &Hash, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -130,7 +132,13 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
+    for found in view.structure()? {
+        findings.add_of(if found.can_be_repaired { Stored::Structure } else { Stored::Log }, None, found.what);
+    }
     let kept = past_states::positions(view)?;
+    for what in past_states::strange(view)? {
+        findings.add_of(Stored::Folded, None, what);
+    }
     let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
         // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.

@@ -13,6 +13,7 @@ use super::file::{FileContext, behind_links, plain, private_file};
 use super::inspect::refuse_foreign;
 use super::pool::Lease;
 use super::read_only::{self, Look};
+use super::user_file::refuse_ledger;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
@@ -158,6 +159,10 @@ impl Held {
         let path = behind_links(path);
         if fs::metadata(&path).map_or(true, |meta| meta.len() == 0) {
             return Ok(Self { connection: None, path });
+        }
+        // A file of a damaged ledger is copied without SQLite, which drops the locks of a connection of this process.
+        if refuse_ledger(&path, None).is_err() {
+            return Err(Error::InUse { path });
         }
         let connection = match Options::new().create(false).busy_timeout_seconds(CLOSE_SECONDS).open_pool(&path) {
             Ok(pool) => pool.lease()?,

@@ -72,6 +72,17 @@ struct Shared {
     beside: Vec<Open>,
 }
 
+/// Whether a file is a database that this process has open, its write-ahead log, or the index of that.
+pub(super) fn is_file_of_open_database(file: Identity) -> bool {
+    // Where the system has no identities, no lock is lost by closing a descriptor either.
+    cfg!(unix)
+        && with_open(|open| {
+            open.iter().any(|(database, shared)| {
+                *database == file || shared.beside.iter().any(|beside| beside.identity == file)
+            })
+        })
+}
+
 fn with_open<T>(work: impl FnOnce(&mut BTreeMap<Identity, Shared>) -> T) -> T {
     work(&mut OPEN.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -8,9 +8,10 @@ use super::file::newer;
 use super::pool::Pool;
 use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
 
 /// Every migration in order; the schema number of a file is how many it has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_ledger.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_ledger.sql")];
 /// The newest schema this build knows.
 pub(super) const SCHEMA: i64 = 1;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
@@ -95,7 +96,8 @@ impl Pool {
         let fail = |e| self.about.error(e, "migrating the ledger");
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         let from: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
-        for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        let applied = usize::try_from(from).map_err(|_| bug!("the schema number is {from}"))?;
+        for migration in MIGRATIONS.iter().skip(applied) {
             tx.execute_batch(migration).map_err(fail)?;
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;

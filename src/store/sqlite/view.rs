@@ -3,10 +3,11 @@
 use rusqlite::{CachedStatement, ErrorCode, OptionalExtension, params};
 
 use super::pool::{Lease, Writer};
+use super::structure;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
-use crate::store::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
+use crate::store::{Flow, Head, Order, ReadView, Row, StructureFinding, Table, Transaction, WriteView};
 
 pub(super) struct SqliteView {
     /// The connection with the open transaction: fields are dropped in their order.
@@ -133,6 +134,10 @@ impl ReadView for SqliteView {
         }
         Ok(())
     }
+
+    fn structure(&self) -> Result<Vec<StructureFinding>> {
+        structure::differences(self.lease.connection()?).map_err(|e| self.lease.pool.about.error(e, "reading the schema"))
+    }
 }
 
 impl WriteView for SqliteView {
@@ -197,6 +202,10 @@ impl Transaction for SqliteView {
             return Err(Error::NotFound { what: format!("at position {position}") });
         }
         Ok(())
+    }
+
+    fn repair_structure(&mut self) -> Result<()> {
+        structure::repair(self.lease.connection()?).map_err(|e| self.lease.pool.about.error(e, "repairing the schema"))
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

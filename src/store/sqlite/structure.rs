@@ -1,0 +1,135 @@
+//! Compares the tables, indexes and guards of a file, and the names of its event kinds, with those that this build creates.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::schema::MIGRATIONS;
+use crate::model::event::EventKind;
+use crate::store::StructureFinding;
+
+/// A table, index, trigger or view by its type and name, and the statement that creates it. SQLite makes some indexes
+/// itself and keeps no statement of them.
+type Objects = BTreeMap<(String, String), Option<String>>;
+
+fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
+    // SQLite keeps its own statistics in tables with this prefix; they are no part of the ledger.
+    let mut statement = connection.prepare(
+        "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_stat%' ESCAPE '!' ORDER BY type, name",
+    )?;
+    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    rows.collect()
+}
+
+/// What the migrations of this build create in an empty file.
+fn expected() -> rusqlite::Result<Objects> {
+    let empty = Connection::open_in_memory()?;
+    for migration in MIGRATIONS {
+        empty.execute_batch(migration)?;
+    }
+    objects(&empty)
+}
+
+/// Whether the build alone determines an object: a guard holds no data.
+fn is_guard(kind: &str) -> bool {
+    kind == "trigger"
+}
+
+/// The differences between a file and a file that this build creates.
+pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding>> {
+    let (mut found, mut has_kinds) = (Vec::new(), true);
+    let (expected, mut present) = (expected()?, objects(connection)?);
+    for ((kind, name), sql) in &expected {
+        let what = match present.remove(&(kind.clone(), name.clone())) {
+            Some(same) if same == *sql => continue,
+            Some(_) => format!("the {kind} `{name}` is not the one that this build creates"),
+            None => format!("the {kind} `{name}` is missing"),
+        };
+        has_kinds &= name != "kinds";
+        let finding = StructureFinding::new(what);
+        found.push(if is_guard(kind) { finding.repairable() } else { finding });
+    }
+    for (kind, name) in present.into_keys() {
+        let finding = StructureFinding::new(format!("the {kind} `{name}` belongs to no ledger"));
+        found.push(if is_guard(&kind) { finding.repairable() } else { finding });
+    }
+    if has_kinds {
+        found.extend(wrong_kinds(connection)?);
+    }
+    Ok(found)
+}
+
+/// How the table `kinds` differs from the registry of event kinds.
+fn wrong_kinds(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding>> {
+    let mut statement = connection.prepare("SELECT code, name FROM kinds ORDER BY code")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut present: BTreeMap<i64, String> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut found = Vec::new();
+    for kind in EventKind::ALL {
+        let (code, name) = (kind.code(), kind.name());
+        match present.remove(&i64::from(code)) {
+            Some(same) if same == name => {}
+            Some(other) => found.push(format!("kinds: code {code} has the name `{other}`, not `{name}`")),
+            None => found.push(format!("kinds: code {code} (`{name}`) is missing")),
+        }
+    }
+    found.extend(present.into_iter().map(|(code, name)| format!("kinds: code {code} (`{name}`) is no event kind")));
+    Ok(found.into_iter().map(|what| StructureFinding::new(what).repairable()).collect())
+}
+
+/// Creates the guards and the names of event kinds again.
+pub(super) fn repair(connection: &Connection) -> rusqlite::Result<()> {
+    let (expected, present) = (expected()?, objects(connection)?);
+    for (key @ (kind, name), sql) in &present {
+        if is_guard(kind) && expected.get(key) != Some(sql) {
+            connection.execute_batch(&format!("DROP TRIGGER \"{}\"", name.replace('"', "\"\"")))?;
+        }
+    }
+    for (key @ (kind, _), sql) in &expected {
+        if is_guard(kind)
+            && present.get(key) != Some(sql)
+            && let Some(sql) = sql
+        {
+            connection.execute_batch(sql)?;
+        }
+    }
+    if !wrong_kinds(connection)?.is_empty() {
+        connection.execute("DELETE FROM kinds", [])?;
+        for kind in EventKind::ALL {
+            connection.execute("INSERT INTO kinds (code, name) VALUES (?, ?)", (kind.code(), kind.name()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The registry of event kinds and the schema of a new file say the same.
+    #[test]
+    fn a_new_file_has_the_kinds_and_guards_of_this_build() {
+        let file = Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            file.execute_batch(migration).unwrap();
+        }
+        assert_eq!(differences(&file).unwrap(), []);
+        let named = |kind: &EventKind| {
+            let sql = "SELECT name FROM kinds WHERE code = ?";
+            file.query_row(sql, [kind.code()], |row| row.get::<_, String>(0)).unwrap()
+        };
+        let names: Vec<String> = EventKind::ALL.iter().map(named).collect();
+        assert_eq!(names, EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
+    }
+
+    /// The guard lets the body of an event give way only if an `event_shredded` names it, and knows that kind by its code.
+    #[test]
+    fn the_guard_of_shredded_events_knows_the_code_of_that_kind() {
+        let objects = expected().unwrap();
+        let guard = ("trigger".to_owned(), "events_are_never_changed".to_owned());
+        let sql = objects[&guard].as_ref().unwrap();
+        assert!(sql.contains(&format!("word.kind = {}\n", EventKind::EventShredded.code())), "{sql}");
+        let codes = sql.split("kind = ").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        assert_eq!(codes.count(), 1, "each code in a guard is compared with the registry here");
+    }
+}

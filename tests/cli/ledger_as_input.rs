@@ -1,0 +1,158 @@
+//! A user names the ledger where a command expects another file. The command refuses it before it opens the file, because
+//! closing the file would drop the locks that the process holds on the ledger.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cli_support::Desk;
+
+/// Each option that takes the path of a file, with `FILE` in its place.
+const COMMANDS: &[&[&str]] = &[
+    &["record", "--jsonl", "FILE"],
+    &["record", "--format", "anthropic", "FILE"],
+    &["settle", "RESERVATION", "--format", "anthropic", "FILE"],
+    &["quota", "observe", "--format", "claude-statusline", "FILE"],
+    &["gate", "anthropic", "--feed", "claude-statusline=FILE"],
+    &["scan-output", "anthropic", "--stdout", "FILE"],
+    &["scan-output", "anthropic", "--stderr", "FILE", "--exit-code", "1"],
+    &["report", "--prices", "FILE"],
+    &["report", "--by", "day", "--svg", "FILE"],
+    &["export", "--output", "FILE"],
+    &["export", "--format", "csv", "--output", "FILE"],
+    &["key", "generate", "FILE"],
+    &["key", "show", "FILE"],
+    &["checkpoint", "--key", "FILE"],
+    &["checkpoint", "--key", "KEY", "--out", "FILE"],
+    &["seal", "--until", "2026-01-01", "--key", "FILE"],
+    &["prove", "inclusion", "1", "--key", "FILE"],
+    &["prove", "inclusion", "1", "--checkpoint", "FILE"],
+    &["prove", "consistency", "FILE"],
+    &["prove", "check", "FILE", "--line", "TEXT", "--verifier", "VERIFIER"],
+    &["prove", "check", "TEXT", "--line", "FILE", "--verifier", "VERIFIER"],
+    &["prove", "check", "TEXT", "--old", "FILE", "--verifier", "VERIFIER"],
+    &["verify", "--checkpoint", "FILE", "--verifier", "VERIFIER"],
+    &["verify", "--checkpoint", "TEXT", "--verifier", "FILE"],
+    &["backup", "FILE"],
+    &["backup", "--replace", "FILE"],
+    &["backup", "OTHER", "--key", "FILE"],
+    &["restore", "BACKUP", "--replace", "--checkpoint", "FILE", "--verifier", "VERIFIER"],
+    #[cfg(feature = "web")]
+    &["serve", "--otlp", "--listen", "127.0.0.1:0", "--token-file", "FILE"],
+];
+
+/// The calls of `open` and the paths that they were given, of one command.
+fn opened(desk: &Desk, args: &[String]) -> Option<String> {
+    let log = desk.dir().join("strace.log");
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=open,openat,creat", "-o"])
+        .arg(&log)
+        .arg(env!("CARGO_BIN_EXE_usage-ledger"))
+        .args(args)
+        .env_clear()
+        .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+        .output();
+    traced.is_ok().then(|| fs::read_to_string(&log).unwrap_or_default())
+}
+
+fn inputs(desk: &Desk) -> [(&'static str, String); 5] {
+    let path = |name: &str| desk.dir().join(name).display().to_string();
+    desk.ok(&["key", "generate", &path("key")]);
+    let verifier = desk.ok(&["key", "show", &path("key")]).trim().to_owned();
+    let note = desk.ok(&["checkpoint", "--key", &path("key")]);
+    fs::write(path("text"), note).unwrap();
+    desk.ok(&["backup", &path("backup.db"), "--key", &path("key")]);
+    [
+        ("KEY", path("key")),
+        ("TEXT", path("text")),
+        ("VERIFIER", verifier),
+        ("BACKUP", path("backup.db")),
+        ("OTHER", path("other.db")),
+    ]
+}
+
+fn files(ledger: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    // Readers change the index of the write-ahead log.
+    let names = ["", "-wal"].map(|end| PathBuf::from(format!("{}{end}", ledger.display())));
+    names.map(|name| (name.clone(), fs::read(&name).ok())).into()
+}
+
+#[test]
+fn a_command_never_reads_or_writes_the_ledger_as_another_file() {
+    let desk = Desk::new();
+    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let reservation = desk.json(&["reserve", "anthropic", "5"]);
+    let reservation = reservation["id"].as_str().unwrap().to_owned();
+    let inputs = inputs(&desk);
+    let link = desk.dir().join("link");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(desk.ledger(), &link).unwrap();
+    // A write-ahead log lies beside the ledger while another program has it open.
+    let _open = usage_ledger::Ledger::open(desk.ledger()).unwrap();
+    for end in ["", "-wal", "-shm", "link"] {
+        let file = if end == "link" { link.clone() } else { desk.dir().join(format!("usage.db{end}")) };
+        let before = files(&desk.ledger());
+        for command in COMMANDS {
+            let args: Vec<String> = command
+                .iter()
+                .map(|arg| match inputs.iter().find(|(name, _)| name == arg) {
+                    Some((_, value)) => value.clone(),
+                    None if *arg == "RESERVATION" => reservation.clone(),
+                    None => arg.replace("FILE", &file.display().to_string()),
+                })
+                .collect();
+            let done = desk.command().args(&args).output().unwrap();
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(2), "{args:?}: {said}");
+            assert!(said.contains("is a file of the ledger itself"), "{args:?}: {said}");
+            assert_eq!(files(&desk.ledger()), before, "{args:?} changed the ledger");
+        }
+    }
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+}
+
+#[test]
+fn an_import_refuses_a_log_that_is_the_ledger() {
+    let desk = Desk::new();
+    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let home = desk.dir().join("home");
+    let logs = home.join(".claude/projects/-p");
+    fs::create_dir_all(&logs).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(desk.ledger(), logs.join("s.jsonl")).unwrap();
+    let done = desk.command().args(["import", "claude-code", "--home"]).arg(&home).output().unwrap();
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("is a file of the ledger itself"), "{said}");
+    assert_eq!(desk.json(&["verify"])["ok"], true);
+}
+
+/// Every file of the surfaces that opens files refuses the ledger. A new one is noticed here.
+#[test]
+fn each_source_that_opens_files_refuses_the_ledger() {
+    for layer in ["cli", "app", "present"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(layer)).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let opens = ["File::open", "File::create", "File::options", "OpenOptions", "fs::read(", "fs::read_to_string", "fs::write"];
+            let opens = opens.iter().any(|call| text.contains(call));
+            assert!(!opens || text.contains("refuse_ledger("), "{} opens files", path.display());
+        }
+    }
+}
+
+/// SQLite opens the ledger once for each connection, and nothing else opens it.
+#[test]
+fn nothing_but_sqlite_opens_the_ledger() {
+    let desk = Desk::new();
+    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let ledger = desk.ledger().display().to_string();
+    for args in [&["record", "--jsonl", &ledger][..], &["export", "--output", &ledger], &["key", "show", &ledger]] {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let Some(log) = opened(&desk, &args) else { return };
+        // SQLite opens with O_NOFOLLOW, which no other part of the program does.
+        let bare: Vec<&str> =
+            log.lines().filter(|line| line.contains("/usage.db\"") && !line.contains("O_NOFOLLOW")).collect();
+        assert!(bare.is_empty(), "{args:?}: {bare:#?}");
+    }
+}
