@@ -14,13 +14,13 @@ use crate::damage::bench::{events, start};
 
 /// A ledger with a row in every table: every kind of event that leaves one, a shredded event, a seal, states of the past.
 fn fill(path: &Path) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     ledger.append(events(), start()).unwrap();
     let now = start().plus(1);
     let shredded = ledger.event(20).unwrap().id;
     let _ = ledger.shred(&Shred::because("asked").event(shredded), now).unwrap();
     ledger.seal(None, start(), &Signer::generate("a.example/log").unwrap(), now).unwrap();
-    let mut ledger = ledger.past_states_every(10);
+    let ledger = ledger.past_states_every(10);
     for position in [21, 42] {
         drop(ledger.as_of(AsOf::Position(position.into())).unwrap());
     }
@@ -153,7 +153,7 @@ fn of_object(object: &Object) -> Vec<Case> {
 }
 
 fn verified(path: &Path) -> Result<(), String> {
-    let library = match Ledger::open(path).and_then(|mut ledger| ledger.verify()) {
+    let library = match Ledger::open(path).and_then(|ledger| ledger.verify()) {
         Ok(verified) => !verified.ok && !verified.findings.is_empty(),
         Err(_) => true,
     };
@@ -253,7 +253,7 @@ fn guards_and_names_of_kinds_are_repaired_and_foreign_tables_are_not() {
          CREATE TRIGGER more AFTER INSERT ON events BEGIN DELETE FROM accounts; END",
     )
     .unwrap();
-    let mut ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     let repair = ledger.repair().unwrap();
     assert!(repair.ok && repair.repaired.len() == 5, "{repair:?}");
     assert_eq!(ledger.verify().unwrap().findings, []);
