@@ -59,7 +59,8 @@ struct Replayed {
 
 pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an audit looks at all there is")?;
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    let verifiers =
+        args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {

@@ -99,7 +99,8 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
 
 pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let place = context.place()?;
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    let verifiers =
+        args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let checkpoints = args.checkpoint.iter().map(|path| {
         let kept = Kept::read(path, context)?;
         Ok::<Checkpoint, Failure>(super::audit::signed_by_any(&kept.note, &verifiers)?)

@@ -48,7 +48,8 @@ struct Proven {
 }
 
 pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let verifiers = args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    let verifiers =
+        args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let read = |path: &PathBuf| key_file::text(path, context);
     let named = |error: Error| match error {
         Error::Invalid { what } => Failure::usage(format!("{}: {what}", args.proof.display())),

@@ -81,7 +81,9 @@ pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
     let mut found = Vec::new();
     view.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
         let at = match key.split_first() {
-            Some((version, number)) if (1..=VERSION).contains(version) => number.try_into().ok().map(u64::from_be_bytes),
+            Some((version, number)) if (1..=VERSION).contains(version) => {
+                number.try_into().ok().map(u64::from_be_bytes)
+            }
             _ => None,
         };
         let is_sound = |at| position(key).is_some() || unseal(Position::new(at), value).is_some();

@@ -103,10 +103,7 @@ fn a_damaged_ledger_has_no_backup_and_a_damaged_backup_restores_nothing() {
     let file = desk.dir().join("backup.db");
     desk.ok(&["backup", text(&file)]);
     for path in [desk.ledger(), file.clone()] {
-        Connection::open(path)
-            .unwrap()
-            .execute_batch("UPDATE tree SET value = zeroblob(length(value))")
-            .unwrap();
+        Connection::open(path).unwrap().execute_batch("UPDATE tree SET value = zeroblob(length(value))").unwrap();
     }
     let said = desk.fails(3, &["backup", text(&desk.dir().join("other.db"))]);
     assert!(said.contains("at position 1"), "{said}");

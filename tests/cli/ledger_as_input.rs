@@ -134,7 +134,15 @@ fn each_source_that_opens_files_refuses_the_ledger() {
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(layer)).unwrap() {
             let path = entry.unwrap().path();
             let Ok(text) = fs::read_to_string(&path) else { continue };
-            let opens = ["File::open", "File::create", "File::options", "OpenOptions", "fs::read(", "fs::read_to_string", "fs::write"];
+            let opens = [
+                "File::open",
+                "File::create",
+                "File::options",
+                "OpenOptions",
+                "fs::read(",
+                "fs::read_to_string",
+                "fs::write",
+            ];
             let opens = opens.iter().any(|call| text.contains(call));
             assert!(!opens || text.contains("refuse_ledger("), "{} opens files", path.display());
         }

@@ -18,9 +18,9 @@ mod gate;
 mod import;
 mod koan;
 mod koan_counters;
-mod overview;
 #[cfg(unix)]
 mod ledger_as_input;
+mod overview;
 mod poison;
 mod proof;
 mod quota;

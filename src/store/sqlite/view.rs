@@ -136,7 +136,8 @@ impl ReadView for SqliteView {
     }
 
     fn structure(&self) -> Result<Vec<StructureFinding>> {
-        structure::differences(self.lease.connection()?).map_err(|e| self.lease.pool.about.error(e, "reading the schema"))
+        structure::differences(self.lease.connection()?)
+            .map_err(|e| self.lease.pool.about.error(e, "reading the schema"))
     }
 }
 
