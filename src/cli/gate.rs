@@ -65,10 +65,10 @@ fn feed(text: &str) -> Result<(QuotaFormat, PathBuf), String> {
 
 /// A feed's document. One that cannot be read is as one that says nothing readable.
 fn document(path: &Path, context: &Context) -> Result<String, Failure> {
+    const LONGEST: u64 = 1 << 20;
     if path != Path::new("-") {
         context.refuse_ledger(path)?;
     }
-    const LONGEST: u64 = 1 << 20;
     let mut text = String::new();
     let read = super::lines::open(path, context).map(|file| file.take(LONGEST).read_to_string(&mut text));
     Ok(if matches!(read, Ok(Ok(_))) { text } else { String::new() })

@@ -88,8 +88,7 @@ pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
         };
         let is_sound = |at| position(key).is_some() || unseal(Position::new(at), value).is_some();
         if !at.is_some_and(is_sound) {
-            let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            found.push(format!("snapshots: the row {key} is no snapshot of any build; `replay --write` drops it"));
+            found.push(format!("snapshots: the row {key:02x?} is no snapshot of any build; `replay --write` drops it"));
         }
         GO_ON
     })?;
