@@ -6,7 +6,7 @@ use super::known::{expect_known, on_the_account_meant};
 use super::{Ask, Mode};
 use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Position};
+use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload, Position};
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
@@ -125,12 +125,56 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reserve_run(&self, ask: &Ask, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
+        self.reserve_with(None, ask, tokens, ttl, now.into())
+    }
+
+    /// As [`reserve_run`](Self::reserve_run), under an id of the caller's. A caller that got no answer repeats the call: the
+    /// reservation that was made already is found, whatever became of the gate since.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve), and [`Error::Conflict`] when the id is that of another event or of a reservation for
+    /// another provider, account or number of tokens.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, budget::Ask, time::MINUTE};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let (id, ask) = (EventId::from_key("my-agent", "call 7"), Ask::new("openai")?);
+    /// let first = ledger.reserve_as(id, &ask, 700, MINUTE, now)?;
+    /// assert_eq!(ledger.reserve_as(id, &ask, 700, MINUTE, now.plus(1))?, first);
+    /// assert_eq!(ledger.provider("openai", now)?.reserved, 700);
+    /// assert!(ledger.reserve_as(id, &ask, 701, MINUTE, now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn reserve_as(
+        &self,
+        id: EventId,
+        ask: &Ask,
+        tokens: u64,
+        ttl: i64,
+        now: impl Into<Timestamp>,
+    ) -> Result<Reservation> {
+        self.reserve_with(Some(id), ask, tokens, ttl, now.into())
+    }
+
+    fn reserve_with(
+        &self,
+        id: Option<EventId>,
+        ask: &Ask,
+        tokens: u64,
+        ttl: i64,
+        now: Timestamp,
+    ) -> Result<Reservation> {
         if tokens == 0 || !(1..=LONGEST).contains(&ttl) {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }
         let source = self.source.clone();
-        let now = now.into();
         self.transact(now, |appender| {
+            if let Some(id) = id
+                && let Some(made) = made_before(appender.view()?, id, ask, tokens)?
+            {
+                return Ok(made);
+            }
             // Callers' clocks differ: it must fit by this one's, and by the ledger's, which is the latest of them all.
             let latest = appender.recorded_at();
             let view = appender.view()?;
@@ -143,10 +187,25 @@ impl Ledger {
             let expires_at = now.plus(ttl);
             let (provider, account) = (ask.provider, ask.account);
             let reserved = BudgetReserved { provider, account, tokens, expires_at };
-            let outcome = appender.push(NewEvent::new(reserved, now).source(source))?;
-            let position = outcome.position();
+            let event = NewEvent { id, ..NewEvent::new(reserved, now).source(source) };
+            let position = appender.push(event)?.position();
             Ok(Reservation { id: id_at(appender.view()?, position)?, position, tokens, expires_at })
         })
+    }
+}
+
+/// The reservation that an id stands for already.
+fn made_before(view: &dyn ReadView, id: EventId, ask: &Ask, tokens: u64) -> Result<Option<Reservation>> {
+    let Some(position) = view.position_of(id)? else { return Ok(None) };
+    match Event::from_line(position, &view.expect_line(position)?)?.payload {
+        Payload::BudgetReserved(made)
+            if made.provider == ask.provider
+                && made.tokens == tokens
+                && (ask.account.is_none() || made.account == ask.account) =>
+        {
+            Ok(Some(Reservation { id, position, tokens, expires_at: made.expires_at }))
+        }
+        _ => Err(Error::Conflict { id, position }),
     }
 }
 

@@ -84,18 +84,20 @@ impl Ledger {
         })
     }
 
-    /// Gives a reservation back: its call did not happen, or is recorded by another feed.
+    /// Gives a reservation back: its call did not happen, or is recorded by another feed. Releasing it again finds the first
+    /// release.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled or released.
+    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled.
     ///
     /// ```
     /// use usage_ledger::{Ledger, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let reservation = ledger.reserve("openai", 700, 10 * MINUTE, now)?;
-    /// ledger.release(reservation.id, "the call timed out", now)?;
+    /// let released = ledger.release(reservation.id, "the call timed out", now)?;
     /// assert_eq!(ledger.provider("openai", now)?.reserved, 0);
+    /// assert_eq!(ledger.release(reservation.id, "", now)?.position(), released.position());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn release(&self, reservation: EventId, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
@@ -103,8 +105,10 @@ impl Ledger {
         let now = now.into();
         self.transact(now, |appender| {
             let (_, made) = reserved(appender.view()?, reservation)?;
-            if let Some(closing) = closing(appender.view()?, reservation, made)? {
-                return Err(closed(reservation, &closing));
+            match closing(appender.view()?, reservation, made)? {
+                Some(Closing::Released(at)) => return Ok(Outcome::Existing(at)),
+                Some(closing) => return Err(closed(reservation, &closing)),
+                None => {}
             }
             let released = BudgetReleased { reservation, reason: reason.to_owned() };
             appender.push(NewEvent::new(released, now).source(source))
@@ -124,7 +128,7 @@ fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timesta
 fn closed(reservation: EventId, closing: &Closing) -> Error {
     let how = match closing {
         Closing::Settled(_) => "settled",
-        Closing::Released => "released",
+        Closing::Released(_) => "released",
     };
     Error::invalid(format!("reservation {reservation} was {how} already: reserve again for another call"))
 }

@@ -111,11 +111,57 @@ impl Ledger {
         at: impl Into<Timestamp>,
         now: impl Into<Timestamp>,
     ) -> Result<Outcome> {
-        let mut switch = ProviderSwitched::to(to)?.because(reason);
-        let at = at.into();
+        self.switch_with(None, ProviderSwitched::to(to)?.because(reason), at.into(), now.into())
+    }
+
+    /// As [`switch_provider_at`](Self::switch_provider_at), under an id of the caller's: a call that is repeated finds its
+    /// switch, also when work moved on since.
+    ///
+    /// # Errors
+    /// As [`switch_provider`](Self::switch_provider), and [`Error::Conflict`] when the id is that of another event.
+    ///
+    /// ```
+    /// use usage_ledger::{EventId, Ledger, Outcome};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let mut ledger = Ledger::in_memory()?;
+    /// let id = EventId::from_key("my-agent", "switch 1");
+    /// ledger.switch_provider_as(id, "ollama", "rate limited", now, now)?;
+    /// ledger.switch_provider("anthropic", "", now.plus(1))?;
+    /// let again = ledger.switch_provider_as(id, "ollama", "rate limited", now, now.plus(2))?;
+    /// assert_eq!(again, Outcome::Existing(1.into()));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn switch_provider_as(
+        &self,
+        id: EventId,
+        to: &str,
+        reason: &str,
+        at: impl Into<Timestamp>,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        self.switch_with(Some(id), ProviderSwitched::to(to)?.because(reason), at.into(), now.into())
+    }
+
+    fn switch_with(
+        &self,
+        id: Option<EventId>,
+        mut switch: ProviderSwitched,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Outcome> {
         let source = self.source.clone();
-        self.transact(now.into(), |appender| {
+        self.transact(now, |appender| {
             let view = appender.view()?;
+            if let Some(id) = id
+                && let Some(position) = view.position_of(id)?
+            {
+                return match Event::from_line(position, &view.expect_line(position)?)?.payload {
+                    Payload::ProviderSwitched(known) if known.to == switch.to && known.reason == switch.reason => {
+                        Ok(Outcome::Existing(position))
+                    }
+                    _ => Err(Error::Conflict { id, position }),
+                };
+            }
             if let Some(last) = last_switch(view, at)?
                 && last.switch.to == switch.to
             {
@@ -123,7 +169,7 @@ impl Ledger {
             }
             let from = active_provider(view, at)?.filter(|from| from != switch.to.as_str());
             switch.from = from.map(|from| crate::ProviderId::new(&from)).transpose()?;
-            appender.push(NewEvent::new(switch, at).source(source))
+            appender.push(NewEvent { id, ..NewEvent::new(switch, at).source(source) })
         })
     }
 

@@ -70,8 +70,8 @@ pub(crate) fn reservations(
 pub(crate) enum Closing {
     /// With the record of its call.
     Settled(Option<EventId>),
-    /// Without a call.
-    Released,
+    /// Without a call, by the event at a position.
+    Released(Position),
 }
 
 /// Visits the ends of reservations since a time.
@@ -81,7 +81,9 @@ fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(Eve
         facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
             match fact.event.payload {
                 Payload::BudgetSettled(settled) => visit(settled.reservation, Closing::Settled(settled.record)),
-                Payload::BudgetReleased(released) => visit(released.reservation, Closing::Released),
+                Payload::BudgetReleased(released) => {
+                    visit(released.reservation, Closing::Released(fact.position));
+                }
                 _ => {}
             }
             GO_ON
