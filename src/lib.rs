@@ -71,13 +71,15 @@
 //! |---|---|---|
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
-//! | `web` | yes | what `usage-ledger serve` listens with: telemetry over OTLP/HTTP |
+//! | `web` | yes | what `usage-ledger serve` listens with: the HTTP API, and telemetry over OTLP/HTTP |
 //! | `parquet` | no | `export --format parquet` |
 //! | `import` | by `cli` | `import`: the logs of Claude Code, Codex, Gemini CLI, `OpenCode` and nine more agents, and Koan's rows, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.
 
+#[cfg(feature = "cli")]
+mod api;
 #[cfg(feature = "cli")]
 pub mod app;
 pub mod budget;

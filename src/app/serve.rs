@@ -10,10 +10,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::key_file;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, grouped};
-use crate::web::{self, Access, Received, Receiver, Token};
+use crate::web::{self, Access, Api, Offer, Received, Receiver, Token};
 
 /// How many seconds a sender is kept waiting for another process that writes; then it is asked to come again.
 const PATIENCE: u64 = 3;
@@ -25,8 +26,9 @@ const TOKEN_HELP: &str = "Read the token that every request must carry from this
 /// The most bytes of a token's file.
 const TOKEN_FILE: u64 = 4_096;
 
-/// Receive telemetry from agents over OTLP/HTTP and record the calls in it
+/// Serve the HTTP API for programs, and receive telemetry from agents over OTLP/HTTP
 ///
+/// The API is at /api/v1, and /api/v1/openapi.json describes it. With --otlp the server also records the calls in telemetry.
 /// Claude Code, Codex, Gemini CLI, Qwen Code and every OpenTelemetry GenAI instrumentation can send logs, traces and
 /// metrics, as protobuf or JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared
 /// with the records and never recorded. Status 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends
@@ -37,13 +39,15 @@ const TOKEN_FILE: u64 = 4_096;
 /// `Authorization: Bearer TOKEN`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
+    usage-ledger serve\n  \
+    curl http://127.0.0.1:4318/api/v1/gate?provider=anthropic\n  \
     usage-ledger serve --otlp\n  \
     CLAUDE_CODE_ENABLE_TELEMETRY=1 OTEL_LOGS_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=http/json claude\n  \
     usage-ledger serve --otlp --listen 0.0.0.0:4318 --token-file token.txt\n  \
     OTEL_EXPORTER_OTLP_HEADERS=\"Authorization=Bearer%20$(cat token.txt)\" claude")]
 pub(crate) struct ServeArgs {
-    /// Accept OTLP, the protocol of OpenTelemetry
-    #[arg(long, required = true)]
+    /// Accept telemetry over OTLP, the protocol of OpenTelemetry
+    #[arg(long)]
     otlp: bool,
     /// The address to listen on; an address that other machines can reach requires a token
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
@@ -53,24 +57,42 @@ pub(crate) struct ServeArgs {
     /// Also accept requests for this host name, for example of a container or a reverse proxy; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// Sign checkpoints and proofs of the API with this key; without it they are not signed
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let (access, new_token) = access(args, context)?;
     let now = context.fixed_now();
     let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
-    let receiver = Arc::new(Receiver::new(context.write_within(PATIENCE)?, clock));
+    let signer = args.key.as_deref().map(|file| key_file::read(file, context)).transpose()?;
+    let ledger = context.write_within(PATIENCE)?;
+    let mut api = Api::new(ledger.clone().source("http"), context.zone(), clock);
+    if let Some(now) = context.named_now() {
+        api = api.at(now);
+    }
+    if let Some(signer) = signer {
+        api = api.signer(signer);
+    }
+    let receiver = args.otlp.then(|| Arc::new(Receiver::new(ledger, clock)));
+    let mut offer = Offer::new().api(api);
+    if let Some(receiver) = &receiver {
+        offer = offer.telemetry(Arc::clone(receiver));
+    }
     let mut told: Result<(), Failure> = Ok(());
     let listening = |address: SocketAddr| {
         if let Some(token) = &new_token {
             say(&format!("every request needs this token, which is new at each start: Authorization: Bearer {token}"));
         }
-        told = announce(address, context.json, out);
+        told = announce(address, args.otlp, context.json, out);
     };
-    web::serve(&receiver, args.listen, access, listening, web::asked_to_end()).map_err(|error| {
+    web::serve(offer, args.listen, access, listening, web::asked_to_end()).map_err(|error| {
         Error::invalid(format!("{} cannot be listened at ({error}): name another with --listen", args.listen))
     })?;
     told?;
+    // An API has nothing to sum up.
+    let Some(receiver) = receiver else { return Ok(()) };
     let done = receiver.received();
     if context.json { Answer::new(&done).write(out) } else { summary(&done, out) }
 }
@@ -111,11 +133,12 @@ fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Fai
     Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{} holds no token ({error})", Plain(&place))))?))
 }
 
-fn announce(address: SocketAddr, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn announce(address: SocketAddr, otlp: bool, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     if json {
         Answer::new(json!({"listening": format!("http://{address}")})).write(out)?;
     } else {
-        writeln!(out, "listening at http://{address} for OTLP/HTTP")?;
+        let otlp = if otlp { " and OTLP/HTTP" } else { "" };
+        writeln!(out, "listening at http://{address} for /api/v1{otlp}")?;
     }
     Ok(out.flush()?)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::checkpoint::Kept;
+use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use crate::ledger::{Finding, Verification};
@@ -64,7 +64,7 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {
-        let kept = Kept::read(path, context)?;
+        let kept = checkpoint::read(path, context)?;
         match signed_by_any(&kept.note, &verifiers) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
             // What nobody signed says nothing about the ledger; that it is there is worth a look.

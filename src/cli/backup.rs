@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::checkpoint::{self, Kept};
+use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use crate::ledger::Ledger;
@@ -102,7 +102,7 @@ pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write
     let verifiers =
         args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let checkpoints = args.checkpoint.iter().map(|path| {
-        let kept = Kept::read(path, context)?;
+        let kept = checkpoint::read(path, context)?;
         Ok::<Checkpoint, Failure>(super::audit::signed_by_any(&kept.note, &verifiers)?)
     });
     let checkpoints = checkpoints.collect::<Result<Vec<_>, _>>()?;

@@ -9,18 +9,15 @@ use clap::builder::PossibleValuesParser;
 use super::context::Context;
 use super::fields::{CountArgs, NameArgs};
 use super::lines;
+use crate::api::call::{formats, from_response};
 use crate::model::error::Error;
-use crate::model::event::{Quality, TokenRecord};
+use crate::model::event::TokenRecord;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
-use crate::readers::normalise::agent::{self, Turns};
-use crate::readers::normalise::{self, UsageFormat};
 
 /// Longest response accepted, in bytes.
 const LONGEST_RESPONSE: u64 = 64 << 20;
-/// The name of [`agent::extract_as`] among the formats.
-const AGENT_OUTPUT: &str = "agent-output";
 
 /// What one call used.
 #[derive(Args, Clone, Debug)]
@@ -50,32 +47,19 @@ pub(crate) struct CallArgs {
     names: NameArgs,
 }
 
-fn formats() -> Vec<&'static str> {
-    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT]).collect()
-}
-
 impl CallArgs {
     /// The record of the call. `reserved` is the provider that tokens were set aside with: it served the call unless a flag
     /// names another one.
     pub fn record(&self, reserved: Option<&ProviderId>, context: &Context) -> Result<TokenRecord, Failure> {
         let served = self.names.provider.as_ref().or(reserved);
         let mut record = if let Some(format) = &self.format {
-            let text = response(&self.response, context)?;
-            if format == AGENT_OUTPUT {
-                agent_output(&text, served)?
-            } else {
-                normalise::response(format.parse()?, &text)?
-            }
+            from_response(format, &response(&self.response, context)?, served)?
         } else {
             let provider = served.ok_or_else(|| {
                 Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
             })?;
             TokenRecord::new(provider.as_str(), "")
         };
-        if let Some(provider) = served {
-            // A response has the form of an API, which other providers serve too.
-            record.provider = provider.as_str().to_owned().into();
-        }
         self.counts.apply(&mut record);
         self.names.apply(&mut record);
         if let Some(key) = &self.key {
@@ -86,25 +70,6 @@ impl CallArgs {
         record.validate()?;
         Ok(record)
     }
-}
-
-fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord, Failure> {
-    let run = agent::extract_as(text, Turns::Told, provider)?
-        .ok_or_else(|| Failure::usage("this output of an agent states no tokens"))?;
-    let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
-    let provider = match (provider, run.format) {
-        (Some(provider), _) => provider.as_str(),
-        (None, "codex") => "openai",
-        (None, "claude") if is_claude => "anthropic",
-        (None, _) => return Err(Failure::usage("this output does not tell who served the tokens: give --provider")),
-    };
-    let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());
-    record.tokens = run.tokens;
-    record.cost = run.cost;
-    record.quality = if run.residual.is_some() { Quality::Derived } else { Quality::Reported };
-    record.residual = run.residual;
-    record.normaliser = Some("agent-output/1".into());
-    Ok(record)
 }
 
 fn response(path: &Path, context: &Context) -> Result<String, Failure> {

@@ -5,13 +5,13 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
 use super::key_file;
+use crate::api::proofs::{Kept, Signed};
 use crate::ledger::Snapshot;
-use crate::merkle::{Checkpoint, Note, Signer};
+use crate::merkle::{Checkpoint, Signer};
 use crate::model::error::Error;
 use crate::present::failure::Failure;
 use crate::present::output::Answer;
@@ -33,40 +33,17 @@ pub(crate) struct CheckpointArgs {
     out: Option<PathBuf>,
 }
 
-/// A checkpoint in JSON.
-#[derive(Serialize)]
-struct Signed<'a> {
-    origin: &'a str,
-    size: u64,
-    root: String,
-    note: &'a str,
+/// The checkpoint in a file.
+pub(crate) fn read(path: &Path, context: &Context) -> Result<Kept, Failure> {
+    let text = key_file::text(path, context)?;
+    Kept::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
-/// A checkpoint in a file. Whether anybody signed it is not looked at yet.
-pub(crate) struct Kept {
-    pub note: Note,
-    pub checkpoint: Checkpoint,
-}
-
-impl Kept {
-    pub fn read(path: &Path, context: &Context) -> Result<Self, Failure> {
-        let text = key_file::text(path, context)?;
-        Self::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
-    }
-
-    /// The checkpoint in a note.
-    pub fn of(text: &str) -> Result<Self, Error> {
-        let note: Note = text.parse()?;
-        let checkpoint = note.text().parse()?;
-        Ok(Self { note, checkpoint })
-    }
-
-    /// That the ledger still begins as it says.
-    pub fn expect(&self, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
-        match snapshot.check(&self.checkpoint)? {
-            None => Ok(()),
-            Some(finding) => Err(Error::Unproven { what: finding.what }.into()),
-        }
+/// That the ledger still begins as a checkpoint says.
+pub(crate) fn expect(kept: &Kept, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+    match snapshot.check(&kept.checkpoint)? {
+        None => Ok(()),
+        Some(finding) => Err(Error::Unproven { what: finding.what }.into()),
     }
 }
 
@@ -82,10 +59,7 @@ pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
         replace(path, &note, context)?;
     }
     if context.json {
-        let Kept { checkpoint, .. } = Kept::of(&note)?;
-        let root = checkpoint.root().to_string();
-        return Answer::new(Signed { origin: checkpoint.origin(), size: checkpoint.size(), root, note: &note })
-            .write(out);
+        return Answer::new(Signed::new(note)?).write(out);
     }
     if args.out.is_none() {
         write!(out, "{note}")?;
@@ -100,9 +74,9 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
         Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
         _ => {}
     }
-    let kept = Kept::read(path, context)?;
+    let kept = read(path, context)?;
     match Checkpoint::open(&kept.note, signer.verifier()) {
-        Ok(_) => kept.expect(snapshot),
+        Ok(_) => expect(&kept, snapshot),
         Err(Error::Unproven { what }) => {
             Err(Failure::usage(format!("{} is not replaced: {what}; give another --out", path.display())))
         }

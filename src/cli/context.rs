@@ -10,7 +10,6 @@ use etcetera::BaseStrategy;
 
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
-use crate::model::event::Position;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
 use crate::present::failure::{Failure, say};
@@ -39,20 +38,11 @@ pub(crate) struct Globals {
     )]
     pub now: Option<Timestamp>,
     /// Answer from the events up to this position, or from the events recorded up to this time
-    #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = as_of)]
+    #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = crate::api::input::as_of)]
     pub as_of: Option<AsOf>,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,
-}
-
-/// Reads a position or a time.
-fn as_of(text: &str) -> Result<AsOf, String> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let number: u64 = text.parse().map_err(|_| format!("`{text}` is larger than any position"))?;
-        return Ok(AsOf::Position(Position::new(number)));
-    }
-    text.parse().map(AsOf::Time).map_err(|error: crate::Error| format!("{error}, or a position such as 120"))
 }
 
 /// What every command is given.
@@ -234,6 +224,12 @@ impl Context {
     #[cfg(feature = "web")]
     pub fn fixed_now(&self) -> Option<Timestamp> {
         self.globals.now.or(self.clock)
+    }
+
+    /// The time that the command line names for every question.
+    #[cfg(feature = "web")]
+    pub const fn named_now(&self) -> Option<Timestamp> {
+        self.globals.now
     }
 
     /// The time that a snapshot is asked at: its own moment when it is of the past, unless the command line names one.

@@ -2,19 +2,14 @@
 
 use super::doctor::{Problem, Topic};
 use crate::ledger::{Snapshot, Suspicion};
-use crate::model::event::Position;
 use crate::model::time::Timestamp;
 use crate::present::clock::duration;
 use crate::present::failure::Failure;
 use crate::present::output::grouped;
+use crate::present::wording::withdrawal;
 
 /// Records that are named one by one.
 const NAMED: usize = 100;
-
-/// The commands that correct a record or take it out.
-pub(crate) fn withdrawal(position: Position) -> String {
-    format!("usage-ledger void {position} --reason TEXT, or usage-ledger amend {position} --input N … --reason TEXT")
-}
 
 pub(crate) fn findings(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Problem>, Failure> {
     let mut findings = Vec::new();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::context::Context;
+use crate::api::input::GateInput;
 use crate::budget::{Ask, Mode, Tier, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::provider::ProviderId;
@@ -15,7 +16,6 @@ use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain, wrapped};
 use crate::present::summary::summary;
 use crate::readers::quota::QuotaFormat;
-use crate::usage::active_provider;
 
 /// Decide whether a run may start, and which mode of work it may use
 ///
@@ -98,23 +98,16 @@ impl Need {
 /// Who wants to run what, and when.
 fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
     let now = context.now_of(snapshot);
-    let provider = match &args.provider {
-        Some(provider) => provider.as_str().to_owned(),
-        None => active_provider(snapshot.view(), now)?.ok_or_else(|| {
-            Failure::usage("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
-        })?,
+    let input = GateInput {
+        provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
+        account: args.account.clone(),
+        model: args.model.clone(),
+        tier: None,
+        need: None,
+        allow_undeclared: args.allow_undeclared,
+        as_of: None,
     };
-    let mut ask = Ask::new(&provider)?.tier(args.tier).need(args.need.mode());
-    if args.allow_undeclared {
-        ask = ask.allow_undeclared();
-    }
-    if let Some(account) = &args.account {
-        ask = ask.account(account);
-    }
-    if let Some(model) = &args.model {
-        ask = ask.model(model);
-    }
-    Ok((ask, now))
+    Ok((input.ask(snapshot, now)?.tier(args.tier).need(args.need.mode()), now))
 }
 
 pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

@@ -7,10 +7,11 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::context::Context;
+use crate::api::events::{is_about, shown as verbatim};
 use crate::export;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, Payload, Position, Stub, on_one_line};
+use crate::model::event::{Envelope, Event, Payload, Position, Stub};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{self, Moment};
@@ -186,42 +187,5 @@ impl LogAnswer<'_> {
                 std::thread::sleep(WAIT);
             }
         }
-    }
-}
-
-/// The stored event on one line, with its position; of a shredded event what stays, and where that is said.
-fn verbatim(position: Position, line: &str) -> Result<String> {
-    Ok(match Stub::read(position, line)? {
-        None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
-        Some(Stub { leaf, by, kept, .. }) => {
-            let kept = on_one_line(kept);
-            format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
-        }
-    })
-}
-
-/// Whether an event names a provider.
-fn is_about(payload: &Payload, provider: &str) -> bool {
-    match payload {
-        Payload::TokensRecorded(data) => data.provider == provider,
-        Payload::TokensAmended(data) => data.replacement.provider == provider,
-        Payload::ProviderSwitched(data) => {
-            data.to.as_str() == provider || data.from.as_ref().is_some_and(|from| from.as_str() == provider)
-        }
-        Payload::QuotaObserved(data) => data.provider.as_str() == provider,
-        Payload::QuotaExhausted(data) => data.provider.as_str() == provider,
-        Payload::LimitSet(data) => data.provider.as_str() == provider,
-        Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
-        Payload::UsageOverridden(data) => data.provider.as_str() == provider,
-        Payload::PriceSet(data) => data.provider.as_str() == provider,
-        Payload::BudgetReserved(data) => data.provider.as_str() == provider,
-        Payload::EventVoided(_)
-        | Payload::Paused(_)
-        | Payload::Resumed(_)
-        | Payload::BudgetSettled(_)
-        | Payload::BudgetReleased(_)
-        | Payload::Imported(_)
-        | Payload::EventShredded(_)
-        | Payload::PeriodSealed(_) => false,
     }
 }

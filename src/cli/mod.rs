@@ -17,7 +17,6 @@ pub(crate) mod fields;
 pub(crate) mod gate;
 pub(crate) mod grid;
 pub(crate) mod import;
-pub(crate) mod json_line;
 pub(crate) mod key;
 pub(crate) mod key_file;
 pub(crate) mod limit;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{import, status};
+use crate::api::{self, status::StatusAnswer};
 use crate::budget::{ProviderStatus, Status};
 use crate::import::ImportReport;
 use crate::model::error::Error;
@@ -24,7 +25,7 @@ use crate::usage::{Basis, Usage};
 #[derive(Serialize)]
 struct Overview {
     #[serde(flatten)]
-    status: status::Dated,
+    status: StatusAnswer,
     periods: Periods,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<ImportReport>,
@@ -35,14 +36,14 @@ pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Re
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let (now, zone) = (context.now_of(&snapshot), context.zone());
-    let status = status::dated(&snapshot, now)?;
+    let status = api::status::answer(&snapshot, now)?;
     let periods = Periods::at(&snapshot, zone, now)?;
     let unreadable = imported.as_ref().is_some_and(|report| report.sources.iter().any(|source| source.unreadable > 0));
     if context.json {
         output::Answer::new(Overview { status, periods, imported }).write(out)?;
     } else {
-        status.warn_of_clock();
-        let status = status.status;
+        status::warn_of_clock(&status.state);
+        let status = status.state.status;
         if let Some(report) = &imported {
             announce(report, out)?;
         }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::checkpoint::Kept;
+use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use super::prove_check;
 use super::target::Target;
+use crate::api::proofs::{self, Anchor, Kept};
 use crate::ledger::Snapshot;
-use crate::merkle::{ConsistencyProofText, Hash, InclusionProofText};
 use crate::present::failure::Failure;
 use crate::present::output::Answer;
 
@@ -82,31 +82,6 @@ impl From<String> for CheckMark {
     }
 }
 
-#[derive(Serialize)]
-struct Included<'a> {
-    position: u64,
-    index: u64,
-    size: u64,
-    leaf: String,
-    root: String,
-    hashes: Vec<String>,
-    proof: &'a str,
-}
-
-#[derive(Serialize)]
-struct Continued<'a> {
-    old: Root,
-    new: Root,
-    hashes: Vec<String>,
-    proof: &'a str,
-}
-
-#[derive(Serialize)]
-struct Root {
-    size: u64,
-    root: String,
-}
-
 pub(crate) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         ProveCommand::Inclusion(args) => inclusion(&args, context, out),
@@ -119,35 +94,18 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let position = args.event.position(&snapshot)?;
-    let leaf = snapshot.leaf(position)?;
     let kept = match &args.checkpoint {
         Some(path) => kept(path, &snapshot, context)?,
-        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot, context)?,
+        None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let proof = snapshot.prove_inclusion(position, Some(kept.checkpoint.size()))?;
-    // What is handed out is checked first: a stored hash of this line may be wrong.
-    proof.verify(&leaf, &kept.checkpoint.root())?;
-    let receipt = InclusionProofText::new(proof, kept.note)?;
-    let text = receipt.to_string();
-    if !context.json {
-        return Ok(write!(out, "{text}")?);
-    }
-    Answer::new(Included {
-        position: position.get(),
-        index: position.get() - 1,
-        size: kept.checkpoint.size(),
-        leaf: leaf.to_string(),
-        root: kept.checkpoint.root().to_string(),
-        hashes: hex(&receipt.proof().hashes),
-        proof: &text,
-    })
-    .write(out)
+    let proof = proofs::inclusion(&snapshot, position, Anchor::signed(kept))?;
+    print(proof.proof.clone(), proof, context, out)
 }
 
 fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let (old, old_root) = match args.old {
+    let old = match args.old {
         CheckMark::Size(size) => (size, snapshot.root_at(size)?),
         CheckMark::File(path) => {
             let kept = kept(&path, &snapshot, context)?;
@@ -156,39 +114,31 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
     };
     let kept = match args.new {
         Some(CheckMark::File(path)) => kept(&path, &snapshot, context)?,
-        Some(CheckMark::Size(size)) => sign(size, args.key.as_deref(), &snapshot, context)?,
-        None => sign(snapshot.head()?.position.get(), args.key.as_deref(), &snapshot, context)?,
+        Some(CheckMark::Size(size)) => sign(Some(size), args.key.as_deref(), &snapshot, context)?,
+        None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let new = kept.checkpoint;
-    let proof = snapshot.prove_consistency(old, new.size())?;
-    proof.verify(&old_root, &new.root())?;
-    let continuation = ConsistencyProofText::new(proof, kept.note)?;
-    let text = continuation.to_string();
-    if !context.json {
-        return Ok(write!(out, "{text}")?);
+    let proof = proofs::consistency(&snapshot, old, Anchor::signed(kept))?;
+    print(proof.proof.clone(), proof, context, out)
+}
+
+/// Prints a proof: its text, or all that is known of it.
+fn print(text: Option<String>, proof: impl Serialize, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if context.json {
+        return Answer::new(proof).write(out);
     }
-    Answer::new(Continued {
-        old: Root { size: old, root: old_root.to_string() },
-        new: Root { size: new.size(), root: new.root().to_string() },
-        hashes: hex(&continuation.proof().hashes),
-        proof: &text,
-    })
-    .write(out)
+    let text = text.ok_or_else(|| Failure::usage("this proof is not signed: name a key with --key"))?;
+    Ok(write!(out, "{text}")?)
 }
 
 /// A checkpoint in a file that this ledger still continues.
 fn kept(path: &Path, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
-    let kept = Kept::read(path, context)?;
-    kept.expect(snapshot)?;
+    let kept = checkpoint::read(path, context)?;
+    checkpoint::expect(&kept, snapshot)?;
     Ok(kept)
 }
 
 /// A checkpoint of a size, signed now.
-fn sign(size: u64, key: Option<&Path>, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
+fn sign(size: Option<u64>, key: Option<&Path>, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
     let signer = key_file::read(&key_file::place(key)?, context)?;
-    Ok(Kept::of(&snapshot.checkpoint_at(size, &signer)?)?)
-}
-
-fn hex(hashes: &[Hash]) -> Vec<String> {
-    hashes.iter().map(ToString::to_string).collect()
+    Ok(Kept::sign(snapshot, size, &signer)?)
 }

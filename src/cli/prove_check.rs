@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::audit::{by_any, signed_by_any};
-use super::checkpoint::Kept;
+use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use crate::merkle::{ConsistencyProofText, InclusionProofText};
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
             }
         }
         (None, Some(old)) => {
-            let old = signed_by_any(&Kept::read(old, context)?.note, &verifiers)?;
+            let old = signed_by_any(&checkpoint::read(old, context)?.note, &verifiers)?;
             let proof: ConsistencyProofText = text.parse().map_err(named)?;
             let checkpoint = by_any(&verifiers, |verifier| proof.verify(&old, verifier))?;
             (format!("the first {} are as they were", counted(old.size(), "event")), checkpoint)

@@ -5,18 +5,19 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::call::CallArgs;
 use super::context::Context;
-use super::json_line::JsonLine;
 use super::lines::Lines;
-use crate::ledger::{Ledger, Outcome};
+use crate::api;
+use crate::api::json_line::JsonLine;
+use crate::api::record::RecordTally;
+use crate::ledger::Ledger;
 use crate::model::event::NewEvent;
-use crate::model::provider::{CATALOGUE, ProviderId};
+use crate::model::provider::CATALOGUE;
 use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, say};
-use crate::present::output::{self, Answer, AppendReceipt, Plain, counted, grouped};
+use crate::present::output::{self, Answer, Plain, counted};
 
 /// Providers outside the catalogue that are looked at in one run.
 const ODD: usize = 100;
@@ -56,42 +57,20 @@ pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> R
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let record = args.call.record(None, context)?;
     let now = context.now();
-    let implausible = record.tokens.implausible();
-    let provider = record.provider.to_string();
     let what = format!(
         "{}{}, {}",
-        provider,
+        record.provider,
         record.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default(),
         counted(record.tokens.total()?, "token")
     );
     let event = NewEvent::new(record, args.call.occurred_at.unwrap_or(now)).source(args.call.source);
     let ledger = context.write()?;
-    let outcome = match ledger.append([event], now)?.as_slice() {
-        [outcome] => *outcome,
-        _ => return Err(Failure::usage("one record was given, and not one was answered for")),
-    };
-    hint(&provider, &ledger, now)?;
-    if let Some((class, count)) = implausible {
-        let position = outcome.position();
-        say(&format!(
-            "position {position}: {} {} tokens is implausible; if it is wrong: {}",
-            grouped(count),
-            class.name(),
-            super::doctor_events::withdrawal(position)
-        ));
-    }
+    let (outcome, receipt) = api::record::one(&ledger, event, now)?;
+    receipt.warnings.iter().for_each(|warning| say(warning));
     if context.json {
-        let id = ledger.event(outcome.position())?.id;
-        return Answer::new(AppendReceipt::one(outcome, id)).write(out);
+        return Answer::new(receipt).write(out);
     }
     output::outcome(out, outcome, &what)
-}
-
-/// What became of many lines.
-#[derive(Default, Serialize)]
-struct RecordTally {
-    recorded: u64,
-    duplicates: u64,
 }
 
 /// Looks at every line before the ledger is touched, then takes them all in, in one transaction.
@@ -132,13 +111,7 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
     let taken = ledger.transact(now, |appender| {
         let mut tally = RecordTally::default();
         while let Some(line) = lines.next()? {
-            let parsed = JsonLine::parse(line)?;
-            let mut event = NewEvent::new(parsed.record, parsed.occurred_at.unwrap_or(now)).source(source.to_owned());
-            event.id = parsed.id;
-            match appender.push(event)? {
-                Outcome::Appended(_) => tally.recorded += 1,
-                Outcome::Existing(_) => tally.duplicates += 1,
-            }
+            tally.push(appender, JsonLine::parse(line)?, source, now)?;
         }
         Ok(tally)
     });
@@ -151,13 +124,8 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
 
 /// A provider outside the catalogue is taken as it is, but one that looks misspelt is worth a word, until it is declared.
 pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<(), Failure> {
-    if let Some(near) = ProviderId::new(provider)?.near_miss()
-        && !ledger.provider(provider, now)?.declared
-    {
-        say(&format!(
-            "hint: `{provider}` is not in the catalogue and was taken as it is; did you mean `{near}`? \
-             If not, declare it: usage-ledger provider declare {provider} --metered"
-        ));
+    if let Some(hint) = api::record::hint(provider, ledger, now)? {
+        say(&hint);
     }
     Ok(())
 }

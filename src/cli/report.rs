@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use chrono::{Days, NaiveDate};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -11,6 +10,7 @@ use super::context::Context;
 use super::fields::label;
 use super::report_rows::{self, Sort};
 use super::{csv, grid, report_filters};
+use crate::api::report::{self, ReportAnswer};
 use crate::export::{self, CcusageOptions};
 use crate::import;
 use crate::model::error::Error;
@@ -23,7 +23,7 @@ use crate::present::failure::{Failure, say};
 use crate::present::output;
 use crate::present::tint::colours;
 use crate::readers::price::Prices;
-use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable, Seal};
+use crate::report::{Efficiency, Report, ReportKey, ReportTable, Seal};
 
 /// Report requests, tokens and cost, grouped by any keys
 ///
@@ -182,9 +182,7 @@ pub(crate) fn run(
     if args.csv && context.json {
         return Err(Failure::usage("--csv and --json are two answers: give one of them"));
     }
-    if let Some((_, twice)) = by.iter().enumerate().find(|(index, key)| by.iter().take(*index).any(|k| k == *key)) {
-        return Err(Failure::usage(format!("the key {} is named twice: name it once", twice.name())));
-    }
+    report::expect_distinct(&by)?;
     let ledger = context.read()?;
     let mut seal = None;
     let mut earlier = Vec::new();
@@ -233,10 +231,7 @@ pub(crate) fn run(
         return super::seal::stands_on(sealed, &earlier, out);
     }
     if context.json {
-        return match efficiency {
-            None => output::json(out, &answer),
-            Some(outcomes) => output::json(out, &WithOutcomes { answer, outcomes }),
-        };
+        return output::json(out, &ReportAnswer { table: answer, outcomes: efficiency });
     }
     if args.csv {
         return csv::write(&answer, out);
@@ -273,7 +268,7 @@ fn question(
         }
     }
     if args.days.is_some() || args.back.is_some() {
-        report = report.days(date_window(args, zone.day(now), by)?);
+        report = report.days(report::days(by, args.days, args.back, zone.day(now))?);
     }
     if args.fill {
         report = report.fill()?;
@@ -327,21 +322,6 @@ fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Repor
     Ok(report)
 }
 
-/// The days of `--days` and `--back`.
-fn date_window(args: &ReportArgs, today: NaiveDate, by: &[ReportKey]) -> Result<DateWindow, Failure> {
-    let days = args.days.unwrap_or(DateWindow::DEFAULT_DAYS);
-    if days <= DateWindow::MOST_DAYS {
-        let back = args.back.unwrap_or(0).into();
-        return Ok(DateWindow::ending(today, days.into(), back, granularity(by)));
-    }
-    if args.back.is_some() {
-        return Err(Failure::usage(format!("--back needs --days of at most {}", DateWindow::MOST_DAYS)));
-    }
-    let first = today.checked_sub_days(Days::new(u64::from(days) - 1));
-    let first = first.ok_or_else(|| Failure::usage(format!("--days {days} begins before the calendar")))?;
-    Ok(DateWindow { first, last: today })
-}
-
 /// Says by which prices costs were worked out, and for how many requests there is none.
 fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     let (cost, source) = (&answer.total.cost, &answer.prices);
@@ -373,14 +353,6 @@ struct AsSealed<'s> {
     restated_earlier: &'s [Seal],
 }
 
-/// A report and what its sessions achieved.
-#[derive(Serialize)]
-struct WithOutcomes {
-    #[serde(flatten)]
-    answer: ReportTable,
-    outcomes: Efficiency,
-}
-
 fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
     if found.productive + found.empty + found.blocked == 0 {
         return Ok(writeln!(out, "no record has the label outcome: `record --label outcome=productive` states one")?);
@@ -391,17 +363,6 @@ fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let trend = found.trend.map(|trend| format!(", {}", trend.name())).unwrap_or_default();
     Ok(writeln!(out, "wasted: {:.0} % of the sessions{trend}", found.waste * 100.0)?)
-}
-
-/// What a window is moved back by: the coarsest time that rows are told apart by.
-fn granularity(by: &[ReportKey]) -> Granularity {
-    if by.contains(&ReportKey::Month) {
-        Granularity::Month
-    } else if by.contains(&ReportKey::Week) {
-        Granularity::Week
-    } else {
-        Granularity::Day
-    }
 }
 
 fn price_list(path: &Path, context: &Context) -> Result<Prices, Failure> {

@@ -3,20 +3,19 @@
 use std::io::Write;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::call::CallArgs;
 use super::context::Context;
 use super::correct::answer;
 use super::fields::{count, duration};
+use crate::api::{self, reserve::Reserved};
 use crate::budget::{Ask, Tier};
 use crate::model::error::Error;
-use crate::model::event::{EventId, Payload};
+use crate::model::event::EventId;
 use crate::model::provider::ProviderId;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, counted};
-use crate::usage::Reservation;
 
 /// Reserve tokens for a call, if the provider's windows have room
 ///
@@ -47,13 +46,9 @@ pub(crate) struct ReserveArgs {
     /// Accept an undeclared provider; it counts as metered
     #[arg(long)]
     allow_undeclared: bool,
-}
-
-#[derive(Serialize)]
-struct Reserved {
-    provider: String,
-    #[serde(flatten)]
-    reservation: Reservation,
+    /// A name for this reservation: a repeated call with the same key finds the first one
+    #[arg(long, value_parser = super::fields::text)]
+    key: Option<String>,
 }
 
 pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -69,8 +64,7 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
     if args.allow_undeclared {
         ask = ask.allow_undeclared();
     }
-    let provider = ask.provider().as_str();
-    let reservation = match ledger.reserve_run(&ask, args.tokens, args.ttl, now) {
+    let reserved = match api::reserve::make(&ledger, &ask, args.tokens, args.ttl, args.key.as_deref(), now) {
         Err(error @ (Error::OverBudget { .. } | Error::Gated { .. })) => {
             say(&error.to_string());
             return Err(Failure::Wait);
@@ -78,8 +72,9 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
         done => done?,
     };
     if context.json {
-        return Answer::new(Reserved { provider: provider.to_owned(), reservation }).write(out);
+        return Answer::new(reserved).write(out);
     }
+    let Reserved { provider, reservation } = reserved;
     let until = short(reservation.expires_at, context.zone());
     Ok(writeln!(out, "{}\n{} reserved on {provider} until {until}", reservation.id, counted(args.tokens, "token"))?)
 }
@@ -101,10 +96,7 @@ pub(crate) struct SettleArgs {
 pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let ledger = context.write_known()?;
-    let position = ledger.snapshot()?.position(args.reservation)?;
-    let Payload::BudgetReserved(reserved) = ledger.event(position)?.payload else {
-        return Err(Failure::usage(format!("event {} reserves nothing", args.reservation)));
-    };
+    let reserved = api::reserve::reserved(&ledger, args.reservation)?;
     let record = args.call.record(Some(&reserved.provider), context)?;
     let ledger = ledger.source(args.call.source.clone());
     let outcome = ledger.settle_at(args.reservation, record, args.call.occurred_at.unwrap_or(now), now)?;
@@ -118,7 +110,7 @@ pub(crate) struct ReleaseArgs {
     /// The id of the reservation
     reservation: EventId,
     /// The reason
-    #[arg(long, value_name = "TEXT", default_value = "the call did not happen", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", default_value = api::reserve::NO_CALL, hide_default_value = true)]
     reason: String,
 }
 

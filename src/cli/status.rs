@@ -3,17 +3,17 @@
 use std::io::Write;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::context::Context;
+use crate::api::{
+    self,
+    status::{Ahead, StatusState},
+};
 use crate::budget::{ProviderStatus, Status};
-use crate::ledger::Snapshot;
-use crate::model::event::Position;
 use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
-use crate::present::costs;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, used, wrapped};
 use crate::present::wording;
@@ -34,57 +34,29 @@ pub(crate) struct StatusArgs {
     since_switch: bool,
 }
 
-/// The status, its moment and its position.
-#[derive(Serialize)]
-pub(crate) struct Dated {
-    now: Timestamp,
-    position: Position,
-    /// The first event that a clock recorded in the future.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recorded_ahead: Option<Ahead>,
-    #[serde(flatten)]
-    pub status: Status,
-}
-
-impl Dated {
-    /// Warns on stderr of an event that was recorded in the future.
-    pub fn warn_of_clock(&self) {
-        if let Some(Ahead { position, recorded_at }) = &self.recorded_ahead {
-            say(&format!(
-                "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
-                 `usage-ledger doctor` says what follows"
-            ));
-        }
+/// Warns on stderr of an event that was recorded in the future.
+pub(crate) fn warn_of_clock(state: &StatusState) {
+    if let Some(Ahead { position, recorded_at }) = &state.recorded_ahead {
+        say(&format!(
+            "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
+             `usage-ledger doctor` says what follows"
+        ));
     }
-}
-
-/// The status of a snapshot at a time.
-pub(crate) fn dated(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Dated, Failure> {
-    let status = costs::status(snapshot, now)?;
-    let ahead = snapshot.recorded_ahead_of(now)?.map(|(position, recorded_at)| Ahead { position, recorded_at });
-    Ok(Dated { now, position: snapshot.head()?.position, recorded_ahead: ahead, status })
-}
-
-/// An event that is recorded later than now.
-#[derive(Serialize)]
-struct Ahead {
-    position: Position,
-    recorded_at: Timestamp,
 }
 
 pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
-    let mut dated = dated(&snapshot, now)?;
+    let mut answer = api::status::answer(&snapshot, now)?;
     if let Some(provider) = &args.provider {
-        only(provider, &mut dated.status)?;
+        only(provider, &mut answer.state.status)?;
     }
     if context.json {
-        return Answer::new(dated).write(out);
+        return Answer::new(answer).write(out);
     }
-    dated.warn_of_clock();
-    let status = dated.status;
+    warn_of_clock(&answer.state);
+    let status = answer.state.status;
     let zone = context.zone();
     if status.providers.is_empty() {
         return Ok(writeln!(

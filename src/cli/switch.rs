@@ -5,12 +5,12 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
-use super::record::hint;
+use crate::api::{self, input::SwitchInput};
 use crate::model::event::Payload;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::present::failure::Failure;
-use crate::present::output::{self, Answer, AppendReceipt, Plain};
+use crate::present::failure::{Failure, say};
+use crate::present::output::{self, Answer, Plain};
 
 /// Record that work moves to another provider; no counter changes
 ///
@@ -26,19 +26,26 @@ pub(crate) struct SwitchArgs {
     /// The time of the switch [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
+    /// A name for this switch: a repeated call with the same key finds the first one
+    #[arg(long, value_parser = super::fields::text)]
+    key: Option<String>,
 }
 
 pub(crate) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let now = context.now();
-    let ledger = context.write()?;
     let to = args.provider.as_str();
-    let outcome = ledger.switch_provider_at(to, &args.reason, args.occurred_at.unwrap_or(now), now)?;
-    let event = ledger.event(outcome.position())?;
-    hint(to, &ledger, now)?;
+    let input = SwitchInput {
+        provider: to.to_owned(),
+        reason: Some(args.reason.clone()),
+        occurred_at: args.occurred_at.map(|at| at.to_string()),
+        key: args.key.clone(),
+    };
+    let ledger = context.write()?;
+    let (outcome, receipt) = api::switch::switch(&ledger, &input, context.now())?;
+    receipt.warnings.iter().for_each(|warning| say(warning));
     if context.json {
-        return Answer::new(AppendReceipt::one(outcome, event.id)).write(out);
+        return Answer::new(receipt).write(out);
     }
-    let Payload::ProviderSwitched(switch) = event.payload else {
+    let Payload::ProviderSwitched(switch) = ledger.event(outcome.position())?.payload else {
         return output::outcome(out, outcome, &format!("switched to {to}"));
     };
     let from = switch.from.map(|from| format!(" from {from}")).unwrap_or_default();

@@ -103,6 +103,9 @@ pub(crate) struct AppendReceipt {
     pub positions: Vec<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// What looks wrong about it; it was appended all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl AppendReceipt {
@@ -113,6 +116,7 @@ impl AppendReceipt {
             duplicates: u64::from(!appended),
             positions: vec![outcome.position().get()],
             id: Some(id.to_string()),
+            warnings: Vec::new(),
         }
     }
 }

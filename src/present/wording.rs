@@ -1,6 +1,7 @@
 //! What a decision rests on, in the words that every surface shares.
 
 use crate::budget::Burn;
+use crate::model::event::Position;
 use crate::model::time::{MINUTE, Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::output::Plain;
@@ -26,6 +27,11 @@ pub(crate) fn outlook(burn: &Burn, resets_at: Option<Timestamp>, now: Timestamp,
         ),
         None => format!("used up in {}", duration(now, end)),
     })
+}
+
+/// The commands that correct a record or take it out.
+pub(crate) fn withdrawal(position: Position) -> String {
+    format!("usage-ledger void {position} --reason TEXT, or usage-ledger amend {position} --input N … --reason TEXT")
 }
 
 /// Who said how much of a window is used, where it was a person, or where it was too long ago to hold.

@@ -1,4 +1,4 @@
-//! The HTTP server: telemetry over OTLP/HTTP, behind guards that hold for every route.
+//! The HTTP server: an API for programs and telemetry over OTLP/HTTP, behind guards that hold for every route.
 //!
 //! A request passes, in this order: the limit of connections and the time for its head (`server`, `connection`), the
 //! names and pages that may ask and the token (`access`), the limits of its body (`intake`), and a turn to be worked on
@@ -6,12 +6,18 @@
 
 mod access;
 mod answer;
+mod api;
 mod body;
+mod cached;
 mod connection;
 mod gzip;
 mod intake;
+mod offer;
+mod openapi;
 mod otlp;
+mod problem;
 mod server;
+mod stream;
 mod token;
 mod work;
 
@@ -26,6 +32,7 @@ use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 
 pub use access::Access;
+pub use offer::{Api, Offer};
 pub use server::serve;
 pub use token::Token;
 

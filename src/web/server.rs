@@ -17,9 +17,9 @@ use tokio::time::{sleep, timeout};
 
 use super::access::{Access, guard};
 use super::answer::{BodyForm, Refusal};
+use super::connection;
 use super::intake::{Intake, take_in};
-use super::work::Work;
-use super::{Receiver, connection, otlp};
+use super::offer::Offer;
 
 /// Connections that are open at a time.
 const CONNECTIONS: usize = 256;
@@ -48,16 +48,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ///
 /// ```
 /// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{self, Access, Receiver}};
+/// use usage_ledger::{Ledger, web::{self, Access, Offer, Receiver}};
 /// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
+/// let offer = Offer::new().telemetry(receiver);
 /// let access = Access::new([127, 0, 0, 1].into());
 /// let mut at = None;
-/// web::serve(&receiver, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
+/// web::serve(offer, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
 /// assert_ne!(at.map(|address| address.port()), Some(0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn serve(
-    receiver: &Arc<Receiver>,
+    offer: Offer,
     address: SocketAddr,
     access: Access,
     listening: impl FnOnce(SocketAddr),
@@ -71,7 +72,7 @@ pub fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let (end, ending) = watch::channel(false);
-        let routes = guarded(otlp::routes(Arc::clone(receiver), Work::new(ending.clone())), access, &ending);
+        let routes = guarded(offer.routes(&ending), access, &ending);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         listening(listener.local_addr()?);
         let mut connections = JoinSet::new();
@@ -106,13 +107,18 @@ async fn unknown(uri: Uri) -> Refusal {
     Refusal::new(
         form,
         StatusCode::NOT_FOUND,
-        "there is nothing at this path: telemetry goes to /v1/logs, /v1/traces and /v1/metrics",
+        "there is nothing at this path: the API is described at /api/v1/openapi.json, and with --otlp telemetry goes to \
+         /v1/logs, /v1/traces and /v1/metrics",
     )
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> Refusal {
     let form = if uri.path().starts_with("/v1/") { BodyForm::Json } else { BodyForm::Problem };
-    let wanted = if method == Method::POST { "GET" } else { "POST" };
+    let wanted = match method {
+        Method::POST => "GET",
+        Method::GET | Method::HEAD => "POST",
+        _ => "one that the header Allow names",
+    };
     Refusal::new(form, StatusCode::METHOD_NOT_ALLOWED, format!("this path takes another method: send {wanted}"))
 }
 

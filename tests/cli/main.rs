@@ -5,6 +5,7 @@
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
 
+mod api;
 mod backup;
 mod bad_input;
 mod corrections;

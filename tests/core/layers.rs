@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top down. Folders of one row do not import each other.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["app", "main"],
     &["cli", "tui", "web"],
+    &["api"],
     &["present"],
     &["import"],
     &["export"],

@@ -471,5 +471,5 @@ fn where_it_cannot_listen_it_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert!(desk.fails(2, &["serve", "--otlp", "--listen", &address]).contains("--listen"));
-    assert!(desk.fails(2, &["serve"]).contains("--otlp"));
+    assert!(desk.fails(2, &["serve", "--listen", &address]).contains("--listen"));
 }

@@ -1,4 +1,4 @@
-//! One line of `record --jsonl`: a flat object, every field checked by name.
+//! A record as a flat object, every field checked by name: a line of `record --jsonl`, or what a program sends.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::model::tokens::{MAX_COUNT, TokenClass};
 use crate::present::clock::instant;
 
 /// Every field of a line.
-const FIELDS: [&str; 21] = [
+pub(super) const FIELDS: [&str; 21] = [
     "provider",
     "account",
     "model",
@@ -51,7 +51,7 @@ pub(crate) struct JsonLine {
 }
 
 /// The fields of an object, their values unread.
-struct LineFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct LineFields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for LineFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -77,24 +77,36 @@ impl<'de: 'a, 'a> Deserialize<'de> for LineFields<'a> {
 #[derive(Deserialize)]
 struct LineText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl JsonLine {
-    /// Reads and checks a line.
-    pub fn parse(line: &[u8]) -> Result<Self> {
+impl<'a> LineFields<'a> {
+    /// Reads the fields of an object.
+    pub fn parse(line: &'a [u8]) -> Result<Self> {
         let text = std::str::from_utf8(line).map_err(|error| {
             Error::invalid(format!("byte {} is not UTF-8: write the file as UTF-8", error.valid_up_to() + 1))
         })?;
-        let LineFields(fields) = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
             Error::invalid(format!(
                 "{} at column {}: write one object a line, such as {{\"provider\":\"anthropic\",\"input\":1}}",
                 reason(&error),
                 error.column()
             ))
-        })?;
-        if !fields.iter().any(|(name, value)| name == "provider" && value.get() != "null") {
+        })
+    }
+}
+
+impl JsonLine {
+    /// Reads and checks a line.
+    pub fn parse(line: &[u8]) -> Result<Self> {
+        Self::of(&LineFields::parse(line)?, None)
+    }
+
+    /// Reads and checks the fields of an object. They complete the record of a response, if there is one.
+    pub(super) fn of(LineFields(fields): &LineFields<'_>, response: Option<TokenRecord>) -> Result<Self> {
+        if response.is_none() && !fields.iter().any(|(name, value)| name == "provider" && value.get() != "null") {
             return Err(Error::invalid("`provider` is missing: say who served the tokens"));
         }
         // The provider is set below; a name that is no provider's would cost a search for what was meant.
-        let mut parsed = Self { id: None, occurred_at: None, record: TokenRecord::new("anthropic", "") };
+        let record = response.unwrap_or_else(|| TokenRecord::new("anthropic", ""));
+        let mut parsed = Self { id: None, occurred_at: None, record };
         let mut keys = Vec::new();
         for (index, (name, value)) in fields.iter().enumerate() {
             if fields.iter().take(index).any(|(earlier, _)| earlier == name) {
@@ -106,6 +118,7 @@ impl JsonLine {
             }
             parsed.set(name, value, &mut keys)?;
         }
+        parsed.record.keys.retain(|known| !keys.contains(known));
         parsed.record.keys.splice(0..0, keys);
         parsed.record.validate()?;
         parsed.date()?;
@@ -155,7 +168,7 @@ impl JsonLine {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(name: &str, value: &'a RawValue, what: &str) -> Result<T> {
+pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, value: &'a RawValue, what: &str) -> Result<T> {
     serde_json::from_str(value.get())
         .map_err(|_| Error::invalid(format!("`{name}` is {}: it must be {what}", shown(value.get()))))
 }

@@ -1,0 +1,177 @@
+//! Events as they are listed: one filter and one shape for `log --json`, ranges and streams.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::input::EventsInput;
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::event::{Envelope, EventKind, Payload, Position, Stub, on_one_line};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::{Moment, range};
+
+/// Events in an answer unless the caller says otherwise, and at most.
+const DEFAULT: usize = 100;
+const MOST: usize = 1_000;
+/// Bytes of lines in one answer: the event that reaches this number is the last.
+const BYTES: usize = 4 << 20;
+/// Events that one call looks at. A filter that matches nothing else would read a long log in one call.
+const LOOKED_AT: u64 = 100_000;
+
+/// Which events are listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventFilter {
+    pub kinds: Vec<EventKind>,
+    pub providers: Vec<ProviderId>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl EventFilter {
+    /// Reads the names of kinds and providers.
+    pub fn new(kinds: &[String], providers: &[String]) -> Result<Self> {
+        let kinds = kinds.iter().flat_map(|names| names.split(',')).map(|name| {
+            EventKind::named(name).ok_or_else(|| {
+                Error::invalid(format!("`{name}` is no kind of event: write one of {}", Payload::KINDS.join(", ")))
+            })
+        });
+        let providers = providers.iter().map(|name| ProviderId::resolve(name));
+        Ok(Self {
+            kinds: kinds.collect::<Result<_>>()?,
+            providers: providers.collect::<Result<_>>()?,
+            since: None,
+            until: None,
+        })
+    }
+
+    /// Whether an event is listed.
+    pub fn admits(&self, position: Position, line: &str) -> Result<bool> {
+        let envelope = Envelope::parse(position, line)?;
+        let at = envelope.occurred_at;
+        if !(self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.name() == envelope.kind))
+            || self.since.is_some_and(|since| at < since)
+            || self.until.is_some_and(|until| until <= at)
+        {
+            return Ok(false);
+        }
+        if self.providers.is_empty() {
+            return Ok(true);
+        }
+        let event = envelope.open(position)?;
+        Ok(self.providers.iter().any(|id| is_about(&event.payload, id.as_str())))
+    }
+}
+
+/// A range of events.
+#[derive(Serialize)]
+pub(crate) struct EventsAnswer {
+    /// The last position of the ledger.
+    head: Position,
+    events: Vec<Box<RawValue>>,
+    /// What to send as `after` to go on; null when the end of the log is reached.
+    next: Option<Position>,
+}
+
+impl EventsInput {
+    /// Which events are listed.
+    pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventFilter> {
+        let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
+        let (since, until) = range(moment(&self.since)?, moment(&self.until)?, zone, now)?;
+        Ok(EventFilter { since, until, ..EventFilter::new(&self.kind, &self.provider)? })
+    }
+
+    /// The position behind which the list begins.
+    #[cfg(feature = "web")]
+    pub fn after(&self) -> Result<Position> {
+        match i64::try_from(self.after) {
+            Ok(_) => Ok(Position::new(self.after)),
+            Err(_) => Err(Error::invalid(format!("`after` is {}: it is larger than any position", self.after))),
+        }
+    }
+
+    /// How many events are answered with at most.
+    pub fn limit(&self) -> Result<usize> {
+        match self.limit.map(usize::try_from) {
+            None => Ok(DEFAULT),
+            Some(Ok(limit)) if (1..=MOST).contains(&limit) => Ok(limit),
+            Some(_) => Err(Error::invalid(format!("`limit` must be 1 to {MOST}: follow `next` for more events"))),
+        }
+    }
+
+    /// Whether the answer stays the same while nothing is appended.
+    #[cfg(feature = "web")]
+    pub fn is_timeless(&self) -> bool {
+        let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
+        !is_relative(&self.since) && !is_relative(&self.until)
+    }
+}
+
+/// Lists events behind a position.
+pub(crate) fn answer(
+    snapshot: &Snapshot<'_>,
+    after: Position,
+    limit: usize,
+    filter: &EventFilter,
+) -> Result<EventsAnswer> {
+    let head = snapshot.head()?.position;
+    let (mut events, mut bytes, mut last) = (Vec::new(), 0, after);
+    if after < head {
+        snapshot.lines(after.next(), &mut |position, line| {
+            if filter.admits(position, line)? {
+                let shown = shown(position, line)?;
+                bytes += shown.len();
+                events.push(
+                    RawValue::from_string(shown)
+                        .map_err(|error| Error::damaged(position, format!("the line is no JSON ({error})")))?,
+                );
+            }
+            last = position;
+            Ok(events.len() < limit && bytes < BYTES && position.get() - after.get() < LOOKED_AT)
+        })?;
+    }
+    Ok(EventsAnswer { head, events, next: (last < head).then_some(last) })
+}
+
+/// The stored event on one line, with its position; of a shredded event what stays, and where that is said.
+pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
+    Ok(match Stub::read(position, line)? {
+        None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
+        Some(Stub { leaf, by, kept, .. }) => {
+            let kept = on_one_line(kept);
+            format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
+        }
+    })
+}
+
+/// Whether an event names a provider.
+pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
+    match payload {
+        Payload::TokensRecorded(data) => data.provider == provider,
+        Payload::TokensAmended(data) => data.replacement.provider == provider,
+        Payload::ProviderSwitched(data) => {
+            data.to.as_str() == provider || data.from.as_ref().is_some_and(|from| from.as_str() == provider)
+        }
+        Payload::QuotaObserved(data) => data.provider.as_str() == provider,
+        Payload::QuotaExhausted(data) => data.provider.as_str() == provider,
+        Payload::LimitSet(data) => data.provider.as_str() == provider,
+        Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
+        Payload::UsageOverridden(data) => data.provider.as_str() == provider,
+        Payload::PriceSet(data) => data.provider.as_str() == provider,
+        Payload::BudgetReserved(data) => data.provider.as_str() == provider,
+        Payload::EventVoided(_)
+        | Payload::Paused(_)
+        | Payload::Resumed(_)
+        | Payload::BudgetSettled(_)
+        | Payload::BudgetReleased(_)
+        | Payload::Imported(_)
+        | Payload::EventShredded(_)
+        | Payload::PeriodSealed(_) => false,
+    }
+}
+
+/// The kind of an event.
+#[cfg(feature = "web")]
+pub(crate) fn kind(position: Position, line: &str) -> Result<String> {
+    Ok(Envelope::parse(position, line)?.kind.to_string())
+}

@@ -1,0 +1,317 @@
+//! What operations take. Unknown fields are refused, so a misspelt option never goes unnoticed.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::budget::{Mode, Tier};
+use crate::ledger::AsOf;
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+
+/// How hard a task is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TierName {
+    Trivial,
+    Simple,
+    #[default]
+    Medium,
+    Complex,
+    Critical,
+}
+
+impl From<TierName> for Tier {
+    fn from(name: TierName) -> Self {
+        match name {
+            TierName::Trivial => Self::Trivial,
+            TierName::Simple => Self::Simple,
+            TierName::Medium => Self::Medium,
+            TierName::Complex => Self::Complex,
+            TierName::Critical => Self::Critical,
+        }
+    }
+}
+
+/// What a run needs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NeedName {
+    #[default]
+    Review,
+    Implement,
+    Deep,
+}
+
+impl From<NeedName> for Mode {
+    fn from(name: NeedName) -> Self {
+        match name {
+            NeedName::Review => Self::Review,
+            NeedName::Implement => Self::Implement,
+            NeedName::Deep => Self::Deep,
+        }
+    }
+}
+
+/// May a run start?
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct GateInput {
+    /// The provider the run would use; without it the active one
+    #[param(example = "anthropic", min_length = 1)]
+    #[schema(min_length = 1)]
+    pub provider: Option<String>,
+    /// Its account
+    #[param(min_length = 1)]
+    #[schema(min_length = 1)]
+    pub account: Option<String>,
+    /// The model the run would use
+    #[param(min_length = 1)]
+    #[schema(min_length = 1)]
+    pub model: Option<String>,
+    /// How hard the task is; medium without it
+    pub tier: Option<TierName>,
+    /// What the run needs; review without it
+    pub need: Option<NeedName>,
+    /// Accept a provider that is in no catalogue, event or declaration: it counts as metered
+    pub allow_undeclared: bool,
+    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    #[param(example = "120", min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    pub as_of: Option<String>,
+}
+
+/// Everything at a glance.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatusInput {
+    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    #[param(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    pub as_of: Option<String>,
+}
+
+/// Who used how much?
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReportInput {
+    /// What rows are told apart by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week,
+    /// month, window; provider and day without it. Repeat it, or separate names by commas
+    #[param(example = json!(["day", "model"]))]
+    pub by: Vec<String>,
+    /// Only what happened at or after this time, date or month
+    #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub since: Option<String>,
+    /// Only what happened before this time, date or month
+    #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub until: Option<String>,
+    /// Only these providers
+    pub provider: Vec<String>,
+    /// Only these accounts
+    pub account: Vec<String>,
+    /// Only these models
+    pub model: Vec<String>,
+    /// Only these agents
+    pub agent: Vec<String>,
+    /// Only these projects
+    pub project: Vec<String>,
+    /// Only these conversations
+    pub conversation: Vec<String>,
+    /// Only records with one of these labels, written NAME=VALUE
+    pub label: Vec<String>,
+    /// Only the last so many days, today included; 7 without it when `back` is given
+    #[param(minimum = 1)]
+    #[schema(minimum = 1)]
+    pub days: Option<u32>,
+    /// End so many steps back instead of today: windows of `days`, weeks in a report by week, months in one by month
+    #[param(minimum = 0, maximum = 36_500)]
+    #[schema(minimum = 0, maximum = 36_500)]
+    pub back: Option<u32>,
+    /// Also days on which nothing happened, in a report by day alone
+    pub fill: bool,
+    /// Work out no costs
+    pub no_cost: bool,
+    /// Also what sessions achieved, by the label `outcome`
+    pub outcomes: bool,
+    /// The IANA zone of days, weeks and months; the server's without it
+    #[param(example = "Europe/Paris", min_length = 1)]
+    #[schema(min_length = 1)]
+    pub tz: Option<String>,
+    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    #[param(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    pub as_of: Option<String>,
+}
+
+/// Events of the log, in order.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsInput {
+    /// Only events behind this position
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    pub after: u64,
+    /// At most so many events; 100 without it
+    #[param(minimum = 1, maximum = 1000)]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+    /// Only these kinds, such as `tokens_recorded`
+    pub kind: Vec<String>,
+    /// Only events about these providers
+    pub provider: Vec<String>,
+    /// Only what happened at or after this time, date or month
+    #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub since: Option<String>,
+    /// Only what happened before this time, date or month
+    #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub until: Option<String>,
+}
+
+/// New events as they are appended.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamInput {
+    /// Begin behind this position; without it, and without `Last-Event-ID`, at the end of the log
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    pub after: Option<u64>,
+    /// Only these kinds, such as `tokens_recorded`
+    pub kind: Vec<String>,
+    /// Only events about these providers
+    pub provider: Vec<String>,
+}
+
+/// That an event is in the ledger.
+#[derive(Clone, Debug, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InclusionInput {
+    /// A position or an event id
+    #[param(example = "1", min_length = 1)]
+    #[schema(min_length = 1)]
+    pub event: String,
+    /// The size of the tree that the proof leads to; the whole ledger without it
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
+    pub size: Option<u64>,
+}
+
+/// That a later state of the ledger continues an earlier one.
+#[derive(Clone, Debug, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ConsistencyInput {
+    /// The earlier size
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64, example = 1)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    pub old: u64,
+    /// The later size; the whole ledger without it
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    pub new: Option<u64>,
+}
+
+/// A signed statement of size and root.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CheckpointInput {
+    /// An earlier size; the whole ledger without it
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    pub size: Option<u64>,
+}
+
+/// Work moves to another provider.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SwitchInput {
+    /// The provider worked with from now on
+    #[schema(example = "ollama", min_length = 1)]
+    pub provider: String,
+    /// Why
+    #[serde(default)]
+    #[schema(example = "rate limited")]
+    pub reason: Option<String>,
+    /// When it happened, in RFC 3339; now without it
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub occurred_at: Option<String>,
+    /// A name for this switch: a repeated call with the same key finds the first one
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub key: Option<String>,
+}
+
+/// Tokens are set aside for a call.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReserveInput {
+    /// The provider
+    #[schema(example = "anthropic", min_length = 1)]
+    pub provider: String,
+    /// Limit tokens
+    #[schema(example = 20_000, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    pub tokens: u64,
+    /// How long at most: 30m, 2h, 1h30m; 10m without it
+    #[serde(default, rename = "for")]
+    #[schema(example = "10m", pattern = "^([1-9][0-9]{0,3}h)?([1-9][0-9]{0,3}m)?$", min_length = 2)]
+    pub ttl: Option<String>,
+    /// The account
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub account: Option<String>,
+    /// The model of the call
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub model: Option<String>,
+    /// How hard the task is; medium without it
+    #[serde(default)]
+    pub tier: Option<TierName>,
+    /// Accept a provider that is in no catalogue, event or declaration: it counts as metered
+    #[serde(default)]
+    pub allow_undeclared: bool,
+    /// A name for this reservation: a repeated call with the same key finds the first one
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub key: Option<String>,
+}
+
+/// A reservation is given back.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseInput {
+    /// The id of the reservation
+    #[schema(example = "018c3f6e-0000-7000-8000-000000000000", format = "uuid")]
+    pub reservation: String,
+    /// Why
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Reads a position or a time.
+pub(crate) fn as_of(text: &str) -> Result<AsOf> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: u64 = text.parse().map_err(|_| Error::invalid(format!("`{text}` is larger than any position")))?;
+        return Ok(AsOf::Position(Position::new(number)));
+    }
+    text.parse().map(AsOf::Time).map_err(|error: Error| Error::invalid(format!("{error}, or a position such as 120")))
+}
+
+/// A text that says something; an empty one is refused.
+pub(crate) fn named<'t>(name: &str, text: Option<&'t str>) -> Result<Option<&'t str>> {
+    match text {
+        Some(text) if text.trim().is_empty() => {
+            Err(Error::invalid(format!("`{name}` is empty: leave it out or give it a value")))
+        }
+        given => Ok(given),
+    }
+}

@@ -1,0 +1,22 @@
+//! The operations that programs call, with the answers of `--json`.
+//!
+//! The command, the HTTP API and the interfaces on standard input and output share these functions, so one question has one
+//! answer everywhere. An operation takes a typed input, works on a [`Service`](service::Service), and returns a
+//! [`Reply`](service::Reply) or a [`Fault`](fault::Fault).
+
+pub(crate) mod call;
+pub(crate) mod events;
+pub(crate) mod fault;
+pub(crate) mod gate;
+pub(crate) mod input;
+pub(crate) mod json_line;
+pub(crate) mod proofs;
+pub(crate) mod record;
+pub(crate) mod report;
+pub(crate) mod reserve;
+#[cfg(any(feature = "web", test))]
+pub(crate) mod schema;
+#[cfg(feature = "web")]
+pub(crate) mod service;
+pub(crate) mod status;
+pub(crate) mod switch;

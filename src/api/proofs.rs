@@ -1,0 +1,139 @@
+//! `prove` and `checkpoint`: texts that show something about the ledger to those who do not have it.
+
+use serde::Serialize;
+
+use crate::ledger::Snapshot;
+use crate::merkle::{
+    Checkpoint, ConsistencyProof, ConsistencyProofText, Hash, InclusionProof, InclusionProofText, Note, Signer,
+};
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+
+/// That an event is in the ledger.
+#[derive(Serialize)]
+pub(crate) struct Included {
+    position: u64,
+    index: u64,
+    size: u64,
+    leaf: String,
+    root: String,
+    hashes: Vec<String>,
+    /// The proof with its signed checkpoint; `None` where there is no key to sign with.
+    pub proof: Option<String>,
+}
+
+/// That a later state continues an earlier one.
+#[derive(Serialize)]
+pub(crate) struct Continued {
+    old: Root,
+    new: Root,
+    hashes: Vec<String>,
+    /// The proof with its signed checkpoint; `None` where there is no key to sign with.
+    pub proof: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Root {
+    size: u64,
+    root: String,
+}
+
+/// A checkpoint in JSON.
+#[derive(Serialize)]
+pub(crate) struct Signed {
+    origin: String,
+    size: u64,
+    root: String,
+    pub note: String,
+}
+
+/// A checkpoint and its note. Whether anybody signed it is not looked at yet.
+pub(crate) struct Kept {
+    pub note: Note,
+    pub checkpoint: Checkpoint,
+}
+
+impl Kept {
+    /// The checkpoint in a note.
+    pub fn of(text: &str) -> Result<Self> {
+        let note: Note = text.parse()?;
+        let checkpoint = note.text().parse()?;
+        Ok(Self { note, checkpoint })
+    }
+
+    /// A checkpoint of a size, signed now.
+    pub fn sign(snapshot: &Snapshot<'_>, size: Option<u64>, signer: &Signer) -> Result<Self> {
+        let size = size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
+        Self::of(&snapshot.checkpoint_at(size, signer)?)
+    }
+}
+
+impl Signed {
+    pub fn new(note: String) -> Result<Self> {
+        let Kept { checkpoint, .. } = Kept::of(&note)?;
+        let (origin, root) = (checkpoint.origin().to_owned(), checkpoint.root().to_string());
+        Ok(Self { origin, size: checkpoint.size(), root, note })
+    }
+}
+
+/// A state of the ledger that a proof leads to: its size and root, signed or not.
+pub(crate) struct Anchor {
+    size: u64,
+    root: Hash,
+    note: Option<Note>,
+}
+
+impl Anchor {
+    /// A signed one.
+    pub fn signed(kept: Kept) -> Self {
+        Self { size: kept.checkpoint.size(), root: kept.checkpoint.root(), note: Some(kept.note) }
+    }
+
+    /// A size of a snapshot, signed where there is a key.
+    #[cfg(feature = "web")]
+    pub fn at(snapshot: &Snapshot<'_>, size: Option<u64>, signer: Option<&Signer>) -> Result<Self> {
+        if let Some(signer) = signer {
+            return Ok(Self::signed(Kept::sign(snapshot, size, signer)?));
+        }
+        let size = size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
+        Ok(Self { size, root: snapshot.root_at(size)?, note: None })
+    }
+}
+
+/// Proves that the event at a position is in a state of the ledger.
+pub(crate) fn inclusion(snapshot: &Snapshot<'_>, position: Position, anchor: Anchor) -> Result<Included> {
+    let leaf = snapshot.leaf(position)?;
+    let proof = snapshot.prove_inclusion(position, Some(anchor.size))?;
+    // What is handed out is checked first: a stored hash of this line may be wrong.
+    proof.verify(&leaf, &anchor.root)?;
+    let hashes = hex(&proof.hashes);
+    let text = |proof: InclusionProof, note| Ok::<_, Error>(InclusionProofText::new(proof, note)?.to_string());
+    Ok(Included {
+        position: position.get(),
+        index: position.get() - 1,
+        size: anchor.size,
+        leaf: leaf.to_string(),
+        root: anchor.root.to_string(),
+        hashes,
+        proof: anchor.note.map(|note| text(proof, note)).transpose()?,
+    })
+}
+
+/// Proves that a state continues an earlier one.
+pub(crate) fn consistency(snapshot: &Snapshot<'_>, old: (u64, Hash), anchor: Anchor) -> Result<Continued> {
+    let (size, root) = old;
+    let proof = snapshot.prove_consistency(size, anchor.size)?;
+    proof.verify(&root, &anchor.root)?;
+    let hashes = hex(&proof.hashes);
+    let text = |proof: ConsistencyProof, note| Ok::<_, Error>(ConsistencyProofText::new(proof, note)?.to_string());
+    Ok(Continued {
+        old: Root { size, root: root.to_string() },
+        new: Root { size: anchor.size, root: anchor.root.to_string() },
+        hashes,
+        proof: anchor.note.map(|note| text(proof, note)).transpose()?,
+    })
+}
+
+fn hex(hashes: &[Hash]) -> Vec<String> {
+    hashes.iter().map(ToString::to_string).collect()
+}

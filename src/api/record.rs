@@ -1,0 +1,83 @@
+//! `record`: one call or many.
+
+use serde::Serialize;
+
+use super::call::Call;
+use super::json_line::JsonLine;
+use crate::ledger::{Appender, Ledger, Outcome};
+use crate::model::error::{Error, Result};
+use crate::model::event::NewEvent;
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::output::{AppendReceipt, grouped};
+use crate::present::wording::withdrawal;
+
+/// What became of many records.
+#[derive(Default, Serialize)]
+pub(crate) struct RecordTally {
+    pub recorded: u64,
+    pub duplicates: u64,
+}
+
+impl RecordTally {
+    /// Adds a record to a transaction.
+    pub fn push(&mut self, appender: &mut Appender<'_>, line: JsonLine, source: &str, now: Timestamp) -> Result<()> {
+        let mut event = NewEvent::new(line.record, line.occurred_at.unwrap_or(now)).source(source.to_owned());
+        event.id = line.id;
+        match appender.push(event)? {
+            Outcome::Appended(_) => self.recorded += 1,
+            Outcome::Existing(_) => self.duplicates += 1,
+        }
+        Ok(())
+    }
+}
+
+/// Records one call. The warnings of the receipt name what looks wrong.
+pub(crate) fn one(ledger: &Ledger, event: NewEvent, now: Timestamp) -> Result<(Outcome, AppendReceipt)> {
+    let crate::model::event::Payload::TokensRecorded(record) = &event.payload else {
+        return Err(Error::invalid("only the tokens of a call are recorded here"));
+    };
+    let (implausible, provider) = (record.tokens.implausible(), record.provider.to_string());
+    let outcome = match ledger.append([event], now)?.as_slice() {
+        [outcome] => *outcome,
+        _ => return Err(Error::invalid("one record was given, and not one was answered for")),
+    };
+    let position = outcome.position();
+    let mut receipt = AppendReceipt::one(outcome, ledger.event(position)?.id);
+    receipt.warnings.extend(hint(&provider, ledger, now)?);
+    if let Some((class, count)) = implausible {
+        receipt.warnings.push(format!(
+            "position {position}: {} {} tokens is implausible; if it is wrong: {}",
+            grouped(count),
+            class.name(),
+            withdrawal(position)
+        ));
+    }
+    Ok((outcome, receipt))
+}
+
+/// Records the call that a program sends.
+pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
+    let call = Call::parse(body)?;
+    if call.reservation.is_some() {
+        return Err(Error::invalid("`reservation` is not taken here: end a reservation with `settle`"));
+    }
+    let (id, occurred_at) = (call.id, call.occurred_at);
+    let source = call.source.clone().map_or_else(|| ledger.source.clone(), Into::into);
+    let event = NewEvent::new(call.record(None)?, occurred_at.unwrap_or(now)).source(source);
+    let (_, receipt) = one(ledger, NewEvent { id, ..event }, now)?;
+    Ok(receipt)
+}
+
+/// A word on a provider outside the catalogue that looks misspelt, until it is declared.
+pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<Option<String>> {
+    if let Some(near) = ProviderId::new(provider)?.near_miss()
+        && !ledger.provider(provider, now)?.declared
+    {
+        return Ok(Some(format!(
+            "hint: `{provider}` is not in the catalogue and was taken as it is; did you mean `{near}`? \
+             If not, declare it: usage-ledger provider declare {provider} --metered"
+        )));
+    }
+    Ok(None)
+}

@@ -1,0 +1,110 @@
+//! `reserve`, `settle`, `release`: tokens set aside before a call.
+
+use serde::Serialize;
+
+use super::call::Call;
+use super::input::{ReleaseInput, ReserveInput, named};
+use crate::budget::Ask;
+use crate::ledger::{Ledger, Outcome};
+use crate::model::error::{Error, Result};
+use crate::model::event::{BudgetReserved, EventId, Payload};
+use crate::model::humanize::duration::parse_duration;
+use crate::model::time::{MINUTE, Timestamp};
+use crate::model::tokens::MAX_COUNT;
+use crate::present::output::AppendReceipt;
+use crate::usage::Reservation;
+
+/// How long a reservation holds unless the caller says otherwise.
+const TTL: i64 = 10 * MINUTE;
+/// Why a reservation is released, unless the caller says otherwise.
+pub(crate) const NO_CALL: &str = "the call did not happen";
+
+/// A reservation and the provider it is made with.
+#[derive(Serialize)]
+pub(crate) struct Reserved {
+    pub provider: String,
+    #[serde(flatten)]
+    pub reservation: Reservation,
+}
+
+/// Sets tokens aside.
+pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> Result<Reserved> {
+    let mut ask = Ask::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
+    if let Some(account) = named("account", input.account.as_deref())? {
+        ask = ask.account(account);
+    }
+    if let Some(model) = named("model", input.model.as_deref())? {
+        ask = ask.model(model);
+    }
+    if input.allow_undeclared {
+        ask = ask.allow_undeclared();
+    }
+    if input.tokens > MAX_COUNT {
+        return Err(Error::invalid(format!("`tokens` is {}: it must be 1 to {MAX_COUNT}", input.tokens)));
+    }
+    let ttl = match &input.ttl {
+        None => TTL,
+        Some(text) => parse_duration(text)
+            .ok_or_else(|| Error::invalid(format!("`{text}` is not a duration: write 30m, 2h or 1h30m")))?,
+    };
+    make(ledger, &ask, input.tokens, ttl, named("key", input.key.as_deref())?, now)
+}
+
+/// Sets tokens aside for at most `ttl` milliseconds. A key makes the call idempotent.
+pub(crate) fn make(
+    ledger: &Ledger,
+    ask: &Ask,
+    tokens: u64,
+    ttl: i64,
+    key: Option<&str>,
+    now: Timestamp,
+) -> Result<Reserved> {
+    let provider = ask.provider().as_str().to_owned();
+    let reservation = match key {
+        // Records of the provider have ids of their own: no provider id contains a slash.
+        Some(key) => {
+            ledger.reserve_as(EventId::from_key(&format!("{provider}/reserve"), key), ask, tokens, ttl, now)?
+        }
+        None => ledger.reserve_run(ask, tokens, ttl, now)?,
+    };
+    Ok(Reserved { provider, reservation })
+}
+
+/// What was reserved under an id.
+pub(crate) fn reserved(ledger: &Ledger, id: EventId) -> Result<BudgetReserved> {
+    let position = ledger.snapshot()?.position(id)?;
+    match ledger.event(position)?.payload {
+        Payload::BudgetReserved(reserved) => Ok(reserved),
+        _ => Err(Error::invalid(format!("event {id} reserves nothing: give the id that `reserve` returned"))),
+    }
+}
+
+/// Ends a reservation with the record of its call.
+pub(crate) fn settle(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
+    let call = Call::parse(body)?;
+    let reservation = call
+        .reservation
+        .ok_or_else(|| Error::invalid("`reservation` is missing: give the id that `reserve` returned"))?;
+    if call.id.is_some() {
+        return Err(Error::invalid("`id` is not taken here: name the record by `key`"));
+    }
+    let reserved = reserved(ledger, reservation)?;
+    let (source, occurred_at) = (call.source.clone(), call.occurred_at);
+    let record = call.record(Some(&reserved.provider))?;
+    let named = source.map(|source| ledger.clone().source(source));
+    let reporter = named.as_ref().unwrap_or(ledger);
+    let outcome = reporter.settle_at(reservation, record, occurred_at.unwrap_or(now), now)?;
+    receipt(ledger, outcome)
+}
+
+/// Gives a reservation back.
+pub(crate) fn release(ledger: &Ledger, input: &ReleaseInput, now: Timestamp) -> Result<AppendReceipt> {
+    let reason = input.reason.as_deref().unwrap_or(NO_CALL);
+    let outcome = ledger.release(input.reservation.parse()?, reason, now)?;
+    receipt(ledger, outcome)
+}
+
+fn receipt(ledger: &Ledger, outcome: Outcome) -> Result<AppendReceipt> {
+    let id = ledger.event(outcome.position())?.id;
+    Ok(AppendReceipt::one(outcome, id))
+}

@@ -1,0 +1,171 @@
+//! What programs send, where the reader of the input is written by hand.
+
+#[cfg(test)]
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// An amount of US dollars.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum CostInput {
+    Text(String),
+    Number(f64),
+}
+
+/// An API whose responses can be read.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FormatName {
+    Anthropic,
+    OpenaiChat,
+    OpenaiResponses,
+    Gemini,
+    Ollama,
+    Bedrock,
+    Mistral,
+    Deepseek,
+    Xai,
+    ClaudeCode,
+    Codex,
+    GeminiCli,
+    QwenCode,
+    Opencode,
+    AgentOutput,
+}
+
+/// A call: its provider and at least one count, or a provider's response.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordInput {
+    /// Who served and metered the tokens; needed unless `format` tells it
+    #[schema(example = "anthropic", min_length = 1, pattern = "^[A-Za-z0-9._-]+$")]
+    provider: Option<String>,
+    #[schema(min_length = 1)]
+    account: Option<String>,
+    #[schema(example = "claude-opus-4-5", min_length = 1)]
+    model: Option<String>,
+    #[schema(min_length = 1)]
+    agent: Option<String>,
+    #[schema(min_length = 1)]
+    project: Option<String>,
+    #[schema(min_length = 1)]
+    conversation: Option<String>,
+    /// Further names to report by
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    labels: Option<serde_json::Value>,
+    /// Uncached input
+    #[schema(example = 120, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    input: Option<u64>,
+    /// Visible output
+    #[schema(example = 40, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    output: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_read: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write_5m: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write_1h: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    reasoning: Option<u64>,
+    /// What the agent or provider said it cost, in US dollars, as a decimal string or a number
+    #[schema(example = "0.33")]
+    cost_usd: Option<CostInput>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    duration_ms: Option<u64>,
+    /// When the call ended; now without it
+    #[schema(format = DateTime)]
+    occurred_at: Option<String>,
+    /// When the counts were complete, if later
+    #[schema(format = DateTime)]
+    counted_at: Option<String>,
+    /// A name for this call that no other call of the provider has: a repeated request finds the first record
+    #[schema(example = "msg_01ABC", min_length = 1)]
+    key: Option<String>,
+    /// Further such names
+    keys: Option<Vec<String>>,
+    /// The caller's own id, in place of a key
+    #[schema(format = "uuid")]
+    id: Option<String>,
+    /// The program that reports it; `http` without it
+    #[schema(min_length = 1)]
+    source: Option<String>,
+    /// The API whose response is given
+    format: Option<FormatName>,
+    /// A response of that API: its JSON, or the text of a body or stream
+    response: Option<serde_json::Value>,
+}
+
+/// A call that ends a reservation: the fields of a record, of which `id` is not taken.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettleInput {
+    /// The id of the reservation
+    #[schema(format = "uuid")]
+    reservation: String,
+    /// Who served and metered the tokens; the provider of the reservation without it
+    #[schema(example = "anthropic", min_length = 1, pattern = "^[A-Za-z0-9._-]+$")]
+    provider: Option<String>,
+    #[schema(min_length = 1)]
+    account: Option<String>,
+    #[schema(example = "claude-opus-4-5", min_length = 1)]
+    model: Option<String>,
+    #[schema(min_length = 1)]
+    agent: Option<String>,
+    #[schema(min_length = 1)]
+    project: Option<String>,
+    #[schema(min_length = 1)]
+    conversation: Option<String>,
+    /// Further names to report by
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    labels: Option<serde_json::Value>,
+    /// Uncached input
+    #[schema(example = 120, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    input: Option<u64>,
+    /// Visible output
+    #[schema(example = 40, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    output: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_read: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write_5m: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    cache_write_1h: Option<u64>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    reasoning: Option<u64>,
+    /// What the agent or provider said it cost, in US dollars, as a decimal string or a number
+    #[schema(example = "0.33")]
+    cost_usd: Option<CostInput>,
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    duration_ms: Option<u64>,
+    /// When the call ended; now without it
+    #[schema(format = DateTime)]
+    occurred_at: Option<String>,
+    /// When the counts were complete, if later
+    #[schema(format = DateTime)]
+    counted_at: Option<String>,
+    /// A name for this call that no other call of the provider has: a repeated request finds the first record
+    #[schema(example = "msg_01ABC", min_length = 1)]
+    key: Option<String>,
+    /// Further such names
+    keys: Option<Vec<String>>,
+    /// The program that reports it; `http` without it
+    #[schema(min_length = 1)]
+    source: Option<String>,
+    /// The API whose response is given
+    format: Option<FormatName>,
+    /// A response of that API: its JSON, or the text of a body or stream
+    response: Option<serde_json::Value>,
+}
+
+/// Many calls, taken in all or none.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordsInput {
+    /// At most 50,000
+    records: Vec<RecordInput>,
+}

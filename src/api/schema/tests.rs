@@ -1,0 +1,128 @@
+//! Real answers against the shapes that the document states.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::sent::FormatName;
+use super::*;
+use crate::api::call;
+use crate::api::fault::{Fault, FaultKind};
+use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
+use crate::api::service::{Clock, Reply, Service, parse};
+use crate::event::{LimitSet, Paused, WindowKind};
+use crate::merkle::Signer;
+use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
+use crate::{Ledger, TokenRecord};
+
+/// Reads an answer as the document describes it. Unknown and missing fields are errors.
+fn conforms<T: DeserializeOwned>(reply: Result<Reply, Fault>) -> Value {
+    let body = reply.unwrap().body;
+    if let Err(error) = serde_json::from_str::<T>(&body) {
+        panic!("the document does not describe {body}: {error}");
+    }
+    serde_json::from_str(&body).unwrap()
+}
+
+fn service() -> (Service, Timestamp) {
+    let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
+    ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000).weekly(9_000), now).unwrap();
+    for minute in [0, 5, 10, 15, 20] {
+        let call = TokenRecord::new("anthropic", "claude-opus-4-5").input(40).project("acme").label("outcome", "empty");
+        ledger.record(call, now.plus(minute * MINUTE)).unwrap();
+    }
+    ledger.override_usage("anthropic", WindowKind::Session, "12.5".parse().unwrap(), "me", "", now).unwrap();
+    ledger.switch_provider("ollama", "rate limited", now).unwrap();
+    let pause = Paused { reason: "manual".to_owned(), until: Some(now.plus(HOUR)), note: Some("lunch".to_owned()) };
+    ledger.pause(pause, now).unwrap();
+    // A clock was ahead.
+    ledger.record(TokenRecord::new("openai", "gpt-5").input(3), now.plus(HOUR)).unwrap();
+    let now = now.plus(20 * MINUTE);
+    let clock = Clock { named: None, now: Box::new(move || now) };
+    let signer = Signer::generate("usage-ledger.example/alice").unwrap();
+    (Service::new(ledger, clock, Zone::UTC, Some(signer)), now)
+}
+
+#[test]
+fn answers_have_the_shapes_of_the_document() {
+    let (service, _) = service();
+    let status = conforms::<StatusAnswer>(service.status(&parse(b"{}").unwrap()));
+    assert_eq!(status["providers"].as_array().unwrap().len(), 3);
+    assert!(!status["recorded_ahead"].is_null() && !status["paused"].is_null());
+    let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
+    assert_eq!(conforms::<GateAnswer>(service.gate(&gate))["gated"], true); // paused
+    let report = parse(br#"{"by":["day,model"],"outcomes":true}"#).unwrap();
+    let report = conforms::<ReportAnswer>(service.report(&report));
+    assert_eq!((&report["schema"], &report["outcomes"]["empty"]), (&json!(1), &json!(5)));
+    let events = conforms::<EventsAnswer>(service.events(&EventsInput::default()));
+    assert_eq!(events["events"].as_array().unwrap().len(), 10);
+    conforms::<InclusionAnswer>(service.inclusion(&InclusionInput { event: "3".to_owned(), size: Some(5) }));
+    conforms::<ConsistencyAnswer>(service.consistency(&ConsistencyInput { old: 2, new: None }));
+    conforms::<CheckpointAnswer>(service.checkpoint(&CheckpointInput::default()));
+}
+
+#[test]
+fn receipts_have_the_shapes_of_the_document() {
+    let (service, _) = service();
+    let receipt = conforms::<ReceiptAnswer>(service.record(br#"{"provider":"antropic","input":99999999999}"#));
+    assert_eq!(receipt["warnings"].as_array().unwrap().len(), 2);
+    let lines =
+        b"{\"provider\":\"openai\",\"input\":1,\"key\":\"a\"}\n\n{\"provider\":\"openai\",\"input\":1,\"key\":\"a\"}\n";
+    let tally = conforms::<TallyAnswer>(service.batch(lines, true));
+    assert_eq!((&tally["recorded"], &tally["duplicates"]), (&json!(1), &json!(1)));
+    conforms::<ReceiptAnswer>(service.switch(&parse(br#"{"provider":"openai","key":"s"}"#).unwrap()));
+    let wanted = parse(br#"{"provider":"ollama","tokens":5,"for":"5m","key":"r"}"#).unwrap();
+    let reserved = conforms::<ReservationAnswer>(service.reserve(&wanted));
+    assert_eq!(conforms::<ReservationAnswer>(service.reserve(&wanted)), reserved);
+    let settle = json!({"reservation": reserved["id"], "model": "qwen3", "input": 4, "source": "my-agent"}).to_string();
+    let settled = conforms::<ReceiptAnswer>(service.settle(settle.as_bytes()));
+    assert_eq!(conforms::<ReceiptAnswer>(service.settle(settle.as_bytes()))["positions"], settled["positions"]);
+    let other = conforms::<ReservationAnswer>(service.reserve(&parse(br#"{"provider":"ollama","tokens":5}"#).unwrap()));
+    let release = parse(json!({"reservation": other["id"]}).to_string().as_bytes()).unwrap();
+    let released = conforms::<ReceiptAnswer>(service.release(&release));
+    let again = conforms::<ReceiptAnswer>(service.release(&release));
+    assert_eq!((&again["duplicates"], &again["positions"]), (&json!(1), &released["positions"]));
+}
+
+#[test]
+fn a_batch_is_taken_in_whole_or_not_at_all() {
+    let (service, _) = service();
+    let head = service.head().unwrap();
+    for (body, record, kind) in [
+        (
+            r#"{"records":[{"provider":"openai","input":1},{"provider":"openai","inputs":1}]}"#,
+            2,
+            FaultKind::InvalidInput,
+        ),
+        (
+            r#"{"records":[{"provider":"openai","input":1,"key":"k"},{"provider":"openai","input":2,"key":"k"}]}"#,
+            2,
+            FaultKind::Conflict,
+        ),
+    ] {
+        let fault = service.batch(body.as_bytes(), false).unwrap_err();
+        assert_eq!((fault.record, fault.kind), (Some(record), kind), "{body}");
+        assert_eq!(service.head().unwrap(), head);
+    }
+}
+
+#[test]
+fn a_response_completes_a_record() {
+    let (service, _) = service();
+    let body = json!({
+        "format": "openai-chat", "project": "acme",
+        "response": {"id": "chatcmpl-1", "model": "gpt-5", "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}},
+    });
+    conforms::<ReceiptAnswer>(service.record(body.to_string().as_bytes()));
+    let events: EventsInput = parse(br#"{"kind":["tokens_recorded"],"after":10}"#).unwrap();
+    let events = conforms::<EventsAnswer>(service.events(&events));
+    assert_eq!(events["events"][0]["event"]["data"]["keys"], json!(["chatcmpl-1"]));
+    assert_eq!(events["events"][0]["event"]["data"]["project"], "acme");
+}
+
+#[test]
+fn every_format_is_named() {
+    for format in call::formats() {
+        assert!(serde_json::from_value::<FormatName>(json!(format)).is_ok(), "{format}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Sums and reports.
+
+#[cfg(test)]
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Tokens by class; the total is the sum of all classes.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenCounts {
+    /// Uncached input
+    input: u64,
+    /// Input read from a cache
+    cache_read: u64,
+    /// Input written to a cache, of any lifetime
+    cache_write: u64,
+    /// Visible output
+    output: u64,
+    /// Output spent on reasoning
+    reasoning: u64,
+    /// The sum
+    total: u64,
+    /// The part of `cache_write` with a lifetime of five minutes
+    cache_write_5m: u64,
+    /// The part of `cache_write` with a lifetime of an hour
+    cache_write_1h: u64,
+}
+
+/// Money in US dollars, as decimal strings; null is unknown, never 0.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CostSums {
+    /// Computed from a price table
+    #[schema(required)]
+    usd: Option<String>,
+    /// Reported by agents and providers
+    #[schema(required)]
+    reported_usd: Option<String>,
+    /// Requests whose price is not known
+    unpriced_requests: u64,
+}
+
+/// Requests, tokens and cost.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsageSums {
+    requests: u64,
+    tokens: TokenCounts,
+    cost: CostSums,
+}
+
+/// The state that an answer is about.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeadAnswer {
+    position: u64,
+    /// The root of the Merkle tree, in hexadecimal
+    root: String,
+}
+
+/// A row of a report: the value of each key under its name, and the sums.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+pub(crate) struct RowAnswer {
+    requests: u64,
+    tokens: TokenCounts,
+    cost: CostSums,
+}
+
+/// Where computed costs come from.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PricesAnswer {
+    #[schema(required)]
+    table: Option<String>,
+    #[schema(required)]
+    published: Option<String>,
+    #[schema(required)]
+    sha256: Option<String>,
+    /// Positions of the events that state prices of one's own
+    own: Vec<u64>,
+}
+
+/// What sessions achieved.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutcomesAnswer {
+    productive: u64,
+    empty: u64,
+    blocked: u64,
+    tokens: u64,
+    #[schema(required)]
+    tokens_per_productive: Option<f64>,
+    /// The share of tokens or sessions that got nothing done
+    waste: f64,
+    #[schema(required)]
+    trend: Option<String>,
+}
+
+/// The answer of `report`.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportAnswer {
+    /// The number of this shape
+    #[schema(minimum = 1, maximum = 1)]
+    schema: u32,
+    head: HeadAnswer,
+    rows: Vec<RowAnswer>,
+    total: UsageSums,
+    prices: PricesAnswer,
+    #[schema(nullable = false)]
+    outcomes: Option<OutcomesAnswer>,
+}

@@ -1,0 +1,328 @@
+//! A ledger that programs call, and what each operation answers.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::call::Call;
+use super::fault::{Fault, FaultKind};
+use super::input::{
+    CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
+    StatusInput, SwitchInput, as_of,
+};
+use super::proofs::{self, Anchor, Signed};
+use super::record::{self, RecordTally};
+use super::{events, report, reserve, status, switch};
+use crate::ledger::{Ledger, Snapshot};
+use crate::merkle::Signer;
+use crate::model::error::Error;
+use crate::model::event::{EventId, Position};
+use crate::model::time::{Timestamp, Zone};
+use crate::present::output::Answer;
+
+/// Events that a stream looks at in one step.
+const STREAMED: u64 = 10_000;
+/// Records of one batch. A larger one would hold the write lock for long.
+const BATCH: usize = 50_000;
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// JSON.
+    pub body: String,
+    /// What it depends on beside the events, as a hash; `None` when the same events always give the same answer.
+    pub varying: Option<u64>,
+}
+
+impl Reply {
+    fn new(answer: impl Serialize) -> Result<Self, Fault> {
+        Ok(Self { body: to_json(&Answer::new(answer))?, varying: None })
+    }
+
+    /// An answer that depends on the time. `part` is what makes two answers different.
+    fn varying(answer: impl Serialize, part: &impl Serialize) -> Result<Self, Fault> {
+        let varying = Some(xxh3_64(to_json(part)?.as_bytes()));
+        Ok(Self { varying, ..Self::new(answer)? })
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))
+}
+
+/// The state of the ledger that answers are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    position: Position,
+    hash: u64,
+}
+
+impl State {
+    /// An HTTP entity tag: the head position, and a hash of the root and of what else makes answers. A tag of an answer that
+    /// depends on the time is a weak one.
+    pub fn tag(&self, varying: Option<u64>) -> String {
+        let (weak, hash) = varying.map_or(("", self.hash), |part| ("W/", self.hash ^ part.rotate_left(1)));
+        format!("{weak}\"{}-{hash:016x}\"", self.position)
+    }
+}
+
+/// The clock of a service.
+pub(crate) struct Clock {
+    /// What every question is asked at, where the user names a time.
+    pub named: Option<Timestamp>,
+    /// The time of this moment.
+    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+/// A ledger that programs call.
+pub(crate) struct Service {
+    ledger: Ledger,
+    clock: Clock,
+    zone: Zone,
+    signer: Option<Signer>,
+}
+
+/// Reads an input from JSON. The message names the field.
+pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let input = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, why) = (error.path().to_string(), error.inner().to_string());
+        // The reader's own idea of lines is of no use within one object.
+        Fault::field(&path, why.split(" at line ").next().unwrap_or(&why))
+    })?;
+    reader.end().map_err(|_| Fault::field(".", "there is more than one value"))?;
+    Ok(input)
+}
+
+impl Service {
+    /// A service for a ledger.
+    pub const fn new(ledger: Ledger, clock: Clock, zone: Zone, signer: Option<Signer>) -> Self {
+        Self { ledger, clock, zone, signer }
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Timestamp {
+        (self.clock.now)()
+    }
+
+    /// Asks the ledger as it stands, or as it stood. The second argument of `ask` is the time that the question is asked at.
+    fn ask<T>(
+        &self,
+        moment: Option<&str>,
+        ask: impl FnOnce(&Snapshot<'_>, Timestamp) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let moment = moment.map(as_of).transpose()?;
+        let snapshot = match moment {
+            None => self.ledger.snapshot()?,
+            Some(moment) => self.ledger.as_of(moment)?,
+        };
+        let now = self.clock.named.or(snapshot.moment()).unwrap_or_else(|| self.now());
+        ask(&snapshot, now)
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&Ledger, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
+        write(&self.ledger, self.now())
+    }
+
+    /// The state that an answer would be about now.
+    pub fn state(&self) -> Result<State, Fault> {
+        let (position, root) =
+            self.ask(None, |snapshot, _| Ok((snapshot.head()?.position, snapshot.root()?.to_string())))?;
+        let mut of = root;
+        write!(of, " {} {:?}", env!("CARGO_PKG_VERSION"), self.zone)
+            .map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))?;
+        Ok(State { position, hash: xxh3_64(of.as_bytes()) })
+    }
+
+    /// The last position.
+    pub fn head(&self) -> Result<Position, Fault> {
+        self.ask(None, |snapshot, _| Ok(snapshot.head()?.position))
+    }
+
+    /// That the ledger reaches a position.
+    pub fn expect_position(&self, position: Position) -> Result<Position, Fault> {
+        let head = self.head()?;
+        if position <= head {
+            return Ok(position);
+        }
+        Err(Error::NotFound { what: format!("at position {position} (the last one is {head})") }.into())
+    }
+
+    /// Everything at a glance.
+    pub fn status(&self, input: &StatusInput) -> Result<Reply, Fault> {
+        self.ask(input.as_of.as_deref(), |snapshot, now| {
+            let answer = status::answer(snapshot, now)?;
+            Reply::varying(&answer, &answer.state)
+        })
+    }
+
+    /// May a run start?
+    pub fn gate(&self, input: &GateInput) -> Result<Reply, Fault> {
+        self.ask(input.as_of.as_deref(), |snapshot, now| {
+            let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
+            Reply::varying(&verdict, &verdict)
+        })
+    }
+
+    /// Who used how much?
+    pub fn report(&self, input: &ReportInput) -> Result<Reply, Fault> {
+        self.ask(input.as_of.as_deref(), |snapshot, now| {
+            let answer = report::answer(snapshot, &input.query(self.zone, now)?, input.outcomes)?;
+            let body = to_json(&answer)?;
+            let varying = (!input.is_timeless()).then(|| xxh3_64(body.as_bytes()));
+            Ok(Reply { body, varying })
+        })
+    }
+
+    /// Events of the log.
+    pub fn events(&self, input: &EventsInput) -> Result<Reply, Fault> {
+        let (limit, after) = (input.limit()?, input.after()?);
+        self.ask(None, |snapshot, now| {
+            let filter = input.filter(self.zone, now)?;
+            let answer = events::answer(snapshot, after, limit, &filter)?;
+            let varying = if input.is_timeless() { None } else { Some(xxh3_64(to_json(&answer)?.as_bytes())) };
+            Ok(Reply { varying, ..Reply::new(answer)? })
+        })
+    }
+
+    /// The next events for a stream: those listed, and the position that was looked at last.
+    pub fn next_events(
+        &self,
+        after: Position,
+        filter: &events::EventFilter,
+        visit: &mut dyn FnMut(Position, &str, String) -> bool,
+    ) -> Result<Position, Fault> {
+        self.ask(None, |snapshot, _| {
+            let head = snapshot.head()?.position;
+            if after > head {
+                return Err(Error::NotFound { what: format!("at position {after} (the last one is {head})") }.into());
+            }
+            let mut last = after;
+            if after < head {
+                snapshot.lines(after.next(), &mut |position, line| {
+                    last = position;
+                    if !filter.admits(position, line)? {
+                        return Ok(position.get() - after.get() < STREAMED);
+                    }
+                    let kind = events::kind(position, line)?;
+                    Ok(visit(position, &kind, events::shown(position, line)?))
+                })?;
+            }
+            Ok(last)
+        })
+    }
+
+    /// That an event is in the ledger.
+    pub fn inclusion(&self, input: &InclusionInput) -> Result<Reply, Fault> {
+        self.ask(None, |snapshot, _| {
+            let position = match input.event.parse::<u64>() {
+                Ok(position) => Position::new(position),
+                Err(_) => snapshot.position(input.event.parse::<EventId>()?)?,
+            };
+            let anchor = Anchor::at(snapshot, input.size, self.signer.as_ref())?;
+            Reply::new(proofs::inclusion(snapshot, position, anchor)?)
+        })
+    }
+
+    /// That a later state continues an earlier one.
+    pub fn consistency(&self, input: &ConsistencyInput) -> Result<Reply, Fault> {
+        self.ask(None, |snapshot, _| {
+            let old = (input.old, snapshot.root_at(input.old)?);
+            let anchor = Anchor::at(snapshot, input.new, self.signer.as_ref())?;
+            Reply::new(proofs::consistency(snapshot, old, anchor)?)
+        })
+    }
+
+    /// A signed statement of size and root.
+    pub fn checkpoint(&self, input: &CheckpointInput) -> Result<Reply, Fault> {
+        let signer = self.signer.as_ref().ok_or_else(|| {
+            Fault::new(
+                FaultKind::NoKey,
+                "the server has no key to sign with",
+                "make one with `usage-ledger key generate`, and start the server with --key FILE",
+            )
+        })?;
+        self.ask(None, |snapshot, _| {
+            let size = input.size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
+            Reply::new(Signed::new(snapshot.checkpoint_at(size, signer)?)?)
+        })
+    }
+
+    /// Records one call.
+    pub fn record(&self, body: &[u8]) -> Result<Reply, Fault> {
+        self.write(|ledger, now| Reply::new(record::sent(ledger, body, now)?))
+    }
+
+    /// Records many calls, all or none.
+    pub fn records<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Result<Reply, Fault> {
+        let mut lines = Vec::new();
+        for (number, record) in (1_u64..).zip(records) {
+            if lines.len() == BATCH {
+                return Err(Fault::input(format!("there are over {BATCH} records: send fewer at a time")));
+            }
+            let line = Call::parse(record).and_then(Call::line);
+            lines.push(line.map_err(|error| Fault::from(error).at_record(number))?);
+        }
+        if lines.is_empty() {
+            return Reply::new(RecordTally::default());
+        }
+        self.write(|ledger, now| {
+            let (own, mut number) = (ledger.source.clone(), 0);
+            let pushed = ledger.transact(now, |appender| {
+                let mut tally = RecordTally::default();
+                for (line, source) in lines {
+                    number += 1;
+                    tally.push(appender, line, source.as_deref().unwrap_or(&own), now)?;
+                }
+                number = 0;
+                Ok(tally)
+            });
+            match pushed {
+                Ok(tally) => Reply::new(tally),
+                Err(error) if number > 0 && !error.is_store() => Err(Fault::from(error).at_record(number)),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    /// Records many calls from a JSON array in an object, or from lines of JSON.
+    pub fn batch(&self, body: &[u8], is_lines: bool) -> Result<Reply, Fault> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Batch<'a> {
+            #[serde(borrow)]
+            records: Vec<&'a RawValue>,
+        }
+        if is_lines {
+            let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+            return self.records(lines);
+        }
+        let batch: Batch<'_> = serde_json::from_slice(body).map_err(|error| {
+            Fault::input(format!("{error}: send {{\"records\":[…]}}, or lines of JSON as application/x-ndjson"))
+        })?;
+        self.records(batch.records.iter().map(|record| record.get().as_bytes()))
+    }
+
+    /// Appends a provider switch.
+    pub fn switch(&self, input: &SwitchInput) -> Result<Reply, Fault> {
+        self.write(|ledger, now| Reply::new(switch::switch(ledger, input, now)?.1))
+    }
+
+    /// Sets tokens aside.
+    pub fn reserve(&self, input: &ReserveInput) -> Result<Reply, Fault> {
+        self.write(|ledger, now| Reply::new(reserve::reserve(ledger, input, now)?))
+    }
+
+    /// Ends a reservation with the record of its call.
+    pub fn settle(&self, body: &[u8]) -> Result<Reply, Fault> {
+        self.write(|ledger, now| Reply::new(reserve::settle(ledger, body, now)?))
+    }
+
+    /// Gives a reservation back.
+    pub fn release(&self, input: &ReleaseInput) -> Result<Reply, Fault> {
+        self.write(|ledger, now| Reply::new(reserve::release(ledger, input, now)?))
+    }
+}

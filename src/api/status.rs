@@ -1,0 +1,45 @@
+//! `status`: everything at a glance.
+
+use serde::Serialize;
+
+use crate::budget::Status;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::Position;
+use crate::model::time::Timestamp;
+use crate::present::costs;
+
+/// The status and the moment it is of.
+#[derive(Serialize)]
+pub(crate) struct StatusAnswer {
+    pub now: Timestamp,
+    #[serde(flatten)]
+    pub state: StatusState,
+}
+
+/// The part of the status that changes only when something happens.
+#[derive(Serialize)]
+pub(crate) struct StatusState {
+    position: Position,
+    /// The first event that a clock recorded in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_ahead: Option<Ahead>,
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// An event that is recorded later than now.
+#[derive(Serialize)]
+pub(crate) struct Ahead {
+    pub position: Position,
+    pub recorded_at: Timestamp,
+}
+
+/// The status at a time.
+pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<StatusAnswer> {
+    let ahead = snapshot.recorded_ahead_of(now)?;
+    let recorded_ahead = ahead.map(|(position, recorded_at)| Ahead { position, recorded_at });
+    let state =
+        StatusState { position: snapshot.head()?.position, recorded_ahead, status: costs::status(snapshot, now)? };
+    Ok(StatusAnswer { now, state })
+}

@@ -1,0 +1,29 @@
+//! `switch`: a marker that work moves to another provider.
+
+use super::input::{SwitchInput, named};
+use super::record::hint;
+use crate::ledger::{Ledger, Outcome};
+use crate::model::error::Result;
+use crate::model::event::EventId;
+use crate::model::provider::ProviderId;
+use crate::model::time::Timestamp;
+use crate::present::clock::instant;
+use crate::present::output::AppendReceipt;
+
+/// Appends a switch.
+pub(crate) fn switch(ledger: &Ledger, input: &SwitchInput, now: Timestamp) -> Result<(Outcome, AppendReceipt)> {
+    let to = ProviderId::resolve(&input.provider)?;
+    let reason = input.reason.as_deref().unwrap_or_default();
+    let at = input.occurred_at.as_deref().map(instant).transpose()?.unwrap_or(now);
+    let outcome = match named("key", input.key.as_deref())? {
+        // Records of the provider have ids of their own: no provider id contains a slash.
+        Some(key) => {
+            ledger.switch_provider_as(EventId::from_key(&format!("{to}/switch"), key), to.as_str(), reason, at, now)?
+        }
+        None => ledger.switch_provider_at(to.as_str(), reason, at, now)?,
+    };
+    let id = ledger.event(outcome.position())?.id;
+    let mut receipt = AppendReceipt::one(outcome, id);
+    receipt.warnings.extend(hint(to.as_str(), ledger, now)?);
+    Ok((outcome, receipt))
+}

@@ -1,0 +1,291 @@
+//! The HTTP API under `/api/v1`: each route parses its input, calls one operation, and answers in the shapes of `--json`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::answer::{BodyForm, Refusal};
+use super::openapi::{KnownTag, Problems};
+use super::problem::Denial;
+use super::stream::{self, Streams};
+use super::work::Work;
+use super::{cached, openapi};
+use crate::api::events::EventFilter;
+use crate::api::fault::Fault;
+use crate::api::input::{
+    CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
+    StatusInput, StreamInput, SwitchInput,
+};
+use crate::api::schema::{
+    CheckpointAnswer, ConsistencyAnswer, EventsAnswer, GateAnswer, InclusionAnswer, ReceiptAnswer, RecordInput,
+    RecordsInput, ReportAnswer, ReservationAnswer, SettleInput, StatusAnswer, TallyAnswer,
+};
+use crate::api::service::{Reply, Service, parse};
+use crate::model::event::Position;
+
+/// What the routes share.
+#[derive(Clone)]
+pub(super) struct Api {
+    service: Arc<Service>,
+    work: Work,
+    streams: Streams,
+}
+
+pub(super) type Answered = Result<Response, Denial>;
+
+/// The routes of the API. The server puts its guards around them.
+pub(super) fn routes(service: Arc<Service>, work: Work, ending: watch::Receiver<bool>) -> Router {
+    Router::new()
+        .route("/api/v1/record", post(record))
+        .route("/api/v1/records", post(records))
+        .route("/api/v1/switch", post(switch))
+        .route("/api/v1/reserve", post(reserve))
+        .route("/api/v1/settle", post(settle))
+        .route("/api/v1/release", post(release))
+        .route("/api/v1/gate", get(gate))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/report", get(report))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/events/stream", get(follow))
+        .route("/api/v1/proofs/inclusion", get(inclusion))
+        .route("/api/v1/proofs/consistency", get(consistency))
+        .route("/api/v1/checkpoint", get(checkpoint))
+        .route("/api/v1/openapi.json", get(document))
+        .with_state(Api { service, work, streams: Streams::new(ending) })
+}
+
+/// Reads an input from a query string. The message names the parameter.
+fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
+    let reader = serde_html_form::Deserializer::from_bytes(query.unwrap_or_default().as_bytes());
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let (path, why) = (error.path().to_string(), error.inner().to_string());
+        Fault::field(&path, &why)
+    })
+}
+
+impl Api {
+    /// Runs an operation off the thread that serves connections.
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Service) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Denial> {
+        let service = Arc::clone(&self.service);
+        let done = self.work.run(BodyForm::Problem, move || Ok(job(&service))).await?;
+        done.map_err(|fault| Denial::Fault(Box::new(fault), self.service.now()))
+    }
+
+    /// Answers a question. `is_timeless` tells of which inputs the answer changes only with the ledger.
+    async fn ask<I: DeserializeOwned + Send + 'static>(
+        &self,
+        headers: HeaderMap,
+        input: Option<String>,
+        is_timeless: fn(&I) -> bool,
+        ask: fn(&Service, &I) -> Result<Reply, Fault>,
+    ) -> Answered {
+        self.run(move |service| {
+            let input = query(input.as_deref())?;
+            // The state is read first: an answer may then be newer than its tag, and is asked for once more.
+            let state = service.state()?;
+            if is_timeless(&input) && cached::is_known(&headers, &state.tag(None)) {
+                return Ok(cached::respond(&headers, &state.tag(None), None));
+            }
+            let reply = ask(service, &input)?;
+            Ok(cached::respond(&headers, &state.tag(reply.varying), Some(reply.body)))
+        })
+        .await
+    }
+
+    /// Changes the ledger. The answer comes when the change is durable.
+    async fn change(
+        &self,
+        headers: &HeaderMap,
+        change: impl FnOnce(&Service) -> Result<Reply, Fault> + Send + 'static,
+    ) -> Answered {
+        expect_json(headers)?;
+        let reply = self.run(change).await?;
+        Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], reply.body).into_response())
+    }
+}
+
+/// The content type of a body, without parameters.
+fn content_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    ["application/x-ndjson", "application/jsonl"].contains(&&*content_type(headers))
+}
+
+/// A body is JSON, and says so: a page of another origin cannot send this type without asking first.
+fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let refuse = |why| Err(Refusal::new(BodyForm::Problem, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return refuse("an encoded body is not read here: send it without Content-Encoding");
+    }
+    if content_type(headers) == "application/json" || is_lines(headers) {
+        return Ok(());
+    }
+    refuse("a body of this type is not read here: send Content-Type: application/json")
+}
+
+/// Record one call
+///
+/// The same call under the same key or id is found, not added again; with other counts it is refused with 409.
+#[utoipa::path(post, path = "/api/v1/record", tag = "write", request_body = RecordInput,
+    responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
+pub(super) async fn record(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    api.change(&headers, move |service| service.record(&body)).await
+}
+
+/// Record many calls, all or none
+///
+/// The body is an object with a list, or lines of JSON as `application/x-ndjson`.
+#[utoipa::path(post, path = "/api/v1/records", tag = "write", request_body = RecordsInput,
+    responses((status = 200, description = "All calls are in the ledger", body = TallyAnswer), Problems))]
+pub(super) async fn records(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    let is_lines = is_lines(&headers);
+    api.change(&headers, move |service| service.batch(&body, is_lines)).await
+}
+
+/// Mark that work moves to another provider; no counter changes
+///
+/// Switching to the provider that the last switch named already adds nothing.
+#[utoipa::path(post, path = "/api/v1/switch", tag = "write", request_body = SwitchInput,
+    responses((status = 200, description = "The switch is in the ledger", body = ReceiptAnswer), Problems))]
+pub(super) async fn switch(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    api.change(&headers, move |service| service.switch(&parse(&body)?)).await
+}
+
+/// Set tokens aside for a call, if the provider's windows can bear it
+///
+/// 429 says that they cannot, with `Retry-After` where it is known when they can. Callers that ask at once never pass a
+/// limit together.
+#[utoipa::path(post, path = "/api/v1/reserve", tag = "write", request_body = ReserveInput,
+    responses((status = 200, description = "The tokens are set aside", body = ReservationAnswer), Problems))]
+pub(super) async fn reserve(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    api.change(&headers, move |service| service.reserve(&parse(&body)?)).await
+}
+
+/// End a reservation with the tokens that its call used
+///
+/// It takes what `record` takes. Settling again with the same record finds it.
+#[utoipa::path(post, path = "/api/v1/settle", tag = "write", request_body = SettleInput,
+    responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
+pub(super) async fn settle(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    api.change(&headers, move |service| service.settle(&body)).await
+}
+
+/// Give a reservation back: its call did not happen
+#[utoipa::path(post, path = "/api/v1/release", tag = "write", request_body = ReleaseInput,
+    responses((status = 200, description = "The release is in the ledger", body = ReceiptAnswer), Problems))]
+pub(super) async fn release(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+    api.change(&headers, move |service| service.release(&parse(&body)?)).await
+}
+
+/// Ask whether a run may start, and how much it may take on
+///
+/// A shut gate is an answer with `"gated": true`. A provider that is in no catalogue, event or declaration is refused with 422.
+#[utoipa::path(get, path = "/api/v1/gate", tag = "read", params(GateInput, KnownTag),
+    responses((status = 200, description = "The decision", body = GateAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn gate(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, |_: &GateInput| false, Service::gate).await
+}
+
+/// Show the active provider and the windows of each provider
+///
+/// The counters of a provider stay as they are when work moves to another one.
+#[utoipa::path(get, path = "/api/v1/status", tag = "read", params(StatusInput, KnownTag),
+    responses((status = 200, description = "The status", body = StatusAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn status(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, |_: &StatusInput| false, Service::status).await
+}
+
+/// Sum requests, tokens and cost by any keys
+///
+/// Filters hold for rows and total alike; several values of one filter are alternatives.
+#[utoipa::path(get, path = "/api/v1/report", tag = "read", params(ReportInput, KnownTag),
+    responses((status = 200, description = "The sums", body = ReportAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn report(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, ReportInput::is_timeless, Service::report).await
+}
+
+/// List events in the order of the log
+///
+/// Follow `next` until it is null. One answer looks at 100,000 events at most, so it may be empty and have a `next`.
+#[utoipa::path(get, path = "/api/v1/events", tag = "read", params(EventsInput, KnownTag),
+    responses((status = 200, description = "The events", body = EventsAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn events(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, EventsInput::is_timeless, Service::events).await
+}
+
+/// Prove that an event is in the ledger
+///
+/// Whoever has the line of the event, the signed proof and the verifier key needs nothing else to check it.
+#[utoipa::path(get, path = "/api/v1/proofs/inclusion", tag = "read", params(InclusionInput, KnownTag),
+    responses((status = 200, description = "The proof", body = InclusionAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn inclusion(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, |_: &InclusionInput| true, Service::inclusion).await
+}
+
+/// Prove that a later state continues an earlier one
+///
+/// Nothing of the earlier state was changed, moved or left out.
+#[utoipa::path(get, path = "/api/v1/proofs/consistency", tag = "read", params(ConsistencyInput, KnownTag),
+    responses((status = 200, description = "The proof", body = ConsistencyAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn consistency(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, |_: &ConsistencyInput| true, Service::consistency).await
+}
+
+/// Sign how long the ledger is and what its root is
+///
+/// The server needs a key: start it with `--key FILE`.
+#[utoipa::path(get, path = "/api/v1/checkpoint", tag = "read", params(CheckpointInput, KnownTag),
+    responses((status = 200, description = "The checkpoint", body = CheckpointAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn checkpoint(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    api.ask(headers, input, |_: &CheckpointInput| true, Service::checkpoint).await
+}
+
+/// Follow new events as server-sent events
+///
+/// The `id` of each event is its position: a client that connects again sends it as `Last-Event-ID` and misses nothing. Without
+/// it, and without `after`, the stream begins at the end of the log.
+#[utoipa::path(get, path = "/api/v1/events/stream", tag = "read",
+    params(StreamInput, ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event that the client has")),
+    responses((status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"), Problems))]
+pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+    let start = move |service: &Service| {
+        let input: StreamInput = query(input.as_deref())?;
+        let filter = EventFilter::new(&input.kind, &input.provider)?;
+        let seen = stream::last_seen(&headers)?.or(input.after.map(Position::new));
+        let after = match seen {
+            // A position beyond the end is of another ledger: the client is told before the stream begins.
+            Some(after) => service.expect_position(after)?,
+            None => service.head()?,
+        };
+        Ok((after, filter))
+    };
+    let (after, filter) = api.run(start).await?;
+    Ok(api.streams.start(Arc::clone(&api.service), after, filter)?)
+}
+
+/// The OpenAPI document of this API.
+async fn document(headers: HeaderMap) -> Answered {
+    let json = openapi::json().map_err(|_| Refusal::failed(BodyForm::Problem))?;
+    let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
+    Ok(cached::respond(&headers, &tag, Some(json)))
+}

@@ -1,0 +1,140 @@
+//! What a server offers: the API for programs, telemetry, or both.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::watch;
+
+use super::work::Work;
+use super::{Receiver, api, otlp};
+use crate::api::service::{Clock, Service};
+use crate::ledger::Ledger;
+use crate::merkle::Signer;
+use crate::model::time::{Timestamp, Zone};
+
+/// The HTTP API of a ledger.
+///
+/// ```
+/// use usage_ledger::{Ledger, Zone, web::Api};
+/// let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
+/// # drop(api);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub struct Api {
+    ledger: Ledger,
+    clock: Clock,
+    zone: Zone,
+    signer: Option<Signer>,
+}
+
+impl Api {
+    /// An API for a ledger. `zone` is the zone of days, weeks and months unless a question names another one.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Zone, web::Api};
+    /// let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
+    /// # drop(api);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn new(ledger: Ledger, zone: Zone, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { ledger, clock: Clock { named: None, now: Box::new(now) }, zone, signer: None }
+    }
+
+    /// Asks every question at this time, also those about the past.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Timestamp, Zone, web::Api};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<Timestamp>()?;
+    /// let api = Api::new(Ledger::in_memory()?, Zone::UTC, move || now).at(now);
+    /// # drop(api);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.clock.named = Some(now);
+        self
+    }
+
+    /// Signs checkpoints and proofs with a key.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Zone, merkle::Signer, web::Api};
+    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
+    /// let api = api.signer(Signer::generate("usage-ledger.example/alice")?);
+    /// # drop(api);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+}
+
+/// What a server offers.
+///
+/// ```
+/// use std::sync::Arc;
+/// use usage_ledger::{Ledger, web::{Offer, Receiver}};
+/// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
+/// let offer = Offer::new().telemetry(receiver);
+/// # drop(offer);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Offer {
+    telemetry: Option<Arc<Receiver>>,
+    api: Option<Api>,
+}
+
+impl Offer {
+    /// Nothing yet.
+    ///
+    /// ```
+    /// let offer = usage_ledger::web::Offer::new();
+    /// # drop(offer);
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Telemetry over OTLP/HTTP below `/v1`, and what came in at `/`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use usage_ledger::{Ledger, web::{Offer, Receiver}};
+    /// # let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
+    /// let offer = Offer::new().telemetry(receiver);
+    /// # drop(offer);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn telemetry(mut self, receiver: Arc<Receiver>) -> Self {
+        self.telemetry = Some(receiver);
+        self
+    }
+
+    /// The API for programs below `/api/v1`.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Zone, web::{Api, Offer}};
+    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
+    /// let offer = Offer::new().api(api);
+    /// # drop(offer);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn api(mut self, api: Api) -> Self {
+        self.api = Some(api);
+        self
+    }
+
+    /// The routes. Telemetry and the API each have their own turns, so neither holds up the other.
+    pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
+        let mut routes = Router::new();
+        if let Some(receiver) = self.telemetry {
+            routes = routes.merge(otlp::routes(receiver, Work::new(ending.clone())));
+        }
+        if let Some(Api { ledger, clock, zone, signer }) = self.api {
+            let service = Arc::new(Service::new(ledger, clock, zone, signer));
+            routes = routes.merge(api::routes(service, Work::new(ending.clone()), ending.clone()));
+        }
+        routes
+    }
+}

@@ -1,0 +1,146 @@
+//! `GET /api/v1/events/stream`: new events as server-sent events.
+//!
+//! Each event has its position as `id`, so a client that reconnects sends it as `Last-Event-ID` and misses nothing.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::spawn_blocking;
+
+use super::answer::{BodyForm, Refusal};
+use super::work::told_to_end;
+use crate::api::events::EventFilter;
+use crate::api::fault::Fault;
+use crate::api::service::Service;
+use crate::model::event::Position;
+
+/// Streams that are open at a time. Each holds a connection for as long as its client likes.
+const STREAMS: usize = 32;
+/// How often a stream looks for new events. Other programs write to the ledger too, so the server asks.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a stream is silent at most. A comment shows a client and the proxies between that the connection lives.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Bytes of events that are read ahead of a client.
+const AHEAD: usize = 256 << 10;
+
+/// The streams of a server.
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    open: Arc<Semaphore>,
+    ending: watch::Receiver<bool>,
+}
+
+impl Streams {
+    pub fn new(ending: watch::Receiver<bool>) -> Self {
+        Self { open: Arc::new(Semaphore::new(STREAMS)), ending }
+    }
+
+    /// Starts a stream behind a position.
+    pub fn start(&self, service: Arc<Service>, after: Position, filter: EventFilter) -> Result<Response, Refusal> {
+        let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| {
+            Refusal::later(
+                BodyForm::Problem,
+                &format!("{STREAMS} streams are open: close some, or connect again later"),
+            )
+        })?;
+        // One chunk waits at most, so a slow client slows its own stream only.
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(follow(service, after, filter, sender, self.ending.clone(), place));
+        let headers = [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-store"),
+            (HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        Ok((StatusCode::OK, headers, Body::new(Chunks(receiver))).into_response())
+    }
+}
+
+/// Where a stream begins: behind the event that the client saw last.
+pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number: u64 = text
+        .parse()
+        .map_err(|_| Fault::input("the header Last-Event-ID is no position: send the id of the last event, or none"))?;
+    Ok(Some(Position::new(number)))
+}
+
+/// Sends what is appended until the client or the server ends.
+async fn follow(
+    service: Arc<Service>,
+    mut after: Position,
+    filter: EventFilter,
+    sender: mpsc::Sender<Bytes>,
+    mut ending: watch::Receiver<bool>,
+    place: OwnedSemaphorePermit,
+) {
+    let filter = Arc::new(filter);
+    let mut silent = tokio::time::Instant::now();
+    if sender.send(Bytes::from_static(b": events follow\n\n")).await.is_err() {
+        return;
+    }
+    loop {
+        let (asked, wanted) = (Arc::clone(&service), Arc::clone(&filter));
+        let read = spawn_blocking(move || chunk(&asked, after, &wanted)).await;
+        // A ledger that cannot be read ends the stream: the client connects again and is told why.
+        let Ok(Ok((last, text))) = read else { break };
+        let caught_up = last == after;
+        after = last;
+        if !text.is_empty() {
+            silent = tokio::time::Instant::now();
+            if sender.send(text.into()).await.is_err() {
+                break;
+            }
+        } else if silent.elapsed() >= SILENCE {
+            silent = tokio::time::Instant::now();
+            if sender.send(Bytes::from_static(b":\n\n")).await.is_err() {
+                break;
+            }
+        }
+        if caught_up {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = sender.closed() => break,
+                () = told_to_end(&mut ending) => break,
+            }
+        }
+    }
+    drop(place);
+}
+
+/// The next events as text, and the position that was looked at last.
+fn chunk(service: &Service, after: Position, filter: &EventFilter) -> Result<(Position, String), Fault> {
+    let mut text = String::new();
+    let last = service.next_events(after, filter, &mut |position, kind, line| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "id: {position}\nevent: {kind}\ndata: {line}\n\n");
+        text.len() < AHEAD
+    })?;
+    Ok((last, text))
+}
+
+/// A body of the chunks that a channel brings.
+struct Chunks(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Chunks {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
