@@ -16,7 +16,7 @@ use crate::model::humanize::duration::until_reset;
 use crate::model::provider::ProviderId;
 use crate::model::time::{HOUR, Timestamp};
 use crate::present::clock::short;
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain};
 use crate::readers::exhaustion::reset::Reset;
 use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect, judge};
@@ -141,8 +141,19 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     let own = args.model.as_deref().filter(|_| found.of_its_model);
     let model = found.model.as_deref().or(own);
     let reset = found.reset(occurred_at, context.zone());
-    let outcome =
-        if args.dry_run { None } else { Some(append(args, context, &found, model, reset.as_ref(), occurred_at)?) };
+    let outcome = if args.dry_run {
+        None
+    } else {
+        match append(args, context, &found, model, reset.as_ref(), occurred_at) {
+            Ok(outcome) => Some(outcome),
+            // The caller asks whether to wait. That the ledger cannot keep the answer does not change it.
+            Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull))) => {
+                say(&format!("the refusal was not recorded: {error}"));
+                None
+            }
+            Err(failure) => return Err(failure),
+        }
+    };
     let resets_at = reset.as_ref().and_then(|reset| reset.at);
     if context.json {
         let position = outcome.map(|outcome| outcome.position().get());

@@ -195,6 +195,82 @@ fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
     mode(&place, 0o755);
 }
 
+/// `prove`, `checkpoint` and `doctor` need a key or report the state of the file, so each has its own expectation.
+#[test]
+fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
+    let desk = desk();
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let ledger = place.join("usage.db");
+    let key = place.join("key").display().to_string();
+    let verifier = desk.ok(&["key", "generate", "--name", "a.example/log", &key]).trim().to_owned();
+    let old = desk.dir().join("old.checkpoint").display().to_string();
+    fs::write(&old, desk.ok(&["checkpoint", "--key", &key])).unwrap();
+    desk.at("2026-06-01T11:10:00Z", &["record", "--provider", "openai", "--input", "3"]);
+    let questions: [&[&str]; 6] = [
+        &["prove", "inclusion", "1", "--key", &key],
+        &["prove", "consistency", &old, "--key", &key],
+        &["checkpoint", "--key", &key],
+        &["--json", "verify", "--checkpoint", &old, "--verifier", &verifier],
+        &["--json", "doctor", "--home", "/nonexistent"],
+        &["doctor", "--home", "/nonexistent"],
+    ];
+    let answers: Vec<(String, Option<i32>)> = questions
+        .iter()
+        .map(|args| {
+            let done = desk.command().args(["--now", NOW]).args(*args).output().unwrap();
+            (text(&done.stdout), done.status.code())
+        })
+        .collect();
+    empty_log(&desk);
+    fs::copy(desk.ledger(), &ledger).unwrap();
+    mode(desk.dir(), 0o755);
+    mode(Path::new(&old), 0o644);
+    if is_root() {
+        std::os::unix::fs::chown(&key, Some(65_534), Some(65_534)).unwrap();
+    }
+    mode(&ledger, 0o444);
+    mode(&place, 0o555);
+    let before = names(&place);
+    for (args, (answer, code)) in questions.iter().zip(&answers) {
+        let Some(done) = ask(&desk, &ledger, args) else { return };
+        let said = text(&done.stderr);
+        let answer = answer.replace(&desk.ledger().display().to_string(), &ledger.display().to_string());
+        assert_eq!((text(&done.stdout), done.status.code()), (answer, *code), "{args:?}: {said}");
+        assert!(said.contains("read-only"), "{args:?}: {said}");
+    }
+    let refused = ask(&desk, &ledger, &["doctor", "--repair"]).unwrap();
+    assert!(refused.status.code() == Some(3) || refused.status.success(), "{}", text(&refused.stderr));
+    assert_eq!(names(&place), before, "something was left beside the ledger");
+    mode(&place, 0o755);
+}
+
+/// A refusal that a ledger cannot keep is still an answer.
+#[test]
+fn a_scan_answers_though_its_finding_cannot_be_recorded() {
+    let desk = desk();
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let ledger = place.join("usage.db");
+    empty_log(&desk);
+    fs::copy(desk.ledger(), &ledger).unwrap();
+    let output = desk.dir().join("output");
+    fs::write(&output, "You've hit your limit · resets 3pm (UTC)\n").unwrap();
+    mode(desk.dir(), 0o755);
+    mode(&output, 0o644);
+    mode(&ledger, 0o444);
+    mode(&place, 0o555);
+    let file = output.display().to_string();
+    let args = ["--json", "scan-output", "anthropic", "--stderr", &file, "--exit-code", "1", "--wait"];
+    let Some(done) = ask(&desk, &ledger, &args) else { return };
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(75), "{said}");
+    let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((&answer["exhausted"], &answer["position"]), (&true.into(), &serde_json::Value::Null), "{answer}");
+    assert!(said.contains("was not recorded") && said.contains("cannot be written"), "{said}");
+    mode(&place, 0o755);
+}
+
 /// Runs a script as root of a name space of its own, where it can mount; false where that is not permitted.
 fn in_own_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
     let permitted = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|done| done.status.success());

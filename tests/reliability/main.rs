@@ -11,6 +11,7 @@
 mod corpora;
 #[path = "../corpus/mod.rs"]
 mod corpus;
+mod directories;
 mod faults;
 mod kills;
 #[allow(dead_code)] // the simulator asks less than the properties do
