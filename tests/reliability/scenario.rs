@@ -326,7 +326,8 @@ impl Bench {
         let file = rusqlite::Connection::open(path).map_err(words)?;
         let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(words);
         let guards = number("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'")?;
-        let missing = [number("SELECT count(*) FROM accounts")? == 0, number("SELECT count(*) FROM kinds WHERE code = 3")? == 0];
+        let missing =
+            [number("SELECT count(*) FROM accounts")? == 0, number("SELECT count(*) FROM kinds WHERE code = 3")? == 0];
         match (missing, guards) {
             ([true, true], 1) => Ok(true),
             ([false, false], 2) => Ok(false),
