@@ -62,17 +62,17 @@ pub(super) enum Day {
 }
 
 impl Day {
-    /// `10am`, `tomorrow at 10am`, `Mon 9am`, `Feb 5 at 10am`.
-    pub fn text(self, clock: &Clock) -> String {
+    /// `10am`, `tomorrow at 10am`, `Mon 9am`, `Feb 5 at 10am`; `name` is the month or weekday as it was written.
+    pub fn text(self, clock: &Clock, name: &str) -> String {
         let time = &clock.text;
         match self {
             Self::Next => time.clone(),
             Self::Today => format!("today at {time}"),
             Self::Tomorrow => format!("tomorrow at {time}"),
-            Self::Weekday(day) => format!("{day} {time}"),
-            Self::Date { month, day, year } => {
+            Self::Weekday(_) => format!("{name} {time}"),
+            Self::Date { day, year, .. } => {
                 let year = year.map(|year| format!(", {year}")).unwrap_or_default();
-                format!("{} {day}{year} at {time}", month_name(month))
+                format!("{name} {day}{year} at {time}")
             }
         }
     }
@@ -96,10 +96,6 @@ impl Day {
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-fn month_name(month: u32) -> &'static str {
-    usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).unwrap_or(&"?")
-}
 
 /// The number of a month by the first three letters of its name.
 pub(super) fn month(name: &str) -> Option<u32> {

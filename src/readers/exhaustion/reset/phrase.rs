@@ -158,14 +158,14 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<P
         Some(_) => Clock::midnight(),
         None => Clock::read(group("hour")?, group("minute"), group("second"), group("half"))?,
     };
-    let mut day = day(&found)?;
+    let (mut day, mut day_name) = day(&found)?;
     let mut zone = grammar.zone(rest.get(end..)?, host);
     end += zone.2;
     if day == Day::Next
         && let Some(behind) = grammar.behind.captures(rest.get(end..)?)
-        && let Some(named) = self::day(&behind)
+        && let Some((named, name)) = self::day(&behind)
     {
-        day = named;
+        (day, day_name) = (named, name);
         end += behind.get(0)?.end();
         if zone.0.is_none() {
             zone = grammar.zone(rest.get(end..)?, host);
@@ -174,7 +174,7 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<P
     }
     let (name, place, _) = zone;
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
-    let display = format!("resets {} ({shown})", day.text(&clock));
+    let display = format!("resets {} ({shown})", day.text(&clock, day_name));
     Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false })
 }
 
@@ -187,28 +187,30 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Optio
     if next.starts_with(|next: char| next.is_ascii_digit() || next == ':') || next.starts_with("at ") {
         return None;
     }
-    let (clock, day) = (Clock::midnight(), day(&found)?);
+    let (clock, (day, day_name)) = (Clock::midnight(), day(&found)?);
     let (name, place, taken) = grammar.zone(tail, host);
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
-    let display = format!("resets {} ({shown})", day.text(&clock));
+    let display = format!("resets {} ({shown})", day.text(&clock, day_name));
     Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end + taken, relative: false })
 }
 
-fn day(found: &Captures<'_>) -> Option<Day> {
+/// The day of a phrase, and the month or weekday as it was written; that is empty for other days.
+fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
     let group = |name| found.name(name).map(|group| group.as_str());
     if let Some(name) = group("month").or_else(|| group("month2")) {
         let day = group("day").or_else(|| group("day2"))?.parse().ok()?;
         let year = group("year").and_then(|year| year.parse().ok());
-        return Some(Day::Date { month: clock::month(name)?, day, year });
+        return Some((Day::Date { month: clock::month(name)?, day, year }, name));
     }
     if let Some(name) = group("weekday") {
-        return name.get(..3)?.parse::<Weekday>().ok().map(Day::Weekday);
+        return name.get(..3)?.parse::<Weekday>().ok().map(|day| (Day::Weekday(day), name));
     }
-    Some(match group("word") {
+    let day = match group("word") {
         Some(word) if word.eq_ignore_ascii_case("tomorrow") => Day::Tomorrow,
         Some(_) => Day::Today,
         None => Day::Next,
-    })
+    };
+    Some((day, ""))
 }
 
 /// A date in figures, with or without a time.

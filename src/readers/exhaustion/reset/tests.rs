@@ -145,7 +145,7 @@ fn clocks_that_jump() {
 fn displays() {
     for (text, wanted) in [
         ("resets 10 AM", "resets 10am (UTC)"),
-        ("resets February 5th, 10:30am (Europe/Paris)", "resets Feb 5 at 10:30am (Europe/Paris)"),
+        ("resets February 5th, 10:30am (Europe/Paris)", "resets February 5 at 10:30am (Europe/Paris)"),
         ("your limit will reset at 7pm (Europe/Paris).", "resets 7pm (Europe/Paris)"),
         ("resets in 90 minutes", "resets in 1h 30m"),
         ("resets in 48h", "resets in 48h"),
