@@ -36,7 +36,7 @@ pub(crate) struct OverrideArgs {
     #[arg(long, default_value = "session")]
     window: OverrideWindow,
     /// When the window ends [default: a session opens now]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     resets_at: Option<Timestamp>,
     /// The account
     #[arg(long, value_parser = super::fields::text)]

@@ -25,7 +25,7 @@ pub(crate) struct PauseArgs {
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// The end time
-    #[arg(long, value_name = "RFC3339", conflicts_with = "for_")]
+    #[arg(long, value_name = "RFC3339", conflicts_with = "for_", value_parser = crate::present::clock::instant)]
     until: Option<Timestamp>,
     /// The duration: 30m, 2h, 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]

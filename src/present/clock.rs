@@ -2,10 +2,15 @@
 
 use std::str::FromStr;
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 
 use crate::model::error::Error;
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND, Timestamp, Zone};
+
+/// The years that a person or a clock can mean.
+const FIRST_YEAR: i32 = 2000;
+const LAST_YEAR: i32 = 2199;
+const WRONG_YEAR: &str = "outside the years 2000 to 2199: check the year";
 
 /// Reads an instant that a person or a clock states: a year outside 2000 to 2199 is a typing error or a wrong clock.
 pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
@@ -13,7 +18,7 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
     if at.is_plausible() {
         return Ok(at);
     }
-    Err(Error::InvalidTime { text: text.to_owned(), why: "outside the years 2000 to 2199: check the year".to_owned() })
+    Err(Error::InvalidTime { text: text.to_owned(), why: WRONG_YEAR.to_owned() })
 }
 
 /// A time on the command line: an instant, or a day or month of the zone, which stands for its beginning.
@@ -58,11 +63,14 @@ impl FromStr for Moment {
         let found = match text.len() {
             10 => day(text),
             7 => day(&format!("{text}-01")),
-            _ => return text.parse().map(Self::Instant).map_err(|error| or_date(&error)),
+            _ => return instant(text).map(Self::Instant).map_err(|error| or_date(&error)),
         };
-        found.map(Self::Day).ok_or_else(|| {
-            or_date(&Error::InvalidTime { text: text.to_owned(), why: "no such day in the calendar".to_owned() })
-        })
+        let wrong = |why: &str| or_date(&Error::InvalidTime { text: text.to_owned(), why: why.to_owned() });
+        match found {
+            Some(day) if (FIRST_YEAR..=LAST_YEAR).contains(&day.year()) => Ok(Self::Day(day)),
+            Some(_) => Err(wrong(WRONG_YEAR)),
+            None => Err(wrong("no such day in the calendar")),
+        }
     }
 }
 

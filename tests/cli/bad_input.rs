@@ -49,6 +49,18 @@ fn words_that_are_none() {
         (&["limit", "set", "xai", "--session", "-1"], "a whole number from 0"),
         (&["record", "--provider", "xai", "--input", "1", "--cost", "cheap"], "US dollars"),
         (&["record", "--provider", "xai", "--input", "1", "--model", ""], "`model` is empty"),
+        (&["--as-of", "1999-12-31T23:59:59Z", "status"], "outside the years 2000 to 2199"),
+        (&["--as-of", "2200-01-01T00:00:00Z", "report"], "outside the years 2000 to 2199"),
+        (&["--now", "2200-01-01T00:00:00Z", "status"], "outside the years 2000 to 2199"),
+        (&["report", "--since", "0001-01-01"], "outside the years 2000 to 2199"),
+        (&["report", "--until", "2200-01"], "outside the years 2000 to 2199"),
+        (&["log", "--since", "9999-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
+        (&["pause", "--until", "2300-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
+        (
+            &["override", "openai", "--used", "3", "--resets-at", "1970-01-01T00:00:00Z"],
+            "outside the years 2000 to 2199",
+        ),
+        (&["switch", "xai", "--occurred-at", "2200-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
         (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "amend it (`usage-ledger amend"),
     ] {
         refused(&desk, 2, args, says);
