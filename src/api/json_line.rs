@@ -120,6 +120,7 @@ impl JsonLine {
         }
         parsed.record.keys.retain(|known| !keys.contains(known));
         parsed.record.keys.splice(0..0, keys);
+        parsed.record.attribute_to_server();
         parsed.record.validate()?;
         parsed.date()?;
         Ok(parsed)

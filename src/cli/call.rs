@@ -62,6 +62,7 @@ impl CallArgs {
         };
         self.counts.apply(&mut record);
         self.names.apply(&mut record);
+        record.attribute_to_server();
         if let Some(key) = &self.key {
             // The response's own id still finds the record.
             record.keys.retain(|known| known != key);

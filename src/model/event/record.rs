@@ -257,6 +257,14 @@ impl TokenRecord {
         }
     }
 
+    /// Moves a call of a local program's cloud model to the cloud that serves and meters it, as the gate does.
+    #[cfg(feature = "cli")]
+    pub(crate) fn attribute_to_server(&mut self) {
+        if let (Ok(program), Some(model)) = (ProviderId::new(&self.provider), &self.model) {
+            self.provider = program.serving(model).as_str().to_owned().into();
+        }
+    }
+
     /// Sets the count of one class, in tokens.
     ///
     /// ```
