@@ -109,8 +109,8 @@ impl Receiver {
 
     /// Records calls; returns why some could not be read.
     fn take(&self, told: Telemetry) -> Result<Vec<String>> {
-        let unread = told.unread.clone();
-        let (taken, new) = {
+        let mut unread = told.unread.clone();
+        let taken = {
             let mut writer = lock(&self.writer);
             let Writer { ledger, busy } = &mut *writer;
             if busy.is_some_and(|at| at.elapsed() < BUSY) {
@@ -121,12 +121,13 @@ impl Receiver {
             taken?
         };
         let mut report = lock(&self.report);
-        for record in &new {
+        for record in &taken.records {
             report.sums.record(record);
         }
-        report.received.calls.recorded += taken.recorded;
-        report.received.calls.known += taken.known;
-        report.received.calls.amended += taken.amended;
+        report.received.calls.recorded += taken.counts.recorded;
+        report.received.calls.known += taken.counts.known;
+        report.received.calls.amended += taken.counts.amended;
+        unread.extend(taken.refused);
         report.received.note(&unread);
         Ok(unread)
     }

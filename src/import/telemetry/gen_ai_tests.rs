@@ -88,7 +88,7 @@ fn spans(told: &[&Tale]) -> Telemetry {
 fn send(ledger: &Ledger, told: Telemetry) -> Ingested {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     assert_eq!(told.unread, [""; 0]);
-    take(ledger, told, now).unwrap().0
+    take(ledger, told, now).unwrap().counts
 }
 
 /// Requests and tokens by provider.

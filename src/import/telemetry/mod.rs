@@ -40,7 +40,7 @@ use super::engine::project_paths;
 use crate::model::secrets;
 
 pub use sums::{MetricSum, MetricSums};
-pub use take::{Ingested, take};
+pub use take::{Ingested, TakenCalls, take};
 
 /// What a message tells of.
 ///

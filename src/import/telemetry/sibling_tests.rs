@@ -36,7 +36,7 @@ fn message(spans: &[Value]) -> Telemetry {
 fn sent(ledger: &mut Ledger, spans: &[Value]) -> Ingested {
     let told = message(spans);
     assert_eq!(told.unread, [""; 0]);
-    take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().0
+    take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts
 }
 
 /// Requests, and tokens by class in the order of `TokenClass::ALL`.
@@ -208,7 +208,7 @@ fn one(ledger: &mut Ledger) -> TokenRecord {
 
 fn taken(told: Telemetry) -> TokenRecord {
     let mut ledger = Ledger::in_memory().unwrap();
-    assert_eq!(take(&mut ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().0.recorded, 1);
+    assert_eq!(take(&mut ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded, 1);
     one(&mut ledger)
 }
 

@@ -11,8 +11,9 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Meeting, Reconciled};
 use crate::import::engine::telemetry_match::{self, KEY, SeenConversations, TELEMETRY};
 use crate::ledger::{Appender, Ledger};
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::{Imported, ImportedFile, NewEvent, TokenRecord};
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::projection::find_record;
 
@@ -33,8 +34,37 @@ pub struct Ingested {
     pub amended: u64,
 }
 
-/// Records the calls that telemetry tells of, in one transaction, and returns their records, also of known calls. What is
-/// told twice counts once.
+impl Ingested {
+    const fn add(&mut self, other: Self) {
+        self.recorded += other.recorded;
+        self.known += other.known;
+        self.amended += other.amended;
+    }
+}
+
+/// What became of the calls of one request.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::telemetry::{self, Telemetry}};
+/// let taken = telemetry::take(&Ledger::in_memory()?, Telemetry::default(), chrono::Utc::now())?;
+/// assert!(taken.records.is_empty() && taken.refused.is_empty());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TakenCalls {
+    /// How many calls were new, known or amended.
+    pub counts: Ingested,
+    /// Their records, also those of known calls.
+    pub records: Vec<TokenRecord>,
+    /// Why calls that could be read were not recorded, one text a call.
+    pub refused: Vec<String>,
+}
+
+/// Records the calls of a request, in one transaction. A call that was reported before counts once.
+///
+/// A call that the ledger refuses (a name that is too long, another content under a known id) is left out and named. The
+/// others are recorded.
 ///
 /// # Errors
 /// The store's own. Nothing is recorded then.
@@ -52,38 +82,92 @@ pub struct Ingested {
 /// #     ]
 /// # }]}]}]}"#)?;
 /// let ledger = Ledger::in_memory()?;
-/// let (first, records) = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// let (again, _) = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// assert_eq!(records.len(), 1);
-/// assert_eq!((first.recorded, again.recorded, again.known), (1, 0, 1));
+/// let first = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// let again = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
+/// assert_eq!(first.records.len(), 1);
+/// assert_eq!((first.counts.recorded, again.counts.recorded, again.counts.known), (1, 0, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<(Ingested, Vec<TokenRecord>)> {
+pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<TakenCalls> {
     let now = now.into();
-    let mut taken = Ingested::default();
-    let mut new = Vec::new();
-    if told.found.is_empty() {
-        return Ok((taken, new));
+    let mut taken = TakenCalls::default();
+    let mut calls = Vec::with_capacity(told.found.len());
+    for (mut found, place) in told.found {
+        if found.record.keys.is_empty() {
+            found.record.keys.push(made_key(&found, &place));
+        }
+        match found.record.validate() {
+            Ok(()) => calls.push((found, place)),
+            Err(error) => taken.refused.push(refusal(&error)),
+        }
+    }
+    if calls.is_empty() {
+        return Ok(taken);
     }
     // Those of one message may name a call's provider differently.
-    let named: BTreeSet<String> = told.found.iter().map(|(found, _)| found.record.provider.to_string()).collect();
+    let named: BTreeSet<String> = calls.iter().map(|(found, _)| found.record.provider.to_string()).collect();
+    match together(ledger, &calls, &named, now) {
+        Ok(counts) => {
+            taken.counts = counts;
+            taken.records.extend(calls.into_iter().map(|(found, _)| found.record));
+        }
+        // The transaction is undone. Each call gets one of its own, so that one call costs no other.
+        Err(error) if is_of_a_call(&error) => {
+            for call in calls {
+                match together(ledger, std::slice::from_ref(&call), &named, now) {
+                    Ok(counts) => {
+                        taken.counts.add(counts);
+                        taken.records.push(call.0.record);
+                    }
+                    Err(error) if is_of_a_call(&error) => taken.refused.push(refusal(&error)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(taken)
+}
+
+/// Whether an error is about one call and not about the ledger.
+const fn is_of_a_call(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Invalid { .. }
+            | Error::InvalidProvider { .. }
+            | Error::InvalidTime { .. }
+            | Error::Conflict { .. }
+            | Error::LineBreak { .. }
+            | Error::Overflow { .. }
+    )
+}
+
+/// Why a call was refused; the text may quote the sender.
+fn refusal(error: &Error) -> String {
+    secrets::short(&error.to_string()).into_owned()
+}
+
+/// Records calls in one transaction.
+fn together(
+    ledger: &Ledger,
+    calls: &[(ParsedCall, NestPlace)],
+    named: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<Ingested> {
     ledger.transact(now, |appender| {
+        let mut taken = Ingested::default();
         let mut heard = SeenConversations::read(appender.view()?)?;
         let mut run = Imported::new(TELEMETRY);
-        for (mut found, place) in told.found {
-            if found.record.keys.is_empty() {
-                found.record.keys.push(made_key(&found, &place));
-            }
-            let record = found.record.clone();
+        for (found, place) in calls {
+            let record = &found.record;
             if let Some(conversation) = record.conversation.as_deref().filter(|name| heard.add(name)) {
-                run.files.push(conversation_of(&record, conversation));
+                run.files.push(conversation_of(record, conversation));
             }
-            match one(appender, found, (&place, &named), now)? {
+            match one(appender, found.clone(), (place, named), now)? {
                 None => taken.recorded += 1,
                 Some(Reconciled::Known) => taken.known += 1,
                 Some(Reconciled::Amended) => taken.amended += 1,
             }
-            new.push(record);
         }
         if !run.files.is_empty() {
             run.files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -92,9 +176,8 @@ pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Resu
             run.amended = taken.amended;
             appender.push(NewEvent::new(run, now).source(TELEMETRY))?;
         }
-        Ok(())
-    })?;
-    Ok((taken, new))
+        Ok(taken)
+    })
 }
 
 /// Records a call, or holds it against the record that it is; `None` when it was new.
