@@ -41,7 +41,7 @@ pub(crate) use reserved::{Closing, LONGEST, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
 pub(crate) use windows::is_recorded;
-pub(crate) use windows::{AccountWindows, sum_between};
+pub(crate) use windows::{AccountWindows, exact_share, sum_between};
 
 /// What a window's numbers rest on.
 ///

@@ -64,6 +64,7 @@ impl DateWindow {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ending(today: NaiveDate, days: i64, back: i64, granularity: Granularity) -> Self {
+        // The seed system's dashboard takes any number and brings it into the range; the command refuses others before.
         let days = days.clamp(1, Self::MOST_DAYS.into()).unsigned_abs();
         let back = back.max(0).unsigned_abs();
         let last = match granularity {

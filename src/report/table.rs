@@ -198,12 +198,16 @@ impl Default for RowSum {
     }
 }
 
+fn more(requests: i64, other: i64) -> Result<i64> {
+    requests.checked_add(other).ok_or(Error::Overflow { what: "requests" })
+}
+
 impl RowSum {
     fn add(&mut self, totals: &Totals, charge: Option<Charge>) -> Result<()> {
         self.totals.add(totals)?;
         if let Some(charge) = charge {
             self.charge = self.charge.and_then(|sum| sum.plus(charge));
-            self.priced = self.priced.saturating_add(totals.requests);
+            self.priced = more(self.priced, totals.requests)?;
         }
         Ok(())
     }
@@ -211,7 +215,7 @@ impl RowSum {
     fn join(&mut self, other: &Self) -> Result<()> {
         self.totals.add(&other.totals)?;
         self.charge = self.charge.zip(other.charge).and_then(|(sum, more)| sum.plus(more));
-        self.priced = self.priced.saturating_add(other.priced);
+        self.priced = more(self.priced, other.priced)?;
         Ok(())
     }
 

@@ -348,7 +348,7 @@ impl<'a> AccountWindows<'a> {
         if weighted > 0
             && let Some(limit) = usage.limit
         {
-            let sum = used.hundredths().saturating_add(hundredths(weighted, limit));
+            let sum = used.hundredths().saturating_add(exact_share(weighted, limit).hundredths());
             usage.percent = Some(Percent::from_hundredths(sum.min(100 * 100).max(used.hundredths())));
             if usage.basis == Basis::Observed {
                 usage.basis = Basis::ObservedAndDelta;
@@ -383,15 +383,16 @@ impl<'a> AccountWindows<'a> {
     }
 }
 
-/// Hundredths of a percent, truncated.
-fn hundredths(weighted: u128, limit: u64) -> u32 {
+/// The share of a limit, truncated to hundredths of a percent. A share above what can be written, of more than 400,000 times
+/// the limit, is the largest one that can.
+pub(crate) fn exact_share(weighted: u128, limit: u64) -> Percent {
     let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
-    u32::try_from(share).unwrap_or(u32::MAX)
+    Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
 }
 
 /// Whole percent of a limit, truncated and at most 100: an estimate has no more digits than that.
 pub(super) fn share(weighted: u128, limit: u64) -> Percent {
-    Percent::from_hundredths((hundredths(weighted, limit) / 100 * 100).min(100 * 100))
+    Percent::from_hundredths((exact_share(weighted, limit).whole() * 100).min(100 * 100))
 }
 
 /// The sum of an account over `[from, to)`: whole quarters from the rollup, the edges use by use.

@@ -80,8 +80,14 @@ impl Meeting<'_> {
         let mut after = before.clone();
         {
             let view = appender.flushed_view();
+            let records = [&before.record, &found.record];
+            let records = records.into_iter().chain(others.iter().map(|(_, told)| &told.record));
+            let mut stored = HashMap::new();
+            for name in records.filter_map(|record| record.conversation.as_deref()) {
+                stored.insert(name.to_owned(), began(view, self.source, name)?);
+            }
             let start = |conversation: &str| {
-                let stored = began(view, self.source, conversation).ok().flatten();
+                let stored = stored.get(conversation).copied().flatten();
                 [stored, self.began.get(conversation).copied()].into_iter().flatten().min()
             };
             for one in others.iter().map(|(_, told)| sighting(told.clone())).chain([found]) {

@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate};
 
 use crate::budget::Status;
 use crate::ledger::Snapshot;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, Position};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::costs;
@@ -103,7 +103,11 @@ fn events(snapshot: &Snapshot<'_>, head: Position) -> Result<Vec<(Position, Even
     let mut events = Vec::new();
     let from = Position::new(head.get().saturating_sub(TAIL).saturating_add(1));
     snapshot.lines(from, &mut |position, line| {
-        events.extend(Event::from_line(position, line).ok().map(|event| (position, event)));
+        match Event::from_line(position, line) {
+            Ok(event) => events.push((position, event)),
+            Err(Error::UnknownEvent { .. }) => {}
+            Err(error) => return Err(error),
+        }
         Ok(true)
     })?;
     Ok(events)

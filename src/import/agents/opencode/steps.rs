@@ -42,10 +42,14 @@ pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<St
     let mut steps = Vec::new();
     let mut wrong = None;
     query::rows(database, "SELECT data FROM part WHERE message_id = ?1 ORDER BY id", [message], &mut |row| {
-        let part = row.get_ref(0)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
-        match ended(part) {
-            Ok(step) => steps.extend(step),
-            Err(why) => wrong = Some(why),
+        match row.get_ref(0)?.as_bytes_or_null() {
+            // A part without data ends no step.
+            Ok(None) => {}
+            Ok(Some(part)) => match ended(part) {
+                Ok(step) => steps.extend(step),
+                Err(why) => wrong = Some(why),
+            },
+            Err(_) => wrong = Some("a part of the message is a number, not JSON".into()),
         }
         Ok(Next::Row)
     })
