@@ -7,6 +7,7 @@ use crate::budget::{Mode, Tier};
 use crate::ledger::AsOf;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::present::clock::instant;
 
 /// How hard a task is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -303,7 +304,7 @@ pub(crate) fn as_of(text: &str) -> Result<AsOf> {
         let number: u64 = text.parse().map_err(|_| Error::invalid(format!("`{text}` is larger than any position")))?;
         return Ok(AsOf::Position(Position::new(number)));
     }
-    text.parse().map(AsOf::Time).map_err(|error: Error| Error::invalid(format!("{error}, or a position such as 120")))
+    instant(text).map(AsOf::Time).map_err(|error| Error::invalid(format!("{error}, or a position such as 120")))
 }
 
 /// A text that says something; an empty one is refused.

@@ -94,8 +94,9 @@ impl FromStr for Tier {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn run_cost(used: Percent, runs: u64) -> Option<Percent> {
-    let runs = u32::try_from(runs).unwrap_or(u32::MAX);
-    let cost = used.hundredths().checked_div(runs).map(Percent::from_hundredths);
+    // The quotient is at most the dividend, so it fits.
+    let cost = u64::from(used.hundredths()).checked_div(runs).and_then(|cost| u32::try_from(cost).ok());
+    let cost = cost.map(Percent::from_hundredths);
     cost.filter(|_| used > Percent::default())
 }
 

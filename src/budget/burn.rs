@@ -41,38 +41,56 @@ pub struct Rate {
     pub idle: bool,
 }
 
-/// The rate in percentage points a minute, from what each use cost in percentage points. `None` without at least five
-/// uses of the last five hours that lie a quarter of an hour apart. A cost that is negative or no number is left out.
+/// What was used of a window in a time.
 ///
 /// ```
-/// use usage_ledger::{budget::burn_rate, time::MINUTE};
+/// use usage_ledger::{budget::Uses, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let uses = [20, 15, 10, 5, 0].map(|ago| (now.plus(-ago * MINUTE), 1.0));
+/// let uses = Uses::new(5, 5.0, now.plus(-20 * MINUTE), now);
+/// assert_eq!(uses.count, 5);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Uses {
+    /// How many there were.
+    pub count: u64,
+    /// What they used together, in percentage points.
+    pub points: f64,
+    /// When the first one was.
+    pub first: Timestamp,
+    /// When the last one was.
+    pub last: Timestamp,
+}
+
+impl Uses {
+    /// So many uses between two instants, which used so many percentage points together.
+    ///
+    /// ```
+    /// # use usage_ledger::{Timestamp, budget::Uses};
+    /// assert_eq!(Uses::new(1, 2.5, Timestamp::MIN, Timestamp::MAX).points, 2.5);
+    /// ```
+    pub const fn new(count: u64, points: f64, first: Timestamp, last: Timestamp) -> Self {
+        Self { count, points, first, last }
+    }
+}
+
+/// The rate of uses, idle time until now included. `None` for fewer than five uses, or for uses that lie less than a quarter
+/// of an hour apart.
+///
+/// ```
+/// use usage_ledger::{budget::{Uses, burn_rate}, time::MINUTE};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let uses = Uses::new(5, 5.0, now.plus(-20 * MINUTE), now);
 /// assert_eq!(burn_rate(&uses, now).unwrap().per_minute, 0.25);
 /// assert_eq!(burn_rate(&uses, now.plus(80 * MINUTE)).unwrap().per_minute, 0.05); // idle since
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-pub fn burn_rate(uses: &[(Timestamp, f64)], now: Timestamp) -> Option<Rate> {
-    let mut count = 0;
-    let mut span: Option<(Timestamp, Timestamp)> = None;
-    let mut sum = 0.0;
-    for (at, cost) in uses {
-        if !cost.is_finite() || *cost < 0.0 {
-            tracing::warn!(%at, cost, "a cost that is negative or no number is left out of the burn rate");
-        } else if *at <= now && now.millis() - at.millis() < LOOK_BACK {
-            count += 1;
-            sum += cost;
-            span = Some(span.map_or((*at, *at), |(first, last)| (first.min(*at), last.max(*at))));
-        }
-    }
-    rate(count, sum, span?, now)
-}
-
-/// The rate of so many uses between two instants.
-pub(super) fn rate(count: u64, sum: f64, (first, last): (Timestamp, Timestamp), now: Timestamp) -> Option<Rate> {
-    let minutes = |from: Timestamp, to: Timestamp| (to.millis() - from.millis()) as f64 / MINUTE as f64;
+pub fn burn_rate(uses: &Uses, now: Timestamp) -> Option<Rate> {
+    let Uses { count, points, first, last } = *uses;
     let enough = count >= FEWEST && last.millis() - first.millis() >= SHORTEST;
-    enough.then(|| Rate { per_minute: sum / minutes(first, now), idle: now.millis() - last.millis() > IDLE })
+    let minutes = (now.millis() - first.millis()) as f64 / MINUTE as f64;
+    enough.then(|| Rate { per_minute: points / minutes, idle: now.millis() - last.millis() > IDLE })
 }
 
 /// How many minutes a window lasts at a rate, if work goes on as observed (`None`) or in a mode. 0 when it is used up;

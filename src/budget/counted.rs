@@ -4,7 +4,7 @@ use super::Ask;
 use super::evidence::Evidence;
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, is_exactly};
+use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly};
 
 /// A window that counts, and how much of it is taken for used.
 pub(super) struct CountedWindow {
@@ -116,8 +116,7 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         ));
     }
     if let Some(limit) = window.limit.filter(|_| usage.reserved > 0) {
-        let reserved = u128::from(usage.reserved) * 10_000 / u128::from(limit.max(1));
-        let reserved = Percent::from_hundredths(u32::try_from(reserved).unwrap_or(u32::MAX));
+        let reserved = exact_share(usage.reserved.into(), limit);
         trail.push(format!("{reserved} % of the {name} window are reserved"));
         used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
     }

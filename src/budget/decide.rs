@@ -2,8 +2,8 @@
 
 use super::counted::{CountedWindow, refusal, refused_models, windows};
 use super::evidence::Evidence;
-use super::ladder::points_for_age;
-use super::{Ask, Burn, Marks, Mode, Verdict, burn, effective_mode, left, safety_margin, slowed};
+use super::ladder::{NOT_COUNTED, points_for_age};
+use super::{Ask, Burn, Marks, Mode, Rung, Verdict, burn, effective_mode, safety_margin, slowed};
 use crate::model::event::{BudgetMode, Percent, Position, Thresholds};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, resume_at};
@@ -60,7 +60,7 @@ impl Decision<'_> {
         }
         if mode == BudgetMode::Disabled {
             let reason = "the budget mode is disabled: only a refusal or a pause shuts the gate".to_owned();
-            let available = Some(Percent::from_hundredths(90 * 100));
+            let available = Some(NOT_COUNTED);
             return self.end(mode, End { mode: Mode::Deep, available, reason, basis, again: None });
         }
         self.by_ladder(mode, counted)
@@ -139,9 +139,8 @@ impl Decision<'_> {
         let marks = Marks::of(at).earlier(older);
         self.marks = Some(marks);
         let margin = safety_margin(at.margin, tightest.age);
-        let left = left(tightest.used, margin);
+        let Rung { mode: rung, left } = Rung::of(tightest.used, marks, margin);
         let used = format!("{} window at {} % used ({marks})", tightest.name, tightest.used);
-        let rung = marks.mode(tightest.used);
         self.trail.push(format!("{used}{}: {rung}", arithmetic(at, older)));
         let kept = if margin > 0 { format!(" after a margin of {margin} %") } else { String::new() };
         let lowered = self.afford(rung, left, at);
@@ -166,7 +165,7 @@ impl Decision<'_> {
         if mode == rung {
             return unchanged;
         }
-        if mode == Mode::Wait && !costs.fits(Mode::Review, tier, Percent::from_hundredths(90 * 100)) {
+        if mode == Mode::Wait && !costs.fits(Mode::Review, tier, NOT_COUNTED) {
             // Waiting would not help: not even an unused window pays for such a run.
             self.warnings.push(format!(
                 "an ordinary run costs {} % of a session window: no window pays for that, so cost is left out",

@@ -1,7 +1,7 @@
 //! What a decision rests on, gathered from the projections.
 
 use super::run_cost::{RunCosts, run_costs};
-use super::{Ask, Rate, burn};
+use super::{Ask, Rate, Uses, burn, burn_rate};
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
@@ -39,7 +39,7 @@ impl Evidence {
         if usage.metered
             && let Some(limit) = usage.session.limit
         {
-            rate = burn_rate(view, account, &limits, &usage.session, limit, now)?;
+            rate = session_rate(view, account, &limits, &usage.session, limit, now)?;
             costs = run_costs(view, account, &limits, &usage.session, now)?;
         }
         let paused = paused(view, now)?;
@@ -55,7 +55,7 @@ fn points(weighted: u128, limit: u64) -> f64 {
 }
 
 /// How fast the session's window is used, from its uses of the last five hours.
-fn burn_rate(
+fn session_rate(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
     limits: &Limits,
@@ -71,7 +71,8 @@ fn burn_rate(
     let Some(last) = last_before(view, &key, until)? else { return Ok(None) };
     let sum = sum_between(view, account, first, until)?;
     let count = sum.request_count()?;
-    Ok(burn::rate(count, points(limits.weights.weigh(sum.counts()?), limit), (first, last), now))
+    let used = points(limits.weights.weigh(sum.counts()?), limit);
+    Ok(burn_rate(&Uses::new(count, used, first, last), now))
 }
 
 /// The records that an estimate of a window rests on: of many the heaviest, by position.
@@ -91,7 +92,7 @@ pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now:
                 _ => return GO_ON,
             };
             if record.provider == ask.provider.as_str() && record.account == ask.account {
-                found.push((record.tokens.total().unwrap_or(u64::MAX), position));
+                found.push((record.tokens.total()?, position));
             }
         }
         if seen < RECORDS_SEEN { GO_ON } else { STOP }

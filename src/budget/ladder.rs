@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::event::{BudgetMode, Percent, Thresholds};
+use crate::model::event::{Percent, Thresholds};
 use crate::model::time::HOUR;
 
 /// How much a run may take on.
@@ -88,7 +88,7 @@ impl fmt::Display for Mode {
 /// `implement` begins when less than this is left after the margin, in percent.
 const DEEP_LEFT: u8 = 40;
 /// What counts as left of a window that does not gate, in percent.
-const NOT_COUNTED: Percent = Percent::from_hundredths(90 * 100);
+pub(super) const NOT_COUNTED: Percent = Percent::from_hundredths(90 * 100);
 /// A reading that is older than this is kept further away from the limit.
 const OLD: i64 = 6 * HOUR;
 /// How much further, in percentage points.
@@ -205,6 +205,13 @@ pub struct Rung {
     pub left: Percent,
 }
 
+impl Rung {
+    /// The place of a window that is used so far.
+    pub(super) fn of(used: Percent, marks: Marks, margin: u8) -> Self {
+        Self { mode: marks.mode(used), left: left(used, margin) }
+    }
+}
+
 impl fmt::Display for Rung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mode, left) = (self.mode, self.left.whole());
@@ -228,24 +235,6 @@ impl fmt::Display for Rung {
 /// ```
 pub fn left(used: Percent, margin: u8) -> Percent {
     Percent::from_hundredths((100 * 100_u32).saturating_sub(used.hundredths()).saturating_sub(100 * u32::from(margin)))
-}
-
-/// The place that the use of both windows gives: the tighter one that counts decides.
-///
-/// ```
-/// use usage_ledger::{budget::{Mode, ladder}, event::{BudgetMode, Thresholds}};
-/// let (session, weekly) = ("20".parse()?, "95".parse()?);
-/// assert_eq!(ladder(session, weekly, BudgetMode::Full, Thresholds::default()).mode, Mode::Wait);
-/// assert_eq!(ladder(session, weekly, BudgetMode::SessionOnly, Thresholds::default()).mode, Mode::Deep);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-pub fn ladder(session: Percent, weekly: Percent, budget: BudgetMode, at: Thresholds) -> Rung {
-    let used = match budget {
-        BudgetMode::Full => session.max(weekly),
-        BudgetMode::SessionOnly => session,
-        BudgetMode::Disabled => return Rung { mode: Mode::Deep, left: NOT_COUNTED },
-    };
-    Rung { mode: Marks::of(at).mode(used), left: left(used, at.margin) }
 }
 
 /// How many points earlier each mode begins when the reading is so many milliseconds old.

@@ -23,8 +23,8 @@ mod status;
 use serde::Serialize;
 
 pub use afford::{Tier, affordable, highest_affordable, run_cost};
-pub use burn::{Burn, Rate, burn_rate, minutes_left, runs_out, slowed};
-pub use ladder::{Marks, Mode, Rung, ladder, left, safety_margin};
+pub use burn::{Burn, Rate, Uses, burn_rate, minutes_left, runs_out, slowed};
+pub use ladder::{Marks, Mode, Rung, left, safety_margin};
 pub use preflight::{Preflight, Probe};
 pub use request::Ask;
 pub use settings::{BudgetSettings, effective_mode};
@@ -82,4 +82,19 @@ pub struct Verdict {
     pub trail: Vec<String>,
     /// What is not known, or does not look right.
     pub warnings: Vec<String>,
+}
+
+impl Verdict {
+    /// The decision as one line for scripts, `mode:left:reason`. Where no window counts, 90 % are left.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, budget::Mode};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let rung = Ledger::in_memory()?.budget("ollama", now)?.rung();
+    /// assert_eq!(rung.to_string(), "deep:90:Ample budget (90% remaining) - full capability");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn rung(&self) -> Rung {
+        Rung { mode: self.mode, left: self.available_percent.unwrap_or(ladder::NOT_COUNTED) }
+    }
 }

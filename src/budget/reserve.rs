@@ -16,7 +16,8 @@ use crate::usage::{LONGEST, Reservation, WindowUsage, reservations};
 fn left(window: &WindowUsage) -> Option<u64> {
     let limit = window.limit?;
     let used = u128::from(limit) * u128::from(window.used()?.hundredths()) / 10_000;
-    Some(limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX)))
+    // Nothing is left of a window that is used beyond its limit.
+    Some(u128::from(limit).checked_sub(used).and_then(|left| u64::try_from(left).ok()).unwrap_or(0))
 }
 
 /// Refuses when the gate is shut, and what the windows that gate, less what is reserved already, cannot bear.

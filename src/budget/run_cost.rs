@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Mode, Tier, affordable, highest_affordable, run_cost};
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::Percent;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
 use crate::store::{GO_ON, ReadView, STOP};
-use crate::usage::{Limits, WindowUsage};
+use crate::usage::{Limits, WindowUsage, exact_share};
 
 /// From this many runs on, the middle one is what a run costs. With fewer it is the mean of those of the session window.
 const ENOUGH_RUNS: usize = 5;
@@ -56,15 +56,9 @@ fn scaled(cost: Percent, by: u32, of: u32) -> Percent {
     Percent::from_hundredths(u32::try_from(cost).unwrap_or(u32::MAX))
 }
 
-/// Weighted tokens as a share of a limit.
-fn share(weighted: u128, limit: u64) -> Percent {
-    let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
-    Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
-}
-
 fn median(mut costs: Vec<u128>, limit: u64) -> Option<Percent> {
     costs.sort_unstable();
-    costs.get(costs.len() / 2).map(|weighted| share(*weighted, limit))
+    costs.get(costs.len() / 2).map(|weighted| exact_share(*weighted, limit))
 }
 
 /// The runs of today and yesterday.
@@ -104,7 +98,7 @@ fn recorded(
         }
         if let Some(conversation) = row.series.conversation {
             let cost = conversations.entry((conversation.to_owned(), mode)).or_default();
-            *cost = cost.saturating_add(weighted);
+            *cost = cost.checked_add(weighted).ok_or(Error::Overflow { what: "tokens of a conversation" })?;
             if recent > 0 {
                 in_session.insert(conversation.to_owned());
             }
@@ -136,7 +130,7 @@ pub(super) fn run_costs(
     if all.len() < ENOUGH_RUNS {
         // What a provider or a person says of the window includes the use of other programs, so recorded tokens count.
         let cost = session.estimate.and_then(|used| run_cost(used, in_session));
-        let runs = usize::try_from(in_session).unwrap_or(usize::MAX);
+        let runs = usize::try_from(in_session).map_err(|_| bug!("a session window has {in_session} runs"))?;
         return Ok(cost.map(|ordinary| RunCosts { ordinary, of_mode: Vec::new(), runs }));
     }
     let mut of_mode = Vec::new();

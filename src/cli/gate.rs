@@ -31,7 +31,8 @@ use crate::readers::quota::QuotaFormat;
     usage-ledger gate --explain\n  \
     usage-ledger gate anthropic --feed anthropic-oauth=usage.json\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
-    usage-ledger gate ollama --model qwen3.5:cloud --json")]
+    usage-ledger gate ollama --model qwen3.5:cloud --json\n  \
+    usage-ledger gate anthropic --probe 'claude -p ok' --line")]
 pub(crate) struct GateArgs {
     /// The provider of the run [default: the active provider]
     provider: Option<ProviderId>,
@@ -53,6 +54,18 @@ pub(crate) struct GateArgs {
     /// Record the current readings of a provider's feed first; a feed that cannot be read causes a warning
     #[arg(long, value_name = "FORMAT=FILE", value_parser = feed)]
     feed: Option<(QuotaFormat, PathBuf)>,
+    /// Run a command first that calls the provider, such as 'claude -p ok', unless it succeeded recently
+    ///
+    /// Its output is judged as `scan-output` does: a refusal is recorded and shuts the gate. A command that fails for another
+    /// reason, or takes longer than a minute, does not. A provider that nothing gates is not probed.
+    #[arg(long, value_name = "COMMAND")]
+    probe: Option<String>,
+    /// How long a successful probe counts [default: 10m]
+    #[arg(long, value_name = "DURATION", requires = "probe", default_value = "10m", hide_default_value = true, value_parser = super::fields::duration)]
+    probe_for: i64,
+    /// Print one line for scripts, mode:left:reason
+    #[arg(long, conflicts_with_all = ["explain"])]
+    line: bool,
     /// Show each step of the decision
     #[arg(long)]
     explain: bool,
@@ -111,7 +124,12 @@ fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<
 }
 
 pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = match args.feed.is_some().then(|| context.write()) {
+    if args.probe.is_some() {
+        context.refuse_as_of("--probe writes")?;
+    }
+    let writes = args.feed.is_some() || args.probe.is_some();
+    let ledger = match writes.then(|| context.write()) {
+        Some(Err(failure)) if args.probe.is_some() => return Err(failure),
         Some(Ok(ledger)) => ledger,
         // What the feed says cannot be kept, but it can be gone by.
         Some(Err(_)) | None => context.read()?,
@@ -121,6 +139,10 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         None => None,
     };
     let (ask, now) = asked(args, &context.snapshot(&ledger)?, context)?;
+    if let Some(command) = &args.probe {
+        let provider = ask.provider().as_str().to_owned();
+        ledger.preflight(&ask, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
+    }
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
     let snapshot = context.snapshot(&ledger)?;
     let verdict = match fed {
@@ -129,6 +151,8 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     };
     if context.json {
         Answer::new(&verdict).write(out)?;
+    } else if args.line {
+        writeln!(out, "{}", verdict.rung())?;
     } else {
         tell(&verdict, args, &snapshot, context, out)?;
     }

@@ -1,6 +1,7 @@
 //! `limit`: token limits, class weights and window policies of a provider account.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -9,13 +10,14 @@ use super::context::Context;
 use super::correct::answer;
 use super::fields::count;
 use super::record::hint;
-use crate::budget::Marks;
+use crate::budget::{BudgetSettings, Marks};
 use crate::ledger::Snapshot;
+use crate::model::error::Error;
 use crate::model::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
 use crate::model::provider::ProviderId;
 use crate::model::time::{SECOND, Timestamp};
 use crate::model::tokens::TokenClass;
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, grouped};
 use crate::present::policy::{self, SessionOpens, Setting, WeeklyOpens};
 use crate::projection::AccountRef;
@@ -42,6 +44,7 @@ enum LimitCommand {
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
     usage-ledger limit set openai --weight cache_read=0.1 --weight output=4\n  \
     usage-ledger limit set anthropic --warn 70 --stop 90\n  \
+    yq -o json config.yaml | usage-ledger limit set anthropic --settings -\n  \
     usage-ledger limit set anthropic --unset weekly")]
 struct LimitSetArgs {
     /// The provider
@@ -95,6 +98,11 @@ struct LimitSetArgs {
     /// The feeds whose observations count: any, none, or the name of one feed
     #[arg(long, value_name = "FEED", value_parser = feed)]
     feeds: Option<String>,
+    /// Take the settings of an agent from a JSON file, as Koan has them below `usage` and `budget`; - is stdin
+    ///
+    /// Options that you give besides take precedence. A value without a meaning is named and left at its default.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["implement", "warn", "stop", "margin"])]
+    settings: Option<PathBuf>,
     /// Restore the default of a setting; may be repeated
     #[arg(long, value_name = "SETTING")]
     unset: Vec<Setting>,
@@ -130,18 +138,22 @@ pub(crate) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Re
 fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let weights = (!args.weight.is_empty()).then(|| Weights::parse(args.weight.iter().map(String::as_str)));
     let provider = args.provider.as_str().to_owned();
+    let agents = match &args.settings {
+        Some(path) => agents_settings(path, &provider, context)?,
+        None => LimitSet::new(&provider)?,
+    };
     let mut limit = LimitSet {
         provider: args.provider,
         account: args.account,
-        session: args.session,
-        weekly: args.weekly,
+        session: args.session.or(agents.session),
+        weekly: args.weekly.or(agents.weekly),
         weights: weights.transpose()?,
         session_policy: args.session_policy.map(|opens| opens.policy(args.session_minutes)),
         weekly_policy: args.weekly_opens.map(|opens| opens.policy(|| context.zone())),
-        budget_mode: args.budget_mode,
-        thresholds: None,
-        stale_after_seconds: args.stale_after,
-        feeds: args.feeds,
+        budget_mode: args.budget_mode.or(agents.budget_mode),
+        thresholds: agents.thresholds,
+        stale_after_seconds: args.stale_after.or(agents.stale_after_seconds),
+        feeds: args.feeds.or(agents.feeds),
         unset: args.unset.into_iter().map(Into::into).collect(),
     };
     let given = Given { implement: args.implement, warn: args.warn, stop: args.stop, margin: args.margin };
@@ -162,6 +174,21 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &ledger, now)?;
     answer(&ledger, outcome, context, out)
+}
+
+/// The limits that an agent's settings state. What they state without a meaning is named.
+fn agents_settings(path: &Path, provider: &str, context: &Context) -> Result<LimitSet, Failure> {
+    const LONGEST: u64 = 1 << 20;
+    let mut text = String::new();
+    let read = super::lines::open(path, context)?.take(LONGEST).read_to_string(&mut text);
+    read.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let settings = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("{}: {error}: --settings reads a JSON object", path.display())))?;
+    let settings = BudgetSettings::from_json(&settings);
+    for warning in &settings.warnings {
+        say(warning);
+    }
+    Ok(settings.limit_set(provider)?)
 }
 
 /// The thresholds that are given.

@@ -27,6 +27,7 @@ pub(crate) mod overview;
 pub(crate) mod pause;
 pub(crate) mod pretty;
 pub(crate) mod price;
+pub(crate) mod probe;
 pub(crate) mod prove;
 pub(crate) mod prove_check;
 pub(crate) mod provider;

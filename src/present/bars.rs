@@ -19,7 +19,14 @@ fn bar(percent: Percent) -> String {
 }
 
 /// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
-pub(crate) fn cells(percent: Percent, width: usize) -> usize {
+///
+/// ```
+/// # #[cfg(feature = "tui")] {
+/// use usage_ledger::tui::bar_cells;
+/// assert_eq!([25, 70, 100].map(|percent| bar_cells(percent.to_string().parse().unwrap(), 30)), [8, 21, 30]);
+/// # }
+/// ```
+pub fn cells(percent: Percent, width: usize) -> usize {
     const WHOLE: u128 = 100 * 100;
     let parts = u128::from(percent.hundredths()).min(WHOLE) * width as u128;
     let (cells, rest) = (parts / WHOLE, parts % WHOLE);

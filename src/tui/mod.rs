@@ -29,9 +29,9 @@ mod windows;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+pub use crate::present::bars::cells as bar_cells;
 pub use crate::present::tint::{Tint, tint};
 pub use model::{KeyEntry, modal_input};
-pub use windows::bar_cells;
 
 pub(crate) use model::{Action, ViewModel};
 pub(crate) use run::{Backend, run};

@@ -8,18 +8,6 @@ use super::account::{AccountBlock, RowDetail};
 use super::model::ScreenState;
 use super::text::{put, rule};
 use super::theme::Theme;
-use crate::model::event::Percent;
-use crate::present::bars;
-
-/// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
-///
-/// ```
-/// use usage_ledger::tui::bar_cells;
-/// assert_eq!([25, 70, 100].map(|percent| bar_cells(percent.to_string().parse().unwrap(), 30)), [8, 21, 30]);
-/// ```
-pub fn bar_cells(percent: Percent, width: usize) -> usize {
-    bars::cells(percent, width)
-}
 
 /// The lines of an account as the dashboard has them when it is selected and there is room.
 pub(super) fn panel(state: &ScreenState, width: usize, theme: Theme) -> Vec<Line<'static>> {

@@ -169,6 +169,73 @@ fn a_refusal_of_ollamas_cloud_shuts_the_cloud_alone() {
 }
 
 #[test]
+fn a_call_of_ollamas_cloud_counts_where_it_is_gated() {
+    let desk = Desk::new();
+    let record = |model: &str| {
+        desk.at(NOON, &["record", "--provider", "ollama", "--model", model, "--input", "400"]);
+    };
+    record("qwen3.5:cloud");
+    record("qwen3:8b");
+    let line = r#"{"provider":"ollama-launch","model":"kimi-k2-cloud","input":100}"#;
+    desk.fed(line, &["--now", NOON, "record", "--jsonl", "-"]);
+    let response = json!({"model": "gpt-oss:120b-cloud", "prompt_eval_count": 50, "eval_count": 5, "done": true});
+    desk.fed(response.to_string(), &["--now", NOON, "record", "--format", "ollama"]);
+    let report = desk.json(&["report", "--by", "provider"]);
+    let rows = report["rows"].as_array().unwrap().iter();
+    let totals: Vec<_> = rows.map(|row| (row["provider"].clone(), row["tokens"]["total"].clone())).collect();
+    assert_eq!(totals, [(json!("ollama"), json!(400)), (json!("ollama-cloud"), json!(555))]);
+    desk.at(NOON, &["limit", "set", "ollama-cloud", "--session", "600"]);
+    assert_eq!(gate(&desk, NOON, &["ollama", "--model", "qwen3.5:cloud"]).1, 75);
+}
+
+#[test]
+fn one_line_for_scripts() {
+    let desk = at_80();
+    let done = desk.command().args(["--now", NOON, "gate", "anthropic", "--line"]).output().unwrap();
+    assert_eq!(String::from_utf8(done.stdout).unwrap(), "wait:10:Budget exhausted (10% remaining)\n");
+    let open = desk.at(NOON, &["gate", "ollama", "--line"]);
+    assert_eq!(open, "deep:90:Ample budget (90% remaining) - full capability\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_probe_runs_unless_it_succeeded_lately_and_its_refusal_shuts_the_gate() {
+    let desk = Desk::new();
+    let calls = desk.dir().join("calls");
+    let probe = |now: &str, answer: &str, code: i32| {
+        let command = format!("echo call >> '{}'; {answer}", calls.display());
+        let done = desk.command().args(["--now", now, "gate", "openai", "--probe", &command]).output().unwrap();
+        assert_eq!(done.status.code(), Some(code), "{}", String::from_utf8_lossy(&done.stderr));
+        std::fs::read_to_string(&calls).map_or(0, |text| text.lines().count())
+    };
+    assert_eq!(probe("2026-06-10T12:00:00Z", "echo ok", 0), 1);
+    assert_eq!(probe("2026-06-10T12:09:00Z", "echo ok", 0), 1, "it is known");
+    assert_eq!(probe("2026-06-10T12:11:00Z", "exit 3", 0), 2, "a probe that fails says nothing");
+    let refused = "echo \"You've hit your usage limit. Try again in 2 hours.\" >&2; exit 1";
+    assert_eq!(probe("2026-06-10T12:12:00Z", refused, 75), 3);
+    assert_eq!(gate(&desk, "2026-06-10T13:00:00Z", &["openai"]).1, 75, "the refusal is recorded");
+    assert_eq!(gate(&desk, "2026-06-10T15:00:00Z", &["openai"]).1, 0);
+}
+
+#[test]
+fn limits_come_from_an_agents_settings() {
+    let desk = Desk::new();
+    let settings = json!({"usage": {"session_token_limit": 400_000, "weekly_token_limit": "x", "budget_mode": "FULL"},
+        "budget": {"warn_at_percent": 50, "stop_at_percent": 80}});
+    let file = desk.dir().join("settings.json");
+    std::fs::write(&file, settings.to_string()).unwrap();
+    let set = ["--now", NOON, "limit", "set", "anthropic", "--weekly", "9000000", "--settings"];
+    let done = desk.command().args(set).arg(&file).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("`FULL` is no budget mode") && said.contains("usage.weekly_token_limit"), "{said}");
+    let shown = &desk.json(&["--now", NOON, "limit", "show", "anthropic"])["limits"][0];
+    assert_eq!((&shown["session"]["limit"], &shown["weekly"]["limit"]), (&json!(400_000), &json!(9_000_000)));
+    assert_eq!(shown["budget_mode"], "session_only");
+    assert_eq!(shown["thresholds"], json!({"warn": 50, "stop": 80, "margin": 10}));
+}
+
+#[test]
 fn it_tells_how_it_decided_then_and_now() {
     let desk = at_80();
     desk.at("2026-06-10T12:30:00Z", &["override", "anthropic", "--used", "3", "--reason", "read it", "--author", "me"]);
@@ -273,6 +340,10 @@ fn reservations_from_a_shell() {
     let other = desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "settle", id, "--model", "m", "--input", "1"]);
     assert!(other.contains("with other content"), "{other}");
     desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "release", id]);
+    let other = desk.json(&["--now", "2026-06-10T12:06:00Z", "reserve", "anthropic", "10"]);
+    let release = ["release", other["id"].as_str().unwrap()];
+    desk.at("2026-06-10T12:06:00Z", &release);
+    assert!(desk.at("2026-06-10T12:06:00Z", &release).contains("already"), "releasing is idempotent");
     let status = desk.json(&["--now", "2026-06-10T12:06:00Z", "status"]);
     assert_eq!(status["providers"][0]["session"]["tokens"]["total"], 401_500);
     assert_eq!(status["providers"][0]["reserved"], 0);

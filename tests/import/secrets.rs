@@ -317,8 +317,10 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
                 };
                 said += &told.unread.join("\n");
                 let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-                for record in take(&ledger, told, now).unwrap().1 {
-                    sums.record(&record);
+                let taken = take(&ledger, told, now).unwrap();
+                said += &taken.refused.join("\n");
+                for record in &taken.records {
+                    sums.record(record);
                 }
             }
         }

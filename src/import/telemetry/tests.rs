@@ -88,28 +88,6 @@ fn a_failed_call_used_nothing_and_an_unknown_one_is_told_of() {
 }
 
 #[test]
-fn a_call_that_the_ledger_refuses_costs_no_other() {
-    let call = |conversation: &str, minute: u64| {
-        let of = attributes(&[
-            ("event.name", "codex.sse_event".into()),
-            ("conversation.id", conversation.into()),
-            ("input_token_count", 30.into()),
-            ("output_token_count", 12.into()),
-        ]);
-        json!({"timeUnixNano": (1_780_308_000_000_000_000 + minute * 60_000_000_000).to_string(), "attributes": of})
-    };
-    let long = "c".repeat(5_000);
-    let records = [call("c1", 0), call(&long, 1), call("c2", 2)];
-    let request = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]});
-    let ledger = Ledger::in_memory().unwrap();
-    let now: Timestamp = "2026-06-02T10:00:00Z".parse().unwrap();
-    let taken = take(&ledger, Telemetry::of_logs(&serde_json::from_value(request).unwrap()), now).unwrap();
-    assert_eq!((taken.counts.recorded, taken.records.len(), taken.refused.len()), (2, 2, 1));
-    assert!(taken.refused[0].contains("`conversation` is longer than 4096 bytes"), "{:?}", taken.refused);
-    assert!(ledger.verify().unwrap().ok);
-}
-
-#[test]
 fn spans_of_one_request_and_its_log_are_one_call() {
     let of = |name: &str| {
         attributes(&[

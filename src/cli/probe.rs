@@ -1,0 +1,82 @@
+//! A command that finds out whether a provider answers, for `gate --probe`.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::budget::Probe;
+use crate::model::time::{Timestamp, Zone};
+use crate::readers::exhaustion::{ScanVerdict, judge};
+
+/// A command that takes longer says nothing about the quota.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How often the end of the command is looked for.
+const STEP: Duration = Duration::from_millis(20);
+/// So many bytes of each stream are judged; the rest is read and dropped.
+const KEPT: u64 = 1 << 20;
+
+/// Runs the command in a shell and judges its output as `scan-output` does.
+pub(crate) fn run(command: &str, provider: &str, now: Timestamp, zone: Zone) -> Probe {
+    let (stdout, stderr, exit) = match output(command) {
+        Ok(output) => output,
+        Err(error) => return Probe::Failed(format!("`{command}`: {error}")),
+    };
+    match judge(provider, Some(&stdout), Some(&stderr), exit) {
+        ScanVerdict::Exhausted(found) => {
+            let resets_at = found.reset(now, zone).and_then(|reset| reset.at);
+            Probe::Exhausted { excerpt: found.excerpt, resets_at }
+        }
+        ScanVerdict::NotExhausted if exit == 0 => Probe::Available,
+        ScanVerdict::NotExhausted | ScanVerdict::Unreliable => {
+            Probe::Failed(format!("`{command}` exits {exit} and does not say that the quota is used up"))
+        }
+    }
+}
+
+/// Standard output, standard error and exit code of a command.
+fn output(command: &str) -> io::Result<(String, String, i32)> {
+    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
+    let mut child = shell
+        .args([if cfg!(windows) { "/C" } else { "-c" }, command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        let stdout = scope.spawn(|| stream(stdout));
+        let stderr = scope.spawn(|| stream(stderr));
+        let exit = ended(&mut child);
+        let text = |reader: thread::ScopedJoinHandle<'_, io::Result<String>>| {
+            reader.join().map_err(|_| io::Error::other("the thread that reads its output failed"))?
+        };
+        Ok((text(stdout)?, text(stderr)?, exit?))
+    })
+}
+
+/// The beginning of a stream, which is read to its end.
+fn stream(from: Option<impl Read>) -> io::Result<String> {
+    let mut from = from.ok_or_else(|| io::Error::other("its output is not connected"))?;
+    let mut bytes = Vec::new();
+    from.by_ref().take(KEPT).read_to_end(&mut bytes)?;
+    io::copy(&mut from, &mut io::sink())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Waits for the end of a command; one that takes too long is killed.
+fn ended(child: &mut Child) -> io::Result<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            // A command that a signal ended has no code, and did not succeed.
+            return Ok(status.code().unwrap_or(-1));
+        }
+        if began.elapsed() > LONGEST {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::other(format!("it took longer than {} s", LONGEST.as_secs())));
+        }
+        thread::sleep(STEP);
+    }
+}

@@ -1,0 +1,171 @@
+//! How fast a window is used, and warnings about it.
+
+use serde_json::{Value, json};
+use usage_ledger::budget::{BudgetSettings, Mode, Rate, Uses, burn_rate, minutes_left, slowed};
+use usage_ledger::event::{LimitSet, NewEvent, Percent, ProviderDeclared, QuotaObserved, WindowKind};
+use usage_ledger::time::{HOUR, MINUTE};
+use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
+
+use super::gate::{NOW, limited, mode};
+use super::{Case, Checked, holds, same, unknown};
+
+fn number(value: &Value) -> Option<f64> {
+    match value.as_str() {
+        Some("NaN" | "nan") => Some(f64::NAN),
+        Some("inf" | "Infinity") => Some(f64::INFINITY),
+        Some("-inf" | "-Infinity") => Some(f64::NEG_INFINITY),
+        _ => value.as_f64(),
+    }
+}
+
+/// The rate of samples. As in a ledger, a cost is a number that is not negative, and uses of an earlier window do not count.
+fn rate(samples: &[(Timestamp, f64)]) -> Option<Rate> {
+    let counts = |(at, cost): &&(Timestamp, f64)| {
+        cost.is_finite() && *cost >= 0.0 && *at <= NOW && NOW.millis() - at.millis() < 5 * HOUR
+    };
+    let counted: Vec<_> = samples.iter().filter(counts).collect();
+    let times = || counted.iter().map(|(at, _)| *at);
+    let points = counted.iter().map(|(_, cost)| cost).sum();
+    burn_rate(&Uses::new(counted.len() as u64, points, times().min()?, times().max()?), NOW)
+}
+
+pub fn check(case: &Case) -> Checked {
+    let (given, expect) = (&case.given, &case.expect);
+    let uses: Vec<(Timestamp, f64)> = given["samples_minutes_ago_and_cost"]
+        .as_array()
+        .map(|pairs| {
+            let minutes = |pair: &Value| pair[0].as_f64().unwrap();
+            pairs
+                .iter()
+                .map(|pair| (NOW.plus(-(minutes(pair) * MINUTE as f64) as i64), number(&pair[1]).unwrap()))
+                .collect()
+        })
+        .unwrap_or_default();
+    let used = given["session_pct"].as_f64().unwrap_or(0.0);
+    if case.when.starts_with("rate") {
+        let rate = rate(&uses);
+        let close = |found: Option<f64>, wanted: &Value| match wanted {
+            Value::Null => found.is_none(),
+            Value::String(text) if text.starts_with("> ") => {
+                found.is_some_and(|found| found > text[2..].parse::<f64>().unwrap())
+            }
+            // Idle time counts: what is used over the time since the first use.
+            Value::String(_) => {
+                let first = uses.iter().map(|(at, _)| *at).min().unwrap();
+                let sum: f64 = uses.iter().map(|(_, cost)| cost).sum();
+                let minutes = (NOW.millis() - first.millis()) as f64 / MINUTE as f64;
+                found.is_some_and(|found| (found - sum / minutes).abs() < 1e-9)
+            }
+            wanted => found.is_some_and(|found| (found - wanted.as_f64().unwrap()).abs() < 1e-6 * found.abs().max(1.0)),
+        };
+        let modes = [None, Some(Mode::Review), Some(Mode::Implement), Some(Mode::Deep)];
+        let left: Vec<Option<f64>> =
+            modes.into_iter().map(|mode| rate.and_then(|rate| minutes_left(used, rate, mode))).collect();
+        let right = left.iter().zip(expect["tte"].as_array().unwrap()).all(|(found, wanted)| close(*found, wanted));
+        return holds(close(rate.map(|rate| rate.per_minute), &expect["rate"]) && right, format!("{rate:?} {left:?}"));
+    }
+    if case.when.starts_with("one-tier downgrade") {
+        let rate = rate(&uses);
+        for (from, to) in expect.as_object().unwrap() {
+            let found = slowed(mode(from), used, rate);
+            if found.name() != to.as_str().unwrap() {
+                return Checked::Failed(format!("{from} becomes {found}, wanted {to}"));
+            }
+        }
+        return Checked::Passed;
+    }
+    if case.when.contains("warning") {
+        // Once a window: who is told keeps the window's opening as the key.
+        let told = given["warned_this_session"].as_bool().unwrap_or(false);
+        return same(json!(warned(given) && !told), expect.clone());
+    }
+    if case.when.contains("reset") || case.when.contains("rollover") {
+        // Uses of an earlier window make no rate.
+        let ledger = limited("claude");
+        for (at, points) in &uses {
+            ledger.record(TokenRecord::new("claude", "m").input((points * 5_000.0) as u64), *at).unwrap();
+        }
+        ledger.override_usage("claude", WindowKind::Session, Percent::default(), "test", "", NOW).unwrap();
+        let found = u8::from(ledger.budget("claude", NOW).unwrap().burn.is_some());
+        return same(json!(found), expect.get("samples").unwrap_or(expect).clone());
+    }
+    match case.when.as_str() {
+        "record sample" => {
+            let cost = number(&given["cost_pct"]).unwrap();
+            let good: Vec<_> = [20, 15, 10, 5, 0].map(|ago| (NOW.plus(-ago * MINUTE), 1.0)).to_vec();
+            let mut with = good.clone();
+            with.push((NOW.plus(-MINUTE), cost));
+            let stored = rate(&with) != rate(&good);
+            same(json!(stored), expect.get("stored").unwrap_or(expect).clone())
+        }
+        // There is no file of samples that could be damaged: an empty ledger has none, and says so.
+        "load" => {
+            let ledger = Ledger::in_memory().unwrap();
+            let found = u8::from(ledger.budget("anthropic", NOW).unwrap().burn.is_some());
+            same(json!(found), expect.get("samples").unwrap_or(expect).clone())
+        }
+        "samples kept" => {
+            let Some(writers) = given["writers"].as_u64() else { return unknown(case) };
+            let kept = together(usize::try_from(writers).unwrap(), 1, 1);
+            same(json!(kept.1), expect.clone())
+        }
+        _ => unknown(case),
+    }
+}
+
+/// Whether the gate warns that a session which lasts so long at its rate is used up before it resets.
+fn warned(given: &Value) -> bool {
+    let (Some(left), Some(reset)) = (given["tte_min"].as_f64(), given["minutes_to_reset"].as_f64()) else {
+        return false;
+    };
+    let provider = given["provider"].as_str().unwrap_or("claude");
+    let ledger = limited(provider);
+    if given["unlimited_quota"] == json!(true) || given["budget_mode"].is_string() {
+        let mut limit = LimitSet::new(provider).unwrap();
+        let settings = json!({"usage": {"budget_mode": given["budget_mode"], "unlimited_quota": given["unlimited_quota"]}});
+        limit.budget_mode = Some(BudgetSettings::from_json(&settings).effective_mode(true).0);
+        ledger.set_limit(limit, Timestamp::from_millis(1)).unwrap();
+    }
+    let id = ProviderId::resolve(provider).unwrap();
+    if given["has_api_quota"] == json!(false) {
+        let declared = ProviderDeclared { provider: id.clone(), account: None, metered: false };
+        ledger.declare(declared, Timestamp::from_millis(1)).unwrap();
+    }
+    // One percentage point a minute, in five uses of the last twenty minutes.
+    for ago in [20, 15, 10, 5, 0] {
+        ledger.record(TokenRecord::new(provider, "m").input(20_000), NOW.plus(-ago * MINUTE)).unwrap();
+    }
+    let seen = QuotaObserved {
+        provider: id,
+        account: None,
+        window_minutes: 300.max(reset as u32 + 30),
+        scope: None,
+        used_percent: Some((100.0 - left).to_string().parse().unwrap()),
+        resets_at: Some(NOW.plus((reset * MINUTE as f64) as i64)),
+        status: None,
+        feed: "oauth".to_owned(),
+    };
+    ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
+    let verdict = ledger.budget(provider, NOW).unwrap();
+    verdict.warnings.iter().any(|warning| warning.contains("used up in"))
+}
+
+/// Records from several threads on one file: tokens and calls that the ledger counts afterwards.
+pub fn together(writers: usize, each: usize, tokens: u64) -> (u64, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    Ledger::open(&path).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..writers {
+            scope.spawn(|| {
+                let ledger = Ledger::open(&path).unwrap();
+                for _ in 0..each {
+                    ledger.record(TokenRecord::new("claude", "m").input(tokens), NOW).unwrap();
+                }
+            });
+        }
+    });
+    let usage = Ledger::open(&path).unwrap().provider("claude", NOW).unwrap();
+    (u64::try_from(usage.session.usage.tokens.total()).unwrap(), usage.session.usage.requests)
+}
+

@@ -1,0 +1,128 @@
+//! Overrides of a window, and ledgers that something happened to.
+
+use serde_json::{Value, json};
+use usage_ledger::event::{NewEvent, Paused, Percent, QuotaObserved, WindowKind};
+use usage_ledger::time::{HOUR, SECOND};
+use usage_ledger::{Ledger, ProviderId, TokenRecord};
+
+use super::windows::{NOW, count, fill, limited};
+use super::{Case, Checked, same, unknown};
+
+pub fn overridden(case: &Case) -> Checked {
+    let (given, expect) = (&case.given, &case.expect);
+    let ledger = limited(given);
+    if given.get("session_tokens").is_some() {
+        fill(&ledger, "claude", given);
+    }
+    let weekly = ledger.provider("claude", NOW).unwrap().weekly.usage.tokens.total();
+    if let Some(seen) = given.get("anchor_session_pct") {
+        let at = NOW.plus(-given["anchor_age_s"].as_i64().unwrap() * SECOND);
+        let seen = QuotaObserved {
+            provider: ProviderId::resolve("claude").unwrap(),
+            account: None,
+            window_minutes: 300,
+            scope: None,
+            used_percent: Some(seen.to_string().parse().unwrap()),
+            resets_at: Some(NOW.plus(2 * HOUR)),
+            status: None,
+            feed: "oauth".into(),
+        };
+        ledger.append([NewEvent::new(seen, at)], at).unwrap();
+    }
+    let pause = given["pause"].as_str().or(case.when.contains("quota pause").then_some("quota"));
+    if let Some(reason) = pause {
+        ledger.pause(Paused { reason: reason.into(), until: None, note: None }, NOW).unwrap();
+    }
+    // `/quota N` and `/quota reset` are a person's word; `/resume` is an event that touches no counter, unless the
+    // person adds that the quota was seen to be open again.
+    let words: Vec<&str> = case.when.split_whitespace().collect();
+    let used = words.iter().find_map(|word| word.trim_end_matches('%').parse::<i64>().ok());
+    let mut said = None;
+    let mut say = |ledger: &Ledger, used: i64| {
+        let used = Percent::from_hundredths(u32::try_from(used.clamp(0, 100)).unwrap() * 100);
+        let outcome = ledger.override_usage("claude", WindowKind::Session, used, "test", "", NOW).unwrap();
+        said = Some(outcome.position());
+    };
+    match words.as_slice() {
+        ["/quota", "reset", ..] => say(&ledger, 0),
+        ["/quota", ..] | ["set", "used", ..] if used.is_some() => say(&ledger, used.unwrap()),
+        ["/resume", ..] => {
+            // Without a pause there is nothing to resume, and nothing changes.
+            assert_eq!(ledger.resume("", NOW).is_ok(), pause.is_some());
+            if pause == Some("quota") {
+                say(&ledger, 0);
+            }
+        }
+        _ => return unknown(case),
+    }
+    if let Some(position) = said.filter(|_| case.when.contains("undo") || case.when.contains("void")) {
+        let id = ledger.event(position).unwrap().id;
+        ledger.void(id, "undone", NOW).unwrap();
+    }
+    let usage = ledger.provider("claude", NOW).unwrap();
+    let session = &usage.session;
+    let tokens = session.limit.unwrap() * u64::from(session.percent.unwrap().hundredths()) / 10_000;
+    for (name, wanted) in expect.as_object().unwrap() {
+        let right = match name.as_str() {
+            "session_tokens" if wanted.as_str().is_some() => return unknown(case),
+            "session_tokens" if session.overridden.is_some() => json!(tokens) == *wanted,
+            "session_tokens" => json!(session.usage.tokens.total()) == *wanted,
+            // The seed keeps one run at least, so that its cost of a run does not divide by none; ours never does.
+            "runs" if used.is_some_and(|used| used > 0) => json!(session.usage.requests.max(1)) == *wanted,
+            "runs" => json!(session.usage.requests) == *wanted,
+            "session_start" => session.started_at == Some(NOW),
+            "weekly_tokens" => {
+                json!(usage.weekly.usage.tokens.total()) == *wanted && weekly == u128::from(count(wanted))
+            }
+            "pct" => json!(session.percent.unwrap().whole()) == *wanted,
+            "burn_samples" => ledger.budget("claude", NOW).unwrap().burn.is_none(),
+            "paused" => json!(ledger.status(NOW).unwrap().paused.is_some()) == *wanted,
+            "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != wanted.as_str().unwrap(),
+            // Both numbers are there: the person's, which holds, and the provider's.
+            "shown" => {
+                let said = session.overridden.as_ref().unwrap().percent;
+                session.percent == said
+                    && said == Some(used.unwrap().clamp(0, 100).to_string().parse().unwrap())
+                    && session.observed.as_ref().unwrap().percent
+                        == Some(given["anchor_session_pct"].to_string().parse().unwrap())
+            }
+            _ => return unknown(case),
+        };
+        if !right {
+            return Checked::Failed(format!("{name}: wanted {wanted}, found {session:?}"));
+        }
+    }
+    Checked::Passed
+}
+
+pub fn robust(case: &Case) -> Checked {
+    let (given, expect) = (&case.given, &case.expect);
+    match case.when.as_str() {
+        "refresh" => super::instance::state_file(given, expect),
+        "aggregate the day" | "read back" => super::instance::rows(case),
+        "total session tokens" => {
+            let number = |name: &str| usize::try_from(count(&given[name])).unwrap();
+            let (tokens, _) =
+                super::burn::together(number("writers"), number("updates_each"), count(&given["tokens_each"]));
+            same(json!(tokens), expect.clone())
+        }
+        "record" if given.get("tokens").is_none() => {
+            let Some(times) = given.as_object().unwrap().values().find_map(Value::as_u64) else { return unknown(case) };
+            // The same id and content is one event, however often it is told.
+            let ledger = Ledger::in_memory().unwrap();
+            for _ in 0..times {
+                let again = TokenRecord::new("claude", "m").input(5).key("the same");
+                ledger.append([NewEvent::new(again, NOW)], NOW).unwrap();
+            }
+            let found = ledger.provider("claude", NOW).unwrap().all_time.requests;
+            same(json!(found), expect.as_object().unwrap().values().next().cloned().unwrap_or_default())
+        }
+        "record" => {
+            // Counts are unsigned; text with a sign is refused where it comes in.
+            let record = json!({"provider": "anthropic", "tokens": {"input": given["tokens"]}}).to_string();
+            let refused = serde_json::from_str::<TokenRecord>(&record).is_err();
+            same(json!(refused), expect["rejected"].clone())
+        }
+        _ => unknown(case),
+    }
+}
