@@ -122,7 +122,8 @@ fn warned(given: &Value) -> bool {
     let ledger = limited(provider);
     if given["unlimited_quota"] == json!(true) || given["budget_mode"].is_string() {
         let mut limit = LimitSet::new(provider).unwrap();
-        let settings = json!({"usage": {"budget_mode": given["budget_mode"], "unlimited_quota": given["unlimited_quota"]}});
+        let settings =
+            json!({"usage": {"budget_mode": given["budget_mode"], "unlimited_quota": given["unlimited_quota"]}});
         limit.budget_mode = Some(BudgetSettings::from_json(&settings).effective_mode(true).0);
         ledger.set_limit(limit, Timestamp::from_millis(1)).unwrap();
     }
@@ -168,4 +169,3 @@ pub fn together(writers: usize, each: usize, tokens: u64) -> (u64, u64) {
     let usage = Ledger::open(&path).unwrap().provider("claude", NOW).unwrap();
     (u64::try_from(usage.session.usage.tokens.total()).unwrap(), usage.session.usage.requests)
 }
-
