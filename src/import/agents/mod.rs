@@ -9,8 +9,14 @@ pub(in crate::import) mod cursor;
 pub(in crate::import) mod droid;
 pub(in crate::import) mod gemini_cli;
 pub(in crate::import) mod goose;
+pub(in crate::import) mod hermes;
+pub(in crate::import) mod kimi_code;
 pub mod koan;
+pub(in crate::import) mod llm;
+pub(in crate::import) mod mistral_vibe;
+pub(in crate::import) mod openclaw;
 pub(in crate::import) mod opencode;
+pub(in crate::import) mod pi;
 pub(in crate::import) mod qwen_code;
 
 use crate::import::engine::agent::Agent;
@@ -30,6 +36,12 @@ pub(in crate::import) static ALL: &[&Agent] = &[
     &cursor::DESCRIPTOR,
     &droid::DESCRIPTOR,
     &goose::DESCRIPTOR,
+    &hermes::DESCRIPTOR,
+    &kimi_code::DESCRIPTOR,
+    &llm::DESCRIPTOR,
+    &mistral_vibe::DESCRIPTOR,
+    &openclaw::DESCRIPTOR,
+    &pi::DESCRIPTOR,
     &koan::DESCRIPTOR,
 ];
 

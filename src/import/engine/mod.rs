@@ -15,6 +15,7 @@ pub(in crate::import) mod fields;
 pub(in crate::import) mod file_calls;
 pub(in crate::import) mod first;
 pub(in crate::import) mod follow;
+pub(in crate::import) mod json_lines;
 pub(in crate::import) mod jsonl;
 pub(in crate::import) mod limits;
 pub(in crate::import) mod log_file;

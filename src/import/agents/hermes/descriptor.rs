@@ -1,0 +1,21 @@
+//! What is known about Hermes Agent.
+
+use crate::export::CcusageAgent;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+
+use super::Hermes;
+
+/// Hermes Agent, by Nous Research.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "hermes",
+    aliases: &["hermes-agent"],
+    places: &[Place::Home(&[".hermes"]), Place::Named("HERMES_HOME", &[""])],
+    source: &Hermes,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    unlogged: &["the calls of subagents"],
+    overlap: Overlap::ByKeys,
+    telemetry: None,
+    ccusage: Some(CcusageAgent::new("hermes", "hermes")),
+};

@@ -1,0 +1,154 @@
+//! Hermes Agent: `~/.hermes/state.db`.
+//!
+//! Known: schema 22 (checked against a real 0.19.0 and what its server answered). `session_model_usage` has the sums of a session for
+//! each model, provider and task: one record that grows, at the time of its first call; its quality is `derived`. A session
+//! without such rows has only its own sums. `input_tokens` is without the cache, `output_tokens` includes reasoning. The
+//! calls of a subagent are in no sum.
+
+mod descriptor;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
+use crate::model::event::Quality;
+use crate::readers::normalise::logged::Logged;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
+/// The importer of Hermes' sessions.
+pub(crate) struct Hermes;
+
+const AGENT: &str = "hermes";
+const DATABASE: &str = "state.db";
+const COUNTS: [&str; 5] =
+    ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
+/// What Hermes calls a provider that a person set up.
+const OWN: &str = "custom";
+
+impl Source for Hermes {
+    fn wants(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == DATABASE)
+    }
+
+    fn enters(&self, directory: &Path) -> bool {
+        // `profiles/<name>/state.db`; beside them are logs, skills and checkouts.
+        let is = |levels: usize| {
+            directory.ancestors().nth(levels).and_then(Path::file_name).is_some_and(|name| name == "profiles")
+        };
+        is(0) || is(1)
+    }
+
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Database(self)
+    }
+}
+
+impl DatabaseLog for Hermes {
+    fn database(&self, _path: &Path, database: &Connection, _resume: Option<&Value>) -> Result<Document, Refusal> {
+        let have = fields::columns(database, "sessions")?;
+        if have.is_empty() {
+            return Err("unknown shape: a database without a table of sessions".into());
+        }
+        let optional: Vec<&str> =
+            COUNTS.into_iter().chain(["model", "cwd", "billing_provider", "actual_cost_usd"]).collect();
+        let columns = fields::choose(&have, "sessions", &["id", "started_at"], &optional)?;
+        let mut sessions = BTreeMap::new();
+        fields::visit(database, &format!("SELECT {columns} FROM sessions ORDER BY id"), [], &mut |row| {
+            if let Some(id) = fields::text(&row, "id") {
+                sessions.insert(id.to_owned(), row.clone());
+            }
+        })?;
+        let mut document = Document::default();
+        let began = sessions.iter().filter_map(|(id, row)| Some((id.clone(), fields::time(row.get("started_at"))?)));
+        document.conversations = began.collect();
+        let summed = by_model(database, &sessions, &mut document)?;
+        for (place, (id, row)) in (1_u64..).zip(&sessions) {
+            if !summed.contains(id) {
+                take(&mut document, place, sums(row, id, row, &["", "", "", ""]));
+            }
+        }
+        Ok(document)
+    }
+}
+
+/// Reads the sums for each model; gives the sessions that have some.
+fn by_model(
+    database: &Connection,
+    sessions: &BTreeMap<String, Value>,
+    document: &mut Document,
+) -> Result<BTreeSet<String>, Refusal> {
+    const TABLE: &str = "session_model_usage";
+    let (mut summed, mut place) = (BTreeSet::new(), 0_u64);
+    let have = fields::columns(database, TABLE)?;
+    if have.is_empty() {
+        return Ok(summed);
+    }
+    let names = ["billing_provider", "billing_base_url", "billing_mode", "task", "first_seen", "actual_cost_usd"];
+    let optional: Vec<&str> = COUNTS.into_iter().skip(2).chain(names).collect();
+    let columns = fields::choose(&have, TABLE, &["session_id", "model", "input_tokens", "output_tokens"], &optional)?;
+    fields::visit(database, &format!("SELECT {columns} FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
+        place += 1;
+        let Some(id) = fields::text(&row, "session_id") else {
+            document.skipped.push((place, "unknown shape: sums without a session".to_owned()));
+            return;
+        };
+        summed.insert(id.to_owned());
+        let none = Value::Null;
+        let session = sessions.get(id).unwrap_or(&none);
+        let key = ["billing_provider", "billing_base_url", "billing_mode", "task"];
+        let key = key.map(|name| fields::text(&row, name).unwrap_or_default());
+        take(document, place, sums(&row, id, session, &key));
+    })?;
+    Ok(summed)
+}
+
+fn take(document: &mut Document, place: u64, read: Result<Option<ParsedCall>, String>) {
+    match read {
+        Ok(found) => document.found.extend(found),
+        Err(why) => document.skipped.push((place, why)),
+    }
+}
+
+/// The record of a row with sums. `None` if nothing was used.
+fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Option<ParsedCall>, String> {
+    let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
+    let [input, output, read, written, reasoning] = COUNTS;
+    let mut logged = Logged::new(AGENT, "hermes/1", field(input)?, field(output)?);
+    (logged.cache_read, logged.cache_write) = (field(read)?, field(written)?);
+    logged.reasoning = field(reasoning)?;
+    logged.cache_inside = false;
+    if logged.is_nothing() {
+        return Ok(None);
+    }
+    let at = fields::time(row.get("first_seen")).or_else(|| fields::time(session.get("started_at")));
+    let at = at.ok_or("unknown shape: a session without a time")?;
+    let model = fields::text(row, "model");
+    let named = fields::text(row, "billing_provider").filter(|name| *name != OWN);
+    let provider = provider_names::provider(named, model, provider_names::UNKNOWN);
+    let [billing, server, mode, task] = key;
+    // The server's address may contain a credential: only a hash of it is in the key.
+    let server = xxhash_rust::xxh3::xxh3_64(server.as_bytes());
+    let model_name = model.unwrap_or_default();
+    let mut record = fields::record(&provider, AGENT, logged)?;
+    record = record.key(format!("hermes/{id}/{model_name}/{billing}/{server:x}/{mode}/{task}")).conversation(id);
+    record.quality = Quality::Derived;
+    record.model = model.map(str::to_owned);
+    record.project = fields::text(session, "cwd").map(str::to_owned);
+    record.cost = fields::cost(row.get("actual_cost_usd")).filter(|cost| *cost != crate::model::tokens::Usd::default());
+    if !task.is_empty() {
+        record = record.label("purpose", *task);
+    }
+    record.raw = fields::raw(
+        &COUNTS.iter().filter_map(|name| Some((*name, row.get(*name)?.clone()))).collect::<BTreeMap<_, _>>(),
+    );
+    fields::checked(at, record).map(Some)
+}

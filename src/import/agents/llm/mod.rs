@@ -1,0 +1,153 @@
+//! `llm`, the command by Simon Willison: `logs.db` in the directory of settings `io.datasette.llm`.
+//!
+//! Known: the table `turns` of 0.36 (checked against a real one and what its server answered), and `responses` of older versions with
+//! the same columns. A row is a call. `token_details` has what the provider stated besides, in the words of its API: `OpenAI`'s
+//! counts are inside of input and output, Anthropic's cache is beside the input. No row names the provider: the model's
+//! name does if it begins with one that is known, else the provider is `unknown`.
+
+mod descriptor;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names::{UNKNOWN, provider_id};
+use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
+use crate::model::provider::ProviderId;
+use crate::readers::normalise::logged::{Field, Logged};
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
+/// The importer of the log of `llm`.
+pub(crate) struct Llm;
+
+const AGENT: &str = "llm";
+/// Tables with a row for each call, and the column that names the conversation.
+const TABLES: [(&str, &str); 2] = [("turns", "thread_id"), ("responses", "conversation_id")];
+
+impl Source for Llm {
+    fn wants(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == "logs.db")
+    }
+
+    fn enters(&self, _directory: &Path) -> bool {
+        false
+    }
+
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Database(self)
+    }
+}
+
+impl DatabaseLog for Llm {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
+        let (mut document, mut reached, mut known) = (Document::default(), serde_json::Map::new(), false);
+        for (table, conversation) in TABLES {
+            let have = fields::columns(database, table)?;
+            if have.is_empty() {
+                continue;
+            }
+            known = true;
+            let needed = ["id", "model", "input_tokens", "output_tokens", "datetime_utc", conversation];
+            let columns = fields::choose(&have, table, &needed, &["token_details", "resolved_model", "duration_ms"])?;
+            let last = resume.and_then(|resume| resume.get(table)?.as_i64()).unwrap_or(0);
+            let last = rows(database, (table, conversation), &columns, last, &mut document)?;
+            reached.insert(table.to_owned(), json!(last));
+            if document.cut.is_some() {
+                break;
+            }
+        }
+        if !known {
+            return Err("unknown shape: a database without a table of turns or responses".into());
+        }
+        document.resume = Some(Value::Object(reached));
+        Ok(document)
+    }
+}
+
+/// Reads the new rows of a table; gives the last one that was read.
+fn rows(
+    database: &Connection,
+    (table, conversation): (&str, &str),
+    columns: &str,
+    last: i64,
+    document: &mut Document,
+) -> Result<i64, Refusal> {
+    let newest: i64 =
+        database.query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {table}"), [], |row| row.get(0))?;
+    // A database that was made anew counts from the beginning.
+    let mut reached = if newest < last { 0 } else { last };
+    let sql = format!("SELECT rowid AS row, {columns} FROM {table} WHERE rowid > ?1 ORDER BY rowid");
+    let read = query::rows(database, &sql, [reached], &mut |row| {
+        let number: i64 = row.get("row")?;
+        match call(&fields::object(row)?, conversation) {
+            Ok(found) => document.found.extend(found),
+            Err(why) => document.skipped.push((u64::try_from(number).unwrap_or(0), why)),
+        }
+        reached = number;
+        Ok(Next::Row)
+    });
+    document.cut = read.err();
+    Ok(reached)
+}
+
+fn call(row: &Value, conversation: &str) -> Result<Option<ParsedCall>, String> {
+    let details = match fields::text(row, "token_details") {
+        Some(text) => fields::parse(text.as_bytes())?,
+        None => Value::Null,
+    };
+    let logged = counts(row, &details)?;
+    if logged.is_nothing() {
+        // A model whose plugin states no counts.
+        return Err("requests without token counts".to_owned());
+    }
+    let id = fields::text(row, "id").ok_or("unknown shape: a call without an id")?;
+    let at = fields::time(row.get("datetime_utc")).ok_or("unknown shape: a call without a time")?;
+    let model = fields::text(row, "resolved_model").or_else(|| fields::text(row, "model"));
+    let named = fields::text(row, "model").and_then(|model| model.split_once('/'));
+    let provider = named.and_then(|(maker, _)| provider_id(maker, model));
+    let provider = provider.filter(|id| ProviderId::new(id).is_ok_and(|id| id.known().is_some()));
+    let mut record = fields::record(provider.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?.key(format!("llm/{id}"));
+    record.model = model.map(str::to_owned);
+    record.conversation = fields::text(row, conversation).map(str::to_owned);
+    record.duration_ms = fields::count(row, "duration_ms").ok().flatten();
+    let mut raw: BTreeMap<&str, Value> = BTreeMap::new();
+    for name in ["input_tokens", "output_tokens"] {
+        raw.extend(row.get(name).map(|count| (name, count.clone())));
+    }
+    raw.insert("token_details", details);
+    record.raw = fields::raw(&raw);
+    fields::checked(at, record).map(Some)
+}
+
+fn counts(row: &Value, details: &Value) -> Result<Logged, String> {
+    let of = |object: &Value, name: &'static str| Ok::<Field, String>((name, fields::count(object, name)?));
+    let mut logged = Logged::new(AGENT, "llm/1", of(row, "input_tokens")?, of(row, "output_tokens")?);
+    let part = |name: &str| details.get(name).unwrap_or(&Value::Null);
+    logged.cache_read = of(part("prompt_tokens_details"), "cached_tokens")?;
+    if logged.cache_read.1.is_none() {
+        logged.cache_read = of(part("input_tokens_details"), "cached_tokens")?;
+    }
+    if logged.cache_read.1.is_none() {
+        logged.cache_read = of(details, "cachedContentTokenCount")?;
+    }
+    if details.get("cache_read_input_tokens").is_some() || details.get("cache_creation_input_tokens").is_some() {
+        logged.cache_read = of(details, "cache_read_input_tokens")?;
+        logged.cache_write = of(details, "cache_creation_input_tokens")?;
+        logged.cache_inside = false;
+    }
+    logged.reasoning = of(part("completion_tokens_details"), "reasoning_tokens")?;
+    if logged.reasoning.1.is_none() {
+        logged.reasoning = of(part("output_tokens_details"), "reasoning_tokens")?;
+    }
+    if logged.reasoning.1.is_none() {
+        logged.reasoning = of(details, "thoughtsTokenCount")?;
+    }
+    Ok(logged)
+}

@@ -1,0 +1,181 @@
+//! `OpenClaw`: `~/.openclaw/agents/<agent>/agent/openclaw-agent.sqlite`, and the `agents/<agent>/sessions/*.jsonl` of older
+//! versions.
+//!
+//! Known: the database of 2026.9.6 (checked against a real one and what its server answered), and lines of the same
+//! entries. An entry is one of pi, which it is made from: see [`pi::message`]. The table `transcript_events` has the entries of a
+//! session, as text or compressed with zstd; `trajectory_runtime_events` repeats their usage and is not read. A file of
+//! lines may be renamed when its session is deleted or reset (`*.jsonl.deleted.<time>`, `*.jsonl.reset.<time>`): it still counts.
+
+mod descriptor;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::import::agents::pi::message::{self, MessageDialect, MessagePlace};
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::file_calls::FileCalls;
+use crate::import::engine::json_lines::{JsonLineState, JsonLines};
+use crate::import::engine::limits::LONGEST_LINE;
+use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
+use crate::model::time::{Timestamp, Zone};
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
+/// The importer of `OpenClaw`'s sessions.
+pub(crate) struct Openclaw;
+
+const DIALECT: MessageDialect =
+    MessageDialect { agent: "openclaw", normaliser: "openclaw/1", reasoning: &["reasoningTokens", "reasoning"] };
+const DATABASE: &str = "openclaw-agent.sqlite";
+
+impl Source for Openclaw {
+    fn wants(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name == DATABASE || (is_of_sessions(path) && is_lines(name))
+    }
+
+    fn enters(&self, directory: &Path) -> bool {
+        // `agents/<agent>/agent` and `agents/<agent>/sessions`; beside them are workspaces.
+        let name = |levels: usize| directory.ancestors().nth(levels).and_then(Path::file_name);
+        name(1).is_some_and(|name| name == "agents")
+            || (name(2).is_some_and(|name| name == "agents")
+                && name(0).is_some_and(|name| name == "agent" || name == "sessions"))
+    }
+
+    fn format(&self, path: &Path) -> LogFormat<'_> {
+        if path.file_name().is_some_and(|name| name == DATABASE) {
+            LogFormat::Database(self)
+        } else {
+            LogFormat::Lines(self)
+        }
+    }
+}
+
+fn is_of_sessions(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == "sessions")
+}
+
+/// `s.jsonl`, `s.jsonl.deleted.<time>`, `s.jsonl.reset.<time>`.
+fn is_lines(name: &str) -> bool {
+    let Some((_, end)) = name.rsplit_once(".jsonl") else { return false };
+    end.is_empty() || end.starts_with(".deleted.") || end.starts_with(".reset.")
+}
+
+impl LineLog for Openclaw {
+    fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let id = name.split_once(".jsonl").map(|(id, _)| id.to_owned()).filter(|id| !id.is_empty());
+        Ok(Box::new(JsonLines::new(resume, OpenclawSession { id, ..OpenclawSession::default() })))
+    }
+}
+
+/// A session as far as its entries have stated it.
+#[derive(Default, Serialize, Deserialize)]
+struct OpenclawSession {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Timestamp>,
+}
+
+impl JsonLineState for OpenclawSession {
+    fn matters(&self, line: &[u8]) -> bool {
+        self.began.is_none() || memchr::memmem::find(line, b"\"usage\"").is_some()
+    }
+
+    fn read(&mut self, entry: &Value, calls: &mut FileCalls) -> Result<(), String> {
+        if entry.get("type").and_then(Value::as_str) == Some("session") {
+            self.id = fields::text(entry, "id").map(str::to_owned).or(self.id.take());
+            self.directory = fields::text(entry, "cwd").map(str::to_owned);
+        }
+        self.began = self.began.or_else(|| fields::time(entry.get("timestamp")));
+        let place = MessagePlace { session: self.id.as_deref(), directory: self.directory.as_deref() };
+        if let Some(call) = message::call(&DIALECT, entry, place)? {
+            calls.add(call);
+        }
+        Ok(())
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.began
+    }
+}
+
+impl DatabaseLog for Openclaw {
+    fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
+        let have = fields::columns(database, "transcript_events")?;
+        let columns =
+            fields::choose(&have, "transcript_events", &["session_id", "seq", "event_json"], &["event_zstd"])?;
+        let newest: i64 =
+            database.query_row("SELECT coalesce(max(rowid), 0) FROM transcript_events", [], |row| row.get(0))?;
+        let last = resume.and_then(|resume| resume.get("last")?.as_i64()).filter(|last| *last <= newest).unwrap_or(0);
+        let mut sessions: HashMap<String, OpenclawSession> = HashMap::new();
+        heads(database, &columns, &mut sessions)?;
+        let (mut calls, mut document) = (FileCalls::default(), Document::default());
+        let sql = format!("SELECT rowid AS row, {columns} FROM transcript_events WHERE rowid > ?1 ORDER BY rowid");
+        let mut reached = last;
+        let read = query::rows(database, &sql, [last], &mut |row| {
+            let number: i64 = row.get("row")?;
+            let id: String = row.get("session_id")?;
+            let session = sessions
+                .entry(id.clone())
+                .or_insert_with(|| OpenclawSession { id: Some(id), ..OpenclawSession::default() });
+            let read = entry_of(row).and_then(|entry| session.read(&entry, &mut calls));
+            if let Err(why) = read {
+                document.skipped.push((u64::try_from(number).unwrap_or(0), why));
+            }
+            reached = number;
+            Ok(Next::Row)
+        });
+        document.cut = read.err();
+        document.found = calls.take();
+        document.conversations =
+            sessions.into_values().filter_map(|session| Some((session.id?, session.began?))).collect();
+        document.resume = Some(json!({ "last": if document.cut.is_none() { newest } else { reached } }));
+        Ok(document)
+    }
+}
+
+/// Reads the first entry of each session, which names its directory.
+fn heads(database: &Connection, columns: &str, sessions: &mut HashMap<String, OpenclawSession>) -> Result<(), Refusal> {
+    let sql = format!("SELECT {columns} FROM transcript_events WHERE seq = 0");
+    query::rows(database, &sql, [], &mut |row| {
+        let id: String = row.get("session_id")?;
+        let mut session = OpenclawSession { id: Some(id.clone()), ..OpenclawSession::default() };
+        // What is wrong with it is reported when it is read as an entry.
+        if let Ok(entry) = entry_of(row) {
+            session.directory = fields::text(&entry, "cwd").map(str::to_owned);
+            session.began = fields::time(entry.get("timestamp"));
+        }
+        sessions.insert(id, session);
+        Ok(Next::Row)
+    })
+}
+
+/// The entry of a row, unpacked if it is compressed.
+fn entry_of(row: &rusqlite::Row<'_>) -> Result<Value, String> {
+    let text: Option<String> = row.get("event_json").map_err(|error| format!("unknown shape: {error}"))?;
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        return fields::parse(text.as_bytes());
+    }
+    let packed: Option<Vec<u8>> = row.get("event_zstd").map_err(|error| format!("unknown shape: {error}"))?;
+    let packed = packed.ok_or("unknown shape: an event without text")?;
+    let unreadable = |error: std::io::Error| format!("an event that cannot be unpacked: {error}");
+    let mut text = Vec::new();
+    let unpacked = zstd::stream::read::Decoder::new(&*packed).map_err(unreadable)?;
+    unpacked.take(LONGEST_LINE as u64).read_to_end(&mut text).map_err(unreadable)?;
+    fields::parse(&text)
+}
