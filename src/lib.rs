@@ -73,7 +73,7 @@
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `web` | yes | what `usage-ledger serve` listens with: the HTTP API, and telemetry over OTLP/HTTP |
 //! | `parquet` | no | `export --format parquet` |
-//! | `import` | by `cli` | `import`: the logs of Claude Code, Codex, Gemini CLI, `OpenCode` and nine more agents, and Koan's rows, into a ledger |
+//! | `import` | by `cli` | `import`: the logs of coding agents, as `import::names` lists them, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.

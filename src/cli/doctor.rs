@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::audit;
 use super::context::Context;
 use super::{doctor_events, doctor_logs};
-use crate::import::Surveyed;
+use crate::import::{self, Surveyed};
 use crate::ledger::Snapshot;
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::{DAY, Timestamp, Zone};
@@ -83,6 +83,8 @@ struct DoctorReport {
     position: Position,
     accounts: Vec<Checked>,
     logs: Vec<Surveyed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread_agents: Vec<import::UnreadAgent>,
     findings: Vec<Problem>,
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
         ledger: context.path()?.display().to_string(),
         position: snapshot.head()?.position,
         accounts: Vec::new(),
+        unread_agents: doctor_logs::unread(args.homes.clone()),
         logs: doctor_logs::found(&snapshot, args.homes, now)?,
         findings: Vec::new(),
     };
@@ -204,6 +207,7 @@ fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) 
         }
     }
     doctor_logs::tell(&report.logs, zone, out)?;
+    doctor_logs::tell_unread(&report.unread_agents, out)?;
     if report.findings.is_empty() {
         return Ok(writeln!(out, "\nnothing to be found")?);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 
 use super::doctor::{Problem, Topic};
-use crate::import::{self, ExpiringLog, ImportOptions, Surveyed};
+use crate::import::{self, ExpiringLog, ImportOptions, Surveyed, UnreadAgent};
 use crate::ledger::Snapshot;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::failure::Failure;
@@ -21,6 +21,21 @@ pub(crate) fn found(snapshot: &Snapshot<'_>, homes: Vec<PathBuf>, now: Timestamp
     let mut found = import::survey(snapshot, &options, now)?;
     found.retain(|agent| agent.files + agent.gone + agent.skipped > 0 || !agent.unreadable.is_empty());
     Ok(found)
+}
+
+/// The directories of agents that no importer reads.
+pub(crate) fn unread(homes: Vec<PathBuf>) -> Vec<UnreadAgent> {
+    import::unread_agents(&ImportOptions { homes, ..ImportOptions::default() })
+}
+
+pub(crate) fn tell_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Result<(), Failure> {
+    if !unread.is_empty() {
+        writeln!(out, "\nagents that this build cannot read")?;
+    }
+    for UnreadAgent { agent, directory } in unread {
+        writeln!(out, "  {agent:<12} {}", Plain(&directory.to_string_lossy()))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn findings(logs: &[Surveyed]) -> Vec<Problem> {

@@ -38,7 +38,7 @@ pub(crate) struct CountArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Names")]
 pub(crate) struct NameArgs {
-    /// The provider that served and metered the tokens, or an alias such as claude or codex
+    /// The provider that served and metered the tokens, or an alias such as claude or gemini
     #[arg(long)]
     pub provider: Option<ProviderId>,
     /// The subscription or API key, if you have several

@@ -33,7 +33,7 @@ const TAIL: usize = 16 << 20;
     codex exec … > out.txt; usage-ledger scan-output codex --exit-code $? < out.txt\n  \
     codex exec … > out.txt 2> err.txt; usage-ledger scan-output codex --exit-code $? --stdout out.txt --stderr err.txt")]
 pub(crate) struct ScanOutputArgs {
-    /// The provider, or an alias such as claude or codex
+    /// The provider, or an alias such as claude or gemini
     provider: ProviderId,
     /// The stream of the agent; a transcript is the weakest evidence
     #[arg(long, value_enum, default_value_t)]

@@ -25,6 +25,7 @@ pub use engine::run::run;
 pub use health::inventory::{ExpiringLog, Surveyed, Unreadable, survey};
 pub use health::schema_drift::SchemaDrift;
 pub use health::skip_reasons::loses_counts;
+pub use health::unread_agents::{UnreadAgent, unread_agents};
 pub use options::ImportOptions;
 pub use outcome::{ImportReport, Progress, SourceReport};
 

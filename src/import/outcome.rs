@@ -12,7 +12,7 @@ use crate::model::event::SkippedLine;
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
 /// let ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { sources: vec!["codex".to_owned()], homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions { sources: vec!["amp".to_owned()], homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let report = import::run(&ledger, &options, now, &mut |_| {})?;
 /// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
 /// assert_eq!(report.sources[0].files, 0);
@@ -28,7 +28,7 @@ pub struct ImportReport {
 ///
 /// ```
 /// use usage_ledger::import::SourceReport;
-/// let report = SourceReport { source: "codex".to_owned(), files: 2, recorded: 5, ..SourceReport::default() };
+/// let report = SourceReport { source: "amp".to_owned(), files: 2, recorded: 5, ..SourceReport::default() };
 /// assert!(report.skipped.is_empty()); // every line was taken in
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

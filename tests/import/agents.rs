@@ -16,10 +16,10 @@ use usage_ledger::{Ledger, Report, ReportKey, ReportRow, ReportTable, Timestamp,
 const AGENTS: [&str; 8] = ["amp", "cline", "roo-code", "kilo-code", "copilot-cli", "cursor", "goose", "droid"];
 
 /// A home with the logs of some agents.
-struct Home(TempDir);
+pub(super) struct Home(TempDir);
 
 impl Home {
-    fn of(agents: &[&str]) -> Self {
+    pub(super) fn of(agents: &[&str]) -> Self {
         let home = Self(TempDir::new().unwrap());
         for agent in agents {
             let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents").join(agent);
@@ -28,7 +28,7 @@ impl Home {
         home
     }
 
-    fn file(&self, path: &str) -> PathBuf {
+    pub(super) fn file(&self, path: &str) -> PathBuf {
         self.0.path().join(path)
     }
 
@@ -44,7 +44,7 @@ impl Home {
         self.put(path, &(text.replace(from, to) + "\n"));
     }
 
-    fn sql(&self, path: &str, sql: &str) {
+    pub(super) fn sql(&self, path: &str, sql: &str) {
         Connection::open(self.file(path)).unwrap().execute_batch(sql).unwrap();
     }
 
@@ -58,7 +58,7 @@ impl Home {
         import::run(ledger, &options, now, &mut |_| {}).unwrap().sources
     }
 
-    fn one(&self, ledger: &Ledger, source: &str) -> SourceReport {
+    pub(super) fn one(&self, ledger: &Ledger, source: &str) -> SourceReport {
         self.import(ledger, &[source]).remove(0)
     }
 
@@ -93,7 +93,7 @@ fn gather(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn lines(ledger: &Ledger) -> Vec<String> {
+pub(super) fn lines(ledger: &Ledger) -> Vec<String> {
     let mut found = Vec::new();
     let snapshot = ledger.snapshot().unwrap();
     let mut visit = |_, line: &str| {
@@ -115,7 +115,7 @@ fn records(ledger: &Ledger) -> Vec<TokenRecord> {
 }
 
 /// What a ledger counts: provider and model, requests, input, read from a cache, written to one, output, reasoning.
-fn counted(ledger: &Ledger) -> Vec<(String, u64, [u128; 5])> {
+pub(super) fn counted(ledger: &Ledger) -> Vec<(String, u64, [u128; 5])> {
     let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Model)).unwrap();
     let row = |row: ReportRow| {
         let tokens = row.usage.tokens;
@@ -145,7 +145,7 @@ fn skips(report: &SourceReport) -> Vec<&str> {
 }
 
 /// Imports the home of an agent, holds it against what it should count and tell of, and imports it again.
-fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
+pub(super) fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
     let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
     let before = home.files();
     let report = home.one(&ledger, agent);

@@ -16,6 +16,7 @@ mod first_import;
 mod incremental;
 mod missing_usage;
 mod observations;
+mod real_agents;
 mod schema_drift;
 mod secrets;
 mod shred_imports;

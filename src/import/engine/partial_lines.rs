@@ -107,7 +107,7 @@ mod tests {
             let skipped = |line, why: &str| SkippedLine { file: file.clone(), line, why: why.to_owned() };
             let skipped = vec![skipped(1, "unknown shape"), skipped(2, INCOMPLETE)];
             ImportReport {
-                sources: vec![SourceReport { source: "codex".to_owned(), skipped, ..SourceReport::default() }],
+                sources: vec![SourceReport { source: "my-agent".to_owned(), skipped, ..SourceReport::default() }],
             }
         };
         let (mut unfinished, begin) = (Unfinished::default(), Instant::now());
@@ -130,7 +130,7 @@ mod tests {
         // Read again and as it was: all is looked at now and then.
         hold(&mut unfinished, 100);
         let told = tell(&mut unfinished, 110).unwrap();
-        assert_eq!((told.len(), told[0].source.as_str(), told[0].skipped[0].line), (1, "codex", 2));
+        assert_eq!((told.len(), told[0].source.as_str(), told[0].skipped[0].line), (1, "my-agent", 2));
         hold(&mut unfinished, 160);
         assert_eq!(tell(&mut unfinished, 300), None);
         // Somebody goes on with it, and it is whole.

@@ -127,9 +127,9 @@ mod tests {
         silence.answer();
         assert_eq!((silence.end(false), silence.is_told()), (Ending::Open, false));
         silence.go_on();
-        silence.by("Codex", "0.12.0\nand a text");
-        silence.by("Codex", "0.12.0");
-        let why = "answers without token counts, written by Codex 0.12.0".to_owned();
+        silence.by("Agent", "0.12.0\nand a text");
+        silence.by("Agent", "0.12.0");
+        let why = "answers without token counts, written by Agent 0.12.0".to_owned();
         assert_eq!((silence.end(false), silence.is_told()), (Ending::Silent(why), true));
         assert_eq!(silence.end(true), Ending::Plain);
         let mut resumed = Silence::default();

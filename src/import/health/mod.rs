@@ -4,3 +4,4 @@ pub(in crate::import) mod inventory;
 pub(in crate::import) mod missing_usage;
 pub(in crate::import) mod schema_drift;
 pub(in crate::import) mod skip_reasons;
+pub(in crate::import) mod unread_agents;

@@ -2,9 +2,7 @@
 //!
 //! | from | what tells of a call | known by |
 //! |---|---|---|
-//! | Claude Code | log `claude_code.api_request`, span `claude_code.llm_request` | request id |
-//! | Codex | log `codex.sse_event` with counts | its conversation, time and counts |
-//! | Gemini CLI, Qwen Code | log `gemini_cli.api_response`, `qwen-code.api_response` | its conversation, time and counts |
+//! | an agent with words of its own | what its descriptor names (`import/agents`) | request or response id, else its conversation, time and counts |
 //! | any GenAI instrumentation | span or log record with counts and a model | response id, its place in the trace |
 //!
 //! Spans of agents and workflows are sums of such calls and add nothing; so does a span that turns out to be one by the

@@ -58,7 +58,7 @@ const REMEMBERED: usize = 1 << 20;
 ///
 /// ```
 /// use usage_ledger::import::telemetry::MetricSum;
-/// let sum = MetricSum { agent: "codex".to_owned(), model: "gpt-5".to_owned(), stated: 1_000, recorded: 900 };
+/// let sum = MetricSum { agent: "my-agent".to_owned(), model: "gpt-5".to_owned(), stated: 1_000, recorded: 900 };
 /// assert_eq!(sum.stated - sum.recorded, 100); // tokens of calls that nobody told of one by one
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ pub struct MetricSum {
 /// ```
 /// use usage_ledger::{TokenRecord, import::telemetry::MetricSums};
 /// let mut sums = MetricSums::default();
-/// sums.record(&TokenRecord::new("openai", "gpt-5").agent("codex").input(30).output(12));
+/// sums.record(&TokenRecord::new("openai", "gpt-5").agent("my-agent").input(30).output(12));
 /// assert_eq!(sums.list().next().map(|sum| (sum.recorded, sum.stated)), Some((42, 0)));
 /// ```
 #[derive(Debug, Default)]

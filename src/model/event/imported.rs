@@ -31,7 +31,7 @@ impl Imported {
     ///
     /// ```
     /// # use usage_ledger::event::Imported;
-    /// assert_eq!(Imported::new("codex").source, "codex");
+    /// assert_eq!(Imported::new("my-agent").source, "my-agent");
     /// ```
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), ..Self::default() }

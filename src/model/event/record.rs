@@ -332,7 +332,7 @@ impl TokenRecord {
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
-    /// assert_eq!(TokenRecord::new("openai", "gpt-5").agent("codex").agent.as_deref(), Some("codex"));
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").agent("my-agent").agent.as_deref(), Some("my-agent"));
     /// ```
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = Some(agent.into());

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn names_go_and_numbers_stay() {
-        let mut record = TokenRecord::new("openai", "gpt-5").input(3).output(4).account("team").agent("codex");
+        let mut record = TokenRecord::new("openai", "gpt-5").input(3).output(4).account("team").agent("my-agent");
         record = record.project("acme").conversation("c1").label("mission", "m1").key("resp_1").key("c1/7");
         record.raw = Some(Raw::parse(r#"{"user":"acme"}"#).unwrap());
         record.duration_ms = Some(12);
@@ -155,7 +155,7 @@ mod tests {
         let text = serde_json::to_string(&kept).unwrap();
         assert!(!["acme", "c1", "m1", "mission", "resp_1"].iter().any(|name| text.contains(name)), "{text}");
         assert_eq!((kept.tokens, kept.duration_ms), (record.tokens, Some(12)));
-        assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("codex")));
+        assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("my-agent")));
         assert_eq!(kept.ids().collect::<BTreeSet<_>>(), ids);
         // Twice is once.
         assert_eq!(Payload::from(kept.clone()).withdrawn(), Some(kept.into()));
@@ -171,7 +171,7 @@ mod tests {
             conversation: Some(path.to_owned()),
             ..ImportedFile::default()
         };
-        let mut run = Imported::new("codex");
+        let mut run = Imported::new("my-agent");
         run.files = vec![file("acme", Some("1:2"), "ab"), file("acme1", None, "cd"), file("acme2", None, "")];
         run.skipped.push(SkippedLine { file: "acme3".to_owned(), line: 3, why: "not JSON".to_owned() });
         let Some(Payload::Imported(kept)) = Payload::from(run).withdrawn() else { panic!() };
