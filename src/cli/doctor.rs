@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::audit;
 use super::context::Context;
-use super::{doctor_events, doctor_logs};
+use super::{doctor_events, doctor_logs, doctor_self_check};
 use crate::import::{self, Surveyed};
 use crate::ledger::Snapshot;
 use crate::model::event::{Position, WindowKind};
@@ -29,6 +29,7 @@ use crate::usage::{Drift, accounts, is_metered};
 #[command(after_help = "Examples:\n  \
     usage-ledger doctor\n  \
     usage-ledger doctor --home /mnt/laptop/home\n  \
+    usage-ledger doctor --self-check ~/.codex/sessions\n  \
     usage-ledger doctor --repair")]
 pub(crate) struct DoctorArgs {
     /// Look for logs in this home directory; may be repeated [default: your home directory, and the directories in the
@@ -39,6 +40,10 @@ pub(crate) struct DoctorArgs {
     /// name the position and change nothing
     #[arg(long, conflicts_with = "homes")]
     repair: bool,
+    /// Read these logs of any agent, or directories with logs, and report how many lines were read, skipped and why. The
+    /// report contains no paths, prompts or names, so you can paste it into a bug report
+    #[arg(long, value_name = "LOGS", num_args = 1.., conflicts_with_all = ["homes", "repair"])]
+    self_check: Vec<PathBuf>,
 }
 
 /// One metered provider account.
@@ -91,6 +96,9 @@ struct DoctorReport {
 pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if args.repair {
         return repair(context, out);
+    }
+    if !args.self_check.is_empty() {
+        return doctor_self_check::run(&args.self_check, context, out);
     }
     let ledger = context.read_aloud()?;
     let snapshot = context.snapshot(&ledger)?;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::context::Context;
+use super::import_preview;
 use crate::IMPLAUSIBLE_COUNT;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
@@ -34,8 +35,10 @@ const SKIPPED: usize = 20;
     usage-ledger import claude-code --home /mnt/backup/home\n  \
     usage-ledger import --home ~ --home /mnt/laptop/home\n  \
     usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
+    usage-ledger import --dry-run\n  \
     usage-ledger import --watch\n  \
     usage-ledger import koan --backfill")]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct ImportArgs {
     /// The agents [default: all that are found, except koan, whose calls are also in the logs of the agents that it runs]
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(import::names()))]
@@ -44,6 +47,10 @@ pub(crate) struct ImportArgs {
     /// environment variables]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
+    /// Show what would be appended and amended, and write nothing. The command tries the import on a temporary copy of the
+    /// ledger
+    #[arg(long, conflicts_with_all = ["watch", "backfill"])]
+    dry_run: bool,
     /// Keep running and import calls while agents write them
     #[arg(long, conflicts_with = "backfill")]
     watch: bool,
@@ -82,6 +89,12 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         bar.set_position(progress.done);
         bar.set_message(counted(progress.records, "record"));
     };
+    if args.dry_run {
+        let ledger = if context.is_made()? { Some(context.read()?) } else { None };
+        let done = import::preview(ledger.as_ref(), &options, context.now(), shown);
+        bar.finish_and_clear();
+        return import_preview::write(&done?, all, context, out);
+    }
     let done = into_ledger(&options, context, shown);
     bar.finish_and_clear();
     let imported = done?;
@@ -247,7 +260,7 @@ fn doubtful(source: &SourceReport) {
 }
 
 /// Tells what was done. Where no source was named, those without a file are only named.
-fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let (without, with): (Vec<_>, Vec<_>) =
         report.sources.iter().partition(|source| all && source.files == 0 && source.skipped.is_empty());
     for source in with {

@@ -59,6 +59,12 @@ pub struct Restored {
 }
 
 impl Ledger {
+    /// Copies the ledger as it stands into a file, without verifying the copy: it is only to try something on.
+    #[cfg(feature = "import")]
+    pub(crate) fn copy_for_trial(&self, to: &Path) -> Result<()> {
+        self.store().copy_to(to)
+    }
+
     /// Copies the ledger as it stands into a file, while others read and write it, and verifies the copy before it gets its
     /// name. With `replace` the file may be there already. A signer signs a checkpoint of the copy.
     ///

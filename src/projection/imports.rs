@@ -114,6 +114,8 @@ mod reading {
         modified: i64,
         offset: u64,
         hash: String,
+        #[serde(default)]
+        version: u32,
     }
 
     /// How far every file of a source was imported, by path, and no more of it than tells whether it has changed.
@@ -122,8 +124,8 @@ mod reading {
         let mut outlines = HashMap::new();
         view.scan(Table::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
             let outline: FileOutline = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
-            let FileOutline { path, identity, size, modified, offset, hash } = outline;
-            let file = ImportedFile { identity, size, modified, offset, hash, ..ImportedFile::default() };
+            let FileOutline { path, identity, size, modified, offset, hash, version } = outline;
+            let file = ImportedFile { identity, size, modified, offset, hash, version, ..ImportedFile::default() };
             outlines.insert(path, file);
             GO_ON
         })?;

@@ -70,3 +70,36 @@ fn a_counter_of_another_name_is_told_of() {
     let again = desk.json(&["import", "--home", home.to_str().unwrap()]);
     assert_eq!(again["sources"][0].get("without_output"), None);
 }
+
+#[test]
+fn a_dry_run_shows_what_would_be_recorded_and_writes_nothing() {
+    let desk = home();
+    let home = desk.dir().join("home");
+    let dry = ["import", "claude-code", "--dry-run", "--home", home.to_str().unwrap()];
+    let shown = desk.json(&dry);
+    assert_eq!((&shown["schema"], &shown["dry_run"]), (&1.into(), &true.into()));
+    assert_eq!((&shown["sources"][0]["recorded"], &shown["amendments"]), (&1.into(), &serde_json::json!([])));
+    assert!(!desk.ledger().exists());
+    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let before = desk.ok(&["export"]);
+    let told = desk.ok(&dry);
+    assert!(told.starts_with("dry run: nothing is written\n"), "{told}");
+    assert_eq!(desk.ok(&["export"]), before);
+}
+
+#[test]
+fn a_self_check_says_what_was_skipped_without_paths_and_texts() {
+    let desk = home();
+    let log = desk.dir().join("home/.claude/projects/-home-me-acme/s1.jsonl");
+    std::fs::write(&log, LOG.replace("\"usage\"", "\"used\"")).unwrap();
+    let output = desk.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("file 1: claude-code (importer 1), lines, "), "{told}");
+    assert!(told.contains("3 lines read, 0 calls") && told.contains("2 skipped"), "{told}");
+    assert!(told.contains("1 x unknown shape: an assistant message without usage (first: line 2)"), "{told}");
+    for hidden in ["acme", "secret", "s1", "/home", "msg_1"] {
+        assert!(!told.contains(hidden), "{hidden}: {told}");
+    }
+    assert!(!desk.ledger().exists());
+}

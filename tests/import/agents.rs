@@ -226,7 +226,7 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
         ("openai mock-1", 10, [49_450, 35_125, 0, 3_230, 2_087]),
     ];
     let expected = expected.map(|(name, calls, counts): (_, _, [u128; 5])| (name.to_owned(), calls, counts));
-    let home = Home::of(&["copilot-cli-own-key"]);
+    let home = Home::of(&["../copilot-cli-own-key"]);
     let mut ledger = Ledger::in_memory().unwrap();
     home.import(&mut ledger, &["copilot-cli"]);
     assert_eq!(counted(&mut ledger), expected);
@@ -237,7 +237,7 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
         assert!(ids.iter().any(|id| Some(id.as_str()) == answer["id"].as_str()), "{line}");
     }
     // The sums of the runs say the same, where there is nothing else, and so does telemetry.
-    let home = Home::of(&["copilot-cli-own-key"]);
+    let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
     home.import(&mut ledger, &["copilot-cli"]);
@@ -247,13 +247,13 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
         expected.iter().map(|row| (&row.0, row.2)).collect::<Vec<_>>()
     );
     // Telemetry alone names the provider too; a store alone does not.
-    let home = Home::of(&["copilot-cli-own-key"]);
+    let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
     fs::remove_dir_all(home.file(".copilot/session-state")).unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
     home.import(&mut ledger, &["copilot-cli"]);
     assert_eq!(counted(&mut ledger), [("openai mock-1".to_owned(), 2, [6_409, 10_031, 0, 787, 536])]);
-    let home = Home::of(&["copilot-cli-own-key"]);
+    let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_dir_all(home.file(".copilot/session-state")).unwrap();
     fs::remove_dir_all(home.file(".copilot/otel")).unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
@@ -261,7 +261,7 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
     assert!(counted(&mut ledger).iter().all(|row| row.0.starts_with("github-copilot ")));
     // The log of a session may say it a moment later than the store has the call.
     let log = ".copilot/session-state/0608e88e-e441-4a5d-81fb-cd492c24b366/events.jsonl";
-    let home = Home::of(&["copilot-cli-own-key"]);
+    let home = Home::of(&["../copilot-cli-own-key"]);
     let whole = fs::read_to_string(home.file(log)).unwrap();
     let said = whole.lines().position(|line| line.contains("session.usage_record")).unwrap();
     home.put(log, &whole.lines().take(said).map(|line| format!("{line}\n")).collect::<String>());

@@ -13,6 +13,7 @@ mod bounds;
 mod clients;
 mod corpus_import;
 mod first_import;
+mod importer_versions;
 mod incremental;
 mod missing_usage;
 mod observations;

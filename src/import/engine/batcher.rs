@@ -17,6 +17,8 @@ pub(in crate::import) struct Delivery {
     pub ready: Ready,
     /// Whether an event of this run, or one that was there before it, may have one of its keys.
     pub known: bool,
+    /// Whether a file tells it that an older version of the importer read.
+    pub again: bool,
 }
 
 /// What is handed over to the writer.
@@ -91,12 +93,13 @@ impl Gatherer {
         self.batch.bytes += chunk.bytes;
         self.batch.skipped.extend(chunk.skipped);
         self.batch.unreadable += chunk.unreadable;
-        for found in chunk.found {
+        for mut found in chunk.found {
+            found.again = chunk.again;
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
         for (id, event) in chunk.observed {
             let ready = Ready::new(id, event.source(self.source), None, self.recorded_at);
-            self.batch.observed.push(Delivery { ready, known: keys.any(&[id]) });
+            self.batch.observed.push(Delivery { ready, known: keys.any(&[id]), again: false });
         }
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
     }
@@ -107,12 +110,13 @@ impl Gatherer {
         batch.of = self.of;
         batch.copies = std::mem::take(&mut self.pending.copies);
         batch.states = std::mem::take(&mut self.states).into_values().collect();
-        for KeyedCall { found, ids } in self.pending.drain() {
+        for KeyedCall { found, ids, again } in self.pending.drain() {
             let event = NewEvent::new(found.record, found.at).source(self.source);
             match ids.first() {
                 Some(id) => {
                     let known = keys.any(&ids);
-                    batch.calls.push(Delivery { ready: Ready::new(*id, event, Some(ids), self.recorded_at), known });
+                    let ready = Ready::new(*id, event, Some(ids), self.recorded_at);
+                    batch.calls.push(Delivery { ready, known, again });
                 }
                 None => batch.keyless.push(event),
             }

@@ -25,9 +25,19 @@ pub(in crate::import) struct Chunk {
     pub bytes: u64,
     /// Bytes of progress, those read again included.
     pub progress: u64,
+    /// Whether an older version of the importer read the file before.
+    pub again: bool,
 }
 
 impl Chunk {
+    /// States which version of the importer read it, and whether an older one did before.
+    pub fn by(&mut self, version: u32, again: bool) {
+        self.again = again;
+        if let Some(state) = &mut self.state {
+            state.version = version;
+        }
+    }
+
     /// How many records and observations it holds.
     pub fn weight(&self) -> usize {
         self.found.len() + self.observed.len()

@@ -101,6 +101,8 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
             conversation: document.conversation,
             began: document.began,
             resume: document.resume,
+            version: 0,
         }),
+        again: false,
     }
 }

@@ -152,7 +152,7 @@ pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
     }
 }
 
-fn set_home(record: &mut TokenRecord, home: TokenRecord) {
+pub(in crate::import) fn set_home(record: &mut TokenRecord, home: TokenRecord) {
     record.account = home.account;
     record.agent = home.agent;
     record.conversation = home.conversation;
@@ -168,9 +168,10 @@ fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option
 }
 
 /// What makes one sighting's conversation the call's own: the least of these wins.
-type Placement<'r> = (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
+pub(in crate::import) type Placement<'r> =
+    (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
-fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
+pub(in crate::import) fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
@@ -183,6 +184,8 @@ fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
 pub(in crate::import) struct KeyedCall {
     pub found: ParsedCall,
     pub ids: Vec<EventId>,
+    /// Whether a file tells it that an older version of the importer read.
+    pub again: bool,
 }
 
 impl From<ParsedCall> for KeyedCall {
@@ -191,7 +194,7 @@ impl From<ParsedCall> for KeyedCall {
         found.record.scrub();
         project_paths::unify(&mut found.record);
         let ids = found.record.ids().collect();
-        Self { found, ids }
+        Self { found, ids, again: false }
     }
 }
 
@@ -217,7 +220,8 @@ impl Pending {
         for place in &places {
             if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
                 self.copies += 1;
-                joined = KeyedCall::from(join(known.found, joined.found, began));
+                let again = known.again || joined.again;
+                joined = KeyedCall { again, ..KeyedCall::from(join(known.found, joined.found, began)) };
             }
         }
         let place = places.first().copied().unwrap_or(self.found.len());

@@ -321,6 +321,7 @@ impl<'a> FileReading<'a> {
             offset: self.offset,
             hash: format!("{:016x}", self.hash.digest()),
             lines: self.lines,
+            version: 0,
             skipped: self.skipped + u64::from(self.parser.is_silent()),
             conversation: self.parser.conversation().map(str::to_owned),
             began: self.parser.began(),

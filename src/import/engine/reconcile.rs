@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::import::engine::merge::{complete, join, unite};
 use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::read_again::{again_reason, read_again};
 use crate::import::engine::telemetry_match::{self, SeenConversations, TELEMETRY, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;
@@ -18,6 +19,8 @@ pub(in crate::import) struct Meeting<'m> {
     pub began: &'m HashMap<String, Timestamp>,
     /// Conversations that telemetry has told of, where a log tells.
     pub heard: Option<&'m SeenConversations>,
+    /// The version of the importer that reads again what an older one read.
+    pub again: Option<u32>,
 }
 
 /// What became of a call that was known.
@@ -90,7 +93,13 @@ impl Meeting<'_> {
                 let stored = stored.get(conversation).copied().flatten();
                 [stored, self.began.get(conversation).copied()].into_iter().flatten().min()
             };
-            for one in others.iter().map(|(_, told)| sighting(told.clone())).chain([found]) {
+            let found = if self.again.is_some() {
+                after = read_again(after, found, &start);
+                None
+            } else {
+                Some(found)
+            };
+            for one in others.iter().map(|(_, told)| sighting(told.clone())).chain(found) {
                 after = match (is_telemetry(&after.record), is_telemetry(&one.record)) {
                     (true, false) => complete(one, after),
                     (false, true) => complete(after, one),
@@ -117,8 +126,12 @@ impl Meeting<'_> {
         if after.at == before.at && after.record.says_what(&before.record) {
             return Ok(Reconciled::Known);
         }
-        let reason = if self.source == TELEMETRY { "telemetry of the same call" } else { "later lines of the log" };
-        let amend = TokensAmended { target, reason: reason.to_owned(), at: Some(after.at), replacement: after.record };
+        let reason = match self.again {
+            Some(version) => again_reason(version),
+            None if self.source == TELEMETRY => "telemetry of the same call".to_owned(),
+            None => "later lines of the log".to_owned(),
+        };
+        let amend = TokensAmended { target, reason, at: Some(after.at), replacement: after.record };
         self.tell(appender, Payload::from(amend), amended_at)?;
         Ok(Reconciled::Amended)
     }

@@ -14,6 +14,7 @@ use crate::import::engine::chunk::Chunk;
 use crate::import::engine::discover::{Logs, logs, roots};
 use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::renormalise;
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::import::engine::telemetry_match::SeenConversations;
 use crate::import::engine::writer::{UncontendedWriter, Writer};
@@ -99,7 +100,7 @@ pub(in crate::import) fn run_some(
         } else {
             logs(agent.source, &roots)
         };
-        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), ledger)?);
+        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
@@ -162,8 +163,14 @@ impl ReadFile {
     }
 }
 
-/// A file that is new or changed, and how far it was read before.
-type Changed = (LogFile, Option<ImportedFile>);
+/// A file that is new or changed, or that an older version of the importer read.
+struct Changed {
+    file: LogFile,
+    /// How far it was read before, if reading can go on from there.
+    known: Option<ImportedFile>,
+    /// Whether an older version of the importer read it.
+    again: bool,
+}
 /// A file to be read: which of the jobs of a lane it belongs to, and that job.
 type FileTask<'j> = (usize, &'j Job, &'j Changed);
 
@@ -175,10 +182,18 @@ struct Job {
     files: u64,
     unreadable: Vec<SkippedLine>,
     changed: Vec<Changed>,
+    /// Files that an older version of the importer read and that are gone.
+    gone: Vec<ImportedFile>,
 }
 
 impl Job {
-    fn new(agent: &'static Agent, roots: Vec<PathBuf>, found: Logs, zone: Zone, ledger: &Ledger) -> Result<Self> {
+    fn new(
+        agent: &'static Agent,
+        roots: Vec<PathBuf>,
+        found: Logs,
+        zone: Zone,
+        (ledger, named): (&Ledger, Option<&NamedSource<'_>>),
+    ) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
         let mut states = file_outlines(snapshot.view(), agent.name)?;
         let withdrawn = Withdrawn::take(&mut states);
@@ -194,7 +209,12 @@ impl Job {
         for file in found.files {
             let path = file.path.to_string_lossy();
             let path = secrets::path(&path);
+            let mut again = false;
             let known = match states.remove(&*path) {
+                Some(known) if known.version < agent.source.version() => {
+                    again = true;
+                    None
+                }
                 Some(known) if is_unchanged(&file, &known) => continue,
                 Some(_) => file_state(snapshot.view(), agent.name, &path)?,
                 // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
@@ -202,13 +222,18 @@ impl Job {
                 None => None,
             };
             drop(path);
-            changed.push((file, known));
+            changed.push(Changed { file, known, again });
         }
-        Ok(Self { agent, roots, zone, files, unreadable, changed })
+        let mut gone = Vec::new();
+        let old = states.iter().filter(|(_, state)| state.version < agent.source.version() && named.is_none());
+        for (path, _) in old.filter(|(path, _)| renormalise::is_gone(path)) {
+            gone.extend(file_state(snapshot.view(), agent.name, path)?);
+        }
+        Ok(Self { agent, roots, zone, files, unreadable, changed, gone })
     }
 
     fn bytes(&self) -> u64 {
-        self.changed.iter().map(|(file, _)| file.size).sum()
+        self.changed.iter().map(|changed| changed.file.size).sum()
     }
 
     /// Takes in what stands beside the logs; an event that is known by its id is not told again.
@@ -254,15 +279,20 @@ impl<'j> Lane<'j> {
         let reports = self.0.iter().map(|(_, job)| {
             let report =
                 SourceReport { source: job.agent.name.to_owned(), files: job.files, ..SourceReport::default() };
-            (report, job.agent.counters)
+            (report, job.agent.counters, job.agent.source.version())
         });
+        let before = ledger.head()?.position;
         let mut writer = Writer::new(reports, now, alone, heard, hands);
         let files = self.files();
         if !files.is_empty() {
             self.read(ledger, now, &files, (known, &mut writer), bar, progress)?;
         }
         let mut reports = Vec::new();
-        for ((place, job), mut report) in self.0.iter().zip(writer.into_reports()) {
+        let (written, met) = writer.into_reports();
+        for ((place, job), mut report) in self.0.iter().zip(written) {
+            if !job.gone.is_empty() {
+                report.amended += renormalise::run(ledger, job.agent, &job.gone, (&met, before), now)?;
+            }
             job.beside(ledger, now, &mut report)?;
             report.skipped.extend(job.unreadable.iter().cloned());
             report.unreadable += job.unreadable.len() as u64;
@@ -327,14 +357,16 @@ impl<'j> Lane<'j> {
         for _ in 0..threads {
             let send = send.clone();
             scope.spawn(move || {
-                while let Some((of, job, (file, known))) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((of, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
+                    let Changed { file, known, again } = changed;
                     let mut open = true;
                     crate::import::engine::reader::read(
                         job.agent.source,
                         job.zone,
                         file,
                         known.as_ref(),
-                        &mut |chunk| {
+                        &mut |mut chunk| {
+                            chunk.by(job.agent.source.version(), *again);
                             read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
                             read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
                             let share = read.ahead.take(chunk.weight());

@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, SkippedLine};
 use crate::model::time::{Timestamp, Zone};
+use crate::readers::normalise::UsageFormat;
 
 /// How a file is read, and by whom.
 #[derive(Clone, Copy)]
@@ -37,6 +38,16 @@ impl LogFormat<'_> {
 
 /// Which of the files below an agent's directories are logs, and in which format.
 pub(crate) trait Source: Sync {
+    /// The version of the importer, from 1. Files that an older version read are read again once.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// The format of the usage objects that its records keep, if their counts can be made of nothing else.
+    fn usage_format(&self) -> Option<UsageFormat> {
+        None
+    }
+
     /// Whether a file below a root is a log. A root that is a file itself is one.
     fn wants(&self, path: &Path) -> bool;
 

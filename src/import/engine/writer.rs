@@ -1,6 +1,6 @@
 //! The one writer of an import: what was gathered goes into the ledger, each call once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ impl UncontendedWriter {
 /// One source's share of a run.
 struct FilePart {
     report: SourceReport,
+    /// The importer's version.
+    version: u32,
     doubting: Doubting,
     /// When conversations begin, as far as this run has seen.
     began: HashMap<String, Timestamp>,
@@ -65,8 +67,8 @@ struct WrittenBatch {
 }
 
 impl WrittenBatch {
-    fn of(source: &str) -> Self {
-        let run = Imported::new(source.to_owned());
+    fn of(source: &str, version: u32) -> Self {
+        let run = Imported { version, ..Imported::new(source.to_owned()) };
         Self { run, states: HashMap::new(), skipped: Vec::new(), unreadable: 0, observed: 0, bytes: 0 }
     }
 
@@ -101,25 +103,32 @@ pub(in crate::import) struct Writer<'w> {
     heard: SeenConversations,
     alone: &'w mut UncontendedWriter,
     hands: &'w BackgroundThreads,
+    /// Records that files tell which an older version of the importer read. Of several copies the first replaces what that
+    /// version made of the call, the others are joined with it.
+    met: HashSet<Position>,
 }
 
 impl<'w> Writer<'w> {
     pub fn new(
-        reports: impl Iterator<Item = (SourceReport, Counters)>,
+        reports: impl Iterator<Item = (SourceReport, Counters, u32)>,
         now: Timestamp,
         alone: &'w mut UncontendedWriter,
         heard: SeenConversations,
         hands: &'w BackgroundThreads,
     ) -> Self {
-        let parts = reports
-            .map(|(report, counters)| FilePart { report, doubting: Doubting::new(counters), began: HashMap::new() })
-            .collect();
-        Self { now, parts, heard, alone, hands }
+        let parts = reports.map(|(report, counters, version)| FilePart {
+            report,
+            version,
+            doubting: Doubting::new(counters),
+            began: HashMap::new(),
+        });
+        Self { now, parts: parts.collect(), heard, alone, hands, met: HashSet::new() }
     }
 
-    /// What was taken in of each source.
-    pub fn into_reports(self) -> impl Iterator<Item = SourceReport> {
-        self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report })
+    /// What was taken in of each source, and which records were read again.
+    pub fn into_reports(self) -> (Vec<SourceReport>, HashSet<Position>) {
+        let reports = self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report });
+        (reports.collect(), self.met)
     }
 
     /// Writes a batch, and those that follow soon, in one transaction.
@@ -138,7 +147,7 @@ impl<'w> Writer<'w> {
                 let part =
                     self.parts.get_mut(batch.of).ok_or_else(|| bug!("a batch of source {} of none", batch.of))?;
                 part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
-                let of = taken.entry(batch.of).or_insert_with(|| WrittenBatch::of(&part.report.source));
+                let of = taken.entry(batch.of).or_insert_with(|| WrittenBatch::of(&part.report.source, part.version));
                 self.write(appender, batch, alone, of)?;
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
@@ -166,11 +175,11 @@ impl<'w> Writer<'w> {
         taken.skipped.extend(batch.skipped);
         taken.unreadable += batch.unreadable;
         taken.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-        for Delivery { ready, known } in batch.calls {
+        for Delivery { ready, known, again } in batch.calls {
             if alone && !known {
                 self.record(appender, ready, batch.of, &mut taken.run)?;
             } else {
-                self.look_up(appender, ready, batch.of, &mut taken.run)?;
+                self.look_up(appender, (ready, again), batch.of, &mut taken.run)?;
             }
         }
         for one in batch.keyless {
@@ -178,7 +187,7 @@ impl<'w> Writer<'w> {
             appender.push(one)?;
             taken.run.recorded += 1;
         }
-        for Delivery { ready, known } in batch.observed {
+        for Delivery { ready, known, .. } in batch.observed {
             // Forks and moved logs tell it again: the same words at the same time are one observation.
             let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
             taken.observed += u64::from(matches!(outcome, Outcome::Appended(_)));
@@ -187,7 +196,13 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a call, unless one of its keys finds one.
-    fn look_up(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+    fn look_up(
+        &mut self,
+        appender: &mut Appender<'_>,
+        (call, again): (Ready, bool),
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
         let Payload::TokensRecorded(record) = &call.event().payload else {
             return Err(bug!("a call is a `{}`", call.event().payload.kind()));
         };
@@ -199,7 +214,10 @@ impl<'w> Writer<'w> {
         let Payload::TokensRecorded(record) = event.payload else {
             return Err(bug!("a call is a `{}`", event.payload.kind()));
         };
-        self.meet(appender, ParsedCall { at: event.occurred_at, record }, &known, of, run)
+        // All are marked, whichever of them decides.
+        let new = if again { known.iter().filter(|position| self.met.insert(**position)).count() } else { 0 };
+        let is_first = again && new == known.len();
+        self.meet(appender, (ParsedCall { at: event.occurred_at, record }, is_first), &known, of, run)
     }
 
     /// Writes a call that no key finds: telemetry may have told of it without one.
@@ -214,7 +232,7 @@ impl<'w> Writer<'w> {
             let Payload::TokensRecorded(record) = event.payload else {
                 return Err(bug!("a call is a `{}`", event.payload.kind()));
             };
-            return self.meet(appender, ParsedCall { at: event.occurred_at, record }, &[twin], of, run);
+            return self.meet(appender, (ParsedCall { at: event.occurred_at, record }, false), &[twin], of, run);
         }
         self.doubt(of, &call.event().payload);
         appender.push_ready(call)?;
@@ -231,13 +249,15 @@ impl<'w> Writer<'w> {
     fn meet(
         &self,
         appender: &mut Appender<'_>,
-        found: ParsedCall,
+        (found, is_again): (ParsedCall, bool),
         known: &[Position],
         of: usize,
         run: &mut Imported,
     ) -> Result<()> {
         let part = self.parts.get(of).ok_or_else(|| bug!("a call of source {of} of none"))?;
-        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard: Some(&self.heard) };
+        let again = is_again.then_some(part.version);
+        let heard = Some(&self.heard);
+        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard, again };
         match meeting.meet(appender, found, known)? {
             Reconciled::Amended => run.amended += 1,
             Reconciled::Known => run.duplicates += 1,
@@ -257,7 +277,8 @@ fn new_states(
     for state in states.into_values() {
         let known = crate::projection::file_state(view, source, &state.path)?;
         if known.is_none_or(|known| {
-            (known.offset, &known.hash, known.skipped) != (state.offset, &state.hash, state.skipped)
+            (known.offset, &known.hash, known.skipped, known.version)
+                != (state.offset, &state.hash, state.skipped, state.version)
         }) {
             new.push(state);
         }

@@ -3,5 +3,6 @@
 pub(in crate::import) mod inventory;
 pub(in crate::import) mod missing_usage;
 pub(in crate::import) mod schema_drift;
+pub(in crate::import) mod self_check;
 pub(in crate::import) mod skip_reasons;
 pub(in crate::import) mod unread_agents;

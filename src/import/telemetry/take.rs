@@ -188,7 +188,7 @@ fn one(
     now: Timestamp,
 ) -> Result<Option<Reconciled>> {
     let mut known = find_record(appender.view()?, &found.record)?;
-    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None };
+    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None, again: None };
     if gen_ai::is_told_by(&found.record) {
         let kin = nest::look(appender.view()?, place, named, &found, &known)?;
         if kin.is_sum {

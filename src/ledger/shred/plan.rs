@@ -81,6 +81,7 @@ impl Plan {
             let skipped = run.skipped.into_iter().filter(|line: &SkippedLine| other(&line.file));
             let (files, skipped): (Vec<_>, Vec<_>) = (files.collect(), skipped.collect());
             let told = again.entry(run.source.clone()).or_insert_with(|| Imported::new(run.source));
+            told.version = told.version.max(run.version);
             told.files.extend(files);
             told.skipped.extend(skipped);
         }

@@ -13,6 +13,9 @@ use crate::model::time::Timestamp;
 pub struct Imported {
     /// The importer.
     pub source: String,
+    /// The importer's version; 0 of builds that did not state one.
+    #[serde(default, skip_serializing_if = "is_unversioned")]
+    pub version: u32,
     /// Each file that was read, with where reading stopped.
     pub files: Vec<ImportedFile>,
     /// Records that were new.
@@ -65,6 +68,9 @@ pub struct ImportedFile {
     /// Lines or entries among them that could not be understood.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
+    /// The version of the importer that read it; 0 of builds that did not state one.
+    #[serde(default, skip_serializing_if = "is_unversioned")]
+    pub version: u32,
     /// The conversation it is the log of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
@@ -97,4 +103,9 @@ pub struct SkippedLine {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_unversioned(version: &u32) -> bool {
+    *version == 0
 }

@@ -32,7 +32,14 @@ pub(crate) struct Amp;
 
 const AGENT: &str = "amp";
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Amp {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn wants(&self, path: &Path) -> bool {
         let thread = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("T-"));
         thread && path.extension().is_some_and(|extension| extension == "json")

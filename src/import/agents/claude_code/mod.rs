@@ -55,7 +55,18 @@ const AGENT: &str = "claude-code";
 static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for ClaudeCode {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn usage_format(&self) -> Option<UsageFormat> {
+        Some(UsageFormat::ClaudeCode)
+    }
+
     fn wants(&self, path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "jsonl") && cowork::may_be_a_log(path)
     }

@@ -45,6 +45,7 @@ use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat,
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::{EventId, NewEvent};
 use crate::model::time::{Timestamp, Zone};
+use crate::readers::normalise::UsageFormat;
 use line::{LineKind, Meta, Record, RolloutLine, SettingsApplied, TokenCount, TurnContext, read, refuse_tokens};
 use parents::Parents;
 use thread::Thread;
@@ -66,7 +67,18 @@ fn rollouts(home: &Path) -> Vec<PathBuf> {
     vec![home.join("sessions"), home.join("archived_sessions")]
 }
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Codex {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn usage_format(&self) -> Option<UsageFormat> {
+        Some(UsageFormat::Codex)
+    }
+
     fn wants(&self, path: &Path) -> bool {
         log_name(path).is_some() || is_first(path)
     }

@@ -78,7 +78,14 @@ fn home_of(path: &Path) -> Option<&Path> {
     inner?.parent()
 }
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for CopilotCli {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn enters(&self, directory: &Path) -> bool {
         is_named(Some(directory), &SESSIONS)
             || is_named(Some(directory), &[TELEMETRY])

@@ -35,7 +35,14 @@ const PROVIDER: &str = "factory";
 const SUFFIX: &str = ".settings.json";
 const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheCreationTokens", "thinkingTokens"];
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Droid {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn wants(&self, path: &Path) -> bool {
         path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
     }

@@ -52,7 +52,14 @@ static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ses
 /// What the API calls them.
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for GeminiCli {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn wants(&self, path: &Path) -> bool {
         is_chat(path)
     }

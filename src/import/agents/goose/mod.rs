@@ -42,7 +42,14 @@ const DATABASE: &str = "sessions.db";
 const PROGRAMS: [&str; 7] =
     ["claude-code", "claude-acp", "codex", "codex-acp", "gemini-cli", "cursor-agent", "gemini_cli"];
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Goose {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn enters(&self, _directory: &Path) -> bool {
         false
     }

@@ -38,7 +38,14 @@ const AGENT: &str = "koan";
 /// How a row begins.
 const HEAD: &[u8] = b"{\"ts\":";
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Koan {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn wants(&self, path: &Path) -> bool {
         let day = path.file_stem().and_then(|stem| stem.to_str());
         path.extension().is_some_and(|extension| extension == "jsonl") && day.and_then(day_named).is_some()

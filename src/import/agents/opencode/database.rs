@@ -81,11 +81,12 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     }
     // A session may have no message yet, but no parts of any either.
     let elsewhere = || Ok::<_, Refusal>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
-    let mut has_sessions = false;
-    for table in sessions::TABLES {
-        has_sessions |= is_filled(database, table)?;
-    }
-    if !filled && has_sessions && elsewhere()? {
+    // Only where no message was found: what stands in the place of the sessions may have no end.
+    let has_sessions = || {
+        let filled = sessions::TABLES.into_iter().map(|table| is_filled(database, table));
+        filled.collect::<Result<Vec<_>, _>>().map(|filled| filled.contains(&true))
+    };
+    if !filled && has_sessions()? && elsewhere()? {
         return Err("unknown shape: a database with sessions, whose messages are in no table that is known".into());
     }
     document.resume = serde_json::to_value(&marks).ok();

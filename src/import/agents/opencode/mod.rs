@@ -42,7 +42,14 @@ pub(crate) struct Opencode;
 
 const AGENT: &str = "opencode";
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for Opencode {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     /// Beside the messages lie as many parts, and whole checkouts.
     fn enters(&self, directory: &Path) -> bool {
         let is = |levels, names: &[&str]| above(directory, levels).is_some_and(|name| names.contains(&name));

@@ -57,7 +57,14 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage
 /// What other formats call it.
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
+/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+const VERSION: u32 = 1;
+
 impl Source for QwenCode {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
     fn wants(&self, path: &Path) -> bool {
         let is_line = path.extension().is_some_and(|extension| extension == "jsonl");
         is_older(path) && is_chat(path) || is_line && (is_chat(path) || is_subagent(path))

@@ -1,0 +1,70 @@
+//! `doctor --self-check`: what the importers make of some logs, ready to paste into a bug report.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::context::Context;
+use crate::import::{self, CheckedLog};
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, grouped};
+
+/// The answer: the build, and each log by a number.
+#[derive(Serialize)]
+struct SelfCheck {
+    build: &'static str,
+    system: &'static str,
+    files: Vec<CheckedLog>,
+}
+
+/// Exits 1 if counts may be missing.
+pub(super) fn run(logs: &[PathBuf], context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let files = import::self_check(logs, Some(context.zone()))?;
+    let is_sound = !files.is_empty() && files.iter().all(|log| !log.is_problem());
+    let check = SelfCheck { build: env!("CARGO_PKG_VERSION"), system: std::env::consts::OS, files };
+    if context.json {
+        Answer::new(&check).write(out)?;
+    } else {
+        tell(&check, out)?;
+    }
+    if is_sound { Ok(()) } else { Err(Failure::Finding) }
+}
+
+fn tell(check: &SelfCheck, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "usage-ledger {} on {}", check.build, check.system)?;
+    if check.files.is_empty() {
+        writeln!(out, "no logs that an importer knows")?;
+    }
+    for log in &check.files {
+        let Some((agent, form)) = log.agent.as_ref().zip(log.form) else {
+            let agent = log.agent.as_deref().unwrap_or("no importer knows it");
+            writeln!(out, "file {}: {agent}, {} bytes", log.file, grouped(log.bytes))?;
+            reasons(log, out)?;
+            continue;
+        };
+        let skipped = log.skipped.iter().map(|skip| skip.count).sum::<u64>();
+        writeln!(
+            out,
+            "file {}: {agent} (importer {}), {form}, {} bytes, {} lines read, {} calls, {} observations, {} skipped{}",
+            log.file,
+            log.importer.unwrap_or_default(),
+            grouped(log.bytes),
+            grouped(log.lines),
+            grouped(log.calls),
+            grouped(log.observations),
+            grouped(skipped),
+            if log.unreadable { ", not readable to its end" } else { "" },
+        )?;
+        reasons(log, out)?;
+    }
+    Ok(())
+}
+
+fn reasons(log: &CheckedLog, out: &mut dyn Write) -> Result<(), Failure> {
+    for skip in &log.skipped {
+        let first = if skip.line > 0 { format!(" (first: line {})", grouped(skip.line)) } else { String::new() };
+        writeln!(out, "  {} x {}{first}", grouped(skip.count), skip.why)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `import --dry-run`: what an import would do.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::import::human;
+use crate::import::Preview;
+use crate::model::event::TokenRecord;
+use crate::model::tokens::TokenClass;
+use crate::present::failure::Failure;
+use crate::present::output::{Answer, grouped};
+
+/// Amendments and withdrawals that are listed for people; JSON has all of them.
+const CHANGES: usize = 20;
+
+/// What a dry run answers, marked as such.
+#[derive(Serialize)]
+struct DryRun<'p> {
+    dry_run: bool,
+    #[serde(flatten)]
+    preview: &'p Preview,
+}
+
+/// Shows what an import would do. Exits 1 as the import would.
+pub(super) fn write(preview: &Preview, all: bool, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let unreadable = preview.report.sources.iter().any(|source| source.unreadable > 0);
+    if context.json {
+        Answer::new(DryRun { dry_run: true, preview }).write(out)?;
+    } else {
+        writeln!(out, "dry run: nothing is written")?;
+        human(&preview.report, all, out)?;
+        changed(preview, out)?;
+    }
+    if unreadable { Err(Failure::Finding) } else { Ok(()) }
+}
+
+fn changed(preview: &Preview, out: &mut dyn Write) -> Result<(), Failure> {
+    for amendment in preview.amendments.iter().take(CHANGES) {
+        let changes = changes(amendment.before.as_ref(), &amendment.after).join(", ");
+        writeln!(out, "would amend {}: {changes} ({})", amendment.target, amendment.reason)?;
+    }
+    for withdrawal in preview.withdrawals.iter().take(CHANGES) {
+        writeln!(out, "would withdraw {} ({})", withdrawal.target, withdrawal.reason)?;
+    }
+    let beyond = |count: usize| count.saturating_sub(CHANGES) as u64;
+    let more = beyond(preview.amendments.len()) + beyond(preview.withdrawals.len());
+    if more > 0 {
+        writeln!(out, "and {} more: --json lists all", grouped(more))?;
+    }
+    Ok(())
+}
+
+/// What differs between two states of a record, in words.
+fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
+    let Some(before) = before else { return vec!["a record of this import".to_owned()] };
+    let mut found = Vec::new();
+    let named = [
+        ("provider", Some(&*before.provider), Some(&*after.provider)),
+        ("model", before.model.as_deref(), after.model.as_deref()),
+        ("conversation", before.conversation.as_deref(), after.conversation.as_deref()),
+        ("project", before.project.as_deref(), after.project.as_deref()),
+    ];
+    for (name, from, to) in named.into_iter().filter(|(_, from, to)| from != to) {
+        found.push(format!("{name} {} -> {}", from.unwrap_or("-"), to.unwrap_or("-")));
+    }
+    let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), grouped);
+    for class in TokenClass::ALL {
+        let (from, to) = (before.tokens.get(class), after.tokens.get(class));
+        if from != to {
+            found.push(format!("{} {} -> {}", class.name(), count(from), count(to)));
+        }
+    }
+    if before.labels != after.labels {
+        found.push("labels".to_owned());
+    }
+    if found.is_empty() {
+        found.push("keys, times or other details".to_owned());
+    }
+    found
+}

@@ -1,0 +1,152 @@
+//! What an import would do, tried on a copy of the ledger.
+
+use serde::Serialize;
+
+use crate::import::{ImportOptions, ImportReport, Progress, run};
+use crate::ledger::Ledger;
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventId, EventKind, Payload, Position, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::projection::effective;
+use crate::store::GO_ON;
+
+/// What an import would append and amend.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let home = tempfile::tempdir()?;
+/// let ledger = Ledger::in_memory()?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let preview = import::preview(None, &options, now, &mut |_| {})?;
+/// assert!(preview.amendments.is_empty() && preview.report.sources.iter().all(|source| source.recorded == 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Preview {
+    /// What each importer would do.
+    #[serde(flatten)]
+    pub report: ImportReport,
+    /// The records that would be amended, in the order of the amendments.
+    pub amendments: Vec<Amendment>,
+    /// The records that would be withdrawn.
+    pub withdrawals: Vec<Withdrawal>,
+}
+
+/// A record that an import would amend.
+///
+/// ```
+/// # use usage_ledger::import::Amendment;
+/// fn tokens_change(amendment: &Amendment) -> bool {
+///     amendment.before.as_ref().is_none_or(|before| before.tokens != amendment.after.tokens)
+/// }
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Amendment {
+    /// The record's event.
+    pub target: EventId,
+    /// Why.
+    pub reason: String,
+    /// What it counts as now; nothing if this import would append it first.
+    pub before: Option<TokenRecord>,
+    /// What it would count as.
+    pub after: TokenRecord,
+}
+
+/// A record that an import would withdraw.
+///
+/// ```
+/// # use usage_ledger::import::Withdrawal;
+/// fn is_double(withdrawal: &Withdrawal) -> bool {
+///     withdrawal.reason.starts_with("the same call")
+/// }
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Withdrawal {
+    /// The record's event.
+    pub target: EventId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Tries an import on a copy of the ledger, or on an empty one, and writes nothing to the ledger.
+///
+/// The copy stands in the system's directory for temporary files, in a place that nobody else can read, until this returns.
+///
+/// # Errors
+/// As those of [`run`], and [`Error::Io`](crate::Error::Io) where no copy can be made.
+///
+/// ```
+/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// # let (dir, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
+/// let ledger = Ledger::open(dir.path().join("usage.db"))?;
+/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// import::preview(Some(&ledger), &options, now, &mut |_| {})?;
+/// assert_eq!(ledger.head()?.position, 0.into());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn preview(
+    ledger: Option<&Ledger>,
+    options: &ImportOptions,
+    now: impl Into<Timestamp>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Preview> {
+    let Some(ledger) = ledger else {
+        let trial = Ledger::in_memory()?;
+        return tried(&trial, &Ledger::in_memory()?, options, now.into(), progress);
+    };
+    let io = |source| Error::Io { path: std::env::temp_dir(), source };
+    let directory = tempfile::tempdir().map_err(io)?;
+    let path = directory.path().join("trial.db");
+    ledger.copy_for_trial(&path)?;
+    let trial = Ledger::open(&path)?;
+    let preview = tried(&trial, ledger, options, now.into(), progress);
+    drop(trial);
+    directory.close().map_err(io)?;
+    preview
+}
+
+fn tried(
+    trial: &Ledger,
+    ledger: &Ledger,
+    options: &ImportOptions,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Preview> {
+    let head = trial.head()?.position;
+    let report = run(trial, options, now, progress)?;
+    let mut preview = Preview { report, ..Preview::default() };
+    let snapshot = trial.snapshot()?;
+    let view = snapshot.view();
+    view.rows(head.next(), &mut |position, row| {
+        if !row.is_kind(EventKind::TokensAmended) && !row.is_kind(EventKind::EventVoided) {
+            return GO_ON;
+        }
+        match Event::from_line(position, row.body)?.payload {
+            Payload::TokensAmended(amend) => preview.amendments.push(Amendment {
+                target: amend.target,
+                reason: amend.reason,
+                before: None,
+                after: amend.replacement,
+            }),
+            Payload::EventVoided(void) => {
+                preview.withdrawals.push(Withdrawal { target: void.target, reason: void.reason });
+            }
+            _ => {}
+        }
+        GO_ON
+    })?;
+    let snapshot = ledger.snapshot()?;
+    let before = snapshot.view();
+    for amendment in &mut preview.amendments {
+        let position: Option<Position> = before.position_of(amendment.target)?;
+        if let Some(position) = position {
+            amendment.before = effective(before, position, None)?.map(|told| told.record);
+        }
+    }
+    Ok(preview)
+}

@@ -1,0 +1,115 @@
+//! Records of logs that are gone: a newer version of the importer counts the usage objects that they keep.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::import::engine::agent::Agent;
+use crate::import::engine::read_again::again_reason;
+use crate::import::engine::telemetry_match::is_telemetry;
+use crate::ledger::Ledger;
+use crate::model::error::Result;
+use crate::model::event::{
+    Event, EventKind, Imported, ImportedFile, NewEvent, Payload, Position, Quality, TokenRecord, TokensAmended,
+};
+use crate::model::time::Timestamp;
+use crate::projection::{Effective, effective};
+use crate::readers::normalise::{self, UsageFormat};
+use crate::store::{GO_ON, STOP};
+
+/// Whether nothing is at the path of a log that was read. One that cannot be looked at may be there.
+pub(in crate::import) fn is_gone(path: &str) -> bool {
+    Path::new(path).symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Counts the records of a source anew up to a position, but for those that this import met in a log, and notes that this was
+/// done for the logs that are gone. Gives how many records it amends.
+pub(in crate::import) fn run(
+    ledger: &Ledger,
+    agent: &Agent,
+    gone: &[ImportedFile],
+    (met, until): (&HashSet<Position>, Position),
+    now: Timestamp,
+) -> Result<u64> {
+    let amends = match agent.source.usage_format() {
+        Some(format) => amends(ledger, agent, format, (met, until), now)?,
+        None => Vec::new(),
+    };
+    let mut run = Imported { version: agent.source.version(), ..Imported::new(agent.name) };
+    run.amended = amends.len() as u64;
+    run.files = gone.iter().map(|file| ImportedFile { version: agent.source.version(), ..file.clone() }).collect();
+    run.files.sort_by(|a, b| a.path.cmp(&b.path));
+    let amended = run.amended;
+    ledger.transact(now, |appender| {
+        for amend in amends {
+            appender.push(amend.source(agent.name))?;
+        }
+        appender.push(NewEvent::new(run, now).source(agent.name))?;
+        Ok(())
+    })?;
+    Ok(amended)
+}
+
+fn amends(
+    ledger: &Ledger,
+    agent: &Agent,
+    format: UsageFormat,
+    (met, until): (&HashSet<Position>, Position),
+    now: Timestamp,
+) -> Result<Vec<NewEvent>> {
+    let snapshot = ledger.snapshot()?;
+    let view = snapshot.view();
+    let family = family(format.normaliser());
+    let mut records = Vec::new();
+    view.rows(Position::START.next(), &mut |position, row| {
+        if position > until {
+            return STOP;
+        }
+        if row.is_kind(EventKind::TokensRecorded) && !met.contains(&position) && row.body.contains(family) {
+            records.push(position);
+        }
+        GO_ON
+    })?;
+    let mut amends = Vec::new();
+    for position in records {
+        let Some(told) = effective(view, position, None)? else { continue };
+        if told.source != agent.name || told.shredded || is_telemetry(&told.record) {
+            continue;
+        }
+        if let Some(replacement) = counted_anew(&told, format) {
+            let event = Event::from_line(position, &view.expect_line(position)?)?;
+            let at = told.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
+            let reason =
+                format!("{}: its log is gone, its usage object is counted anew", again_reason(agent.source.version()));
+            amends.push(NewEvent::new(
+                Payload::from(TokensAmended { target: event.id, reason, at: Some(told.at), replacement }),
+                at,
+            ));
+        }
+    }
+    Ok(amends)
+}
+
+/// The name of a normaliser without its version.
+fn family(normaliser: &str) -> &str {
+    normaliser.split('/').next().unwrap_or(normaliser)
+}
+
+/// The record with the counts that its usage object gives now, if those differ. Counts that were worked out of more than the
+/// object stay.
+fn counted_anew(told: &Effective, format: UsageFormat) -> Option<TokenRecord> {
+    let record = &told.record;
+    let is_of_format = record.normaliser.as_deref().is_some_and(|name| family(name) == family(format.normaliser()));
+    let raw = record.raw.as_ref().filter(|_| is_of_format)?;
+    let counted = normalise::usage(format, raw.get()).ok()?;
+    counted.tokens.validate().ok()?;
+    let is_derived = record.quality != Quality::Reported && counted.quality == Quality::Reported;
+    if is_derived || counted.tokens == record.tokens || counted.tokens.total().ok()? == 0 {
+        return None;
+    }
+    let mut replacement = record.clone();
+    replacement.tokens = counted.tokens;
+    replacement.normaliser = Some(counted.normaliser.into());
+    replacement.quality = counted.quality;
+    replacement.residual = counted.residual;
+    Some(replacement)
+}

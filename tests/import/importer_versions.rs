@@ -1,0 +1,205 @@
+//! Logs that an older version of an importer read are read again once; of logs that are gone the usage objects are counted
+//! anew.
+
+#![cfg(feature = "import")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use usage_ledger::event::{Event, Imported, NewEvent, Payload, TokensAmended};
+use usage_ledger::import::{self, ImportOptions, SourceReport};
+use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenRecord};
+
+fn now() -> Timestamp {
+    "2026-11-23T20:00:00Z".parse().unwrap()
+}
+
+fn options(home: &Path) -> ImportOptions {
+    let mut options = ImportOptions::default();
+    options.sources = vec!["claude-code".to_owned()];
+    options.homes = vec![home.to_owned()];
+    options
+}
+
+fn import(ledger: &Ledger, home: &Path) -> SourceReport {
+    import::run(ledger, &options(home), now(), &mut |_| {}).unwrap().sources.remove(0)
+}
+
+fn line(session: &str, second: u32, id: &str, output: u64) -> String {
+    format!(
+        r#"{{"sessionId":"{session}","cwd":"c:\\dev\\app","message":{{"model":"claude-opus-4-6","id":"{id}","role":"assistant","usage":{{"input_tokens":10,"output_tokens":{output}}}}},"requestId":"req_{id}","type":"assistant","timestamp":"2026-11-23T10:00:{second:02}.000Z"}}"#
+    ) + "\n"
+}
+
+fn write(home: &Path, name: &str, text: &str) -> PathBuf {
+    let directory = home.join(".claude/projects/-work");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(name), text).unwrap();
+    directory.join(name)
+}
+
+fn events(ledger: &Ledger) -> Vec<Event> {
+    let head = ledger.head().unwrap().position.get();
+    (1..=head).map(|position| ledger.event(position).unwrap()).collect()
+}
+
+/// The ledger that a build would have made which stated no version, and read calls as `older` says.
+fn old_ledger(home: &Path, older: impl Fn(&mut TokenRecord)) -> Ledger {
+    let today = Ledger::in_memory().unwrap();
+    import(&today, home);
+    let ledger = Ledger::in_memory().unwrap();
+    for event in events(&today) {
+        let payload = match event.payload {
+            Payload::TokensRecorded(mut record) => {
+                older(&mut record);
+                Payload::from(record)
+            }
+            Payload::Imported(mut run) => {
+                run.version = 0;
+                run.files.iter_mut().for_each(|file| file.version = 0);
+                Payload::from(run)
+            }
+            other => other,
+        };
+        ledger.append([NewEvent::new(payload, event.occurred_at).source("claude-code")], now()).unwrap();
+    }
+    ledger
+}
+
+fn amendments(ledger: &Ledger) -> Vec<TokensAmended> {
+    let amended = events(ledger).into_iter().filter_map(|event| match event.payload {
+        Payload::TokensAmended(amend) => Some(amend),
+        _ => None,
+    });
+    amended.collect()
+}
+
+fn runs(ledger: &Ledger) -> Vec<Imported> {
+    let runs = events(ledger).into_iter().filter_map(|event| match event.payload {
+        Payload::Imported(run) => Some(run),
+        _ => None,
+    });
+    runs.collect()
+}
+
+fn total(ledger: &Ledger) -> (u64, u128) {
+    let total = ledger.report(&Report::by(ReportKey::Model)).unwrap().total;
+    (total.requests, total.tokens.total())
+}
+
+fn projects(ledger: &Ledger) -> Vec<Option<String>> {
+    ledger.report(&Report::by(ReportKey::Project)).unwrap().rows.into_iter().map(|mut row| row.keys.remove(0)).collect()
+}
+
+/// Nothing is new in a second import.
+fn again_is_nothing(ledger: &Ledger, home: &Path) {
+    let head = ledger.head().unwrap();
+    let report = import(ledger, home);
+    assert_eq!((report.recorded, report.amended, report.bytes), (0, 0, 0));
+    assert_eq!(ledger.head().unwrap(), head);
+    assert!(ledger.verify().unwrap().ok);
+}
+
+#[test]
+fn an_import_states_the_version_of_its_importer() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, home.path());
+    let run = runs(&ledger).remove(0);
+    assert!(run.version >= 1 && run.files[0].version == run.version);
+}
+
+#[test]
+fn a_log_that_an_older_version_read_is_read_again_once() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
+    let ledger = old_ledger(home.path(), |record| {
+        record.project = Some(r"c:\dev\app".to_owned());
+        // An older version counted more than the usage object says.
+        record.tokens.output = record.tokens.output.map(|output| output + 100);
+    });
+    assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"c:\dev\app".to_owned())], (2, 232)));
+    let before = ledger.head().unwrap().position;
+    // A dry run shows it first.
+    let directory = tempfile::tempdir().unwrap();
+    let preview =
+        import::preview(Some(&stored(&ledger, directory.path())), &options(home.path()), now(), &mut |_| {}).unwrap();
+    assert_eq!((preview.report.sources[0].amended, preview.amendments.len(), preview.withdrawals.len()), (2, 2, 0));
+    let one = &preview.amendments[0];
+    assert_eq!(one.before.as_ref().unwrap().tokens.output, one.after.tokens.output.map(|output| output + 100));
+    let report = import(&ledger, home.path());
+    assert_eq!((report.recorded, report.amended), (0, 2));
+    assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"C:\dev\app".to_owned())], (2, 32)));
+    let amended = amendments(&ledger);
+    assert!(amended.iter().all(|amend| amend.reason == "read again by version 1 of the importer"));
+    // What was there before is as it was.
+    assert!(ledger.head().unwrap().position > before);
+    again_is_nothing(&ledger, home.path());
+    // What the agent writes later is read from where reading stopped.
+    let more = line("a", 1, "m1", 5) + &line("a", 2, "m2", 7) + &line("a", 3, "m3", 9);
+    write(home.path(), "a.jsonl", &more);
+    let report = import(&ledger, home.path());
+    assert_eq!((report.recorded, report.duplicates, report.amended), (1, 0, 0));
+}
+
+/// The same ledger in a file.
+fn stored(ledger: &Ledger, directory: &Path) -> Ledger {
+    let stored = Ledger::open(directory.join("usage.db")).unwrap();
+    for event in events(ledger) {
+        stored.append([NewEvent::new(event.payload, event.occurred_at).source("claude-code")], now()).unwrap();
+    }
+    stored
+}
+
+#[test]
+fn a_log_that_reads_as_it_did_changes_nothing_but_how_it_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    // A resumed session repeats calls: the copy states less of one.
+    write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 70)));
+    write(home.path(), "b.jsonl", &(line("b", 1, "m1", 5) + &line("b", 2, "m2", 7) + &line("b", 3, "m3", 9)));
+    let ledger = old_ledger(home.path(), |_| {});
+    let (before, counted) = (ledger.head().unwrap().position.get(), total(&ledger));
+    assert_eq!(import(&ledger, home.path()).amended, 0);
+    assert_eq!((ledger.head().unwrap().position.get(), total(&ledger)), (before + 1, counted));
+    again_is_nothing(&ledger, home.path());
+}
+
+#[test]
+fn what_a_person_said_stays() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
+    let ledger = old_ledger(home.path(), |record| record.tokens.output = Some(50));
+    let target = ledger.event(1).unwrap();
+    let Payload::TokensRecorded(mut replacement) = target.payload else { panic!() };
+    replacement.tokens.output = Some(1);
+    let amend = TokensAmended { target: target.id, reason: "mine".to_owned(), at: None, replacement };
+    ledger.append([NewEvent::new(amend, now())], now()).unwrap();
+    assert_eq!(import(&ledger, home.path()).amended, 0);
+    assert_eq!(total(&ledger), (1, 11));
+    again_is_nothing(&ledger, home.path());
+}
+
+#[test]
+fn of_a_log_that_is_gone_the_usage_objects_are_counted_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let gone = write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
+    write(home.path(), "b.jsonl", &line("b", 3, "m3", 9));
+    let ledger =
+        old_ledger(home.path(), |record| record.tokens.output = record.tokens.output.map(|output| output + 100));
+    fs::remove_file(gone).unwrap();
+    let report = import(&ledger, home.path());
+    assert_eq!((report.files, report.recorded, report.amended), (1, 0, 3));
+    assert_eq!(total(&ledger), (3, 51));
+    let reasons: Vec<_> = amendments(&ledger).into_iter().map(|amend| amend.reason).collect();
+    assert_eq!(reasons.iter().filter(|reason| reason.contains("its log is gone")).count(), 2);
+    again_is_nothing(&ledger, home.path());
+}
+
+#[test]
+fn a_dry_run_of_a_first_import_makes_no_ledger() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
+    let preview = import::preview(None, &options(home.path()), now(), &mut |_| {}).unwrap();
+    assert_eq!((preview.report.sources[0].recorded, preview.amendments.len()), (1, 0));
+}
