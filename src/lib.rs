@@ -9,7 +9,7 @@
 //! use usage_ledger::event::LimitSet;
 //! use usage_ledger::{AsOf, Ledger, Report, ReportKey::{Day, Provider}, Timestamp, TokenRecord};
 //!
-//! let now: Timestamp = "2026-11-23T20:00:00Z".parse()?; // or chrono::Utc::now()
+//! let now: Timestamp = "2026-11-23T20:00:00Z".parse()?; // or Timestamp::now()
 //! let ledger = Ledger::in_memory()?; // or Ledger::open("usage.db")
 //! ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
 //! let call = TokenRecord::new("anthropic", "claude-opus-4-5").input(620).output(140).project("acme").key("msg_1");
@@ -42,7 +42,7 @@
 //! * [`merkle`] has signed checkpoints and proofs for a reader who does not trust the owner of the ledger.
 //! * [`Error`] lists every failure and its remedy.
 //!
-//! The library never reads the clock: every call that depends on the time takes it as `now`.
+//! No call reads the clock by itself: each one that depends on the time takes it as `now`, such as [`Timestamp::now`].
 //!
 //! # What it is not
 //!
@@ -106,7 +106,7 @@ pub mod web;
 pub use budget::{ProviderStatus, Status};
 pub use ledger::{
     AsOf, Backup, Finding, Ledger, Outcome, Repair, Restored, Shred, Shredding, Snapshot, Suspect, Suspicion,
-    Verification,
+    Tail, TailStopper, Verification,
 };
 pub use model::error::{Error, Result};
 pub use model::event::{EventId, Position, TokenRecord};

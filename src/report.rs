@@ -223,7 +223,7 @@ impl Report {
     /// ```
     pub fn fill(mut self) -> Result<Self> {
         if self.by != [ReportKey::Day] {
-            return Err(Error::invalid("only a report by day alone can have its empty days filled: use --by day"));
+            return Err(Error::invalid("only a report by day alone can have its empty days filled: group by day"));
         }
         self.fill = true;
         Ok(self)

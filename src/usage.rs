@@ -121,6 +121,7 @@ pub enum Speaker {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ProviderSignal {
     /// How much of the window was used then.
     pub percent: Option<Percent>,
@@ -150,6 +151,7 @@ pub struct ProviderSignal {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct WindowUsage {
     /// What was used in it.
     #[serde(flatten)]
@@ -211,6 +213,7 @@ impl WindowUsage {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ProviderUsage {
     /// The provider.
     pub provider: String,

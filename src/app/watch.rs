@@ -83,8 +83,8 @@ impl LedgerPlace<'_> {
             Action::Quit => return Ok(String::new()),
         };
         Ok(match outcome {
-            Outcome::Appended(position) => format!("position {position}: {what}"),
-            Outcome::Existing(position) => format!("already at position {position}: {what}"),
+            Outcome::Appended { position, .. } => format!("position {position}: {what}"),
+            Outcome::Existing { position, .. } => format!("already at position {position}: {what}"),
         })
     }
 }

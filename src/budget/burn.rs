@@ -150,6 +150,7 @@ pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Burn {
     /// Percentage points an hour, over the uses of the last five hours and the idle time between and since.
     pub percent_per_hour: Percent,

@@ -46,6 +46,7 @@ use crate::usage::Basis;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The provider.
     pub provider: String,

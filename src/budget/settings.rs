@@ -53,6 +53,7 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
 /// assert!(settings.warnings[0].contains("`ful` is no budget mode"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BudgetSettings {
     /// The budget mode as it was written, also when it is none.
     pub budget_mode: Option<String>,

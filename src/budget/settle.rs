@@ -1,6 +1,5 @@
 //! The end of a reservation: its call is recorded, or did not happen.
 
-use super::reserve::id_at;
 use crate::ledger::{Appender, Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -30,7 +29,7 @@ impl Ledger {
     /// ledger.settle(reservation.id, call.clone(), now)?;
     /// let usage = ledger.provider("openai", now)?;
     /// assert_eq!((usage.reserved, usage.all_time.tokens.total()), (0, 512));
-    /// assert_eq!(ledger.settle(reservation.id, call.clone(), now)?, Outcome::Existing(2.into()));
+    /// assert!(!ledger.settle(reservation.id, call.clone(), now)?.is_new());
     /// let other = ledger.settle(reservation.id, call.output(1), now).unwrap_err();
     /// assert!(matches!(other, Error::Conflict { .. }));
     /// # Ok::<(), usage_ledger::Error>(())
@@ -77,8 +76,7 @@ impl Ledger {
                 None => expect_own(&reserved, &record)?,
             }
             let outcome = appender.push(NewEvent::new(record, occurred_at).source(source.clone()))?;
-            let record = Some(id_at(appender.view()?, outcome.position())?);
-            let settled = BudgetSettled { reservation, record };
+            let settled = BudgetSettled { reservation, record: Some(outcome.id()) };
             appender.push(NewEvent::new(settled, now).source(source))?;
             Ok(outcome)
         })
@@ -88,7 +86,7 @@ impl Ledger {
     /// release.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such reservation, [`Error::Invalid`] when it was settled.
+    /// [`Error::NotFound`] when there is no such reservation, [`Error::AlreadySettled`] when it was settled.
     ///
     /// ```
     /// use usage_ledger::{Ledger, time::MINUTE};
@@ -126,11 +124,10 @@ fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timesta
 }
 
 fn closed(reservation: EventId, closing: &Closing) -> Error {
-    let how = match closing {
-        Closing::Settled(_) => "settled",
-        Closing::Released(_) => "released",
-    };
-    Error::invalid(format!("reservation {reservation} was {how} already: reserve again for another call"))
+    match closing {
+        Closing::Settled(record) => Error::AlreadySettled { reservation, record: *record },
+        Closing::Released(_) => Error::AlreadyReleased { reservation },
+    }
 }
 
 /// Refuses a record of another provider or account than was reserved for.
@@ -143,9 +140,7 @@ fn expect_own(reserved: &BudgetReserved, record: &TokenRecord) -> Result<()> {
     if held == used {
         return Ok(());
     }
-    Err(Error::invalid(format!(
-        "the reservation is for {held}, the record for {used}: settle it with the record of its own call"
-    )))
+    Err(Error::OtherReservation { held, used })
 }
 
 /// Finds the record that a reservation was settled with, if this is the same; anything else is another content.
@@ -153,9 +148,8 @@ fn settled_before(appender: &mut Appender<'_>, known: EventId, event: NewEvent) 
     // A record without a key of its own got an id when it was appended, and can be found by that alone.
     let has_key = matches!(&event.payload, Payload::TokensRecorded(record) if !record.keys.is_empty());
     let outcome = appender.push(if has_key { event } else { event.id(known) })?;
-    let position = outcome.position();
     match outcome {
-        Outcome::Existing(_) if id_at(appender.view()?, position)? == known => Ok(outcome),
+        Outcome::Existing { id, .. } if id == known => Ok(outcome),
         // The transaction ends with this error, so an event that was pushed is not kept.
         _ => {
             let lost =

@@ -26,6 +26,7 @@ use crate::usage::{
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ProviderStatus {
     /// What it has used.
     #[serde(flatten)]
@@ -47,6 +48,7 @@ pub struct ProviderStatus {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The pause that holds.
     pub paused: Option<Pause>,

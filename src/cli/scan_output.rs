@@ -185,8 +185,8 @@ fn tell(
     writeln!(out, "{}: the quota is used up{until}", Plain(whose))?;
     writeln!(out, "  {}: {}", found.rule, Plain(&found.excerpt))?;
     match outcome {
-        Some(Outcome::Appended(position)) => writeln!(out, "  recorded at position {position}")?,
-        Some(Outcome::Existing(position)) => writeln!(out, "  already at position {position}; nothing was added")?,
+        Some(Outcome::Appended { position, .. }) => writeln!(out, "  recorded at position {position}")?,
+        Some(Outcome::Existing { position, .. }) => writeln!(out, "  already at position {position}; nothing was added")?,
         None => writeln!(out, "  nothing was recorded")?,
     }
     Ok(())
@@ -225,7 +225,7 @@ fn append(
             *outcomes.first().ok_or_else(|| Failure::usage("one event was given, and none answered for"))?
         }
         // The same words within the hour, counted from a moment later: what was noted first holds.
-        Err(Error::Conflict { position, .. }) => Outcome::Existing(position),
+        Err(Error::Conflict { position, id }) => Outcome::Existing { position, id },
         Err(error) => return Err(error.into()),
     };
     hint(args.provider.as_str(), &ledger, now)?;

@@ -10,38 +10,87 @@ use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Stub, Tok
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};
-use crate::store::{Row, Transaction, WriteView};
+use crate::store::{ReadView, Row, Transaction, WriteView};
 
 /// What became of an event that was appended.
 ///
 /// ```
-/// use usage_ledger::{Ledger, Outcome, TokenRecord};
+/// use usage_ledger::{EventId, Ledger, Outcome, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// let call = TokenRecord::new("openai", "gpt-5").input(1).key("resp_1");
-/// assert_eq!(ledger.record(call.clone(), now)?, Outcome::Appended(1.into()));
-/// assert_eq!(ledger.record(call, now)?, Outcome::Existing(1.into())); // the same call, told again
+/// let (position, id) = (1.into(), EventId::from_key("openai", "resp_1"));
+/// assert_eq!(ledger.record(call.clone(), now)?, Outcome::Appended { position, id });
+/// assert_eq!(ledger.record(call, now)?, Outcome::Existing { position, id }); // a retry
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is new and stands at this position.
-    Appended(Position),
-    /// The same event stood at this position already.
-    Existing(Position),
+    /// The event is new.
+    Appended {
+        /// Its position.
+        position: Position,
+        /// Its id.
+        id: EventId,
+    },
+    /// The ledger has the event already.
+    Existing {
+        /// The position of the event that the ledger has.
+        position: Position,
+        /// The id of that event. It differs from the id that was given when another natural key found the call.
+        id: EventId,
+    },
 }
 
 impl Outcome {
     /// Where the event is.
     ///
     /// ```
-    /// use usage_ledger::{Outcome, Position};
-    /// assert_eq!(Outcome::Existing(Position::new(3)).position().get(), 3);
+    /// # use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let outcome = Ledger::in_memory()?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert_eq!(outcome.position().get(), 1);
+    /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub const fn position(self) -> Position {
         match self {
-            Self::Appended(position) | Self::Existing(position) => position,
+            Self::Appended { position, .. } | Self::Existing { position, .. } => position,
         }
+    }
+
+    /// The id of the event, by which it can be amended and voided.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let ledger = Ledger::in_memory()?;
+    /// let call = ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// ledger.void(call.id(), "a test call", now)?;
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn id(self) -> EventId {
+        match self {
+            Self::Appended { id, .. } | Self::Existing { id, .. } => id,
+        }
+    }
+
+    /// Whether the event was not in the ledger before.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let outcome = Ledger::in_memory()?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
+    /// assert!(outcome.is_new());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn is_new(self) -> bool {
+        matches!(self, Self::Appended { .. })
+    }
+
+    /// An event that the ledger has at a position.
+    pub(crate) fn existing(view: &dyn ReadView, position: Position) -> Result<Self> {
+        let line = view.expect_line(position)?;
+        Ok(Self::Existing { position, id: Event::from_line(position, &line)?.id })
     }
 }
 
@@ -121,7 +170,7 @@ pub(crate) struct Appender<'t> {
 const SAME_MOMENT: u64 = 64;
 
 /// The greatest id that was drawn for a millisecond.
-fn last_drawn(tx: &dyn crate::store::ReadView, size: u64, at: Timestamp) -> Result<Option<EventId>> {
+fn last_drawn(tx: &dyn ReadView, size: u64, at: Timestamp) -> Result<Option<EventId>> {
     let mut last = None;
     tx.rows(Position::new(size.saturating_sub(SAME_MOMENT) + 1), &mut |_, row| {
         if row.recorded_at == at && row.id.is_drawn() {
@@ -166,7 +215,7 @@ impl<'t> Appender<'t> {
     }
 
     /// The transaction with everything pushed so far in it.
-    pub fn view(&mut self) -> Result<&dyn crate::store::ReadView> {
+    pub fn view(&mut self) -> Result<&dyn ReadView> {
         self.flush()?;
         Ok(&*self.tx)
     }
@@ -177,7 +226,7 @@ impl<'t> Appender<'t> {
     }
 
     /// The transaction as it was before what is pending.
-    pub fn flushed_view(&self) -> &dyn crate::store::ReadView {
+    pub fn flushed_view(&self) -> &dyn ReadView {
         &*self.tx
     }
 
@@ -189,8 +238,8 @@ impl<'t> Appender<'t> {
             let id = self.draw();
             return self.push_new(id, new, None);
         };
-        if let Some(existing) = self.existing(id, &new.payload)? {
-            return Ok(Outcome::Existing(existing));
+        if let Some((position, id)) = self.existing(id, &new.payload)? {
+            return Ok(Outcome::Existing { position, id });
         }
         self.push_new(id, new, None)
     }
@@ -232,13 +281,14 @@ impl<'t> Appender<'t> {
             return Err(Error::LineBreak { id: ready.event.id, kind: ready.event.payload.kind() });
         }
         self.pending_keys.extend(ready.ids.iter().flatten());
-        self.pending_ids.insert(ready.event.id, self.pending.len());
+        let id = ready.event.id;
+        self.pending_ids.insert(id, self.pending.len());
         self.pending.push(ready);
         let position = Position::new(self.size + self.pending.len() as u64);
         if self.pending.len() >= CHUNK {
             self.flush()?;
         }
-        Ok(Outcome::Appended(position))
+        Ok(Outcome::Appended { position, id })
     }
 
     /// Takes records as they count now out of the counters, or adds them.
@@ -276,11 +326,11 @@ impl<'t> Appender<'t> {
     }
 
     /// Where an event of this identity stands, if its content is the same.
-    fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<Position>> {
+    fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<(Position, EventId)>> {
         if let Some(index) = self.pending_ids.get(&id) {
             let position = Position::new(self.size + *index as u64 + 1);
             let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload.says_what(payload));
-            return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
+            return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         if let Some(position) = self.tx.position_of(id)? {
             let line = self.flushed_view().expect_line(position)?;
@@ -288,7 +338,7 @@ impl<'t> Appender<'t> {
             let same = stored.payload.says_what(payload)
                 // Of a shredded event only what stays can be compared.
                 || (Stub::is(&line) && payload.withdrawn().is_some_and(|kept| kept.says_what(&stored.payload)));
-            return if same { Ok(Some(position)) } else { Err(Error::Conflict { id, position }) };
+            return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {
             Payload::TokensRecorded(record) if !record.keys.is_empty() => self.known_call(record),
@@ -297,14 +347,14 @@ impl<'t> Appender<'t> {
     }
 
     /// Another feed may have told of the same call under another of its keys.
-    fn known_call(&mut self, record: &TokenRecord) -> Result<Option<Position>> {
+    fn known_call(&mut self, record: &TokenRecord) -> Result<Option<(Position, EventId)>> {
         if record.ids().any(|id| self.pending_keys.contains(&id) || self.pending_ids.contains_key(&id)) {
             self.flush()?;
         }
         let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };
         let stored = Event::from_line(position, &self.flushed_view().expect_line(position)?)?;
         match stored.payload {
-            Payload::TokensRecorded(known) if known.tokens == record.tokens => Ok(Some(position)),
+            Payload::TokensRecorded(known) if known.tokens == record.tokens => Ok(Some((position, stored.id))),
             _ => Err(Error::Conflict { id: stored.id, position }),
         }
     }

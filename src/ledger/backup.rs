@@ -157,9 +157,10 @@ impl Ledger {
 }
 
 fn taken(path: &Path, replace: bool) -> Error {
-    let remedy =
-        if replace { "only a file can be replaced" } else { "give another name, or replace it with --replace" };
-    Error::invalid(format!("{} is there already: {remedy}", path.display()))
+    if replace {
+        return Error::invalid(format!("{} is there already: only a file can be replaced", path.display()));
+    }
+    Error::AlreadyExists { path: path.to_owned() }
 }
 
 /// That an audit found nothing.

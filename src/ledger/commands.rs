@@ -20,12 +20,13 @@ impl Ledger {
     /// key is taken by another content, and the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, Outcome, TokenRecord, event::NewEvent};
+    /// use usage_ledger::{Ledger, TokenRecord, event::NewEvent};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let call = || NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now);
     /// let outcomes = ledger.append([call(), call()], now)?;
-    /// assert_eq!(outcomes, [Outcome::Appended(1.into()), Outcome::Existing(1.into())]);
+    /// assert!(outcomes[0].is_new() && !outcomes[1].is_new());
+    /// assert_eq!(outcomes[0].id(), outcomes[1].id());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn append(
@@ -56,11 +57,11 @@ impl Ledger {
     /// As [`append`](Self::append).
     ///
     /// ```
-    /// use usage_ledger::{Ledger, Outcome, TokenRecord};
+    /// use usage_ledger::{Ledger, TokenRecord};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let outcome = ledger.record(TokenRecord::new("openai", "gpt-5").input(30).output(12), now)?;
-    /// assert_eq!(outcome, Outcome::Appended(1.into()));
+    /// assert!(outcome.is_new());
     /// assert_eq!(ledger.provider("openai", now)?.all_time.tokens.total(), 42);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -165,7 +166,7 @@ impl Ledger {
             if let Some(last) = last_switch(view, at)?
                 && last.switch.to == switch.to
             {
-                return Ok(Outcome::Existing(last.position));
+                return Outcome::existing(view, last.position);
             }
             let from = active_provider(view, at)?.filter(|from| from != switch.to.as_str());
             switch.from = from.map(|from| crate::ProviderId::new(&from)).transpose()?;
@@ -176,7 +177,7 @@ impl Ledger {
     /// Replaces what a token record says; the record itself stays.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] when it is no token record.
+    /// [`Error::NotFound`] when no such event is there, [`Error::NotAmendable`] when it is no token record.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -200,10 +201,7 @@ impl Ledger {
         self.transact(now, |appender| {
             let event = find(appender.view()?, target)?;
             if !matches!(event.payload, Payload::TokensRecorded(_)) {
-                return Err(Error::invalid(format!(
-                    "event {target} is a {}: only tokens_recorded can be amended; void it and append it anew",
-                    event.payload.kind()
-                )));
+                return Err(Error::NotAmendable { id: target, kind: event.payload.kind() });
             }
             let amend = TokensAmended { target, reason: reason.to_owned(), at: None, replacement };
             appender.push(NewEvent::new(amend, now).source(source))
@@ -238,7 +236,7 @@ impl Ledger {
                 return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
             }
             if let Some(position) = void_of(appender.view()?, target)? {
-                return Ok(Outcome::Existing(position));
+                return Outcome::existing(appender.view()?, position);
             }
             // A correction must be later than what it corrects, whatever the clock says.
             let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };

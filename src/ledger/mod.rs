@@ -14,6 +14,7 @@ mod revise;
 mod shred;
 mod snapshot;
 mod suspects;
+mod tail;
 mod verify;
 
 use std::borrow::Cow;
@@ -28,6 +29,7 @@ pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
 pub use suspects::{Suspect, Suspicion};
+pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
@@ -73,6 +75,7 @@ pub struct Ledger {
 struct Shared {
     store: Box<dyn EventStore>,
     ids: Mutex<uuid::ContextV7>,
+    signal: Arc<tail::Signal>,
 }
 
 impl fmt::Debug for Ledger {
@@ -146,7 +149,7 @@ impl Ledger {
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
         Self {
-            shared: Arc::new(Shared { store, ids: Mutex::new(uuid::ContextV7::new()) }),
+            shared: Arc::new(Shared { store, ids: Mutex::new(uuid::ContextV7::new()), signal: Arc::default() }),
             source: "library".into(),
             past_states_every: past_states::EVERY,
             #[cfg(feature = "import")]
@@ -207,6 +210,7 @@ impl Ledger {
         let mut appender = Appender::new(tx, now, &self.shared.ids)?;
         let done = work(&mut appender)?;
         appender.commit()?;
+        self.shared.signal.notify();
         Ok(done)
     }
 

@@ -39,15 +39,15 @@ impl Ledger {
     /// Marks that work goes on; no counter changes. Of several callers one resumes, the others find it done.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when nothing was paused, and the store's own.
+    /// [`Error::NotPaused`] when nothing was paused, and the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, Outcome, event::Paused};
+    /// use usage_ledger::{Ledger, event::Paused};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
-    /// assert_eq!(ledger.resume("back from lunch", now.plus(1))?, Outcome::Appended(2.into()));
-    /// assert_eq!(ledger.resume("me too", now.plus(2))?, Outcome::Existing(2.into()));
+    /// assert!(ledger.resume("back from lunch", now.plus(1))?.is_new());
+    /// assert!(!ledger.resume("me too", now.plus(2))?.is_new());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn resume(&self, reason: &str, now: impl Into<Timestamp>) -> Result<Outcome> {
@@ -56,8 +56,8 @@ impl Ledger {
         self.transact(now, |appender| {
             let view = appender.view()?;
             if unresumed(view, now)?.is_empty() {
-                let last = last_resume(view, None, now)?.map(|(_, position)| Outcome::Existing(position));
-                return last.ok_or_else(|| Error::invalid("nothing is paused: there is nothing to resume"));
+                let (_, position) = last_resume(view, None, now)?.ok_or(Error::NotPaused)?;
+                return Outcome::existing(view, position);
             }
             let resumed = Resumed { reason: reason.to_owned(), only: None };
             appender.push(NewEvent::new(resumed, now).source(source))

@@ -40,18 +40,13 @@ impl Ledger {
                 view.position_of(target)?.ok_or_else(|| Error::NotFound { what: format!("with id {target}") })?;
             let original = Event::from_line(position, &view.expect_line(position)?)?;
             if !matches!(original.payload, Payload::TokensRecorded(_)) {
-                return Err(Error::invalid(format!(
-                    "event {target} is a {}: only tokens_recorded can be amended; void it and append it anew",
-                    original.payload.kind()
-                )));
+                return Err(Error::NotAmendable { id: target, kind: original.payload.kind() });
             }
-            let standing = effective(view, position, None)?.ok_or_else(|| {
-                Error::invalid(format!("event {target} is withdrawn: void the event that withdrew it, then amend"))
-            })?;
+            let standing = effective(view, position, None)?.ok_or(Error::Withdrawn { id: target })?;
             let (mut at, mut replacement) = (standing.at, standing.record.clone());
             change(&mut at, &mut replacement);
             if at == standing.at && replacement == standing.record {
-                return Err(Error::invalid(format!("event {target} says that already: nothing would change")));
+                return Err(Error::Unchanged { id: target });
             }
             if at != standing.at && replacement.counted_at == standing.record.counted_at {
                 // It was of the time that was wrong.

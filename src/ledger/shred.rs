@@ -38,6 +38,7 @@ const STILL: usize = 1_000;
 /// ```
 #[derive(Debug)]
 #[must_use]
+#[non_exhaustive]
 pub struct Shredding {
     /// The events whose bodies went, in order.
     pub events: Vec<Position>,

@@ -48,8 +48,7 @@ pub enum Error {
     },
     /// A provider is in no catalogue, no event and no declaration. Correct the spelling, declare it, or allow it.
     #[error(
-        "`{id}` is in no catalogue, event or declaration{}; correct the name, declare it \
-         (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared",
+        "`{id}` is in no catalogue, event or declaration{}; correct the name or declare it",
         did_you_mean(candidates)
     )]
     UnknownProvider {
@@ -86,7 +85,7 @@ pub enum Error {
     },
     /// The same id (or key) is already in the ledger with other content. Amend that event, or use another key.
     #[error(
-        "event {id} is already at position {position} with other content: amend it (`usage-ledger amend {id} …`) or record under another key"
+        "event {id} is already at position {position} with other content: amend it or record under another key"
     )]
     Conflict {
         /// The id both share.
@@ -132,8 +131,77 @@ pub enum Error {
         /// When the window resets, if that is known.
         resets_at: Option<crate::model::time::Timestamp>,
     },
-    /// No event has this id or position. List what there is with `log`.
-    #[error("no event {what} in this ledger: `usage-ledger log` lists them")]
+    /// A reservation was settled before, with another record or with none. Reserve again for another call.
+    #[error("reservation {reservation} was settled already: reserve again for another call")]
+    AlreadySettled {
+        /// The reservation.
+        reservation: EventId,
+        /// The record that settled it, if there is one.
+        record: Option<EventId>,
+    },
+    /// A reservation was released before. Record the call without it, or reserve again.
+    #[error("reservation {reservation} was released already: reserve again for another call")]
+    AlreadyReleased {
+        /// The reservation.
+        reservation: EventId,
+    },
+    /// The record is of another provider or account than the reservation. Settle it with the record of its own call.
+    #[error("the reservation is for {held}, the record for {used}: settle it with the record of its own call")]
+    OtherReservation {
+        /// Provider and account of the reservation.
+        held: String,
+        /// Provider and account of the record.
+        used: String,
+    },
+    /// Nothing was paused, so nothing can be resumed. There is nothing to do.
+    #[error("nothing is paused: there is nothing to resume")]
+    NotPaused,
+    /// Only token records can be amended. Void the event and append it anew.
+    #[error("event {id} is a {kind}: only tokens_recorded can be amended; void it and append it anew")]
+    NotAmendable {
+        /// The event.
+        id: EventId,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// The event is withdrawn. Void the event that withdrew it first.
+    #[error("event {id} is withdrawn: void the event that withdrew it, then amend")]
+    Withdrawn {
+        /// The event.
+        id: EventId,
+    },
+    /// The amendment says what the event says already. There is nothing to do.
+    #[error("event {id} says that already: nothing would change")]
+    Unchanged {
+        /// The event.
+        id: EventId,
+    },
+    /// A part of the period is sealed. Begin where that seal ends, or void it first.
+    #[error(
+        "a part of that period is sealed at position {position} already, {period}: begin where it ends, or void that seal \
+         first if it is to be made anew"
+    )]
+    AlreadySealed {
+        /// The seal.
+        position: Position,
+        /// Its period.
+        period: String,
+    },
+    /// A file is in the place of the one to be made. Give another name, or allow replacing it.
+    #[error("{} is there already: give another name, or replace it", path.display())]
+    AlreadyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The write-ahead log of a ledger that is gone lies at the path: SQLite would take it for that of the new ledger. Move it
+    /// away, or allow replacing it.
+    #[error("{} is the write-ahead log of a ledger that is gone: move it away, or remove it", path.display())]
+    LeftLog {
+        /// The write-ahead log.
+        path: PathBuf,
+    },
+    /// No event has this id or position. Look through the events of a snapshot.
+    #[error("no event {what} in this ledger")]
     NotFound {
         /// The id or position looked for.
         what: String,
@@ -156,7 +224,7 @@ pub enum Error {
     },
     /// What is stored contradicts itself. Keep the file, restore a backup, and see `verify`.
     #[error(
-        "the ledger is damaged{}: {what}; keep the file, run `usage-ledger verify`, and restore a backup",
+        "the ledger is damaged{}: {what}; keep the file, verify the ledger, and restore a backup",
         position.map(|p| format!(" at position {p}")).unwrap_or_default()
     )]
     Damaged {
@@ -166,7 +234,7 @@ pub enum Error {
         what: String,
     },
     /// The file is a database of another program, or no database. Give another path.
-    #[error("{} is not a usage ledger ({why}): give another path with --ledger", path.display())]
+    #[error("{} is not a usage ledger ({why}): give another path", path.display())]
     NotALedger {
         /// The file.
         path: PathBuf,
@@ -209,7 +277,7 @@ pub enum Error {
         links: u64,
     },
     /// The ledger can be read, not written to. Grant what is missing, or use another ledger.
-    #[error("{} is read-only: {why}; grant that, or give another ledger with --ledger", path.display())]
+    #[error("{} is read-only: {why}; grant that, or give another ledger", path.display())]
     ReadOnly {
         /// The path of the ledger.
         path: PathBuf,
@@ -218,7 +286,7 @@ pub enum Error {
     },
     /// Another program has the ledger open, so it cannot be replaced. End that program and try again.
     #[error(
-        "another program has it open: {}; end it (`watch`, `serve`, `import --watch`, `log --follow`) and try again",
+        "another program has it open: {}; end that program and try again",
         path.display()
     )]
     InUse {
@@ -228,8 +296,8 @@ pub enum Error {
     /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
     /// make room, and erase again.
     #[error(
-        "what was shredded is out of the ledger, but its bytes are still in the file: {why}; close what uses the ledger \
-         (`watch`, `log --follow`), make room for a second copy of the file, and run `usage-ledger shred --finish`"
+        "what was shredded is out of the ledger, but its bytes are still in the file: {why}; close what uses the ledger, \
+         make room for a second copy of the file, and erase again"
     )]
     NotErased {
         /// What stood in the way.
@@ -242,7 +310,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The disk or quota is full. Free some space and repeat the call; nothing of it was written.
-    #[error("the disk is full: nothing was written; free some space and repeat the command")]
+    #[error("the disk is full: nothing was written; free some space and repeat the call")]
     DiskFull,
     /// The store could not be read or written for another reason.
     #[error("the store failed: {what}")]

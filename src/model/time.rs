@@ -80,6 +80,19 @@ impl Timestamp {
     /// The last instant of 2199.
     pub(crate) const LAST_PLAUSIBLE: Self = Self(7_258_118_399_999);
 
+    /// The system's clock.
+    ///
+    /// The library reads no clock by itself: pass this, or a time of your own, to the calls that depend on the time.
+    ///
+    /// ```
+    /// # use usage_ledger::Timestamp;
+    /// assert!(Timestamp::now() > "2026-01-01T00:00:00Z".parse()?);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn now() -> Self {
+        std::time::SystemTime::now().into()
+    }
+
     /// An instant from milliseconds since the Unix epoch, clamped to [`MIN`](Self::MIN)..=[`MAX`](Self::MAX).
     ///
     /// ```
@@ -141,6 +154,26 @@ impl Timestamp {
 
     pub(crate) fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()
+    }
+}
+
+/// Clamped to [`Timestamp::MIN`]..=[`Timestamp::MAX`], and rounded down to a millisecond.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use usage_ledger::Timestamp;
+/// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_micros(1_500)).millis(), 1);
+/// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - Duration::from_micros(1_500)).millis(), -2);
+/// ```
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(at: std::time::SystemTime) -> Self {
+        let millis = match at.duration_since(std::time::SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => {
+                i64::try_from(before.duration().as_nanos().div_ceil(1_000_000)).map_or(i64::MIN, i64::wrapping_neg)
+            }
+        };
+        Self::from_millis(millis)
     }
 }
 

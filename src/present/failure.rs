@@ -64,8 +64,10 @@ impl Failure {
     /// What happened, where that was not told already.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Ledger(error) | Self::Unreachable(error) => Some(with_sources(error)),
-            Self::Line { number, error } => Some(format!("line {number}: {error}; nothing was written")),
+            Self::Ledger(error) | Self::Unreachable(error) => Some(with_sources(error) + &command_for(error)),
+            Self::Line { number, error } => {
+                Some(format!("line {number}: {error}{}; nothing was written", command_for(error)))
+            }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Output(error) => Some(format!("the answer could not be written: {error}")),
             Self::Finding | Self::Wait => None,
@@ -85,6 +87,25 @@ impl Failure {
 /// Says something on stderr. Where nobody listens, nothing is lost.
 pub(crate) fn say(message: &str) {
     let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Kept));
+}
+
+/// What to type after an error, as the end of its message. The library's own messages know no command line.
+fn command_for(error: &Error) -> String {
+    match error {
+        Error::UnknownProvider { id, .. } => format!(
+            " (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared"
+        ),
+        Error::Conflict { id, .. } => format!(" (`usage-ledger amend {id} …` amends it)"),
+        Error::NotFound { .. } => ": `usage-ledger log` lists them".to_owned(),
+        Error::Damaged { .. } => " (`usage-ledger verify` names what is damaged)".to_owned(),
+        Error::NotALedger { .. } | Error::ReadOnly { .. } => " with --ledger".to_owned(),
+        Error::InUse { .. } => " (`watch`, `serve`, `import --watch` and `log --follow` keep a ledger open)".to_owned(),
+        Error::NotErased { .. } => {
+            " with `usage-ledger shred --finish` (`watch` and `log --follow` use the ledger)".to_owned()
+        }
+        Error::AlreadyExists { .. } | Error::LeftLog { .. } => " with --replace".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// The message of an error with those of its causes that it does not tell itself.

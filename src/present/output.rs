@@ -88,8 +88,8 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
 /// Says what became of an event, `what` being what it says.
 pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Result<(), Failure> {
     match outcome {
-        Outcome::Appended(position) => writeln!(out, "position {position}: {what}")?,
-        Outcome::Existing(position) => writeln!(out, "already at position {position}: {what}; nothing was added")?,
+        Outcome::Appended { position, .. } => writeln!(out, "position {position}: {what}")?,
+        Outcome::Existing { position, .. } => writeln!(out, "already at position {position}: {what}; nothing was added")?,
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub(crate) struct AppendReceipt {
 
 impl AppendReceipt {
     pub fn one(outcome: Outcome, id: impl fmt::Display) -> Self {
-        let appended = matches!(outcome, Outcome::Appended(_));
+        let appended = outcome.is_new();
         Self {
             recorded: u64::from(appended),
             duplicates: u64::from(!appended),

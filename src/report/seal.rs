@@ -28,6 +28,7 @@ use crate::store::{GO_ON, Order, ReadView};
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Seal {
     /// The event that seals.
     pub position: Position,
@@ -72,11 +73,7 @@ fn refuse_overlap(
     };
     match held.iter().find(|(_, _, sealed)| overlaps(sealed)) {
         None => Ok(()),
-        Some((position, _, sealed)) => Err(Error::invalid(format!(
-            "a part of that period is sealed at position {position} already, {}: begin where it ends, or void that seal \
-             first if it is to be made anew",
-            sealed.period()
-        ))),
+        Some((position, _, sealed)) => Err(Error::AlreadySealed { position: *position, period: sealed.period() }),
     }
 }
 
@@ -166,7 +163,7 @@ impl Ledger {
             let snapshot = self.snapshot()?;
             if snapshot.head()?.position == Position::START {
                 return Err(Error::invalid(
-                    "the ledger is empty, so there is nothing to seal: record or import first, or give another --ledger",
+                    "the ledger is empty, so there is nothing to seal: record or import first",
                 ));
             }
             let seals = held(snapshot.view(), now)?;

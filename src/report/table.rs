@@ -25,6 +25,7 @@ use crate::usage::Usage;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReportTable {
     /// The keys that tell rows apart, in order.
     pub keys: Vec<ReportKey>,
@@ -52,6 +53,7 @@ pub struct ReportTable {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReportRow {
     /// The value of each key; `None` where a record has none.
     pub keys: Vec<Option<String>>,

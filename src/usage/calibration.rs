@@ -59,6 +59,7 @@ const ERRORS: f64 = 1.96;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Calibration {
     /// The limit in limit tokens, under the weights that hold.
     pub limit: u64,

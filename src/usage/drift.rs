@@ -37,6 +37,7 @@ const FAR: f64 = 10.0;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Drift {
     /// Which window.
     pub window: WindowKind,

@@ -40,6 +40,7 @@ pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pause {
     /// Why.
     pub reason: String,

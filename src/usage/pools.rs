@@ -33,6 +33,7 @@ use crate::model::window::kind_of;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pool {
     /// Length of its window in minutes.
     pub window_minutes: u32,

@@ -27,6 +27,7 @@ const SKEW: i64 = 10 * MINUTE;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Reservation {
     /// What to settle or release it by.
     pub id: EventId,

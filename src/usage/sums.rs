@@ -94,6 +94,7 @@ impl Serialize for TokenSums {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Cost {
     /// Computed from a price table; `None` while no record has a known price.
     pub usd: Option<Usd>,
@@ -110,6 +111,7 @@ pub struct Cost {
 /// assert_eq!(Usage::default().requests, 0);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Calls.
     pub requests: u64,

@@ -68,6 +68,7 @@ struct Report {
 /// assert_eq!(Received::default().calls.recorded, 0);
 /// ```
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Received {
     /// Calls that logs and spans told of.
     #[serde(flatten)]

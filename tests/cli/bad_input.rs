@@ -61,7 +61,7 @@ fn words_that_are_none() {
             "outside the years 2000 to 2199",
         ),
         (&["switch", "xai", "--occurred-at", "2200-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
-        (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "amend it (`usage-ledger amend"),
+        (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "(`usage-ledger amend"),
     ] {
         refused(&desk, 2, args, says);
     }

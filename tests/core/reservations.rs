@@ -68,7 +68,7 @@ fn settling_records_the_call_and_frees_the_rest() {
     assert_eq!((usage.reserved, usage.session.usage.tokens.total()), (0, 300));
     let settled = ledger.head().unwrap().position;
     let again = ledger.settle(held.id, call(), NOW.plus(2 * MINUTE)).unwrap();
-    assert_eq!(again, Outcome::Existing(3.into()));
+    assert_eq!((again.position().get(), again.is_new()), (3, false));
     assert_eq!(ledger.head().unwrap().position, settled, "settling again adds nothing");
     let other = ledger.reserve("openai", 700, HOUR, NOW.plus(3 * MINUTE)).unwrap();
     let wrong = ledger.settle(other.id, TokenRecord::new("anthropic", "m").input(1), NOW.plus(3 * MINUTE));
@@ -82,7 +82,7 @@ fn settling_records_the_call_and_frees_the_rest() {
     let again = ledger.release(other.id, "twice", NOW.plus(5 * MINUTE)).unwrap();
     assert_eq!(again, Outcome::Existing(released));
     let late = ledger.settle(other.id, TokenRecord::new("openai", "m").input(1), NOW.plus(5 * MINUTE)).unwrap_err();
-    assert!(late.to_string().contains("was released already"), "{late}");
+    assert!(matches!(late, Error::AlreadyReleased { reservation } if reservation == held.id), "{late}");
     ledger.reserve("openai", 700, HOUR, NOW.plus(5 * MINUTE)).unwrap();
 }
 
@@ -123,7 +123,7 @@ fn settling_again_with_another_record_is_a_conflict_and_writes_nothing() {
         let account = ledger.snapshot().unwrap().account("openai", Some("work"), NOW.plus(MINUTE)).unwrap();
         assert_eq!(account.all_time.tokens.total(), 300, "the record is of the account that was reserved for");
         let again = ledger.settle(held.id, call(300, key), NOW.plus(2 * MINUTE)).unwrap();
-        assert_eq!(again, Outcome::Existing(first.position()), "{key:?}");
+        assert_eq!(again, Outcome::Existing { position: first.position(), id: first.id() }, "{key:?}");
         for other in [
             call(301, key),
             call(300, key).project("other"),

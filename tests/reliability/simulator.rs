@@ -224,8 +224,8 @@ impl History {
         let before = self.log.len();
         let done = self.write(|ledger, now| ledger.void(event.id.unwrap(), "a test", now)).unwrap();
         match done {
-            Outcome::Appended(position) => assert_eq!(position.get(), before as u64 + 1),
-            Outcome::Existing(_) => {}
+            Outcome::Appended { position, .. } => assert_eq!(position.get(), before as u64 + 1),
+            Outcome::Existing { .. } => {}
         }
         self.reach("voided");
     }

@@ -70,8 +70,8 @@ fn eight_writers_lose_nothing_and_readers_see_whole_commits() {
                     let mut mine = Vec::new();
                     for number in 0..EACH {
                         match ledger.record(call(writer, number), now()).unwrap() {
-                            Outcome::Appended(position) => mine.push(position),
-                            Outcome::Existing(position) => panic!("a new call was found at {position}"),
+                            Outcome::Appended { position, .. } => mine.push(position),
+                            Outcome::Existing { position, .. } => panic!("a new call was found at {position}"),
                         }
                     }
                     mine
@@ -123,7 +123,7 @@ fn a_call_that_all_report_at_once_is_recorded_once() {
         let told: Vec<Outcome> = outcomes.iter().map(|outcomes| outcomes[n]).collect();
         let places: BTreeSet<Position> = told.iter().map(|outcome| outcome.position()).collect();
         assert_eq!(places.len(), 1, "msg_{n} is at {places:?}");
-        let appended = told.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_))).count();
+        let appended = told.iter().filter(|outcome| outcome.is_new()).count();
         assert_eq!(appended, 1, "msg_{n} was appended {appended} times");
     }
     let ledger = Ledger::open(&path).unwrap();

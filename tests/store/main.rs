@@ -10,3 +10,4 @@ mod file_identity;
 mod handle;
 mod mutations;
 mod store_contract;
+mod tail;

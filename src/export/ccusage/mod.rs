@@ -34,6 +34,7 @@ pub use agents::CcusageAgent;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct CcusageOptions {
     /// The moment that says which block is active.
     pub now: Timestamp,
@@ -92,8 +93,8 @@ impl CcusageReport {
             [ReportKey::Conversation] => Ok(Self::Sessions),
             [ReportKey::Window] => Ok(Self::Blocks),
             _ => Err(Error::invalid(
-                "ccusage has five reports, of one key each: use --by day, --by week, --by month, --by conversation \
-                 (its session) or --by window (its blocks)",
+                "ccusage has five reports, of one key each: day, week, month, conversation \
+                 (its session) or window (its blocks)",
             )),
         }
     }

@@ -20,7 +20,7 @@ use crate::import::engine::telemetry_match::SeenConversations;
 use crate::import::engine::writer::{UncontendedWriter, Writer};
 use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress, SourceReport};
-use crate::ledger::{Ledger, Outcome};
+use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
 use crate::model::secrets;
@@ -250,7 +250,7 @@ impl Job {
         ledger.transact(now, |appender| {
             for event in beside.events {
                 match appender.push(event.source(name)) {
-                    Ok(outcome) => report.observed += u64::from(matches!(outcome, Outcome::Appended(_))),
+                    Ok(outcome) => report.observed += u64::from(outcome.is_new()),
                     // One event that the ledger refuses does not keep the others out.
                     Err(error) if error.is_store() => return Err(error),
                     Err(error) => {

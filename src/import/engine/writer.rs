@@ -12,7 +12,7 @@ use crate::import::engine::reconcile::{Meeting, Reconciled};
 use crate::import::engine::telemetry_match::{self, SeenConversations};
 use crate::import::health::schema_drift::Doubting;
 use crate::import::outcome::SourceReport;
-use crate::ledger::{Appender, Ledger, Outcome, Ready};
+use crate::ledger::{Appender, Ledger, Ready};
 use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
 use crate::model::invariant::bug;
@@ -190,7 +190,7 @@ impl<'w> Writer<'w> {
         for Delivery { ready, known, .. } in batch.observed {
             // Forks and moved logs tell it again: the same words at the same time are one observation.
             let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
-            taken.observed += u64::from(matches!(outcome, Outcome::Appended(_)));
+            taken.observed += u64::from(outcome.is_new());
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ const SOON_DAYS: i64 = 7;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Surveyed {
     /// The importer.
     pub source: String,

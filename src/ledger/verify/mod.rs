@@ -33,6 +33,7 @@ use crate::store::ReadView;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verification {
     /// Whether nothing was found.
     pub ok: bool,

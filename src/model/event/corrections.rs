@@ -16,6 +16,7 @@ use crate::model::time::Timestamp;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProviderSwitched {
     /// The provider worked with before, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use crate::model::time::Timestamp;
 /// assert_eq!(run.recorded, 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Imported {
     /// The importer.
     pub source: String,

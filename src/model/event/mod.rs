@@ -279,6 +279,7 @@ impl Payload {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Event {
     /// Its identity, for all time.
     pub id: EventId,

@@ -21,6 +21,7 @@ use crate::model::tokens::Usd;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PriceSet {
     /// Whose model.
     pub provider: ProviderId,

@@ -153,6 +153,7 @@ impl<'de> Deserialize<'de> for Raw {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokenRecord {
     /// Who served and metered the tokens. Checked when the record is appended.
     #[serde(deserialize_with = "text")]
@@ -370,6 +371,120 @@ impl TokenRecord {
     /// ```
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets input written to a cache of unknown lifetime, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").cache_write(9).tokens.cache_write, Some(9));
+    /// ```
+    pub const fn cache_write(self, count: u64) -> Self {
+        self.count(TokenClass::CacheWrite, count)
+    }
+
+    /// Sets input written to a cache for 5 minutes, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").cache_write_5m(9).tokens.cache_write_5m, Some(9));
+    /// ```
+    pub const fn cache_write_5m(self, count: u64) -> Self {
+        self.count(TokenClass::CacheWrite5m, count)
+    }
+
+    /// Sets input written to a cache for 1 hour, in tokens.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").cache_write_1h(9).tokens.cache_write_1h, Some(9));
+    /// ```
+    pub const fn cache_write_1h(self, count: u64) -> Self {
+        self.count(TokenClass::CacheWrite1h, count)
+    }
+
+    /// Sets all counts at once.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let counts = TokenRecord::new("openai", "gpt-5").input(3).tokens;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").tokens(counts).tokens.input, Some(3));
+    /// ```
+    pub const fn tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Sets how long the call took, in milliseconds.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").duration_ms(850).duration_ms, Some(850));
+    /// ```
+    pub const fn duration_ms(mut self, millis: u64) -> Self {
+        self.duration_ms = Some(millis);
+        self
+    }
+
+    /// Sets when the counts appeared, if that is later than the call.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let at = usage_ledger::Timestamp::from_millis(1_780_308_000_000);
+    /// assert_eq!(TokenRecord::new("openai", "gpt-5").counted_at(at).counted_at, Some(at));
+    /// ```
+    pub fn counted_at(mut self, at: impl Into<Timestamp>) -> Self {
+        self.counted_at = Some(at.into());
+        self
+    }
+
+    /// Names the normaliser that made the counts of the usage object, with its version.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").normaliser("my-gateway/1");
+    /// assert_eq!(record.normaliser.as_deref(), Some("my-gateway/1"));
+    /// ```
+    pub fn normaliser(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.normaliser = Some(name.into());
+        self
+    }
+
+    /// Says how good the numbers are.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").quality(usage_ledger::event::Quality::Estimated);
+    /// assert_eq!(record.quality, usage_ledger::event::Quality::Estimated);
+    /// ```
+    pub const fn quality(mut self, quality: Quality) -> Self {
+        self.quality = quality;
+        self
+    }
+
+    /// Says what does not add up.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-5").residual("total 12, classes 11");
+    /// assert!(record.residual.is_some());
+    /// ```
+    pub fn residual(mut self, what: impl Into<String>) -> Self {
+        self.residual = Some(what.into());
+        self
+    }
+
+    /// Keeps the provider's own usage object.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let raw = usage_ledger::event::Raw::parse(r#"{"prompt_tokens":3}"#)?;
+    /// assert!(TokenRecord::new("openai", "gpt-5").input(3).raw(raw).raw.is_some());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn raw(mut self, raw: Raw) -> Self {
+        self.raw = Some(raw);
         self
     }
 

@@ -8,6 +8,7 @@
 /// assert!(anthropic.metered && anthropic.aliases.contains(&"claude"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CatalogueEntry {
     /// Canonical id.
     pub id: &'static str,

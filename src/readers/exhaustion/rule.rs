@@ -69,6 +69,7 @@ pub enum TextPattern {
 /// assert!(rules().iter().all(|rule| rule.grants.iter().all(|grant| !grant.providers.is_empty())));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Grant {
     /// Ids of providers; `*` is every one that no rule names.
     pub providers: &'static [&'static str],
@@ -84,6 +85,7 @@ pub struct Grant {
 /// assert_eq!((first.id, first.runtime), ("rate-limit-event", true));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExhaustionRule {
     /// Its name, which stays.
     pub id: &'static str,

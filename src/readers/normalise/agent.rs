@@ -22,6 +22,7 @@ use crate::model::tokens::{TokenClass, Tokens, Usd};
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Extracted {
     /// The counts, each token in one class.
     pub tokens: Tokens,

@@ -63,6 +63,7 @@ pub(crate) const SPLIT_APART: &str = "but its split sums to";
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Normalised {
     /// The counts; what the API did not report is absent.
     pub tokens: Tokens,

@@ -49,6 +49,7 @@ pub struct Prices {
 /// assert_eq!(source.sha256.map(str::len), Some(64));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PriceSource {
     /// Name and version of the price table.
     pub table: Option<&'static str>,
@@ -117,6 +118,7 @@ pub(crate) enum Found {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quote {
     /// The prices.
     pub rates: Rates,

@@ -49,12 +49,7 @@ impl PendingCopy {
     /// Gives the file its name, once it is durable and closed. Without `replace` it never takes another file's.
     pub fn keep_at(mut self, path: &Path, replace: bool) -> Result<()> {
         sync(&self.path)?;
-        let taken = |path: &Path| {
-            Error::invalid(format!(
-                "{} is there already: give another name, or replace it with --replace",
-                path.display()
-            ))
-        };
+        let taken = |path: &Path| Error::AlreadyExists { path: path.to_owned() };
         let done = if replace {
             fs::rename(&self.path, path)
         } else {
@@ -136,10 +131,7 @@ pub(crate) fn refuse_left_log(path: &Path) -> Result<()> {
     log.push("-wal");
     let log = PathBuf::from(log);
     match fs::metadata(&log) {
-        Ok(meta) if meta.len() > 0 => Err(Error::invalid(format!(
-            "{} is the write-ahead log of a ledger that is gone: move it away, or remove it with --replace",
-            log.display()
-        ))),
+        Ok(meta) if meta.len() > 0 => Err(Error::LeftLog { path: log }),
         _ => Ok(()),
     }
 }

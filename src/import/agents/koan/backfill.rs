@@ -13,7 +13,7 @@ use crate::import::ImportOptions;
 use crate::import::engine::discover;
 use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::regular;
-use crate::ledger::{Ledger, Outcome as Appended};
+use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::model::event::{NewEvent, Payload, Quality, SkippedLine, TokenRecord};
 use crate::model::time::{MINUTE, Timestamp, Zone};
@@ -28,6 +28,7 @@ const NEAR: i64 = 10 * MINUTE;
 /// assert_eq!(Backfill::default().written, 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Backfill {
     /// Each local day with outcomes.
     pub days: Vec<BackfillDay>,
@@ -132,7 +133,7 @@ pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl
     }
     if apply {
         let written = ledger.append(events, now)?;
-        done.written = written.iter().filter(|one| matches!(one, Appended::Appended(_))).count() as u64;
+        done.written = written.iter().filter(|one| one.is_new()).count() as u64;
     }
     Ok(done)
 }

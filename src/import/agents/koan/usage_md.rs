@@ -13,6 +13,7 @@ use crate::model::time::{DAY, HOUR, MINUTE};
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UsageMdFile {
     /// The line about the session window, if one reads as such.
     pub session: Option<UsageMdReading>,
@@ -34,6 +35,7 @@ pub struct UsageMdFile {
 /// assert_eq!((reading.percent.to_string().as_str(), reading.resets_in.as_str()), ("9.5", "1d"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UsageMdReading {
     /// How much is used.
     pub percent: Percent,

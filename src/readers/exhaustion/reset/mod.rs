@@ -29,6 +29,7 @@ pub(super) use zone::Place;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reset {
     /// The words themselves; what servers ask for is put as `resets in 1h 30m`.
     pub phrase: String,
