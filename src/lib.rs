@@ -73,6 +73,7 @@
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `web` | yes | what `usage-ledger serve` listens with: the HTTP API, and telemetry over OTLP/HTTP |
 //! | `parquet` | no | `export --format parquet` |
+//! | `conformance` | no | `store::conformance`: rules that test a store of your own |
 //! | `import` | by `cli` | `import`: the logs of coding agents, as `import::names` lists them, into a ledger |
 //!
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,

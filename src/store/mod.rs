@@ -1,5 +1,7 @@
 //! Where a ledger lives: a log of lines and the projections beside it, changed together or not at all.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub(crate) mod directory;
 mod memory;
 mod overlay;
@@ -30,7 +32,7 @@ use crate::model::event::Position;
 /// Threads share a store. A reader does not wait for a writer, and several snapshots may be open at a time. A thread that
 /// holds a [`Transaction`] must not ask for another one: it would wait for itself.
 ///
-/// An implementation keeps these promises; the conformance suite holds each of them against it:
+/// An implementation keeps these promises. The rules of the module `conformance` check them (feature `conformance`):
 ///
 /// * positions are 1, 2, 3 … in the order of commits, and a position once seen keeps its row for all time, but for a body
 ///   that gives way to a stub ([`Transaction::shred`]);

@@ -82,7 +82,7 @@ fn settling_records_the_call_and_frees_the_rest() {
     let again = ledger.release(other.id, "twice", NOW.plus(5 * MINUTE)).unwrap();
     assert_eq!(again, Outcome::Existing(released));
     let late = ledger.settle(other.id, TokenRecord::new("openai", "m").input(1), NOW.plus(5 * MINUTE)).unwrap_err();
-    assert!(matches!(late, Error::AlreadyReleased { reservation } if reservation == held.id), "{late}");
+    assert!(matches!(late, Error::AlreadyReleased { reservation } if reservation == other.id), "{late}");
     ledger.reserve("openai", 700, HOUR, NOW.plus(5 * MINUTE)).unwrap();
 }
 

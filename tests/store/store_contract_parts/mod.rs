@@ -1,26 +1,14 @@
-//! What the rules and the broken stores share: how a store is opened, and rows to put into it.
+//! The stores that the rules are checked on, and stores that break them.
 
 pub mod broken;
-pub mod rules;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use usage_ledger::store::conformance::Factory;
 use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, ReadView, Row, SqliteStore, Table};
 use usage_ledger::{EventId, Position, Timestamp};
 use uuid::Uuid;
-
-/// One store, and as many handles to it as a rule asks for.
-pub trait Factory: Sync {
-    /// Another handle to the same ledger.
-    fn open(&self) -> Box<dyn EventStore>;
-}
-
-/// A rule: it panics when a store does not keep it.
-pub struct Rule {
-    pub name: &'static str,
-    pub check: fn(&dyn Factory),
-}
 
 #[derive(Default)]
 pub struct Memory(MemoryStore);
@@ -60,21 +48,6 @@ pub struct Line {
 }
 
 impl Line {
-    /// The `n`th line: every column differs from the others' and from its neighbours'.
-    pub fn new(n: u64) -> Self {
-        Self {
-            id: id(n),
-            kind: u8::try_from(n % 16).unwrap(),
-            occurred_at: Timestamp::from_millis(1_000_000 - 7 * i64::try_from(n).unwrap()),
-            recorded_at: Timestamp::from_millis(2_000_000 + i64::try_from(n).unwrap()),
-            body: format!("{{\"line\":{n}}}"),
-        }
-    }
-
-    pub fn with_body(n: u64, body: impl Into<String>) -> Self {
-        Self { body: body.into(), ..Self::new(n) }
-    }
-
     pub fn row(&self) -> Row<'_> {
         Row {
             id: self.id,
@@ -103,28 +76,6 @@ pub fn id(n: u64) -> EventId {
     EventId::from(Uuid::from_u128(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
 }
 
-pub fn lines(numbers: impl IntoIterator<Item = u64>) -> Vec<Line> {
-    numbers.into_iter().map(Line::new).collect()
-}
-
-/// Appends lines in a transaction of their own.
-pub fn commit(store: &dyn EventStore, lines: &[Line]) -> Position {
-    let mut tx = store.write().unwrap();
-    let rows: Vec<Row<'_>> = lines.iter().map(Line::row).collect();
-    let last = tx.append(&rows).unwrap();
-    tx.commit().unwrap();
-    last
-}
-
-/// Sets keys of a table in a transaction of their own.
-pub fn commit_puts(store: &dyn EventStore, table: Table, puts: &[(&[u8], Option<&[u8]>)]) {
-    let mut tx = store.write().unwrap();
-    for (key, value) in puts {
-        tx.put(table, key, *value).unwrap();
-    }
-    tx.commit().unwrap();
-}
-
 /// Positions and rows from a position on.
 pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, Line)> {
     let mut found = Vec::new();
@@ -134,11 +85,6 @@ pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, Line)> {
     })
     .unwrap();
     found
-}
-
-/// The bodies of the log, in its order.
-pub fn bodies(view: &dyn ReadView) -> Vec<String> {
-    rows_from(view, 0).into_iter().map(|(_, line)| line.body).collect()
 }
 
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -159,8 +105,3 @@ pub fn whole(view: &dyn ReadView, table: Table) -> Pairs {
     scanned(view, table, &[], &[], Order::Ascending)
 }
 
-/// A number kept under a key; 0 when there is none.
-pub fn counter(view: &dyn ReadView, key: &[u8]) -> u64 {
-    let value = view.get(Table::Facts, key).unwrap();
-    value.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()))
-}

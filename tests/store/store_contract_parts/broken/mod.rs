@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use usage_ledger::store::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Transaction, WriteView};
 use usage_ledger::{EventId, Position, Result};
 
-use super::{Factory, Line};
+use usage_ledger::store::conformance::Factory;
+
+use super::Line;
 
 type RowVisitor<'v> = &'v mut dyn FnMut(Position, Row<'_>) -> Flow;
 type KeyVisitor<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Flow;

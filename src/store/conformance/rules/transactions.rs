@@ -1,9 +1,10 @@
 //! Transactions and snapshots, one step after the other.
 
-use usage_ledger::Position;
-use usage_ledger::store::Table;
+use crate::model::event::Position;
+use crate::store::Table;
 
-use super::super::{Factory, Line, bodies, commit, commit_puts, id, lines, rows_from, scanned, whole};
+use super::super::Factory;
+use super::super::support::{Line, bodies, commit, commit_puts, id, lines, rows_from, scanned, whole};
 
 pub fn a_transaction_reads_the_rows_it_wrote(factory: &dyn Factory) {
     let mut store = factory.open();
@@ -26,7 +27,7 @@ pub fn a_transaction_reads_the_values_it_put(factory: &dyn Factory) {
     tx.put(Table::Files, b"c", Some(b"new")).unwrap();
     assert_eq!(tx.get(Table::Files, b"a").unwrap().as_deref(), Some(b"new".as_slice()));
     assert_eq!(tx.get(Table::Files, b"b").unwrap(), None);
-    let mut found = scanned(&*tx, Table::Files, b"", b"", usage_ledger::store::Order::Descending);
+    let mut found = scanned(&*tx, Table::Files, b"", b"", crate::store::Order::Descending);
     found.sort();
     assert_eq!(found, [(b"a".to_vec(), b"new".to_vec()), (b"c".to_vec(), b"new".to_vec())]);
     tx.put(Table::Files, b"a", Some(b"newer")).unwrap();

@@ -1,9 +1,12 @@
 //! The log: positions, ids and rows.
 
-use usage_ledger::store::{Head, Row, STOP};
-use usage_ledger::{Error, Position, Timestamp};
+use crate::store::{Head, Row, STOP};
+use crate::model::error::Error;
+use crate::model::event::Position;
+use crate::model::time::Timestamp;
 
-use super::super::{Factory, Line, bodies, commit, id, lines, rows_from};
+use super::super::Factory;
+use super::super::support::{Line, bodies, commit, id, lines, rows_from};
 
 pub fn an_empty_ledger_has_no_head(factory: &dyn Factory) {
     let store = factory.open();
@@ -59,7 +62,7 @@ pub fn rows_are_read_from_a_position_on(factory: &dyn Factory) {
     let mut seen = 0;
     view.rows(Position::new(2), &mut |_, _| {
         seen += 1;
-        if seen == 2 { STOP } else { usage_ledger::store::GO_ON }
+        if seen == 2 { STOP } else { crate::store::GO_ON }
     })
     .unwrap();
     assert_eq!(seen, 2, "the visitor said stop");
@@ -134,7 +137,7 @@ pub fn an_id_finds_its_position(factory: &dyn Factory) {
 pub fn an_id_stands_in_the_log_once(factory: &dyn Factory) {
     let mut store = factory.open();
     commit(&mut *store, &lines([1, 2]));
-    let refused = |result: usage_ledger::Result<Position>| {
+    let refused = |result: crate::Result<Position>| {
         assert!(matches!(result, Err(Error::Conflict { .. })), "the same id was taken twice: {result:?}");
     };
     // In the log already, whatever the body says.
@@ -150,7 +153,7 @@ pub fn an_id_stands_in_the_log_once(factory: &dyn Factory) {
 pub fn a_conflict_names_the_earlier_position(factory: &dyn Factory) {
     let mut store = factory.open();
     commit(&mut *store, &lines([11, 12, 13]));
-    let named = |result: usage_ledger::Result<Position>| match result {
+    let named = |result: crate::Result<Position>| match result {
         Err(Error::Conflict { id, position }) => (id, position.get()),
         other => panic!("no conflict: {other:?}"),
     };

@@ -1,12 +1,13 @@
 //! Projections: keys and values.
 
-use usage_ledger::store::Table;
+use crate::store::Table;
 
-use super::super::{Factory, commit_puts, whole};
+use super::super::Factory;
+use super::super::support::{commit_puts, whole};
 
 pub fn a_value_is_put_replaced_and_removed(factory: &dyn Factory) {
     let mut store = factory.open();
-    let get = |store: &mut Box<dyn usage_ledger::store::EventStore>, key: &[u8]| {
+    let get = |store: &mut Box<dyn crate::store::EventStore>, key: &[u8]| {
         store.read().unwrap().get(Table::Uses, key).unwrap()
     };
     commit_puts(&mut *store, Table::Uses, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);

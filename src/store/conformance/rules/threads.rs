@@ -5,9 +5,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use usage_ledger::store::{EventStore, Table};
+use crate::store::{EventStore, Table};
 
-use super::super::{Factory, Line, counter, rows_from};
+use super::super::Factory;
+use super::super::support::{Line, counter, rows_from};
 
 /// Writers in the rules below, and commits of each.
 const WRITERS: u64 = 4;

@@ -1,10 +1,12 @@
 //! Bodies that give way to stubs.
 
-use usage_ledger::merkle::Hash;
-use usage_ledger::store::{ReadView, Table, Transaction};
-use usage_ledger::{Error, Position};
+use crate::merkle::Hash;
+use crate::store::{ReadView, Table, Transaction};
+use crate::model::error::Error;
+use crate::model::event::Position;
 
-use super::super::{Factory, Line, commit, lines, rows_from};
+use super::super::Factory;
+use super::super::support::{Line, commit, lines, rows_from};
 
 /// What stays of the lines here.
 const KEPT: &str = r#"{"kept":true}"#;

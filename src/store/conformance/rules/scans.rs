@@ -1,9 +1,11 @@
 //! Scans: order, borders, and visitors that stop, fail or ask back.
 
-use usage_ledger::store::{EventStore, GO_ON, Order, ReadView, STOP, Table};
-use usage_ledger::{Error, Position};
+use crate::store::{EventStore, GO_ON, Order, ReadView, STOP, Table};
+use crate::model::error::Error;
+use crate::model::event::Position;
 
-use super::super::{Factory, Pairs, commit, commit_puts, lines, scanned};
+use super::super::Factory;
+use super::super::support::{Pairs, commit, commit_puts, lines, scanned};
 
 /// Keys whose order as bytes is neither their order as text nor the order they are put in.
 const KEYS: [&[u8]; 7] = [b"", b"a", b"a\0", b"a\x7f", b"a\x80", b"b", b"\xff\xff"];
