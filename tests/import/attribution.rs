@@ -101,8 +101,8 @@ fn two_spellings_of_a_drive_letter_are_one_project() {
     write(home.path(), "a.jsonl", &answer(r"c:\\dev\\app", "a"));
     write(home.path(), "b.jsonl", &answer(r"C:\\dev\\app", "b"));
     write(home.path(), "c.jsonl", &answer(r"\\\\?\\C:\\dev\\app", "c"));
-    let mut ledger = Ledger::in_memory().unwrap();
-    import(&mut ledger, home.path());
+    let ledger = Ledger::in_memory().unwrap();
+    import(&ledger, home.path());
     let rows = ledger.report(&Report::by(ReportKey::Project)).unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.keys[0].as_deref()).collect::<Vec<_>>(), [Some(r"C:\dev\app")]);
 }
@@ -117,8 +117,8 @@ fn the_logs_of_cowork_are_found_and_its_audit_is_left_out() {
             std::fs::create_dir_all(&logs).unwrap();
             std::fs::write(logs.join("s.jsonl"), answer("/srv/app", "msg_1")).unwrap();
             std::fs::write(session.join("audit.jsonl"), answer("/srv/app", "msg_1").replace(":100}", ":1}")).unwrap();
-            let mut ledger = Ledger::in_memory().unwrap();
-            let report = import(&mut ledger, home.path());
+            let ledger = Ledger::in_memory().unwrap();
+            let report = import(&ledger, home.path());
             assert_eq!((report.sources[0].files, report.sources[0].recorded), (1, 1), "{}", session.display());
             assert_eq!(ledger.report(&Report::by(ReportKey::Project)).unwrap().total.tokens.total(), 1_100);
         }

@@ -7,7 +7,7 @@ use usage_ledger::exhaustion;
 use usage_ledger::humanize::duration::{parse_duration, until_reset};
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
-use usage_ledger::{Ledger, Outcome, Timestamp};
+use usage_ledger::{Ledger, Timestamp};
 
 use super::gate::{NOW, configured_mode};
 use super::{Case, Checked, same, unknown};
@@ -78,7 +78,7 @@ pub fn pause(case: &Case) -> Checked {
                     .map(|_| {
                         scope.spawn(|| {
                             let outcome = Ledger::open(&path).unwrap().resume("the window reset", NOW.plus(2)).unwrap();
-                            matches!(outcome, Outcome::Appended(_))
+                            outcome.is_new()
                         })
                     })
                     .collect();

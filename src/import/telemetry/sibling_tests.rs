@@ -33,14 +33,14 @@ fn message(spans: &[Value]) -> Telemetry {
     Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap())
 }
 
-fn sent(ledger: &mut Ledger, spans: &[Value]) -> Ingested {
+fn sent(ledger: &Ledger, spans: &[Value]) -> Ingested {
     let told = message(spans);
     assert_eq!(told.unread, [""; 0]);
     take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts
 }
 
 /// Requests, and tokens by class in the order of `TokenClass::ALL`.
-fn counted(ledger: &mut Ledger) -> (u64, [u128; 7]) {
+fn counted(ledger: &Ledger) -> (u64, [u128; 7]) {
     let total = ledger.report(&Report::by(ReportKey::Model)).unwrap().total;
     (total.requests, TokenClass::ALL.map(|class| total.tokens.get(class)))
 }
@@ -61,17 +61,17 @@ fn spans_of_an_sdk_and_of_an_instrumentation_beside_them_are_the_same_calls() {
     reversed.reverse();
     let halves = [all[4..].to_vec(), all[..4].to_vec()].concat();
     for order in [&all, &reversed, &halves] {
-        let mut ledger = Ledger::in_memory().unwrap();
-        sent(&mut ledger, order);
-        assert_eq!(counted(&mut ledger), TRUTH);
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
+        sent(&ledger, order);
+        assert_eq!(counted(&ledger), TRUTH);
+        let ledger = Ledger::in_memory().unwrap();
         for span in order {
-            sent(&mut ledger, std::slice::from_ref(span));
+            sent(&ledger, std::slice::from_ref(span));
         }
-        assert_eq!(counted(&mut ledger), TRUTH);
+        assert_eq!(counted(&ledger), TRUTH);
         let head = ledger.head().unwrap();
         for span in order {
-            assert_eq!(sent(&mut ledger, std::slice::from_ref(span)).recorded, 0);
+            assert_eq!(sent(&ledger, std::slice::from_ref(span)).recorded, 0);
         }
         assert_eq!(ledger.head().unwrap(), head);
         assert!(ledger.verify().unwrap().ok);
@@ -91,11 +91,11 @@ fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
     let mut reversed = all.clone();
     reversed.reverse();
     for order in [&all, &reversed] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         for span in order {
-            sent(&mut ledger, std::slice::from_ref(span));
+            sent(&ledger, std::slice::from_ref(span));
         }
-        assert_eq!(counted(&mut ledger), TRUTH);
+        assert_eq!(counted(&ledger), TRUTH);
     }
 }
 
@@ -115,11 +115,11 @@ fn equal_calls_side_by_side_stay_apart() {
         }
     }
     for order in [[0, 1, 2, 3], [0, 2, 1, 3], [1, 3, 0, 2], [3, 2, 1, 0], [2, 0, 3, 1]] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         for at in order {
-            sent(&mut ledger, std::slice::from_ref(&twins[at]));
+            sent(&ledger, std::slice::from_ref(&twins[at]));
         }
-        assert_eq!(counted(&mut ledger).0, 2, "{order:?}");
+        assert_eq!(counted(&ledger).0, 2, "{order:?}");
     }
     // One that is over before the other begins is another call.
     let mut later = twins[1].clone();
@@ -127,9 +127,9 @@ fn equal_calls_side_by_side_stay_apart() {
         let nanos: u64 = later["spans"][0][end].as_str().unwrap().parse().unwrap();
         later["spans"][0][end] = json!((nanos + 1_000_000_000).to_string());
     }
-    let mut ledger = Ledger::in_memory().unwrap();
-    sent(&mut ledger, &[twins[0].clone(), later]);
-    assert_eq!(counted(&mut ledger).0, 2);
+    let ledger = Ledger::in_memory().unwrap();
+    sent(&ledger, &[twins[0].clone(), later]);
+    assert_eq!(counted(&ledger).0, 2);
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn spans_side_by_side_are_paired_however_many_a_trace_has() {
             all.push(scope);
         }
     }
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     for spans in all.chunks(7) {
-        sent(&mut ledger, spans);
+        sent(&ledger, spans);
     }
-    assert_eq!(counted(&mut ledger).0, 160);
+    assert_eq!(counted(&ledger).0, 160);
 }
 
 fn log(service: &str, of: &[(&str, Value)]) -> Telemetry {
@@ -201,7 +201,7 @@ fn notes_of_agents_are_no_calls_and_nothing_unknown() {
     assert_eq!(log("claude-code", &[("event.name", "summary".into()), ("total_tokens", 900.into())]).unread.len(), 1);
 }
 
-fn one(ledger: &mut Ledger) -> TokenRecord {
+fn one(ledger: &Ledger) -> TokenRecord {
     let position = crate::Position::START.next();
     effective(ledger.snapshot().unwrap().view(), position, None).unwrap().unwrap().record
 }
@@ -265,14 +265,14 @@ fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
         (Some("priority"), "priority", None),
         (None, "priority", Some("setting")),
     ] {
-        let mut ledger = Ledger::in_memory().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
         let mut record =
             TokenRecord::new("openai", "gpt-5").input(5).output(10).agent("codex").conversation("c").key("k");
         crate::import::engine::service_tiers::asked(&mut record, "priority");
         let event = crate::model::event::NewEvent::new(record, Timestamp::from_millis(1_780_308_000_000));
         ledger.append([event.source("codex")], now).unwrap();
-        take(&mut ledger, codex(told), now).unwrap();
-        let labels = one(&mut ledger).labels;
+        take(&ledger, codex(told), now).unwrap();
+        let labels = one(&ledger).labels;
         assert_eq!(
             (labels["service_tier"].as_str(), labels.get("service_tier_from").map(String::as_str)),
             (tier, from)

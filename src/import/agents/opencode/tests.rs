@@ -288,7 +288,7 @@ fn second(home: &Home, id: &str, session: &str, minute: i64, input: u64) {
 }
 
 /// Conversations with their projects and totals.
-fn placed(ledger: &mut Ledger) -> Vec<(String, String, u64)> {
+fn placed(ledger: &Ledger) -> Vec<(String, String, u64)> {
     let report =
         crate::report::Report::by(crate::report::ReportKey::Conversation).and(crate::report::ReportKey::Project);
     let rows = ledger.report(&report).unwrap().rows;
@@ -318,16 +318,16 @@ fn the_second_generations_sessions_have_projects_and_forks() {
     second(&home, ID, "ses_9", 1, 100);
     let expected = [("ses_3", "/c", 4), ("ses_5", "/b", 21), ("ses_9", "/a", 101)]
         .map(|(session, project, total)| (session.to_owned(), project.to_owned(), total));
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger);
-    assert_eq!(placed(&mut ledger), expected);
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger);
+    assert_eq!(placed(&ledger), expected);
     // Copies say whose they are also where the sessions that they were copied from were deleted.
     for session in ["ses_5", "ses_9"] {
         home.database.execute("DELETE FROM session_message WHERE session_id = ?", [session]).unwrap();
     }
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger);
-    assert_eq!(placed(&mut ledger), expected);
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger);
+    assert_eq!(placed(&ledger), expected);
 }
 
 #[test]

@@ -18,11 +18,11 @@ pub fn an_empty_ledger_has_no_head(factory: &dyn Factory) {
 }
 
 pub fn positions_have_no_gaps(factory: &dyn Factory) {
-    let (mut one, mut other) = (factory.open(), factory.open());
-    assert_eq!(commit(&mut *one, &lines([1])).get(), 1);
-    assert_eq!(commit(&mut *other, &lines(2..5)).get(), 4);
-    assert_eq!(commit(&mut *other, &[]).get(), 4, "nothing appended: the last position stays");
-    assert_eq!(commit(&mut *one, &lines(5..7)).get(), 6);
+    let (one, other) = (factory.open(), factory.open());
+    assert_eq!(commit(&*one, &lines([1])).get(), 1);
+    assert_eq!(commit(&*other, &lines(2..5)).get(), 4);
+    assert_eq!(commit(&*other, &[]).get(), 4, "nothing appended: the last position stays");
+    assert_eq!(commit(&*one, &lines(5..7)).get(), 6);
 
     let view = other.read().unwrap();
     let positions: Vec<u64> = rows_from(&*view, 0).iter().map(|(at, _)| *at).collect();
@@ -30,9 +30,9 @@ pub fn positions_have_no_gaps(factory: &dyn Factory) {
 }
 
 pub fn rows_stand_in_the_order_of_commits(factory: &dyn Factory) {
-    let (mut one, mut other) = (factory.open(), factory.open());
-    commit(&mut *one, &lines([30, 10, 20]));
-    commit(&mut *other, &lines([5]));
+    let (one, other) = (factory.open(), factory.open());
+    commit(&*one, &lines([30, 10, 20]));
+    commit(&*other, &lines([5]));
     let mut tx = one.write().unwrap();
     for n in [40, 7] {
         tx.append(&[Line::new(n).row()]).unwrap();
@@ -44,16 +44,16 @@ pub fn rows_stand_in_the_order_of_commits(factory: &dyn Factory) {
 }
 
 pub fn a_rolled_back_append_uses_up_no_position(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let mut tx = store.write().unwrap();
     tx.append(&[Line::new(8).row(), Line::new(9).row()]).unwrap();
     drop(tx);
-    assert_eq!(commit(&mut *store, &lines([1])).get(), 1);
+    assert_eq!(commit(&*store, &lines([1])).get(), 1);
 }
 
 pub fn rows_are_read_from_a_position_on(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines(1..6));
+    let store = factory.open();
+    commit(&*store, &lines(1..6));
     let view = store.read().unwrap();
     let count = |from: u64| rows_from(&*view, from).len();
     assert_eq!([0, 1, 2, 5, 6, 99].map(count), [5, 5, 4, 1, 0, 0]);
@@ -69,14 +69,14 @@ pub fn rows_are_read_from_a_position_on(factory: &dyn Factory) {
 }
 
 pub fn a_row_comes_back_with_all_its_columns(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let mut first = Line::new(15);
     first.occurred_at = Timestamp::MIN;
     first.recorded_at = Timestamp::from_millis(-1);
     let mut second = Line::new(1);
     second.occurred_at = Timestamp::MAX;
     second.kind = u8::MAX;
-    commit(&mut *store, &[first.clone(), second.clone()]);
+    commit(&*store, &[first.clone(), second.clone()]);
 
     let view = store.read().unwrap();
     let found: Vec<Line> = rows_from(&*view, 0).into_iter().map(|(_, line)| line).collect();
@@ -95,16 +95,16 @@ pub fn the_bytes_of_a_body_come_back(factory: &dyn Factory) {
         "12345678901234567890.0",
         "\r\n\t\u{7f}\u{80}",
     ];
-    let mut store = factory.open();
+    let store = factory.open();
     let given: Vec<Line> = (1..).zip(odd).map(|(n, body)| Line::with_body(n, body)).collect();
-    commit(&mut *store, &given);
+    commit(&*store, &given);
     assert_eq!(bodies(&*store.read().unwrap()), odd);
 }
 
 pub fn a_large_body_comes_back(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let large = "Voil\u{e0}: 3.2 megabytes of this;".repeat(100_000);
-    commit(&mut *store, &[Line::new(1), Line::with_body(2, large.clone()), Line::new(3)]);
+    commit(&*store, &[Line::new(1), Line::with_body(2, large.clone()), Line::new(3)]);
     let view = store.read().unwrap();
     let found = rows_from(&*view, 2);
     assert!(found[0].1.body == large, "{} bytes went in, {} came back", large.len(), found[0].1.body.len());
@@ -112,9 +112,9 @@ pub fn a_large_body_comes_back(factory: &dyn Factory) {
 }
 
 pub fn the_head_is_the_last_row(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     for (n, last) in [(1..3, 2), (3..4, 3)] {
-        commit(&mut *store, &lines(n));
+        commit(&*store, &lines(n));
         let view = store.read().unwrap();
         let (position, line) = rows_from(&*view, 0).pop().unwrap();
         assert_eq!(line, Line::new(last));
@@ -124,9 +124,9 @@ pub fn the_head_is_the_last_row(factory: &dyn Factory) {
 }
 
 pub fn an_id_finds_its_position(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([4, 2]));
-    commit(&mut *store, &lines([9]));
+    let store = factory.open();
+    commit(&*store, &lines([4, 2]));
+    commit(&*store, &lines([9]));
     let view = store.read().unwrap();
     for (at, line) in rows_from(&*view, 0) {
         assert_eq!(view.position_of(line.id).unwrap(), Some(Position::new(at)));
@@ -135,8 +135,8 @@ pub fn an_id_finds_its_position(factory: &dyn Factory) {
 }
 
 pub fn an_id_stands_in_the_log_once(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1, 2]));
+    let store = factory.open();
+    commit(&*store, &lines([1, 2]));
     let refused = |result: crate::Result<Position>| {
         assert!(matches!(result, Err(Error::Conflict { .. })), "the same id was taken twice: {result:?}");
     };
@@ -151,8 +151,8 @@ pub fn an_id_stands_in_the_log_once(factory: &dyn Factory) {
 }
 
 pub fn a_conflict_names_the_earlier_position(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([11, 12, 13]));
+    let store = factory.open();
+    commit(&*store, &lines([11, 12, 13]));
     let named = |result: crate::Result<Position>| match result {
         Err(Error::Conflict { id, position }) => (id, position.get()),
         other => panic!("no conflict: {other:?}"),
@@ -167,8 +167,8 @@ pub fn a_conflict_names_the_earlier_position(factory: &dyn Factory) {
 }
 
 pub fn a_conflict_leaves_no_trace(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1, 2]));
+    let store = factory.open();
+    commit(&*store, &lines([1, 2]));
     let mut tx = store.write().unwrap();
     tx.append(&[Line::new(3).row()]).unwrap();
     assert!(tx.append(&[Line::new(4).row(), Line::new(1).row()]).is_err());
@@ -180,10 +180,10 @@ pub fn a_conflict_leaves_no_trace(factory: &dyn Factory) {
 }
 
 pub fn a_row_once_seen_stays(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let mut seen: Vec<(u64, Line)> = Vec::new();
     for n in 1..7 {
-        commit(&mut *store, &lines([n]));
+        commit(&*store, &lines([n]));
         let now = rows_from(&*store.read().unwrap(), 0);
         assert_eq!(now[..seen.len()], seen, "a row changed after it had been seen");
         seen = now;

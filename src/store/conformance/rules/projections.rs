@@ -6,35 +6,35 @@ use super::super::Factory;
 use super::super::support::{commit_puts, whole};
 
 pub fn a_value_is_put_replaced_and_removed(factory: &dyn Factory) {
-    let mut store = factory.open();
-    let get = |store: &mut Box<dyn crate::store::EventStore>, key: &[u8]| {
+    let store = factory.open();
+    let get = |store: &dyn crate::store::EventStore, key: &[u8]| {
         store.read().unwrap().get(Table::Uses, key).unwrap()
     };
-    commit_puts(&mut *store, Table::Uses, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);
-    assert_eq!(get(&mut store, b"a").as_deref(), Some(b"1".as_slice()));
-    commit_puts(&mut *store, Table::Uses, &[(b"a", Some(b"longer than before"))]);
-    assert_eq!(get(&mut store, b"a").as_deref(), Some(b"longer than before".as_slice()));
-    assert_eq!(get(&mut store, b"c"), None);
+    commit_puts(&*store, Table::Uses, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);
+    assert_eq!(get(&*store, b"a").as_deref(), Some(b"1".as_slice()));
+    commit_puts(&*store, Table::Uses, &[(b"a", Some(b"longer than before"))]);
+    assert_eq!(get(&*store, b"a").as_deref(), Some(b"longer than before".as_slice()));
+    assert_eq!(get(&*store, b"c"), None);
     // Removed; and removing what is not there is no error.
-    commit_puts(&mut *store, Table::Uses, &[(b"a", None), (b"zzz", None)]);
-    assert_eq!(get(&mut store, b"a"), None);
+    commit_puts(&*store, Table::Uses, &[(b"a", None), (b"zzz", None)]);
+    assert_eq!(get(&*store, b"a"), None);
     assert_eq!(whole(&*store.read().unwrap(), Table::Uses), [(b"b".to_vec(), b"2".to_vec())]);
 }
 
 pub fn an_empty_value_is_a_value(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit_puts(&mut *store, Table::Accounts, &[(b"here", Some(b""))]);
+    let store = factory.open();
+    commit_puts(&*store, Table::Accounts, &[(b"here", Some(b""))]);
     let view = store.read().unwrap();
     assert_eq!(view.get(Table::Accounts, b"here").unwrap(), Some(Vec::new()));
     assert_eq!(whole(&*view, Table::Accounts), [(b"here".to_vec(), Vec::new())]);
 }
 
 pub fn spaces_are_apart(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     for table in Table::ALL {
-        commit_puts(&mut *store, table, &[(b"key", Some(table.name().as_bytes()))]);
+        commit_puts(&*store, table, &[(b"key", Some(table.name().as_bytes()))]);
     }
-    commit_puts(&mut *store, Table::Keys, &[(b"key", None)]);
+    commit_puts(&*store, Table::Keys, &[(b"key", None)]);
     let view = store.read().unwrap();
     for table in Table::ALL {
         let expected = (table != Table::Keys).then(|| table.name().as_bytes().to_vec());
@@ -44,7 +44,7 @@ pub fn spaces_are_apart(factory: &dyn Factory) {
 }
 
 pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let mut expected: Vec<(Vec<u8>, Vec<u8>)> = vec![(vec![], b"the empty key".to_vec())];
     for byte in 0..=u8::MAX {
         for key in [vec![byte], vec![byte, 0], vec![byte, byte], vec![b'k', byte], vec![byte; 40]] {
@@ -57,7 +57,7 @@ pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
     expected.dedup_by(|a, b| a.0 == b.0);
     let puts: Vec<(&[u8], Option<&[u8]>)> =
         expected.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
-    commit_puts(&mut *store, Table::Facts, &puts);
+    commit_puts(&*store, Table::Facts, &puts);
 
     let view = store.read().unwrap();
     assert_eq!(whole(&*view, Table::Facts).len(), expected.len());
@@ -67,9 +67,9 @@ pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
 }
 
 pub fn a_large_value_comes_back(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     let large = (0..=u8::MAX).collect::<Vec<u8>>().repeat(10_000);
-    commit_puts(&mut *store, Table::Snapshots, &[(b"large", Some(&large))]);
+    commit_puts(&*store, Table::Snapshots, &[(b"large", Some(&large))]);
     let found = store.read().unwrap().get(Table::Snapshots, b"large").unwrap().unwrap();
     assert!(found == large, "{} bytes went in, {} came back", large.len(), found.len());
 }

@@ -11,10 +11,10 @@ use super::super::support::{Pairs, commit, commit_puts, lines, scanned};
 const KEYS: [&[u8]; 7] = [b"", b"a", b"a\0", b"a\x7f", b"a\x80", b"b", b"\xff\xff"];
 
 fn filled(factory: &dyn Factory) -> Box<dyn EventStore> {
-    let mut store = factory.open();
+    let store = factory.open();
     let mut puts: Vec<(&[u8], Option<&[u8]>)> = KEYS.iter().map(|key| (*key, Some(*key))).collect();
     puts.rotate_left(3);
-    commit_puts(&mut *store, Table::Corrections, &puts);
+    commit_puts(&*store, Table::Corrections, &puts);
     store
 }
 
@@ -84,8 +84,8 @@ pub fn a_scan_stops_when_it_is_told(factory: &dyn Factory) {
 }
 
 pub fn the_error_of_a_visitor_comes_back(factory: &dyn Factory) {
-    let mut store = filled(factory);
-    commit(&mut *store, &lines([1, 2]));
+    let store = filled(factory);
+    commit(&*store, &lines([1, 2]));
     let view = store.read().unwrap();
     let mut visits = 0;
     let scan = view.scan(Table::Corrections, b"", b"", Order::Ascending, &mut |_, _| {
@@ -102,8 +102,8 @@ pub fn the_error_of_a_visitor_comes_back(factory: &dyn Factory) {
 }
 
 pub fn a_visitor_may_ask_the_view(factory: &dyn Factory) {
-    let mut store = filled(factory);
-    commit(&mut *store, &lines([1, 2, 3]));
+    let store = filled(factory);
+    commit(&*store, &lines([1, 2, 3]));
     let asks = |view: &dyn ReadView| {
         let mut answers = Vec::new();
         view.scan(Table::Corrections, b"a", b"a\x01", Order::Ascending, &mut |key, _| {

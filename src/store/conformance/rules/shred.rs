@@ -32,9 +32,9 @@ fn stub(tx: &mut dyn Transaction, position: u64) -> String {
 }
 
 pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
-    let mut store = factory.open();
+    let store = factory.open();
     for n in 1..4 {
-        commit(&mut *store, &lines([n]));
+        commit(&*store, &lines([n]));
     }
     let mut expected = shown(&*store.read().unwrap());
     let mut tx = store.write().unwrap();
@@ -48,8 +48,8 @@ pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
 }
 
 pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
-    let (mut writer, reader) = (factory.open(), factory.open());
-    commit(&mut *writer, &lines([1]));
+    let (writer, reader) = (factory.open(), factory.open());
+    commit(&*writer, &lines([1]));
     let view = reader.read().unwrap();
     let before = body(&*view, 1);
     let mut tx = writer.write().unwrap();
@@ -60,8 +60,8 @@ pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
 }
 
 pub fn a_position_that_is_not_there_is_not_shredded(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines(1..3));
+    let store = factory.open();
+    commit(&*store, &lines(1..3));
     for position in [0, 3] {
         let refused = store.write().unwrap().shred(Position::new(position), "{}");
         assert!(matches!(refused, Err(Error::NotFound { .. })), "position {position}: {refused:?}");
@@ -69,8 +69,8 @@ pub fn a_position_that_is_not_there_is_not_shredded(factory: &dyn Factory) {
 }
 
 pub fn a_dropped_transaction_shreds_nothing(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1]));
+    let store = factory.open();
+    commit(&*store, &lines([1]));
     let before = body(&*store.read().unwrap(), 1);
     let mut tx = store.write().unwrap();
     let stub = stub(&mut *tx, 1);

@@ -22,13 +22,13 @@ fn add_one(store: &dyn EventStore) {
 }
 
 pub fn no_update_is_lost(factory: &dyn Factory) {
-    let (mine, mut other) = (factory.open(), factory.open());
+    let (mine, other) = (factory.open(), factory.open());
     let (done, is_done) = channel();
     let mut tx = mine.write().unwrap();
     let before = counter(&*tx, b"counter");
     thread::scope(|scope| {
         scope.spawn(move || {
-            add_one(&mut *other);
+            add_one(&*other);
             done.send(()).unwrap();
         });
         // The other writer has to wait for this one, however long it is given.
@@ -44,9 +44,9 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
     thread::scope(|scope| {
         for _ in 0..WRITERS {
             scope.spawn(|| {
-                let mut store = factory.open();
+                let store = factory.open();
                 for _ in 0..COMMITS {
-                    add_one(&mut *store);
+                    add_one(&*store);
                 }
             });
         }
@@ -69,11 +69,11 @@ fn write_rows(store: &dyn EventStore, writer: u64) {
 
 /// Runs the writers, and meanwhile `look` again and again, and once more when they are through.
 fn while_writing(factory: &dyn Factory, mut look: impl FnMut(&dyn EventStore)) {
-    let mut reader = factory.open();
+    let reader = factory.open();
     let writing = AtomicBool::new(true);
     thread::scope(|scope| {
         let writers: Vec<_> =
-            (0..WRITERS).map(|writer| scope.spawn(move || write_rows(&mut *factory.open(), writer))).collect();
+            (0..WRITERS).map(|writer| scope.spawn(move || write_rows(&*factory.open(), writer))).collect();
         let writing = &writing;
         scope.spawn(move || {
             let joined: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
@@ -81,11 +81,11 @@ fn while_writing(factory: &dyn Factory, mut look: impl FnMut(&dyn EventStore)) {
             assert!(joined.iter().all(Result::is_ok), "a writer failed");
         });
         while writing.load(Ordering::SeqCst) {
-            look(&mut *reader);
+            look(&*reader);
             thread::yield_now();
         }
     });
-    look(&mut *reader);
+    look(&*reader);
 }
 
 pub fn rows_and_values_appear_together(factory: &dyn Factory) {

@@ -7,8 +7,8 @@ use super::super::Factory;
 use super::super::support::{Line, bodies, commit, commit_puts, id, lines, rows_from, scanned, whole};
 
 pub fn a_transaction_reads_the_rows_it_wrote(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1]));
+    let store = factory.open();
+    commit(&*store, &lines([1]));
     let mut tx = store.write().unwrap();
     tx.append(&[Line::new(2).row()]).unwrap();
     tx.append(&[Line::new(3).row()]).unwrap();
@@ -19,8 +19,8 @@ pub fn a_transaction_reads_the_rows_it_wrote(factory: &dyn Factory) {
 }
 
 pub fn a_transaction_reads_the_values_it_put(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit_puts(&mut *store, Table::Files, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
+    let store = factory.open();
+    commit_puts(&*store, Table::Files, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
     let mut tx = store.write().unwrap();
     tx.put(Table::Files, b"a", Some(b"new")).unwrap();
     tx.put(Table::Files, b"b", None).unwrap();
@@ -35,8 +35,8 @@ pub fn a_transaction_reads_the_values_it_put(factory: &dyn Factory) {
 }
 
 pub fn a_dropped_transaction_leaves_no_rows(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1]));
+    let store = factory.open();
+    commit(&*store, &lines([1]));
     let mut tx = store.write().unwrap();
     tx.append(&[Line::new(2).row()]).unwrap();
     drop(tx);
@@ -46,12 +46,12 @@ pub fn a_dropped_transaction_leaves_no_rows(factory: &dyn Factory) {
     assert_eq!(view.position_of(id(2)).unwrap(), None);
     drop(view);
     // And its ids are free again.
-    commit(&mut *store, &lines([2]));
+    commit(&*store, &lines([2]));
 }
 
 pub fn a_dropped_transaction_leaves_no_values(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit_puts(&mut *store, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
+    let store = factory.open();
+    commit_puts(&*store, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
     let mut tx = store.write().unwrap();
     tx.put(Table::Facts, b"a", Some(b"new")).unwrap();
     tx.put(Table::Facts, b"b", None).unwrap();
@@ -93,14 +93,14 @@ pub fn a_commit_is_seen_at_once_by_every_handle(factory: &dyn Factory) {
 }
 
 pub fn a_snapshot_stays_as_it_is(factory: &dyn Factory) {
-    let (mut writer, reader) = (factory.open(), factory.open());
-    commit(&mut *writer, &lines([1]));
-    commit_puts(&mut *writer, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
+    let (writer, reader) = (factory.open(), factory.open());
+    commit(&*writer, &lines([1]));
+    commit_puts(&*writer, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
 
     let view = reader.read().unwrap();
     // Nothing of it has been read yet: it is the state it was opened at, not that of its first read.
-    commit(&mut *writer, &lines([2, 3]));
-    commit_puts(&mut *writer, Table::Facts, &[(b"a", Some(b"new")), (b"b", None), (b"c", Some(b"new"))]);
+    commit(&*writer, &lines([2, 3]));
+    commit_puts(&*writer, Table::Facts, &[(b"a", Some(b"new")), (b"b", None), (b"c", Some(b"new"))]);
 
     assert_eq!(view.head().unwrap().recorded_at, Line::new(1).recorded_at);
     assert_eq!(bodies(&*view), [Line::new(1).body]);
@@ -111,8 +111,8 @@ pub fn a_snapshot_stays_as_it_is(factory: &dyn Factory) {
 }
 
 pub fn a_commit_outlives_every_handle(factory: &dyn Factory) {
-    let mut store = factory.open();
-    commit(&mut *store, &lines([1]));
+    let store = factory.open();
+    commit(&*store, &lines([1]));
     let mut tx = store.write().unwrap();
     tx.append(&[Line::new(2).row()]).unwrap();
     tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
