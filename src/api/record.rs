@@ -25,8 +25,8 @@ impl RecordTally {
         let mut event = NewEvent::new(line.record, line.occurred_at.unwrap_or(now)).source(source.to_owned());
         event.id = line.id;
         match appender.push(event)? {
-            Outcome::Appended(_) => self.recorded += 1,
-            Outcome::Existing(_) => self.duplicates += 1,
+            Outcome::Appended { .. } => self.recorded += 1,
+            Outcome::Existing { .. } => self.duplicates += 1,
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::known::{expect_known, on_the_account_meant};
 use super::{Ask, Mode};
 use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload, Position};
+use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
@@ -139,7 +139,7 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{EventId, Ledger, budget::Ask, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let (id, ask) = (EventId::from_key("my-agent", "call 7"), Ask::new("openai")?);
     /// let first = ledger.reserve_as(id, &ask, 700, MINUTE, now)?;
     /// assert_eq!(ledger.reserve_as(id, &ask, 700, MINUTE, now.plus(1))?, first);
@@ -189,8 +189,8 @@ impl Ledger {
             let (provider, account) = (ask.provider, ask.account);
             let reserved = BudgetReserved { provider, account, tokens, expires_at };
             let event = NewEvent { id, ..NewEvent::new(reserved, now).source(source) };
-            let position = appender.push(event)?.position();
-            Ok(Reservation { id: id_at(appender.view()?, position)?, position, tokens, expires_at })
+            let outcome = appender.push(event)?;
+            Ok(Reservation { id: outcome.id(), position: outcome.position(), tokens, expires_at })
         })
     }
 }
@@ -208,9 +208,4 @@ fn made_before(view: &dyn ReadView, id: EventId, ask: &Ask, tokens: u64) -> Resu
         }
         _ => Err(Error::Conflict { id, position }),
     }
-}
-
-/// The id of the event at a position.
-pub(super) fn id_at(view: &dyn ReadView, position: Position) -> Result<EventId> {
-    Ok(Event::from_line(position, &view.expect_line(position)?)?.id)
 }

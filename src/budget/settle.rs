@@ -104,7 +104,7 @@ impl Ledger {
         self.transact(now, |appender| {
             let (_, made) = reserved(appender.view()?, reservation)?;
             match closing(appender.view()?, reservation, made)? {
-                Some(Closing::Released(at)) => return Ok(Outcome::Existing(at)),
+                Some(Closing::Released(at)) => return Outcome::existing(appender.view()?, at),
                 Some(closing) => return Err(closed(reservation, &closing)),
                 None => {}
             }

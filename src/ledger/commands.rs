@@ -124,12 +124,12 @@ impl Ledger {
     /// ```
     /// use usage_ledger::{EventId, Ledger, Outcome};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let mut ledger = Ledger::in_memory()?;
+    /// let ledger = Ledger::in_memory()?;
     /// let id = EventId::from_key("my-agent", "switch 1");
     /// ledger.switch_provider_as(id, "ollama", "rate limited", now, now)?;
     /// ledger.switch_provider("anthropic", "", now.plus(1))?;
     /// let again = ledger.switch_provider_as(id, "ollama", "rate limited", now, now.plus(2))?;
-    /// assert_eq!(again, Outcome::Existing(1.into()));
+    /// assert_eq!(again, Outcome::Existing { position: 1.into(), id });
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn switch_provider_as(
@@ -158,7 +158,7 @@ impl Ledger {
             {
                 return match Event::from_line(position, &view.expect_line(position)?)?.payload {
                     Payload::ProviderSwitched(known) if known.to == switch.to && known.reason == switch.reason => {
-                        Ok(Outcome::Existing(position))
+                        Ok(Outcome::Existing { position, id })
                     }
                     _ => Err(Error::Conflict { id, position }),
                 };
