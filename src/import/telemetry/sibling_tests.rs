@@ -207,12 +207,12 @@ fn one(ledger: &Ledger) -> TokenRecord {
 }
 
 fn taken(told: Telemetry) -> TokenRecord {
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     assert_eq!(
-        take(&mut ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded,
+        take(&ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded,
         1
     );
-    one(&mut ledger)
+    one(&ledger)
 }
 
 #[test]
