@@ -186,7 +186,9 @@ fn tell(
     writeln!(out, "  {}: {}", found.rule, Plain(&found.excerpt))?;
     match outcome {
         Some(Outcome::Appended { position, .. }) => writeln!(out, "  recorded at position {position}")?,
-        Some(Outcome::Existing { position, .. }) => writeln!(out, "  already at position {position}; nothing was added")?,
+        Some(Outcome::Existing { position, .. }) => {
+            writeln!(out, "  already at position {position}; nothing was added")?
+        }
         None => writeln!(out, "  nothing was recorded")?,
     }
     Ok(())

@@ -84,9 +84,7 @@ pub enum Error {
         what: &'static str,
     },
     /// The same id (or key) is already in the ledger with other content. Amend that event, or use another key.
-    #[error(
-        "event {id} is already at position {position} with other content: amend it or record under another key"
-    )]
+    #[error("event {id} is already at position {position} with other content: amend it or record under another key")]
     Conflict {
         /// The id both share.
         id: EventId,

@@ -92,9 +92,9 @@ pub(crate) fn say(message: &str) {
 /// What to type after an error, as the end of its message. The library's own messages know no command line.
 fn command_for(error: &Error) -> String {
     match error {
-        Error::UnknownProvider { id, .. } => format!(
-            " (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared"
-        ),
+        Error::UnknownProvider { id, .. } => {
+            format!(" (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared")
+        }
         Error::Conflict { id, .. } => format!(" (`usage-ledger amend {id} …` amends it)"),
         Error::NotFound { .. } => ": `usage-ledger log` lists them".to_owned(),
         Error::Damaged { .. } => " (`usage-ledger verify` names what is damaged)".to_owned(),

@@ -89,7 +89,9 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
 pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Result<(), Failure> {
     match outcome {
         Outcome::Appended { position, .. } => writeln!(out, "position {position}: {what}")?,
-        Outcome::Existing { position, .. } => writeln!(out, "already at position {position}: {what}; nothing was added")?,
+        Outcome::Existing { position, .. } => {
+            writeln!(out, "already at position {position}: {what}; nothing was added")?
+        }
     }
     Ok(())
 }

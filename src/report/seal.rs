@@ -162,9 +162,7 @@ impl Ledger {
         let sealed = {
             let snapshot = self.snapshot()?;
             if snapshot.head()?.position == Position::START {
-                return Err(Error::invalid(
-                    "the ledger is empty, so there is nothing to seal: record or import first",
-                ));
+                return Err(Error::invalid("the ledger is empty, so there is nothing to seal: record or import first"));
             }
             let seals = held(snapshot.view(), now)?;
             let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());

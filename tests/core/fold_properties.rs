@@ -20,9 +20,7 @@ use proptest::sample::{Index, subsequence};
 use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 use usage_ledger::event::{EventVoided, LimitSet, NewEvent, Payload, SessionPolicy, TokensAmended, WeeklyPolicy};
 use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, SqliteStore, Table};
-use usage_ledger::{
-    AsOf, EventId, Ledger, Position, Report, ReportKey, Shred, Snapshot, Timestamp, TokenRecord,
-};
+use usage_ledger::{AsOf, EventId, Ledger, Position, Report, ReportKey, Shred, Snapshot, Timestamp, TokenRecord};
 use uuid::Uuid;
 
 /// When the events of a ledger are recorded, in steps of a second.

@@ -208,10 +208,7 @@ fn one(ledger: &Ledger) -> TokenRecord {
 
 fn taken(told: Telemetry) -> TokenRecord {
     let ledger = Ledger::in_memory().unwrap();
-    assert_eq!(
-        take(&ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded,
-        1
-    );
+    assert_eq!(take(&ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded, 1);
     one(&ledger)
 }
 

@@ -104,4 +104,3 @@ pub fn scanned(view: &dyn ReadView, table: Table, from: &[u8], to: &[u8], order:
 pub fn whole(view: &dyn ReadView, table: Table) -> Pairs {
     scanned(view, table, &[], &[], Order::Ascending)
 }
-

@@ -1,9 +1,9 @@
 //! The log: positions, ids and rows.
 
-use crate::store::{Head, Row, STOP};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
+use crate::store::{Head, Row, STOP};
 
 use super::super::Factory;
 use super::super::support::{Line, bodies, commit, id, lines, rows_from};

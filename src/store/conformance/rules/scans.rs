@@ -1,8 +1,8 @@
 //! Scans: order, borders, and visitors that stop, fail or ask back.
 
-use crate::store::{EventStore, GO_ON, Order, ReadView, STOP, Table};
 use crate::model::error::Error;
 use crate::model::event::Position;
+use crate::store::{EventStore, GO_ON, Order, ReadView, STOP, Table};
 
 use super::super::Factory;
 use super::super::support::{Pairs, commit, commit_puts, lines, scanned};

@@ -1,9 +1,9 @@
 //! Bodies that give way to stubs.
 
 use crate::merkle::Hash;
-use crate::store::{ReadView, Table, Transaction};
 use crate::model::error::Error;
 use crate::model::event::Position;
+use crate::store::{ReadView, Table, Transaction};
 
 use super::super::Factory;
 use super::super::support::{Line, commit, lines, rows_from};
