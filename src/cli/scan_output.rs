@@ -187,7 +187,7 @@ fn tell(
     match outcome {
         Some(Outcome::Appended { position, .. }) => writeln!(out, "  recorded at position {position}")?,
         Some(Outcome::Existing { position, .. }) => {
-            writeln!(out, "  already at position {position}; nothing was added")?
+            writeln!(out, "  already at position {position}; nothing was added")?;
         }
         None => writeln!(out, "  nothing was recorded")?,
     }

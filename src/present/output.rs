@@ -90,7 +90,7 @@ pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Resu
     match outcome {
         Outcome::Appended { position, .. } => writeln!(out, "position {position}: {what}")?,
         Outcome::Existing { position, .. } => {
-            writeln!(out, "already at position {position}: {what}; nothing was added")?
+            writeln!(out, "already at position {position}: {what}; nothing was added")?;
         }
     }
     Ok(())
