@@ -140,7 +140,7 @@ fn windows_of_days_and_own_prices() {
     assert_eq!(costs["rows"][1]["cost"]["usd"], "0.1695");
     let csv = desk.at(now, &["report", "--by", "model", "--csv", "--prices", prices.to_str().unwrap()]);
     assert!(csv.lines().next().unwrap().ends_with(",reported_usd,usd"), "{csv}");
-    for bad in [&["--days", "0"][..], &["--days", "101"], &["--days", "7", "--since", "2026-06-01"], &["--fill"]] {
+    for bad in [&["--days", "0"][..], &["--days", "36526"], &["--days", "7", "--since", "2026-06-01"], &["--fill"]] {
         desk.command().args(["report"]).args(bad).assert().failure().code(2);
     }
     fs::write(&prices, "[]").unwrap();
