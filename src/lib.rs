@@ -57,8 +57,8 @@
 //! # Limits
 //!
 //! * A count is at most [`MAX_COUNT`] tokens (2^53 − 1); sums have 128 bits, so no ledger overflows them.
-//! * Times are whole milliseconds in UTC, years 1 to 9999; rollups are by quarter of an hour, a report that cuts finer
-//!   reads the records instead.
+//! * Times are whole milliseconds in UTC, years 1 to 9999; rollups are by quarter of an hour; a report that cuts
+//!   finer reads the records of the quarters that it cuts.
 //! * A text field is at most 4096 bytes, a provider id at most 64 ([`ProviderId::MAX_LEN`]).
 //! * Money is US dollars, exact to 12 decimals.
 //! * One writer at a time: others wait, up to 60 s by default ([`store::Options::busy_timeout_seconds`]). Readers do
@@ -86,6 +86,8 @@ pub mod app;
 pub mod budget;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(all(test, feature = "cli"))]
+mod cost_tests;
 pub mod export;
 #[cfg(feature = "import")]
 pub mod import;

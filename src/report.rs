@@ -3,9 +3,12 @@
 mod bucket;
 mod dates;
 mod efficiency;
+#[cfg(test)]
+mod equal_tests;
 mod hit_rate;
 mod key;
 mod outcomes;
+mod pieces;
 mod pricing;
 mod records;
 mod redate;
@@ -13,6 +16,7 @@ mod restatement;
 mod rollups;
 mod seal;
 mod table;
+mod windows;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,9 +26,12 @@ use crate::model::error::{Error, Result};
 use crate::model::event::TokenRecord;
 use crate::model::time::{QUARTER, Timestamp, Zone};
 use crate::projection::Series;
+use crate::projection::blocks::quarter_of;
 use crate::readers::price::Prices;
 
+use pieces::Pieces;
 use pricing::Costs;
+use windows::ReportWindows;
 
 pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
@@ -186,8 +193,7 @@ impl Report {
     }
 
     /// Works out costs by other prices than [those of the ledger](Snapshot::prices): [`Cost::usd`](crate::usage::Cost::usd)
-    /// of rows and total sums what has a price, and `unpriced_requests` counts what has none. With
-    /// [`Prices::none`] a report by window is quick, as it need not look at every record.
+    /// of rows and total sums what has a price, and `unpriced_requests` counts what has none.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::Provider, TokenRecord, price::Prices};
@@ -314,24 +320,45 @@ impl Report {
         self.by.iter().chain(self.filters.iter().map(|(key, _)| key))
     }
 
-    /// Whether the rollups, which know quarters of an hour, can cut where this report cuts.
-    fn fits_rollups(&self) -> bool {
+    /// Whether the range begins or ends within a quarter of an hour.
+    fn cuts(&self, quarter: i64) -> bool {
+        let within = |at: Option<Timestamp>| {
+            at.is_some_and(|at| at.millis().rem_euclid(QUARTER) != 0 && quarter_of(at) == quarter)
+        };
+        within(self.since) || within(self.until)
+    }
+
+    /// Whether the range begins and ends at quarters of an hour.
+    fn is_aligned(&self) -> bool {
         let aligned = |at: Option<Timestamp>| at.is_none_or(|at| at.millis().rem_euclid(QUARTER) == 0);
         aligned(self.since) && aligned(self.until)
     }
+
+    /// Whether an account passes the filters that say something about accounts.
+    fn admits_account(&self, series: &Series<'_>) -> bool {
+        let of_account = |key: &ReportKey| matches!(key, ReportKey::Provider | ReportKey::Account);
+        self.filters.iter().filter(|(key, _)| of_account(key)).all(|(key, _)| {
+            let value = key.of(series).unwrap_or_default();
+            self.filters.iter().any(|(other, wanted)| other == key && wanted == value)
+        })
+    }
 }
 
-/// Answers a report from the coarsest projection that can tell its keys and prices apart, else from the records.
+/// Answers a report from the coarsest rollup that can tell its keys and prices apart, and from the records of the quarters
+/// of an hour that it cuts.
 fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
     let prices = report.prices_in(snapshot)?;
     let mut costs = Costs::new(&prices);
+    let by_window = report.by.contains(&ReportKey::Window);
     let mut rows = table::Builder::default();
-    let done = if report.by.contains(&ReportKey::Window) {
-        // Windows begin and end anywhere, and uses do not know their models.
-        costs.is_idle() && rollups::windows(snapshot.view(), report, &mut rows)?
-    } else {
-        rollups::days(snapshot.view(), report, &mut costs, &mut rows)?
-            && (!report.told || redate::redate(snapshot.view(), report, &costs, &mut rows)?)
+    // Calls that are dated by when they were counted may move within a quarter, and from one window to another.
+    let done = (!report.told || (report.is_aligned() && !by_window)) && {
+        let view = snapshot.view();
+        let windows = by_window.then(|| ReportWindows::read(view, report)).transpose()?;
+        let mut pieces = Pieces::default();
+        rollups::days(view, report, windows.as_ref(), &mut pieces, &mut costs, &mut rows)?;
+        pieces::add(snapshot, report, windows.as_ref(), &pieces, &mut costs, &mut rows)?;
+        !report.told || redate::redate(view, report, &costs, &mut rows)?
     };
     if !done {
         rows = table::Builder::default();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etcetera::BaseStrategy;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
@@ -282,7 +283,25 @@ fn read_only(path: &Path, failure: Failure) -> Result<Ledger, Failure> {
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
     let store = options.keep_small_log().open(path).map_err(on_opening)?;
-    Ok(Ledger::with_store(Box::new(store)).source("cli"))
+    let mut bar: Option<ProgressBar> = None;
+    let ledger = Ledger::upgraded(Box::new(store), &mut |done, of| {
+        let bar = bar.get_or_insert_with(upgrade_bar);
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    Ok(ledger.map_err(on_opening)?.source("cli"))
+}
+
+/// A bar for a ledger that an earlier build wrote; indicatif shows it on a terminal only.
+fn upgrade_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("upgrading the ledger {wide_bar} {percent} %") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// An error about the ledger's file.

@@ -7,21 +7,20 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::context::Context;
-use crate::api::events::{is_about, shown as verbatim};
+use crate::api::events::shown as verbatim;
 use crate::export;
-use crate::ledger::Snapshot;
+use crate::ledger::{EventFilter, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, Payload, Position, Stub};
+use crate::model::event::{Envelope, Event, EventKind, Payload, Position, Stub};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{self, Moment};
 use crate::present::failure::Failure;
 use crate::present::summary::summary;
+use crate::projection::blocks::NameKind;
 
 /// How long `--follow` waits before it looks again.
 const WAIT: Duration = Duration::from_millis(200);
-/// Positions read at a time on the way back.
-const BACK: u64 = 1_024;
 
 /// List events: position, time, kind, summary, id
 #[derive(Args, Debug)]
@@ -29,6 +28,7 @@ const BACK: u64 = 1_024;
     usage-ledger log --limit 20\n  \
     usage-ledger log --kind provider_switched --since 2026-06 --json\n  \
     usage-ledger log --activity --since today\n  \
+    usage-ledger log --project /src/app --limit 20\n  \
     usage-ledger log --follow --provider anthropic")]
 pub(crate) struct LogArgs {
     /// Only the last N matching events
@@ -40,6 +40,21 @@ pub(crate) struct LogArgs {
     /// Only events about this provider; may be repeated
     #[arg(long)]
     provider: Vec<ProviderId>,
+    /// Only events about this account; may be repeated
+    #[arg(long)]
+    account: Vec<String>,
+    /// Only calls of this model; may be repeated
+    #[arg(long)]
+    model: Vec<String>,
+    /// Only calls by this agent; may be repeated
+    #[arg(long)]
+    agent: Vec<String>,
+    /// Only calls of this project; may be repeated
+    #[arg(long)]
+    project: Vec<String>,
+    /// Only calls of this conversation; may be repeated
+    #[arg(long)]
+    conversation: Vec<String>,
     /// Only events at or after this time, date or month
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
@@ -60,8 +75,7 @@ pub(crate) struct LogArgs {
 /// What is listed, and how.
 struct LogAnswer<'a> {
     args: &'a LogArgs,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    filter: EventFilter,
     zone: Zone,
     json: bool,
 }
@@ -74,16 +88,16 @@ pub(crate) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
     let snapshot = context.snapshot(&ledger)?;
     let zone = context.zone();
     let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&snapshot))?;
-    let log = LogAnswer { args, since, until, zone, json: context.json };
+    let log = LogAnswer { args, filter: filter(args, since, until), zone, json: context.json };
     let head = snapshot.head()?.position;
     match (args.limit, args.reverse) {
         (None, false) => log.forward(&snapshot, Position::START.next(), out)?,
         (limit, true) => {
-            log.back(&snapshot, head, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?;
+            log.back(&snapshot, limit.unwrap_or(usize::MAX), &mut |line| Ok(writeln!(out, "{line}")?))?;
         }
         (Some(limit), false) => {
             let mut last = Vec::new();
-            log.back(&snapshot, head, limit, &mut |line| {
+            log.back(&snapshot, limit, &mut |line| {
                 last.push(line.to_owned());
                 Ok(())
             })?;
@@ -98,19 +112,14 @@ impl LogAnswer<'_> {
     /// The line for an event, if it is listed.
     fn show(&self, snapshot: &Snapshot<'_>, position: Position, line: &str) -> Result<Option<String>> {
         let envelope = Envelope::parse(position, line)?;
-        let at = envelope.occurred_at;
-        let listed = (self.args.kind.is_empty() || self.args.kind.iter().any(|kind| *kind == envelope.kind))
-            && self.since.is_none_or(|since| since <= at)
-            && self.until.is_none_or(|until| at < until);
-        if !listed || (self.args.activity && envelope.kind != "tokens_recorded") {
+        if self.args.activity && envelope.kind != "tokens_recorded" {
             return Ok(None);
         }
-        if self.json && self.args.provider.is_empty() {
+        if self.json && !self.filter.has_names() {
             return verbatim(position, line).map(Some);
         }
         let event = envelope.open(position)?;
-        if !self.args.provider.is_empty() && !self.args.provider.iter().any(|id| is_about(&event.payload, id.as_str()))
-        {
+        if !self.filter.is_named(&event.payload) {
             return Ok(None);
         }
         if self.args.activity && !self.json {
@@ -130,7 +139,7 @@ impl LogAnswer<'_> {
 
     fn forward(&self, snapshot: &Snapshot<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {
         let mut failed = Ok(());
-        snapshot.lines(from, &mut |position, line| {
+        snapshot.find_forward(&self.filter, from, &mut |position, line| {
             if let Some(shown) = self.show(snapshot, position, line)? {
                 failed = writeln!(out, "{shown}");
             }
@@ -139,31 +148,24 @@ impl LogAnswer<'_> {
         Ok(failed?)
     }
 
-    /// Visits what is listed from a position back, at most so many.
+    /// Visits what is listed from the end back, at most so many.
     fn back(
         &self,
         snapshot: &Snapshot<'_>,
-        head: Position,
         limit: usize,
         visit: &mut dyn FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let (mut end, mut left) = (head.get(), limit);
-        while end > 0 && left > 0 {
-            let start = end.saturating_sub(BACK).saturating_add(1).max(1);
-            let mut found = Vec::new();
-            snapshot.lines(Position::new(start), &mut |position, line| {
-                if position.get() <= end {
-                    found.extend(self.show(snapshot, position, line)?);
+        let (mut left, mut visited) = (limit, Ok(()));
+        if left > 0 {
+            snapshot.find_back(&self.filter, &mut |position, line| {
+                if let Some(shown) = self.show(snapshot, position, line)? {
+                    visited = visit(&shown);
+                    left -= 1;
                 }
-                Ok(position.get() < end)
+                Ok(left > 0 && visited.is_ok())
             })?;
-            for line in found.iter().rev().take(left) {
-                visit(line)?;
-            }
-            left = left.saturating_sub(found.len());
-            end = start - 1;
         }
-        Ok(())
+        visited
     }
 
     /// Looks for what came since, again and again, until nobody listens any more.
@@ -188,4 +190,18 @@ impl LogAnswer<'_> {
             }
         }
     }
+}
+
+/// Which events are listed.
+fn filter(args: &LogArgs, since: Option<Timestamp>, until: Option<Timestamp>) -> EventFilter {
+    let kinds = args.kind.iter().filter_map(|kind| EventKind::named(kind));
+    let calls = (args.activity && args.kind.is_empty()).then_some(EventKind::TokensRecorded);
+    EventFilter::between(since, until)
+        .kinds(kinds.chain(calls))
+        .names(NameKind::Provider, args.provider.iter().map(ProviderId::as_str))
+        .names(NameKind::Account, &args.account)
+        .names(NameKind::Model, &args.model)
+        .names(NameKind::Agent, &args.agent)
+        .names(NameKind::Project, &args.project)
+        .names(NameKind::Conversation, &args.conversation)
 }

@@ -138,7 +138,7 @@ pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
 
 /// Empties the projections and folds the whole log into them.
 pub(super) fn fold_anew(sink: &mut dyn WriteView) -> Result<()> {
-    for table in Table::FOLDED.into_iter().chain([Table::Snapshots]) {
+    for table in Table::FOLDED.into_iter().chain([Table::Snapshots, Table::Blocks, Table::Columns]) {
         clear(sink, table)?;
     }
     refold(sink, Position::START)

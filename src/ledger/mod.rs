@@ -4,6 +4,7 @@ mod append;
 mod as_of;
 mod backup;
 mod commands;
+mod find;
 mod observe;
 mod past_states;
 mod pause;
@@ -15,6 +16,7 @@ mod shred;
 mod snapshot;
 mod suspects;
 mod tail;
+mod upgrade;
 mod verify;
 
 use std::borrow::Cow;
@@ -35,6 +37,8 @@ pub use verify::{Finding, Verification};
 pub(crate) use append::Appender;
 #[cfg(feature = "import")]
 pub(crate) use append::Ready;
+#[cfg(feature = "cli")]
+pub(crate) use find::EventFilter;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -100,7 +104,7 @@ impl Ledger {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::with_store(Box::new(SqliteStore::open(path.as_ref())?)))
+        Self::upgraded(Box::new(SqliteStore::open(path.as_ref())?), &mut |_, _| {})
     }
 
     /// Opens a ledger file in a way of the caller's choice.
@@ -118,7 +122,7 @@ impl Ledger {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Ok(Self::with_store(Box::new(options.open(path.as_ref())?)))
+        Self::upgraded(Box::new(options.open(path.as_ref())?), &mut |_, _| {})
     }
 
     /// A ledger in memory, gone when it is dropped.

@@ -9,10 +9,11 @@ use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Stub};
 use crate::model::time::Timestamp;
+use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
 use crate::projection::{Subject, facts, refile, root};
 use crate::store::clear;
-use crate::store::{GO_ON, Order, ReadView, STOP, Table};
+use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
 
 use carried::{Carried, Mentions};
@@ -129,6 +130,7 @@ impl Ledger {
                     refile(sink)?;
                 }
                 clear(sink, Table::Snapshots)?;
+                refresh_blocks(sink, &positions)?;
             }
             Ok((positions, still(appender.view()?, &shred.carried)?))
         })?;
@@ -239,6 +241,14 @@ fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<R
     let event = Event::from_line(position, &line)?;
     let Some(kept) = plan.kept(position, &event) else { return Ok(None) };
     Ok(Some(RemovedNames { keeps: kept.to_line()?, event, position, leaf }))
+}
+
+/// Writes the blocks anew that hold shredded events, so that they keep no hash of a name.
+fn refresh_blocks(sink: &mut dyn WriteView, positions: &[Position]) -> Result<()> {
+    let mut numbers: Vec<u64> = positions.iter().map(|position| place(*position).0).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.into_iter().try_for_each(|number| refresh(sink, position_at(number, 0)))
 }
 
 /// The record whose counting depends on an event.

@@ -2,7 +2,7 @@
 
 use super::key::{after_prefix, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, Event, EventId, Payload, Position, Stub, TokenRecord};
+use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, Stub, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 
@@ -46,11 +46,34 @@ pub(crate) fn corrections_exist(view: &dyn ReadView) -> Result<bool> {
 }
 
 /// Whether an event has any correction.
-pub(super) fn any(view: &dyn ReadView, target: EventId) -> Result<bool> {
+pub(crate) fn any(view: &dyn ReadView, target: EventId) -> Result<bool> {
     let prefix = target.as_bytes();
     let mut found = false;
     view.scan(Table::Corrections, prefix, &after_prefix(prefix), Order::Ascending, &mut |_, _| {
         found = true;
+        STOP
+    })?;
+    Ok(found)
+}
+
+/// The times that amendments of a record give it.
+pub(super) fn amended_times(view: &dyn ReadView, record: EventId) -> Result<Vec<Timestamp>> {
+    let mut times = Vec::new();
+    for correction in of(view, record)?.iter().filter(|correction| !correction.void) {
+        let event = Event::from_line(correction.position, &view.expect_line(correction.position)?)?;
+        if let Payload::TokensAmended(amend) = event.payload {
+            times.extend(amend.at);
+        }
+    }
+    Ok(times)
+}
+
+/// Where the record with an id is, if it is in front of a position.
+pub(crate) fn record_before(view: &dyn ReadView, id: EventId, before: Position) -> Result<Option<Position>> {
+    let Some(position) = view.position_of(id)?.filter(|position| *position < before) else { return Ok(None) };
+    let mut found = None;
+    view.rows(position, &mut |at, row| {
+        found = (at == position && row.is_kind(EventKind::TokensRecorded)).then_some(at);
         STOP
     })?;
     Ok(found)

@@ -1,5 +1,6 @@
 //! The fold: one event after the other into the projections.
 
+use super::blocks::Collector;
 use super::corrections::{self, effective};
 use super::deltas::Deltas;
 use super::event_index;
@@ -17,6 +18,7 @@ pub(crate) struct Fold {
     keys: Vec<[u8; 13]>,
     facts: event_index::Waiting,
     early: Early,
+    blocks: Collector,
 }
 
 impl Fold {
@@ -27,6 +29,7 @@ impl Fold {
             keys: Vec::new(),
             facts: event_index::Waiting::default(),
             early: Early::new(view)?,
+            blocks: Collector::default(),
         })
     }
 
@@ -39,6 +42,7 @@ impl Fold {
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
             self.keys.extend(alias_entries(record.ids(), envelope.id, position));
             self.deltas.add(envelope.occurred_at, &record, false)?;
+            self.blocks.record(position, envelope.occurred_at, &record)?;
             if event_index::is_told_later(envelope.occurred_at, record.counted_at) {
                 self.facts.take(&envelope.open(position)?, position);
             }
@@ -56,6 +60,9 @@ impl Fold {
         event: &Event,
         ids: Option<&[EventId]>,
     ) -> Result<()> {
+        if !matches!(event.payload, Payload::TokensRecorded(_)) {
+            self.blocks.event(position, event.occurred_at, &event.payload)?;
+        }
         match &event.payload {
             Payload::TokensRecorded(record) => {
                 self.facts.take(event, position);
@@ -63,9 +70,12 @@ impl Fold {
                     Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
                     None => self.keys.extend(alias_entries(record.ids(), event.id, position)),
                 }
+                let view = TokenView::from(record);
+                self.blocks.record(position, event.occurred_at, &view)?;
                 if !self.early.is_corrected(&*sink, event.id, position)? {
-                    return self.deltas.add(event.occurred_at, &TokenView::from(record), false);
+                    return self.deltas.add(event.occurred_at, &view, false);
                 }
+                self.blocks.correct(position, corrections::amended_times(&*sink, event.id)?);
                 // Corrections were here first; the accounts known are the same as if they had come later.
                 self.deltas.name(record);
                 if let Some(now) = effective(&*sink, position, None)? {
@@ -89,6 +99,10 @@ impl Fold {
         file_small(sink, event, position)?;
         if let Some(target) = event.payload.corrects() {
             self.early.note(&*sink, target, position)?;
+            if let Some(record) = corrections::record_before(&*sink, target, position)? {
+                let at = if let Payload::TokensAmended(amend) = &event.payload { amend.at } else { None };
+                self.blocks.correct(record, at.into_iter().collect());
+            }
         }
         let Some(root) = corrections::root(&*sink, event, position)? else { return Ok(()) };
         if let Some(before) = effective(&*sink, root, Some(event.id))? {
@@ -103,7 +117,8 @@ impl Fold {
     /// Writes what waits.
     pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.flush_small(sink)?;
-        self.deltas.flush(sink)
+        self.deltas.flush(sink)?;
+        self.blocks.flush(sink)
     }
 
     /// Writes the natural keys and facts that wait, so that they can be found.

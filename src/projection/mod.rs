@@ -1,5 +1,6 @@
 //! Folds of the log: pure functions of events, their state kept beside the log and always rebuildable.
 
+pub(crate) mod blocks;
 mod check;
 mod corrections;
 mod day;
@@ -21,7 +22,8 @@ mod varint;
 
 pub(crate) use check::{add_stored, position_in, record_rows};
 pub(crate) use corrections::{
-    Effective, corrections_exist, corrections_of, effective, is_void, root, uncorrected, void_of,
+    Effective, any as is_corrected, corrections_exist, corrections_of, effective, is_void, record_before, root,
+    uncorrected, void_of,
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{

@@ -20,10 +20,30 @@ pub(super) struct Buckets<'r> {
 pub(super) enum DayKeys {
     /// The same for the whole day.
     One(TimeKeys),
-    /// One for each quarter of an hour.
-    Quarters(Vec<TimeKeys>),
+    /// They change at quarters of an hour.
+    Quarters(QuarterKeys),
     /// A border lies within a quarter: only the records can tell.
     Finer,
+}
+
+/// The time keys of the quarters of a day.
+#[derive(Default)]
+pub(super) struct QuarterKeys {
+    /// For each quarter, which of the keys it has.
+    numbers: Vec<usize>,
+    keys: Vec<TimeKeys>,
+}
+
+impl QuarterKeys {
+    /// The number of the keys of a quarter.
+    pub fn number(&self, quarter: usize) -> usize {
+        self.numbers.get(quarter).copied().unwrap_or_default()
+    }
+
+    /// The keys of a number.
+    pub fn keys(&self, number: usize) -> &[String] {
+        self.keys.get(number).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 impl<'r> Buckets<'r> {
@@ -68,25 +88,28 @@ impl<'r> Buckets<'r> {
         if whole == self.place(quarter(96).plus(-1)) {
             return DayKeys::One(self.at(quarter(0)));
         }
-        let mut quarters: Vec<TimeKeys> = Vec::with_capacity(96);
+        let mut quarters = QuarterKeys::default();
         let mut last = None;
         for n in 0..96 {
             let place = self.place(quarter(n));
-            let keys = match quarters.last() {
-                // Names are made where they change only.
-                Some(before) if last == Some(place) => before.clone(),
-                _ => self.at(quarter(n)),
-            };
-            if place != self.place(quarter(n + 1).plus(-1)) && keys != self.at(quarter(n + 1).plus(-1)) {
+            // Names are made where they change only.
+            if last != Some(place) {
+                let keys = self.at(quarter(n));
+                if quarters.keys.last() != Some(&keys) {
+                    quarters.keys.push(keys);
+                }
+            }
+            let end = quarter(n + 1).plus(-1);
+            if place != self.place(end) && quarters.keys.last() != Some(&self.at(end)) {
                 return DayKeys::Finer;
             }
             last = Some(place);
-            quarters.push(keys);
+            quarters.numbers.push(quarters.keys.len() - 1);
         }
-        match quarters.first() {
-            Some(first) if quarters.iter().all(|keys| keys == first) => DayKeys::One(quarters.swap_remove(0)),
-            _ => DayKeys::Quarters(quarters),
+        if quarters.keys.len() > 1 {
+            return DayKeys::Quarters(quarters);
         }
+        quarters.keys.pop().map_or(DayKeys::Finer, DayKeys::One)
     }
 
     /// What all time keys of an instant follow from.

@@ -60,11 +60,6 @@ impl<'p> Costs<'p> {
         Self { prices, found: HashMap::new(), key: String::new() }
     }
 
-    /// Whether costs are wanted at all.
-    pub fn is_idle(&self) -> bool {
-        *self.prices == Prices::none()
-    }
-
     /// Whether the price of a row may change within the UTC day of an instant.
     pub fn changes_within_day(&self, series: &Series<'_>, at: Timestamp) -> bool {
         series.model.is_some_and(|model| self.prices.changes_within_day(series.provider, model, at))
@@ -90,6 +85,13 @@ impl<'p> Costs<'p> {
         };
         self.key = key;
         priced
+    }
+
+    /// What one call of a series costs.
+    pub fn one(&self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
+        let Some(model) = series.model else { return Ok(Priced::Unknown) };
+        let service = Tariff::from_key(series.tariff.unwrap_or_default()).service;
+        charge(&self.prices.find(series.provider, model, at, Tariff::of_counts(service, totals.counts()?)), totals)
     }
 
     /// What one call costs.

@@ -1,19 +1,17 @@
 //! Answers from the records themselves: slower, but there is nothing they cannot tell.
 
-use std::collections::HashMap;
-
 use super::bucket::Buckets;
 use super::pricing::Costs;
-use super::rollups::{keys, window_name};
+use super::rollups::keys;
 use super::table::Builder;
+use super::windows::ReportWindows;
 use super::{Report, ReportKey};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{TokenRecord, TokenView, WindowKind};
+use crate::model::event::{TokenRecord, TokenView};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::projection::{AccountRef, Series, Totals};
-use crate::usage::AccountWindows;
 
 /// A call as it counts now.
 pub(crate) struct PricedCall<'c> {
@@ -46,28 +44,13 @@ pub(super) fn covered(
 pub(super) fn all(snapshot: &Snapshot<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
-    // Each with its name, which is dear to write.
-    let mut windows: HashMap<AccountRef<'static>, Vec<(Timestamp, String)>> = HashMap::new();
+    let windows = by_window.then(|| ReportWindows::read(snapshot.view(), report)).transpose()?;
     covered(snapshot, report, &mut |at, record| {
         let view = TokenView::from(record);
         let series = Series::of(&view);
-        let mut names = keys(report, &series, &buckets.at(report.date(at, record)));
-        if by_window {
-            let account = AccountRef::new(series.provider, series.account).into_owned();
-            if !windows.contains_key(&account) {
-                let all = AccountWindows::ever(snapshot.view(), &account)?.all(WindowKind::Session)?;
-                let written = all.iter().map(|window| (window.start, window_name(&account, window)));
-                windows.insert(account.clone(), written.collect());
-            }
-            let of_account = windows.get(&account).map(Vec::as_slice).unwrap_or_default();
-            let after = of_account.partition_point(|(start, _)| *start <= at);
-            let holder = after.checked_sub(1).and_then(|index| of_account.get(index));
-            for (key, name) in report.by.iter().zip(&mut names) {
-                if *key == ReportKey::Window {
-                    *name = holder.map(|(_, name)| name.clone());
-                }
-            }
-        }
+        let account = AccountRef::new(series.provider, series.account).key();
+        let window = windows.as_ref().and_then(|windows| windows.name(windows.at(&account, at)?));
+        let names = keys(report, &series, &buckets.at(report.date(at, record)), window);
         let totals = Totals::one(&view.tokens, view.cost);
         let priced = costs.call(&view, at, &totals)?;
         rows.add(&names, &totals, priced).map(|_| ())

@@ -22,7 +22,7 @@ pub(super) fn redate(view: &dyn ReadView, report: &Report, costs: &Costs<'_>, ro
             continue;
         }
         let date = report.date(now.at, &now.record);
-        let places = [now.at, date].map(|at| report.covers(at).then(|| keys(report, &series, &buckets.at(at))));
+        let places = [now.at, date].map(|at| report.covers(at).then(|| keys(report, &series, &buckets.at(at), None)));
         let [from, to] = &places;
         if from == to {
             continue;

@@ -1,16 +1,15 @@
-//! Answers from the projections.
+//! Answers from the rollups.
 
 use super::bucket::{Buckets, DayKeys};
+use super::pieces::Pieces;
 use super::pricing::{Costs, Priced};
 use super::table::Builder;
+use super::windows::{Holder, ReportWindows};
 use super::{Report, ReportKey};
 use crate::model::error::Result;
-use crate::model::event::WindowKind;
-use crate::model::time::Timestamp;
-use crate::model::window::Window;
-use crate::projection::{AccountRef, DayRow, Level, Series, scan_days};
-use crate::store::{GO_ON, ReadView, STOP};
-use crate::usage::{AccountWindows, accounts, sum_between};
+use crate::model::time::{DAY, QUARTER, Timestamp};
+use crate::projection::{AccountRef, DayRow, Level, Series, Totals, scan_days};
+use crate::store::{GO_ON, ReadView};
 
 fn level(report: &Report) -> Level {
     let mut level = Level::Model;
@@ -24,103 +23,148 @@ fn level(report: &Report) -> Level {
     level
 }
 
-/// The row's keys in the report's order, from those of its names and those of its time.
-pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String]) -> Vec<Option<String>> {
+/// The row's keys in the report's order, from those of its names, those of its time and its window.
+pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String], window: Option<&str>) -> Vec<Option<String>> {
     let mut time = time.iter();
-    let value = |key: &ReportKey| {
-        if key.is_time() { time.next().cloned() } else { key.of(series).map(str::to_owned) }
+    let value = |key: &ReportKey| match key {
+        ReportKey::Window => window.map(str::to_owned),
+        key if key.is_time() => time.next().cloned(),
+        key => key.of(series).map(str::to_owned),
     };
     report.by.iter().map(value).collect()
 }
 
-/// Sums days of the rollup that fits. False when only the records can tell.
-pub(super) fn days(view: &dyn ReadView, report: &Report, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<bool> {
-    if !report.fits_rollups() {
-        return Ok(false);
-    }
-    let mut buckets = Buckets::new(&report.by, report.zone);
-    let mut possible = true;
+/// Sums the rows of the rollup that fits. The quarters that it cannot answer are added to `pieces`.
+pub(super) fn days(
+    view: &dyn ReadView,
+    report: &Report,
+    windows: Option<&ReportWindows>,
+    pieces: &mut Pieces,
+    costs: &mut Costs<'_>,
+    rows: &mut Builder,
+) -> Result<()> {
+    let mut days = RollupDays { report, windows, pieces, costs, rows, buckets: Buckets::new(&report.by, report.zone) };
     let first = report.since.map(Timestamp::utc_day);
     let last = report.until.map(|until| until.plus(-1).utc_day());
     scan_days(view, level(report), first, last, &mut |row| {
         if report.admits(&row.series) {
-            possible = day(report, row, &mut buckets, costs, rows)?;
+            days.add(row)?;
         }
-        if possible { GO_ON } else { STOP }
-    })?;
-    Ok(possible)
+        GO_ON
+    })
 }
 
-fn day(
-    report: &Report,
-    row: &DayRow<'_>,
-    buckets: &mut Buckets<'_>,
-    costs: &mut Costs<'_>,
-    rows: &mut Builder,
-) -> Result<bool> {
-    let start = Timestamp::from_millis(row.day * crate::model::time::DAY);
-    let whole = report.covers(start) && report.covers(start.plus(crate::model::time::DAY - 1));
-    let by_quarter: Vec<_> = match buckets.of_day(row.day) {
-        DayKeys::Finer => return Ok(false),
-        DayKeys::One(time) if whole && !costs.changes_within_day(&row.series, start) => {
+struct RollupDays<'r, 'p> {
+    report: &'r Report,
+    windows: Option<&'r ReportWindows>,
+    pieces: &'r mut Pieces,
+    costs: &'r mut Costs<'p>,
+    rows: &'r mut Builder,
+    buckets: Buckets<'r>,
+}
+
+/// Quarters in a row that have the same keys, and so are one sum.
+#[derive(Default)]
+struct Stretch {
+    /// The number of the time keys among those of the day, and the window.
+    keys: (usize, Option<usize>),
+    first: i64,
+    sum: Totals,
+}
+
+impl RollupDays<'_, '_> {
+    fn add(&mut self, row: &DayRow<'_>) -> Result<()> {
+        let start = Timestamp::from_millis(row.day * DAY);
+        let whole = self.report.covers(start) && self.report.covers(start.plus(DAY - 1));
+        let changes = self.costs.changes_within_day(&row.series, start);
+        if whole
+            && !changes
+            && self.windows.is_none()
+            && let DayKeys::One(time) = self.buckets.of_day(row.day)
+        {
             let sum = row.sum()?;
-            let priced = costs.row(&row.series, start, &sum)?;
-            return rows.add(&keys(report, &row.series, time), &sum, priced);
-        }
-        DayKeys::One(time) => row.quarters()?.into_iter().map(|(quarter, sum)| (quarter, sum, time)).collect(),
-        DayKeys::Quarters(times) => row
-            .quarters()?
-            .into_iter()
-            .filter_map(|(quarter, sum)| times.get(usize::from(quarter)).map(|time| (quarter, sum, time)))
-            .collect(),
-    };
-    for (quarter, sum, time) in by_quarter {
-        let at = start.plus(i64::from(quarter) * crate::model::time::QUARTER);
-        if whole || report.covers(at) {
-            let priced = costs.row(&row.series, at, &sum)?;
-            if !rows.add(&keys(report, &row.series, time), &sum, priced)? {
-                return Ok(false);
+            let priced = self.costs.row(&row.series, start, &sum)?;
+            if !matches!(priced, Priced::Finer) {
+                return self.rows.add(&keys(self.report, &row.series, time, None), &sum, priced).map(|_| ());
             }
         }
+        self.quarters(row, whole, changes)
     }
-    Ok(true)
-}
 
-/// How a window is named: whose it is and from when to when.
-pub(super) fn window_name(account: &AccountRef<'_>, window: &Window) -> String {
-    let whose = match &account.account {
-        Some(name) => format!("{}@{name}", account.provider),
-        None => account.provider.to_string(),
-    };
-    let second = |at: Timestamp| at.to_chrono().format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    format!("{whose} {}/{}", second(window.start), second(window.resets_at))
-}
-
-/// Sums session windows of accounts. False when a key or filter needs to know more than the account.
-pub(super) fn windows(view: &dyn ReadView, report: &Report, rows: &mut Builder) -> Result<bool> {
-    let fits = |key: &ReportKey| matches!(key, ReportKey::Window | ReportKey::Provider | ReportKey::Account);
-    if !report.keys_and_filters().all(fits) {
-        return Ok(false);
-    }
-    for account in accounts(view)? {
-        let series = Series { provider: &account.provider, account: account.account.as_deref(), ..Series::default() };
-        if !report.admits(&series) {
-            continue;
-        }
-        for window in AccountWindows::ever(view, &account)?.all(WindowKind::Session)? {
-            let from = report.since.map_or(window.start, |since| since.max(window.start));
-            let to = report.until.map_or(window.end, |until| until.min(window.end));
-            let sum = sum_between(view, &account, from, to)?;
-            if sum.is_zero() {
+    fn quarters(&mut self, row: &DayRow<'_>, whole: bool, changes: bool) -> Result<()> {
+        let account = AccountRef::new(row.series.provider, row.series.account).key();
+        let mut stretch: Option<Stretch> = None;
+        let start = Timestamp::from_millis(row.day * DAY);
+        let mut finer = self.is_finer(row, start)?;
+        for (number, sum) in row.quarters()? {
+            let quarter = row.day * 96 + i64::from(number);
+            let at = Timestamp::from_millis(quarter * QUARTER);
+            if !whole {
+                match (self.report.covers(at), self.report.covers(at.plus(QUARTER - 1))) {
+                    (true, true) => {}
+                    // A range may be within one quarter.
+                    _ if self.report.cuts(quarter) => {
+                        self.pieces.all(quarter);
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
+            let place = match self.buckets.of_day(row.day) {
+                DayKeys::One(_) => 0,
+                DayKeys::Quarters(times) => times.number(usize::from(number)),
+                DayKeys::Finer => {
+                    self.pieces.all(quarter);
+                    continue;
+                }
+            };
+            let window = match self.windows.map(|windows| windows.of_quarter(&account, quarter)) {
+                Some(Holder::Border) => {
+                    self.pieces.account(quarter, &row.series);
+                    continue;
+                }
+                Some(Holder::One(window)) => window,
+                None => None,
+            };
+            if changes {
+                finer = self.is_finer(row, at)?;
+            }
+            if finer {
+                self.pieces.price(quarter, &row.series);
                 continue;
             }
-            let name = window_name(&account, &window);
-            let value = |key: &ReportKey| match key {
-                ReportKey::Window => Some(name.clone()),
-                _ => key.of(&series).map(str::to_owned),
-            };
-            rows.add(&report.by.iter().map(value).collect::<Vec<_>>(), &sum, Priced::Unknown)?;
+            match &mut stretch {
+                Some(open) if open.keys == (place, window) && !changes => open.sum.add(&sum)?,
+                _ => {
+                    if let Some(done) = stretch.replace(Stretch { keys: (place, window), first: quarter, sum }) {
+                        self.stretch(row, &done, changes)?;
+                    }
+                }
+            }
         }
+        stretch.map_or(Ok(()), |last| self.stretch(row, &last, changes))
     }
-    Ok(true)
+
+    /// Whether only the calls of a row can tell their price at an instant.
+    fn is_finer(&mut self, row: &DayRow<'_>, at: Timestamp) -> Result<bool> {
+        Ok(matches!(self.costs.row(&row.series, at, &Totals::default())?, Priced::Finer))
+    }
+
+    fn stretch(&mut self, row: &DayRow<'_>, stretch: &Stretch, changes: bool) -> Result<()> {
+        let at = Timestamp::from_millis(stretch.first * QUARTER);
+        let priced = self.costs.row(&row.series, at_of(row.day, at, changes), &stretch.sum)?;
+        let (place, window) = stretch.keys;
+        let time: &[String] = match self.buckets.of_day(row.day) {
+            DayKeys::One(time) => time,
+            DayKeys::Quarters(times) => times.keys(place),
+            DayKeys::Finer => &[],
+        };
+        let window = window.and_then(|window| self.windows?.name(window));
+        self.rows.add(&keys(self.report, &row.series, time, window), &stretch.sum, priced).map(|_| ())
+    }
+}
+
+/// When the price of a quarter is looked up: a price that does not change within the day is looked up once.
+const fn at_of(day: i64, quarter: Timestamp, changes: bool) -> Timestamp {
+    if changes { quarter } else { Timestamp::from_millis(day * DAY) }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(test)]
+pub(crate) mod counting;
 pub(crate) mod directory;
 mod memory;
 mod overlay;

@@ -45,6 +45,10 @@ pub enum Table {
     Accounts,
     /// Snapshots for `--as-of`: a cache, no part of the state.
     Snapshots,
+    /// What each block of 1,024 positions holds: kinds, quarters of an hour, hashes of names, corrected records.
+    Blocks,
+    /// The times, names and counts of the records of each block.
+    Columns,
 }
 
 impl Table {
@@ -55,7 +59,7 @@ impl Table {
     /// let names: std::collections::BTreeSet<_> = Table::ALL.map(Table::name).into();
     /// assert_eq!(names.len(), Table::ALL.len()); // no two share a table
     /// ```
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Tree,
         Self::ByModel,
         Self::ByProject,
@@ -69,6 +73,8 @@ impl Table {
         Self::Conversations,
         Self::Accounts,
         Self::Snapshots,
+        Self::Blocks,
+        Self::Columns,
     ];
 
     /// The spaces that are a fold of the events and must equal a replay.
@@ -107,6 +113,8 @@ impl Table {
             Self::Conversations => "conversations",
             Self::Accounts => "accounts",
             Self::Snapshots => "snapshots",
+            Self::Blocks => "blocks",
+            Self::Columns => "block_records",
         }
     }
 }

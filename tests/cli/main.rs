@@ -21,6 +21,7 @@ mod koan;
 mod koan_counters;
 #[cfg(unix)]
 mod ledger_as_input;
+mod log;
 mod overview;
 mod poison;
 mod proof;

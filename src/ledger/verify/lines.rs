@@ -5,17 +5,18 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogPart, Prefix};
-use super::{Finding, Findings, Stored, is_record};
+use super::{Finding, Findings, Stored, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, EventKind, Position, Stub, TokenView};
 use crate::model::time::Timestamp;
+use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
 use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later};
 use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 
-/// Rows handed to a worker at a time.
-const BATCH: usize = 2_048;
+/// Rows handed to a worker at a time: whole blocks.
+const BATCH: usize = 2 * BLOCK as usize;
 
 struct VerifiedRow {
     id: EventId,
@@ -35,12 +36,15 @@ struct LineBatch {
 }
 
 /// What one batch came to.
+#[derive(Default)]
 struct Done {
     number: u64,
     leaves: Vec<Hash>,
     others: Vec<(Position, String)>,
     stubs: Vec<StubRow>,
     findings: Vec<Finding>,
+    /// The full blocks of the batch: the bytes of the column, and the summary; `None` where an event cannot be read.
+    blocks: Vec<Option<(Vec<u8>, Summary)>>,
 }
 
 /// A row whose body is a stub.
@@ -61,6 +65,8 @@ pub(super) struct VerifiedLog {
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
     pub stubs: Vec<StubRow>,
+    /// What each full block holds, corrections not applied.
+    pub summaries: Vec<Option<Summary>>,
 }
 
 impl VerifiedLog {
@@ -101,7 +107,7 @@ pub(super) fn read(
             })
             .collect();
         drop(to_main);
-        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), others: Vec::new(), stubs: Vec::new() };
+        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), ..InOrder::default() };
         let fed = feed(view, &to_workers, &done, &mut order, tree, findings);
         drop(to_workers);
         for result in done {
@@ -115,7 +121,8 @@ pub(super) fn read(
             }
         }
         fed?;
-        Ok(VerifiedLog { weights, borders: borders.to_vec(), parts, others: order.others, stubs: order.stubs })
+        let InOrder { others, stubs, summaries, .. } = order;
+        Ok(VerifiedLog { weights, borders: borders.to_vec(), parts, others, stubs, summaries })
     })
 }
 
@@ -191,11 +198,13 @@ fn work(
 }
 
 fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Result<Done> {
-    let mut done =
-        Done { number: batch.number, leaves: Vec::new(), others: Vec::new(), stubs: Vec::new(), findings: Vec::new() };
+    let mut done = Done { number: batch.number, ..Done::default() };
+    let mut digests: BTreeMap<u64, Option<Digest>> = BTreeMap::new();
     let mut last: Option<(usize, AccountRef<'static>)> = None;
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
+        let (block, offset) = place(position);
+        let digest = digests.entry(block).or_insert_with(|| Some(Digest::default()));
         let line = batch.text.get(row.start..row.end).unwrap_or_default();
         let mut found = |what: String| done.findings.push(Finding::new(position, what));
         match Stub::read(position, line) {
@@ -211,6 +220,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             Ok(envelope) => envelope,
             Err(Error::Damaged { what, .. }) => {
                 found(what);
+                *digest = None;
                 continue;
             }
             Err(other) => return Err(other),
@@ -228,12 +238,16 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         }
         if !is_record(&envelope.kind) {
             done.others.push((position, line.to_owned()));
+            // An event that cannot be read is a finding of the comparison with the projections.
+            let event = envelope.open(position);
+            add(digest, |digest| event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload)));
             continue;
         }
         let number = borders.partition_point(|border| *border < position);
         let Some(part) = parts.get_mut(number) else { continue };
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
+                add(digest, |digest| digest.record(offset, envelope.occurred_at, &record));
                 part.sums.record(envelope.occurred_at, &record, false);
                 if is_told_later(envelope.occurred_at, record.counted_at) {
                     done.others.push((position, line.to_owned()));
@@ -248,18 +262,33 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
                     last = Some((number, account));
                 }
             }
-            Err(e) => found(format!("this record is unreadable ({e})")),
+            Err(e) => {
+                *digest = None;
+                found(format!("this record is unreadable ({e})"));
+            }
         }
     }
+    let read = batch.first + batch.rows.len() as u64 - 1;
+    digests.retain(|number, _| (number + 1) * BLOCK <= read);
+    done.blocks.extend(digests.into_values().map(|digest| digest.map(|digest| (digest.column(), digest.summary))));
     Ok(done)
 }
 
+/// Adds an event to a block. A block with an event that cannot be read has no right rows.
+fn add(digest: &mut Option<Digest>, add: impl FnOnce(&mut Digest) -> Result<()>) {
+    if digest.as_mut().is_some_and(|digest| add(digest).is_err()) {
+        *digest = None;
+    }
+}
+
 /// Takes batches in the order of the log, whichever thread was faster.
+#[derive(Default)]
 struct InOrder {
     next: u64,
     waiting: BTreeMap<u64, Done>,
     others: Vec<(Position, String)>,
     stubs: Vec<StubRow>,
+    summaries: Vec<Option<Summary>>,
 }
 
 impl InOrder {
@@ -277,6 +306,15 @@ impl InOrder {
             self.others.extend(done.others);
             self.stubs.extend(done.stubs);
             findings.0.extend(done.findings);
+            for block in done.blocks {
+                let number = self.summaries.len() as u64;
+                if let Some((column, _)) = &block
+                    && view.get(Table::Columns, &block_key(number))?.as_ref() != Some(column)
+                {
+                    blocks::wrong(number, Table::Columns, findings);
+                }
+                self.summaries.push(block.map(|(_, summary)| summary));
+            }
             for leaf in done.leaves {
                 tree.push(leaf, &mut |level, group, nodes| compare_group(view, level, group, nodes, findings))?;
             }

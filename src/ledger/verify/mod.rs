@@ -1,5 +1,6 @@
 //! Recomputes everything that is stored besides the lines, and says where it differs.
 
+mod blocks;
 mod checkpoints;
 mod exact;
 mod lines;
@@ -157,6 +158,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
         let compared = shredded::check(&seen, &mut findings)
             .and_then(|()| seals::check(view, &seen, verifiers, &mut findings))
             .and_then(|()| refold::compare(view, &seen.whole(), weights, &mut findings))
+            .and_then(|()| blocks::check(view, &seen, &mut findings))
             .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
             // A line that was found wrong above may be one that cannot be folded either.

@@ -43,6 +43,14 @@ impl<'a> Tariff<'a> {
         Self { service: service_of(labels), prompt: prompt(tokens), exact: true }
     }
 
+    /// That of one call with these counts, in the order of [`TokenClass::ALL`].
+    pub fn of_counts(service: Option<&'a str>, counts: [u128; 7]) -> Self {
+        let of_prompt = |class: &TokenClass| !matches!(class, TokenClass::Output | TokenClass::Reasoning);
+        let parts = TokenClass::ALL.iter().zip(counts).filter(|(class, _)| of_prompt(class));
+        let prompt = parts.fold(0_u64, |sum, (_, count)| sum.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)));
+        Self { service, prompt, exact: true }
+    }
+
     /// The part of a row's key that tells tariffs apart: empty for the ordinary one.
     pub fn key(&self) -> Cow<'a, str> {
         match (self.service, border(self.prompt)) {

@@ -11,9 +11,10 @@ use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
 /// Every migration in order; the schema number of a file is how many it has seen.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_ledger.sql")];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_ledger.sql"), include_str!("../migrations/0002_blocks.sql")];
 /// The newest schema this build knows.
-pub(super) const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 2;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 
 impl Pool {

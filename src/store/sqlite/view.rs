@@ -262,5 +262,7 @@ const fn sql(table: Table) -> Sql {
         Table::Conversations => sql!("conversations"),
         Table::Accounts => sql!("accounts"),
         Table::Snapshots => sql!("snapshots"),
+        Table::Blocks => sql!("blocks"),
+        Table::Columns => sql!("block_records"),
     }
 }

@@ -1,0 +1,157 @@
+//! Events by kind, name and time, without reading the part of the log that has none.
+
+use std::collections::BTreeSet;
+
+use super::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{EventKind, Payload, Position};
+use crate::model::time::Timestamp;
+use crate::projection::blocks::{
+    BLOCK, NameKind, StoredSummary, damaged, full_blocks, names_of, place, position_at, quarter_of, scan_blocks,
+};
+use crate::store::{GO_ON, Order, Row, STOP};
+
+/// Which events are looked for.
+#[derive(Debug, Default)]
+pub(crate) struct EventFilter {
+    kinds: Vec<EventKind>,
+    names: Vec<(NameKind, BTreeSet<String>)>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl EventFilter {
+    /// Events from one time up to another, the second exclusive.
+    pub fn between(since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        Self { since, until, ..Self::default() }
+    }
+
+    /// Only events of these kinds; none means any.
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = EventKind>) -> Self {
+        self.kinds.extend(kinds);
+        self
+    }
+
+    /// Only events with one of these names; none means any.
+    pub fn names<S: Into<String>>(mut self, kind: NameKind, names: impl IntoIterator<Item = S>) -> Self {
+        let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+        if !names.is_empty() {
+            self.names.push((kind, names));
+        }
+        self
+    }
+
+    /// Whether only some names are looked for.
+    pub fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// Whether an event carries the names that are looked for.
+    pub fn is_named(&self, payload: &Payload) -> bool {
+        self.names.iter().all(|(kind, wanted)| {
+            let mut found = false;
+            names_of(payload, &mut |of, name| found |= of == *kind && wanted.contains(name));
+            found
+        })
+    }
+
+    /// Whether an event with these columns may be one.
+    fn fits(&self, row: &Row<'_>) -> bool {
+        (self.kinds.is_empty() || self.kinds.iter().any(|kind| row.is_kind(*kind)))
+            && self.since.is_none_or(|since| since <= row.occurred_at)
+            && self.until.is_none_or(|until| row.occurred_at < until)
+    }
+
+    /// Whether a block may hold one; `None` when its summary is damaged.
+    fn may_be_in(&self, block: &StoredSummary<'_>) -> Option<bool> {
+        let kind = self.kinds.is_empty() || self.kinds.iter().any(|kind| block.has_kind(*kind));
+        let named = |(kind, names): &(NameKind, BTreeSet<String>)| names.iter().any(|n| block.may_name(kind.hash(n)));
+        if !kind || !self.names.iter().all(named) {
+            return Some(false);
+        }
+        if self.since.is_none() && self.until.is_none() {
+            return Some(true);
+        }
+        let since = self.since.map(quarter_of);
+        let until = self.until.map(|until| quarter_of(until.plus(-1)));
+        block.has_quarter(&mut |quarter| {
+            since.is_none_or(|since| since <= quarter) && until.is_none_or(|until| quarter <= until)
+        })
+    }
+}
+
+impl Snapshot<'_> {
+    /// The lines from a position on that may be looked for, up to the end of its block.
+    fn candidates(&self, filter: &EventFilter, from: Position) -> Result<Vec<(Position, String)>> {
+        let mut found = Vec::new();
+        let (number, _) = place(from);
+        let last = position_at(number, (BLOCK - 1) as u16);
+        self.view().rows(from, &mut |position, row| {
+            if position <= last && filter.fits(&row) {
+                found.push((position, row.body.to_owned()));
+            }
+            if position < last { GO_ON } else { STOP }
+        })?;
+        Ok(found)
+    }
+
+    /// Visits, from a position on, the lines of all events that pass the filter, and of some that do not: names are compared
+    /// by [`EventFilter::is_named`]. It ends when the visitor returns false.
+    pub(crate) fn find_forward(
+        &self,
+        filter: &EventFilter,
+        from: Position,
+        visit: &mut dyn FnMut(Position, &str) -> Result<bool>,
+    ) -> Result<()> {
+        let full = full_blocks(self.view())?;
+        let (first, _) = place(from);
+        let mut goes_on = true;
+        if first < full {
+            scan_blocks(self.view(), Order::Ascending, &mut |number, block| {
+                if number < first || !may_hold(filter, number, block)? {
+                    return GO_ON;
+                }
+                for (position, line) in self.candidates(filter, from.max(position_at(number, 0)))? {
+                    if goes_on {
+                        goes_on = visit(position, &line)?;
+                    }
+                }
+                if goes_on { GO_ON } else { STOP }
+            })?;
+        }
+        if goes_on {
+            self.view().rows(from.max(position_at(full, 0)), &mut |position, row| {
+                if filter.fits(&row) && !visit(position, row.body)? { STOP } else { GO_ON }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// As [`find_forward`](Self::find_forward), from the last event back.
+    pub(crate) fn find_back(
+        &self,
+        filter: &EventFilter,
+        visit: &mut dyn FnMut(Position, &str) -> Result<bool>,
+    ) -> Result<()> {
+        let mut goes_on = true;
+        let mut back = |from: Position| -> Result<bool> {
+            for (position, line) in self.candidates(filter, from)?.iter().rev() {
+                if goes_on {
+                    goes_on = visit(*position, line)?;
+                }
+            }
+            Ok(goes_on)
+        };
+        if !back(position_at(full_blocks(self.view())?, 0))? {
+            return Ok(());
+        }
+        scan_blocks(self.view(), Order::Descending, &mut |number, block| {
+            if !may_hold(filter, number, block)? || back(position_at(number, 0))? { GO_ON } else { STOP }
+        })
+    }
+}
+
+/// Whether a block may hold what is looked for. One without a summary may hold anything.
+fn may_hold(filter: &EventFilter, number: u64, block: Option<&StoredSummary<'_>>) -> Result<bool> {
+    block.map_or(Ok(true), |block| filter.may_be_in(block).ok_or_else(|| damaged(number)))
+}

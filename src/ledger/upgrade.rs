@@ -1,0 +1,55 @@
+//! Blocks of a ledger that an earlier build wrote.
+
+use super::Ledger;
+use crate::model::error::{Error, Result};
+use crate::projection::blocks::{build, lacks_blocks};
+use crate::store::EventStore;
+
+impl Ledger {
+    /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction;
+    /// `progress` is told how much of how much is done.
+    pub(crate) fn upgraded(store: Box<dyn EventStore>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
+        if lacks_blocks(&*store.read()?)? {
+            match store.write() {
+                // Another process may have built them while this one waited.
+                Ok(mut tx) if lacks_blocks(&*tx)? => {
+                    build(&mut *tx, progress)?;
+                    tx.commit()?;
+                }
+                // Queries read the log where there are no blocks.
+                Ok(_) | Err(Error::ReadOnly { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self::with_store(store))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::NewEvent;
+    use crate::store::{MemoryStore, Table, clear};
+    use crate::{Timestamp, TokenRecord};
+
+    #[test]
+    fn blocks_that_an_earlier_build_did_not_write_are_built_when_the_ledger_is_opened() {
+        let store = MemoryStore::new();
+        let at = Timestamp::from_millis(1_780_000_000_000);
+        let call = |n: u64| NewEvent::new(TokenRecord::new("openai", "m").input(n).key(n.to_string()), at);
+        let ledger = Ledger::with_store(Box::new(store.clone()));
+        ledger.append((0..2_500).map(call), at).unwrap();
+        let voided = ledger.event(7).unwrap().id;
+        ledger.void(voided, "twice", at).unwrap();
+        assert!(ledger.verify().unwrap().ok);
+        let mut tx = store.write().unwrap();
+        clear(&mut *tx, Table::Blocks).unwrap();
+        clear(&mut *tx, Table::Columns).unwrap();
+        tx.commit().unwrap();
+        assert!(!ledger.verify().unwrap().ok);
+        let mut seen = Vec::new();
+        let ledger = Ledger::upgraded(Box::new(store), &mut |done, of| seen.push((done, of))).unwrap();
+        assert_eq!(seen, [(1, 2), (2, 2)]);
+        assert_eq!(ledger.verify().unwrap().findings, []);
+    }
+}

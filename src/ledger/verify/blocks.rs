@@ -1,0 +1,83 @@
+//! Compares the stored blocks with those that the lines make.
+
+use super::lines::VerifiedLog;
+use super::{Findings, Stored};
+use crate::model::error::Result;
+use crate::model::event::{Event, Payload, Position};
+use crate::projection::blocks::{BLOCK, Summary, block_key, place, position_at, surplus};
+use crate::projection::record_before;
+use crate::store::{ReadView, Table};
+
+/// Adds a finding about a block.
+pub(super) fn wrong(number: u64, table: Table, findings: &mut Findings) {
+    let (first, last) = (position_at(number, 0), Position::new((number + 1) * BLOCK));
+    let what = format!("{}: the row of positions {first} to {last} does not say what the events say", table.name());
+    findings.add_of(Stored::Folded, first, what);
+}
+
+/// Compares the summaries, to which corrections are added here.
+pub(super) fn check(view: &dyn ReadView, seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
+    let mut summaries: Vec<Option<Summary>> = seen.summaries.clone();
+    for (position, line) in &seen.others {
+        let event = Event::from_line(*position, line)?;
+        let Some(target) = event.payload.corrects() else { continue };
+        let Some(record) = record_before(view, target, Position::new(u64::MAX))? else { continue };
+        let (number, offset) = place(record);
+        let at = if let Payload::TokensAmended(amend) = &event.payload { amend.at } else { None };
+        if let Some(Some(summary)) = usize::try_from(number).ok().and_then(|index| summaries.get_mut(index)) {
+            summary.correct(offset, at.as_slice());
+        }
+    }
+    for (number, summary) in (0..).zip(&summaries) {
+        let Some(summary) = summary else { continue };
+        if view.get(Table::Blocks, &block_key(number))?.as_deref() != Some(&summary.encode()) {
+            wrong(number, Table::Blocks, findings);
+        }
+    }
+    surplus(view, &mut |table| {
+        findings.add_of(Stored::Folded, None, format!("{}: a row belongs to no full block of the log", table.name()));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::model::event::{NewEvent, TokenRecord};
+    use crate::model::time::Timestamp;
+    use crate::store::{EventStore, MemoryStore};
+
+    #[test]
+    fn a_changed_row_of_a_block_is_found_and_made_anew() {
+        let store = MemoryStore::new();
+        let ledger = Ledger::with_store(Box::new(store.clone()));
+        let at = Timestamp::from_millis(1_780_000_000_000);
+        let call = |n: u64| NewEvent::new(TokenRecord::new("openai", "m").input(n).key(n.to_string()), at);
+        ledger.append((0..2 * BLOCK + 5).map(call), at).unwrap();
+        let change = |table: Table, number: u64, change: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
+            let mut tx = store.write().unwrap();
+            let value = tx.get(table, &block_key(number)).unwrap().unwrap_or_default();
+            tx.put(table, &block_key(number), change(value).as_deref()).unwrap();
+            tx.commit().unwrap();
+        };
+        let turned = |mut value: Vec<u8>| {
+            *value.last_mut().unwrap() ^= 1;
+            Some(value)
+        };
+        let changes: [(Table, u64, &dyn Fn(Vec<u8>) -> Option<Vec<u8>>, Option<Position>); 5] = [
+            (Table::Blocks, 1, &turned, Some(position_at(1, 0))),
+            (Table::Columns, 1, &turned, Some(position_at(1, 0))),
+            (Table::Blocks, 0, &|_| None, Some(position_at(0, 0))),
+            (Table::Columns, 0, &|_| None, Some(position_at(0, 0))),
+            (Table::Columns, 2, &|_| Some(vec![0]), None),
+        ];
+        for (table, number, how, position) in changes {
+            change(table, number, how);
+            for found in [ledger.verify().unwrap(), ledger.replay().unwrap()] {
+                assert_eq!(found.findings.iter().map(|one| one.position).collect::<Vec<_>>(), [position]);
+                assert!(found.findings[0].what.starts_with(table.name()));
+            }
+            assert!(ledger.repair().unwrap().ok && ledger.verify().unwrap().ok);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Blocks as a fold fills them.
+
+use std::collections::BTreeMap;
+
+use super::{BLOCK, Digest, StoredSummary, block_key, damaged, digest_of, place, put, refresh};
+use crate::model::error::Result;
+use crate::model::event::{Payload, Position, TokenView};
+use crate::model::time::Timestamp;
+use crate::store::{Table, WriteView};
+
+/// A correction that was folded: the record that it is of, and the times that it gives it.
+type Corrected = (Position, Vec<Timestamp>);
+
+/// Blocks that wait to be written.
+#[derive(Default)]
+pub(in super::super) struct Collector {
+    /// The block in the making, if it was seen from its first position on.
+    open: Option<(u64, Digest)>,
+    /// Full blocks; those that were not seen from their first position on are read from the log.
+    full: BTreeMap<u64, Option<Digest>>,
+    corrected: Vec<Corrected>,
+}
+
+impl Collector {
+    /// Sees a record.
+    pub fn record(&mut self, position: Position, at: Timestamp, record: &TokenView<'_>) -> Result<()> {
+        let (number, offset) = self.reach(position);
+        if let Some((_, digest)) = &mut self.open {
+            digest.record(offset, at, record)?;
+        }
+        self.pass(number, offset);
+        Ok(())
+    }
+
+    /// Sees any event.
+    pub fn event(&mut self, position: Position, at: Timestamp, payload: &Payload) -> Result<()> {
+        let (number, offset) = self.reach(position);
+        if let Some((_, digest)) = &mut self.open {
+            digest.event(offset, at, payload)?;
+        }
+        self.pass(number, offset);
+        Ok(())
+    }
+
+    /// Notes that a record has a correction.
+    pub fn correct(&mut self, record: Position, times: Vec<Timestamp>) {
+        self.corrected.push((record, times));
+    }
+
+    fn reach(&mut self, position: Position) -> (u64, u16) {
+        let (number, offset) = place(position);
+        if offset == 0 {
+            self.open = Some((number, Digest::default()));
+        }
+        (number, offset)
+    }
+
+    fn pass(&mut self, number: u64, offset: u16) {
+        if u64::from(offset) + 1 == BLOCK {
+            let digest = self.open.take().filter(|(open, _)| *open == number).map(|(_, digest)| digest);
+            self.full.insert(number, digest);
+        }
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
+        let mut stored = Vec::new();
+        for (record, times) in std::mem::take(&mut self.corrected) {
+            let (number, offset) = place(record);
+            match (&mut self.open, self.full.get_mut(&number)) {
+                (_, Some(Some(digest))) => digest.summary.correct(offset, &times),
+                (Some((open, digest)), None) if *open == number => digest.summary.correct(offset, &times),
+                // It will be read from the log with its corrections.
+                (_, Some(None)) => {}
+                _ => stored.push((number, offset, times)),
+            }
+        }
+        for (number, digest) in std::mem::take(&mut self.full) {
+            let digest = match digest {
+                Some(digest) => digest,
+                None => digest_of(&*sink, number)?,
+            };
+            put(sink, number, &digest)?;
+        }
+        for (number, offset, times) in stored {
+            mark(sink, number, offset, &times)?;
+        }
+        Ok(())
+    }
+}
+
+/// Marks a record of a stored block. One that is not full yet is read from the log when it is.
+fn mark(sink: &mut dyn WriteView, number: u64, offset: u16, times: &[Timestamp]) -> Result<()> {
+    let key = block_key(number);
+    let Some(bytes) = sink.get(Table::Blocks, &key)? else { return Ok(()) };
+    let stored = StoredSummary::read(&bytes).ok_or_else(|| damaged(number))?;
+    let Some(mut summary) = stored.to_summary() else {
+        // Its list of names is left out, so the row cannot be changed without its lines.
+        return refresh(sink, super::position_at(number, 0));
+    };
+    summary.correct(offset, times);
+    let changed = summary.encode();
+    if changed == bytes { Ok(()) } else { sink.put(Table::Blocks, &key, Some(&changed)) }
+}

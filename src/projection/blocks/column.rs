@@ -1,0 +1,152 @@
+//! The records of one block without their lines: times, names and counts, in the order of their positions.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::super::series::{Level, Series};
+use super::super::totals::Totals;
+use super::super::varint;
+use crate::model::error::Result;
+use crate::model::event::TokenView;
+use crate::model::time::Timestamp;
+
+/// The bytes of a key that name the day, which a column leaves out.
+const DAY_BYTES: usize = 3;
+
+/// Byte strings, each numbered when it is seen first.
+#[derive(Clone, Debug, Default)]
+struct Dictionary {
+    numbers: HashMap<Box<[u8]>, u64, BuildHasherDefault<Xxh3>>,
+    bytes: Vec<u8>,
+}
+
+impl Dictionary {
+    /// The number of a text, and whether it is new.
+    fn number(&mut self, text: &[u8]) -> (u64, bool) {
+        if let Some(number) = self.numbers.get(text) {
+            return (*number, false);
+        }
+        let number = self.numbers.len() as u64;
+        self.numbers.insert(text.into(), number);
+        varint::put(&mut self.bytes, text.len() as u64);
+        self.bytes.extend_from_slice(text);
+        (number, true)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        varint::put(out, self.numbers.len() as u64);
+        out.extend_from_slice(&self.bytes);
+    }
+}
+
+/// A column in the making.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ColumnWriter {
+    /// The part of keys that the coarsest rollup tells apart, and the rest.
+    models: Dictionary,
+    rests: Dictionary,
+    entries: Vec<u8>,
+    last: (u64, i64),
+    key: Vec<u8>,
+}
+
+impl ColumnWriter {
+    /// Adds the record at an offset. True when its names were not all seen together before.
+    pub fn add(&mut self, offset: u16, at: Timestamp, record: &TokenView<'_>) -> Result<bool> {
+        let mut key = std::mem::take(&mut self.key);
+        let [model, ..] = Level::write_key(&mut key, at, record);
+        let (front, rest) = key.split_at_checked(model).unwrap_or_default();
+        let (model, new_model) = self.models.number(front.get(DAY_BYTES..).unwrap_or_default());
+        let (rest, new_rest) = self.rests.number(rest);
+        let (last_offset, last_at) = self.last;
+        self.last = (u64::from(offset), at.millis());
+        varint::put(&mut self.entries, u64::from(offset) - last_offset);
+        varint::put_wide(&mut self.entries, i128::from(at.millis()) - i128::from(last_at));
+        varint::put(&mut self.entries, model);
+        varint::put(&mut self.entries, rest);
+        self.key = key;
+        Totals::one(&record.tokens, record.cost).encode(&mut self.entries)?;
+        Ok(new_model || new_rest)
+    }
+
+    /// Layout: two dictionaries (count, then each text behind its length), then the entries: step of the offset, step of
+    /// the time, numbers of both texts, counts.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.entries.len() + self.models.bytes.len() + self.rests.bytes.len() + 8);
+        self.models.encode(&mut out);
+        self.rests.encode(&mut out);
+        out.extend_from_slice(&self.entries);
+        out
+    }
+}
+
+/// One record of a stored column.
+pub(crate) struct ColumnEntry {
+    pub offset: u16,
+    pub at: Timestamp,
+    /// What names it has, as a number for [`StoredColumn::key`].
+    pub names: (u32, u32),
+    pub totals: Totals,
+}
+
+/// A stored column.
+pub(crate) struct StoredColumn<'v> {
+    models: Vec<&'v [u8]>,
+    rests: Vec<&'v [u8]>,
+    entries: &'v [u8],
+}
+
+impl<'v> StoredColumn<'v> {
+    /// `None` when the bytes are damaged.
+    pub fn read(mut bytes: &'v [u8]) -> Option<Self> {
+        let models = take_dictionary(&mut bytes)?;
+        let rests = take_dictionary(&mut bytes)?;
+        Some(Self { models, rests, entries: bytes })
+    }
+
+    /// The key of a row of the finest rollup for these names, with a day that says nothing.
+    pub fn key(&self, (model, rest): (u32, u32)) -> Option<Vec<u8>> {
+        let mut key = vec![0; DAY_BYTES];
+        key.extend_from_slice(self.models.get(model as usize)?);
+        key.extend_from_slice(self.rests.get(rest as usize)?);
+        Some(key)
+    }
+
+    /// Visits the records in order; `None` when the bytes are damaged.
+    pub fn each(&self, visit: &mut dyn FnMut(&ColumnEntry) -> Result<()>) -> Option<Result<()>> {
+        let mut bytes = self.entries;
+        let (mut offset, mut at) = (0_u64, 0_i64);
+        while !bytes.is_empty() {
+            offset = offset.checked_add(varint::take(&mut bytes)?)?;
+            at = at.checked_add(i64::try_from(varint::take_wide(&mut bytes)?).ok()?)?;
+            let mut number = || u32::try_from(varint::take(&mut bytes)?).ok();
+            let names = (number()?, number()?);
+            let totals = Totals::decode(&mut bytes)?;
+            let entry =
+                ColumnEntry { offset: u16::try_from(offset).ok()?, at: Timestamp::from_millis(at), names, totals };
+            if let Err(error) = visit(&entry) {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+fn take_dictionary<'v>(bytes: &mut &'v [u8]) -> Option<Vec<&'v [u8]>> {
+    let count = varint::take(bytes)?;
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        let length = usize::try_from(varint::take(bytes)?).ok()?;
+        let (text, rest) = bytes.split_at_checked(length)?;
+        *bytes = rest;
+        texts.push(text);
+    }
+    Some(texts)
+}
+
+/// The names of a key that [`StoredColumn::key`] makes.
+pub(crate) fn series_of(key: &[u8]) -> Option<Series<'_>> {
+    Series::from_key(key).map(|(_, series)| series)
+}

@@ -1,0 +1,137 @@
+//! Blocks: what each 1,024 positions of the log hold, so that a query which needs a few records does not read all.
+//!
+//! A block has a summary (kinds, quarters of an hour, hashes of names, corrected records) and a column (times, names and
+//! counts of its records). Both are written when the block is full, so an append costs no page for them; the records
+//! behind the last full block are read from the log. A column follows from the lines of its block alone. A later
+//! correction changes the summary: it marks its record, and adds the time that it gives it.
+
+mod collect;
+mod column;
+mod digest;
+mod names;
+mod summary;
+
+pub(super) use collect::Collector;
+pub(crate) use column::{StoredColumn, series_of};
+pub(crate) use digest::{Digest, digest_of};
+pub(crate) use names::{NameKind, names_of};
+pub(crate) use summary::{StoredSummary, Summary, quarter_of};
+
+use crate::model::error::{Error, Result};
+use crate::model::event::Position;
+use crate::store::{Flow, GO_ON, Order, ReadView, Table, WriteView};
+
+/// Positions of a block.
+pub(crate) const BLOCK: u64 = 1_024;
+
+/// The block of a position and the place in it.
+pub(crate) fn place(position: Position) -> (u64, u16) {
+    let index = position.get().saturating_sub(1);
+    (index / BLOCK, (index % BLOCK) as u16)
+}
+
+/// The position at a place of a block.
+pub(crate) fn position_at(number: u64, offset: u16) -> Position {
+    Position::new(number * BLOCK + u64::from(offset) + 1)
+}
+
+/// The key of a block in both tables.
+pub(crate) fn block_key(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+/// The block that a key names.
+pub(crate) fn block_number(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// How many blocks are full.
+pub(crate) fn full_blocks(view: &dyn ReadView) -> Result<u64> {
+    Ok(view.head()?.position.get() / BLOCK)
+}
+
+/// Whether a ledger has full blocks and no summaries: an earlier build wrote it.
+pub(crate) fn lacks_blocks(view: &dyn ReadView) -> Result<bool> {
+    Ok(view.head()?.position.get() >= BLOCK && view.get(Table::Blocks, &block_key(0))?.is_none())
+}
+
+/// An error for a block whose row is unreadable.
+pub(crate) fn damaged(number: u64) -> Error {
+    let what = "the summary of the block that begins here is unreadable: run `usage-ledger replay --write`";
+    Error::damaged(position_at(number, 0), what)
+}
+
+/// Visits the full blocks. A block whose summary is not there is visited without one.
+pub(crate) fn scan_blocks(
+    view: &dyn ReadView,
+    order: Order,
+    visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
+) -> Result<()> {
+    let full = full_blocks(view)?;
+    // How many were visited, from either end.
+    let mut visited = 0;
+    let next = |visited: u64| if order == Order::Ascending { visited } else { full - 1 - visited };
+    let mut over = false;
+    view.scan(Table::Blocks, &block_key(0), &block_key(full), order, &mut |key, value| {
+        let number = block_number(key).filter(|number| *number < full).ok_or_else(|| damaged(0))?;
+        while visited < full && next(visited) != number {
+            visited += 1;
+            if visit(next(visited - 1), None)?.is_break() {
+                over = true;
+                return crate::store::STOP;
+            }
+        }
+        visited += 1;
+        let summary = StoredSummary::read(value).ok_or_else(|| damaged(number))?;
+        let flow = visit(number, Some(&summary))?;
+        over = flow.is_break();
+        Ok(flow)
+    })?;
+    while !over && visited < full {
+        visited += 1;
+        over = visit(next(visited - 1), None)?.is_break();
+    }
+    Ok(())
+}
+
+/// Writes both rows of a block.
+fn put(sink: &mut dyn WriteView, number: u64, digest: &Digest) -> Result<()> {
+    let key = block_key(number);
+    sink.put(Table::Columns, &key, Some(&digest.column()))?;
+    sink.put(Table::Blocks, &key, Some(&digest.summary.encode()))
+}
+
+/// Writes the block of a position anew, if it is full: its lines or their corrections have changed.
+pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()> {
+    let (number, _) = place(position);
+    if number < full_blocks(&*sink)? {
+        let digest = digest_of(&*sink, number)?;
+        put(sink, number, &digest)?;
+    }
+    Ok(())
+}
+
+/// Writes all blocks from the log and the corrections; `progress` is told how many of how many are written.
+pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    let full = full_blocks(&*sink)?;
+    for number in 0..full {
+        let digest = digest_of(&*sink, number)?;
+        put(sink, number, &digest)?;
+        progress(number + 1, full);
+    }
+    Ok(())
+}
+
+/// Calls `bad` with each block that has a row although it is not full.
+pub(crate) fn surplus(view: &dyn ReadView, bad: &mut dyn FnMut(Table)) -> Result<()> {
+    let full = full_blocks(view)?;
+    for table in [Table::Blocks, Table::Columns] {
+        view.scan(table, &[], &[], Order::Ascending, &mut |key, _| {
+            if block_number(key).is_none_or(|number| number >= full) {
+                bad(table);
+            }
+            GO_ON
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! Quarters of an hour that a report cuts, or whose calls have prices of their own: their records are read one by one,
+//! from the blocks that hold such a quarter.
+
+use std::collections::HashMap;
+
+use super::Report;
+use super::bucket::{Buckets, DayKeys};
+use super::pricing::{Costs, Priced};
+use super::rollups::keys;
+use super::table::Builder;
+use super::windows::ReportWindows;
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::event::{Envelope, EventKind, Position, TokenView};
+use crate::model::time::{QUARTER, Timestamp};
+use crate::projection::blocks::{
+    StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks, series_of,
+};
+use crate::projection::{AccountRef, Level, Series, Totals, corrections_exist, effective, is_corrected};
+use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
+
+/// Which records of a quarter are read one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Those of an account, by its key.
+    Account(Vec<u8>),
+    /// Those whose price depends on the call, by what it depends on besides.
+    Price(String),
+}
+
+/// The quarters whose records are read one by one.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    quarters: HashMap<i64, Vec<Scope>>,
+}
+
+impl Pieces {
+    fn add(&mut self, quarter: i64, scope: Scope) {
+        let scopes = self.quarters.entry(quarter).or_default();
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+
+    /// All records of a quarter.
+    pub fn all(&mut self, quarter: i64) {
+        self.add(quarter, Scope::All);
+    }
+
+    /// Those of the account of a series.
+    pub fn account(&mut self, quarter: i64, series: &Series<'_>) {
+        self.add(quarter, Scope::Account(AccountRef::new(series.provider, series.account).key()));
+    }
+
+    /// Those that have the price of a series.
+    pub fn price(&mut self, quarter: i64, series: &Series<'_>) {
+        self.add(quarter, Scope::Price(price_key(series)));
+    }
+}
+
+/// What the price of a series depends on besides the time.
+fn price_key(series: &Series<'_>) -> String {
+    [series.provider, series.model.unwrap_or_default(), series.tariff.unwrap_or_default()].join("\0")
+}
+
+/// Adds the records of these quarters to the rows.
+pub(super) fn add(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    windows: Option<&ReportWindows>,
+    pieces: &Pieces,
+    costs: &mut Costs<'_>,
+    rows: &mut Builder,
+) -> Result<()> {
+    if pieces.quarters.is_empty() {
+        return Ok(());
+    }
+    let view = snapshot.view();
+    let buckets = Buckets::new(&report.by, report.zone);
+    let corrected = corrections_exist(view)?;
+    let mut sums = PieceSums {
+        view,
+        report,
+        windows,
+        pieces,
+        buckets,
+        corrected,
+        numbers: HashMap::new(),
+        names: Vec::new(),
+        sums: HashMap::new(),
+    };
+    scan_blocks(view, Order::Ascending, &mut |number, block| {
+        match block {
+            Some(block) => sums.block(number, block, costs)?,
+            None => sums.lines(position_at(number, 0), costs)?,
+        }
+        GO_ON
+    })?;
+    sums.lines(position_at(full_blocks(view)?, 0), costs)?;
+    sums.finish(costs, rows)
+}
+
+/// The names of records, read once.
+struct Names {
+    key: Vec<u8>,
+    admitted: bool,
+    account: Vec<u8>,
+    price: String,
+}
+
+/// The records of one quarter that have the same names and are in the same window.
+enum Part {
+    Sum(Totals),
+    /// Where the time keys or the price depend on the record.
+    Each(Vec<(Timestamp, Totals)>),
+}
+
+struct PieceSums<'r> {
+    view: &'r dyn ReadView,
+    report: &'r Report,
+    windows: Option<&'r ReportWindows>,
+    pieces: &'r Pieces,
+    buckets: Buckets<'r>,
+    corrected: bool,
+    numbers: HashMap<Vec<u8>, usize>,
+    names: Vec<Names>,
+    /// By quarter, number of the names, and window.
+    sums: HashMap<(i64, usize, Option<usize>), Part>,
+}
+
+impl PieceSums<'_> {
+    /// The number of the names in a key of the finest rollup.
+    fn number(&mut self, key: Vec<u8>) -> Result<usize> {
+        if let Some(number) = self.numbers.get(&key) {
+            return Ok(*number);
+        }
+        let unreadable = || Error::damaged(None, "names in the records of a block are unreadable");
+        let series = series_of(&key).ok_or_else(unreadable)?;
+        let names = Names {
+            admitted: self.report.admits(&series),
+            account: AccountRef::new(series.provider, series.account).key(),
+            price: price_key(&series),
+            key: key.clone(),
+        };
+        self.names.push(names);
+        self.numbers.insert(key, self.names.len() - 1);
+        Ok(self.names.len() - 1)
+    }
+
+    /// Whether a time is in a piece and in the report.
+    fn is_cut(&self, at: Timestamp) -> bool {
+        self.pieces.quarters.contains_key(&quarter_of(at)) && self.report.covers(at)
+    }
+
+    /// Adds one record as it counts.
+    fn record(&mut self, number: usize, at: Timestamp, totals: &Totals, costs: &mut Costs<'_>) -> Result<()> {
+        let quarter = quarter_of(at);
+        let (Some(scopes), Some(names)) = (self.pieces.quarters.get(&quarter), self.names.get(number)) else {
+            return Ok(());
+        };
+        let wanted = |scope: &Scope| match scope {
+            Scope::All => true,
+            Scope::Account(account) => *account == names.account,
+            Scope::Price(price) => *price == names.price,
+        };
+        if !names.admitted || !self.report.covers(at) || !scopes.iter().any(wanted) {
+            return Ok(());
+        }
+        let window = self.windows.and_then(|windows| windows.at(&names.account, at));
+        if let Some(part) = self.sums.get_mut(&(quarter, number, window)) {
+            return match part {
+                Part::Sum(sum) => sum.add(totals),
+                Part::Each(each) => {
+                    each.push((at, *totals));
+                    Ok(())
+                }
+            };
+        }
+        let series = series_of(&names.key).unwrap_or_default();
+        let start = Timestamp::from_millis(quarter * QUARTER);
+        let finer = matches!(self.buckets.of_day(at.utc_day()), DayKeys::Finer)
+            || matches!(costs.row(&series, start, totals)?, Priced::Finer);
+        let part = if finer { Part::Each(vec![(at, *totals)]) } else { Part::Sum(*totals) };
+        self.sums.insert((quarter, number, window), part);
+        Ok(())
+    }
+
+    /// Adds the records of a full block.
+    fn block(&mut self, number: u64, block: &StoredSummary<'_>, costs: &mut Costs<'_>) -> Result<()> {
+        let held = block.has_quarter(&mut |quarter| self.pieces.quarters.contains_key(&quarter));
+        if !block.has_kind(EventKind::TokensRecorded) || !held.ok_or_else(|| damaged(number))? {
+            return Ok(());
+        }
+        let Some(bytes) = self.view.get(Table::Columns, &number.to_be_bytes())? else {
+            return self.lines(position_at(number, 0), costs);
+        };
+        let column = StoredColumn::read(&bytes).ok_or_else(|| damaged(number))?;
+        let corrected = block.corrected().ok_or_else(|| damaged(number))?;
+        let mut numbers: HashMap<(u32, u32), usize> = HashMap::new();
+        let read = column.each(&mut |entry| {
+            if !self.is_cut(entry.at) || corrected.contains(&entry.offset) {
+                return Ok(());
+            }
+            let of_names = if let Some(of_names) = numbers.get(&entry.names) {
+                *of_names
+            } else {
+                let key = column.key(entry.names).ok_or_else(|| damaged(number))?;
+                let of_names = self.number(key)?;
+                numbers.insert(entry.names, of_names);
+                of_names
+            };
+            self.record(of_names, entry.at, &entry.totals, costs)
+        });
+        read.ok_or_else(|| damaged(number))??;
+        corrected.into_iter().try_for_each(|offset| self.effective(position_at(number, offset), costs))
+    }
+
+    /// Adds a record that has corrections.
+    fn effective(&mut self, position: Position, costs: &mut Costs<'_>) -> Result<()> {
+        match effective(self.view, position, None)? {
+            Some(now) if self.is_cut(now.at) => self.view_of(now.at, &TokenView::from(&now.record), costs),
+            _ => Ok(()),
+        }
+    }
+
+    fn view_of(&mut self, at: Timestamp, record: &TokenView<'_>, costs: &mut Costs<'_>) -> Result<()> {
+        let mut key = Vec::new();
+        Level::write_key(&mut key, Timestamp::default(), record);
+        let number = self.number(key)?;
+        self.record(number, at, &Totals::one(&record.tokens, record.cost), costs)
+    }
+
+    /// Adds the records from a position up to the end of its block, from their lines.
+    fn lines(&mut self, from: Position, costs: &mut Costs<'_>) -> Result<()> {
+        let (view, (block, _)) = (self.view, place(from));
+        view.rows(from, &mut |position, row| {
+            if place(position).0 != block {
+                return STOP;
+            }
+            self.line(position, &row, costs)?;
+            GO_ON
+        })
+    }
+
+    fn line(&mut self, position: Position, row: &Row<'_>, costs: &mut Costs<'_>) -> Result<()> {
+        if !row.is_kind(EventKind::TokensRecorded) {
+            return Ok(());
+        }
+        if self.corrected && is_corrected(self.view, row.id)? {
+            return self.effective(position, costs);
+        }
+        if !self.is_cut(row.occurred_at) {
+            return Ok(());
+        }
+        let envelope = Envelope::parse(position, row.body)?;
+        let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
+            .map_err(|e| Error::damaged(position, format!("this record is unreadable ({e})")))?;
+        self.view_of(row.occurred_at, &record, costs)
+    }
+
+    /// Adds the sums to the rows.
+    fn finish(mut self, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<()> {
+        for ((quarter, number, window), part) in std::mem::take(&mut self.sums) {
+            let Some(names) = self.names.get(number) else { continue };
+            let series = series_of(&names.key).unwrap_or_default();
+            let start = Timestamp::from_millis(quarter * QUARTER);
+            let window = window.and_then(|window| self.windows?.name(window));
+            match part {
+                Part::Sum(sum) => {
+                    let place = usize::from(start.quarter_of_day());
+                    let time: &[String] = match self.buckets.of_day(start.utc_day()) {
+                        DayKeys::One(time) => time,
+                        DayKeys::Quarters(times) => times.keys(times.number(place)),
+                        DayKeys::Finer => &[],
+                    };
+                    let priced = costs.row(&series, start, &sum)?;
+                    rows.add(&keys(self.report, &series, time, window), &sum, priced)?;
+                }
+                Part::Each(each) => {
+                    for (at, totals) in each {
+                        let priced = costs.one(&series, at, &totals)?;
+                        rows.add(&keys(self.report, &series, &self.buckets.at(at), window), &totals, priced)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

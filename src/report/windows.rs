@@ -1,0 +1,83 @@
+//! The session windows of a report by window, each with its name.
+
+use std::collections::HashMap;
+
+use super::Report;
+use crate::model::error::Result;
+use crate::model::event::WindowKind;
+use crate::model::time::{QUARTER, Timestamp};
+use crate::model::window::Window;
+use crate::projection::{AccountRef, Series};
+use crate::store::ReadView;
+use crate::usage::{AccountWindows, accounts};
+
+/// The window that holds a quarter of an hour.
+pub(super) enum Holder {
+    /// One holds all of it, if any does.
+    One(Option<usize>),
+    /// A window begins within it.
+    Border,
+}
+
+/// The windows of all accounts that a report is of.
+pub(super) struct ReportWindows {
+    /// By the key of the account: where windows start, and their numbers, in order.
+    accounts: HashMap<Vec<u8>, Vec<(Timestamp, usize)>>,
+    names: Vec<String>,
+}
+
+impl ReportWindows {
+    pub fn read(view: &dyn ReadView, report: &Report) -> Result<Self> {
+        let mut found = Self { accounts: HashMap::new(), names: Vec::new() };
+        for account in accounts(view)? {
+            let series =
+                Series { provider: &account.provider, account: account.account.as_deref(), ..Series::default() };
+            if !report.admits_account(&series) {
+                continue;
+            }
+            let mut starts = Vec::new();
+            for window in AccountWindows::ever(view, &account)?.all(WindowKind::Session)? {
+                starts.push((window.start, found.names.len()));
+                found.names.push(window_name(&account, &window));
+            }
+            found.accounts.insert(account.key(), starts);
+        }
+        Ok(found)
+    }
+
+    fn of(&self, account: &[u8]) -> &[(Timestamp, usize)] {
+        self.accounts.get(account).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The window of an account that holds a use at an instant.
+    pub fn at(&self, account: &[u8], at: Timestamp) -> Option<usize> {
+        let starts = self.of(account);
+        let after = starts.partition_point(|(start, _)| *start <= at);
+        starts.get(after.checked_sub(1)?).map(|(_, number)| *number)
+    }
+
+    /// The window of an account that holds the uses of a quarter.
+    pub fn of_quarter(&self, account: &[u8], quarter: i64) -> Holder {
+        let starts = self.of(account);
+        let (first, next) = (quarter * QUARTER, (quarter + 1) * QUARTER);
+        let after = starts.partition_point(|(start, _)| start.millis() < next);
+        match after.checked_sub(1).and_then(|last| starts.get(last)) {
+            Some((start, _)) if start.millis() > first => Holder::Border,
+            found => Holder::One(found.map(|(_, number)| *number)),
+        }
+    }
+
+    pub fn name(&self, number: usize) -> Option<&str> {
+        self.names.get(number).map(String::as_str)
+    }
+}
+
+/// How a window is named: whose it is and from when to when.
+pub(super) fn window_name(account: &AccountRef<'_>, window: &Window) -> String {
+    let whose = match &account.account {
+        Some(name) => format!("{}@{name}", account.provider),
+        None => account.provider.to_string(),
+    };
+    let second = |at: Timestamp| at.to_chrono().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    format!("{whose} {}/{}", second(window.start), second(window.resets_at))
+}

@@ -1,0 +1,82 @@
+//! A store that counts the rows that are read from it, for tests of what a query costs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Transaction};
+use crate::model::error::Result;
+use crate::model::event::{EventId, Position};
+
+/// Rows read so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowsRead {
+    log: Arc<AtomicU64>,
+    projections: Arc<AtomicU64>,
+}
+
+impl RowsRead {
+    /// Runs a query and returns how many rows of the log and of projections it read.
+    pub fn during<T>(&self, query: impl FnOnce() -> T) -> (u64, u64) {
+        let before = (self.log.load(Ordering::Relaxed), self.projections.load(Ordering::Relaxed));
+        query();
+        (self.log.load(Ordering::Relaxed) - before.0, self.projections.load(Ordering::Relaxed) - before.1)
+    }
+}
+
+/// A store in memory whose reads are counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CountingStore {
+    store: MemoryStore,
+    pub read: RowsRead,
+}
+
+struct CountingView<'a> {
+    view: Box<dyn ReadView + 'a>,
+    read: RowsRead,
+}
+
+impl EventStore for CountingStore {
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
+        Ok(Box::new(CountingView { view: self.store.read()?, read: self.read.clone() }))
+    }
+
+    fn write(&self) -> Result<Box<dyn Transaction + '_>> {
+        self.store.write()
+    }
+}
+
+impl ReadView for CountingView<'_> {
+    fn head(&self) -> Result<Head> {
+        self.view.head()
+    }
+
+    fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+        self.view.position_of(id)
+    }
+
+    fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
+        self.view.rows(from, &mut |position, row| {
+            self.read.log.fetch_add(1, Ordering::Relaxed);
+            visit(position, row)
+        })
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read.projections.fetch_add(1, Ordering::Relaxed);
+        self.view.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()> {
+        self.view.scan(table, from, to, order, &mut |key, value| {
+            self.read.projections.fetch_add(1, Ordering::Relaxed);
+            visit(key, value)
+        })
+    }
+}
