@@ -110,7 +110,6 @@ impl<'a> Call<'a> {
     }
 
     /// The call as a line of a batch, and the program that reports it.
-    #[cfg(feature = "web")]
     pub fn line(self) -> Result<(JsonLine, Option<String>)> {
         if self.reservation.is_some() {
             return Err(Error::invalid("`reservation` is not taken here: end a reservation with `settle`"));

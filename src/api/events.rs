@@ -82,7 +82,6 @@ impl EventsInput {
     }
 
     /// The position behind which the list begins.
-    #[cfg(feature = "web")]
     pub fn after(&self) -> Result<Position> {
         match i64::try_from(self.after) {
             Ok(_) => Ok(Position::new(self.after)),
@@ -100,7 +99,6 @@ impl EventsInput {
     }
 
     /// Whether the answer stays the same while nothing is appended.
-    #[cfg(feature = "web")]
     pub fn is_timeless(&self) -> bool {
         let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
         !is_relative(&self.since) && !is_relative(&self.until)

@@ -21,7 +21,7 @@ pub(crate) enum FaultKind {
     Conflict,
     /// The gate is shut, or the reservation does not fit.
     Wait,
-    /// The server has no key to sign with.
+    /// The program has no key to sign with.
     NoKey,
     /// Another program holds the write lock.
     Busy,
@@ -107,11 +107,14 @@ impl Fault {
     }
 
     /// A field cannot be read. `path` is `.` where the input as a whole is meant.
-    #[cfg(feature = "web")]
     pub fn field(path: &str, why: &str) -> Self {
         let place = if path == "." { "the input".to_owned() } else { format!("`{path}`") };
         let detail = secrets::name(&format!("{place}: {why}")).to_string();
-        Self::new(FaultKind::InvalidInput, detail, "/api/v1/openapi.json describes what this operation takes")
+        Self::new(
+            FaultKind::InvalidInput,
+            detail,
+            "correct the field: docs/http.md and /api/v1/openapi.json of `serve` list what each operation takes",
+        )
     }
 
     /// Lays the failure at a record of a batch, from 1.
@@ -157,7 +160,7 @@ impl From<Error> for Fault {
                 position: Some(position.get()),
                 ..fault(FaultKind::Conflict, "use another key or id, or amend the first event")
             },
-            Error::NotFound { .. } => fault(FaultKind::NotFound, "list the events with GET /api/v1/events"),
+            Error::NotFound { .. } => fault(FaultKind::NotFound, "list the events with the operation `events`"),
             Error::Busy { .. } => fault(FaultKind::Busy, "repeat the call"),
             Error::Replaced { .. } => {
                 fault(FaultKind::Unavailable, "put the file back or restore a backup, and repeat the call")

@@ -10,13 +10,14 @@ pub(crate) mod fault;
 pub(crate) mod gate;
 pub(crate) mod input;
 pub(crate) mod json_line;
+pub(crate) mod operations;
+pub(crate) mod problem;
 pub(crate) mod proofs;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod reserve;
 #[cfg(any(feature = "web", test))]
 pub(crate) mod schema;
-#[cfg(feature = "web")]
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod switch;

@@ -90,7 +90,6 @@ impl Anchor {
     }
 
     /// A size of a snapshot, signed where there is a key.
-    #[cfg(feature = "web")]
     pub fn at(snapshot: &Snapshot<'_>, size: Option<u64>, signer: Option<&Signer>) -> Result<Self> {
         if let Some(signer) = signer {
             return Ok(Self::signed(Kept::sign(snapshot, size, signer)?));

@@ -62,7 +62,6 @@ impl ReportInput {
     }
 
     /// Whether the answer stays the same while nothing is appended.
-    #[cfg(feature = "web")]
     pub fn is_timeless(&self) -> bool {
         let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
         self.days.is_none() && self.back.is_none() && !is_relative(&self.since) && !is_relative(&self.until)

@@ -1,5 +1,6 @@
 //! A ledger that programs call, and what each operation answers.
 
+#[cfg(feature = "web")]
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -24,6 +25,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::present::output::Answer;
 
 /// Events that a stream looks at in one step.
+#[cfg(feature = "web")]
 const STREAMED: u64 = 10_000;
 /// Records of one batch. A larger one would hold the write lock for long.
 const BATCH: usize = 50_000;
@@ -34,11 +36,12 @@ pub(crate) struct Reply {
     /// JSON.
     pub body: String,
     /// What it depends on beside the events, as a hash; `None` when the same events always give the same answer.
+    #[cfg_attr(not(feature = "web"), allow(dead_code))] // entity tags of HTTP are made from it
     pub varying: Option<u64>,
 }
 
 impl Reply {
-    fn new(answer: impl Serialize) -> Result<Self, Fault> {
+    pub(super) fn new(answer: impl Serialize) -> Result<Self, Fault> {
         Ok(Self { body: to_json(&Answer::new(answer))?, varying: None })
     }
 
@@ -54,12 +57,14 @@ fn to_json(value: &impl Serialize) -> Result<String, Fault> {
 }
 
 /// The state of the ledger that answers are about.
+#[cfg(feature = "web")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     position: Position,
     hash: u64,
 }
 
+#[cfg(feature = "web")]
 impl State {
     /// An HTTP entity tag: the head position, and a hash of the root and of what else makes answers. A tag of an answer that
     /// depends on the time is a weak one.
@@ -128,6 +133,7 @@ impl Service {
     }
 
     /// The state that an answer would be about now.
+    #[cfg(feature = "web")]
     pub fn state(&self) -> Result<State, Fault> {
         let (position, root) =
             self.ask(None, |snapshot, _| Ok((snapshot.head()?.position, snapshot.root()?.to_string())))?;
@@ -138,11 +144,13 @@ impl Service {
     }
 
     /// The last position.
+    #[cfg(any(feature = "web", test))]
     pub fn head(&self) -> Result<Position, Fault> {
         self.ask(None, |snapshot, _| Ok(snapshot.head()?.position))
     }
 
     /// That the ledger reaches a position.
+    #[cfg(feature = "web")]
     pub fn expect_position(&self, position: Position) -> Result<Position, Fault> {
         let head = self.head()?;
         if position <= head {
@@ -189,6 +197,7 @@ impl Service {
     }
 
     /// The next events for a stream: those listed, and the position that was looked at last.
+    #[cfg(feature = "web")]
     pub fn next_events(
         &self,
         after: Position,
@@ -241,8 +250,8 @@ impl Service {
         let signer = self.signer.as_ref().ok_or_else(|| {
             Fault::new(
                 FaultKind::NoKey,
-                "the server has no key to sign with",
-                "make one with `usage-ledger key generate`, and start the server with --key FILE",
+                "this program has no key to sign with",
+                "make one with `usage-ledger key generate`, and start the program with --key FILE",
             )
         })?;
         self.ask(None, |snapshot, _| {

@@ -6,7 +6,7 @@ use crate::cli::context::Globals;
 
 use super::{
     audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove,
-    provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+    provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, status, statusline, switch,
 };
 use crate::app::shell;
 
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Watch(crate::app::watch::WatchArgs),
     #[cfg(feature = "web")]
     Serve(crate::app::serve::ServeArgs),
+    Rpc(rpc::RpcArgs),
     Statusline(statusline::StatuslineArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use clap::Command;
 
 /// Every command, in groups by purpose.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["status", "watch", "statusline", "report", "log", "show"]),
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "override", "quota"]),
-    ("Record", &["import", "serve", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
+    ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key"]),
+    ("Connect", &["rpc", "serve"]),
     ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
 ];
 

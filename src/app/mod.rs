@@ -22,7 +22,8 @@ use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
     audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, overview, pause,
-    price, prove, provider, quota, record, report, reserve, scan_output, seal, show, shred, status, statusline, switch,
+    price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, status, statusline,
+    switch,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
@@ -153,7 +154,7 @@ fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<
                 Some(Form::Json)
             }
         }
-        _ if context.json => Some(Form::Json),
+        _ if context.json || matches!(command, Command::Rpc(_)) => Some(Form::Json),
         Command::Statusline(_) => Some(Form::Coloured),
         _ => Some(Form::Text),
     }
@@ -166,6 +167,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Watch(args) => self::watch::run(&args, context),
         #[cfg(feature = "web")]
         Command::Serve(args) => self::serve::run(&args, context, out),
+        Command::Rpc(args) => rpc::run(&args, context, out),
         Command::Statusline(args) => statusline::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),
         Command::Switch(args) => switch::run(&args, context, out),

@@ -222,13 +222,11 @@ impl Context {
     }
 
     /// The time that stands in for the clock, if one is named.
-    #[cfg(feature = "web")]
     pub fn fixed_now(&self) -> Option<Timestamp> {
         self.globals.now.or(self.clock)
     }
 
     /// The time that the command line names for every question.
-    #[cfg(feature = "web")]
     pub const fn named_now(&self) -> Option<Timestamp> {
         self.globals.now
     }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::problem::Problem;
+use super::problem::of_refusal;
 use crate::model::error::Error;
 
 /// How answers are written.
@@ -120,7 +120,7 @@ impl IntoResponse for Refusal {
         let body = match self.form {
             BodyForm::Protobuf => StatusBody { code, message: self.why }.encode_to_vec(),
             BodyForm::Json => json!({"code": code, "message": self.why}).to_string().into_bytes(),
-            BodyForm::Problem => Problem::of_refusal(status, &self.why).to_json().into_bytes(),
+            BodyForm::Problem => of_refusal(status, &self.why).to_json().into_bytes(),
         };
         let mut response = (status, [(header::CONTENT_TYPE, self.form.name())], body).into_response();
         let headers = response.headers_mut();

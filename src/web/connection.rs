@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use super::access::Local;
 use super::answer::BodyForm;
 use super::intake::{Deadline, WITHIN};
-use super::problem::Problem;
+use super::problem::of_refusal;
 use super::work::told_to_end;
 
 /// How long a client may leave an answer unread.
@@ -92,7 +92,7 @@ pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::
 
 /// Answers on a connection without a request that could be routed, and closes it.
 pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str) {
-    let body = Problem::of_refusal(status, why).to_json();
+    let body = of_refusal(status, why).to_json();
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {}\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         BodyForm::Problem.name(),

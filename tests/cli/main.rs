@@ -30,6 +30,7 @@ mod quota;
 mod read_only;
 mod record;
 mod report;
+mod rpc;
 mod scan_output;
 mod serve;
 mod status;

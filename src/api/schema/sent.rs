@@ -89,7 +89,7 @@ pub(crate) struct RecordInput {
     /// The caller's own id, in place of a key
     #[schema(format = "uuid")]
     id: Option<String>,
-    /// The program that reports it; `http` without it
+    /// The program that reports it; without it the interface, such as `http`
     #[schema(min_length = 1)]
     source: Option<String>,
     /// The API whose response is given
@@ -153,7 +153,7 @@ pub(crate) struct SettleInput {
     key: Option<String>,
     /// Further such names
     keys: Option<Vec<String>>,
-    /// The program that reports it; `http` without it
+    /// The program that reports it; without it the interface, such as `http`
     #[schema(min_length = 1)]
     source: Option<String>,
     /// The API whose response is given

@@ -1,0 +1,66 @@
+//! Every operation by its name, for interfaces that take a name and an object of parameters.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use super::service::{Reply, Service, parse};
+
+/// An operation.
+pub(crate) struct Operation {
+    pub name: &'static str,
+    /// Runs it with an object of parameters in JSON.
+    pub run: fn(&Service, &[u8]) -> Result<Reply, Fault>,
+}
+
+/// Every operation.
+pub(crate) const OPERATIONS: [Operation; 13] = [
+    Operation { name: "record", run: Service::record },
+    Operation { name: "records", run: |service, input| service.batch(input, false) },
+    Operation { name: "switch", run: |service, input| service.switch(&parse(input)?) },
+    Operation { name: "gate", run: |service, input| service.gate(&parse(input)?) },
+    Operation { name: "reserve", run: |service, input| service.reserve(&parse(input)?) },
+    Operation { name: "settle", run: Service::settle },
+    Operation { name: "release", run: |service, input| service.release(&parse(input)?) },
+    Operation { name: "report", run: |service, input| service.report(&parse(input)?) },
+    Operation { name: "status", run: |service, input| service.status(&parse(input)?) },
+    Operation { name: "events", run: |service, input| service.events(&parse(input)?) },
+    Operation { name: "proof", run: proof },
+    Operation { name: "checkpoint", run: |service, input| service.checkpoint(&parse(input)?) },
+    Operation { name: "version", run: |_, input| version(&parse(input)?) },
+];
+
+/// The operation of a name.
+pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+/// Proves that an event is in the ledger (`event`), or that a later state continues an earlier one (`old`).
+fn proof(service: &Service, input: &[u8]) -> Result<Reply, Fault> {
+    #[derive(Deserialize)]
+    struct Subject {
+        event: Option<IgnoredAny>,
+        old: Option<IgnoredAny>,
+    }
+    match parse(input)? {
+        Subject { event: Some(_), old: None } => service.inclusion(&parse(input)?),
+        Subject { event: None, old: Some(_) } => service.consistency(&parse(input)?),
+        _ => Err(Fault::input(
+            "a proof is about an event or about an earlier state: send `event`, or send `old` for the size of that state",
+        )),
+    }
+}
+
+/// `version` takes nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn version(Nothing {}: &Nothing) -> Result<Reply, Fault> {
+    #[derive(Serialize)]
+    struct Version {
+        name: &'static str,
+        version: &'static str,
+    }
+    Reply::new(Version { name: "usage-ledger", version: env!("CARGO_PKG_VERSION") })
+}

@@ -1,0 +1,66 @@
+//! A failure as an object that programs read: RFC 9457, the same in every interface.
+
+use serde::Serialize;
+
+use super::fault::{Fault, FaultKind};
+use crate::model::time::Timestamp;
+
+/// What a program is told about a failure.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    pub r#type: String,
+    pub title: &'static str,
+    /// The HTTP status with the same meaning.
+    pub status: u16,
+    pub detail: String,
+    pub remedy: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self {
+            r#type: urn(fault.kind.name()),
+            title: fault.kind.title(),
+            status: status(fault.kind),
+            detail: fault.detail.into(),
+            remedy: fault.remedy.into(),
+            candidates: fault.candidates,
+            position: fault.position,
+            resumes_at: fault.resumes_at,
+            record: fault.record,
+        }
+    }
+}
+
+impl Problem {
+    /// The object as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"status\":{}}}", self.status))
+    }
+}
+
+/// The type of a problem.
+pub(crate) fn urn(name: &str) -> String {
+    format!("urn:usage-ledger:problem:{name}")
+}
+
+/// The HTTP status that says what kind of failure it is.
+const fn status(kind: FaultKind) -> u16 {
+    match kind {
+        FaultKind::InvalidInput => 400,
+        FaultKind::NotFound => 404,
+        FaultKind::Conflict | FaultKind::NoKey => 409,
+        FaultKind::UnknownProvider => 422,
+        FaultKind::Wait => 429,
+        FaultKind::Damaged | FaultKind::Bug => 500,
+        FaultKind::Busy | FaultKind::Unavailable => 503,
+    }
+}

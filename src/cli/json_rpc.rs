@@ -1,0 +1,167 @@
+//! JSON-RPC 2.0: messages in, answers out.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::api::fault::{Fault, FaultKind};
+use crate::api::operations::{OPERATIONS, operation};
+use crate::api::problem::Problem;
+use crate::api::service::Service;
+
+/// The text is no JSON.
+const PARSE_ERROR: i32 = -32_700;
+/// The JSON is no request.
+const INVALID_REQUEST: i32 = -32_600;
+/// No operation has this name.
+const METHOD_NOT_FOUND: i32 = -32_601;
+/// The parameters make no sense.
+const INVALID_PARAMS: i32 = -32_602;
+/// The program is at fault.
+const INTERNAL_ERROR: i32 = -32_603;
+
+/// The code of a failure. The protocol leaves -32000 to -32099 to programs.
+const fn code(kind: FaultKind) -> i32 {
+    match kind {
+        FaultKind::InvalidInput => INVALID_PARAMS,
+        FaultKind::Bug => INTERNAL_ERROR,
+        FaultKind::UnknownProvider => -32_001,
+        FaultKind::NotFound => -32_002,
+        FaultKind::Conflict => -32_003,
+        FaultKind::Wait => -32_004,
+        FaultKind::NoKey => -32_005,
+        FaultKind::Busy => -32_006,
+        FaultKind::Unavailable => -32_007,
+        FaultKind::Damaged => -32_008,
+    }
+}
+
+/// A request, its members unread. `None` is a member that is absent; null is a value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request<'a> {
+    #[serde(borrow, default, deserialize_with = "value")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "value")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "value")]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "value")]
+    params: Option<&'a RawValue>,
+}
+
+/// What is left of a message that is no request: the id by which its sender knows it.
+#[derive(Default, Deserialize)]
+struct Sender<'a> {
+    #[serde(borrow, default, deserialize_with = "value")]
+    id: Option<&'a RawValue>,
+}
+
+fn value<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(reader).map(Some)
+}
+
+/// Why a request failed: the code of the protocol and the problem.
+type Refused = (i32, Fault);
+
+fn refuse(code: i32, why: impl Into<String>) -> Refused {
+    (code, Fault::input(why))
+}
+
+/// Answers a message, which is a request or a list of requests. A request without an id gets no answer.
+pub(super) fn answer(service: &Service, message: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let message: &RawValue = match serde_json::from_slice(message) {
+        Ok(message) => message,
+        Err(error) => {
+            return writeln!(out, "{}", failed("null", refuse(PARSE_ERROR, format!("{error}: send one line of JSON"))));
+        }
+    };
+    if !message.get().starts_with('[') {
+        return match one(service, message.get()) {
+            Some(answer) => writeln!(out, "{answer}"),
+            None => Ok(()),
+        };
+    }
+    match serde_json::from_str::<Vec<&RawValue>>(message.get()) {
+        Ok(requests) if requests.is_empty() => {
+            writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, "the list is empty: put requests into it")))
+        }
+        Ok(requests) => many(service, &requests, out),
+        Err(error) => writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, error.to_string()))),
+    }
+}
+
+/// Answers a list of requests with a list, one answer after the other, so that no more than one is in memory.
+fn many(service: &Service, requests: &[&RawValue], out: &mut dyn Write) -> io::Result<()> {
+    let mut between = "[";
+    for answer in requests.iter().filter_map(|request| one(service, request.get())) {
+        write!(out, "{between}{answer}")?;
+        between = ",";
+    }
+    // Without any answer there is no list either.
+    if between == "," { writeln!(out, "]") } else { Ok(()) }
+}
+
+/// A message that is too long to be read.
+pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
+    let why = format!("the line is longer than {} MiB: send less at a time", most >> 20);
+    writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, why)))
+}
+
+fn one(service: &Service, text: &str) -> Option<String> {
+    let request: Request<'_> = match serde_json::from_str(text) {
+        Ok(request) => request,
+        Err(error) => {
+            let sender: Sender<'_> = serde_json::from_str(text).unwrap_or_default();
+            let id = sender.id.filter(|id| is_id(id)).map_or("null", RawValue::get);
+            let why = format!("{error}: a request has `jsonrpc`, `id`, `method` and `params`");
+            return Some(failed(id, refuse(INVALID_REQUEST, why)));
+        }
+    };
+    let id = match request.id {
+        Some(id) if !is_id(id) => {
+            return Some(failed("null", refuse(INVALID_REQUEST, "`id` must be a text, a number or null")));
+        }
+        id => id.map(RawValue::get),
+    };
+    match (run(service, &request), id) {
+        (Ok(body), Some(id)) => Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{body}}}")),
+        (Err(refused), Some(id)) => Some(failed(id, refused)),
+        // What is no request is answered, even without an id: its sender does not know the protocol.
+        (Err(refused @ (INVALID_REQUEST, _)), None) => Some(failed("null", refused)),
+        (_, None) => None,
+    }
+}
+
+fn is_id(value: &RawValue) -> bool {
+    value.get() == "null"
+        || value.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
+}
+
+fn run(service: &Service, request: &Request<'_>) -> Result<String, Refused> {
+    let text = |member: Option<&RawValue>| member.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
+    if text(request.jsonrpc).as_deref() != Some("2.0") {
+        return Err(refuse(INVALID_REQUEST, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));
+    }
+    let method = text(request.method)
+        .ok_or_else(|| refuse(INVALID_REQUEST, "`method` is missing or no text: name an operation"))?;
+    let operation = operation(&method).ok_or_else(|| {
+        let known = OPERATIONS.map(|operation| operation.name).join(", ");
+        refuse(METHOD_NOT_FOUND, format!("`{method}` is no method: use one of {known}"))
+    })?;
+    let params = request.params.map_or("{}", RawValue::get);
+    if !params.starts_with('{') {
+        return Err(refuse(INVALID_PARAMS, "`params` is no object: send parameters by name"));
+    }
+    let reply = (operation.run)(service, params.as_bytes()).map_err(|fault| (code(fault.kind), fault))?;
+    Ok(reply.body)
+}
+
+fn failed(id: &str, (code, fault): Refused) -> String {
+    let message = serde_json::Value::from(&*fault.detail);
+    let problem = Problem::from(fault).to_json();
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message},\"data\":{problem}}}}}"
+    )
+}
