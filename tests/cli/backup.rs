@@ -223,3 +223,18 @@ fn a_repair_makes_the_ledger_verify_and_refuses_what_only_a_backup_has() {
     assert_eq!((&done["ok"], &done["refused"][0]["position"]), (&false.into(), &17.into()));
     assert_eq!(desk.bytes(), before);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_ledger_that_a_killed_restore_named_twice_opens() {
+    let desk = crate::cli_support::Desk::new();
+    desk.ok(&["record", "--provider", "ollama", "--input", "1"]);
+    // A restore names the former ledger before it replaces it.
+    std::fs::hard_link(desk.ledger(), desk.dir().join("usage.db.replaced-20260610T100000.000")).unwrap();
+    desk.ok(&["record", "--provider", "ollama", "--input", "2"]);
+    assert_eq!(desk.json(&["report"])["total"]["requests"], 2);
+    // Any other second name is refused, as before.
+    std::fs::hard_link(desk.ledger(), desk.dir().join("other.db")).unwrap();
+    let error = desk.fails(3, &["report"]);
+    assert!(error.contains("hard links"), "{error}");
+}

@@ -304,7 +304,7 @@ fn what_ccusage_has_no_report_for_is_refused() {
     let desk = Desk::new();
     for by in ["provider", "day,model", "hour", "label:mission"] {
         let said = desk.fails(2, &["report", "--by", by, "--format", "ccusage"]);
-        for possible in ["--by day", "--by week", "--by month", "--by conversation", "--by window"] {
+        for possible in ["day", "week", "month", "conversation", "window"] {
             assert!(said.contains(possible), "{said}");
         }
     }

@@ -141,7 +141,16 @@ fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Resul
     };
     match done {
         // A target that is not there, or a period that is sealed already: nothing is written.
-        Err(Error::NotFound { .. } | Error::Invalid { .. } | Error::Conflict { .. }) => Ok(false),
+        Err(
+            Error::NotFound { .. }
+            | Error::Invalid { .. }
+            | Error::Conflict { .. }
+            | Error::NotPaused
+            | Error::NotAmendable { .. }
+            | Error::Withdrawn { .. }
+            | Error::Unchanged { .. }
+            | Error::AlreadySealed { .. },
+        ) => Ok(false),
         other => other.map(|()| false),
     }
 }

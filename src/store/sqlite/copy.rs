@@ -207,7 +207,7 @@ impl Held {
 fn former_name(path: &Path) -> PathBuf {
     let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3f");
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".replaced-{now}"));
+    name.push(format!("{}{now}", super::leftover::REPLACED));
     name.into()
 }
 

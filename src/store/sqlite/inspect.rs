@@ -95,7 +95,7 @@ fn refuse_hard_links(path: &Path) -> Result<()> {
             // A first import gives its draft the ledger's name, and then takes away the draft's.
             leftover::unlink_names_of(&behind_links(path));
             let links = links()?;
-            if links > 1 {
+            if links.saturating_sub(leftover::replaced_names_of(&behind_links(path))) > 1 {
                 return Err(Error::HardLinked { path: path.to_owned(), links });
             }
         }

@@ -30,6 +30,20 @@ pub(super) fn unlink_names_of(place: &Path) {
     });
 }
 
+/// What stands in the name of a ledger that a restore replaces, between the ledger's name and the time.
+pub(super) const REPLACED: &str = ".replaced-";
+
+/// The number of names that killed restores gave to the file at `place` before they could replace it. No program opens a
+/// ledger by such a name, so it is no danger to the write-ahead log. The name stays: a restore that still runs needs it.
+#[cfg(unix)]
+pub(super) fn replaced_names_of(place: &Path) -> u64 {
+    let Ok(Some(ledger)) = Identity::at(place) else { return 0 };
+    let Some(prefix) = place.file_name().map(|name| format!("{}{REPLACED}", name.to_string_lossy())) else { return 0 };
+    let Ok(entries) = fs::read_dir(directory::parent(place)) else { return 0 };
+    let names = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    names.map(|entry| u64::from(matches!(Identity::at(&entry.path()), Ok(Some(file)) if file == ledger))).sum()
+}
+
 fn drafts(place: &Path, mut visit: impl FnMut(&Path)) {
     let Some(prefix) = place.file_name().map(|name| format!("{}.", name.to_string_lossy())) else { return };
     let Ok(entries) = fs::read_dir(directory::parent(place)) else { return };
