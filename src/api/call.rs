@@ -14,33 +14,86 @@ use crate::readers::normalise::{self, UsageFormat};
 
 /// The format whose text is what a run of an agent prints.
 pub(crate) const AGENT_OUTPUT: &str = "agent-output";
+/// The same, with all models of a run under the dearest one.
+const AGENT_TOTAL: &str = "agent-output-total";
 
 /// Every format that [`from_response`] reads.
 pub(crate) fn formats() -> Vec<&'static str> {
-    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT]).collect()
+    UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT, AGENT_TOTAL]).collect()
 }
 
-/// The record of a response. `served` is the provider that is known to have served it: a response has the form of an API,
-/// which other providers serve too.
-pub(crate) fn from_response(format: &str, text: &str, served: Option<&ProviderId>) -> Result<TokenRecord> {
-    let mut record =
-        if format == AGENT_OUTPUT { agent_output(text, served)? } else { normalise::response(format.parse()?, text)? };
+/// The record of a response, and those of other models that answered in it. `served` is the provider that is known to have
+/// served it: a response has the form of an API, which other providers serve too.
+pub(crate) fn from_response(
+    format: &str,
+    text: &str,
+    served: Option<&ProviderId>,
+) -> Result<(TokenRecord, Vec<TokenRecord>)> {
+    let mut records = match format {
+        AGENT_OUTPUT => agent_output(text, served)?,
+        AGENT_TOTAL => vec![agent_total(text, served)?],
+        format => normalise::calls(format.parse()?, text)?,
+    };
     if let Some(provider) = served {
-        record.provider = provider.as_str().to_owned().into();
+        records.iter_mut().for_each(|record| record.provider = provider.as_str().to_owned().into());
     }
+    let mut records = records.into_iter();
+    let record = records.next().ok_or_else(|| Error::invalid("this response states no call"))?;
+    Ok((record, records.collect()))
+}
+
+/// The key of a call within another one, which the caller names by `key`.
+pub(crate) fn nested_key(key: &str, place: usize) -> String {
+    format!("{key}/{}", place + 1)
+}
+
+/// Completes the record of a call within another one. Its model, cost and duration stay its own: what the caller states of
+/// them is about the outer call.
+pub(crate) fn with_own_figures<E>(
+    nested: &TokenRecord,
+    complete: impl FnOnce(TokenRecord) -> std::result::Result<TokenRecord, E>,
+) -> std::result::Result<TokenRecord, E> {
+    let mut record = complete(nested.clone())?;
+    (record.model, record.cost, record.duration_ms) = (nested.model.clone(), nested.cost, nested.duration_ms);
     Ok(record)
 }
 
-fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord> {
+/// The provider that served what an agent's output states.
+fn server<'p>(provider: Option<&'p ProviderId>, format: &str, model: Option<&str>) -> Result<&'p str> {
+    let is_claude = model.is_some_and(|model| model.starts_with("claude"));
+    match (provider, format) {
+        (Some(provider), _) => Ok(provider.as_str()),
+        (None, "codex") => Ok("openai"),
+        (None, "claude") if is_claude => Ok("anthropic"),
+        (None, _) => Err(Error::invalid("this output does not tell who served the tokens: give --provider")),
+    }
+}
+
+/// The calls of a run: one for each model, if the output states the counts of several.
+fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<Vec<TokenRecord>> {
+    let runs = agent::extract_models(text)?;
+    if runs.is_empty() {
+        return Ok(vec![agent_total(text, provider)?]);
+    }
+    // Other models than Anthropic's may answer behind Claude Code; whoever serves the run serves them all.
+    let claude = runs.iter().map(|run| run.model.as_str()).find(|model| model.starts_with("claude"));
+    let server = server(provider, "claude", claude)?;
+    let record = |run: agent::ModelRun| {
+        let mut record = TokenRecord::new(server, run.model);
+        (record.tokens, record.cost, record.server_tools) = (run.tokens, run.cost, run.server_tools);
+        record.quality = if run.residual.is_some() { Quality::Derived } else { Quality::Reported };
+        record.residual = run.residual;
+        record.normaliser = Some("agent-output/2".into());
+        record
+    };
+    Ok(runs.into_iter().map(record).collect())
+}
+
+/// The whole run under its dearest model.
+fn agent_total(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord> {
     let run = agent::extract_as(text, Turns::Told, provider)?
         .ok_or_else(|| Error::invalid("this output of an agent states no tokens"))?;
-    let is_claude = run.model.as_deref().is_some_and(|model| model.starts_with("claude"));
-    let provider = match (provider, run.format) {
-        (Some(provider), _) => provider.as_str(),
-        (None, "codex") => "openai",
-        (None, "claude") if is_claude => "anthropic",
-        (None, _) => return Err(Error::invalid("this output does not tell who served the tokens: give --provider")),
-    };
+    let provider = server(provider, run.format, run.model.as_deref())?;
     let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());
     record.tokens = run.tokens;
     record.cost = run.cost;
@@ -109,27 +162,32 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
-    /// The call as a line of a batch, and the program that reports it.
-    pub fn line(self) -> Result<(JsonLine, Option<String>)> {
+    /// The call as lines of a batch, one for each model that answered, and the program that reports it.
+    pub fn lines(self) -> Result<(Vec<JsonLine>, Option<String>)> {
         if self.reservation.is_some() {
             return Err(Error::invalid("`reservation` is not taken here: end a reservation with `settle`"));
         }
         let (id, occurred_at, source) = (self.id, self.occurred_at, self.source.clone());
-        Ok((JsonLine { id, occurred_at, record: self.record(None)? }, source))
+        let (record, nested) = self.records(None)?;
+        let mut lines = vec![JsonLine { id, occurred_at, record }];
+        lines.extend(nested.into_iter().map(|record| JsonLine { id: None, occurred_at, record }));
+        Ok((lines, source))
     }
 
-    /// The record of the call. `reserved` is the provider that tokens were set aside with: it served the call unless the
-    /// object names another one.
-    pub fn record(self, reserved: Option<&ProviderId>) -> Result<TokenRecord> {
+    /// The record of the call, and those of other models that answered in it. `reserved` is the provider that tokens were
+    /// set aside with: it served the call unless the object names another one.
+    pub fn records(self, reserved: Option<&ProviderId>) -> Result<(TokenRecord, Vec<TokenRecord>)> {
         let named = self.named()?;
         let served = named.as_ref().or(reserved);
-        let base = match (&self.format, self.response) {
-            (None, None) => reserved.map(|provider| TokenRecord::new(provider.as_str(), "")),
+        let (base, nested) = match (&self.format, self.response) {
+            (None, None) => (reserved.map(|provider| TokenRecord::new(provider.as_str(), "")), Vec::new()),
             (Some(format), Some(response)) => {
                 self.expect_no_counts()?;
                 // A text holds a body or a stream; anything else is the body itself.
                 let text = serde_json::from_str::<String>(response.get());
-                Some(from_response(format, text.as_deref().unwrap_or_else(|_| response.get()), served)?)
+                let text = text.as_deref().unwrap_or_else(|_| response.get());
+                let (record, nested) = from_response(format, text, served)?;
+                (Some(record), nested)
             }
             _ => {
                 return Err(Error::invalid(format!(
@@ -138,7 +196,26 @@ impl<'a> Call<'a> {
                 )));
             }
         };
-        Ok(JsonLine::of(&self.fields, base)?.record)
+        let record = JsonLine::of(&self.fields, base)?.record;
+        let nested = nested.iter().enumerate().map(|(place, nested)| self.nested(place, nested));
+        let nested = nested.collect::<Result<_>>()?;
+        Ok((record, nested))
+    }
+
+    /// A call within this one, with what the object states of both.
+    fn nested(&self, place: usize, nested: &TokenRecord) -> Result<TokenRecord> {
+        with_own_figures(nested, |record| {
+            let mut record = JsonLine::of(&self.fields, Some(record))?.record;
+            // The object's keys name the outer call.
+            record.keys.retain(|key| nested.keys.contains(key));
+            let named = self.fields.0.iter().find(|(name, value)| name == "key" && value.get() != "null");
+            if let Some((name, value)) = named {
+                let key = nested_key(&read::<String>(name, value, "a text")?, place);
+                record.keys.retain(|known| *known != key);
+                record.keys.insert(0, key);
+            }
+            Ok(record)
+        })
     }
 
     fn named(&self) -> Result<Option<ProviderId>> {
@@ -164,7 +241,7 @@ mod tests {
 
     fn record(body: &str, reserved: Option<&str>) -> Result<TokenRecord> {
         let reserved = reserved.map(|name| ProviderId::resolve(name).unwrap());
-        Call::parse(body.as_bytes())?.record(reserved.as_ref())
+        Ok(Call::parse(body.as_bytes())?.records(reserved.as_ref())?.0)
     }
 
     #[test]

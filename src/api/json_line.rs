@@ -176,7 +176,11 @@ pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, value: &'a RawValue, what
 
 fn count(name: &str, value: &RawValue) -> Result<u64> {
     let what = format!("a whole number from 0 to {MAX_COUNT}");
-    let count: u64 = read(name, value, &what)?;
+    // Some languages have no whole numbers, and write 1234.0.
+    let whole = serde_json::from_str::<f64>(value.get()).ok().filter(|number| {
+        value.get().contains('.') && number.fract() == 0.0 && (0.0..=MAX_COUNT as f64).contains(number)
+    });
+    let count: u64 = whole.map_or_else(|| read(name, value, &what), |number| Ok(number as u64))?;
     if count > MAX_COUNT { Err(Error::invalid(format!("`{name}` is {count}: it must be {what}"))) } else { Ok(count) }
 }
 
@@ -230,6 +234,17 @@ mod tests {
         assert_eq!(parsed.record.counted_at.unwrap().to_string(), "2026-06-01T10:00:03.000Z");
         let at_once = line.replace("10:00:03Z", "10:00:01Z");
         assert_eq!(JsonLine::parse(at_once.as_bytes()).unwrap().record.counted_at, None);
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_decimal_point() {
+        let line = r#"{"provider":"a","input":1234.0,"output":0.0,"duration_ms":9.0}"#;
+        let record = JsonLine::parse(line.as_bytes()).unwrap().record;
+        assert_eq!((record.tokens.input, record.tokens.output, record.duration_ms), (Some(1234), Some(0), Some(9)));
+        for (count, named) in [("1.5", "`input` is 1.5"), ("-1.0", "`input` is -1.0"), ("1e300", "`input` is 1e300")] {
+            let message = refused(&line.replace("1234.0", count));
+            assert!(message.contains(named), "{message}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::output::{AppendReceipt, grouped};
 use crate::present::wording::withdrawal;
+use crate::readers::normalise::NO_USAGE;
 
 /// What became of many records.
 #[derive(Default, Serialize)]
@@ -32,19 +33,28 @@ impl RecordTally {
     }
 }
 
-/// Records one call. The warnings of the receipt name what looks wrong.
-pub(crate) fn one(ledger: &Ledger, event: NewEvent, now: Timestamp) -> Result<(Outcome, AppendReceipt)> {
+/// Records one call, and the calls of other models within it. The receipt is the call's; its warnings name what looks wrong.
+pub(crate) fn one(
+    ledger: &Ledger,
+    event: NewEvent,
+    nested: impl IntoIterator<Item = NewEvent>,
+    now: Timestamp,
+) -> Result<(Outcome, AppendReceipt)> {
     let crate::model::event::Payload::TokensRecorded(record) = &event.payload else {
         return Err(Error::invalid("only the tokens of a call are recorded here"));
     };
     let (implausible, provider) = (record.tokens.implausible(), record.provider.to_string());
-    let outcome = match ledger.append([event], now)?.as_slice() {
-        [outcome] => *outcome,
-        _ => return Err(Error::invalid("one record was given, and not one was answered for")),
+    let states_no_usage = record.residual.as_deref().is_some_and(|residual| residual.ends_with(NO_USAGE));
+    let outcome = match ledger.append(std::iter::once(event).chain(nested), now)?.as_slice() {
+        [outcome, ..] => *outcome,
+        [] => return Err(Error::invalid("one record was given, and not one was answered for")),
     };
     let position = outcome.position();
     let mut receipt = AppendReceipt::one(outcome, ledger.event(position)?.id);
     receipt.warnings.extend(hint(&provider, ledger, now)?);
+    if states_no_usage {
+        receipt.warnings.push(format!("position {position}: {NO_USAGE}; the server of this response does not report it"));
+    }
     if let Some((class, count)) = implausible {
         receipt.warnings.push(format!(
             "position {position}: {} {} tokens is implausible; if it is wrong: {}",
@@ -64,8 +74,9 @@ pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<Appen
     }
     let (id, occurred_at) = (call.id, call.occurred_at);
     let source = call.source.clone().map_or_else(|| ledger.source.clone(), Into::into);
-    let event = NewEvent::new(call.record(None)?, occurred_at.unwrap_or(now)).source(source);
-    let (_, receipt) = one(ledger, NewEvent { id, ..event }, now)?;
+    let (record, nested) = call.records(None)?;
+    let event = |record| NewEvent::new(record, occurred_at.unwrap_or(now)).source(source.clone());
+    let (_, receipt) = one(ledger, NewEvent { id, ..event(record) }, nested.into_iter().map(event), now)?;
     Ok(receipt)
 }
 

@@ -7,7 +7,7 @@ use super::input::{ReleaseInput, ReserveInput, named};
 use crate::budget::Ask;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetReserved, EventId, Payload};
+use crate::model::event::{BudgetReserved, EventId, NewEvent, Payload};
 use crate::model::humanize::duration::parse_duration;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::MAX_COUNT;
@@ -90,10 +90,13 @@ pub(crate) fn settle(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<App
     }
     let reserved = reserved(ledger, reservation)?;
     let (source, occurred_at) = (call.source.clone(), call.occurred_at);
-    let record = call.record(Some(&reserved.provider))?;
+    let (record, nested) = call.records(Some(&reserved.provider))?;
     let named = source.map(|source| ledger.clone().source(source));
     let reporter = named.as_ref().unwrap_or(ledger);
-    let outcome = reporter.settle_at(reservation, record, occurred_at.unwrap_or(now), now)?;
+    let at = occurred_at.unwrap_or(now);
+    let outcome = reporter.settle_at(reservation, record, at, now)?;
+    let event = |record| NewEvent::new(record, at).source(reporter.source.clone());
+    reporter.append(nested.into_iter().map(event), now)?;
     receipt(ledger, outcome)
 }
 

@@ -272,7 +272,7 @@ impl Service {
             if lines.len() == BATCH {
                 return Err(Fault::input(format!("there are over {BATCH} records: send fewer at a time")));
             }
-            let line = Call::parse(record).and_then(Call::line);
+            let line = Call::parse(record).and_then(Call::lines);
             lines.push(line.map_err(|error| Fault::from(error).at_record(number))?);
         }
         if lines.is_empty() {
@@ -282,9 +282,11 @@ impl Service {
             let (own, mut number) = (ledger.source.clone(), 0);
             let pushed = ledger.transact(now, |appender| {
                 let mut tally = RecordTally::default();
-                for (line, source) in lines {
+                for (calls, source) in lines {
                     number += 1;
-                    tally.push(appender, line, source.as_deref().unwrap_or(&own), now)?;
+                    for line in calls {
+                        tally.push(appender, line, source.as_deref().unwrap_or(&own), now)?;
+                    }
                 }
                 number = 0;
                 Ok(tally)

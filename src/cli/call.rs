@@ -9,7 +9,7 @@ use clap::builder::PossibleValuesParser;
 use super::context::Context;
 use super::fields::{CountArgs, NameArgs};
 use super::lines;
-use crate::api::call::{formats, from_response};
+use crate::api::call::{formats, from_response, nested_key, with_own_figures};
 use crate::model::error::Error;
 use crate::model::event::TokenRecord;
 use crate::model::provider::ProviderId;
@@ -25,8 +25,9 @@ pub(crate) struct CallArgs {
     /// Read the usage from a response of this API: a body, a usage object, or a stream
     ///
     /// agent-output reads the output of an agent's run (the result of Claude Code, the turns of Codex): one document, or
-    /// lines, where a later total replaces an earlier one and turns are summed. It needs --provider if the output does not
-    /// name the provider.
+    /// lines, where a later total replaces an earlier one and turns are summed. A result that states several models makes a
+    /// record for each; agent-output-total makes one, of the dearest. They need --provider if the output does not name the
+    /// provider.
     #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
     format: Option<String>,
     /// The file with the response; - is stdin
@@ -48,25 +49,39 @@ pub(crate) struct CallArgs {
 }
 
 impl CallArgs {
-    /// The record of the call. `reserved` is the provider that tokens were set aside with: it served the call unless a flag
-    /// names another one.
-    pub fn record(&self, reserved: Option<&ProviderId>, context: &Context) -> Result<TokenRecord, Failure> {
+    /// The record of the call, and those of other models that answered in it. `reserved` is the provider that tokens were
+    /// set aside with: it served the call unless a flag names another one.
+    pub fn records(
+        &self,
+        reserved: Option<&ProviderId>,
+        context: &Context,
+    ) -> Result<(TokenRecord, Vec<TokenRecord>), Failure> {
         let served = self.names.provider.as_ref().or(reserved);
-        let mut record = if let Some(format) = &self.format {
+        let (record, mut nested) = if let Some(format) = &self.format {
             from_response(format, &response(&self.response, context)?, served)?
         } else {
             let provider = served.ok_or_else(|| {
                 Failure::usage("who served the tokens? Give --provider, or --format for a response, or --jsonl")
             })?;
-            TokenRecord::new(provider.as_str(), "")
+            (TokenRecord::new(provider.as_str(), ""), Vec::new())
         };
+        let record = self.complete(record, self.key.clone())?;
+        for (place, inner) in nested.iter_mut().enumerate() {
+            let key = self.key.as_deref().map(|key| nested_key(key, place));
+            *inner = with_own_figures(inner, |record| self.complete(record, key))?;
+        }
+        Ok((record, nested))
+    }
+
+    /// A record with what the flags state.
+    fn complete(&self, mut record: TokenRecord, key: Option<String>) -> Result<TokenRecord, Failure> {
         self.counts.apply(&mut record);
         self.names.apply(&mut record);
         record.attribute_to_server();
-        if let Some(key) = &self.key {
+        if let Some(key) = key {
             // The response's own id still finds the record.
-            record.keys.retain(|known| known != key);
-            record.keys.insert(0, key.clone());
+            record.keys.retain(|known| *known != key);
+            record.keys.insert(0, key);
         }
         record.validate()?;
         Ok(record)

@@ -55,7 +55,7 @@ pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> R
 }
 
 fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let record = args.call.record(None, context)?;
+    let (record, nested) = args.call.records(None, context)?;
     let now = context.now();
     let what = format!(
         "{}{}, {}",
@@ -63,9 +63,11 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
         record.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default(),
         counted(record.tokens.total()?, "token")
     );
-    let event = NewEvent::new(record, args.call.occurred_at.unwrap_or(now)).source(args.call.source);
+    let at = args.call.occurred_at.unwrap_or(now);
+    let source = args.call.source;
+    let event = |record| NewEvent::new(record, at).source(source.clone());
     let ledger = context.write()?;
-    let (outcome, receipt) = api::record::one(&ledger, event, now)?;
+    let (outcome, receipt) = api::record::one(&ledger, event(record), nested.into_iter().map(event), now)?;
     receipt.warnings.iter().for_each(|warning| say(warning));
     if context.json {
         return Answer::new(receipt).write(out);

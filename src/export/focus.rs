@@ -99,7 +99,7 @@ struct FocusRow<'r> {
     /// Of the provider.
     name: String,
     model: &'r str,
-    meter: &'static str,
+    meter: &'r str,
     quantity: Decimal,
     cost: Decimal,
 }
@@ -140,7 +140,9 @@ impl<'r> FocusRow<'r> {
             "BillingPeriodEnd" => midnight(month.checked_add_months(Months::new(1))),
             "BillingPeriodStart" => midnight(Some(month)),
             "ChargeCategory" => "Usage".to_owned(),
-            "ChargeDescription" => match key.meter {
+            "ChargeDescription" => match &key.meter {
+                Meter::Modality(name) => format!("{}: {} tokens", self.model, name.replace('_', " ")),
+                Meter::Tool(name) => format!("{}: uses of {}", self.model, name.replace('_', " ")),
                 Meter::Tokens(class) => format!("{}: {} tokens", self.model, class.name().replace('_', " ")),
                 Meter::Requests => format!("{}: requests", self.model),
             },

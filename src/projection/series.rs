@@ -39,7 +39,7 @@ impl Level {
         push_text(key, record.account.as_deref());
         push_text(key, record.model.as_deref());
         push_text(key, record.agent.as_deref());
-        push_text(key, Some(&Tariff::of(&record.tokens, &record.labels).key()));
+        push_text(key, Some(&Tariff::of(record).key()));
         let model = key.len();
         push_text(key, record.project.as_deref());
         let project = key.len();

@@ -7,7 +7,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
 use crate::projection::{Series, Subject, Totals, facts};
-use crate::readers::price::{Charge, Found, Prices, Tariff};
+use crate::readers::price::{Charge, Extras, Found, Prices, Tariff};
 use crate::store::{GO_ON, Order};
 
 impl Snapshot<'_> {
@@ -74,12 +74,13 @@ impl<'p> Costs<'p> {
         for part in [series.provider, "\0", model, "\0", tariff] {
             key.push_str(part);
         }
-        let find = || self.prices.find(series.provider, model, at, Tariff::from_key(tariff));
+        let tariff = Tariff::from_key(tariff);
+        let find = || self.prices.find(series.provider, model, at, tariff);
         let priced = if let Some(times) = self.found.get_mut(&key) {
-            charge(times.entry(at.millis()).or_insert_with(find), totals)
+            charge(times.entry(at.millis()).or_insert_with(find), totals, &tariff.extras)
         } else {
             let found = find();
-            let priced = charge(&found, totals);
+            let priced = charge(&found, totals, &tariff.extras);
             self.found.insert(key.clone(), HashMap::from([(at.millis(), found)]));
             priced
         };
@@ -90,22 +91,22 @@ impl<'p> Costs<'p> {
     /// What one call of a series costs.
     pub fn one(&self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
         let Some(model) = series.model else { return Ok(Priced::Unknown) };
-        let service = Tariff::from_key(series.tariff.unwrap_or_default()).service;
-        charge(&self.prices.find(series.provider, model, at, Tariff::of_counts(service, totals.counts()?)), totals)
+        let tariff = Tariff::from_key(series.tariff.unwrap_or_default()).of_counts(totals.counts()?);
+        charge(&self.prices.find(series.provider, model, at, tariff), totals, &tariff.extras)
     }
 
     /// What one call costs.
     pub fn call(&self, record: &TokenView<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
         let Some(model) = record.model.as_deref() else { return Ok(Priced::Unknown) };
-        let tariff = Tariff::of(&record.tokens, &record.labels);
-        charge(&self.prices.find(&record.provider, model, at, tariff), totals)
+        let tariff = Tariff::of(record);
+        charge(&self.prices.find(&record.provider, model, at, tariff), totals, &tariff.extras)
     }
 }
 
-fn charge(found: &Found, totals: &Totals) -> Result<Priced> {
+fn charge(found: &Found, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
     Ok(match found {
         Found::Rates { rates, .. } => {
-            rates.charge(totals.counts()?, totals.requests).map_or(Priced::Unknown, Priced::Known)
+            rates.charge(totals.counts()?, totals.requests, extras).map_or(Priced::Unknown, Priced::Known)
         }
         Found::Unknown => Priced::Unknown,
         Found::Finer => Priced::Finer,

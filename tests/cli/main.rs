@@ -8,6 +8,7 @@ mod cli_support;
 mod api;
 mod backup;
 mod bad_input;
+mod complete_prices;
 mod corrections;
 #[cfg(unix)]
 mod documentation;

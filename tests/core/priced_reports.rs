@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use usage_ledger::event::PriceSet;
-use usage_ledger::event::SERVICE_TIER;
+use usage_ledger::event::{INFERENCE_GEO, SERVICE_TIER};
 use usage_ledger::price::Prices;
 use usage_ledger::report::Report;
 use usage_ledger::usage::Cost;
@@ -165,4 +165,74 @@ fn an_hour_of_cache_costs_more_than_five_minutes() {
     assert_eq!(total(&ledger, &Report::by_all([])).usd, usd("6.25"));
     ledger.record(call.count(TokenClass::CacheWrite1h, 1_000_000), now).unwrap();
     assert_eq!(total(&ledger, &Report::by_all([])).usd, usd("16.25"));
+}
+
+#[test]
+fn regions_sounds_and_tools_cost_the_same_in_every_report_and_after_shredding() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let day = at("2026-11-23T10:00:00Z");
+    let opus = || TokenRecord::new("anthropic", "claude-opus-4-8").input(100_000).output(10_000);
+    let audio = || TokenRecord::new("openai", "gpt-audio-mini").input(1_000).output(500);
+    let calls = [
+        opus().label(INFERENCE_GEO, "us").project("acme"),
+        opus().label(INFERENCE_GEO, "us").label(SERVICE_TIER, "batch").conversation("c"),
+        opus().server_tool("web_search", 3).server_tool("web_fetch", 9),
+        opus().server_tool("web_search", 3).server_tool("web_fetch", 9).project("acme"),
+        audio().modality("input_audio", 900).modality("output_audio", 400),
+        audio().modality("input_audio", 900).modality("output_audio", 400).project("b"),
+        audio().modality("input_audio", 1),
+        // Nobody says what these cost.
+        opus().server_tool("a_new_tool", 1),
+        opus().label(INFERENCE_GEO, "eu"),
+        audio().modality("input_audio", 1_001),
+    ];
+    let prices = Prices::list();
+    let mut sum = Usd::default();
+    for (number, call) in calls.into_iter().enumerate() {
+        let when = day.plus(number as i64 * 61_000);
+        sum = sum.checked_add(prices.cost(&call, when).unwrap().unwrap_or_default()).unwrap();
+        ledger.record(call, when).unwrap();
+    }
+    assert_eq!(Some(sum), usd("2.8339094"));
+    let check = |ledger: &mut Ledger| {
+        for keys in [
+            vec![],
+            vec![ReportKey::Hour],
+            vec![ReportKey::Project],
+            vec![ReportKey::Conversation],
+            vec![ReportKey::Window],
+        ] {
+            let cost = total(ledger, &Report::by_all(keys.clone()));
+            assert_eq!((cost.usd, cost.unpriced_requests), (Some(sum), 3), "{keys:?}");
+        }
+    };
+    check(&mut ledger);
+    assert!(ledger.replay().unwrap().findings.is_empty());
+    let _ = ledger.shred(&usage_ledger::Shred::because("a request").project("acme"), day).unwrap();
+    check(&mut ledger);
+    let cost = total(&mut ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
+    assert_eq!(cost.unpriced_requests, 3);
+}
+
+#[test]
+fn ones_own_price_of_text_is_not_that_of_sounds() {
+    let ledger = Ledger::in_memory().unwrap();
+    let now = at("2026-11-23T10:00:00Z");
+    let set = |provider: &str, model: &str, input: &str| {
+        let price = PriceSet::new(provider, model, input.parse().unwrap(), input.parse().unwrap()).unwrap();
+        ledger.set_price(price, now).unwrap();
+    };
+    set("openai", "gpt-audio-mini", "1");
+    set("openai", "house", "1");
+    set("ollama", "", "0");
+    let prices = ledger.snapshot().unwrap().prices().unwrap();
+    let cost = |provider: &str, model: &str| {
+        let call = TokenRecord::new(provider, model).input(1_000_000).modality("input_audio", 500_000);
+        prices.cost(&call, now).unwrap()
+    };
+    // Half of it at one's own price, half at the table's 10.
+    assert_eq!(cost("openai", "gpt-audio-mini"), usd("5.5"));
+    assert_eq!(cost("openai", "house-model"), None);
+    // Where everything is free, so are sounds.
+    assert_eq!(cost("ollama", "qwen3-omni"), usd("0"));
 }

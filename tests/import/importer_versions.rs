@@ -132,7 +132,7 @@ fn a_log_that_an_older_version_read_is_read_again_once() {
     assert_eq!((report.recorded, report.amended), (0, 2));
     assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"C:\dev\app".to_owned())], (2, 32)));
     let amended = amendments(&ledger);
-    assert!(amended.iter().all(|amend| amend.reason == "read again by version 1 of the importer"));
+    assert!(amended.iter().all(|amend| amend.reason == "read again by version 2 of the importer"));
     // What was there before is as it was.
     assert!(ledger.head().unwrap().position > before);
     again_is_nothing(&ledger, home.path());

@@ -22,3 +22,4 @@ mod schema_drift;
 mod secrets;
 mod shred_imports;
 mod telemetry;
+mod uncounted;

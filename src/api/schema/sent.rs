@@ -32,6 +32,7 @@ pub(crate) enum FormatName {
     QwenCode,
     Opencode,
     AgentOutput,
+    AgentOutputTotal,
 }
 
 /// A call: its provider and at least one count, or a provider's response.

@@ -7,32 +7,38 @@ use chrono::NaiveDate;
 use crate::export::ExportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::SERVICE_TIER;
 use crate::model::event::{Position, TokenRecord};
+use crate::model::event::{SERVICE_TIER, modality_of};
 use crate::model::time::Zone;
 use crate::model::tokens::{TokenClass, Usd};
-use crate::readers::price::Term;
+use crate::readers::price::{Extras, Term};
 
 /// What is metered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Meter {
     Tokens(TokenClass),
     /// Calls, where a price asks for them besides.
     Requests,
+    /// Tokens of a class that are no text, such as `input_audio`.
+    Modality(String),
+    /// Uses of one of the provider's tools.
+    Tool(String),
 }
 
 impl Meter {
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
+            Self::Modality(name) | Self::Tool(name) => name,
             Self::Tokens(class) => class.name(),
             Self::Requests => "requests",
         }
     }
 
     /// How much a price is of, and of what.
-    pub const fn unit(self) -> (u64, &'static str) {
+    pub const fn unit(&self) -> (u64, &'static str) {
         match self {
-            Self::Tokens(_) => (1_000_000, "Tokens"),
+            Self::Tool(_) => (1_000, "Uses"),
+            Self::Tokens(_) | Self::Modality(_) => (1_000_000, "Tokens"),
             Self::Requests => (1_000, "Requests"),
         }
     }
@@ -78,9 +84,10 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
         if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
             return Ok(());
         }
+        let extras = Extras::of(&record.modalities, &record.server_tools);
         let mut quoted = prices.origin_of_call(&record, told.at);
         if let Some((rates, _)) = &quoted
-            && rates.charge(record.tokens.counts().map(u128::from), 1).is_none()
+            && rates.charge(record.tokens.counts().map(u128::from), 1, &extras).is_none()
         {
             quoted = None;
         }
@@ -107,9 +114,18 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
             sum.requests += 1;
         };
         for class in TokenClass::ALL {
-            if let Some(tokens) = record.tokens.get(class).filter(|tokens| *tokens > 0) {
-                add(Meter::Tokens(class), quoted.as_ref().and_then(|(rates, _)| rates.of(class)), tokens);
+            let apart =
+                record.modalities.iter().filter(|(name, _)| modality_of(name).is_some_and(|(of, _)| of == class));
+            let apart = apart.fold(0_u64, |sum, (_, tokens)| sum.saturating_add(*tokens));
+            if let Some(text) = record.tokens.get(class).map(|all| all.saturating_sub(apart)).filter(|text| *text > 0) {
+                add(Meter::Tokens(class), quoted.as_ref().and_then(|(rates, _)| rates.of(class)), text);
             }
+        }
+        let tools = record.server_tools.iter().map(|(name, uses)| (Meter::Tool(name.clone()), *uses));
+        let modalities = record.modalities.iter().map(|(name, tokens)| (Meter::Modality(name.clone()), *tokens));
+        for (meter, count) in modalities.chain(tools).filter(|(_, count)| *count > 0) {
+            let usd = quoted.as_ref().and_then(|(rates, _)| rates.of_extra(meter.name()));
+            add(meter, usd, count);
         }
         let requests = quoted.as_ref().map(|(rates, _)| rates.requests()).filter(|usd| *usd > Usd::default());
         if requests.is_some() {

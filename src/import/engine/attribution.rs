@@ -114,7 +114,11 @@ fn of_model(model: &str) -> Option<&'static str> {
     if family.starts_with("claude") {
         return family.contains('@').then_some(VERTEX);
     }
-    let (_, server) = *FAMILIES.iter().find(|(begins, _)| family.starts_with(begins))?;
+    let Some((_, server)) = FAMILIES.iter().find(|(begins, _)| family.starts_with(begins)).copied() else {
+        // A gateway writes the maker before a model that no family is known of.
+        let maker = ProviderId::resolve(place.rsplit('/').next()?).ok()?.known()?;
+        return Some(maker.id).filter(|id| *id != ANTHROPIC);
+    };
     let weights = server == "alibaba" && !ALIBABA.iter().any(|offer| family.contains(offer));
     Some(if weights { OLLAMA } else { server })
 }
@@ -196,6 +200,10 @@ mod tests {
             ("gemini-3-pro", Some("google")),
             ("gpt-5.2", Some("openai")),
             ("openai/gpt-5", Some("openai")),
+            ("anthropic/claude-4.6-opus-20260205", None),
+            ("anthropic/a-new-name", None),
+            ("x-ai/a-new-name", Some("xai")),
+            ("somebody/a-new-name", None),
             ("openrouter/qwen/qwen3-coder", Some("openrouter")),
             ("z-ai/glm-4.5-air:free", Some("openrouter")),
         ] {

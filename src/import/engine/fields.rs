@@ -26,19 +26,26 @@ pub(in crate::import) fn text<'v>(object: &'v Value, name: &str) -> Option<&'v s
     object.get(name)?.as_str().map(str::trim).and_then(jsonl::name)
 }
 
-/// A count, if one is told.
-pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<u64>, String> {
+/// A count, if one is told. A number below 0 is none, and is for the normaliser to flag: the other counts of the call
+/// are not lost with it.
+pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<i64>, String> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64().or_else(|| value.as_f64().and_then(whole)) {
+        Some(value) => match value.as_i64().or_else(|| value.as_f64().and_then(whole)) {
             Some(count) => Ok(Some(count)),
             None => Err(format!("unknown shape: `{name}` is no whole number from 0")),
         },
     }
 }
 
+/// A number from 0.
+pub(in crate::import) fn unsigned(object: &Value, name: &str) -> Result<Option<u64>, String> {
+    let number = count(object, name)?.map(u64::try_from).transpose();
+    number.map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
+}
+
 /// A count, which some exporters write as a text.
-pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Option<u64>, String> {
+pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Option<i64>, String> {
     match object.get(name).and_then(Value::as_str) {
         Some(text) => {
             text.trim().parse().map(Some).map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
@@ -48,9 +55,9 @@ pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Opti
 }
 
 /// A whole number that is written with a decimal point.
-pub(in crate::import) fn whole(number: f64) -> Option<u64> {
-    let exact = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
-    exact.then_some(number as u64)
+pub(in crate::import) fn whole(number: f64) -> Option<i64> {
+    let exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    exact.then_some(number as i64)
 }
 
 /// An amount of US dollars. What is no amount, or less than nothing, is none.
@@ -219,7 +226,8 @@ mod tests {
         assert_eq!(count(&told, "b"), Ok(Some(3)));
         assert_eq!(count(&told, "c"), Ok(None));
         assert_eq!(count(&told, "z"), Ok(None));
-        for wrong in ["d", "e", "f"] {
+        assert_eq!(count(&told, "e"), Ok(Some(-1)));
+        for wrong in ["d", "f"] {
             assert!(count(&told, wrong).is_err(), "{wrong}");
         }
         assert_eq!(cost(told.get("cost")).unwrap().to_string(), "0.0123");

@@ -9,11 +9,15 @@ use crate::import::engine::feed_counts::{keep_lifetimes, repeats_start};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::project_paths;
 use crate::import::engine::provider_names::UNKNOWN;
+use crate::import::engine::repeated_ids::{can_be_one, may_repeat, with_time};
 use crate::import::engine::service_tiers;
 use crate::import::engine::telemetry_match::GUESSED;
-use crate::model::event::{EventId, TokenRecord};
+use crate::model::event::{EventId, Quality, Raw, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::model::tokens::TokenClass;
+use crate::model::tokens::TokenClass::{
+    self, CacheRead, CacheWrite, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning,
+};
+use crate::readers::normalise::merged;
 
 /// When each conversation's log begins.
 pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
@@ -132,11 +136,40 @@ fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall
     let a_is_fuller = fullness(&a.record) >= fullness(&b.record);
     let (mut record, other) = if a_is_fuller { (a.record, b.record) } else { (b.record, a.record) };
     keep_lifetimes(&mut record.tokens, &other.tokens);
+    fill(&mut record, &other);
     if a_is_home != a_is_fuller {
         set_home(&mut record, other);
     }
     record.keys = keys;
     ParsedCall { at, record }.counted(counted)
+}
+
+/// Puts the counts of one answer together, where one sighting states nothing of what went in: the last event of a stream
+/// may state the output alone.
+fn fill(record: &mut TokenRecord, other: &TokenRecord) {
+    let sides = |record: &TokenRecord| {
+        let [input, read, five, hour, written, output, reasoning] = record.tokens.counts().map(u128::from);
+        (input + read + five + hour + written, output + reasoning)
+    };
+    let ((went_in, came_out), (other_in, other_out)) = (sides(record), sides(other));
+    let classes: &[TokenClass] = match (went_in, other_in) {
+        (0, 1..) => &[Input, CacheRead, CacheWrite5m, CacheWrite1h, CacheWrite],
+        (1.., 0) if other_out > came_out => &[Output, Reasoning],
+        _ => return,
+    };
+    for class in classes {
+        record.tokens.set(*class, other.tokens.get(*class));
+    }
+    let objects = (record.raw.as_ref(), other.raw.as_ref());
+    if let (Some(own), Some(others)) = objects
+        && record.normaliser == other.normaliser
+    {
+        let (whole, part) = if went_in == 0 { (others, own) } else { (own, others) };
+        let merged = merged(whole.get(), part.get()).and_then(|merged| Raw::parse(&merged).ok());
+        record.raw = merged.or_else(|| record.raw.take());
+    }
+    record.quality = Quality::Derived;
+    record.residual = Some("put together from two sightings, one of which states no input".to_owned());
 }
 
 pub(in crate::import) fn total(found: &ParsedCall) -> u64 {
@@ -213,10 +246,16 @@ impl Pending {
     }
 
     pub fn add(&mut self, sighting: KeyedCall, began: Began<'_>) {
-        let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
-        places.sort_unstable();
-        places.dedup();
         let mut joined = sighting;
+        let mut places = self.places(&joined);
+        let is_other = |place: &usize| {
+            let known = self.found.get(*place).and_then(Option::as_ref);
+            known.is_some_and(|known| !can_be_one(&known.found, &joined.found))
+        };
+        if may_repeat(&joined.found.record) && places.iter().any(is_other) {
+            joined = KeyedCall::from(with_time(joined.found));
+            places = self.places(&joined);
+        }
         for place in &places {
             if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
                 self.copies += 1;
@@ -234,6 +273,14 @@ impl Pending {
         }
     }
 
+    /// Where those are that one of its keys finds.
+    fn places(&self, sighting: &KeyedCall) -> Vec<usize> {
+        let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
     /// Takes all sightings, in the order in which they came.
     pub fn drain(&mut self) -> Vec<KeyedCall> {
         self.index.clear();
@@ -248,7 +295,7 @@ mod tests {
     use super::*;
 
     fn sighting() -> impl Strategy<Value = ParsedCall> {
-        (0_i64..5, 0_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>(), 0_i64..3).prop_map(
+        (0_i64..5, 1_u64..4, 0_u64..4, 0_usize..3, 0_usize..3, any::<bool>(), 0_i64..3).prop_map(
             |(at, input, output, conversation, key, side, later)| {
                 let mut record = TokenRecord::new("anthropic", format!("m{input}"))
                     .input(input)

@@ -103,10 +103,14 @@ fn counted_anew(told: &Effective, format: UsageFormat) -> Option<TokenRecord> {
     let counted = normalise::usage(format, raw.get()).ok()?;
     counted.tokens.validate().ok()?;
     let is_derived = record.quality != Quality::Reported && counted.quality == Quality::Reported;
-    if is_derived || counted.tokens == record.tokens || counted.tokens.total().ok()? == 0 {
+    if is_derived || counted.tokens.total().ok()? == 0 {
         return None;
     }
     let mut replacement = record.clone();
+    counted.tell_tariff(&mut replacement);
+    if counted.tokens == record.tokens && replacement == *record {
+        return None;
+    }
     replacement.tokens = counted.tokens;
     replacement.normaliser = Some(counted.normaliser.into());
     replacement.quality = counted.quality;

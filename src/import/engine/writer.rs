@@ -1,5 +1,6 @@
 //! The one writer of an import: what was gathered goes into the ledger, each call once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::batcher::{Batch, Delivery};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Meeting, Reconciled};
+use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, SeenConversations};
 use crate::import::health::schema_drift::Doubting;
 use crate::import::outcome::SourceReport;
@@ -17,7 +19,7 @@ use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
-use crate::projection::find_record;
+use crate::projection::{effective, find_record};
 
 /// Batches written in one transaction, unless they keep it waiting: the fewer commits, the fewer pages are written again.
 const TOGETHER: usize = 16;
@@ -210,14 +212,52 @@ impl<'w> Writer<'w> {
         if known.is_empty() {
             return self.record(appender, call, of, run);
         }
+        let may_repeat = repeated_ids::may_repeat(record);
         let event = call.into_event();
+        let source = event.source.clone();
         let Payload::TokensRecorded(record) = event.payload else {
             return Err(bug!("a call is a `{}`", event.payload.kind()));
         };
+        let found = ParsedCall { at: event.occurred_at, record };
+        if may_repeat && is_another(appender, &found, &known)? {
+            return self.look_up_with_time(appender, (found, again), source, of, run);
+        }
+        self.meet_known(appender, (found, again), &known, of, run)
+    }
+
+    /// Writes a call whose id was another call's before, unless it is known under its id and its time.
+    fn look_up_with_time(
+        &mut self,
+        appender: &mut Appender<'_>,
+        (found, again): (ParsedCall, bool),
+        source: Cow<'static, str>,
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
+        let found = repeated_ids::with_time(found);
+        let known = find_record(appender.flushed_view(), &found.record)?;
+        if !known.is_empty() {
+            return self.meet_known(appender, (found, again), &known, of, run);
+        }
+        let ids: Vec<_> = found.record.ids().collect();
+        let id = *ids.first().ok_or_else(|| bug!("a call with an id that repeats has none"))?;
+        let event = NewEvent::new(found.record, found.at).source(source);
+        self.record(appender, Ready::new(id, event, Some(ids), self.now), of, run)
+    }
+
+    /// Compares a call with the records that its keys find.
+    fn meet_known(
+        &mut self,
+        appender: &mut Appender<'_>,
+        (found, again): (ParsedCall, bool),
+        known: &[Position],
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
         // All are marked, whichever of them decides.
         let new = if again { known.iter().filter(|position| self.met.insert(**position)).count() } else { 0 };
         let is_first = again && new == known.len();
-        self.meet(appender, (ParsedCall { at: event.occurred_at, record }, is_first), &known, of, run)
+        self.meet(appender, (found, is_first), known, of, run)
     }
 
     /// Writes a call that no key finds: telemetry may have told of it without one.
@@ -264,6 +304,17 @@ impl<'w> Writer<'w> {
         }
         Ok(())
     }
+}
+
+/// Whether a call with an id that may repeat is none of those that the id finds. One that was withdrawn may be it.
+fn is_another(appender: &Appender<'_>, found: &ParsedCall, known: &[Position]) -> Result<bool> {
+    for position in known {
+        let Some(told) = effective(appender.flushed_view(), *position, None)? else { return Ok(false) };
+        if repeated_ids::can_be_one(&ParsedCall { at: told.at, record: told.record }, found) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The files that were read further, or differ from what is known of them: in what they say, or in what is made of it.

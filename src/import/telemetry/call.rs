@@ -61,7 +61,8 @@ impl<'r> TelemetryItem<'r> {
         let at = instant(record.time_unix_nano)
             .or_else(|| fields::time(attributes.get("event.timestamp")))
             .or_else(|| instant(record.observed_time_unix_nano));
-        let duration_ms = fields::worded_count(&attributes, "duration_ms").ok().flatten();
+        let lasted = fields::worded_count(&attributes, "duration_ms").ok().flatten();
+        let duration_ms = lasted.and_then(|millis| u64::try_from(millis).ok());
         let place = NestPlace { own: None, within: span_id(&record.trace_id, &record.span_id) };
         let name = name.unwrap_or_default().to_owned();
         Self { name, at, duration_ms, attributes, resource, scope, place, lives: UNTOLD }
@@ -240,7 +241,7 @@ impl<'r> TelemetryItem<'r> {
 
     /// Tells what was written to a cache by how long it lives; what is left of it has an unknown lifetime.
     fn tell_lives(&self, tokens: &mut Tokens) -> Result<(), String> {
-        let [five_minutes, hour] = self.lives.map(|(_, count)| count);
+        let [five_minutes, hour] = self.lives.map(|(_, count)| count.and_then(|count| u64::try_from(count).ok()));
         if five_minutes.is_none() && hour.is_none() {
             return Ok(());
         }
@@ -271,7 +272,7 @@ fn is_known(name: &str) -> bool {
 fn is_count(name: &str, told: &Value) -> bool {
     let name = name.to_lowercase();
     let allowed = ["max", "limit", "budget", "request.", "threshold"].iter().any(|word| name.contains(word));
-    let counted = told.is_number() || told.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
+    let counted = told.is_number() || told.as_str().is_some_and(|text| text.parse::<i64>().is_ok());
     let names_tokens = name.contains("tokens") || name.contains("token_count") || name.contains("tokencount");
     counted && names_tokens && !allowed
 }

@@ -148,7 +148,7 @@ impl TelemetryItem<'_> {
         }
         let [input, output, read, mut written, reasoning, five_minutes, hour] = fields;
         if written.1.is_none() {
-            let lives = five_minutes.1.into_iter().chain(hour.1).reduce(u64::saturating_add);
+            let lives = five_minutes.1.into_iter().chain(hour.1).reduce(i64::saturating_add);
             written = ("the sum by lifetime", lives);
         }
         self.lives = [five_minutes, hour];

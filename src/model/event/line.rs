@@ -77,6 +77,13 @@ fn write(text: &mut String, event: &Event, record: &TokenRecord) {
         number(text, count);
     }
     text.push('}');
+    for (open, counts) in [(",\"modalities\":{", &record.modalities), (",\"server_tools\":{", &record.server_tools)] {
+        list(text, open, counts.iter(), '}', |text, (name, count)| {
+            string(text, name);
+            text.push(':');
+            number(text, *count);
+        });
+    }
     if let Some(cost) = record.cost {
         // A text takes whatever is written to it.
         let _ = write!(text, ",\"cost\":\"{cost}\"");
@@ -188,6 +195,8 @@ mod tests {
                 for (class, count) in TokenClass::ALL.into_iter().zip(counts) {
                     record.tokens.set(class, count);
                 }
+                record.modalities = duration_ms.map(|count| (format!("{count}"), count)).into_iter().collect();
+                record.server_tools = record.labels.keys().map(|name| (name.clone(), 7)).collect();
                 record.cost = micros
                     .map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000).parse::<Usd>().unwrap());
                 record.duration_ms = duration_ms;

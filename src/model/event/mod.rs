@@ -2,6 +2,7 @@
 
 mod corrections;
 mod exported;
+mod extra;
 mod id;
 mod imported;
 mod line;
@@ -40,8 +41,8 @@ pub use quota::{
 };
 pub use record::{Quality, Raw, TokenRecord};
 pub use seal::PeriodSealed;
-pub use service_tier::SERVICE_TIER;
-pub(crate) use service_tier::is_special;
+pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
+pub(crate) use service_tier::{is_special, is_special_geo};
 pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared, Thresholds};
 pub use shredded::EventShredded;
 pub use weights::Weights;
@@ -50,6 +51,7 @@ pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 #[cfg(feature = "cli")]
 pub(crate) use exported::Exported;
 pub(crate) use exported::{exported, on_one_line};
+pub(crate) use extra::{Modality, is_tool_name, modality_name, modality_of};
 pub(crate) use minify::has_line_break;
 #[cfg(feature = "import")]
 pub(crate) use shredded::WITHDRAWN_PATH;

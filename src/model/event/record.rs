@@ -178,6 +178,13 @@ pub struct TokenRecord {
     pub labels: BTreeMap<String, String>,
     /// The counts.
     pub tokens: Tokens,
+    /// Tokens that are no text, by class and modality, such as `input_audio`. They are part of `tokens`, and often have
+    /// a price of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modalities: BTreeMap<String, u64>,
+    /// How often the provider used each of its own tools for the call, such as `web_search`. Uses are no tokens.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub server_tools: BTreeMap<String, u64>,
     /// What the agent or provider said it cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
@@ -246,6 +253,8 @@ impl TokenRecord {
             project: None,
             labels: BTreeMap::new(),
             tokens: Tokens::default(),
+            modalities: BTreeMap::new(),
+            server_tools: BTreeMap::new(),
             cost: None,
             duration_ms: None,
             counted_at: None,
@@ -516,6 +525,30 @@ impl TokenRecord {
         self
     }
 
+    /// Sets how often the provider used one of its tools.
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("anthropic", "claude-opus-4-8").server_tool("web_search", 3);
+    /// assert_eq!(record.server_tools["web_search"], 3);
+    /// ```
+    pub fn server_tool(mut self, name: impl Into<String>, uses: u64) -> Self {
+        self.server_tools.insert(name.into(), uses);
+        self
+    }
+
+    /// Sets how many tokens of a class are of a modality: `input_audio`, `cache_read_image`, `output_video` …
+    ///
+    /// ```
+    /// # use usage_ledger::TokenRecord;
+    /// let record = TokenRecord::new("openai", "gpt-audio-mini").input(1_000).modality("input_audio", 900);
+    /// assert_eq!((record.tokens.input, record.modalities["input_audio"]), (Some(1_000), 900));
+    /// ```
+    pub fn modality(mut self, name: impl Into<String>, tokens: u64) -> Self {
+        self.modalities.insert(name.into(), tokens);
+        self
+    }
+
     /// When the counts of a call of this time were told.
     pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
         self.counted_at.map_or(at, |counted| counted.max(at))
@@ -544,6 +577,7 @@ impl TokenRecord {
         ProviderId::new(&self.provider)?;
         self.tokens.validate()?;
         self.tokens.total()?;
+        super::extra::validate(&self.modalities, &self.server_tools)?;
         if self.cost.is_some_and(|cost| cost > Usd::MOST || cost < Usd::MOST.negated()) {
             return Err(Error::Overflow { what: "cost" });
         }

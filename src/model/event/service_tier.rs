@@ -1,4 +1,4 @@
-//! The label for the service tier of a call, on which its price depends.
+//! The labels for the service tier and the region of a call, on which its price depends.
 
 /// The label that holds the service tier of a call: `batch`, `flex`, `priority`, `fast` …
 ///
@@ -15,4 +15,18 @@ const ORDINARY: [&str; 5] = ["standard", "default", "auto", "on_demand", "not_av
 /// Whether a service tier has prices of its own.
 pub(crate) fn is_special(tier: &str) -> bool {
     !tier.is_empty() && !ORDINARY.iter().any(|ordinary| tier.eq_ignore_ascii_case(ordinary))
+}
+
+/// The label that holds the region in which a model had to run, if the caller chose one: `us`. Prices depend on it.
+///
+/// ```
+/// use usage_ledger::{TokenRecord, event::INFERENCE_GEO};
+/// let record = TokenRecord::new("anthropic", "claude-opus-4-8").input(10).label(INFERENCE_GEO, "us");
+/// assert_eq!(record.labels["inference_geo"], "us");
+/// ```
+pub const INFERENCE_GEO: &str = "inference_geo";
+
+/// Whether a region has prices of its own: `global` and what is not known have the standard ones.
+pub(crate) fn is_special_geo(geo: &str) -> bool {
+    !geo.is_empty() && !["global", "not_available", "unknown"].iter().any(|ordinary| geo.eq_ignore_ascii_case(ordinary))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::event::SERVICE_TIER;
+use crate::model::event::{INFERENCE_GEO, SERVICE_TIER};
 
 use super::{Event, EventId, Imported, ImportedFile, Payload, Position, Raw, TokenRecord};
 
@@ -100,8 +100,8 @@ impl TokenRecord {
         self.keys.clear();
         self.conversation = None;
         self.project = None;
-        // What a call costs depends on this one.
-        self.labels.retain(|name, _| name == SERVICE_TIER);
+        // What a call costs depends on these.
+        self.labels.retain(|name, _| name == SERVICE_TIER || name == INFERENCE_GEO);
         self.raw = None;
     }
 

@@ -26,6 +26,10 @@ pub(crate) struct TokenView<'a> {
     pub labels: BTreeMap<String, String>,
     pub tokens: Tokens,
     #[serde(default)]
+    pub modalities: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub server_tools: BTreeMap<String, u64>,
+    #[serde(default)]
     pub cost: Option<Usd>,
     #[serde(default)]
     pub counted_at: Option<Timestamp>,
@@ -60,6 +64,8 @@ impl<'a> From<&'a TokenRecord> for TokenView<'a> {
             project: record.project.as_deref().map(Cow::Borrowed),
             labels: record.labels.clone(),
             tokens: record.tokens,
+            modalities: record.modalities.clone(),
+            server_tools: record.server_tools.clone(),
             cost: record.cost,
             counted_at: record.counted_at,
             keys: record.keys.iter().map(|key| Cow::Borrowed(key.as_str())).collect(),

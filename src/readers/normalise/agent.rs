@@ -1,8 +1,11 @@
 //! What the output of one run of an agent says it used: its last document, or a record for each turn.
 
+mod models;
 mod shape;
 
 use serde_json::{Map, Value};
+
+pub use models::{ModelRun, extract_models};
 
 use self::shape::{CAMEL, found, has};
 use super::UsageFormat;
@@ -91,12 +94,7 @@ pub fn extract(output: &str) -> Result<Option<Extracted>> {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> Result<Option<Extracted>> {
-    let documents: Vec<Value> = match serde_json::from_str(output) {
-        Ok(Value::Array(list)) => list,
-        Ok(document) => vec![document],
-        // Prose may stand around the documents.
-        Err(_) => output.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect(),
-    };
+    let documents = documents(output);
     let mut sum: Option<Extracted> = None;
     for document in documents.iter().filter_map(Value::as_object) {
         let Some((mut found, total)) = one(document)? else { continue };
@@ -115,6 +113,15 @@ pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> 
         });
     }
     Ok(sum.filter(|run| run.tokens.total().is_ok_and(|total| total > 0)))
+}
+
+/// The JSON documents of an output; prose may stand around them.
+fn documents(output: &str) -> Vec<Value> {
+    match serde_json::from_str(output) {
+        Ok(Value::Array(list)) => list,
+        Ok(document) => vec![document],
+        Err(_) => output.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect(),
+    }
 }
 
 /// What was read from the cache is no other input, unless there is more of it than of input.

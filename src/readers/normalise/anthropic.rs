@@ -1,22 +1,27 @@
 //! Anthropic Messages (SDK `BetaUsage`): the cache stands beside the input, thinking inside the output.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
-use crate::model::event::Quality;
-use crate::model::event::is_special;
+use crate::model::event::{is_special, is_special_geo};
 use crate::model::tokens::{TokenClass, Tokens};
 use crate::readers::normalise::count::{Count, Stated, sum};
+use crate::readers::normalise::server_tools::server_tools;
 use crate::readers::normalise::statement::{Habit, Statement, Writes};
-use crate::readers::normalise::{Normalised, SPLIT_APART, UsageFormat, parse};
+use crate::readers::normalise::{NestedUsage, Normalised, SPLIT_APART, UsageFormat, parse};
 
 /// A usage object, or one of its iterations, which has the same counts.
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object of token counts")]
 struct AnthropicUsage<'a> {
-    #[serde(rename = "type")]
-    kind: Option<ServerTool>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+    /// An iteration of another model than the message's names it.
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
     #[serde(rename = "input_tokens")]
     input: Count,
     #[serde(rename = "cache_creation_input_tokens")]
@@ -36,15 +41,10 @@ struct AnthropicUsage<'a> {
     /// The fast mode of some models.
     #[serde(borrow)]
     speed: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "snake_case")]
-enum ServerTool {
-    Compaction,
-    AdvisorMessage,
-    #[serde(other)]
-    Other,
+    #[serde(borrow)]
+    inference_geo: Option<&'a RawValue>,
+    #[serde(borrow)]
+    server_tool_use: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -66,45 +66,70 @@ struct Details {
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let usage: AnthropicUsage = parse(format, json)?;
     let mut normalised = usage.settle(format)?;
-    let mut advice = None;
-    for iteration in usage.uncounted(format)? {
-        match iteration.kind {
+    let iterations = usage.iterations(format)?;
+    let is_within = |iteration: &AnthropicUsage<'_>| iteration.kind.as_deref().is_none_or(|kind| kind == MESSAGE);
+    let mut within = Tokens::default();
+    for (_, iteration) in iterations.iter().filter(|(_, iteration)| is_within(iteration)) {
+        add(&mut within, &iteration.tokens(format)?)?;
+    }
+    // Of iterations whose kind is not known, the totals tell whether they include them.
+    let leaves_out = sides(&within) == sides(&normalised.tokens);
+    for (place, (raw, iteration)) in iterations.iter().enumerate() {
+        let Some(kind) = iteration.kind.as_deref().filter(|kind| *kind != MESSAGE) else { continue };
+        let is_advice = kind == ADVISOR;
+        if kind == COMPACTION && iteration.model.is_none() {
             // The totals leave out what it took to shorten the conversation; it was billed all the same.
-            Some(ServerTool::Compaction) => add(&mut normalised.tokens, &iteration.settle(format)?.tokens)?,
-            // The totals leave this out too, but another model spent it, and a record has one model.
-            Some(ServerTool::AdvisorMessage) => {
-                advice = sum([advice, Some(iteration.settle(format)?.tokens.total()?)])?;
+            add(&mut normalised.tokens, &iteration.tokens(format)?)?;
+        } else if is_advice || kind == COMPACTION || (iteration.model.is_some() && leaves_out) {
+            let usage = iteration.settle(format)?;
+            if usage.tokens.total()? > 0 {
+                let purpose = kind.strip_suffix("_message").unwrap_or(kind).to_owned();
+                let model = iteration.model.as_deref().filter(|model| !model.is_empty()).map(str::to_owned);
+                normalised.nested.push(NestedUsage { place, purpose, model, usage, raw: (*raw).to_owned() });
             }
-            Some(ServerTool::Other) | None => {}
         }
     }
     normalised.tokens.validate()?;
-    let mut tiers = [usage.service_tier, usage.speed].into_iter().flatten();
-    normalised.service_tier = tiers.find_map(|tier| special(tier.get()));
-    if let Some(tokens) = advice.filter(|tokens| *tokens > 0) {
-        normalised.quality = Quality::Derived;
-        normalised.residual =
-            Some(format!("not counted: {tokens} tokens of `advisor_message` iterations, which are another model's"));
-    }
     Ok(normalised)
 }
 
-/// A service tier that is not the ordinary one.
-fn special(json: &str) -> Option<String> {
-    let tier = json.strip_prefix('"')?.strip_suffix('"')?;
-    (is_special(tier) && !tier.contains('\\')).then(|| tier.to_owned())
+/// Kinds of iterations: a request of the message's own, a summary of the conversation, another model's advice.
+const MESSAGE: &str = "message";
+const COMPACTION: &str = "compaction";
+const ADVISOR: &str = "advisor_message";
+
+/// What went in and what came out.
+fn sides(tokens: &Tokens) -> (u64, u64) {
+    let [input, read, five, hour, written, output, reasoning] = tokens.counts();
+    let add = |sum: u64, more: u64| sum.saturating_add(more);
+    ([input, read, five, hour, written].into_iter().fold(0, add), output.saturating_add(reasoning))
+}
+
+/// A text without escapes.
+fn plain(json: &str) -> Option<String> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains('\\')).then(|| text.to_owned())
 }
 
 impl<'a> AnthropicUsage<'a> {
-    /// The iterations, when some may stand outside the totals. Most logs repeat the totals here in every object,
-    /// and are not worth reading twice; an escape is, for it may hide a name.
-    fn uncounted(&self, format: UsageFormat) -> Result<Vec<AnthropicUsage<'a>>> {
+    /// The iterations, when some may stand outside the totals, each with its JSON. Most logs repeat the totals here in
+    /// every object, and are not worth reading twice; an escape is, for it may hide a name.
+    fn iterations(&self, format: UsageFormat) -> Result<Vec<(&'a str, AnthropicUsage<'a>)>> {
         let json = self.iterations.map_or("", RawValue::get);
-        if !["compaction", "advisor_message", "\\"].iter().any(|name| json.contains(name)) {
+        let kinds = json.matches("\"type\"").count();
+        if !json.contains('\\') && kinds == json.matches("\"type\":\"message\"").count() {
             return Ok(Vec::new());
         }
-        serde_json::from_str(json)
-            .map_err(|e| Error::invalid(format!("`iterations` of the {format} usage object cannot be read: {e}")))
+        let unreadable = |e| Error::invalid(format!("`iterations` of the {format} usage object cannot be read: {e}"));
+        let list: Vec<&RawValue> = serde_json::from_str(json).map_err(unreadable)?;
+        list.into_iter().map(|one| Ok((one.get(), serde_json::from_str(one.get()).map_err(unreadable)?))).collect()
+    }
+
+    /// The counts alone; an iteration may have none.
+    fn tokens(&self, format: UsageFormat) -> Result<Tokens> {
+        let all = [&self.input, &self.creation, &self.read, &self.output];
+        let has_any = all.iter().any(|count| **count != Count::Absent);
+        if has_any { self.settle(format).map(|normalised| normalised.tokens) } else { Ok(Tokens::default()) }
     }
 
     fn settle(&self, format: UsageFormat) -> Result<Normalised> {
@@ -132,7 +157,13 @@ impl<'a> AnthropicUsage<'a> {
             None => Stated::NONE,
             Some(details) => details.thinking.named("output_tokens_details.thinking_tokens")?,
         };
-        statement.settle(format)
+        statement.server_tools = server_tools(self.server_tool_use);
+        let mut normalised = statement.settle(format)?;
+        let mut tiers = [self.service_tier, self.speed].into_iter().flatten();
+        normalised.service_tier = tiers.find_map(|tier| plain(tier.get()).filter(|tier| is_special(tier)));
+        normalised.inference_geo =
+            self.inference_geo.and_then(|geo| plain(geo.get()).filter(|geo| is_special_geo(geo)));
+        Ok(normalised)
     }
 }
 

@@ -45,15 +45,17 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     statement.cache_read = usage.read.named("cacheReadInputTokens")?;
     statement.total = usage.total.named("totalTokens")?;
 
-    let mut five_minutes = Stated { name: "cacheDetails[ttl=5m].inputTokens", count: None };
-    let mut one_hour = Stated { name: "cacheDetails[ttl=1h].inputTokens", count: None };
+    let mut five_minutes = Stated { name: "cacheDetails[ttl=5m].inputTokens", ..Stated::NONE };
+    let mut one_hour = Stated { name: "cacheDetails[ttl=1h].inputTokens", ..Stated::NONE };
     for detail in usage.details.iter().flatten() {
         let lifetime = match detail.ttl.as_ref() {
             "5m" => &mut five_minutes,
             "1h" => &mut one_hour,
             _ => continue,
         };
-        lifetime.count = sum([lifetime.count, detail.input.named("cacheDetails[].inputTokens")?.count])?;
+        let stated = detail.input.named("cacheDetails[].inputTokens")?;
+        lifetime.count = sum([lifetime.count, stated.count])?;
+        lifetime.negative = lifetime.negative.or(stated.negative);
     }
     statement.cache_write = Writes::split(usage.written.named("cacheWriteInputTokens")?, five_minutes, one_hour)?;
     statement.settle(format)

@@ -16,8 +16,10 @@ pub(super) enum Count {
     /// Nothing, or `null`.
     #[default]
     Absent,
-    /// A whole number.
+    /// A whole number from 0, written with or without a fraction of zero.
     Is(u64),
+    /// A whole number below 0, which is no count: the class is unknown, and the rest of the answer counts.
+    Negative(i64),
     /// Something else, as text.
     Not(String),
 }
@@ -29,8 +31,9 @@ impl Count {
             Error::invalid(format!("`{name}` is {what}: a token count is a whole number from 0 to {MAX_COUNT}"))
         };
         match self {
-            Self::Absent => Ok(Stated { name, count: None }),
-            Self::Is(count) if *count <= MAX_COUNT => Ok(Stated { name, count: Some(*count) }),
+            Self::Absent => Ok(Stated { name, ..Stated::NONE }),
+            Self::Is(count) if *count <= MAX_COUNT => Ok(Stated { name, count: Some(*count), negative: None }),
+            Self::Negative(number) => Ok(Stated { name, count: None, negative: Some((name, *number)) }),
             Self::Is(count) => Err(wrong(count)),
             Self::Not(what) => Err(wrong(what)),
         }
@@ -40,7 +43,7 @@ impl Count {
     pub(super) const fn whole(&self) -> Option<u64> {
         match self {
             Self::Is(number) => Some(*number),
-            Self::Absent | Self::Not(_) => None,
+            Self::Absent | Self::Negative(_) | Self::Not(_) => None,
         }
     }
 }
@@ -65,11 +68,15 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 
     fn visit_i64<E>(self, number: i64) -> std::result::Result<Count, E> {
-        Ok(u64::try_from(number).map_or_else(|_| Count::Not(number.to_string()), Count::Is))
+        Ok(u64::try_from(number).map_or(Count::Negative(number), Count::Is))
     }
 
     fn visit_f64<E>(self, number: f64) -> std::result::Result<Count, E> {
-        Ok(Count::Not(format!("{number:?}")))
+        // Beyond the largest count a float no longer holds every whole number.
+        if number.fract() != 0.0 || number.abs() > MAX_COUNT as f64 {
+            return Ok(Count::Not(format!("{number:?}")));
+        }
+        Ok(if number < 0.0 { Count::Negative(number as i64) } else { Count::Is(number as u64) })
     }
 
     fn visit_str<E>(self, text: &str) -> std::result::Result<Count, E> {
@@ -101,15 +108,21 @@ impl<'de> Visitor<'de> for CountVisitor {
 pub(super) struct Stated {
     pub name: &'static str,
     pub count: Option<u64>,
+    /// The number below zero that stands in its place, and the field that holds it.
+    pub negative: Option<(&'static str, i64)>,
 }
 
 impl Stated {
     /// A field that this API does not have.
-    pub(super) const NONE: Self = Self { name: "", count: None };
+    pub(super) const NONE: Self = Self { name: "", count: None, negative: None };
 
-    /// This count, or the other when this one was not reported.
+    /// This count, or the other when this one was not reported, or is 0 where the other is more: servers that copy an
+    /// API fill in its fields with zeros and state the count in one of their own.
     pub(super) const fn or(self, other: Self) -> Self {
-        if self.count.is_some() || other.count.is_none() { self } else { other }
+        match (self.count, other.count) {
+            (None | Some(0), Some(1..)) | (None, Some(0)) => other,
+            _ => self,
+        }
     }
 }
 
@@ -133,9 +146,9 @@ mod tests {
         assert_eq!(count("0"), Count::Is(0));
         assert_eq!(count("null"), Count::Absent);
         for (json, shown) in [
-            ("-3", "`n` is -3"),
             ("1.5", "`n` is 1.5"),
-            ("1e3", "`n` is 1000.0"),
+            ("-1.5", "`n` is -1.5"),
+            ("9007199254740994.0", "`n` is 9007199254740994.0"),
             ("99999999999999999999", "`n` is 1e20"),
             ("9007199254740992", "`n` is 9007199254740992"),
             ("\"12\"", "`n` is the string \"12\""),
@@ -147,6 +160,29 @@ mod tests {
             assert!(error.starts_with(shown), "{json}: {error}");
         }
         assert_eq!(count("9007199254740991").named("n").unwrap().count, Some(MAX_COUNT));
+        for (json, is) in
+            [("1234.0", 1234), ("1e3", 1000), ("-0", 0), ("-0.0", 0), ("4503599627370495.0", 4_503_599_627_370_495)]
+        {
+            assert_eq!(count(json), Count::Is(is), "{json}");
+        }
+        for json in ["-3", "-3.0"] {
+            let stated = count(json).named("n").unwrap();
+            assert_eq!((stated.count, stated.negative), (None, Some(("n", -3))), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_zero_does_not_hide_a_count_in_another_field() {
+        let of = |count| Stated { name: "n", count, negative: None };
+        for (a, b, either) in [
+            (Some(0), Some(7), Some(7)),
+            (Some(3), Some(7), Some(3)),
+            (Some(0), None, Some(0)),
+            (None, Some(0), Some(0)),
+            (None, None, None),
+        ] {
+            assert_eq!(of(a).or(of(b)).count, either, "{a:?} {b:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The fields of a JSON object in their order, each value to the letter.
@@ -18,15 +19,22 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
+    /// The names of the fields, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
     /// Keeps the fields of which `wanted` is true.
     pub(super) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
         self.0.retain(|(key, _)| wanted(key));
     }
 
-    /// Takes over the fields of a later object; its `null`s say nothing new.
+    /// Takes over the fields of a later object. Its `null`s say nothing new, and neither do its zeros where a count
+    /// stands already: the last event of a stream often has only some of the counts, and zeros for the others.
     pub(super) fn merge(&mut self, later: &Self) {
         for (key, value) in &later.0 {
             match self.0.iter_mut().find(|(known, _)| known == key) {
+                Some((_, old)) if is_silent(value.get()) && !is_silent(old.get()) => {}
                 Some((_, old)) if value.get() != "null" => *old = value,
                 Some(_) => {}
                 None => self.0.push((key.clone(), value)),
@@ -48,6 +56,20 @@ impl<'a> Fields<'a> {
             .collect();
         format!("{{{}}}", fields.join(","))
     }
+}
+
+/// Whether a value states nothing: `null`, a zero, or nothing but these in an object or a list.
+fn is_silent(json: &str) -> bool {
+    fn silent(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::Array(list) => list.iter().all(silent),
+            Value::Object(object) => object.values().all(silent),
+            Value::Bool(_) | Value::String(_) => false,
+        }
+    }
+    serde_json::from_str(json).is_ok_and(|value| silent(&value))
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -75,6 +97,15 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_zero_does_not_replace_a_count() {
+        let mut fields: Fields = serde_json::from_str(r#"{"a":5,"b":{"c":3},"d":0,"e":[],"f":7,"g":"x"}"#).unwrap();
+        let later: Fields =
+            serde_json::from_str(r#"{"a":0.0,"b":{"c":0,"h":null},"d":0,"e":[1],"f":6,"g":""}"#).unwrap();
+        fields.merge(&later);
+        assert_eq!(fields.compose(), r#"{"a":5,"b":{"c":3},"d":0,"e":[1],"f":6,"g":""}"#);
+    }
 
     #[test]
     fn values_keep_their_letters() {

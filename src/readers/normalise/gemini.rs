@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::model::error::Result;
 use crate::readers::normalise::count::Count;
+use crate::readers::normalise::modality::{ModalityCount, listed, split};
 use crate::readers::normalise::statement::{Habit, Statement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
@@ -26,6 +27,14 @@ struct GeminiUsage {
     thoughts: Count,
     #[serde(rename = "totalTokenCount")]
     total: Count,
+    #[serde(rename = "promptTokensDetails")]
+    prompt_details: Option<Vec<ModalityCount>>,
+    #[serde(rename = "cacheTokensDetails")]
+    cache_details: Option<Vec<ModalityCount>>,
+    #[serde(rename = "toolUsePromptTokensDetails")]
+    tool_use_details: Option<Vec<ModalityCount>>,
+    #[serde(rename = "candidatesTokensDetails", alias = "responseTokensDetails")]
+    candidates_details: Option<Vec<ModalityCount>>,
 }
 
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
@@ -37,5 +46,11 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     statement.reasoning = usage.thoughts.named("thoughtsTokenCount")?;
     statement.thought = Habit::Beside;
     statement.total = usage.total.named("totalTokenCount")?;
+    let mut input = listed(usage.prompt_details.as_ref())?;
+    for (sum, more) in input.iter_mut().zip(listed(usage.tool_use_details.as_ref())?) {
+        *sum = sum.saturating_add(more);
+    }
+    let cached = listed(usage.cache_details.as_ref())?;
+    statement.modalities = split(input, cached, listed(usage.candidates_details.as_ref())?);
     statement.settle(format)
 }

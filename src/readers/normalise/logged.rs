@@ -5,8 +5,8 @@ use crate::readers::normalise::Normalised;
 use crate::readers::normalise::count::Stated;
 use crate::readers::normalise::statement::{Habit, Statement, Writes};
 
-/// A field's name, and the count in it when one is told.
-pub(crate) type Field = (&'static str, Option<u64>);
+/// A field's name, and the number in it, if the log states one. A number below 0 loses its class, not the call.
+pub(crate) type Field = (&'static str, Option<i64>);
 
 /// What a log says of one call.
 #[derive(Clone, Copy, Debug)]
@@ -49,25 +49,28 @@ impl Logged {
     /// Whether no count is above zero: such a log does not know, or the call used nothing.
     pub(crate) fn is_nothing(&self) -> bool {
         let counts = [self.input, self.more_input, self.cache_read, self.cache_write, self.output, self.reasoning];
-        counts.iter().all(|(_, count)| count.unwrap_or(0) == 0)
+        counts.iter().all(|(_, count)| count.unwrap_or(0) <= 0)
     }
 
     /// How much was read from and written to a cache.
     pub(crate) fn cached(&self) -> u64 {
-        self.cache_read.1.unwrap_or(0).saturating_add(self.cache_write.1.unwrap_or(0))
+        let count = |(_, count): Field| count.map_or(0, |count| u64::try_from(count).unwrap_or(0));
+        count(self.cache_read).saturating_add(count(self.cache_write))
     }
 
     /// The counts, each token in one class. Cached input that is larger than the input it should be inside of is taken
     /// as beside it, and flagged.
     pub(crate) fn settle(self) -> Result<Normalised> {
-        let stated = |(name, count): Field| Stated { name, count };
+        let stated = |(name, count): Field| match count {
+            Some(number @ ..0) => Stated { name, count: None, negative: Some((name, number)) },
+            count => Stated { name, count: count.map(i64::unsigned_abs), negative: None },
+        };
         let habit = |inside| if inside { Habit::Inside } else { Habit::Apart };
         let mut statement = Statement::new(stated(self.input), stated(self.output));
         statement.more_input = stated(self.more_input);
         statement.cache_read = stated(self.cache_read);
         statement.cache_write = Writes::whole(stated(self.cache_write));
         statement.cache = habit(self.cache_inside);
-        statement.cache_guard = true;
         statement.reasoning = stated(self.reasoning);
         statement.thought = habit(self.reasoning_inside);
         statement.settle_as(self.agent, self.normaliser)
@@ -101,7 +104,14 @@ mod tests {
         assert_eq!((odd.tokens.input, odd.quality), (Some(100), Quality::Derived));
         let mut wrong = logged();
         wrong.reasoning.1 = Some(21);
-        assert!(wrong.settle().unwrap_err().to_string().contains("`thought` 21 is more than `out` 20"));
+        let wrong = wrong.settle().unwrap();
+        assert_eq!((wrong.tokens.output, wrong.tokens.reasoning), (Some(20), Some(21)));
+        assert_eq!(wrong.residual.as_deref(), Some("took reasoning as outside `out`, because it is larger than that"));
+        let mut negative = logged();
+        negative.input.1 = Some(-3);
+        let negative = negative.settle().unwrap();
+        assert_eq!((negative.tokens.input, negative.tokens.cache_read), (None, Some(60)));
+        assert_eq!(negative.residual.as_deref(), Some("`in` is -3: left out"));
     }
 
     #[test]

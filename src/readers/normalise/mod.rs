@@ -30,26 +30,32 @@ mod gemini_cli;
 #[cfg(feature = "import")]
 pub(crate) mod logged;
 mod mistral;
+mod modality;
 mod ollama;
 mod openai;
 mod opencode;
 mod qwen_code;
 mod reply;
+mod server_tools;
 mod statement;
 mod stream;
 mod xai;
 
 pub use format::UsageFormat;
 
+use std::collections::BTreeMap;
+
 use crate::model::error::{Error, Result};
+use crate::model::event::{INFERENCE_GEO, SERVICE_TIER, is_special};
 use crate::model::event::{Quality, Raw, TokenRecord};
-use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::tokens::{Tokens, Usd};
 
 /// What a residual says between a stated total and the sum of its parts, where that is another.
 pub(crate) const PARTS_APART: &str = "but parts sum to";
 /// The same of a count and the sum of what it is split into.
 pub(crate) const SPLIT_APART: &str = "but its split sums to";
+/// What a residual says of a response whose counts are all 0: its server does not report usage.
+pub(crate) const NO_USAGE: &str = "all counts are 0: the usage of this call is unknown";
 
 /// The counts of one usage object, each token in exactly one class.
 ///
@@ -77,6 +83,103 @@ pub struct Normalised {
     pub cost: Option<Usd>,
     /// How the call was served, when not in the ordinary way: `batch`, `priority`, `fast` … It has other prices.
     pub service_tier: Option<String>,
+    /// The region in which the model had to run, if the caller chose one, such as `us`. It has other prices.
+    pub inference_geo: Option<String>,
+    /// Tokens that are no text, by class and modality, such as `input_audio`. They are part of `tokens`.
+    pub modalities: BTreeMap<String, u64>,
+    /// How often the provider used each of its own tools, such as `web_search`.
+    pub server_tools: BTreeMap<String, u64>,
+    /// Calls of other models that the object states and `tokens` leaves out, such as those of an advisor.
+    pub nested: Vec<NestedUsage>,
+}
+
+/// A call of another model within a usage object.
+///
+/// ```
+/// use usage_ledger::normalise::{self, UsageFormat};
+/// let json = r#"{"input_tokens":1,"output_tokens":2,
+///     "iterations":[{"type":"advisor_message","model":"claude-opus-4-7","input_tokens":30,"output_tokens":4}]}"#;
+/// let [advice] = &normalise::usage(UsageFormat::Anthropic, json)?.nested[..] else { panic!() };
+/// assert_eq!((advice.purpose.as_str(), advice.model.as_deref()), ("advisor", Some("claude-opus-4-7")));
+/// assert_eq!(advice.usage.tokens.total()?, 34);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NestedUsage {
+    /// Its place among the iterations, from 0.
+    pub place: usize,
+    /// What it was for, such as `advisor`.
+    pub purpose: String,
+    /// The model that answered, if the object names it.
+    pub model: Option<String>,
+    /// Its counts.
+    pub usage: Normalised,
+    /// Its part of the object, to the letter.
+    pub raw: String,
+}
+
+impl Normalised {
+    /// Counts without anything besides.
+    const fn new(tokens: Tokens, normaliser: &'static str, quality: Quality, residual: Option<String>) -> Self {
+        Self {
+            tokens,
+            normaliser,
+            quality,
+            residual,
+            cost: None,
+            service_tier: None,
+            inference_geo: None,
+            modalities: BTreeMap::new(),
+            server_tools: BTreeMap::new(),
+            nested: Vec::new(),
+        }
+    }
+
+    /// Gives a record what a price depends on besides its tokens.
+    pub(crate) fn tell_tariff(&self, record: &mut TokenRecord) {
+        for (name, value) in [(SERVICE_TIER, &self.service_tier), (INFERENCE_GEO, &self.inference_geo)] {
+            if let Some(value) = value {
+                record.labels.insert(name.to_owned(), value.clone());
+            }
+        }
+        record.modalities.clone_from(&self.modalities);
+        record.server_tools.clone_from(&self.server_tools);
+    }
+}
+
+impl NestedUsage {
+    /// The record of this call, made by the same caller for `outer` at the same time. The keys of `outer` make its keys.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when its part of the usage object is not JSON.
+    ///
+    /// ```
+    /// use usage_ledger::normalise::{self, UsageFormat};
+    /// let json = r#"{"id":"msg_1","model":"claude-sonnet-4-6","usage":{"input_tokens":1,"output_tokens":2,
+    ///     "iterations":[{"type":"advisor_message","model":"claude-opus-4-7","input_tokens":30,"output_tokens":4}]}}"#;
+    /// let [outer, advice] = &normalise::calls(UsageFormat::Anthropic, json)?[..] else { panic!() };
+    /// assert_eq!((&outer.keys[0], &advice.keys[0]), (&"msg_1".to_owned(), &"msg_1/iterations/0".to_owned()));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn record(&self, outer: &TokenRecord) -> Result<TokenRecord> {
+        let mut record = outer.clone();
+        record.model.clone_from(&self.model);
+        record.tokens = self.usage.tokens;
+        record.cost = None;
+        record.duration_ms = None;
+        record.quality = self.usage.quality;
+        record.residual.clone_from(&self.usage.residual);
+        record.labels.remove(SERVICE_TIER);
+        self.usage.tell_tariff(&mut record);
+        record.labels.insert("purpose".to_owned(), self.purpose.clone());
+        record.raw = Some(Raw::parse(&self.raw)?);
+        for key in &mut record.keys {
+            *key = format!("{key}/iterations/{}", self.place);
+        }
+        record.key_ids.clear();
+        Ok(record)
+    }
 }
 
 /// Reads a bare usage object.
@@ -109,6 +212,14 @@ pub fn usage(format: UsageFormat, usage_json: &str) -> Result<Normalised> {
         UsageFormat::QwenCode => qwen_code::usage(format, usage_json),
         UsageFormat::Opencode => opencode::usage(format, usage_json, None),
     }
+}
+
+/// Puts together two usage objects of one answer: of each field the later value, unless it states nothing.
+#[cfg(feature = "import")]
+pub(crate) fn merged(earlier: &str, later: &str) -> Option<String> {
+    let mut merged: fields::Fields = serde_json::from_str(earlier).ok()?;
+    merged.merge(&serde_json::from_str(later).ok()?);
+    Some(merged.compose())
 }
 
 /// Reads the `tokens` of an `OpenCode` message that is known to have reasoning beside the output.
@@ -159,11 +270,40 @@ pub fn codex(usage_json: &str) -> Result<Normalised> {
 /// # Errors
 /// [`Error::Invalid`] as for [`usage`], and when the text is not JSON, states no usage, or holds several responses.
 pub fn response(format: UsageFormat, json: &str) -> Result<TokenRecord> {
+    answered(format, json).map(|(record, _)| record)
+}
+
+/// Makes the records of a response: [`response`], and one for each call of another model that its usage object states,
+/// such as those of an advisor.
+///
+/// ```
+/// use usage_ledger::normalise::{self, UsageFormat};
+/// let body = r#"{"id":"msg_1","model":"claude-haiku-4-5","usage":{"input_tokens":3,"output_tokens":4}}"#;
+/// assert_eq!(normalise::calls(UsageFormat::Anthropic, body)?.len(), 1);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+///
+/// # Errors
+/// As of [`response`].
+pub fn calls(format: UsageFormat, json: &str) -> Result<Vec<TokenRecord>> {
+    let (record, nested) = answered(format, json)?;
+    let others: Vec<_> = nested.iter().map(|nested| nested.record(&record)).collect::<Result<_>>()?;
+    Ok(std::iter::once(record).chain(others).collect())
+}
+
+fn answered(format: UsageFormat, json: &str) -> Result<(TokenRecord, Vec<NestedUsage>)> {
     let documents = stream::documents(json)?;
     let reply = reply::Reply::gather(format, &documents)?;
-    let normalised = usage(format, &reply.usage)?;
+    let mut normalised = usage(format, &reply.usage)?;
+    normalised.service_tier = normalised.service_tier.or(reply.service_tier.filter(|tier| is_special(tier)));
+    for (tool, uses) in reply.server_tools {
+        normalised.server_tools.entry(tool).or_insert(uses);
+    }
     let mut notes = reply.notes;
-    notes.extend(normalised.residual);
+    notes.extend(normalised.residual.take());
+    if normalised.nested.is_empty() && normalised.tokens.total()? == 0 {
+        notes.push(NO_USAGE.to_owned());
+    }
 
     let mut record = TokenRecord::new(format.provider(), reply.model.unwrap_or_default());
     record.keys.extend(reply.id);
@@ -174,10 +314,8 @@ pub fn response(format: UsageFormat, json: &str) -> Result<TokenRecord> {
     record.quality = if notes.is_empty() { normalised.quality } else { Quality::Derived };
     record.residual = (!notes.is_empty()).then(|| notes.join("; "));
     record.raw = Some(Raw::parse(&reply.usage)?);
-    if let Some(tier) = normalised.service_tier.or(reply.service_tier.filter(|tier| is_special(tier))) {
-        record.labels.insert(SERVICE_TIER.to_owned(), tier);
-    }
-    Ok(record)
+    normalised.tell_tariff(&mut record);
+    Ok((record, normalised.nested))
 }
 
 /// Reads a usage object into the struct that spells one API's fields.

@@ -1,12 +1,16 @@
 //! `OpenAI` Chat Completions (SDK `CompletionUsage`) and Responses (SDK `ResponseUsage`): cache inside the input,
 //! reasoning inside the output. The shape is widely copied; the few fields that copies add are read too.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::error::Result;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::count::{Count, Stated};
+use crate::readers::normalise::modality::{ByModality, counts, split};
+use crate::readers::normalise::server_tools::server_tools;
 use crate::readers::normalise::statement::{Statement, Writes};
 use crate::readers::normalise::{UsageFormat, parse};
 
@@ -22,6 +26,10 @@ struct Chat<'a> {
     completion: Option<OutputDetails>,
     /// Moonshot.
     cached_tokens: Count,
+    /// DeepSeek, and gateways that pass its object on.
+    prompt_cache_hit_tokens: Count,
+    #[serde(borrow)]
+    server_tool_use: Option<&'a RawValue>,
     /// `LiteLLM`, which includes the writes in the prompt whatever the provider does.
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
@@ -41,9 +49,17 @@ struct Responses<'a> {
     input: Option<InputDetails>,
     #[serde(rename = "output_tokens_details")]
     output: Option<OutputDetails>,
-    /// The Realtime API spells it so.
+    /// The Realtime API spells them so.
     #[serde(rename = "input_token_details")]
-    realtime: Option<InputDetails>,
+    realtime_input: Option<InputDetails>,
+    #[serde(rename = "output_token_details")]
+    realtime_output: Option<OutputDetails>,
+    /// Gateways that state the cache as they do for Chat Completions.
+    cached_tokens: Count,
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    #[serde(borrow)]
+    server_tool_use: Option<&'a RawValue>,
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
 }
@@ -55,6 +71,13 @@ pub(super) struct InputDetails {
     pub read: Count,
     #[serde(rename = "cache_write_tokens")]
     written: Count,
+    /// `LiteLLM`.
+    cache_creation_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+    video_tokens: Count,
+    #[serde(rename = "cached_tokens_details")]
+    cached_modalities: Option<ByModality>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,6 +85,20 @@ pub(super) struct InputDetails {
 struct OutputDetails {
     #[serde(rename = "reasoning_tokens")]
     reasoning: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+    video_tokens: Count,
+}
+
+/// The tokens of both details that are no text.
+fn modalities(input: Option<&InputDetails>, output: Option<&OutputDetails>) -> Result<BTreeMap<String, u64>> {
+    let input_counts =
+        input.map(|details| counts([&details.audio_tokens, &details.image_tokens, &details.video_tokens]));
+    let cached = input.and_then(|details| details.cached_modalities.as_ref()).map(ByModality::counts);
+    let output = output.map(|details| counts([&details.audio_tokens, &details.image_tokens, &details.video_tokens]));
+    let all = [input_counts, cached, output].map(|counts| counts.transpose());
+    let [input, cached, output] = all;
+    Ok(split(input?.unwrap_or_default(), cached?.unwrap_or_default(), output?.unwrap_or_default()))
 }
 
 pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
@@ -74,16 +111,20 @@ pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
     if let Some(details) = &usage.prompt {
         read = details.read.named("prompt_tokens_details.cached_tokens")?;
         written = details.written.named("prompt_tokens_details.cache_write_tokens")?;
+        written = written.or(details.cache_creation_tokens.named("prompt_tokens_details.cache_creation_tokens")?);
     }
     if let Some(details) = &usage.completion {
         statement.reasoning = details.reasoning.named("completion_tokens_details.reasoning_tokens")?;
     }
     statement.cache_read = read
         .or(usage.cached_tokens.named("cached_tokens")?)
+        .or(usage.prompt_cache_hit_tokens.named("prompt_cache_hit_tokens")?)
         .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
     statement.cache_write =
         Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
     statement.reasoning = statement.reasoning.or(usage.reasoning_tokens.named("reasoning_tokens")?);
+    statement.modalities = modalities(usage.prompt.as_ref(), usage.completion.as_ref())?;
+    statement.server_tools = server_tools(usage.server_tool_use);
     statement.total = usage.total_tokens.named("total_tokens")?;
     statement.cost = cost(usage.cost)?;
     Ok(statement)
@@ -93,12 +134,22 @@ pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
     let usage: Responses = parse(format, json)?;
     let mut statement =
         Statement::new(usage.input_tokens.named("input_tokens")?, usage.output_tokens.named("output_tokens")?);
-    if let Some(details) = usage.input.as_ref().or(usage.realtime.as_ref()) {
-        statement.cache_read = details.read.named("input_tokens_details.cached_tokens")?;
-        // The lifetimes stated here are 30 minutes and 12 hours, for which there is no class of their own.
-        statement.cache_write = Writes::whole(details.written.named("input_tokens_details.cache_write_tokens")?);
+    let (mut read, mut written) = (Stated::NONE, Stated::NONE);
+    let input = usage.input.as_ref().or(usage.realtime_input.as_ref());
+    let output = usage.output.as_ref().or(usage.realtime_output.as_ref());
+    if let Some(details) = input {
+        read = details.read.named("input_tokens_details.cached_tokens")?;
+        written = details.written.named("input_tokens_details.cache_write_tokens")?;
     }
-    if let Some(details) = &usage.output {
+    statement.cache_read = read
+        .or(usage.cached_tokens.named("cached_tokens")?)
+        .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
+    // The lifetimes stated here are 30 minutes and 12 hours, for which there is no class of their own.
+    statement.cache_write =
+        Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
+    statement.modalities = modalities(input, output)?;
+    statement.server_tools = server_tools(usage.server_tool_use);
+    if let Some(details) = output {
         statement.reasoning = details.reasoning.named("output_tokens_details.reasoning_tokens")?;
     }
     statement.total = usage.total_tokens.named("total_tokens")?;

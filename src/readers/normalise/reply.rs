@@ -1,6 +1,7 @@
 //! Where in a response each API states its usage, its model and its id.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,7 +10,10 @@ use crate::model::error::{Error, Result};
 use crate::model::secrets;
 use crate::readers::normalise::count::Count;
 use crate::readers::normalise::fields::Fields;
-use crate::readers::normalise::{UsageFormat, ollama, parse};
+use crate::readers::normalise::{UsageFormat, ollama, parse, server_tools};
+
+/// Parts of the names of fields that hold token counts.
+const COUNTS: [&str; 4] = ["tokens", "Tokens", "TokenCount", "eval_count"];
 
 /// What a response says about itself.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(super) struct Reply {
     pub duration_ms: Option<u64>,
     /// How the call was served, where the API says so outside of its usage.
     pub service_tier: Option<String>,
+    /// Uses of the provider's own tools that the answer shows and the usage does not count.
+    pub server_tools: BTreeMap<String, u64>,
     /// What did not fit.
     pub notes: Vec<String>,
 }
@@ -64,6 +70,15 @@ struct ReplyEnvelope<'a> {
     metrics: Option<&'a RawValue>,
     #[serde(borrow, rename = "service_tier")]
     service_tier: Option<&'a RawValue>,
+    /// Moonshot and some local servers state the usage in the last choice.
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    /// The items of a Responses answer.
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    /// Gemini's answers.
+    #[serde(borrow)]
+    candidates: Option<&'a RawValue>,
 }
 
 impl<'a> ReplyEnvelope<'a> {
@@ -90,6 +105,21 @@ impl<'a> ReplyEnvelope<'a> {
             | UsageFormat::QwenCode
             | UsageFormat::Opencode => None,
         }
+    }
+
+    /// The usage object in the last choice that has one.
+    fn usage_of_choices(&self, format: UsageFormat) -> Option<&'a RawValue> {
+        #[derive(Deserialize)]
+        struct Choice<'a> {
+            #[serde(borrow)]
+            usage: Option<&'a RawValue>,
+        }
+        let chat = [UsageFormat::OpenaiChat, UsageFormat::Mistral, UsageFormat::Deepseek, UsageFormat::Xai];
+        if !chat.contains(&format) {
+            return None;
+        }
+        let choices: Vec<Choice<'_>> = serde_json::from_str(self.choices?.get()).ok()?;
+        choices.into_iter().rev().find_map(|choice| choice.usage.filter(|usage| usage.get().starts_with('{')))
     }
 
     fn id(&self) -> Option<String> {
@@ -141,7 +171,8 @@ impl Reply {
             let outer: ReplyEnvelope = parse(format, document)?;
             let inner: Option<ReplyEnvelope> = object(outer.inner(format));
             let inner_usage = inner.as_ref().and_then(|inner| inner.own_usage(format));
-            let found = match outer.own_usage(format).or(inner_usage) {
+            let in_choice = outer.usage_of_choices(format);
+            let found = match outer.own_usage(format).or(inner_usage).or(in_choice) {
                 _ if format == UsageFormat::Ollama => ollama::metrics(format, document)?.map(|(usage, duration_ms)| {
                     reply.duration_ms = duration_ms;
                     Cow::Owned(usage)
@@ -153,6 +184,9 @@ impl Reply {
             };
             let inside = inner.as_ref();
             let model = inside.and_then(ReplyEnvelope::model).or_else(|| outer.model());
+            for envelope in inside.into_iter().chain([&outer]) {
+                reply.see_tools(format, envelope, model.as_deref());
+            }
             let Some(usage) = found else {
                 reply.model = reply.model.take().or(model);
                 continue;
@@ -166,6 +200,9 @@ impl Reply {
             let tier = inside.and_then(|inside| text(inside.service_tier)).or_else(|| text(outer.service_tier));
             reply.service_tier = tier.or_else(|| reply.service_tier.take());
             unfinished = outer.is("message_start");
+            if let Some(other) = in_choice.filter(|other| other.get() != usage) {
+                usages.push(Cow::Borrowed(other.get()));
+            }
             usages.push(usage);
         }
         if unfinished {
@@ -176,11 +213,28 @@ impl Reply {
         reply.usage = match (format, usages.as_slice()) {
             (_, []) => return Err(nothing(format, documents.len())),
             (UsageFormat::Ollama, [_, _, ..]) => return Err(several("final chunks")),
-            (UsageFormat::Anthropic | UsageFormat::ClaudeCode, [_, _, ..]) => reply.accumulate(format, &usages)?,
-            // Every other API repeats the whole object, so the last one is the one that counts.
-            (_, [.., last]) => last.trim().to_owned(),
+            // Logs state each turn on its own, so the last one is the one that counts.
+            (
+                UsageFormat::Codex | UsageFormat::GeminiCli | UsageFormat::QwenCode | UsageFormat::Opencode,
+                [.., last],
+            )
+            | (_, [last]) => last.trim().to_owned(),
+            (_, [_, _, ..]) => reply.accumulate(format, &usages)?,
         };
         Ok(reply)
+    }
+
+    /// Counts the uses of tools that an answer shows. A stream may show them several times.
+    fn see_tools(&mut self, format: UsageFormat, envelope: &ReplyEnvelope<'_>, model: Option<&str>) {
+        let seen = match format {
+            UsageFormat::OpenaiResponses | UsageFormat::Xai => server_tools::of_items(envelope.output),
+            UsageFormat::Gemini => server_tools::of_grounding(envelope.candidates, model),
+            _ => return,
+        };
+        for (tool, uses) in seen {
+            let known = self.server_tools.entry(tool).or_default();
+            *known = uses.max(*known);
+        }
     }
 
     /// Takes the id of a document with usage, which has to be the one seen before.
@@ -197,18 +251,21 @@ impl Reply {
         }
     }
 
-    /// Anthropic states a part in `message_start` and what has changed in each `message_delta`, cumulatively.
+    /// Puts the usage objects of a stream together. Anthropic states a part in `message_start` and what has changed in
+    /// each `message_delta`, cumulatively. Other APIs repeat the whole object, but some servers that copy them leave
+    /// counts out of the last one, or write zeros.
     fn accumulate(&mut self, format: UsageFormat, usages: &[Cow<'_, str>]) -> Result<String> {
         let mut merged = Fields::default();
         let mut last = Fields::default();
         for usage in usages {
             last = parse(format, usage)?;
-            for name in ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"] {
+            for name in last.names().filter(|name| COUNTS.iter().any(|part| name.contains(part))) {
                 let count = |fields: &Fields| fields.get(name).and_then(|value| value.get().parse::<u64>().ok());
                 if let (Some(before), Some(after)) = (count(&merged), count(&last))
                     && after < before
                 {
-                    self.notes.push(format!("`{name}` fell from {before} to {after} in the stream"));
+                    let kept = if after == 0 { format!(": kept {before}") } else { String::new() };
+                    self.notes.push(format!("`{name}` fell from {before} to {after} in the stream{kept}"));
                 }
             }
             merged.merge(&last);

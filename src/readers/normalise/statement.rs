@@ -1,5 +1,7 @@
 //! What an API states about one call, and the reading of it that adds up.
 
+use std::collections::BTreeMap;
+
 use crate::model::error::{Error, Result};
 use crate::model::event::Quality;
 use crate::model::tokens::{Tokens, Usd};
@@ -53,7 +55,11 @@ impl Writes {
             (Some(_), Some(_)) => minus(all, &[five_minutes, one_hour])?.filter(|rest| *rest > 0),
         };
         Ok(Self {
-            all: Stated { name: all.name, count: sum([known, other])? },
+            all: Stated {
+                name: all.name,
+                count: sum([known, other])?,
+                negative: all.negative.or(five_minutes.negative).or(one_hour.negative),
+            },
             five_minutes: five_minutes.count,
             one_hour: one_hour.count,
             other,
@@ -71,14 +77,16 @@ pub(super) struct Statement {
     pub cache_read: Stated,
     pub cache_write: Writes,
     pub cache: Habit,
-    /// Whether cached input that is larger than the input is known to mean the other habit.
-    pub cache_guard: bool,
     /// The headline output.
     pub output: Stated,
     pub reasoning: Stated,
     pub thought: Habit,
     pub total: Stated,
     pub cost: Option<Usd>,
+    /// Tokens of these that are no text, by class and modality.
+    pub modalities: BTreeMap<String, u64>,
+    /// Uses of tools that the server runs.
+    pub server_tools: BTreeMap<String, u64>,
     /// What did not fit so far.
     pub notes: Vec<String>,
 }
@@ -92,12 +100,13 @@ impl Statement {
             cache_read: Stated::NONE,
             cache_write: Writes::whole(Stated::NONE),
             cache: Habit::Inside,
-            cache_guard: false,
             output,
             reasoning: Stated::NONE,
             thought: Habit::Inside,
             total: Stated::NONE,
             cost: None,
+            modalities: BTreeMap::new(),
+            server_tools: BTreeMap::new(),
             notes: Vec::new(),
         }
     }
@@ -109,17 +118,27 @@ impl Statement {
 
     /// The same for an object that is of no API's format.
     pub(super) fn settle_as(mut self, what: &str, normaliser: &'static str) -> Result<Normalised> {
+        let stated = [self.input, self.more_input, self.cache_read, self.cache_write.all, self.output, self.reasoning];
+        for (name, number) in stated.into_iter().chain([self.total]).filter_map(|stated| stated.negative) {
+            self.notes.push(format!("`{name}` is {number}: left out"));
+        }
         let tokens = self.choose()?;
         if tokens == Tokens::default() {
-            return Err(Error::invalid(format!(
-                "the {what} usage object has no token count: `{}` and `{}` are absent",
-                self.input.name, self.output.name
-            )));
+            let what = format!("the {what} usage object has no token count");
+            return Err(Error::invalid(match self.notes.as_slice() {
+                [] => format!("{what}: `{}` and `{}` are absent", self.input.name, self.output.name),
+                notes => format!("{what}: {}", notes.join("; ")),
+            }));
         }
         tokens.validate()?;
         let quality = if self.notes.is_empty() { Quality::Reported } else { Quality::Derived };
         let residual = (!self.notes.is_empty()).then(|| self.notes.join("; "));
-        Ok(Normalised { tokens, normaliser, quality, residual, cost: self.cost, service_tier: None })
+        Ok(Normalised {
+            modalities: self.modalities,
+            server_tools: self.server_tools,
+            cost: self.cost,
+            ..Normalised::new(tokens, normaliser, quality, residual)
+        })
     }
 
     fn choose(&mut self) -> Result<Tokens> {
@@ -133,27 +152,38 @@ impl Statement {
         let other_cache = self.cache.other().and_then(|cache| self.reading(cache, self.thought).ok());
         let other_thought = self.thought.other().and_then(|thought| self.reading(self.cache, thought).ok());
         let fitting = |reading: Option<Tokens>| reading.filter(|tokens| tokens.total().ok() == self.total.count);
-        match (fitting(other_cache), fitting(other_thought), other_cache) {
-            (Some(tokens), None, _) => {
+        match (fitting(other_cache), fitting(other_thought)) {
+            (Some(tokens), None) => {
                 self.notes.push(self.took("the cached input", self.cache, self.input.name));
                 Ok(tokens)
             }
-            (None, Some(tokens), _) => {
+            (None, Some(tokens)) => {
                 self.notes.push(self.took("reasoning", self.thought, self.output.name));
                 Ok(tokens)
             }
-            (_, _, Some(tokens)) if self.cache_guard && by_rule.is_err() => {
-                let input = self.input.name;
-                self.notes.push(format!("took the cached input as outside `{input}`, because it is larger than that"));
-                self.doubt(&tokens)?;
-                Ok(tokens)
-            }
             _ => {
-                let tokens = by_rule?;
+                let tokens = by_rule.or_else(|error| self.beside().ok_or(error))?;
                 self.doubt(&tokens)?;
                 Ok(tokens)
             }
         }
+    }
+
+    /// The reading that takes a detail which is larger than its headline as beside it: the answer counts, with a note.
+    fn beside(&mut self) -> Option<Tokens> {
+        use Habit::{Beside, Inside};
+        let details = [("the cached input", self.input.name), ("reasoning", self.output.name)];
+        for (cache, thought) in [(Beside, self.thought), (self.cache, Beside), (Beside, Beside)] {
+            let Ok(tokens) = self.reading(cache, thought) else { continue };
+            let moved = [self.cache == Inside && cache == Beside, self.thought == Inside && thought == Beside];
+            for ((what, headline), moved) in details.into_iter().zip(moved) {
+                if moved {
+                    self.notes.push(format!("took {what} as outside `{headline}`, because it is larger than that"));
+                }
+            }
+            return Some(tokens);
+        }
+        None
     }
 
     /// The counts as they are under a pair of habits.

@@ -35,8 +35,11 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     } else {
         openai::responses(format, json)?
     };
-    statement.cache_guard = true;
-    if let Some(ticks) = extra.ticks.named("cost_in_usd_ticks")?.count {
+    let ticks = extra.ticks.named("cost_in_usd_ticks")?;
+    if let Some((name, number)) = ticks.negative {
+        statement.notes.push(format!("`{name}` is {number}: left out"));
+    }
+    if let Some(ticks) = ticks.count {
         statement.cost = Some(Usd::from_picos(i128::from(ticks) * PICOS_PER_TICK));
     }
     statement.settle(format)

@@ -1,5 +1,7 @@
 //! What tokens cost: a price table that comes with the build, and prices that somebody states.
 
+mod extras;
+mod names;
 mod own;
 mod rates;
 mod rule;
@@ -12,11 +14,13 @@ use crate::model::error::Result;
 use crate::model::event::is_special;
 use crate::model::event::{Position, PriceSet, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::model::tokens::Usd;
+use crate::model::tokens::{TokenClass, Usd};
+use extras::ExtraRates;
 use own::{Held, OwnPrice};
 
 pub use rates::Rates;
 
+pub(crate) use extras::Extras;
 pub(crate) use rates::Charge;
 pub(crate) use tariff::Tariff;
 
@@ -233,7 +237,7 @@ impl Prices {
         prompt: u64,
     ) -> Option<Quote> {
         let service = service_tier.filter(|tier| is_special(tier));
-        let (at, tariff) = (at.into(), Tariff { service, prompt, exact: true });
+        let (at, tariff) = (at.into(), Tariff { service, prompt, exact: true, ..Tariff::default() });
         if let Held::By(own) = own::find(&self.own, provider, model, at, tariff) {
             let position = (own.position != Position::START).then_some(own.position);
             return Some(Quote { rates: own.rates, stated_for: own.fragment().to_owned(), position });
@@ -254,13 +258,27 @@ impl Prices {
             Held::By(own) => {
                 let stated = (own.position != Position::START).then_some(own.position);
                 Found::Rates {
-                    rates: own.rates,
+                    rates: self.with_extras(own.rates, provider, model, at, tariff),
                     origin: PriceOrigin { above: own.above, own: stated, ..PriceOrigin::default() },
                 }
             }
             Held::Finer => Found::Finer,
             Held::Nothing => self.of_table(provider, model, at, tariff),
         }
+    }
+
+    /// A stated price with prices for what it says nothing of: audio, images and tools cost what the table has, and nothing
+    /// where all text is free.
+    fn with_extras(&self, mut rates: Rates, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Rates {
+        if tariff.extras == Extras::None {
+            return rates;
+        }
+        if TokenClass::ALL.into_iter().all(|class| rates.of(class) == Some(Usd::default())) {
+            rates.extras = ExtraRates::free();
+        } else if let Found::Rates { rates: listed, .. } = self.of_table(provider, model, at, tariff) {
+            rates.extras = listed.extras;
+        }
+        rates
     }
 
     /// Whether the price of a model may change within the UTC day of an instant; it does so at quarters of an hour.
@@ -284,7 +302,8 @@ impl Prices {
     /// ```
     pub fn cost(&self, record: &TokenRecord, at: impl Into<Timestamp>) -> Result<Option<Usd>> {
         let Some(rates) = self.of_call(record, at.into()) else { return Ok(None) };
-        Ok(rates.charge(record.tokens.counts().map(u128::from), 1).map(Charge::usd))
+        let extras = Tariff::of_record(record).extras;
+        Ok(rates.charge(record.tokens.counts().map(u128::from), 1, &extras).map(Charge::usd))
     }
 
     /// The prices that a call has.
@@ -294,7 +313,7 @@ impl Prices {
 
     /// The prices that a call has, and which they are.
     pub(crate) fn origin_of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<(Rates, PriceOrigin)> {
-        let tariff = Tariff::of(&record.tokens, &record.labels);
+        let tariff = Tariff::of_record(record);
         match self.find(&record.provider, record.model.as_deref()?, at, tariff) {
             Found::Rates { rates, origin } => Some((rates, origin)),
             Found::Unknown | Found::Finer => None,

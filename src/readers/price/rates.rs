@@ -1,9 +1,11 @@
 //! Prices of a million tokens, class by class.
 
+use super::extras::{ExtraRates, Extras};
+use crate::model::event::modality_of;
 use crate::model::tokens::{TokenClass, Usd};
 
 /// A price is of so many tokens.
-const MILLION: i128 = 1_000_000;
+pub(super) const MILLION: i128 = 1_000_000;
 
 /// What a million tokens of each class cost, in US dollars, and what each request costs besides.
 ///
@@ -21,6 +23,8 @@ pub struct Rates {
     pub(super) classes: [Option<Usd>; 7],
     /// For a thousand requests.
     pub(super) thousand_requests: Usd,
+    /// For what is neither text nor a request.
+    pub(super) extras: ExtraRates,
 }
 
 impl Rates {
@@ -50,10 +54,40 @@ impl Rates {
         }
     }
 
-    /// What tokens and requests cost. `None` when a class that has tokens has no price, and when the cost is beyond
-    /// 10^20 dollars: implausible counts or prices make a cost unknown, and never a report impossible.
-    pub(crate) fn charge(&self, counts: [u128; 7], requests: i64) -> Option<Charge> {
+    /// The price of a million tokens of a modality, such as `input_audio`, or of a thousand uses of a provider's tool, such
+    /// as `web_search`; `None` when it is not known.
+    ///
+    /// ```
+    /// use usage_ledger::price::Prices;
+    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let rates = Prices::list().rates("openai", "gpt-audio-mini", at).unwrap();
+    /// assert_eq!(rates.of_extra("input_audio"), Some("10".parse()?));
+    /// let rates = Prices::list().rates("anthropic", "claude-opus-4-8", at).unwrap();
+    /// assert_eq!(rates.of_extra("web_search"), Some("10".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn of_extra(&self, name: &str) -> Option<Usd> {
+        match modality_of(name) {
+            Some((class, modality)) => self.extras.of(class, modality),
+            None => self.extras.of_tool(name),
+        }
+    }
+
+    /// The same prices, each of tokens so many percent of it. `None` when one has too many digits.
+    pub(super) fn percent(mut self, percent: i128) -> Option<Self> {
+        for price in self.classes.iter_mut().chain(self.extras.modalities.iter_mut().flatten()).flatten() {
+            *price = Usd::from_picos(price.picos().checked_mul(percent)? / 100);
+        }
+        Some(self)
+    }
+
+    /// What tokens and requests cost, with the extras of each request. `None` when something has no price, and when the
+    /// cost is beyond 10^20 dollars: implausible counts or prices make a cost unknown, and never a report impossible.
+    pub(crate) fn charge(&self, counts: [u128; 7], requests: i64, extras: &Extras<'_>) -> Option<Charge> {
         let mut charge = self.thousand_requests.picos().checked_mul(i128::from(requests) * 1_000)?;
+        if *extras != Extras::None {
+            charge = charge.checked_add(self.extra_charge(&counts, requests, extras)?)?;
+        }
         for (usd, count) in self.classes.iter().zip(counts).filter(|(_, count)| *count > 0) {
             let usd = (*usd)?;
             let part = usd.picos().checked_mul(i128::try_from(count).ok()?)?;
@@ -104,8 +138,8 @@ mod tests {
     fn a_class_without_a_price_makes_the_whole_unknown() {
         let mut rates = Rates::default();
         rates.set(TokenClass::Input, Some("3".parse().unwrap()));
-        assert_eq!(rates.charge([1_000_000, 0, 0, 0, 0, 0, 0], 1).unwrap().usd().to_string(), "3");
-        assert_eq!(rates.charge([1, 1, 1, 1, 1, 1, 1], 1), None);
-        assert_eq!(rates.charge([u128::MAX, 0, 0, 0, 0, 0, 0], 1), None);
+        assert_eq!(rates.charge([1_000_000, 0, 0, 0, 0, 0, 0], 1, &Extras::None).unwrap().usd().to_string(), "3");
+        assert_eq!(rates.charge([1, 1, 1, 1, 1, 1, 1], 1, &Extras::None), None);
+        assert_eq!(rates.charge([u128::MAX, 0, 0, 0, 0, 0, 0], 1, &Extras::None), None);
     }
 }

@@ -12,10 +12,13 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::extras::{ExtraRates, Extras};
+use super::names::spellings;
 use super::rates::Rates;
-use super::rule::{PriceRule, with_dashed_dates};
+use super::rule::PriceRule;
 use super::tariff::Tariff;
 use super::{Found, PriceOrigin, Term};
+use crate::model::event::Modality;
 use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 
@@ -35,6 +38,13 @@ const NAMES: [(&str, &str); 5] = [
     ("moonshot", "moonshotai"),
     ("xai", "x-ai"),
 ];
+
+/// The region that Anthropic's API offers besides the whole world, and what its tokens cost, in percent of the others.
+///
+/// "1.1x pricing on all token categories", for Claude Opus 4.6 and all later models; earlier ones refuse the parameter
+/// (<https://platform.claude.com/docs/en/build-with-claude/data-residency>).
+const US: &str = "us";
+const US_PERCENT: i128 = 110;
 
 #[derive(Debug)]
 struct Provider {
@@ -104,7 +114,7 @@ enum Constraint {
     },
 }
 
-/// The prices that tokens and requests have; those of images, sounds and searches are left aside.
+/// The prices that tokens, requests and searches have; those by the hour, page or character are left aside.
 #[derive(Debug, Default, Deserialize)]
 struct ModelPrices {
     input_mtok: Option<TablePrice>,
@@ -114,6 +124,16 @@ struct ModelPrices {
     output_mtok: Option<TablePrice>,
     output_reasoning_mtok: Option<TablePrice>,
     requests_kcount: Option<TablePrice>,
+    input_audio_mtok: Option<TablePrice>,
+    cache_audio_read_mtok: Option<TablePrice>,
+    output_audio_mtok: Option<TablePrice>,
+    input_image_mtok: Option<TablePrice>,
+    cache_image_read_mtok: Option<TablePrice>,
+    output_image_mtok: Option<TablePrice>,
+    input_video_mtok: Option<TablePrice>,
+    output_video_mtok: Option<TablePrice>,
+    web_searches_kcount: Option<TablePrice>,
+    storage_searches_kcount: Option<TablePrice>,
 }
 
 #[derive(Debug)]
@@ -255,15 +275,14 @@ fn model(provider_id: &str, name: &str) -> Option<Sold> {
 fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
     let id = NAMES.iter().find(|(ours, _)| *ours == provider_id).map_or(provider_id, |(_, theirs)| theirs);
     let selected = provider(id)?;
-    let find = |name: &str| {
-        let lower = name.to_lowercase();
-        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(&lower));
+    let find = |name: &String| {
+        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(name));
         among(selected).map(|model| (model, true)).or_else(|| {
             let others = selected.fallback_model_providers.iter();
             others.filter_map(|other| among(provider(other)?)).map(|model| (model, false)).next()
         })
     };
-    find(name).or_else(|| find(&with_dashed_dates(name)?))
+    spellings(provider_id, name).iter().find_map(find)
 }
 
 /// The price of a model at a time, and whether it is the same all day long.
@@ -289,10 +308,25 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
     }
     let constraint = variants.iter().find_map(|variant| variant.constraint.as_ref()).or(constraint.as_ref());
     let term = constraint.map_or(Term::Always, Constraint::term);
+    // Only Anthropic's own API lets callers choose a region, and `us` is the one that has a published price.
+    let percent = match tariff.geo {
+        None => 100,
+        Some(US) if provider == "anthropic" => US_PERCENT,
+        Some(_) => return Found::Unknown,
+    };
     let sets: Vec<&ModelPrices> = variants.into_iter().map(|variant| &variant.prices).chain([standard]).collect();
     let above = sets.iter().flat_map(|set| set.all()).flatten().map(|price| price.above(tariff)).max().unwrap_or(0);
     let origin = PriceOrigin { of: &model.id, above, term, own: None };
-    rates(&sets, tariff).map_or(Found::Finer, |rates| Found::Rates { rates, origin })
+    let Some(mut rates) = rates(&sets, tariff) else { return Found::Finer };
+    if tariff.extras != Extras::None {
+        let Some(extras) = extra_rates(&sets, tariff, &model.id, &rates) else { return Found::Finer };
+        rates.extras = extras;
+    }
+    if percent != 100 {
+        let Some(more) = rates.percent(percent) else { return Found::Unknown };
+        rates = more;
+    }
+    Found::Rates { rates, origin }
 }
 
 fn is_of(variant: &Variant, service: &str) -> bool {
@@ -327,6 +361,50 @@ fn rates(sets: &[&ModelPrices], tariff: Tariff<'_>) -> Option<Rates> {
         rates.set(class, usd);
     }
     Some(rates)
+}
+
+/// The prices of audio, images, video and tools, the first that states one; `None` when one changes at a length of prompts
+/// that the tariff cannot tell.
+///
+/// The table leaves out a modality that costs what text does. That holds for images and video that go in, and for Gemini's
+/// audio. Where a model puts out nothing but sounds or pictures, the price of its output is theirs. Any other modality
+/// without a price has none.
+fn extra_rates(sets: &[&ModelPrices], tariff: Tariff<'_>, id: &str, text: &Rates) -> Option<ExtraRates> {
+    let price = |of: fn(&ModelPrices) -> Option<&TablePrice>| {
+        let stated = sets.iter().find_map(|set| of(set));
+        stated.map_or(Some(None), |price| price.at(tariff).map(Some))
+    };
+    let (input, read, output) = (TokenClass::Input, TokenClass::CacheRead, TokenClass::Output);
+    let as_text = |class, holds: bool| text.of(class).filter(|_| holds);
+    let is_gemini = id.starts_with("gemini");
+    let mut extras = ExtraRates::default();
+    let audio = price(|set| set.input_audio_mtok.as_ref())?;
+    let image = price(|set| set.input_image_mtok.as_ref())?;
+    let video = price(|set| set.input_video_mtok.as_ref())?;
+    // What is read from a cache costs no more than what is not, so a dearer modality has no text price there.
+    let audio_read = as_text(read, is_gemini && audio.is_none());
+    let (image_read, video_read) = (as_text(read, image.is_none()), as_text(read, video.is_none()));
+    for (class, modality, usd) in [
+        (input, Modality::Audio, audio.or_else(|| as_text(input, is_gemini))),
+        (read, Modality::Audio, price(|set| set.cache_audio_read_mtok.as_ref())?.or(audio_read)),
+        (output, Modality::Audio, price(|set| set.output_audio_mtok.as_ref())?.or(as_text(output, id.contains("tts")))),
+        (input, Modality::Image, image.or_else(|| as_text(input, true))),
+        (read, Modality::Image, price(|set| set.cache_image_read_mtok.as_ref())?.or(image_read)),
+        (output, Modality::Image, price(|set| set.output_image_mtok.as_ref())?.or(as_text(output, is_painter(id)))),
+        (input, Modality::Video, video.or_else(|| as_text(input, true))),
+        (read, Modality::Video, video_read),
+        (output, Modality::Video, price(|set| set.output_video_mtok.as_ref())?),
+    ] {
+        extras.set(class, modality, usd);
+    }
+    extras.web_searches = price(|set| set.web_searches_kcount.as_ref())?;
+    extras.file_searches = price(|set| set.storage_searches_kcount.as_ref())?;
+    Some(extras)
+}
+
+/// Whether a model puts out pictures and no text: `OpenAI`'s image models.
+fn is_painter(id: &str) -> bool {
+    id.starts_with("gpt-image") || id.starts_with("chatgpt-image")
 }
 
 /// Whether the price of a model changes within the day.

@@ -1,18 +1,28 @@
-//! What else the price of a call depends on: how it was asked for, and how long its prompt was.
+//! What else the price of a call depends on: how it was asked for, where it was served, how long its prompt was, and what it
+//! used besides text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::event::{SERVICE_TIER, is_special};
+use super::extras::Extras;
+use crate::model::event::{INFERENCE_GEO, SERVICE_TIER, TokenRecord, TokenView, is_special, is_special_geo};
 use crate::model::tokens::{TokenClass, Tokens};
 
 /// Lengths of prompts, in tokens, above which models commonly cost more. The rollups tell calls apart by these; a price
 /// that changes elsewhere is worked out from the records.
 const BORDERS: [u64; 5] = [100_000, 199_999, 200_000, 256_000, 272_000];
 
+/// Stands in a row's key before the region and before the extras. No name of a tier has it.
+const NEXT: char = '\u{1f}';
+
 /// How a call was asked for, if its labels say so and it is not the ordinary way.
 pub(crate) fn service_of(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(SERVICE_TIER).map(String::as_str).filter(|tier| is_special(tier))
+}
+
+/// Where a call had to be served, if its labels say so and it is not anywhere.
+fn geo_of(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(INFERENCE_GEO).map(String::as_str).filter(|geo| is_special_geo(geo) && !geo.contains(NEXT))
 }
 
 /// The length of a call's prompt: all that went in, cached or not.
@@ -31,6 +41,10 @@ pub(crate) fn prompt(tokens: &Tokens) -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tariff<'a> {
     pub service: Option<&'a str>,
+    /// The region that the caller chose.
+    pub geo: Option<&'a str>,
+    /// What each call states beside its token classes.
+    pub extras: Extras<'a>,
     /// The length of the prompt in tokens; of a row of many calls, a length that costs what all of theirs do.
     pub prompt: u64,
     /// Whether `prompt` is a call's own, not one that stands for many.
@@ -39,20 +53,39 @@ pub(crate) struct Tariff<'a> {
 
 impl<'a> Tariff<'a> {
     /// That of one call.
-    pub fn of(tokens: &Tokens, labels: &'a BTreeMap<String, String>) -> Self {
-        Self { service: service_of(labels), prompt: prompt(tokens), exact: true }
+    pub fn of(record: &'a TokenView<'_>) -> Self {
+        let extras = Extras::of(&record.modalities, &record.server_tools);
+        let (service, geo) = (service_of(&record.labels), geo_of(&record.labels));
+        Self { service, geo, extras, prompt: prompt(&record.tokens), exact: true }
     }
 
-    /// That of one call with these counts, in the order of [`TokenClass::ALL`].
-    pub fn of_counts(service: Option<&'a str>, counts: [u128; 7]) -> Self {
+    /// That of one call, of a whole record.
+    pub fn of_record(record: &'a TokenRecord) -> Self {
+        let extras = Extras::of(&record.modalities, &record.server_tools);
+        let (service, geo) = (service_of(&record.labels), geo_of(&record.labels));
+        Self { service, geo, extras, prompt: prompt(&record.tokens), exact: true }
+    }
+
+    /// That of one call with these counts, in the order of [`TokenClass::ALL`], in a row with this tariff.
+    pub fn of_counts(self, counts: [u128; 7]) -> Self {
         let of_prompt = |class: &TokenClass| !matches!(class, TokenClass::Output | TokenClass::Reasoning);
         let parts = TokenClass::ALL.iter().zip(counts).filter(|(class, _)| of_prompt(class));
         let prompt = parts.fold(0_u64, |sum, (_, count)| sum.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)));
-        Self { service, prompt, exact: true }
+        Self { prompt, exact: true, ..self }
     }
 
     /// The part of a row's key that tells tariffs apart: empty for the ordinary one.
     pub fn key(&self) -> Cow<'a, str> {
+        let asked = self.asked_key();
+        match (self.geo, self.extras.key()) {
+            (None, extras) if extras.is_empty() => asked,
+            (Some(geo), extras) if extras.is_empty() => Cow::Owned(format!("{asked}{NEXT}{geo}")),
+            (geo, extras) => Cow::Owned(format!("{asked}{NEXT}{}{NEXT}{extras}", geo.unwrap_or_default())),
+        }
+    }
+
+    /// The part of the key that tells tiers and lengths of prompts apart.
+    fn asked_key(&self) -> Cow<'a, str> {
         match (self.service, border(self.prompt)) {
             (None, None) => Cow::Borrowed(""),
             (Some(service), None) if service.contains('>') => Cow::Owned(format!("{service}>")),
@@ -63,12 +96,16 @@ impl<'a> Tariff<'a> {
 
     /// Reads the part of a row's key.
     pub fn from_key(key: &'a str) -> Self {
+        let mut parts = key.splitn(3, NEXT);
+        let key = parts.next().unwrap_or_default();
+        let geo = parts.next().filter(|geo| !geo.is_empty());
+        let extras = parts.next().map_or(Extras::None, Extras::Key);
         let (service, border) = match key.rsplit_once('>') {
             Some((service, border)) => (service, border.parse::<u64>().ok()),
             None => (key, None),
         };
         let prompt = border.map_or(0, |border| border.saturating_add(1));
-        Self { service: (!service.is_empty()).then_some(service), prompt, exact: false }
+        Self { service: (!service.is_empty()).then_some(service), geo, extras, prompt, exact: false }
     }
 
     /// Whether every call of this tariff is on the same side of a price's border.
@@ -90,7 +127,7 @@ mod tests {
     fn a_key_reads_back_on_the_same_side_of_every_border() {
         for service in [None, Some("batch"), Some("a>b")] {
             for prompt in [0, 1, 100_000, 100_001, 199_999, 200_000, 200_001, 256_001, 272_000, 272_001, 9_999_999] {
-                let tariff = Tariff { service, prompt, exact: true };
+                let tariff = Tariff { service, prompt, exact: true, ..Tariff::default() };
                 let key = tariff.key();
                 let read = Tariff::from_key(&key);
                 assert_eq!(read.service, service, "{key}");
@@ -102,14 +139,28 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_tiers_have_no_key() {
-        let labels = |tier: &str| BTreeMap::from([(SERVICE_TIER.to_owned(), tier.to_owned())]);
-        let tokens = Tokens { input: Some(100_000), output: Some(1 << 30), ..Tokens::default() };
-        for tier in ["standard", "Default", ""] {
-            assert_eq!(Tariff::of(&tokens, &labels(tier)).key(), "", "{tier}");
+    fn regions_and_extras_read_back_from_a_key() {
+        for service in [None, Some("batch")] {
+            for geo in [None, Some("us")] {
+                for extras in [Extras::None, Extras::Key("input_audio=3,web_search=1")] {
+                    let tariff = Tariff { service, geo, extras, prompt: 200_001, exact: false };
+                    assert_eq!(Tariff::from_key(&tariff.key()), tariff, "{:?}", tariff.key());
+                }
+            }
         }
-        assert_eq!(Tariff::of(&tokens, &labels("batch")).key(), "batch");
-        let long = Tokens { cache_read: Some(1), ..tokens };
-        assert_eq!(Tariff::of(&long, &BTreeMap::new()).key(), ">100000");
+    }
+
+    #[test]
+    fn ordinary_tiers_have_no_key() {
+        let call = |label: &str, value: &str| TokenRecord::new("anthropic", "m").input(100_000).label(label, value);
+        for tier in ["standard", "Default", ""] {
+            assert_eq!(Tariff::of_record(&call(SERVICE_TIER, tier)).key(), "", "{tier}");
+        }
+        for geo in ["global", "not_available", ""] {
+            assert_eq!(Tariff::of_record(&call(INFERENCE_GEO, geo)).key(), "", "{geo}");
+        }
+        assert_eq!(Tariff::of_record(&call(SERVICE_TIER, "batch")).key(), "batch");
+        assert_eq!(Tariff::of_record(&call(INFERENCE_GEO, "us")).key(), "\u{1f}us");
+        assert_eq!(Tariff::of_record(&call("x", "y").cache_read(1)).key(), ">100000");
     }
 }

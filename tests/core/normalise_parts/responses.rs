@@ -154,8 +154,8 @@ fn doubts_about_a_stream_are_kept() {
 
     let fell =
         record("anthropic", &format!("{start}\n\ndata: {{\"usage\":{{\"input_tokens\":0,\"output_tokens\":9}}}}\n"));
-    assert_eq!((fell.quality, fell.tokens), (Quality::Derived, tokens("0 - - - - 9 -")));
-    assert_eq!(fell.residual.as_deref(), Some("`input_tokens` fell from 25 to 0 in the stream"));
+    assert_eq!((fell.quality, fell.tokens), (Quality::Derived, tokens("25 - - - - 9 -")));
+    assert_eq!(fell.residual.as_deref(), Some("`input_tokens` fell from 25 to 0 in the stream: kept 25"));
 }
 
 #[test]

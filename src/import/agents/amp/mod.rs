@@ -33,7 +33,7 @@ pub(crate) struct Amp;
 const AGENT: &str = "amp";
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Amp {
     fn version(&self) -> u32 {

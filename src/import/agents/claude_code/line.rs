@@ -21,6 +21,8 @@ pub(super) struct TranscriptLine<'a> {
     pub request: Option<Cow<'a, str>>,
     #[serde(default)]
     pub cwd: Option<Cow<'a, str>>,
+    #[serde(default, rename = "advisorModel")]
+    pub advisor: Option<Cow<'a, str>>,
     #[serde(default, rename = "isSidechain")]
     pub sidechain: Option<bool>,
     /// What clients before 1.0.9 reckoned the call cost, to the letter.
@@ -39,6 +41,9 @@ pub(super) struct TranscriptMessage<'a> {
     pub role: Option<Cow<'a, str>>,
     #[serde(default)]
     pub model: Option<Cow<'a, str>>,
+    /// Why the answer ended, which the last line of it says.
+    #[serde(default, rename = "stop_reason", borrow, deserialize_with = "verbatim")]
+    pub stop: Option<&'a str>,
     #[serde(default, borrow, deserialize_with = "verbatim")]
     pub usage: Option<&'a str>,
 }
@@ -73,6 +78,7 @@ impl<'a> TranscriptLine<'a> {
                 b"sessionId" => read.session = cursor.string()?,
                 b"requestId" => read.request = cursor.string()?,
                 b"cwd" => read.cwd = cursor.string()?,
+                b"advisorModel" => read.advisor = cursor.string()?,
                 b"isSidechain" => read.sidechain = flag(cursor.skip()?)?,
                 b"costUSD" => read.cost = text(cursor.skip()?)?,
                 b"message" => {
@@ -95,6 +101,7 @@ impl<'a> TranscriptMessage<'a> {
                 b"id" => read.id = cursor.string()?,
                 b"role" => read.role = cursor.string()?,
                 b"model" => read.model = cursor.string()?,
+                b"stop_reason" => read.stop = text(cursor.skip()?)?,
                 b"usage" => read.usage = text(cursor.skip()?)?,
                 _ => {
                     cursor.skip()?;

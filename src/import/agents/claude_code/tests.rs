@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
+use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::tokens::Tokens;
+use crate::readers::normalise::{self, UsageFormat};
 
 fn parser() -> Box<dyn LineParser> {
     ClaudeCode.parser(Path::new("/home/dev/.claude/projects/-work/s1.jsonl"), None, Zone::UTC).unwrap()

@@ -101,7 +101,9 @@ impl DatabaseLog for Family {
 /// Decides whether the input includes the cache, where nothing says so: a cache that is larger than the input shows
 /// that it is beside it, in one request of a task and so in all. If none is, it is taken as inside.
 fn is_inside<'l>(requests: impl IntoIterator<Item = &'l Logged>) -> bool {
-    requests.into_iter().all(|logged| logged.cached() <= logged.input.1.unwrap_or(0))
+    requests
+        .into_iter()
+        .all(|logged| i64::try_from(logged.cached()).is_ok_and(|cached| cached <= logged.input.1.unwrap_or(0)))
 }
 
 #[cfg(test)]

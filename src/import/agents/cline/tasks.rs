@@ -162,7 +162,8 @@ fn request<'m>(
 }
 
 fn four(logged: &Logged) -> [u64; 4] {
-    [logged.input, logged.output, logged.cache_write, logged.cache_read].map(|(_, count)| count.unwrap_or(0))
+    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+    [logged.input, logged.output, logged.cache_write, logged.cache_read].map(|(_, stated)| count(stated))
 }
 
 /// Leaves of new sums of deleted requests only what was not imported before. A sum that was seen is imported already.
@@ -199,7 +200,7 @@ fn settle_deleted(requests: &mut Vec<Request<'_>>, before: &SeenTasks, seen: &Se
         let logged = &mut request.logged;
         let fields = [&mut logged.input, &mut logged.output, &mut logged.cache_write, &mut logged.cache_read];
         for (field, left) in fields.into_iter().zip(left) {
-            field.1 = Some(left);
+            field.1 = i64::try_from(left).ok();
         }
         fits && at == last + 1 && left != [0; 4]
     });

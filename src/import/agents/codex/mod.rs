@@ -68,7 +68,7 @@ fn rollouts(home: &Path) -> Vec<PathBuf> {
 }
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Codex {
     fn version(&self) -> u32 {

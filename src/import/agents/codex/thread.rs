@@ -280,6 +280,8 @@ impl Thread {
             project: self.project.clone(),
             labels: std::collections::BTreeMap::new(),
             tokens: counted.tokens,
+            modalities: counted.modalities,
+            server_tools: counted.server_tools,
             cost: counted.cost,
             duration_ms: None,
             counted_at: None,

@@ -107,7 +107,7 @@ impl EventsReading<'_> {
             served::USAGE_RECORD => self.log.add(LoggedUse::parse(data)?),
             "assistant.message" => {
                 self.run.answers += 1;
-                if let Ok(Some(count)) = fields::count(data, "outputTokens") {
+                if let Ok(Some(count)) = fields::unsigned(data, "outputTokens") {
                     self.run.put_out = Some(self.run.put_out.unwrap_or_default().saturating_add(count));
                 }
             }
@@ -171,7 +171,7 @@ impl EventsReading<'_> {
     ) -> Result<Option<ParsedCall>, String> {
         let mut fields = [("", None); 5];
         for (field, told) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
-            *field = told;
+            *field = (told.0, told.1.and_then(|count| i64::try_from(count).ok()));
         }
         let logged = logged(fields);
         if logged.is_nothing() {

@@ -27,7 +27,7 @@ impl SessionMetrics {
         let usage = usage.ok_or("unknown shape: a summary without the usage of a model")?;
         let mut counts = Counts::default();
         for (count, name) in counts.iter_mut().zip(COUNTS) {
-            *count = fields::count(usage, name)?;
+            *count = fields::count(usage, name)?.and_then(|count| u64::try_from(count).ok());
         }
         self.0.insert(model.to_owned(), counts);
         Ok(())

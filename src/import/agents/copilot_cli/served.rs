@@ -42,7 +42,7 @@ impl LoggedUse {
         let usage = usage.ok_or("unknown shape: a usage record without its usage")?;
         let mut counts = Counts::default();
         for (count, name) in counts.iter_mut().zip(COUNTS) {
-            *count = fields::count(usage, name)?;
+            *count = fields::count(usage, name)?.and_then(|count| u64::try_from(count).ok());
         }
         let ids = ["apiCallId", "providerCallId"].iter().filter_map(|name| fields::text(usage, name));
         Ok(Self {

@@ -115,7 +115,8 @@ fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool,
     let log = logs.of(&session)?;
     let mut counts = Counts::default();
     for (count, name) in counts.iter_mut().zip(COUNTS) {
-        *count = fields::count(row, name).map_err(Refusal::from)?;
+        let stated = fields::count(row, name).map_err(Refusal::from)?;
+        *count = stated.and_then(|count| u64::try_from(count).ok());
     }
     let Some(logged) = log.find(fields::text(row, "model"), counts) else {
         return Ok(log.awaits(found.at));

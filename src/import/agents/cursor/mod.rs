@@ -40,7 +40,7 @@ pub(crate) struct Cursor;
 const AGENT: &str = "cursor";
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Cursor {
     fn version(&self) -> u32 {

@@ -36,7 +36,7 @@ const SUFFIX: &str = ".settings.json";
 const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheCreationTokens", "thinkingTokens"];
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Droid {
     fn version(&self) -> u32 {

@@ -152,6 +152,8 @@ pub(in crate::import) fn call(dialect: Dialect, place: &ChatPlace, json: &str) -
         project: place.project.clone(),
         labels,
         tokens: counts.tokens,
+        modalities: counts.modalities,
+        server_tools: counts.server_tools,
         cost: counts.cost,
         duration_ms: None,
         counted_at: None,

@@ -53,7 +53,7 @@ static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ses
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for GeminiCli {
     fn version(&self) -> u32 {

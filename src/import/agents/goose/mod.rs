@@ -43,7 +43,7 @@ const PROGRAMS: [&str; 7] =
     ["claude-code", "claude-acp", "codex", "codex-acp", "gemini-cli", "cursor-agent", "gemini_cli"];
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Goose {
     fn version(&self) -> u32 {

@@ -116,7 +116,7 @@ fn call(row: &Value, conversation: &str) -> Result<Option<ParsedCall>, String> {
     let mut record = fields::record(provider.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?.key(format!("llm/{id}"));
     record.model = model.map(str::to_owned);
     record.conversation = fields::text(row, conversation).map(str::to_owned);
-    record.duration_ms = fields::count(row, "duration_ms").ok().flatten();
+    record.duration_ms = fields::unsigned(row, "duration_ms").ok().flatten();
     let mut raw: BTreeMap<&str, Value> = BTreeMap::new();
     for name in ["input_tokens", "output_tokens"] {
         raw.extend(row.get(name).map(|count| (name, count.clone())));

@@ -170,7 +170,23 @@ impl Reading<'_> {
         Ok(Next::Row)
     }
 
+    /// The answer that stands before a row of a session: what summarises the session names no model.
+    fn answer_before(&self, session: &str, row: i64) -> Result<Option<String>, Refusal> {
+        let query = format!(
+            "SELECT data FROM {} WHERE session_id = ?1 AND rowid < ?2 AND type = '{ANSWER}' \
+             AND octet_length(data) <= {LONGEST_VALUE} ORDER BY rowid DESC LIMIT 1",
+            self.table.name
+        );
+        let mut found = None;
+        query::rows(self.database, &query, rusqlite::params![session, row], &mut |row| {
+            found = name(row, 0)?;
+            Ok(Next::Row)
+        })?;
+        Ok(found)
+    }
+
     fn message(&self, row: &Row<'_>, id: &str, passing: &mut Passing<'_>) -> Result<(), Refusal> {
+        let number: i64 = row.get(0)?;
         passing.awaited.retain(|awaited| awaited != id);
         let data = row.get_ref(5)?.as_bytes_or_null().map_err(|_| "unknown shape: a message that is no text")?;
         let data = match (data, whole(row, 7)?) {
@@ -181,7 +197,12 @@ impl Reading<'_> {
         passing.recent.push((whole(row, 4)?.unwrap_or_default(), hash.clone()));
         let kind = name(row, 6)?;
         let has = |word: &str| memmem::find(data, word.as_bytes()).is_some();
-        let may_matter = kind.as_deref().map_or_else(|| has("\"assistant\"") || has("\"tokens\""), is_answer);
+        let is_summary = kind.as_deref() == Some(COMPACTION);
+        let may_matter = match kind.as_deref() {
+            None => has("\"assistant\"") || has("\"tokens\""),
+            // Before it carried counts, a summary said nothing of what it took.
+            Some(kind) => kind == ANSWER || (is_summary && has("\"tokens\"")),
+        };
         if passing.seen.contains(&hash) || !may_matter {
             return Ok(());
         }
@@ -195,6 +216,7 @@ impl Reading<'_> {
         let message = MessageRow::parse(data)?;
         let created = whole(row, 3)?;
         let home = self.sessions.home(&session, message.created().or(created));
+        let before = if is_summary { self.answer_before(&session, number)? } else { None };
         let known = KnownSession {
             id,
             session: Some(home),
@@ -202,6 +224,8 @@ impl Reading<'_> {
             created,
             second: self.table.second,
             steps: steps.as_deref().unwrap_or_default(),
+            summary: is_summary,
+            before: before.as_deref(),
         };
         let told = answer(&message, known)?;
         steps.as_ref().map_err(Clone::clone)?;
@@ -229,9 +253,9 @@ impl Passing<'_> {
     }
 }
 
-fn is_answer(kind: &str) -> bool {
-    kind == "assistant"
-}
+/// Types of the second generation's messages that state counts: an answer, and a summary of the conversation.
+const ANSWER: &str = "assistant";
+const COMPACTION: &str = "compaction";
 
 /// What an answer tells.
 enum RowContent {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::AGENT;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::provider_names::provider_id;
+use crate::import::engine::provider_names::{UNKNOWN, provider_id};
 use crate::model::event::{Quality, Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
@@ -89,6 +89,10 @@ pub(super) struct KnownSession<'a> {
     pub second: bool,
     /// The counts of each of its steps, as far as they are written down.
     pub steps: &'a [String],
+    /// Whether it summarises the conversation: a call of its own, which names no model.
+    pub summary: bool,
+    /// The answer before it.
+    pub before: Option<&'a str>,
 }
 
 impl<'a> MessageRow<'a> {
@@ -131,6 +135,11 @@ impl<'a> MessageRow<'a> {
             model = if model.is_some() { model } else { &both.id };
             provider = if provider.is_some() { provider } else { &both.provider };
         }
+        let before = known.before.and_then(|before| MessageRow::parse(before.as_bytes()).ok());
+        let guessed = known.summary && model.is_none() && provider.is_none();
+        if let Some(before) = before.as_ref().and_then(|before| before.model.as_ref()).filter(|_| guessed) {
+            (model, provider) = (&before.id, &before.provider);
+        }
         let provider = provider.as_deref().and_then(|name| provider_id(name, model.as_deref()));
         let counts = match self.tokens {
             Some(tokens) => Some(self::counts(tokens.get(), known, provider.as_deref()).map_err(unknown)?),
@@ -147,17 +156,21 @@ impl<'a> MessageRow<'a> {
                 Ok(None)
             };
         };
-        let provider = provider.ok_or("unknown shape: an answer without a provider")?;
+        let provider = match provider {
+            None if known.summary => UNKNOWN.into(),
+            provider => provider.ok_or("unknown shape: an answer without a provider")?,
+        };
         let created = self.created().or(known.created).ok_or("unknown shape: an answer without a time")?;
         let text = |text: Option<&str>| text.and_then(jsonl::name).map(str::to_owned);
         let model = text(model.as_deref());
         let mode = text(self.agent.as_deref()).or_else(|| text(self.mode.as_deref()));
         let cwd = self.path.as_ref().and_then(|path| path.cwd.as_deref());
-        let completed = self.time.completed.as_ref().and_then(millis);
+        // A summary says when it was begun, and nothing of when it ended.
+        let completed = self.time.completed.as_ref().and_then(millis).or(known.summary.then_some(created));
         let same = completed.filter(|_| made_at(known.id, created).is_some());
         let mut keys = vec![known.id.to_owned()];
         keys.extend(same.map(|completed| likeness(created, completed, model.as_deref(), &counts.tokens)));
-        let record = TokenRecord {
+        let mut record = TokenRecord {
             provider: provider.into(),
             account: None,
             model,
@@ -166,6 +179,8 @@ impl<'a> MessageRow<'a> {
             project: text(cwd).or_else(|| text(known.directory)),
             labels: mode.map(|mode| ("mode".to_owned(), mode)).into_iter().collect::<BTreeMap<_, _>>(),
             tokens: counts.tokens,
+            modalities: counts.modalities,
+            server_tools: counts.server_tools,
             cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost != Usd::default()),
             duration_ms: None,
             counted_at: None,
@@ -176,6 +191,14 @@ impl<'a> MessageRow<'a> {
             residual: counts.residual,
             raw: self.tokens.map(Raw::from),
         };
+        if known.summary {
+            record.labels.insert("purpose".to_owned(), "compaction".to_owned());
+        }
+        if guessed && record.model.is_some() {
+            let note = "took the model of the answer before it: a summary names none";
+            record.residual = Some(record.residual.map_or_else(|| note.to_owned(), |said| format!("{said}; {note}")));
+            record.quality = Quality::Derived;
+        }
         Ok(Some(ParsedCall { at: Timestamp::from_millis(created), record }))
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! Known: the files of the clients of 2025 but the first (`project/<project>/storage/session/message/…` before 0.6), the
 //! table `message` of those since 1.2 (checked against a real 1.18.33 and what its server answered), and the table
-//! `session_message` that the second generation writes. An answer is a message of role `assistant`; a newer client
+//! `session_message` that the second generation writes. An answer is a message of role `assistant`, or a summary of the
+//! conversation (type `compaction`), whose model is that of the answer before it; a newer client
 //! takes the files over into its database under the same ids, so both are one call. A forked session copies messages
 //! under new ids with their times and counts, by which they are known. The second generation keeps sessions in
 //! `session_v2`, which names the session that a fork was made of: what the fork copied belongs to that session, also when it
@@ -43,7 +44,7 @@ pub(crate) struct Opencode;
 const AGENT: &str = "opencode";
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for Opencode {
     fn version(&self) -> u32 {

@@ -157,7 +157,10 @@ fn what_is_not_known_is_refused_and_never_nothing() {
         refused(&format!(r#","tokens":{}"#, counts(20)), ""),
         "unknown usage: an answer that ended without counts"
     );
-    assert!(refused(r#""input":100"#, r#""input":-1"#).contains("`input` is -1"));
+    // A number below zero loses its class alone.
+    let negative = file(ID, &whole.replace(r#""input":100"#, r#""input":-1"#)).unwrap().found.remove(0).record;
+    assert_eq!((negative.tokens.input, negative.tokens.output), (None, Some(20)));
+    assert_eq!(negative.residual.as_deref(), Some("`input` is -1: left out; total 175 but parts sum to 75"));
     assert!(refused(&counts(20), r#"{"prompt":3}"#).contains("no token count"));
     let first = r#"{"id":"msg_1","role":"assistant","parts":[],"metadata":{"assistant":{"tokens":{"input":1}}}}"#;
     assert_eq!(file(ID, first).unwrap_err(), "unknown shape: a message of the first clients");
@@ -409,4 +412,43 @@ fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
     assert_eq!((report.recorded, why), (0, refused.to_vec()));
     assert_eq!(file(ID, &said.replace("\"role\"", "\"kind\"")).unwrap_err(), refused[0]);
     assert_eq!(file(ID, &said.replace("\"assistant\"", "\"model\"")).unwrap_err(), refused[1]);
+}
+
+#[test]
+fn a_summary_of_the_second_generation_is_a_call_of_the_model_before_it() {
+    let home = Home::new();
+    let mut ledger = Ledger::in_memory().unwrap();
+    let insert = "INSERT INTO session_message VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let put = |id: &str, session: &str, kind: &str, at: i64, data: &str| {
+        home.database.execute(insert, params![id, session, kind, at, START + at, START + at, data]).unwrap();
+    };
+    let answer = |at: i64| {
+        format!(
+            r#"{{"time":{{"created":{},"completed":{}}},"model":{{"id":"gpt-5.1","providerID":"mock"}},"finish":"stop","tokens":{{"input":10,"output":5,"reasoning":0,"cache":{{"read":0,"write":0}}}}}}"#,
+            START + at,
+            START + at + 9
+        )
+    };
+    let summary = |at: i64, tokens: &str| {
+        format!(
+            r#"{{"status":"completed","reason":"auto","summary":"s","time":{{"created":{}}},"cost":0.04{tokens}}}"#,
+            START + at
+        )
+    };
+    let counts = r#","tokens":{"input":18000,"output":260,"reasoning":0,"cache":{"read":0,"write":0}}"#;
+    put("msg_20a383e5d001dIKjgYkSV6AIAq", "ses_1", "assistant", 0, &answer(0));
+    put("msg_20a383e5e001dIKjgYkSV6AIAr", "ses_1", "compaction", 50, &summary(50, counts));
+    put("msg_3", "ses_1", "compaction", 60, &summary(60, "")); // of an earlier client
+    put("msg_4", "ses_9", "compaction", 70, &summary(70, counts)); // of a session whose answers are gone
+    assert_eq!(told(&home.import(&mut ledger)), [3, 0, 0, 0]);
+    assert_eq!(told(&home.import(&mut ledger)), [0; 4]);
+    assert_eq!(total(&mut ledger), 15 + 18_260);
+    let calls = ledger.report(&crate::report::Report::by_all([
+        crate::report::ReportKey::Provider,
+        crate::report::ReportKey::Label("purpose".to_owned()),
+    ]));
+    let rows = calls.unwrap().rows;
+    let names: Vec<Vec<&str>> =
+        rows.iter().map(|row| row.keys.iter().map(|key| key.as_deref().unwrap_or("-")).collect()).collect();
+    assert_eq!(names, [["mock", "-"], ["mock", "compaction"], ["unknown", "compaction"]]);
 }

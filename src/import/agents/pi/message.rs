@@ -61,7 +61,7 @@ pub(in crate::import) fn call(
     record.model = model.map(str::to_owned);
     record.conversation = place.session.map(str::to_owned);
     record.project = place.directory.map(str::to_owned);
-    record.duration_ms = fields::count(message, "durationMs").ok().flatten();
+    record.duration_ms = fields::unsigned(message, "durationMs").ok().flatten();
     let cost = usage.get("cost").filter(|cost| cost.get("totalFromProvider") == Some(&Value::Bool(true)));
     record.cost = cost.and_then(|cost| fields::cost(cost.get("total")));
     if let Some(kind) = fields::text(entry, "type").filter(|kind| *kind != "message") {

@@ -58,7 +58,7 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 /// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Source for QwenCode {
     fn version(&self) -> u32 {
@@ -249,6 +249,8 @@ impl ChatParser {
             project: text(line.cwd.as_deref()),
             labels: BTreeMap::new(),
             tokens: counts.tokens,
+            modalities: counts.modalities,
+            server_tools: counts.server_tools,
             cost: counts.cost,
             duration_ms: None,
             counted_at: None,

@@ -36,6 +36,11 @@ pub(super) fn found(
 ) -> Result<Option<Extracted>> {
     let mut notes = Vec::new();
     let Some(usage) = counts(usage, &mut notes) else { return Ok(None) };
+    for name in SNAKE.iter().chain(&CAMEL) {
+        if let Some(number) = usage.get(*name).and_then(Value::as_f64).filter(|number| *number < 0.0) {
+            return Err(Error::invalid(format!("`{name}` is {number}: a token count is a whole number from 0")));
+        }
+    }
     let (normalised, name) = match format {
         Some(format) => (read(format, usage, &mut notes)?, "codex"),
         None if has(&usage, &["cached_input_tokens", "reasoning_output_tokens"]) => {
@@ -142,7 +147,7 @@ fn dearest(models: &Map<String, Value>) -> Option<String> {
 }
 
 /// An amount; anything that is none is no reason to lose the tokens.
-fn cost(told: &Value) -> Option<Usd> {
+pub(super) fn cost(told: &Value) -> Option<Usd> {
     match told {
         Value::Number(number) => number.to_string().parse().ok(),
         Value::String(text) => text.trim().parse().ok(),

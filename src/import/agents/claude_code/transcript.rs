@@ -1,0 +1,474 @@
+//! The lines of one log, and the calls that they tell of.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::AGENT;
+use super::identity::{AnswerSpan, OpenAnswer};
+use super::line::{TranscriptLine, TranscriptMessage};
+use crate::import::engine::attribution::{self, ANTHROPIC};
+use crate::import::engine::jsonl;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::source::LineParser;
+use crate::import::health::missing_usage::{Ending, WITHOUT_COUNTS};
+use crate::model::event::{Raw, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
+use crate::readers::normalise::{self, NestedUsage, Normalised, UsageFormat};
+
+/// Stands near the front of every answer, and nowhere in other lines but for copies of answers. Inside of a text its
+/// quotes would be escaped.
+static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+
+/// Where a log begins and whose it is.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct CallOrigin {
+    /// The first time in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// The first session named in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
+    /// When the session began whose subagent wrote the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Timestamp>,
+    /// The last answer, if it may go on in a later line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<OpenAnswer>,
+    /// Answers that were told of because all their counts are 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    zeros: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl CallOrigin {
+    /// That of a log whose session began with another one.
+    pub fn below(parent: Option<Timestamp>) -> Self {
+        Self { parent, ..Self::default() }
+    }
+
+    fn is_known(&self) -> bool {
+        self.began.is_some() && self.conversation.is_some()
+    }
+
+    /// Takes from any line what is not known yet.
+    pub fn learn(&mut self, line: &[u8]) {
+        if let Ok(line) = TranscriptLine::parse(line) {
+            self.learn_from(&line);
+        }
+    }
+
+    fn learn_from(&mut self, line: &TranscriptLine<'_>) {
+        if self.began.is_none() {
+            self.began = line.timestamp.as_deref().and_then(|time| time.parse().ok());
+        }
+        if self.conversation.is_none() {
+            self.conversation = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
+        }
+    }
+}
+
+/// A call found, with what is needed to weigh a further line of it against this one.
+struct LoggedCall {
+    found: ParsedCall,
+    /// When the first line with this total was written.
+    counted: Timestamp,
+    total: u64,
+    usage: String,
+    span: AnswerSpan,
+    /// An earlier call with the same id.
+    earlier: Option<usize>,
+    /// Calls of other models within it, such as those of an advisor.
+    nested: Vec<NestedUsage>,
+}
+
+#[derive(Default)]
+pub(super) struct TranscriptParser {
+    origin: CallOrigin,
+    /// In the order in which they were first seen.
+    calls: Vec<LoggedCall>,
+    /// Lines of the user so far.
+    turn: u64,
+    /// Where `origin.open` stands among the user's lines.
+    open_turn: u64,
+    /// Whether that call is among `calls`.
+    open_is_here: bool,
+    /// Answers whose counts are all 0 that nobody was told of yet.
+    zeros: u64,
+    /// Where in `calls` the last message with an id is, by the hash of the id. Should two ever share one, the second is handed over in
+    /// pieces, which is not wrong either.
+    places: HashMap<u64, usize>,
+}
+
+impl TranscriptParser {
+    /// A parser for a log of which so much is known.
+    pub fn new(origin: CallOrigin) -> Self {
+        Self { origin, ..Self::default() }
+    }
+}
+
+impl LineParser for TranscriptParser {
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let Some(line) = jsonl::whole(line)? else { return Ok(()) };
+        if !self.may_matter(line) {
+            if !self.origin.is_known() {
+                self.origin.learn(line);
+            }
+            return Ok(());
+        }
+        let read = TranscriptLine::parse(line)?;
+        if !self.origin.is_known() {
+            self.origin.learn_from(&read);
+        }
+        match answer(&read)? {
+            Some(message) => {
+                jsonl::utf8(line)?;
+                self.call(&read, message)
+            }
+            None => {
+                self.turn += u64::from(read.kind.as_deref() == Some("user"));
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<ParsedCall> {
+        self.weigh_zeros(false);
+        self.open_is_here = false;
+        self.places.clear();
+        let mut found = Vec::with_capacity(self.calls.len());
+        for LoggedCall { found: mut call, counted, usage, nested, .. } in self.calls.drain(..) {
+            call.count_at(counted);
+            for nested in nested {
+                // Its part of the usage object was read as JSON before.
+                let Ok(record) = nested.record(&call.record) else { continue };
+                let mut nested = ParsedCall { at: call.at, record }.counted(counted);
+                attribution::settle(&mut nested.record);
+                found.push(nested);
+            }
+            call.record.raw = Some(Raw::read(usage));
+            attribution::settle(&mut call.record);
+            found.push(call);
+        }
+        found
+    }
+
+    fn end(&mut self, settled: bool) -> Ending {
+        self.weigh_zeros(settled);
+        let new = std::mem::take(&mut self.zeros);
+        self.origin.zeros += new;
+        match new {
+            0 if self.origin.open.as_ref().is_some_and(|open| open.zero) => Ending::Open,
+            0 => Ending::Plain,
+            new => Ending::Silent(format!("{WITHOUT_COUNTS}: {new}, whose counts are all 0")),
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.origin.zeros > 0
+    }
+
+    fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        self.origin.conversation.as_deref()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.origin.began.into_iter().chain(self.origin.parent).min()
+    }
+
+    fn resume(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.origin).ok()
+    }
+}
+
+/// Whether a type counts nothing. Most bytes of a log are in lines of such.
+fn is_other(kind: &[u8]) -> bool {
+    const OTHERS: [&[u8]; 6] = [
+        b"\"progress\"",
+        b"\"system\"",
+        b"\"summary\"",
+        b"\"attachment\"",
+        b"\"file-history-snapshot\"",
+        b"\"queue-operation\"",
+    ];
+    OTHERS.contains(&kind)
+}
+
+/// The message of a line that is an answer of the API.
+fn answer<'l, 'a>(line: &'l TranscriptLine<'a>) -> Result<Option<&'l TranscriptMessage<'a>>, String> {
+    let unknown = |what: &str| Err(format!("unknown shape: {what}"));
+    let Some(message) = &line.message else {
+        return if line.kind.as_deref() == Some("assistant") {
+            unknown("an assistant line without a message")
+        } else {
+            Ok(None)
+        };
+    };
+    match line.kind.as_deref() {
+        Some("assistant") => {}
+        None if message.usage.is_some() && message.role.as_deref().is_none_or(|role| role == "assistant") => {}
+        // Copies and prompts are of these types.
+        None | Some("user" | "progress" | "system") => return Ok(None),
+        Some(_) if message.usage.is_some() && message.role.as_deref() != Some("user") => {
+            return unknown("an answer with usage in a line of another type than `assistant`");
+        }
+        Some(_) => return Ok(None),
+    }
+    if message.model.as_deref() == Some("<synthetic>") {
+        return Ok(None);
+    }
+    if message.usage.is_none() {
+        return unknown("an assistant message without usage");
+    }
+    Ok(Some(message))
+}
+
+impl TranscriptParser {
+    /// Whether a line may be an answer. Lines that say early what else they are need no second look.
+    fn may_matter(&mut self, line: &[u8]) -> bool {
+        if ANSWER.find(line).is_some() {
+            return true;
+        }
+        match jsonl::kind(line) {
+            Ok(Some(b"\"user\"")) => {
+                self.turn += 1;
+                false
+            }
+            Ok(Some(kind)) if is_other(kind) => false,
+            _ => USAGE.find(line).is_some(),
+        }
+    }
+
+    fn call(&mut self, line: &TranscriptLine<'_>, message: &TranscriptMessage<'_>) -> Result<(), String> {
+        let ids = [&message.id, &line.request].map(|id| id.as_deref().and_then(jsonl::name));
+        let Some(id) = ids.into_iter().flatten().next() else {
+            return Err("unknown shape: an assistant message without an id".to_owned());
+        };
+        let usage = message.usage.unwrap_or_default();
+        let mut at = jsonl::time(line.timestamp.as_deref())?;
+        let hash = xxh3_64(id.as_bytes());
+        let latest = self.places.get(&hash).copied();
+        // The same letters as before need no second reading.
+        let same = latest.and_then(|place| self.calls.get(place)).filter(|call| call.usage == usage);
+        let counted = match same {
+            Some(_) => None,
+            None => Some(CountedReply::new(usage)?),
+        };
+        let prompt = counted.as_ref().map_or_else(|| same.map_or(0, |call| call.span.prompt), CountedReply::prompt);
+        let ended = message.stop.is_some();
+        let span = AnswerSpan { first: at, last: at, prompt, ended, turn: self.turn };
+        let only = ids.into_iter().flatten().count() == 1;
+        let place = self.place(latest, id, only, &span);
+        if let Some(place) = place {
+            self.keep_open(id, place, only);
+            return self.further(place, ids, &span, counted, (line, message));
+        }
+        let counted = match counted {
+            Some(counted) => counted,
+            None => CountedReply::new(usage)?,
+        };
+        // It may go on what was read before.
+        if let Some(open) = self.origin.open.take() {
+            if open.continues(id, &span, self.turn == self.open_turn) {
+                at = open.at;
+            } else {
+                // One that is still here is counted when the calls are handed over.
+                self.zeros += u64::from(open.zero && !self.open_is_here);
+            }
+        }
+        let keys = ids.into_iter().flatten().map(str::to_owned).collect();
+        self.places.insert(hash, self.calls.len());
+        let mut call = self.made(at, keys, line, message, counted, usage);
+        (call.span, call.earlier, call.counted) = (span, latest, span.first);
+        self.calls.push(call);
+        self.keep_open(id, self.calls.len() - 1, only);
+        Ok(())
+    }
+
+    /// The call that a line is of, if it was seen. One that has a request id is known by its ids alone.
+    fn place(&self, latest: Option<usize>, id: &str, only: bool, span: &AnswerSpan) -> Option<usize> {
+        let mut next = latest;
+        while let Some(place) = next {
+            let call = self.calls.get(place)?;
+            let keys = &call.found.record.keys;
+            let is_named = keys.first().is_some_and(|key| key == id);
+            if is_named && (!only || keys.len() > 1 || call.span.includes(span)) {
+                return Some(place);
+            }
+            next = call.earlier;
+        }
+        None
+    }
+
+    /// Remembers the last answer while a later line may go on with it and its id alone does not say so.
+    fn keep_open(&mut self, id: &str, place: usize, only: bool) {
+        let Some(call) = self.calls.get(place) else { return };
+        let zero = call.total == 0;
+        let may_go_on = (only || zero) && !call.span.ended;
+        self.origin.open =
+            may_go_on.then(|| OpenAnswer { id: id.to_owned(), at: call.found.at, prompt: call.span.prompt, zero });
+        (self.open_turn, self.open_is_here) = (self.turn, true);
+    }
+
+    /// Takes in a further line of a call: the larger total counts.
+    fn further(
+        &mut self,
+        place: usize,
+        ids: [Option<&str>; 2],
+        span: &AnswerSpan,
+        counted: Option<CountedReply>,
+        (line, message): (&TranscriptLine<'_>, &TranscriptMessage<'_>),
+    ) -> Result<(), String> {
+        let at = span.first;
+        let Some(call) = self.calls.get_mut(place) else { return Ok(()) };
+        call.found.at = call.found.at.min(at);
+        for id in ids.into_iter().flatten() {
+            if !call.found.record.keys.iter().any(|key| key == id) {
+                call.found.record.keys.push(id.to_owned());
+            }
+        }
+        let before = call.span.prompt;
+        call.span.extend(span);
+        let Some(mut counted) = counted.filter(|_| Some(call.usage.as_str()) != message.usage) else {
+            call.counted = call.counted.min(at);
+            return Ok(());
+        };
+        // The last event of a stream may state the output alone.
+        let mut usage = message.usage.unwrap_or_default().to_owned();
+        if (before == 0) != (counted.prompt() == 0) && call.total > 0 && counted.total > 0 {
+            let (whole, part) = if before == 0 { (&usage, &call.usage) } else { (&call.usage, &usage) };
+            if let Some(merged) = normalise::merged(whole, part) {
+                counted = CountedReply::new(&merged)?;
+                usage = merged;
+            }
+        }
+        match counted.total.cmp(&call.total) {
+            Ordering::Less => {}
+            Ordering::Equal => call.counted = call.counted.min(at),
+            Ordering::Greater => {
+                let (first, keys) = (call.found.at, std::mem::take(&mut call.found.record.keys));
+                let (span, earlier) = (call.span, call.earlier);
+                let made = self.made(first, keys, line, message, counted, &usage);
+                if let Some(call) = self.calls.get_mut(place) {
+                    *call = LoggedCall { counted: at, span, earlier, ..made };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out the answers whose counts are all 0: a server that states none used tokens all the same. The last one may
+    /// still be told of by a later line.
+    fn weigh_zeros(&mut self, settled: bool) {
+        let all = self.calls.len();
+        self.calls.retain(|call| call.total > 0);
+        let mut zeros = (all - self.calls.len()) as u64;
+        if all > self.calls.len() {
+            self.places.clear();
+            self.calls.iter_mut().for_each(|call| call.earlier = None);
+        }
+        let waits = self.origin.open.as_ref().is_some_and(|open| open.zero);
+        if waits && settled {
+            // Nobody writes to the log any more.
+            zeros += u64::from(!self.open_is_here);
+            self.origin.open = None;
+        } else if waits && self.open_is_here {
+            zeros = zeros.saturating_sub(1);
+        }
+        self.zeros += zeros;
+    }
+
+    fn made(
+        &self,
+        at: Timestamp,
+        keys: Vec<String>,
+        line: &TranscriptLine<'_>,
+        message: &TranscriptMessage<'_>,
+        counted: CountedReply,
+        usage: &str,
+    ) -> LoggedCall {
+        let CountedReply { mut counts, total } = counted;
+        let text = |text: &Option<Cow<'_, str>>| text.as_deref().and_then(jsonl::name).map(str::to_owned);
+        let mut record = TokenRecord {
+            provider: ANTHROPIC.into(),
+            account: None,
+            model: text(&message.model),
+            agent: Some(AGENT.to_owned()),
+            conversation: text(&line.session).or_else(|| self.origin.conversation.clone()),
+            project: text(&line.cwd),
+            labels: BTreeMap::new(),
+            tokens: counts.tokens,
+            modalities: BTreeMap::new(),
+            server_tools: BTreeMap::new(),
+            cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
+            duration_ms: None,
+            counted_at: None,
+            keys,
+            key_ids: Vec::new(),
+            normaliser: Some(counts.normaliser.into()),
+            quality: counts.quality,
+            residual: counts.residual.clone(),
+            raw: None,
+        };
+        counts.tell_tariff(&mut record);
+        if line.sidechain == Some(true) {
+            record.labels.insert("sidechain".to_owned(), "true".to_owned());
+        }
+        LoggedCall {
+            found: ParsedCall { at, record },
+            counted: at,
+            total,
+            usage: usage.to_owned(),
+            span: AnswerSpan { first: at, last: at, prompt: 0, ended: false, turn: self.turn },
+            earlier: None,
+            nested: advised_by(std::mem::take(&mut counts.nested), line),
+        }
+    }
+}
+
+/// What a usage object says.
+struct CountedReply {
+    counts: Normalised,
+    total: u64,
+}
+
+impl CountedReply {
+    fn new(usage: &str) -> Result<Self, String> {
+        let unknown = |error: crate::Error| format!("unknown shape: {error}");
+        let counts = normalise::usage(UsageFormat::ClaudeCode, usage).map_err(unknown)?;
+        counts.tokens.validate().map_err(unknown)?;
+        let total = counts.tokens.total().map_err(unknown)?;
+        Ok(Self { counts, total })
+    }
+
+    /// Tokens that went in.
+    fn prompt(&self) -> u64 {
+        let [input, read, five, hour, written, ..] = self.counts.tokens.counts();
+        [input, read, five, hour, written].into_iter().fold(0, u64::saturating_add)
+    }
+}
+
+/// The calls of other models; the line names the adviser where the usage object does not.
+fn advised_by(mut nested: Vec<NestedUsage>, line: &TranscriptLine<'_>) -> Vec<NestedUsage> {
+    for one in &mut nested {
+        if one.model.is_none() && one.purpose == "advisor" {
+            one.model = line.advisor.as_deref().and_then(jsonl::name).map(str::to_owned);
+        }
+    }
+    nested
+}

@@ -1,0 +1,183 @@
+//! What tokens that are no text, and uses of a provider's own tools, cost.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::rates::{MILLION, Rates};
+use crate::model::event::{Modality, modality_of};
+use crate::model::tokens::{TokenClass, Usd};
+
+/// Tools that providers do not charge for.
+///
+/// Anthropic charges for the tokens that a fetch brings in, and not for the fetch
+/// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool>).
+const FREE: [&str; 1] = ["web_fetch"];
+
+/// Prices of what is neither text nor a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ExtraRates {
+    /// Of a million tokens, by modality, of the classes that have them: input, cache reads, output.
+    pub modalities: [[Option<Usd>; 3]; 3],
+    /// Of a thousand uses.
+    pub web_searches: Option<Usd>,
+    pub file_searches: Option<Usd>,
+}
+
+/// Where a class stands in [`ExtraRates::modalities`].
+const fn place(class: TokenClass) -> Option<usize> {
+    match class {
+        TokenClass::Input => Some(0),
+        TokenClass::CacheRead => Some(1),
+        TokenClass::Output => Some(2),
+        _ => None,
+    }
+}
+
+impl ExtraRates {
+    /// Nothing costs anything.
+    pub const fn free() -> Self {
+        const FREE: Option<Usd> = Some(Usd::from_picos(0));
+        Self { modalities: [[FREE; 3]; 3], web_searches: FREE, file_searches: FREE }
+    }
+
+    pub fn set(&mut self, class: TokenClass, modality: Modality, usd: Option<Usd>) {
+        let slot = place(class).and_then(|place| self.modalities.get_mut(place));
+        if let Some(slot) = slot.and_then(|prices| prices.get_mut(modality as usize)) {
+            *slot = usd;
+        }
+    }
+
+    pub fn of(&self, class: TokenClass, modality: Modality) -> Option<Usd> {
+        *self.modalities.get(place(class)?)?.get(modality as usize)?
+    }
+
+    /// The price of a thousand uses of a tool.
+    pub fn of_tool(&self, name: &str) -> Option<Usd> {
+        match name {
+            "web_search" => self.web_searches,
+            "file_search" => self.file_searches,
+            name if FREE.contains(&name) => Some(Usd::default()),
+            _ => None,
+        }
+    }
+}
+
+/// What a call states beside its token classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Extras<'a> {
+    #[default]
+    None,
+    /// As a row's key has it: `input_audio=900,web_search=2`.
+    Key(&'a str),
+    /// As a record has it.
+    Record { modalities: &'a BTreeMap<String, u64>, server_tools: &'a BTreeMap<String, u64> },
+}
+
+impl<'a> Extras<'a> {
+    /// Those of a record.
+    pub fn of(modalities: &'a BTreeMap<String, u64>, server_tools: &'a BTreeMap<String, u64>) -> Self {
+        if modalities.values().chain(server_tools.values()).all(|count| *count == 0) {
+            return Self::None;
+        }
+        Self::Record { modalities, server_tools }
+    }
+
+    /// Visits each count. A name that cannot be read stands with a count of 1, so that its price is unknown.
+    pub fn each(&self, mut visit: impl FnMut(&str, u64)) {
+        match self {
+            Self::None => {}
+            Self::Key(key) => {
+                for part in key.split(',') {
+                    let (name, count) = part.split_once('=').unwrap_or((part, ""));
+                    visit(name, count.parse().unwrap_or(1));
+                }
+            }
+            Self::Record { modalities, server_tools } => {
+                for (name, count) in modalities.iter().chain(*server_tools).filter(|(_, count)| **count > 0) {
+                    visit(name, *count);
+                }
+            }
+        }
+    }
+
+    /// The part of a row's key.
+    pub fn key(&self) -> Cow<'a, str> {
+        match self {
+            Self::None => Cow::Borrowed(""),
+            Self::Key(key) => Cow::Borrowed(key),
+            Self::Record { .. } => {
+                let mut parts = Vec::new();
+                self.each(|name, count| parts.push(format!("{name}={count}")));
+                Cow::Owned(parts.join(","))
+            }
+        }
+    }
+}
+
+impl Rates {
+    /// What is to be added to the price of `counts` as text for the extras of each of `requests` calls, in 10^-18
+    /// dollars. `None` when a price is not known, or when more tokens are of a modality than there are of the class.
+    pub(super) fn extra_charge(&self, counts: &[u128; 7], requests: i64, extras: &Extras<'_>) -> Option<i128> {
+        let mut sum = Some(0_i128);
+        let mut left: [Option<u128>; 7] = counts.map(Some);
+        extras.each(|name, count| {
+            let uses = i128::from(count).checked_mul(i128::from(requests));
+            let part = match modality_of(name) {
+                Some((class, modality)) => {
+                    let tokens = uses.and_then(|uses| u128::try_from(uses).ok());
+                    for (known, left) in TokenClass::ALL.into_iter().zip(&mut left) {
+                        if known == class {
+                            *left = left.zip(tokens).and_then(|(left, tokens)| left.checked_sub(tokens));
+                        }
+                    }
+                    let text = self.of(class).map(Usd::picos);
+                    let own = self.extras.of(class, modality).map(Usd::picos);
+                    own.zip(text).and_then(|(own, text)| own.checked_sub(text)).zip(uses)
+                }
+                // Prices are of a thousand uses, amounts of a million parts.
+                None => self.extras.of_tool(name).and_then(|usd| usd.picos().checked_mul(MILLION / 1_000)).zip(uses),
+            };
+            let part = part.and_then(|(price, uses)| price.checked_mul(uses));
+            sum = sum.zip(part).and_then(|(sum, part)| sum.checked_add(part));
+        });
+        sum.filter(|_| left.iter().all(Option::is_some))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extras_of_a_record_read_back_from_a_key() {
+        let map = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let (modalities, tools): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (map(&[("input_audio", 9), ("output_audio", 0)]), map(&[("web_search", 2)]));
+        let record = Extras::of(&modalities, &tools);
+        assert_eq!(record.key(), "input_audio=9,web_search=2");
+        let seen = |extras: Extras<'_>| {
+            let mut seen = Vec::new();
+            extras.each(|name, count| seen.push((name.to_owned(), count)));
+            seen
+        };
+        assert_eq!(seen(record), seen(Extras::Key(&record.key())));
+        assert_eq!(Extras::of(&map(&[("input_audio", 0)]), &map(&[])), Extras::None);
+        assert_eq!(seen(Extras::Key("x")), [("x".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn more_of_a_modality_than_of_its_class_has_no_price() {
+        let mut rates = Rates::default();
+        rates.set(TokenClass::Input, Some("1".parse().unwrap()));
+        rates.extras.set(TokenClass::Input, Modality::Audio, Some("10".parse().unwrap()));
+        let charge = |input: u128, key: &str| {
+            let counts = [input, 0, 0, 0, 0, 0, 0];
+            rates.charge(counts, 2, &Extras::Key(key)).map(|charge| charge.usd().to_string())
+        };
+        assert_eq!(charge(1_000_000, "input_audio=250000").as_deref(), Some("5.5"));
+        assert_eq!(charge(499_999, "input_audio=250000"), None);
+        assert_eq!(charge(1_000_000, "input_image=1"), None);
+        assert_eq!(charge(1_000_000, "unheard_of=1"), None);
+        assert_eq!(charge(1_000_000, "web_fetch=3").as_deref(), Some("1"));
+    }
+}
