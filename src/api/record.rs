@@ -53,7 +53,9 @@ pub(crate) fn one(
     let mut receipt = AppendReceipt::one(outcome, ledger.event(position)?.id);
     receipt.warnings.extend(hint(&provider, ledger, now)?);
     if states_no_usage {
-        receipt.warnings.push(format!("position {position}: {NO_USAGE}; the server of this response does not report it"));
+        receipt
+            .warnings
+            .push(format!("position {position}: {NO_USAGE}; the server of this response does not report it"));
     }
     if let Some((class, count)) = implausible {
         receipt.warnings.push(format!(
