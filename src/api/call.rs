@@ -35,7 +35,9 @@ pub(crate) fn from_response(
         format => normalise::calls(format.parse()?, text)?,
     };
     if let Some(provider) = served {
-        records.iter_mut().for_each(|record| record.provider = provider.as_str().to_owned().into());
+        for record in &mut records {
+            record.provider = provider.as_str().to_owned().into();
+        }
     }
     let mut records = records.into_iter();
     let record = records.next().ok_or_else(|| Error::invalid("this response states no call"))?;

@@ -13,14 +13,17 @@ use crate::readers::normalise::count::Count;
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object of token counts by modality")]
 pub(super) struct ByModality {
-    audio_tokens: Count,
-    image_tokens: Count,
-    video_tokens: Count,
+    #[serde(rename = "audio_tokens")]
+    audio: Count,
+    #[serde(rename = "image_tokens")]
+    image: Count,
+    #[serde(rename = "video_tokens")]
+    video: Count,
 }
 
 impl ByModality {
     pub(super) fn counts(&self) -> Result<[u64; 3]> {
-        counts([&self.audio_tokens, &self.image_tokens, &self.video_tokens])
+        counts([&self.audio, &self.image, &self.video])
     }
 }
 

@@ -26,7 +26,7 @@ struct Chat<'a> {
     completion: Option<OutputDetails>,
     /// Moonshot.
     cached_tokens: Count,
-    /// DeepSeek, and gateways that pass its object on.
+    /// `DeepSeek`, and gateways that pass its object on.
     prompt_cache_hit_tokens: Count,
     #[serde(borrow)]
     server_tool_use: Option<&'a RawValue>,
@@ -96,7 +96,7 @@ fn modalities(input: Option<&InputDetails>, output: Option<&OutputDetails>) -> R
         input.map(|details| counts([&details.audio_tokens, &details.image_tokens, &details.video_tokens]));
     let cached = input.and_then(|details| details.cached_modalities.as_ref()).map(ByModality::counts);
     let output = output.map(|details| counts([&details.audio_tokens, &details.image_tokens, &details.video_tokens]));
-    let all = [input_counts, cached, output].map(|counts| counts.transpose());
+    let all = [input_counts, cached, output].map(Option::transpose);
     let [input, cached, output] = all;
     Ok(split(input?.unwrap_or_default(), cached?.unwrap_or_default(), output?.unwrap_or_default()))
 }

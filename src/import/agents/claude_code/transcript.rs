@@ -131,15 +131,12 @@ impl LineParser for TranscriptParser {
         if !self.origin.is_known() {
             self.origin.learn_from(&read);
         }
-        match answer(&read)? {
-            Some(message) => {
-                jsonl::utf8(line)?;
-                self.call(&read, message)
-            }
-            None => {
-                self.turn += u64::from(read.kind.as_deref() == Some("user"));
-                Ok(())
-            }
+        if let Some(message) = answer(&read)? {
+            jsonl::utf8(line)?;
+            self.call(&read, message)
+        } else {
+            self.turn += u64::from(read.kind.as_deref() == Some("user"));
+            Ok(())
         }
     }
 
