@@ -110,8 +110,57 @@ fn the_screen_at_several_sizes() {
 }
 
 #[test]
+fn hostile_names_reach_no_cell_of_the_screen() {
+    const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{9b}2Jc\u{200b}\u{7f}\u{2028}\u{feff}\u{e0041}\u{2066}d";
+    let ledger = busy();
+    let mut record = call("anthropic", HOSTILE, 10).project(HOSTILE).agent(HOSTILE).label("last_action", HOSTILE);
+    record.account = Some(HOSTILE.to_owned());
+    record.conversation = Some(HOSTILE.to_owned());
+    ledger.record(record, NOW).unwrap();
+    ledger.switch_provider("openai", HOSTILE, NOW).unwrap();
+    let pause = Paused { reason: HOSTILE.to_owned(), until: None, note: Some(HOSTILE.to_owned()) };
+    ledger.pause(pause, NOW).unwrap();
+    let refused = QuotaExhausted {
+        provider: ProviderId::new("openai").unwrap(),
+        account: None,
+        model: Some(HOSTILE.to_owned()),
+        resets_at: None,
+        rule: "http-429".to_owned(),
+        excerpt: HOSTILE.to_owned(),
+    };
+    let scoped = QuotaObserved {
+        provider: ProviderId::new("anthropic").unwrap(),
+        account: Some(HOSTILE.to_owned()),
+        window_minutes: 10_080,
+        scope: Some(HOSTILE.to_owned()),
+        used_percent: Some("7".parse().unwrap()),
+        resets_at: None,
+        status: Some(HOSTILE.to_owned()),
+        feed: "claude-statusline".to_owned(),
+    };
+    ledger.append([NewEvent::new(refused, NOW), NewEvent::new(scoped, NOW)], NOW).unwrap();
+    let mut shown = state(&ledger);
+    for key in ["", "j", "j", "j", "j", "?", "\u{1b}", "u"] {
+        press(&mut shown, key);
+        for (width, height) in [(120, 60), (80, 24), (40, 12)] {
+            let screen = buffer(&shown, Theme::new(true), width, height);
+            for symbol in screen.content().iter().map(ratatui::buffer::Cell::symbol) {
+                let hidden = symbol.chars().find(|char| {
+                    char.is_control()
+                        || matches!(*char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                            | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+                });
+                assert_eq!(hidden, None, "{symbol:?} after {key:?} in\n{}", lines_of(&screen));
+            }
+        }
+    }
+    let screen = lines_of(&buffer(&state(&ledger), Theme::new(true), 160, 80));
+    assert!(screen.contains("2Jc"), "the texts are shown:\n{screen}");
+}
+
+#[test]
 fn another_account_selected() {
-    let mut shown = state(&mut busy());
+    let mut shown = state(&busy());
     assert_eq!(press(&mut shown, "jj"), None);
     same("openai", &shown, (80, 24));
     press(&mut shown, "k");
@@ -152,7 +201,7 @@ fn both_numbers_stay_visible() {
 
 #[test]
 fn modals_stand_before_everything() {
-    let mut shown = state(&mut busy());
+    let mut shown = state(&busy());
     press(&mut shown, "r32");
     same("override", &shown, (80, 24));
     press(&mut shown, "0\n");
@@ -185,7 +234,7 @@ fn the_past_can_only_be_looked_at() {
 
 #[test]
 fn no_colour_means_none() {
-    let shown = state(&mut busy());
+    let shown = state(&busy());
     let coloured = |theme| {
         let buffer = buffer(&shown, theme, 120, 40);
         buffer.content.iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
@@ -215,7 +264,7 @@ fn no_size_is_too_small() {
 
 #[test]
 fn keys_become_actions() {
-    let mut shown = state(&mut busy());
+    let mut shown = state(&busy());
     let used = |percent: &str, window| Action::Override {
         provider: "anthropic".to_owned(),
         account: None,

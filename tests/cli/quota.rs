@@ -40,6 +40,19 @@ fn each_window_is_told_on_a_line() {
 }
 
 #[test]
+fn an_observed_week_of_one_model_is_shown() {
+    let desk = Desk::new();
+    desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
+    let page = desk.at(NOW, &["quota", "show", "anthropic"]);
+    let line = page.lines().find(|line| line.contains("opus")).unwrap_or_else(|| panic!("no line of the model:\n{page}"));
+    assert!(line.contains(" 3 %"), "{line}");
+    let json = json_of(&desk.at(NOW, &["--json", "quota", "show", "anthropic"]));
+    let pool = &json["accounts"][0]["pools"][0];
+    assert_eq!((&pool["window_minutes"], &pool["percent"]), (&json!(10_080), &json!(3)), "{json}");
+    assert!(pool["scope"].as_str().unwrap().contains("opus"), "{json}");
+}
+
+#[test]
 fn the_answer_in_json_has_every_field() {
     let desk = Desk::new();
     let flags = ["--json", "--account", "work", "--occurred-at", "2026-11-23T19:00:00Z"];

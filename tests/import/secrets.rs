@@ -184,8 +184,9 @@ fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
 
 /// Homes of every agent, each with credentials in another field.
 fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
-    let mut agents: Vec<PathBuf> = fs::read_dir(fixture("agents"))
-        .unwrap()
+    let mut agents: Vec<PathBuf> = ["agents", "planted"]
+        .into_iter()
+        .flat_map(|place| fs::read_dir(fixture(place)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
         .collect();
@@ -235,11 +236,13 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let mut found = Vec::new();
     // Each in a ledger of its own: what is told of one call in two homes is one record.
     let mut recorded = 0;
+    let mut sources = BTreeSet::new();
     for home in &homes {
         let ledger = Ledger::in_memory().unwrap();
         let options = ImportOptions { homes: vec![home.clone()], ..ImportOptions::default() };
         let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let report = import::run(&ledger, &options, now, &mut |_| {}).unwrap();
+        sources.extend(report.sources.iter().filter(|one| one.recorded > 0).map(|one| one.source.clone()));
         recorded += report.sources.iter().map(|source| source.recorded).sum::<u64>();
         let place = home.to_string_lossy();
         found.extend(planter.found(format!("{report:?}").as_bytes(), &format!("report of {place}")));
@@ -252,6 +255,12 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
         found.extend(planter.found(lines.as_bytes(), &format!("ledger of {place}")));
     }
     assert!(recorded > 1_000, "{recorded}");
+    let expected = [
+        "amp", "claude-code", "cline", "codex", "copilot-cli", "cursor", "droid", "gemini-cli", "goose", "kilo-code", "koan",
+        "opencode", "qwen-code", "roo-code",
+    ];
+    let missing: Vec<_> = expected.into_iter().filter(|name| !sources.contains(*name)).collect();
+    assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
     let mut ask = |args: &[&str]| {
         let done = desk.command().args(args).output().unwrap();
         let said = [done.stdout, done.stderr].concat();
