@@ -23,7 +23,7 @@ pub(crate) fn formats() -> Vec<&'static str> {
 }
 
 /// The record of a response, and those of other models that answered in it. `served` is the provider that is known to have
-/// served it: a response has the form of an API, which other providers serve too.
+/// served it: a response has the form of an API, which other providers serve too. What has the form of a credential is removed.
 pub(crate) fn from_response(
     format: &str,
     text: &str,
@@ -34,6 +34,7 @@ pub(crate) fn from_response(
         AGENT_TOTAL => vec![agent_total(text, served)?],
         format => normalise::calls(format.parse()?, text)?,
     };
+    records.iter_mut().for_each(TokenRecord::scrub);
     if let Some(provider) = served {
         for record in &mut records {
             record.provider = provider.as_str().to_owned().into();

@@ -308,6 +308,10 @@ fn questions_are_answered_on_a_read_only_medium_and_a_full_disk() {
     let done = in_own_mounts(write, &[&desk.ledger(), &medium]).unwrap();
     assert_eq!(done.status.code(), Some(3));
     assert!(text(&done.stderr).contains("mounted read-only"), "{}", text(&done.stderr));
+    let write = "mount -t tmpfs -o size=2m tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\ncat /dev/zero > \"$2/filler\" 2>/dev/null || true\n\"$0\" --ledger \"$2/usage.db\" switch openai";
+    let done = in_own_mounts(write, &[&desk.ledger(), &medium]).unwrap();
+    assert_eq!(done.status.code(), Some(3));
+    assert!(text(&done.stderr).contains("the disk is full"), "{}", text(&done.stderr));
 }
 
 #[test]

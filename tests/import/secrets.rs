@@ -239,7 +239,9 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let mut sources = BTreeSet::new();
     for home in &homes {
         let ledger = Ledger::in_memory().unwrap();
-        let options = ImportOptions { homes: vec![home.clone()], ..ImportOptions::default() };
+        // Each by name: an import without names leaves Koan out.
+        let names = import::names().into_iter().map(str::to_owned).collect();
+        let options = ImportOptions { sources: names, homes: vec![home.clone()], ..ImportOptions::default() };
         let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let report = import::run(&ledger, &options, now, &mut |_| {}).unwrap();
         sources.extend(report.sources.iter().filter(|one| one.recorded > 0).map(|one| one.source.clone()));
@@ -359,4 +361,19 @@ fn usage_objects_of_responses_keep_numbers_and_short_words_only() {
     assert!(line.contains(r#""output_tokens":4,"service_tier":"standard","note":"[redacted]""#), "{line}");
     assert!(line.contains(r#""n":1.50"#) && line.contains("[cut: 740 bytes]") && !line.contains("hunter2"), "{line}");
     assert!(line.len() < 900, "{line}");
+}
+
+#[test]
+fn names_and_ids_of_responses_lose_credentials_and_stay_apart() {
+    let desk = Desk::new();
+    for end in ["1", "2"] {
+        let response = format!(
+            r#"{{"id":"sk-ant-api03-hunter2hunter2{end}","model":"claude-opus-4-5 sk-ant-api03-hunter2hunter2",
+                "usage":{{"input_tokens":3,"output_tokens":4,"service_tier":"sk-ant-api03-hunter2hunter2"}}}}"#
+        );
+        desk.fed(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
+    }
+    let lines = desk.ok(&["export"]);
+    assert!(!lines.contains("hunter2"), "{lines}");
+    assert_eq!(lines.lines().count(), 2, "{lines}");
 }

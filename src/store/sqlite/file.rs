@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use super::schema::SCHEMA;
 use crate::model::error::{Error, Result};
@@ -129,6 +130,8 @@ impl FileContext {
             Some(ErrorCode::DatabaseCorrupt) => Error::damaged(None, format!("SQLite says: {error}")),
             Some(ErrorCode::DiskFull) => Error::DiskFull,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { seconds: self.busy_seconds },
+            // The index of the write-ahead log cannot grow.
+            _ if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_SHMSIZE) => Error::DiskFull,
             _ => Error::Store { what: format!("{doing} in {}", self.path.display()), source: Box::new(error) },
         }
     }
