@@ -44,7 +44,8 @@ fn an_observed_week_of_one_model_is_shown() {
     let desk = Desk::new();
     desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
     let page = desk.at(NOW, &["quota", "show", "anthropic"]);
-    let line = page.lines().find(|line| line.contains("opus")).unwrap_or_else(|| panic!("no line of the model:\n{page}"));
+    let line =
+        page.lines().find(|line| line.contains("opus")).unwrap_or_else(|| panic!("no line of the model:\n{page}"));
     assert!(line.contains(" 3 %"), "{line}");
     let json = json_of(&desk.at(NOW, &["--json", "quota", "show", "anthropic"]));
     let pool = &json["accounts"][0]["pools"][0];

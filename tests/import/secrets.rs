@@ -258,8 +258,20 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     }
     assert!(recorded > 1_000, "{recorded}");
     let expected = [
-        "amp", "claude-code", "cline", "codex", "copilot-cli", "cursor", "droid", "gemini-cli", "goose", "kilo-code", "koan",
-        "opencode", "qwen-code", "roo-code",
+        "amp",
+        "claude-code",
+        "cline",
+        "codex",
+        "copilot-cli",
+        "cursor",
+        "droid",
+        "gemini-cli",
+        "goose",
+        "kilo-code",
+        "koan",
+        "opencode",
+        "qwen-code",
+        "roo-code",
     ];
     let missing: Vec<_> = expected.into_iter().filter(|name| !sources.contains(*name)).collect();
     assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
