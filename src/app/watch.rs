@@ -41,7 +41,8 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(Failure::usage("watch draws on a terminal: use `usage-ledger status` where there is none"));
     }
-    let mut place = LedgerPlace { context, days: args.days, ledger: context.read()? };
+    let (ledger, obstacle) = context.read_and_tell()?;
+    let mut place = LedgerPlace { context, days: args.days, ledger, obstacle };
     let view_model = place.look_at()?;
     let theme = Theme::new(colours(args.no_color));
     Ok(tui::run(&mut place, view_model, theme, Duration::from_secs(args.interval))?)
@@ -52,6 +53,8 @@ struct LedgerPlace<'c> {
     context: &'c Context,
     days: u16,
     ledger: Ledger,
+    /// Why the ledger is read-only here, if it is.
+    obstacle: Option<String>,
 }
 
 impl LedgerPlace<'_> {
@@ -60,6 +63,7 @@ impl LedgerPlace<'_> {
         let now = self.context.now_of(&snapshot);
         let mut view_model = ViewModel::look(&snapshot, now, self.context.zone(), self.days)?;
         view_model.past = self.context.is_past();
+        view_model.obstacle.clone_from(&self.obstacle);
         Ok(view_model)
     }
 
@@ -102,7 +106,7 @@ impl Backend for LedgerPlace<'_> {
     fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String> {
         if view_model.position == Position::START {
             // A ledger that was not there may be there now.
-            self.ledger = self.context.read().map_err(|failure| words(&failure))?;
+            (self.ledger, self.obstacle) = self.context.read_and_tell().map_err(|failure| words(&failure))?;
         }
         let head = self.ledger.head().map_err(|error| error.to_string())?;
         Ok(head.position != view_model.position)

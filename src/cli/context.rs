@@ -89,13 +89,22 @@ impl Context {
 
     /// The ledger to read, which is never made: one that is not there yet is an empty one.
     pub fn read(&self) -> Result<Ledger, Failure> {
+        let (ledger, obstacle) = self.read_and_tell()?;
+        if let Some(why) = obstacle {
+            say(&format!("note: answering from {}, which is read-only here: {why}", self.path()?.display()));
+        }
+        Ok(ledger)
+    }
+
+    /// As [`read`](Self::read), but returns why the ledger is read-only here instead of printing it.
+    pub fn read_and_tell(&self) -> Result<(Ledger, Option<String>), Failure> {
         let path = self.path()?;
         if !exists(&path)? {
-            return Ok(Ledger::in_memory()?);
+            return Ok((Ledger::in_memory()?, None));
         }
         match open(&path, false) {
-            Err(failure) => read_only(&path, failure),
-            opened => opened,
+            Ok(ledger) => Ok((ledger, None)),
+            Err(failure) => read_only(&path, failure).map(|(ledger, why)| (ledger, Some(why))),
         }
     }
 
@@ -264,8 +273,8 @@ fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
     open_with(path, Options::new().create(create))
 }
 
-/// Opens a ledger to be read where it cannot be opened to be written to, and says so.
-fn read_only(path: &Path, failure: Failure) -> Result<Ledger, Failure> {
+/// Opens a ledger to be read where it cannot be opened to be written to, and returns why it cannot.
+fn read_only(path: &Path, failure: Failure) -> Result<(Ledger, String), Failure> {
     let why = match &failure {
         Failure::Ledger(Error::ReadOnly { why, .. }) => why.clone(),
         // A disk that is full, or a device that fails, has no room for the files that SQLite writes beside the ledger.
@@ -275,8 +284,7 @@ fn read_only(path: &Path, failure: Failure) -> Result<Ledger, Failure> {
         _ => return Err(failure),
     };
     let Ok(ledger) = open_with(path, Options::new().read_only(true)) else { return Err(failure) };
-    say(&format!("note: answering from {}, which is read-only here: {why}", path.display()));
-    Ok(ledger)
+    Ok((ledger, why))
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {

@@ -7,7 +7,7 @@ use super::{Ledger, Verification};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Held, Options, PendingCopy, copy_file, refuse_ledger, refuse_left_log};
+use crate::store::{Held, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_left_log};
 
 /// A backup that was made.
 ///
@@ -127,7 +127,7 @@ impl Ledger {
     ) -> Result<Restored> {
         let (from, to) = (from.as_ref(), to.as_ref());
         let place = fs::canonicalize(to).unwrap_or_else(|_| to.to_owned());
-        let is_there = fs::metadata(&place).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
+        let is_there = is_taken(&place)?;
         if is_there && !replace {
             return Err(taken(to, replace));
         }

@@ -274,13 +274,19 @@ fn end_of_string(json: &str, start: usize) -> Option<usize> {
 fn json_string(inner: &str) -> Option<String> {
     if !inner.contains('\\') {
         return match short(inner) {
-            Cow::Owned(kept) if kept != inner => serde_json::to_string(&kept).ok(),
+            Cow::Owned(kept) if kept != inner => Some(quote(&kept)),
             _ => None,
         };
     }
-    let plain: String = serde_json::from_str(&format!("\"{inner}\"")).ok()?;
+    // Half of a surrogate pair is JSON and no text. What cannot be looked at is not kept.
+    let Ok(plain) = serde_json::from_str::<String>(&format!("\"{inner}\"")) else { return Some(quote(GONE)) };
     let kept = short(&plain);
-    if kept == plain { None } else { serde_json::to_string(&kept).ok() }
+    if kept == plain { None } else { Some(quote(&kept)) }
+}
+
+/// A text as JSON.
+fn quote(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_else(|_| format!("\"{GONE}\""))
 }
 
 #[cfg(test)]
@@ -404,6 +410,13 @@ mod tests {
         ] {
             assert_eq!(text(ordinary), ordinary);
         }
+    }
+
+    #[test]
+    fn a_string_that_is_no_text_is_not_kept() {
+        let key = "sk-ant-api03-Ab3dEf6hIj9lMn2pQr5tUv8x";
+        let half = format!(r#"{{"note":"\ud800 {key}","input":3}}"#);
+        assert_eq!(json(&half), r#"{"note":"[redacted]","input":3}"#);
     }
 
     #[test]

@@ -61,16 +61,16 @@ pub(crate) fn add_stored(
 }
 
 /// The rows that a record has a part in, but for its chunk of uses, whose key depends on the others in it.
-pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Vec<(Table, Vec<u8>)> {
+pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Result<Vec<(Table, Vec<u8>)>> {
     let mut key = Vec::new();
     let ends = Level::write_key(&mut key, at, record);
     let mut rows: Vec<_> = Level::ALL
         .into_iter()
         .zip(ends)
-        .map(|(level, end)| (level.table(), key.get(..end).unwrap_or_default().to_vec()))
-        .collect();
+        .map(|(level, end)| Ok((level.table(), Level::key_until(&key, end)?.to_vec())))
+        .collect::<Result<_>>()?;
     rows.push((Table::Accounts, AccountRef::new(&record.provider, record.account.as_deref()).key()));
-    rows
+    Ok(rows)
 }
 
 /// The position that a row names itself, if it is of a kind that does.

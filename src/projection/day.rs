@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::totals::Totals;
 use crate::model::error::Result;
+use crate::model::invariant::bug;
 
 /// Sums by quarter of an hour (0 to 95) of one UTC day.
 pub(crate) type Quarters = BTreeMap<u8, Totals>;
@@ -12,7 +13,8 @@ pub(crate) type Quarters = BTreeMap<u8, Totals>;
 /// The sum in front lets a report that needs whole days skip the rest.
 pub(crate) fn encode(quarters: &Quarters) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(16 * quarters.len() + 8);
-    out.push(u8::try_from(quarters.len()).unwrap_or(u8::MAX));
+    let count = u8::try_from(quarters.len());
+    out.push(count.map_err(|_| bug!("{} quarters of an hour in one day", quarters.len()))?);
     if quarters.len() > 1 {
         let mut sum = Totals::default();
         for totals in quarters.values() {
@@ -74,5 +76,11 @@ mod tests {
             let total: i64 = quarters.values().map(|t| t.requests).sum();
             assert_eq!(sum(&bytes).unwrap().requests, total);
         }
+    }
+
+    #[test]
+    fn more_quarters_than_the_count_can_hold_are_an_error() {
+        let quarters: Quarters = (0..=255).map(|quarter| (quarter, Totals::default())).collect();
+        assert!(encode(&quarters).unwrap_err().to_string().contains("256 quarters"));
     }
 }

@@ -37,7 +37,7 @@ impl Deltas {
         let quarter = at.quarter_of_day();
         let ends = Level::write_key(&mut key, at, record);
         for (rows, end) in self.rows.iter_mut().zip(ends) {
-            let row = key.get(..end).unwrap_or_default();
+            let row = Level::key_until(&key, end)?;
             if let Some(quarters) = rows.get_mut(row) {
                 quarters.entry(quarter).or_default().add(&one)?;
             } else {

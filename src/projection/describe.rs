@@ -15,7 +15,7 @@ pub(crate) fn describe(table: Table, key: &[u8]) -> String {
         Table::Facts => fact(key),
         Table::Corrections => correction(key),
         Table::Keys => Some("a natural key".to_owned()),
-        Table::Files | Table::Conversations => Some(words(key)),
+        Table::Files | Table::Conversations => words(key),
         Table::Accounts => Some(account_of(key)),
         _ => None,
     };
@@ -58,6 +58,6 @@ fn correction(key: &[u8]) -> Option<String> {
 }
 
 /// A source and what it calls something.
-fn words(key: &[u8]) -> String {
-    texts(key).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+fn words(key: &[u8]) -> Option<String> {
+    Some(texts(key)?.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "))
 }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::key::push_text;
 use super::series::Level;
 use super::totals::Totals;
+use crate::model::error::Result;
 use crate::model::event::TokenView;
 use crate::model::time::Timestamp;
 use crate::store::Table;
@@ -92,7 +93,7 @@ impl Fingerprint {
     }
 
     /// A record: what it adds to every counter, or takes from it.
-    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) {
+    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
         let mut one = Totals::one(&record.tokens, record.cost);
         if taken_back {
             one = one.negated();
@@ -102,7 +103,7 @@ impl Fingerprint {
         let ends = Level::write_key(&mut key, at, record);
         let quarter = i64::from(at.quarter_of_day());
         for (level, end) in Level::ALL.into_iter().zip(ends) {
-            let place = self.weights.place(level.table(), key.get(..end).unwrap_or_default(), quarter);
+            let place = self.weights.place(level.table(), Level::key_until(&key, end)?, quarter);
             self.add_to(level.table(), mul(place, amount));
         }
         key.clear();
@@ -111,6 +112,7 @@ impl Fingerprint {
         let place = self.weights.place(Table::Uses, &key, at.millis());
         self.add_to(Table::Uses, mul(place, amount));
         self.key = key;
+        Ok(())
     }
 
     /// Adds what another thread worked out with the same weights.

@@ -8,9 +8,13 @@ use crate::model::time::Timestamp;
 /// Days from 0001-01-01 to 1970-01-01, so that no day number is negative.
 const DAY_SHIFT: i64 = 719_162;
 
+/// The largest number in the three bytes of a day, 45,000 years after the first one.
+const LAST_DAY: i64 = (1 << 24) - 1;
+
 pub(crate) fn push_day(key: &mut Vec<u8>, day: i64) {
-    let shifted = u32::try_from(day + DAY_SHIFT).unwrap_or(0);
-    key.extend(shifted.to_be_bytes().iter().skip(1)); // 3 bytes hold 45 000 years
+    // No event lies outside the years 1 to 9999. A range may: its border sorts before the first day or behind the last one.
+    let shifted = day.saturating_add(DAY_SHIFT).clamp(0, LAST_DAY);
+    key.extend(shifted.to_be_bytes().iter().skip(5));
 }
 
 pub(crate) fn day_of(key: &[u8]) -> Option<i64> {
@@ -24,11 +28,10 @@ pub(crate) fn push_text(key: &mut Vec<u8>, text: Option<&str>) {
     key.push(0);
 }
 
-/// Splits the texts that [`push_text`] joined.
-pub(crate) fn texts(bytes: &[u8]) -> impl Iterator<Item = &str> {
-    let joined = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    let none = bytes.is_empty();
-    joined.split(|b| *b == 0).filter(move |_| !none).map(|text| std::str::from_utf8(text).unwrap_or_default())
+/// Splits the texts that [`push_text`] joined; `None` when the bytes are not UTF-8.
+pub(crate) fn texts(bytes: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    let joined = std::str::from_utf8(bytes).ok()?;
+    Some(joined.split_terminator('\0'))
 }
 
 /// Milliseconds whose bytes sort like their value.
@@ -89,7 +92,7 @@ impl<'a> AccountRef<'a> {
     }
 
     pub fn from_key(bytes: &[u8]) -> Option<AccountRef<'static>> {
-        let mut texts = texts(bytes);
+        let mut texts = texts(bytes)?;
         let provider = texts.next()?.to_owned();
         let account = texts.next().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(AccountRef { provider: provider.into(), account: account.map(Cow::Owned) })
@@ -131,8 +134,23 @@ mod tests {
         push_text(&mut key, Some("a"));
         push_text(&mut key, None);
         push_text(&mut key, Some("c"));
-        assert_eq!(texts(&key).collect::<Vec<_>>(), ["a", "", "c"]);
-        assert_eq!(texts(b"").count(), 0);
+        assert_eq!(texts(&key).unwrap().collect::<Vec<_>>(), ["a", "", "c"]);
+        assert_eq!(texts(b"").unwrap().count(), 0);
+        assert!(texts(b"a\0\xff\0").is_none(), "damaged bytes are no empty name");
+    }
+
+    #[test]
+    fn days_outside_the_calendar_sort_at_its_ends() {
+        let key = |day| {
+            let mut key = Vec::new();
+            push_day(&mut key, day);
+            key
+        };
+        let days = [i64::MIN, -DAY_SHIFT - 1, -DAY_SHIFT, 0, 2_932_896, LAST_DAY - DAY_SHIFT, i64::MAX];
+        let keys: Vec<_> = days.iter().map(|day| key(*day)).collect();
+        assert!(keys.is_sorted());
+        assert_eq!((keys[0].clone(), keys[6].clone()), (vec![0; 3], vec![255; 3]));
+        assert_eq!(day_of(&key(2_932_896)), Some(2_932_896));
         assert_eq!(after_prefix(&[1, 255]), vec![2]);
     }
 }

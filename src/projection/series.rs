@@ -5,6 +5,7 @@ use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
 use super::totals::Totals;
 use crate::model::error::{Error, Result};
 use crate::model::event::TokenView;
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::readers::price::Tariff;
 use crate::store::{Flow, Order, ReadView, Table};
@@ -50,6 +51,11 @@ impl Level {
         }
         [model, project, key.len()]
     }
+
+    /// The key of a level within the finest key, where [`write_key`](Self::write_key) says that it ends.
+    pub fn key_until(key: &[u8], end: usize) -> Result<&[u8]> {
+        key.get(..end).ok_or_else(|| bug!("a level's key of {end} bytes in a key of {} bytes", key.len()))
+    }
 }
 
 /// The names of one row.
@@ -70,7 +76,7 @@ impl<'a> Series<'a> {
     /// Reads a row's key.
     pub fn from_key(key: &'a [u8]) -> Option<(i64, Self)> {
         let day = day_of(key)?;
-        let mut texts = texts(key.get(3..)?);
+        let mut texts = texts(key.get(3..)?)?;
         let provider = texts.next()?;
         let mut name = || texts.next().filter(|text| !text.is_empty());
         let (account, model, agent, tariff, project, conversation) = (name(), name(), name(), name(), name(), name());

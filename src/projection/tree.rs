@@ -6,6 +6,7 @@
 use crate::merkle::{Hash, node_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::invariant::bug;
 use crate::store::{ReadView, Table, WriteView};
 
 /// Children in a group.
@@ -101,10 +102,12 @@ fn store(sink: &mut dyn WriteView, level: u8, group: u64, nodes: &[Hash]) -> Res
 
 /// The leaf hash that is kept of a position.
 pub(crate) fn leaf_at(view: &dyn ReadView, position: Position) -> Result<Hash> {
-    let index = position.get().saturating_sub(1);
+    let index = position.get().checked_sub(1).ok_or_else(|| bug!("the leaf hash of position 0, where no event is"))?;
     let bytes = view.get(Table::Tree, &group_key(0, index / GROUP))?.unwrap_or_default();
-    let place = usize::try_from(index % GROUP).unwrap_or(usize::MAX);
-    children(&bytes).get(place).copied().ok_or_else(|| Error::damaged(position, "the tree has no hash of this event"))
+    children(&bytes)
+        .get((index % GROUP) as usize)
+        .copied()
+        .ok_or_else(|| Error::damaged(position, "the tree has no hash of this event"))
 }
 
 /// A node that is kept as a child in a group; `None` when it is missing.
@@ -130,13 +133,15 @@ pub(crate) fn ends_at(view: &dyn ReadView, size: u64) -> Result<bool> {
 pub(crate) fn tree_root(view: &dyn ReadView, size: u64) -> Result<Hash> {
     let mut counts = Vec::new();
     let mut count = size;
-    while count > 0 {
-        counts.push(count);
+    for level in 0_u8.. {
+        if count == 0 {
+            break;
+        }
+        counts.push((level, count));
         count /= GROUP;
     }
     let mut peaks = Vec::new();
-    for (level, count) in counts.iter().enumerate().rev() {
-        let level = u8::try_from(level).unwrap_or(LEVELS);
+    for (level, count) in counts.into_iter().rev() {
         let nodes = load(view, level, count / GROUP, count % GROUP)?;
         add_peaks(&mut peaks, &nodes);
     }
@@ -164,7 +169,8 @@ impl StreamingTree {
             if self.levels.len() <= usize::from(level) {
                 self.levels.push(Vec::with_capacity(16));
             }
-            let Some(nodes) = self.levels.get_mut(usize::from(level)) else { break };
+            let nodes = self.levels.get_mut(usize::from(level));
+            let nodes = nodes.ok_or_else(|| bug!("the tree of {} leaves has no level {level}", self.size))?;
             nodes.push(hash);
             number /= GROUP;
             if nodes.len() as u64 == GROUP {
@@ -178,9 +184,9 @@ impl StreamingTree {
 
     /// The groups that are not full yet, as level, number and children.
     pub fn partial(&self) -> impl Iterator<Item = (u8, u64, &[Hash])> {
-        self.levels.iter().enumerate().filter(|(_, nodes)| !nodes.is_empty()).map(|(level, nodes)| {
-            let group = self.size >> (4 * (level + 1));
-            (u8::try_from(level).unwrap_or(LEVELS), group, nodes.as_slice())
+        (0_u8..).zip(&self.levels).filter(|(_, nodes)| !nodes.is_empty()).map(|(level, nodes)| {
+            let group = self.size >> (4 * (u32::from(level) + 1));
+            (level, group, nodes.as_slice())
         })
     }
 

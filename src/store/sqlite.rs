@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{Held, PendingCopy, copy_file, refuse_left_log};
+pub(crate) use self::copy::{Held, PendingCopy, copy_file, is_taken, refuse_left_log};
 use self::file::{FileContext, behind_links};
 use self::identity::GONE;
 pub use self::open::Options;

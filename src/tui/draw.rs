@@ -119,6 +119,9 @@ fn header(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
     let active = view_model.status.active_provider.as_ref().map(|active| format!("  {active}")).unwrap_or_default();
     let mut left = Line::from(Span::styled("usage-ledger", theme.bold()));
     left.push_span(Span::styled(active, theme.good()));
+    if view_model.obstacle.is_some() {
+        left.push_span(Span::styled("  read-only", theme.bold()));
+    }
     let room = usize::from(row.width).saturating_sub(left.width() + 1);
     left.render(row, buffer);
     if room >= right.len() {
@@ -130,6 +133,11 @@ fn footer(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
     let width = usize::from(row.width);
     if let Some(message) = &state.message {
         Line::styled(cut(&Plain(message).to_string(), width), theme.bold()).render(row, buffer);
+        return;
+    }
+    if let Some(why) = &state.view_model.obstacle {
+        let text = format!("q quit · ? help · ↑↓ select · read-only: {}", Plain(why));
+        Line::styled(cut(&text, width), theme.dim()).render(row, buffer);
         return;
     }
     let keys: &[&str] = if state.view_model.past {

@@ -233,6 +233,18 @@ fn the_past_can_only_be_looked_at() {
 }
 
 #[test]
+fn a_read_only_ledger_is_shown_as_one() {
+    let mut shown = state(&busy());
+    assert!(!lines_of(&buffer(&shown, Theme::new(false), 80, 24)).contains("read-only"));
+    shown.view_model.obstacle = Some("the file cannot be written to".to_owned());
+    let text = lines_of(&buffer(&shown, Theme::new(false), 80, 24));
+    assert!(text.contains("read-only: the file cannot be written to") && !text.contains("p pause"), "{text}");
+    // A message takes the place of the keys; the mark stays.
+    shown.message = Some("no".to_owned());
+    assert!(lines_of(&buffer(&shown, Theme::new(false), 80, 24)).contains("read-only"));
+}
+
+#[test]
 fn no_colour_means_none() {
     let shown = state(&busy());
     let coloured = |theme| {

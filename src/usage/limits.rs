@@ -47,14 +47,20 @@ impl Limits {
             if take(LimitSetting::Weekly, set.weekly.is_some()) {
                 limits.weekly = set.weekly.map(|tokens| (tokens, fact.position));
             }
-            if take(LimitSetting::Weights, set.weights.is_some()) {
-                limits.weights = set.weights.unwrap_or_default();
+            if take(LimitSetting::Weights, set.weights.is_some())
+                && let Some(weights) = set.weights
+            {
+                limits.weights = weights;
             }
-            if take(LimitSetting::SessionPolicy, set.session_policy.is_some()) {
-                limits.session_policy = set.session_policy.unwrap_or_default();
+            if take(LimitSetting::SessionPolicy, set.session_policy.is_some())
+                && let Some(policy) = set.session_policy
+            {
+                limits.session_policy = policy;
             }
-            if take(LimitSetting::WeeklyPolicy, set.weekly_policy.is_some()) {
-                limits.weekly_policy = set.weekly_policy.unwrap_or_default();
+            if take(LimitSetting::WeeklyPolicy, set.weekly_policy.is_some())
+                && let Some(policy) = set.weekly_policy
+            {
+                limits.weekly_policy = policy;
             }
             if take(LimitSetting::BudgetMode, set.budget_mode.is_some()) {
                 limits.budget_mode = set.budget_mode.map(|mode| (mode, fact.position));

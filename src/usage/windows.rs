@@ -226,7 +226,7 @@ impl<'a> AccountWindows<'a> {
     }
 
     fn laid(&self, kind: WindowKind) -> Vec<Window> {
-        let minutes = u32::try_from(self.limits.session_policy.length() / MINUTE).unwrap_or(300);
+        let minutes = self.limits.session_policy.minutes();
         lay(self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect())
     }
 

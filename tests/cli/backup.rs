@@ -238,3 +238,16 @@ fn a_ledger_that_a_killed_restore_named_twice_opens() {
     let error = desk.fails(3, &["report"]);
     assert!(error.contains("hard links"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_cannot_be_looked_at_is_not_replaced() {
+    let desk = desk(3);
+    let file = desk.dir().join("backup.db");
+    desk.ok(&["backup", text(&file)]);
+    let ring = desk.dir().join("ring");
+    std::os::unix::fs::symlink("ring", &ring).unwrap();
+    let error = Ledger::restore(&file, &ring, true, &[]).unwrap_err();
+    assert!(error.to_string().contains("ring"), "{error}");
+    assert!(fs::symlink_metadata(&ring).unwrap().is_symlink(), "the link was replaced");
+}

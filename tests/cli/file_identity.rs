@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Counts the events with another program's SQLite.
-fn count_elsewhere(ledger: &Path) -> u64 {
+pub fn count_elsewhere(ledger: &Path) -> u64 {
     let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
                   print(c.execute('select count(*) from events').fetchone()[0])\nc.close()";
     let done = Command::new("python3").args(["-c", script]).arg(ledger).output().unwrap();
@@ -25,7 +25,7 @@ fn count_elsewhere(ledger: &Path) -> u64 {
     String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
 }
 
-fn assert_whole(desk: &Desk, events: u64) {
+pub fn assert_whole(desk: &Desk, events: u64) {
     let verified = desk.json(&["verify"]);
     assert_eq!((&verified["ok"], verified["size"].as_u64()), (&Value::Bool(true), Some(events)), "{verified}");
 }
@@ -36,7 +36,7 @@ fn requests(desk: &Desk) -> u64 {
     desk.json(&["report"])["total"]["requests"].as_u64().unwrap()
 }
 
-fn record(desk: &Desk, key: &str) {
+pub fn record(desk: &Desk, key: &str) {
     desk.ok(&["record", "--provider", "openai", "--input", "1", "--key", key]);
 }
 
@@ -162,76 +162,63 @@ fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
     serving.end();
 }
 
-/// Drives `watch` on a terminal: keys, other programs and damage, in turn. It prints what the dashboard showed last.
-const WATCH: &str = r"
-import os, pty, select, sqlite3, subprocess, sys, time
-binary, ledger = sys.argv[1:3]
-pid, tty = pty.fork()
-if pid == 0:
-    os.environ.update(TERM='xterm', COLUMNS='100', LINES='40')
-    os.execv(binary, [binary, '--ledger', ledger, 'watch', '--interval', '1'])
-import fcntl, struct, termios
-fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
-seen = b''
-def drain(seconds):
-    global seen
-    end = time.monotonic() + seconds
-    while True:
-        left = end - time.monotonic()
-        if left <= 0 or not select.select([tty], [], [], left)[0]:
-            return
-        try:
-            seen += os.read(tty, 65536)
-        except OSError:
-            return
-def count():
-    c = sqlite3.connect(ledger)
-    n = c.execute('select count(*) from events').fetchone()[0]
-    c.close()
-    return n
-def until(what, done):
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end, (what, seen[-3000:])
-        drain(0.05)
-def press(key, events):
-    os.write(tty, key)
-    until(key, lambda: count() == events)
-";
-
-fn watch(desk: &Desk, script: &str) {
-    let script =
-        format!("{WATCH}{script}\nos.write(tty, b'q')\nwhile os.waitpid(pid, os.WNOHANG)[0] == 0:\n    drain(0.05)\n");
-    let binary = assert_cmd::cargo::cargo_bin!("usage-ledger");
-    let done = Command::new("python3").args(["-c", &script]).arg(binary).arg(desk.ledger()).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+/// The numbers of the sessions in a ledger and in the former files beside it.
+fn sessions(ledger: &Path) -> Vec<String> {
+    let read = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+        .args(["--json", "report", "--by", "conversation", "--ledger"])
+        .arg(ledger)
+        .env_clear()
+        .env("HOME", ledger.parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let table: Value = serde_json::from_slice(&read.stdout).unwrap();
+    let rows = table["rows"].as_array().unwrap();
+    rows.iter().filter_map(|row| row["conversation"].as_str().map(str::to_owned)).collect()
 }
 
 #[test]
-fn watch_loses_nothing_beside_another_program() {
+fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
+    const REQUESTS: u32 = 60;
     let desk = Desk::new();
-    record(&desk, "before");
-    watch(
-        &desk,
-        "until('the dashboard', lambda: b'openai' in seen)\npress(b'p', 2)\ncount()\npress(b'u', 3)\n\
-         subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'openai', '--input', '1'], check=True)\n\
-         until('record', lambda: count() == 4)\npress(b'p', 5)\n",
-    );
-    assert_whole(&desk, 5);
-}
-
-#[test]
-fn watch_tells_that_its_ledger_is_gone_and_goes_on_with_the_next() {
-    let desk = Desk::new();
-    record(&desk, "before");
-    watch(
-        &desk,
-        "until('the dashboard', lambda: b'openai' in seen)\nos.rename(ledger, ledger + '.away')\n\
-         until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
-         assert not os.path.exists(ledger), 'a ledger was made'\n\
-         os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'p', 2)\n",
-    );
-    assert_whole(&desk, 2);
+    let backup = beside(&desk, ".backup");
+    let path = backup.to_str().unwrap().to_owned();
+    let serving = Serving::start(&desk);
+    assert_eq!(serving.post(0), 200);
+    desk.ok(&["backup", &path]);
+    let restored = std::sync::atomic::AtomicBool::new(false);
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let posting = scope.spawn(|| {
+            let mut answers = Vec::new();
+            // Requests come before, during and after the attempts.
+            while answers.len() < REQUESTS as usize || !restored.load(std::sync::atomic::Ordering::Acquire) {
+                answers.push(serving.post(u32::try_from(answers.len()).unwrap() + 1));
+            }
+            answers
+        });
+        let attempts: Vec<_> =
+            (0..3).map(|_| desk.command().args(["restore", &path, "--replace"]).output().unwrap()).collect();
+        restored.store(true, std::sync::atomic::Ordering::Release);
+        for attempt in attempts {
+            let said = String::from_utf8_lossy(&attempt.stderr);
+            assert!(attempt.status.code() == Some(3) && said.contains("has it open"), "{said}");
+        }
+        posting.join().unwrap()
+    });
+    assert!(answers.iter().all(|answer| [200, 503].contains(answer)), "{answers:?}");
+    let present = sessions(&desk.ledger());
+    for (number, _) in (1..).zip(&answers).filter(|(_, answer)| **answer == 200) {
+        assert!(present.contains(&format!("s{number}")), "request {number} was answered with 200 and is lost");
+    }
+    // When the server has ended, the restore goes through, and the next server writes to the restored file.
+    serving.end();
+    let former = desk.json(&["restore", &path, "--replace"])["former"].as_str().unwrap().to_owned();
+    assert_eq!(sessions(&desk.ledger()), ["s0"]);
+    assert_eq!(sessions(Path::new(&former)).len(), present.len());
+    let serving = Serving::start(&desk);
+    assert_eq!(serving.post(9), 200);
+    serving.end();
+    assert_eq!(sessions(&desk.ledger()), ["s0", "s9"]);
 }
 
 #[test]
@@ -278,6 +265,15 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     fs::rename(other.ledger(), desk.ledger()).unwrap();
     say(4);
     wait_for(5);
+    // Deleted: nothing is made in its place, and the next one is given everything.
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(beside(&desk, end));
+    }
+    say(5);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!desk.ledger().exists());
+    record(&desk, "after");
+    wait_for(6);
     let _ = child.kill();
     child.wait().unwrap();
     assert_eq!(desk.json(&["verify"])["ok"], true);

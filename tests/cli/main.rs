@@ -37,3 +37,4 @@ mod serve;
 mod status;
 mod statusline;
 mod watch;
+mod watch_on_terminal;

@@ -106,7 +106,7 @@ fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Res
         }
     };
     let record = TokenView::from(record);
-    let mut rows = record_rows(at, &record);
+    let mut rows = record_rows(at, &record)?;
     let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
     rows.extend(use_row(refolded, &account, at)?.map(|key| (Table::Uses, key)));
     rows.push(start_row(&account, at));

@@ -9,6 +9,7 @@ use super::{Finding, Findings, Stored, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, EventKind, Position, Stub, TokenView};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
 use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later};
@@ -76,13 +77,12 @@ impl VerifiedLog {
     }
 
     /// The log up to one of the borders.
-    pub fn up_to(&self, border: Position) -> Prefix<'_> {
+    pub fn up_to(&self, border: Position) -> Result<Prefix<'_>> {
         let parts = self.borders.partition_point(|other| *other < border) + 1;
         let others = self.others.partition_point(|(position, _)| *position <= border);
-        Prefix {
-            records: LogPart::join(self.parts.get(..parts).unwrap_or(&self.parts), self.weights),
-            others: self.others.get(..others).unwrap_or(&self.others),
-        }
+        let parts = self.parts.get(..parts).ok_or_else(|| bug!("position {border} is no border of the parts"))?;
+        let others = self.others.get(..others).ok_or_else(|| bug!("{others} events up to position {border}"))?;
+        Ok(Prefix { records: LogPart::join(parts, self.weights), others })
     }
 }
 
@@ -205,7 +205,8 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         let position = Position::new(number);
         let (block, offset) = place(position);
         let digest = digests.entry(block).or_insert_with(|| Some(Digest::default()));
-        let line = batch.text.get(row.start..row.end).unwrap_or_default();
+        let line = batch.text.get(row.start..row.end);
+        let line = line.ok_or_else(|| bug!("the batch has no text of the line at position {position}"))?;
         let mut found = |what: String| done.findings.push(Finding::new(position, what));
         match Stub::read(position, line) {
             Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
@@ -244,11 +245,12 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             continue;
         }
         let number = borders.partition_point(|border| *border < position);
-        let Some(part) = parts.get_mut(number) else { continue };
+        let part = parts.get_mut(number);
+        let part = part.ok_or_else(|| bug!("position {position} lies in no part of the log"))?;
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
                 add(digest, |digest| digest.record(offset, envelope.occurred_at, &record));
-                part.sums.record(envelope.occurred_at, &record, false);
+                part.sums.record(envelope.occurred_at, &record, false)?;
                 if is_told_later(envelope.occurred_at, record.counted_at) {
                     done.others.push((position, line.to_owned()));
                 }

@@ -43,10 +43,10 @@ pub(super) fn compare(
     for position in corrected {
         let event = Event::from_line(position, &view.expect_line(position)?)?;
         if let Payload::TokensRecorded(record) = &event.payload {
-            sums.record(event.occurred_at, &TokenView::from(record), true);
+            sums.record(event.occurred_at, &TokenView::from(record), true)?;
         }
         if let Some(now) = effective(&refolded, position, None)? {
-            sums.record(now.at, &TokenView::from(&now.record), false);
+            sums.record(now.at, &TokenView::from(&now.record), false)?;
         }
     }
     for account in &accounts {

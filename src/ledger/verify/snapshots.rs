@@ -53,7 +53,7 @@ fn compare(
         return Ok(Some("its bytes are damaged, and it is passed over".to_owned()));
     }
     let mut found = Findings::default();
-    refold::compare(&past, &seen.up_to(at), weights, &mut found)?;
+    refold::compare(&past, &seen.up_to(at)?, weights, &mut found)?;
     Ok(found.0.into_iter().next().map(|finding| finding.what))
 }
 

@@ -135,12 +135,34 @@ fn list<T>(text: &mut String, open: &str, values: impl Iterator<Item = T>, close
 
 fn string(text: &mut String, value: &str) {
     if value.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
-        text.push_str(&serde_json::to_string(value).unwrap_or_default());
+        escaped(text, value);
     } else {
         text.push('"');
         text.push_str(value);
         text.push('"');
     }
+}
+
+/// Writes a string with the escapes that `serde_json` writes, which cannot fail here.
+fn escaped(text: &mut String, value: &str) {
+    text.push('"');
+    for letter in value.chars() {
+        match letter {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            '\0'..='\u{1f}' => {
+                // A text takes whatever is written to it.
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
 }
 
 fn number(text: &mut String, value: u64) {

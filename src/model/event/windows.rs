@@ -78,10 +78,15 @@ impl SessionPolicy {
     /// The one that holds where none was set.
     pub(crate) const USUAL: Self = Self::FirstUse { minutes: 300 };
 
+    /// Length of the window in minutes.
+    pub(crate) const fn minutes(self) -> u32 {
+        let (Self::FirstUse { minutes } | Self::HourFloor { minutes } | Self::Epoch { minutes }) = self;
+        minutes
+    }
+
     /// Length of the window in milliseconds.
     pub(crate) const fn length(self) -> i64 {
-        let (Self::FirstUse { minutes } | Self::HourFloor { minutes } | Self::Epoch { minutes }) = self;
-        minutes as i64 * crate::model::time::MINUTE
+        self.minutes() as i64 * crate::model::time::MINUTE
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::totals::Totals;
 use super::super::varint;
 use crate::model::error::Result;
 use crate::model::event::TokenView;
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 
 /// The bytes of a key that name the day, which a column leaves out.
@@ -57,8 +58,10 @@ impl ColumnWriter {
     pub fn add(&mut self, offset: u16, at: Timestamp, record: &TokenView<'_>) -> Result<bool> {
         let mut key = std::mem::take(&mut self.key);
         let [model, ..] = Level::write_key(&mut key, at, record);
-        let (front, rest) = key.split_at_checked(model).unwrap_or_default();
-        let (model, new_model) = self.models.number(front.get(DAY_BYTES..).unwrap_or_default());
+        let parts = key.split_at_checked(model).and_then(|(front, rest)| Some((front.get(DAY_BYTES..)?, rest)));
+        let (front, rest) =
+            parts.ok_or_else(|| bug!("a level's key of {model} bytes in a key of {} bytes", key.len()))?;
+        let (model, new_model) = self.models.number(front);
         let (rest, new_rest) = self.rests.number(rest);
         let (last_offset, last_at) = self.last;
         self.last = (u64::from(offset), at.millis());

@@ -136,6 +136,15 @@ pub(crate) fn refuse_left_log(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether anything but an empty file is at a path. A path that cannot be looked at is an error, not a free place.
+pub(crate) fn is_taken(path: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
+    }
+}
+
 /// A ledger that no other program has open, and none can open until this is dropped.
 pub(crate) struct Held {
     /// `None` where nothing is at the path, or nothing that can be opened.
@@ -149,7 +158,7 @@ impl Held {
     /// A ledger that is damaged beyond opening can be replaced too; another program's file cannot.
     pub fn take(path: &Path) -> Result<Self> {
         let path = behind_links(path);
-        if fs::metadata(&path).map_or(true, |meta| meta.len() == 0) {
+        if !is_taken(&path)? {
             return Ok(Self { connection: None, path });
         }
         // A file of a damaged ledger is copied without SQLite, which drops the locks of a connection of this process.

@@ -91,8 +91,9 @@ pub(super) fn uri(path: &Path, parameters: &str) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let bytes = path.as_os_str().as_encoded_bytes();
     let mut uri = "file:".to_owned();
-    if bytes.first() != Some(&b'/') {
-        uri.push('/'); // a drive letter
+    // A drive letter needs one. A path stays relative where the working directory is gone.
+    if path.is_absolute() && bytes.first() != Some(&b'/') {
+        uri.push('/');
     }
     for &byte in bytes {
         match byte {

@@ -50,26 +50,27 @@ fn number(position: Position) -> i64 {
     i64::try_from(position.get()).unwrap_or(i64::MAX)
 }
 
-fn position(number: i64) -> Position {
-    Position::new(u64::try_from(number).unwrap_or(0))
+/// The position in a row. No append makes a negative one, and no count of events would come to it.
+fn position(number: i64) -> Result<Position> {
+    let number = u64::try_from(number);
+    number.map(Position::new).map_err(|_| Error::damaged(None, "an event is stored at a position below 1"))
 }
 
 impl ReadView for SqliteView {
     fn head(&self) -> Result<Head> {
         let mut statement =
             self.prepare("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1", "reading")?;
-        let found = statement
-            .query_row([], |row| {
-                Ok(Head { position: position(row.get(0)?), recorded_at: Timestamp::from_millis(row.get(1)?) })
-            })
-            .optional();
-        Ok(found.map_err(|e| self.fail(e))?.unwrap_or_default())
+        let found = statement.query_row([], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))).optional();
+        match found.map_err(|e| self.fail(e))? {
+            Some((number, recorded_at)) => Ok(Head { position: position(number)?, recorded_at }),
+            None => Ok(Head::default()),
+        }
     }
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
         let mut statement = self.prepare("SELECT position FROM events WHERE id = ?", "reading")?;
         let found = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
-        Ok(found.map_err(|e| self.fail(e))?.map(position))
+        found.map_err(|e| self.fail(e))?.map(position).transpose()
     }
 
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
@@ -78,7 +79,9 @@ impl ReadView for SqliteView {
         let from = if from == Position::START { i64::MIN } else { number(from) };
         let mut rows = statement.query([from]).map_err(|e| self.fail(e))?;
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
-            let at = position(row.get(0).map_err(|e| self.fail(e))?);
+            let at: i64 = row.get(0).map_err(|e| self.fail(e))?;
+            // An audit reads all rows. It reports a row in front of the first position as one at position 0.
+            let at = if at < 0 && from == i64::MIN { Position::START } else { position(at)? };
             let read = || -> rusqlite::Result<Option<Row<'_>>> {
                 let id = row.get_ref(1)?.as_blob().ok().and_then(EventId::from_slice);
                 let body = row.get_ref(5)?.as_str().ok();

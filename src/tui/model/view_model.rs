@@ -50,6 +50,8 @@ pub(crate) struct ViewModel {
     pub position: Position,
     /// Whether this is the past, of which nothing can be said any more.
     pub past: bool,
+    /// Why the ledger is read-only here, if it is.
+    pub obstacle: Option<String>,
     pub status: Status,
     /// For each provider account of the status.
     pub last: Vec<Last>,
@@ -89,7 +91,8 @@ impl ViewModel {
             text: summary(&event.payload),
         };
         let tail = events.iter().map(told).collect();
-        Ok(Self { now, zone, position, past: snapshot.moment().is_some(), status, last, names, days, tail })
+        let past = snapshot.moment().is_some();
+        Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, tail })
     }
 
     /// The number of a provider, which its colour goes by.

@@ -1,0 +1,155 @@
+//! `watch` on a terminal, beside other programs and above files that are taken away or read-only.
+
+#![cfg(all(feature = "web", feature = "tui", unix))]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::cli_support::Desk;
+use crate::file_identity::{assert_whole, record};
+
+/// Drives `watch` on a terminal: keys, other programs and damage, in turn. It prints what the dashboard showed last.
+const WATCH: &str = r"
+import os, pty, select, sqlite3, subprocess, sys, time
+binary, ledger = sys.argv[1:3]
+pid, tty = pty.fork()
+if pid == 0:
+    os.environ.update(TERM='xterm', COLUMNS='100', LINES='40')
+    if 'nobody' in sys.argv:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    os.execv(binary, [binary, '--ledger', ledger, 'watch', '--interval', '1'])
+import fcntl, struct, termios
+fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+seen = b''
+def drain(seconds):
+    global seen
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([tty], [], [], left)[0]:
+            return
+        try:
+            seen += os.read(tty, 65536)
+        except OSError:
+            return
+def count():
+    c = sqlite3.connect(ledger)
+    n = c.execute('select count(*) from events').fetchone()[0]
+    c.close()
+    return n
+def until(what, done):
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end, (what, seen[-3000:])
+        drain(0.05)
+def press(key, events):
+    os.write(tty, key)
+    until(key, lambda: count() == events)
+";
+
+fn watch(desk: &Desk, script: &str) {
+    let done = watching(&desk.ledger(), script).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Python with a script that drives `watch`.
+fn watching(ledger: &Path, script: &str) -> Command {
+    let script =
+        format!("{WATCH}{script}\nos.write(tty, b'q')\nwhile os.waitpid(pid, os.WNOHANG)[0] == 0:\n    drain(0.05)\n");
+    let binary = assert_cmd::cargo::cargo_bin!("usage-ledger");
+    let mut python = Command::new("python3");
+    python.args(["-c", &script]).arg(binary).arg(ledger);
+    python
+}
+
+#[test]
+fn watch_loses_nothing_beside_another_program() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    watch(
+        &desk,
+        "until('the dashboard', lambda: b'openai' in seen)\npress(b'p', 2)\ncount()\npress(b'u', 3)\n\
+         subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'openai', '--input', '1'], check=True)\n\
+         until('record', lambda: count() == 4)\npress(b'p', 5)\n",
+    );
+    assert_whole(&desk, 5);
+}
+
+#[test]
+fn watch_tells_that_its_ledger_is_gone_and_goes_on_with_the_next() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    watch(
+        &desk,
+        "until('the dashboard', lambda: b'openai' in seen)\nos.rename(ledger, ledger + '.away')\n\
+         until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
+         assert not os.path.exists(ledger), 'a ledger was made'\n\
+         os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'p', 2)\n",
+    );
+    assert_whole(&desk, 2);
+}
+
+#[test]
+fn watch_makes_no_ledger_where_one_was_deleted_and_shows_the_next() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    watch(
+        &desk,
+        "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('', '-wal', '-shm'):\n    \
+         if os.path.exists(ledger + end): os.remove(ledger + end)\n\
+         until('news of it', lambda: b'deleted' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
+         assert not os.path.exists(ledger), 'a ledger was made'\n\
+         subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'mistral', '--input', '1'], check=True)\n\
+         until('the next one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
+    );
+    assert_whole(&desk, 2);
+}
+
+#[test]
+fn watch_goes_on_with_a_ledger_that_replaces_its_own() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    let other = Desk::new();
+    other.ok(&["record", "--provider", "mistral", "--input", "1"]);
+    let script = format!(
+        "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('-wal', '-shm'):\n    \
+         if os.path.exists(ledger + end): os.remove(ledger + end)\nos.rename('{}', ledger)\n\
+         until('the other one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
+        other.ledger().display()
+    );
+    watch(&desk, &script);
+    assert_whole(&desk, 2);
+}
+
+#[test]
+fn watch_shows_a_read_only_ledger_and_says_that_it_is_one() {
+    let desk = Desk::new();
+    record(&desk, "before");
+    let place = desk.dir().join("closed");
+    fs::create_dir(&place).unwrap();
+    let ledger = place.join("usage.db");
+    desk.ok(&["backup", ledger.to_str().unwrap()]);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for (path, bits) in [(desk.dir(), 0o755), (&*ledger, 0o444), (&*place, 0o555)] {
+        mode(path, bits);
+    }
+    let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&ledger).unwrap()) == 0;
+    let script = "until('the dashboard', lambda: b'openai' in seen)\n\
+                  until('the mark', lambda: b'read-only' in seen)\nos.write(tty, b'p')\n\
+                  until('the reason', lambda: b'permission' in seen)\n";
+    let mut command = watching(&ledger, script);
+    if is_root {
+        // Modes of files do not hold root back.
+        command.arg("nobody");
+    }
+    let done = command.env("HOME", desk.dir()).output().unwrap();
+    mode(&place, 0o755);
+    let said = String::from_utf8_lossy(&done.stderr);
+    // Others may not enter the build directory everywhere.
+    assert!(done.status.success() || is_root && said.contains("PermissionError"), "{said}");
+    let mut left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.retain(|name| name != "usage.db");
+    assert!(left.is_empty(), "{left:?} was left beside the ledger");
+}
