@@ -61,10 +61,14 @@ fn a_response_costs_all_that_its_publisher_charges_for() {
         ("gemini", gemini("gemini-2.5-pro", "AUDIO"), Some("0.00125")),
         ("gemini", grounded.to_owned(), Some("0.0353")),
     ];
+    let mut wrong = Vec::new();
     for (format, response, expected) in cases {
         let report = recorded(format, &[], &response);
-        assert_eq!(cost(&report), (expected, u64::from(expected.is_none())), "{format} {response}");
+        if cost(&report) != (expected, u64::from(expected.is_none())) {
+            wrong.push(format!("{format} {response}: {:?} for {expected:?}", cost(&report)));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
