@@ -7,7 +7,7 @@ use serde_json::Value;
 
 fn recorded(format: &str, flags: &[&str], response: &str) -> Value {
     let desk = Desk::new();
-    let at = ["record", "--format", format, "--occurred-at", "2026-09-01T10:00:00Z"];
+    let at = ["record", "--format", format, "--occurred-at", "2026-11-20T10:00:00Z"];
     desk.fed(response, &[&at, flags].concat());
     desk.ok(&["verify"]);
     desk.json(&["report", "--by", "model"])
