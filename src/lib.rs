@@ -72,6 +72,7 @@
 //! | `cli` | yes | the command `usage-ledger`, with `import` |
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `web` | yes | what `usage-ledger serve` listens with: the HTTP API, and telemetry over OTLP/HTTP |
+//! | `mcp` | yes | `usage-ledger mcp`: tools for agents over the Model Context Protocol |
 //! | `parquet` | no | `export --format parquet` |
 //! | `conformance` | no | `store::conformance`: rules that test a store of your own |
 //! | `import` | by `cli` | `import`: the logs of coding agents, as `import::names` lists them, into a ledger |
@@ -92,6 +93,8 @@ pub mod export;
 #[cfg(feature = "import")]
 pub mod import;
 mod ledger;
+#[cfg(feature = "mcp")]
+mod mcp;
 pub mod merkle;
 mod model;
 #[cfg(feature = "cli")]

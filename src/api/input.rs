@@ -93,6 +93,19 @@ pub(crate) struct StatusInput {
     pub as_of: Option<String>,
 }
 
+/// How long does each session window last?
+#[cfg(feature = "mcp")]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ForecastInput {
+    /// Only this provider
+    #[schema(min_length = 1)]
+    pub provider: Option<String>,
+    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    pub as_of: Option<String>,
+}
+
 /// Who used how much?
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -176,6 +189,7 @@ pub(crate) struct EventsInput {
 }
 
 /// New events as they are appended.
+#[cfg(feature = "web")]
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

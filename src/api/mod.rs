@@ -6,7 +6,11 @@
 
 pub(crate) mod call;
 pub(crate) mod events;
+#[cfg(feature = "mcp")]
+pub(crate) mod explain;
 pub(crate) mod fault;
+#[cfg(feature = "mcp")]
+pub(crate) mod forecast;
 pub(crate) mod gate;
 pub(crate) mod input;
 pub(crate) mod json_line;
@@ -16,7 +20,7 @@ pub(crate) mod proofs;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod reserve;
-#[cfg(any(feature = "web", test))]
+#[cfg(any(feature = "web", feature = "mcp", test))]
 pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod status;

@@ -175,6 +175,25 @@ impl Service {
         })
     }
 
+    /// How long does each session window last?
+    #[cfg(feature = "mcp")]
+    pub fn forecast(&self, input: &super::input::ForecastInput) -> Result<Reply, Fault> {
+        self.ask(input.as_of.as_deref(), |snapshot, now| {
+            let answer = super::forecast::answer(snapshot, input, now)?;
+            Reply::varying(&answer, &answer)
+        })
+    }
+
+    /// Why did the gate decide so?
+    #[cfg(feature = "mcp")]
+    pub fn explain(&self, input: &GateInput) -> Result<Reply, Fault> {
+        self.ask(input.as_of.as_deref(), |snapshot, now| {
+            let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
+            let answer = super::explain::answer(snapshot, verdict)?;
+            Reply::varying(&answer, &answer)
+        })
+    }
+
     /// Who used how much?
     pub fn report(&self, input: &ReportInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {

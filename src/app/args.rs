@@ -44,6 +44,8 @@ pub(crate) enum Command {
     #[cfg(feature = "web")]
     Serve(crate::app::serve::ServeArgs),
     Rpc(rpc::RpcArgs),
+    #[cfg(feature = "mcp")]
+    Mcp(crate::app::mcp::McpArgs),
     Statusline(statusline::StatuslineArgs),
     Record(Box<record::RecordArgs>),
     Switch(switch::SwitchArgs),

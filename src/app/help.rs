@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key"]),
-    ("Connect", &["rpc", "serve"]),
+    ("Connect", &["rpc", "mcp", "serve"]),
     ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
 ];
 

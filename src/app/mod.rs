@@ -2,6 +2,8 @@
 
 mod args;
 mod help;
+#[cfg(feature = "mcp")]
+mod mcp;
 #[cfg(feature = "web")]
 mod serve;
 mod shell;
@@ -103,6 +105,13 @@ where
 
 fn run(line: CommandLine) -> Result<(), Failure> {
     let context = Context::new(line.globals)?;
+    // Another thread of this command writes to standard output, so it must not be locked here.
+    #[cfg(feature = "mcp")]
+    if let Some(Command::Mcp(args)) = &line.command
+        && !line.no_import
+    {
+        return self::mcp::run(args, &context);
+    }
     let out = BufWriter::new(io::stdout().lock());
     if let Some(command) = &line.command {
         listen(command);
@@ -167,6 +176,8 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Watch(args) => self::watch::run(&args, context),
         #[cfg(feature = "web")]
         Command::Serve(args) => self::serve::run(&args, context, out),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(args) => self::mcp::run(&args, context),
         Command::Rpc(args) => rpc::run(&args, context, out),
         Command::Statusline(args) => statusline::run(&args, context, out),
         Command::Record(args) => record::run(*args, context, out),

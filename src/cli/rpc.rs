@@ -24,7 +24,7 @@ const LONGEST: usize = 16 << 20;
 /// in `data`. The process ends with stdin.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
-    echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"gate\",\"params\":{\"provider\":\"anthropic\"}}' | usage-ledger rpc\n  \
+    echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}' | usage-ledger rpc\n  \
     usage-ledger rpc --key ledger.key")]
 pub(crate) struct RpcArgs {
     /// Sign checkpoints and proofs with this key; without it they are not signed

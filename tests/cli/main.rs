@@ -23,6 +23,8 @@ mod koan_counters;
 #[cfg(unix)]
 mod ledger_as_input;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod overview;
 mod poison;
 mod proof;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The layers from the top down. Folders of one row do not import each other.
 const LAYERS: [&[&str]; 14] = [
     &["app", "main"],
-    &["cli", "tui", "web"],
+    &["cli", "tui", "web", "mcp"],
     &["api"],
     &["present"],
     &["import"],

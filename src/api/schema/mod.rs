@@ -9,6 +9,8 @@ mod sent;
 mod status;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "mcp")]
+mod tools;
 mod usage;
 mod windows;
 
@@ -18,5 +20,7 @@ pub(crate) use log::{
 };
 pub(crate) use sent::{RecordInput, RecordsInput, SettleInput};
 pub(crate) use status::StatusAnswer;
+#[cfg(feature = "mcp")]
+pub(crate) use tools::{ExplainAnswer, ForecastAnswer};
 pub(crate) use usage::ReportAnswer;
 pub(crate) use windows::GateAnswer;

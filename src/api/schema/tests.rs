@@ -51,6 +51,14 @@ fn answers_have_the_shapes_of_the_document() {
     assert!(!status["recorded_ahead"].is_null() && !status["paused"].is_null());
     let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
     assert_eq!(conforms::<GateAnswer>(service.gate(&gate))["gated"], true); // paused
+    #[cfg(feature = "mcp")]
+    {
+        let explained = conforms::<ExplainAnswer>(service.explain(&gate));
+        assert_eq!(explained["events"].as_array().unwrap().len(), explained["evidence"].as_array().unwrap().len());
+        let forecast = conforms::<ForecastAnswer>(service.forecast(&parse(br#"{"provider":"anthropic"}"#).unwrap()));
+        assert_eq!(forecast["providers"].as_array().unwrap().len(), 1);
+        assert!(!forecast["providers"][0]["runs_out_at"].is_null(), "{forecast}");
+    }
     let report = parse(br#"{"by":["day,model"],"outcomes":true}"#).unwrap();
     let report = conforms::<ReportAnswer>(service.report(&report));
     assert_eq!((&report["schema"], &report["outcomes"]["empty"]), (&json!(1), &json!(5)));

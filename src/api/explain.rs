@@ -1,0 +1,31 @@
+//! `explain`: a decision with the events that it rests on.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::events::shown;
+use crate::budget::Verdict;
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+
+/// Events that one answer shows. The decision names the positions of all.
+const SHOWN: usize = 100;
+
+/// A decision and its events.
+#[derive(Serialize)]
+pub(crate) struct Explanation {
+    #[serde(flatten)]
+    verdict: Verdict,
+    events: Vec<Box<RawValue>>,
+}
+
+/// Adds the events that a decision rests on.
+pub(crate) fn answer(snapshot: &Snapshot<'_>, verdict: Verdict) -> Result<Explanation> {
+    let mut events = Vec::new();
+    for position in verdict.evidence.iter().take(SHOWN) {
+        let text = shown(*position, &snapshot.stored(*position)?)?;
+        let event = RawValue::from_string(text);
+        events.push(event.map_err(|error| Error::damaged(*position, format!("the line is no JSON ({error})")))?);
+    }
+    Ok(Explanation { verdict, events })
+}

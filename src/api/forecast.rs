@@ -1,0 +1,66 @@
+//! `forecast`: how long each session window lasts at the present rate.
+
+use serde::Serialize;
+
+use super::input::{ForecastInput, named};
+use crate::budget::ProviderStatus;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Percent, Position};
+use crate::model::provider::ProviderId;
+use crate::model::time::{MINUTE, Timestamp};
+use crate::present::costs;
+
+/// The forecast for every provider account that was asked about.
+#[derive(Serialize)]
+pub(crate) struct ForecastAnswer {
+    now: Timestamp,
+    position: Position,
+    providers: Vec<Outlook>,
+}
+
+/// What becomes of the session window of a provider account if work goes on as in the last hours.
+#[derive(Serialize)]
+struct Outlook {
+    provider: String,
+    account: Option<String>,
+    metered: bool,
+    percent: Option<Percent>,
+    resets_at: Option<Timestamp>,
+    percent_per_hour: Option<Percent>,
+    runs_out_at: Option<Timestamp>,
+    /// Whether the window resets before it is used up; `None` where either time is not known.
+    lasts: Option<bool>,
+    gated: bool,
+    resumes_at: Option<Timestamp>,
+}
+
+impl Outlook {
+    fn new(status: ProviderStatus, now: Timestamp) -> Self {
+        let ProviderStatus { usage, budget } = status;
+        let left = budget.burn.and_then(|burn| burn.minutes_left);
+        let runs_out_at =
+            left.and_then(|minutes| i64::try_from(minutes).ok()).map(|minutes| now.plus(minutes * MINUTE));
+        Self {
+            metered: usage.metered,
+            percent: usage.session.used(),
+            resets_at: usage.session.resets_at,
+            percent_per_hour: budget.burn.map(|burn| burn.percent_per_hour),
+            runs_out_at,
+            lasts: runs_out_at.zip(usage.session.resets_at).map(|(end, reset)| reset <= end),
+            gated: budget.gated,
+            resumes_at: budget.resumes_at,
+            provider: usage.provider,
+            account: usage.account,
+        }
+    }
+}
+
+/// The forecast at a time.
+pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timestamp) -> Result<ForecastAnswer> {
+    let only = named("provider", input.provider.as_deref())?.map(ProviderId::resolve).transpose()?;
+    let all = costs::status(snapshot, now)?.providers.into_iter();
+    let meant = all.filter(|status| only.as_ref().is_none_or(|only| status.usage.provider == only.as_str()));
+    let providers = meant.map(|status| Outlook::new(status, now)).collect();
+    Ok(ForecastAnswer { now, position: snapshot.head()?.position, providers })
+}

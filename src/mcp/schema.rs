@@ -1,0 +1,53 @@
+//! JSON schemas of inputs and answers, made from the types that describe the HTTP API.
+
+use std::sync::Arc;
+
+use rmcp::model::JsonObject;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::model::error::{Error, Result};
+
+/// Where an OpenAPI document keeps its types, and where a JSON schema does.
+const OPENAPI: &str = "#/components/schemas/";
+const DEFINITIONS: &str = "#/$defs/";
+
+/// The schema of a type, with the types that it refers to.
+pub(super) fn of<T: ToSchema>() -> Result<Arc<JsonObject>> {
+    let mut parts = Vec::new();
+    T::schemas(&mut parts);
+    let mut definitions = JsonObject::new();
+    for (name, part) in parts {
+        definitions.insert(name, standing_alone(&part)?);
+    }
+    let Value::Object(mut schema) = standing_alone(&T::schema())? else {
+        return Err(Error::invalid(format!("the schema of {} is no object", T::name())));
+    };
+    if !definitions.is_empty() {
+        schema.insert("$defs".to_owned(), Value::Object(definitions));
+    }
+    Ok(Arc::new(schema))
+}
+
+/// A schema whose references lead into its own definitions.
+fn standing_alone(schema: &impl serde::Serialize) -> Result<Value> {
+    let mut value =
+        serde_json::to_value(schema).map_err(|error| Error::invalid(format!("a schema cannot be written: {error}")))?;
+    redirect(&mut value);
+    Ok(value)
+}
+
+fn redirect(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(target) if name == "$ref" => *target = target.replace(OPENAPI, DEFINITIONS),
+                    other => redirect(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redirect),
+        _ => {}
+    }
+}

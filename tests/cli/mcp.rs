@@ -1,0 +1,141 @@
+//! `mcp`: tools for agents, asked by the client of the protocol's own library.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use rmcp::ServiceExt;
+use rmcp::model::{CallToolRequestParams, Tool};
+use rmcp::service::{RoleClient, RunningService};
+use serde_json::{Value, json};
+
+use crate::cli_support::Desk;
+
+const NOW: &str = "2026-11-23T20:00:00Z";
+
+type Client = RunningService<RoleClient, ()>;
+
+/// Runs a conversation with a server, and returns the exit code of the server.
+fn talk<T>(desk: &Desk, args: &[&str], conversation: impl AsyncFnOnce(&Client) -> T) -> (T, Option<i32>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = tokio::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+            .args(["--tz", "UTC", "--now", NOW, "mcp"])
+            .args(args)
+            .env_clear()
+            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let transport = (server.stdout.take().unwrap(), server.stdin.take().unwrap());
+        let client = ().serve(transport).await.unwrap();
+        let told = conversation(&client).await;
+        client.cancel().await.unwrap();
+        (told, server.wait().await.unwrap().code())
+    })
+}
+
+/// The structured answer of a tool, and whether it is a failure.
+async fn call(client: &Client, tool: &'static str, arguments: Value) -> (Value, bool) {
+    let Value::Object(arguments) = arguments else { panic!("arguments have names") };
+    let done = client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await.unwrap();
+    (done.structured_content.unwrap(), done.is_error.unwrap_or_default())
+}
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"]);
+    desk.at(NOW, &["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120"]);
+    desk
+}
+
+/// Every reference of a schema leads to one of its definitions.
+fn expect_complete(schema: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(Value::String(target)) = members.get("$ref") {
+                let pointer = target.strip_prefix('#').unwrap();
+                assert!(schema.pointer(pointer).is_some(), "{target}");
+            }
+            members.values().for_each(|member| expect_complete(schema, member));
+        }
+        Value::Array(items) => items.iter().for_each(|item| expect_complete(schema, item)),
+        _ => {}
+    }
+}
+
+fn by_name(tools: Vec<Tool>) -> BTreeMap<String, Tool> {
+    tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect()
+}
+
+#[test]
+fn every_tool_states_its_schemas_and_changes_nothing() {
+    let (tools, code) = talk(&desk(), &[], async |client| client.list_all_tools().await.unwrap());
+    assert_eq!(code, Some(0));
+    let tools = by_name(tools);
+    assert_eq!(tools.keys().collect::<Vec<_>>(), ["explain", "forecast", "gate", "report", "usage"]);
+    for (name, tool) in tools {
+        assert_eq!(tool.annotations.as_ref().unwrap().read_only_hint, Some(true), "{name}");
+        for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
+            let schema = Value::Object((**schema).clone());
+            assert_eq!(schema["type"], "object", "{name}: {schema}");
+            expect_complete(&schema, &schema);
+        }
+    }
+}
+
+#[test]
+fn tools_answer_as_the_command_does() {
+    let desk = desk();
+    let (_, code) = talk(&desk, &[], async |client| {
+        for (tool, arguments, args) in [
+            ("usage", json!({}), vec!["status"]),
+            ("gate", json!({"provider": "anthropic", "need": "deep"}), vec!["gate", "anthropic", "--need", "deep"]),
+            ("report", json!({"by": ["model"]}), vec!["report", "--by", "model"]),
+        ] {
+            let run = desk.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
+            let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
+            assert_eq!(call(client, tool, arguments).await, (printed, false), "{tool}");
+        }
+        let (explained, _) = call(client, "explain", json!({"provider": "anthropic"})).await;
+        assert_eq!(explained["evidence"], json!([1, 2]));
+        assert_eq!(explained["events"][1]["event"]["kind"], "tokens_recorded");
+        let (forecast, _) = call(client, "forecast", json!({})).await;
+        assert_eq!(
+            (&forecast["providers"][0]["provider"], &forecast["providers"][0]["percent"]),
+            (&json!("anthropic"), &json!(12))
+        );
+        let (problem, failed) = call(client, "gate", json!({"provider": "antropic"})).await;
+        assert!(failed && problem["candidates"] == json!(["anthropic"]), "{problem}");
+        let (problem, failed) = call(client, "forecast", json!({"providers": "anthropic"})).await;
+        assert!(failed && problem["type"] == "urn:usage-ledger:problem:invalid-input", "{problem}");
+    });
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn calls_are_recorded_only_where_that_is_allowed() {
+    let desk = desk();
+    let record = json!({"provider": "openai", "model": "gpt-5", "input": 9, "key": "resp_1"});
+    let Value::Object(arguments) = record.clone() else { unreachable!() };
+    let request = CallToolRequestParams::new("record").with_arguments(arguments);
+    let (refused, _) = talk(&desk, &[], async |client| client.call_tool(request).await);
+    assert!(refused.unwrap_err().to_string().contains("`record` is no tool"));
+    assert_eq!(desk.json(&["report"])["total"]["requests"], 1);
+    let ((tools, first, second), _) = talk(&desk, &["--allow-record"], async |client| {
+        let tools = by_name(client.list_all_tools().await.unwrap());
+        (tools, call(client, "record", record.clone()).await.0, call(client, "record", record.clone()).await.0)
+    });
+    assert_eq!(tools["record"].annotations.as_ref().unwrap().read_only_hint, Some(false));
+    assert_eq!((&first["recorded"], &second["duplicates"]), (&json!(1), &json!(1)));
+    assert_eq!(second["positions"], first["positions"]);
+    assert_eq!(desk.json(&["report"])["total"]["requests"], 2);
+}
+
+#[test]
+fn no_ledger_is_made_by_asking() {
+    let desk = Desk::new();
+    talk(&desk, &[], async |client| call(client, "usage", json!({})).await);
+    assert!(!desk.ledger().exists());
+}
