@@ -166,11 +166,11 @@ pub struct WindowUsage {
     pub started_at: Option<Timestamp>,
     /// When it resets; `None` while no window is open.
     pub resets_at: Option<Timestamp>,
-    /// What the provider said it was at, when that is too old to be relied on: at least so much is used.
+    /// What the provider reported it was at, when that is too old to be relied on: at least so much is used.
     pub at_least: Option<Percent>,
     /// How much of it recorded tokens alone make, whatever else is known.
     pub estimate: Option<Percent>,
-    /// What the provider said last about a window that has not ended.
+    /// What the provider reported last about a window that has not ended.
     pub observed: Option<ProviderSignal>,
     /// What a person said last about this window.
     pub overridden: Option<ProviderSignal>,
@@ -183,7 +183,7 @@ pub struct WindowUsage {
 }
 
 impl WindowUsage {
-    /// The percentage to show and to decide by: what is known now, but no less than the provider said already.
+    /// The percentage to show and to decide by: what is known now, but no less than the provider reported already.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::LimitSet};

@@ -139,7 +139,7 @@ impl<'a> Call<'a> {
         };
         for (index, (name, value)) in own.iter().enumerate() {
             if own.iter().take(index).any(|(earlier, _)| earlier == name) {
-                return Err(Error::invalid(format!("`{name}` stands twice: keep one of them")));
+                return Err(Error::invalid(format!("`{name}` occurs twice: keep one of them")));
             }
             if value.get() == "null" {
                 continue;
@@ -269,7 +269,7 @@ mod tests {
             (r#"{"response":{}}"#, "belong together"),
             (r#"{"format":"anthropic","response":{"usage":{"input_tokens":1}},"input":1}"#, "`input` stands beside"),
             (r#"{"format":"morse","response":{}}"#, "morse"),
-            (r#"{"source":"a","source":"b","provider":"openai","input":1}"#, "`source` stands twice"),
+            (r#"{"source":"a","source":"b","provider":"openai","input":1}"#, "`source` occurs twice"),
             (r#"{"provider":"openai","input":1,"colour":"red"}"#, "unknown field `colour`"),
             (r#"{"input":1}"#, "`provider` is missing"),
         ] {

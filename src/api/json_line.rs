@@ -110,7 +110,7 @@ impl JsonLine {
         let mut keys = Vec::new();
         for (index, (name, value)) in fields.iter().enumerate() {
             if fields.iter().take(index).any(|(earlier, _)| earlier == name) {
-                return Err(Error::invalid(format!("`{name}` stands twice: keep one of them")));
+                return Err(Error::invalid(format!("`{name}` occurs twice: keep one of them")));
             }
             // Null is how many programs write that they do not know.
             if value.get() == "null" && FIELDS.contains(&&**name) {
@@ -255,7 +255,7 @@ mod tests {
             (r#"{"provider":"a","input":-1}"#, "`input` is -1"),
             (r#"{"provider":"a","input":1.5}"#, "`input` is 1.5"),
             (r#"{"provider":"a","input":9007199254740992}"#, "`input` is 9007199254740992"),
-            (r#"{"provider":"a","input":1,"input":1}"#, "`input` stands twice"),
+            (r#"{"provider":"a","input":1,"input":1}"#, "`input` occurs twice"),
             (r#"{"provider":"a","inputs":1}"#, "did you mean `input`?"),
             (r#"{"provider":"a","input_tokens":1}"#, "record --format"),
             (r#"{"provider":"a","input":1,"x":null}"#, "unknown field `x`"),

@@ -155,7 +155,7 @@ fn summary(received: &Received, out: &mut dyn Write) -> Result<(), Failure> {
     for sum in received.sums.iter().filter(|sum| sum.stated > 0) {
         let (agent, model) = (Plain(&sum.agent), Plain(&sum.model));
         let (stated, recorded) = (grouped(sum.stated), grouped(sum.recorded));
-        writeln!(out, "{agent} {model}: its metrics state {stated} tokens, its logs and spans told of {recorded}")?;
+        writeln!(out, "{agent} {model}: its metrics state {stated} tokens, its logs and spans contain {recorded}")?;
     }
     Ok(())
 }

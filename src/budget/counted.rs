@@ -94,7 +94,7 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         age = evidence.now.millis() - said.at.millis();
         positions.push(said.position);
         warnings.push(format!(
-            "what {} said about the {name} window is {} min old: {}",
+            "{}'s last reading of the {name} window is {} min old: {}",
             usage.provider,
             age / MINUTE,
             if window.basis == Basis::Estimated { "it is estimated" } else { "there is nothing newer" },
@@ -105,7 +105,7 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         }
     } else if window.basis == Basis::Estimated {
         warnings.push(format!(
-            "{} has said nothing about the {name} window: it is estimated from {} recorded limit tokens",
+            "{} has not reported the {name} window: it is estimated from {} recorded limit tokens",
             usage.provider, window.weighted
         ));
     } else if window.basis == Basis::Observed && window.since > 0 && window.limit.is_none() {
@@ -133,7 +133,7 @@ fn pool(pool: &Pool, now: Timestamp) -> Option<CountedWindow> {
     };
     let name = pool.scope.as_ref().map_or_else(|| length.clone(), |scope| format!("{scope} {length}"));
     let age = if pool.stale { now.millis() - pool.at.millis() } else { 0 };
-    let old = format!("what was said about the {name} window is {} min old: there is nothing newer", age / MINUTE);
+    let old = format!("the last reading of the {name} window is {} min old: there is no newer one", age / MINUTE);
     Some(CountedWindow {
         used: pool.percent?,
         resets_at: pool.resets_at,

@@ -130,7 +130,7 @@ impl Decision<'_> {
             self.positions.extend(&window.evidence);
         }
         let Some(tightest) = counted.into_iter().next() else {
-            let reason = "no limit is set and the provider said nothing: not gated".to_owned();
+            let reason = "no limit is set and the provider reported nothing: not gated".to_owned();
             self.warnings.push(format!("{}: {reason}", self.evidence.usage.provider));
             let end = End { mode: Mode::Deep, available: None, reason, basis: Basis::Unknown, again: None };
             return self.end(budget_mode, end);

@@ -39,13 +39,13 @@ impl Ledger {
             Ok(observed) => {
                 let mut observed = observed.of(None, ask.account.as_deref());
                 if observed.observations.is_empty() && observed.warnings.is_empty() {
-                    observed.warnings.push(format!("the {format} feed says nothing about a window"));
+                    observed.warnings.push(format!("the {format} feed names no window"));
                 }
                 match self.observe(observed.observations.clone(), now, now) {
                     Ok(_) => observed.warnings,
                     // A decision is due whether what it goes by can be kept or not.
                     Err(error) if error.is_store() => {
-                        observed.warnings.push(format!("what the {format} feed says was not recorded: {error}"));
+                        observed.warnings.push(format!("the readings of the {format} feed were not recorded: {error}"));
                         let verdict = self.suppose(observed.observations, now, |snapshot| snapshot.gate(ask, now))?;
                         return Ok(warned(verdict, observed.warnings));
                     }

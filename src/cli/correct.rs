@@ -44,7 +44,7 @@ pub(crate) struct VoidArgs {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("a correction says why".to_owned()) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() { Err("a correction needs a reason".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 pub(crate) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

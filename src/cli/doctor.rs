@@ -185,7 +185,7 @@ fn find(
                 add(format!("no {name} limit is set, though the observations speak for one"), set);
             }
             Some(limit) if drift.is_off() => {
-                add(format!("the {name} limit of {} does not fit what the provider says", grouped(limit)), set);
+                add(format!("the {name} limit of {} does not fit the provider's readings", grouped(limit)), set);
             }
             _ => {}
         }
@@ -195,7 +195,7 @@ fn find(
     let recent = usage.session.usage.requests > 0 || usage.weekly.usage.requests > 0;
     if windows.is_empty() && limitless && recent {
         add(
-            "it is used, but nothing says how much is left".to_owned(),
+            "it is in use, but no limit or reading is known".to_owned(),
             format!("usage-ledger limit set {provider}{of} --session N, or usage-ledger quota observe --format …"),
         );
     }

@@ -72,7 +72,7 @@ fn generate(args: GenerateArgs, context: &Context, out: &mut dyn Write) -> Resul
     let signer = Signer::generate(&args.name.unwrap_or_else(default_name))?;
     key_file::create(&file, &signer, context)?;
     if context.path().is_ok_and(|ledger| ledger.parent() == file.parent()) {
-        say("the key lies beside the ledger: whoever copies that directory can sign; move the key elsewhere");
+        say("the key is in the directory of the ledger: a person who copies that directory can sign; move the key");
     }
     show(signer.verifier(), file, context, out)
 }

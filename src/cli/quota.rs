@@ -120,7 +120,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     if observed.observations.is_empty() {
         let why = if observed.warnings.is_empty() { ": it states no limit" } else { "" };
         return Err(Failure::usage(format!(
-            "the {format} document tells of no window{why}; nothing was written. Hand in {}",
+            "the {format} document names no window{why}; nothing was written. Give {}",
             format.wants()
         )));
     }

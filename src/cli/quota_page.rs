@@ -120,7 +120,7 @@ fn human(page: &QuotaPage, now: Timestamp, zone: Zone, out: &mut dyn Write) -> s
     )?;
     let observed = |window: &WindowUsage| matches!(window.basis, Basis::Observed | Basis::ObservedAndDelta);
     if !page.accounts.iter().any(|account| observed(&account.session) || observed(&account.weekly)) {
-        writeln!(out, "estimates: the provider itself was not heard")?;
+        writeln!(out, "estimates: the provider reported nothing")?;
     }
     Ok(())
 }

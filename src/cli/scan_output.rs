@@ -134,7 +134,7 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
             let none = Scanned { provider, exhausted: false, rule, excerpt, model, resets_at, position };
             return Answer::new(none).write(out);
         }
-        return Ok(writeln!(out, "{provider}: nothing says that the quota is used up")?);
+        return Ok(writeln!(out, "{provider}: no sign of an exhausted quota")?);
     };
     let said_at = found.at.filter(|at| *at <= context.now());
     let occurred_at = args.occurred_at.or(said_at).unwrap_or_else(|| context.now());

@@ -87,7 +87,7 @@ impl TombstoneAnswer {
 
     fn told(&self, zone: Zone) -> String {
         let at = self.at.map_or_else(|| ", later than this".to_owned(), |at| format!(", {}", full(at, zone)));
-        let author = self.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
+        let author = self.author.as_ref().map(|author| format!(", requested by {author}")).unwrap_or_default();
         let reason = self.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default();
         format!("at position {}{at}{author}{reason}", self.position)
     }
@@ -221,6 +221,6 @@ fn state(shown: &EventAnswer<'_>) -> String {
         _ if shown.void => "no: it is withdrawn".to_owned(),
         Some(now) if shown.amended => format!("as amended at position {}", now.position),
         _ if shown.holds => "yes".to_owned(),
-        _ => "no: its record is not there, is withdrawn, or stands on a later amend".to_owned(),
+        _ => "no: its record is missing, withdrawn, or amended later".to_owned(),
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn warn_of_clock(state: &StatusState) {
     if let Some(Ahead { position, recorded_at }) = &state.recorded_ahead {
         say(&format!(
             "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
-             `usage-ledger doctor` says what follows"
+             `usage-ledger doctor` explains the effect"
         ));
     }
 }

@@ -130,7 +130,7 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInp
         let kept = context.write_now().map(|ledger| ledger.source("statusline").observe(news, now, now));
         if !matches!(kept, Ok(Ok(_))) {
             say(
-                "what the document tells was not recorded: another process is writing, or the ledger cannot be written",
+                "the readings of the document were not recorded: another process is writing, or the ledger cannot be written",
             );
         }
     }

@@ -110,7 +110,7 @@ const fn is_observed(window: &WindowUsage) -> bool {
     matches!(window.basis, Basis::Observed | Basis::ObservedAndDelta)
 }
 
-/// Whole percent: what the provider said is rounded, half to even; an estimate is whole already.
+/// Whole percent: what the provider reported is rounded, half to even; an estimate is whole already.
 fn percent(window: Option<&WindowUsage>) -> u32 {
     let Some(percent) = window.and_then(WindowUsage::used) else { return 0 };
     let (whole, rest) = (percent.whole(), percent.hundredths() % 100);

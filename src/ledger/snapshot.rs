@@ -153,7 +153,7 @@ impl<'a> Snapshot<'a> {
         calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
-    /// How far the estimate of a window is from what the provider said last; `None` when it said nothing of it.
+    /// How far the estimate of a window is from what the provider reported last; `None` when it said nothing of it.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own.

@@ -169,7 +169,7 @@ pub enum Error {
         id: EventId,
     },
     /// The amendment says what the event says already. There is nothing to do.
-    #[error("event {id} says that already: nothing would change")]
+    #[error("event {id} already has these values: nothing would change")]
     Unchanged {
         /// The event.
         id: EventId,

@@ -36,7 +36,7 @@ pub fn cells(percent: Percent, width: usize) -> usize {
 
 /// A pool of quota of its own, as a window's first line.
 pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
-    let percent = pool.percent.map_or_else(|| "not told".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
+    let percent = pool.percent.map_or_else(|| "unknown".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
     let reset = pool.resets_at.map(|at| format!("  resets in {} ({})", duration(now, at), short(at, zone)));
     let old = if pool.stale { " (old)" } else { "" };
     let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));

@@ -50,7 +50,7 @@ fn raw(payload: &Payload) -> String {
             if data.metered { "metered" } else { "unmetered" }
         ),
         Payload::UsageOverridden(data) => format!(
-            "{} {} window is at {} %, says {}{}",
+            "{} {} window is at {} %, stated by {}{}",
             account(data.provider.as_str(), data.account.as_deref()),
             data.window.name(),
             data.used_percent,
@@ -82,7 +82,7 @@ fn raw(payload: &Payload) -> String {
             counted(data.tokens.iter().sum::<u128>(), "token")
         ),
         Payload::EventShredded(data) => {
-            let author = data.author.as_ref().map(|author| format!(", says {author}")).unwrap_or_default();
+            let author = data.author.as_ref().map(|author| format!(", requested by {author}")).unwrap_or_default();
             format!("position {}{author}{}", data.position, because(Some(&data.reason)))
         }
         Payload::PriceSet(data) => price(data),

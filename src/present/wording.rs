@@ -39,7 +39,7 @@ pub(crate) fn said(window: &WindowUsage, now: Timestamp) -> Option<String> {
     let tell = |who: &str, said: &ProviderSignal| {
         let percent = said.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
         let old = if said.stale { " (old)" } else { "" };
-        format!("{} said{percent} {} ago{old}", Plain(who), duration(said.at, now))
+        format!("{} reported{percent} {} ago{old}", Plain(who), duration(said.at, now))
     };
     let by_hand = window.basis == Basis::Overridden;
     let person = window.overridden.as_ref().filter(|_| by_hand).map(|said| tell(&said.source, said));

@@ -192,10 +192,10 @@ fn both_numbers_stay_visible() {
     let at = NOW.plus(-2 * MINUTE);
     ledger.override_usage("anthropic", WindowKind::Session, used, "me\u{7}", "", at).unwrap();
     let text = super::panel(&ledger.snapshot().unwrap(), "claude", NOW, Zone::UTC, 78).unwrap();
-    assert!(text.contains("\n          me\\u{7} said 32 % 2m ago; the provider said 42 % 5m ago\n"), "{text}");
+    assert!(text.contains("\n          me\\u{7} reported 32 % 2m ago; the provider reported 42 % 5m ago\n"), "{text}");
     let later = NOW.plus(20 * MINUTE);
     let text = super::panel(&ledger.snapshot().unwrap(), "claude", later, Zone::UTC, 78).unwrap();
-    assert!(text.contains("\n          the provider said 61.5 % 25m ago (old)\n"), "{text}");
+    assert!(text.contains("\n          the provider reported 61.5 % 25m ago (old)\n"), "{text}");
     assert_eq!(super::panel(&ledger.snapshot().unwrap(), "google", NOW, Zone::UTC, 78).unwrap(), "");
 }
 

@@ -41,7 +41,7 @@ const FAR: f64 = 10.0;
 pub struct Drift {
     /// Which window.
     pub window: WindowKind,
-    /// What the provider said last.
+    /// What the provider reported last.
     pub observed: ProviderSignal,
     /// What recorded tokens and the limit made of it at that moment; `None` without a limit.
     pub estimated: Option<Percent>,

@@ -99,7 +99,7 @@ fn what_cannot_be_corrected_is_refused() {
         (&["amend", "1", "--input", "100", "--reason", "x"], "nothing would change"),
         (&["amend", "1", "--reason", "x"], "nothing to amend"),
         (&["amend", "1", "--input", "1"], "--reason"),
-        (&["amend", "1", "--input", "1", "--reason", " "], "a correction says why"),
+        (&["amend", "1", "--input", "1", "--reason", " "], "a correction needs a reason"),
         (&["amend", "1", "--provider", "No", "--reason", "x"], "is not a provider id"),
         (&["amend", "9", "--input", "1", "--reason", "x"], "no event at position 9"),
         (&["void", "0", "--reason", "x"], "no event at position 0"),

@@ -263,7 +263,7 @@ fn warnings_are_heard_on_stderr() {
     assert!(
         said.contains("usage-ledger: warning: ")
             && !said.contains("basis=")
-            && said.contains("has said nothing about the session window"),
+            && said.contains("has not reported the session window"),
         "{said}"
     );
 }

@@ -188,7 +188,7 @@ fn everything_that_the_dashboard_shows() {
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     desk.at("2026-06-10T09:40:00Z", &["override", "anthropic", "--used", "32", "--author", "me"]);
     let text = desk.ok(&["--now", "2026-06-10T09:45:00Z", "status"]);
-    assert!(text.contains("           me said 32 % 5m ago; the provider said 70 % 20m ago (old)\n"), "{text}");
+    assert!(text.contains("           me reported 32 % 5m ago; the provider reported 70 % 20m ago (old)\n"), "{text}");
     let lone = Desk::new();
     lone.ok(&["record", "--provider", "anthropic", "--input", "1"]);
     let text = lone.ok(&["status"]);

@@ -152,7 +152,7 @@ fn what_is_not_known_is_said() {
     used(&ledger, "anthropic", 100_000, NOW);
     let estimated = gate(&ledger, "anthropic", NOW);
     assert_eq!((estimated.basis, estimated.warnings.len()), (Basis::Estimated, 1));
-    assert!(estimated.warnings[0].contains("has said nothing about the session window"));
+    assert!(estimated.warnings[0].contains("has not reported the session window"));
     assert_eq!(positions(&estimated), [1, 2]); // the limit and the call
     observe(&ledger, 300, "42", 3 * HOUR, NOW.plus(MINUTE));
     let observed = gate(&ledger, "anthropic", NOW.plus(2 * MINUTE));

@@ -62,7 +62,7 @@ impl Naive {
             basis: if limit.is_some() { "estimated" } else { "unknown" }.to_owned(),
             evidence: limit.map(|(_, position)| position).into_iter().collect(),
         };
-        // What the provider said last about the window goes before any estimate while it is fresh.
+        // What the provider reported last about the window goes before any estimate while it is fresh.
         let start = window.map_or(now - policy.length(), |window| window.start);
         let spoken: Vec<_> = observations
             .iter()

@@ -111,7 +111,7 @@ impl Plan {
             return Ok(());
         }
         let why = match &event.payload {
-            Payload::EventShredded(_) => "it says what was shredded and why, and that is to stay".to_owned(),
+            Payload::EventShredded(_) => "it states what was shredded and why, which must stay".to_owned(),
             Payload::PeriodSealed(_) => "it is a signed statement of totals".to_owned(),
             _ => "it holds numbers and what counters go by, and nothing else".to_owned(),
         };

@@ -121,7 +121,7 @@ impl Shred {
 
     pub(super) fn validate(&self) -> Result<()> {
         if self.reason.trim().is_empty() {
-            return Err(Error::invalid("shredding says why: the reason stays when the rest is gone"));
+            return Err(Error::invalid("shredding needs a reason, which the ledger keeps"));
         }
         if self.events.is_empty() && self.carried.is_empty() {
             return Err(Error::invalid("nothing to shred: name events, a project, a conversation or a label"));

@@ -70,7 +70,7 @@ pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Resul
     for (one, other) in sorted.iter().zip(sorted.iter().skip(1)) {
         if one.size() == other.size() && one.root() != other.root() && one.origin() == other.origin() {
             let what = format!(
-                "{} signed two checkpoints of {} events with different roots: two histories were told",
+                "{} signed two checkpoints of {} events with different roots: there are two histories",
                 one.origin(),
                 one.size()
             );

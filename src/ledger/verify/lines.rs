@@ -140,7 +140,7 @@ fn feed(
     let closed = || Error::damaged(None, "a verifying thread failed");
     let read = view.rows(Position::START, &mut |position, row| {
         if position == Position::START {
-            findings.add(None, "a row stands in front of position 1: no append put it there");
+            findings.add(None, "a row precedes position 1: no append wrote it");
             return GO_ON;
         }
         expected = expected.next();
@@ -235,7 +235,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
                 envelope.recorded_at,
             )
         {
-            found("the columns beside the line do not say what the line says".to_owned());
+            found("the columns differ from the line".to_owned());
         }
         if !is_record(&envelope.kind) {
             done.others.push((position, line.to_owned()));

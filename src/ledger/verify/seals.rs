@@ -36,7 +36,7 @@ fn wrong(
 ) -> Result<Option<String>> {
     let size = sealed.size;
     if size >= position {
-        return Ok(Some(format!("this seal stands on {size} events, and there were fewer in front of it")));
+        return Ok(Some(format!("this seal covers {size} events, but fewer precede it")));
     }
     if sealed.root.parse::<Hash>().ok() != Some(root_at(view, size.get())?) {
         return Ok(Some(format!(
@@ -54,7 +54,7 @@ fn wrong(
             if checkpoint.size() == size.get()
                 && checkpoint.root().to_string() == sealed.root
                 && states(&checkpoint) => {}
-        _ => return Ok(Some("its signed statement does not say what the event says".to_owned())),
+        _ => return Ok(Some("its signed statement differs from the event".to_owned())),
     }
     let mut why = None;
     for verifier in verifiers {

@@ -18,12 +18,13 @@ pub(super) fn check(seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
     for row in &seen.stubs {
         match words.remove(&row.position) {
             Some(words) => compare(row, &words, findings)?,
-            None => findings.add(row.position, "its body is gone, and no event_shredded says why"),
+            None => findings.add(row.position, "its body is missing, and no event_shredded names it"),
         }
     }
     for (position, words) in words {
         for (by, _) in words {
-            findings.add(by, format!("it says that position {position} is shredded, whose body is there or never was"));
+            findings
+                .add(by, format!("it names position {position} as shredded, but that body exists or never existed"));
         }
     }
     Ok(())
@@ -42,7 +43,7 @@ fn compare(row: &StubRow, words: &[(Position, EventShredded)], findings: &mut Fi
     if let Some((by, word)) = words.last() {
         let told = Stub { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
         if told.to_line() != row.body {
-            findings.add(row.position, format!("what stays of it is not what position {by} says stays"));
+            findings.add(row.position, format!("its remaining data differ from those in position {by}"));
         }
     }
     Ok(())

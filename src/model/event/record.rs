@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-/// The tokens of one call: who served it, who asked, how much, and what the provider said to the letter.
+/// The tokens of one call: who served it, who asked, how much, and what the provider reported to the letter.
 ///
 /// ```
 /// use usage_ledger::TokenRecord;

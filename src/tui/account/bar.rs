@@ -60,7 +60,7 @@ impl AccountBlock<'_> {
             _ => (left.min(CELLS), 0),
         };
         let Some(percent) = percent else {
-            return Line::from(format!("{name}not told  {}{note}", self.reset(reset, room)));
+            return Line::from(format!("{name}unknown  {}{note}", self.reset(reset, room)));
         };
         let (style, filled) = (self.theme.tint(tint(percent)), cells(percent, wide));
         let mut line = Line::from(vec![

@@ -19,7 +19,7 @@ pub struct UsageMdFile {
     pub session: Option<UsageMdReading>,
     /// The line about the week, if one reads as such.
     pub weekly: Option<UsageMdReading>,
-    /// What the percentages rest on: `heuristic`, or `oauth_usage` when the provider said them.
+    /// What the percentages rest on: `heuristic`, or `oauth_usage` when the provider reported them.
     pub source: Option<String>,
     /// When the page was made, as it says.
     pub generated: Option<String>,
