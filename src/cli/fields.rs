@@ -152,24 +152,6 @@ fn whole(text: &str) -> Option<u64> {
     format!("{units}{decimals}{}", "0".repeat(digits - decimals.len())).parse().ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_have_units() {
-        for (text, number) in
-            [("0", 0), ("500", 500), ("500k", 500_000), ("1.5M", 1_500_000), ("2b", 2_000_000_000), ("0.001k", 1)]
-        {
-            assert_eq!(count(text), Ok(number), "{text}");
-        }
-        for text in ["", "k", "-1", "1.5", "1.k", ".5k", "1.0001k", "1e3", "5 k", "9007199254740993", "10000000B", "१k"]
-        {
-            assert!(count(text).is_err(), "{text}");
-        }
-    }
-}
-
 /// Reads `NAME=VALUE`.
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -189,5 +171,23 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
         Err("it is empty: leave it out or give it a name".to_owned())
     } else {
         Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_units() {
+        for (text, number) in
+            [("0", 0), ("500", 500), ("500k", 500_000), ("1.5M", 1_500_000), ("2b", 2_000_000_000), ("0.001k", 1)]
+        {
+            assert_eq!(count(text), Ok(number), "{text}");
+        }
+        for text in ["", "k", "-1", "1.5", "1.k", ".5k", "1.0001k", "1e3", "5 k", "9007199254740993", "10000000B", "१k"]
+        {
+            assert!(count(text).is_err(), "{text}");
+        }
     }
 }

@@ -63,7 +63,7 @@ fn ledger(seed: u64) -> Ledger {
             if random.below(12) == 0 {
                 // Of a call that is there, or comes later.
                 let target = EventId::from_key(
-                    *random.pick(&["anthropic", "openai", "ollama"]),
+                    random.pick::<&str>(&["anthropic", "openai", "ollama"]),
                     &random.below(number + 40).to_string(),
                 );
                 let event = if random.below(3) == 0 {

@@ -192,8 +192,8 @@ fn a_seal_over_another_history_is_found_at_its_position() {
     let unsigned = usage_ledger::event::PeriodSealed { statement: String::new(), ..sealed.clone() };
     for (input, forged, what) in [
         (2, sealed, "are not those that this seal was signed over"),
-        (1, beyond, "there were fewer in front of it"),
-        (1, other_sum, "does not say what the event says"),
+        (1, beyond, "but fewer precede it"),
+        (1, other_sum, "differs from the event"),
         (1, unsigned, "cannot be read"),
     ] {
         let ledger = filled(input);

@@ -272,7 +272,7 @@ fn what_cannot_go_is_refused_and_nothing_is_written() {
         (Shred::because("x").event(limit), "it holds numbers"),
         (Shred::because("x").event(word), "that is to stay"),
         (Shred::because("x").event(missing), "no event with id"),
-        (Shred::because(" ").project("p"), "says why"),
+        (Shred::because(" ").project("p"), "needs a reason"),
         (Shred::because("x"), "nothing to shred"),
         (Shred::because("acme-secret left").project("acme-secret"), "say it without that name"),
         (Shred::because("x").author("acme-secret").project("acme-secret"), "say it without that name"),
@@ -397,21 +397,21 @@ fn a_stub_that_nothing_vouches_for_is_found() {
     let (stub, word, sound) = (body(1), body(2), body(3));
     let cases = [
         // A body taken away without a word, its hash and all that counts of it left.
-        (3, format!(r#"{{"shredded":3,"leaf":"{}","by":2,"kept":{sound}}}"#, leaf(3)), 3, "no event_shredded says why"),
+        (3, format!(r#"{{"shredded":3,"leaf":"{}","by":2,"kept":{sound}}}"#, leaf(3)), 3, "no event_shredded names it"),
         // Other numbers than those that are said to stay.
-        (1, stub.replace("\"input\":1", "\"input\":2"), 1, "is not what position 2 says"),
-        (1, stub.replace("\"by\":2", "\"by\":3"), 1, "is not what position 2 says"),
-        (1, stub.replace("\"kept\":", "\"kept\": "), 1, "is not what position 2 says"),
+        (1, stub.replace("\"input\":1", "\"input\":2"), 1, "differ from those in position 2"),
+        (1, stub.replace("\"by\":2", "\"by\":3"), 1, "differ from those in position 2"),
+        (1, stub.replace("\"kept\":", "\"kept\": "), 1, "differ from those in position 2"),
         // Another hash.
         (1, stub.replace(&leaf(1), &leaf(3)), 1, "does not have the hash"),
         (1, stub.replace(&leaf(1), &leaf(3)), 2, "is another"),
         (1, stub.replace(&leaf(1), "none"), 1, "does not have the hash"),
         (2, word.replace(&leaf(1), &leaf(3)), 2, "is another"),
-        (2, word.replace("\"position\":1", "\"position\":3"), 2, "whose body is there"),
-        (2, word.replace("\"position\":1", "\"position\":9"), 2, "whose body is there or never was"),
+        (2, word.replace("\"position\":1", "\"position\":3"), 2, "but that body exists"),
+        (2, word.replace("\"position\":1", "\"position\":9"), 2, "exists or never existed"),
         (2, word.replacen("\"target\":\"0", "\"target\":\"1", 1), 2, "is not the event that it names"),
         // The body is back, or something that was never there.
-        (1, sound.clone(), 2, "whose body is there"),
+        (1, sound.clone(), 2, "but that body exists"),
         (1, stub.replace("\"shredded\":1", "\"shredded\":2"), 1, "is that of position 2"),
         (1, r#"{"shredded":1,"leaf":"ab"}"#.to_owned(), 1, "unreadable"),
     ];

@@ -145,11 +145,11 @@ fn a_ledger_that_is_open_is_not_replaced() {
     let desk = desk(5);
     let file = desk.dir().join("backup.db");
     desk.ok(&["backup", text(&file)]);
-    let mut open = Ledger::open(desk.ledger()).unwrap();
-    record(&mut open, 77);
+    let open = Ledger::open(desk.ledger()).unwrap();
+    record(&open, 77);
     let said = desk.fails(3, &["restore", text(&file), "--replace"]);
     assert!(said.contains("has it open"), "{said}");
-    record(&mut open, 78);
+    record(&open, 78);
     assert_eq!(open.head().unwrap().position.get(), 7);
     drop(open);
     assert_eq!(desk.json(&["verify"])["size"], 7);
@@ -161,8 +161,8 @@ fn a_log_that_a_lost_ledger_has_left_is_not_taken_for_that_of_the_backup() {
     let desk = desk(5);
     let file = desk.dir().join("backup.db");
     desk.ok(&["backup", text(&file)]);
-    let mut writer = Ledger::open(desk.ledger()).unwrap();
-    record(&mut writer, 99);
+    let writer = Ledger::open(desk.ledger()).unwrap();
+    record(&writer, 99);
     let log = fs::read(desk.dir().join("usage.db-wal")).unwrap();
     assert!(!log.is_empty());
     drop(writer);

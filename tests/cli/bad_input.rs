@@ -117,7 +117,7 @@ fn a_response_that_is_none() {
         ("anthropic", "<html>502</html>"),
         ("anthropic", "{\"type\":\"error\"}"),
         ("openai-chat", ""),
-        ("openai-chat", r#"{"usage":{"prompt_tokens":-1,"completion_tokens":1}}"#),
+        ("openai-chat", r#"{"usage":{"prompt_tokens":"many","completion_tokens":1}}"#),
     ] {
         desk.fails_fed(2, response, &["record", "--format", format]);
     }

@@ -252,7 +252,7 @@ fn it_tells_how_it_decided_then_and_now() {
     let done =
         desk.command().args(["--now", "2026-06-10T12:31:00Z", "gate", "anthropic", "--explain"]).output().unwrap();
     let now = String::from_utf8(done.stdout).unwrap();
-    assert!(now.contains("anthropic: deep") && now.contains("says me; read it"), "{now}");
+    assert!(now.contains("anthropic: deep") && now.contains("stated by me; read it"), "{now}");
 }
 
 #[test]

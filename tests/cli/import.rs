@@ -95,7 +95,7 @@ fn a_self_check_says_what_was_skipped_without_paths_and_texts() {
     let output = desk.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("file 1: claude-code (importer 1), lines, "), "{told}");
+    assert!(told.contains("file 1: claude-code (importer 2), lines, "), "{told}");
     assert!(told.contains("3 lines read, 0 calls") && told.contains("2 skipped"), "{told}");
     assert!(told.contains("1 x unknown shape: an assistant message without usage (first: line 2)"), "{told}");
     for hidden in ["acme", "secret", "s1", "/home", "msg_1"] {

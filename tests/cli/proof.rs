@@ -86,7 +86,7 @@ fn without_a_key_nothing_is_signed_and_the_way_to_one_is_told() {
     // Beside the ledger it is a risk, and that is said.
     let beside = desk.dir().join("key");
     let told = desk.command().args(["key", "generate"]).arg(&beside).assert().success();
-    assert!(String::from_utf8_lossy(&told.get_output().stderr).contains("beside the ledger"));
+    assert!(String::from_utf8_lossy(&told.get_output().stderr).contains("in the directory of the ledger"));
 }
 
 #[test]

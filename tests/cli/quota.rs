@@ -106,7 +106,7 @@ fn what_tells_of_no_window_is_refused_and_makes_no_ledger() {
         ("claude-statusline", "", "is empty"),
         ("ollama-cloud", r#"{"session":null,"weekly":null}"#, "it states no limit"),
         ("copilot", r#"{"quota_snapshots":{"chat":{"unlimited":true}}}"#, "it states no limit"),
-        ("anthropic-headers", "content-type: text/plain\n", "tells of no window"),
+        ("anthropic-headers", "content-type: text/plain\n", "names no window"),
         ("codex-rate-limits", r#"{"type":"response_item"}"#, "has no rate limits: give one token_count line"),
     ] {
         let said = desk.fails_fed(2, text, &observe(format, &[]));

@@ -187,7 +187,7 @@ fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
     let Some(done) = ask(&desk, &ledger, &["gate", "anthropic", "--feed", &feed]) else { return };
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(75), "{said}{}", text(&done.stdout));
-    assert!(said.contains("was not recorded"), "{said}");
+    assert!(said.contains("were not recorded"), "{said}");
     assert_eq!(
         desk.command().args(["--now", NOW, "gate", "anthropic", "--feed", &feed]).assert().code(75).get_output().stdout,
         done.stdout

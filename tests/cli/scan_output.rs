@@ -163,7 +163,7 @@ fn both_streams_of_a_run_are_judged_from_files() {
     let scan = |args: &[&str]| desk.ok(&[&["scan-output", "codex", "--dry-run"], args].concat());
     assert!(scan(&["--stdout", &out, "--stderr", &err]).contains("codex-usage-limit"));
     // The output of a run that succeeded is the model's own words.
-    assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("nothing says"));
+    assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("no sign of an exhausted quota"));
     assert!(scan(&["--stdout", &out, "--stderr", &gone]).contains("codex-usage-limit"));
     let said = desk.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
     assert!(said.contains("no stream can be read") && said.contains("gone.txt"), "{said}");

@@ -187,7 +187,7 @@ fn a_log_that_grows_tells_when_its_fuller_counts_were_written() {
     // Another line of the same counts is no news.
     assert_eq!(changed(&import(&ledger, home.path(), &lines)), (0, 0));
     let mut whole = Ledger::in_memory().unwrap();
-    assert_eq!(changed(&import(&mut whole, home.path(), &lines)), (1, 0));
+    assert_eq!(changed(&import(&whole, home.path(), &lines)), (1, 0));
     assert_eq!(told(&mut whole), told(&ledger));
 }
 
@@ -195,16 +195,16 @@ fn a_log_that_grows_tells_when_its_fuller_counts_were_written() {
 fn a_ledger_that_does_not_have_it_yet_is_not_corrected_for_it() {
     let home = tempfile::tempdir().unwrap();
     let lines = [line(1, 2), line(4, 90)];
-    let mut new = Ledger::in_memory().unwrap();
-    import(&mut new, home.path(), &lines);
-    let mut before = record_of(&mut new, 1);
+    let new = Ledger::in_memory().unwrap();
+    import(&new, home.path(), &lines);
+    let mut before = record_of(&new, 1);
     assert_eq!(before.counted_at.take(), Some(at("2026-06-01T10:00:04Z")));
-    let mut old = Ledger::in_memory().unwrap();
+    let old = Ledger::in_memory().unwrap();
     old.append([NewEvent::new(before, at("2026-06-01T10:00:01Z")).source("claude-code")], now()).unwrap();
-    assert_eq!(changed(&import(&mut old, home.path(), &lines)), (0, 0));
-    assert_eq!(changed(&import(&mut old, home.path(), &[lines[0].clone(), lines[1].clone(), line(7, 95)])), (0, 1));
+    assert_eq!(changed(&import(&old, home.path(), &lines)), (0, 0));
+    assert_eq!(changed(&import(&old, home.path(), &[lines[0].clone(), lines[1].clone(), line(7, 95)])), (0, 1));
     let last = old.head().unwrap().position.get() - 1;
-    assert_eq!(record_of(&mut old, last).counted_at, Some(at("2026-06-01T10:00:07Z")));
+    assert_eq!(record_of(&old, last).counted_at, Some(at("2026-06-01T10:00:07Z")));
 }
 
 /// Calls in two days: when each was made and its counts were told, and what became of it.

@@ -136,14 +136,14 @@ fn any_order_of_arrival_gives_the_same_counters() {
         shuffled.sort_by_key(|(place, _)| *place);
         let shuffled: Vec<NewEvent> = shuffled.into_iter().map(|(_, event)| event).collect();
 
-        let (mut one, mut other) = (MemoryStore::new(), MemoryStore::new());
+        let (one, other) = (MemoryStore::new(), MemoryStore::new());
         let without_positions = |(reports, times): Answers| {
             (reports, times.into_iter().map(StatusAnswer::without_positions).collect::<Vec<_>>())
         };
         let first = questions.ask(&script, &ledger(&one, &events, &ends_of(&places, &events)).snapshot().unwrap());
         let second = questions.ask(&script, &ledger(&other, &shuffled, &[]).snapshot().unwrap());
         same(&without_positions(first), &without_positions(second), "two orders of arrival")?;
-        same(&dump(&mut one, &COUNTERS), &dump(&mut other, &COUNTERS), "rows of two orders of arrival")?;
+        same(&dump(&one, &COUNTERS), &dump(&other, &COUNTERS), "rows of two orders of arrival")?;
         Ok(())
     });
 }
@@ -153,20 +153,20 @@ fn batches_replay_and_rebuild_make_no_difference() {
     check(64, (script(30), vec(any::<Index>(), 0..12), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
-        let (mut one, mut other) = (MemoryStore::new(), MemoryStore::new());
+        let (one, other) = (MemoryStore::new(), MemoryStore::new());
         let mut whole = ledger(&one, &events, &[]);
         let mut batched = ledger(&other, &events, &ends);
         let answers = questions.ask(&script, &whole.snapshot().unwrap());
         same(&questions.ask(&script, &batched.snapshot().unwrap()), &answers, "batches and one batch")?;
-        let state = dump(&mut one, &Table::ALL[1..]);
-        same(&dump(&mut other, &Table::ALL[1..]), &state, "rows of batches and of one batch")?;
+        let state = dump(&one, &Table::ALL[1..]);
+        same(&dump(&other, &Table::ALL[1..]), &state, "rows of batches and of one batch")?;
 
         for ledger in [&mut whole, &mut batched] {
             let (replayed, verified) = (ledger.replay().unwrap(), ledger.verify().unwrap());
             prop_assert!(replayed.ok && verified.ok, "{:?} {:?}", replayed.findings, verified.findings);
         }
         batched.rebuild().unwrap();
-        same(&dump(&mut other, &Table::ALL[1..]), &state, "rows after a rebuild")?;
+        same(&dump(&other, &Table::ALL[1..]), &state, "rows after a rebuild")?;
         same(&questions.ask(&script, &batched.snapshot().unwrap()), &answers, "after a rebuild")?;
         Ok(())
     });
@@ -227,7 +227,7 @@ fn a_snapshot_answers_like_the_events_it_stands_for() {
             assert_eq!(past.status(now).unwrap(), then.status(now).unwrap(), "as of {position}");
         }
     }
-    let snapshots = dump(&mut store.clone(), &[Table::Snapshots]);
+    let snapshots = dump(&store.clone(), &[Table::Snapshots]);
     assert!(!snapshots.is_empty(), "this test is about snapshots, and none was kept");
 }
 
@@ -355,7 +355,7 @@ fn shredding_changes_names_and_no_number() {
     check(64, input, |(script, cut, asks, questions, asked)| {
         let events = script.events();
         let (first, rest) = events.split_at(cut.index(events.len() + 1));
-        let mut store = MemoryStore::new();
+        let store = MemoryStore::new();
         let ledger = ledger(&store, first, &[]);
         let by_number = [
             Report::by(ReportKey::Provider).and(ReportKey::Account).and(ReportKey::Model).and(ReportKey::Agent),
@@ -400,20 +400,20 @@ fn shredding_changes_names_and_no_number() {
         let without_positions = |(reports, times): Answers| {
             (reports, times.into_iter().map(StatusAnswer::without_positions).collect::<Vec<_>>())
         };
-        let mut other = MemoryStore::new();
+        let other = MemoryStore::new();
         let plain = without_positions(questions.ask(&script, &self::ledger(&other, &left, &[]).snapshot().unwrap()));
         same(
             &without_positions(questions.ask(&script, &ledger.snapshot().unwrap())),
             &plain,
             "never named and shredded",
         )?;
-        same(&dump(&mut store, &COUNTERS), &dump(&mut other, &COUNTERS), "rows of never named and of shredded")?;
+        same(&dump(&store, &COUNTERS), &dump(&other, &COUNTERS), "rows of never named and of shredded")?;
 
-        let state = dump(&mut store, &Table::ALL[1..]);
+        let state = dump(&store, &Table::ALL[1..]);
         let (replayed, verified) = (ledger.replay().unwrap(), ledger.verify().unwrap());
         prop_assert!(replayed.ok && verified.ok, "{:?} {:?}", replayed.findings, verified.findings);
         ledger.rebuild().unwrap();
-        same(&dump(&mut store, &Table::ALL[1..]), &state, "rows after a rebuild")?;
+        same(&dump(&store, &Table::ALL[1..]), &state, "rows after a rebuild")?;
         // Told again, all of it is known.
         let again = ledger.append(events.clone(), recorded(10)).unwrap();
         prop_assert!(again.iter().all(|outcome| !outcome.is_new()));
@@ -446,15 +446,15 @@ fn appending_everything_again_changes_nothing() {
     check(48, (script(24), vec(any::<Index>(), 0..4)), |(script, places)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
-        let mut store = MemoryStore::new();
+        let store = MemoryStore::new();
         let ledger = ledger(&store, &events, &ends);
         let (head, root) = (ledger.head().unwrap(), ledger.root().unwrap());
-        let state = dump(&mut store, &Table::ALL);
+        let state = dump(&store, &Table::ALL);
         let again = ledger.append(events.clone(), recorded(99)).unwrap();
         prop_assert!(again.iter().all(|outcome| !outcome.is_new()));
         prop_assert!(again.iter().map(|outcome| outcome.position().get()).eq(1..=events.len() as u64));
         prop_assert_eq!((ledger.head().unwrap(), ledger.root().unwrap()), (head, root));
-        same(&dump(&mut store, &Table::ALL), &state, "rows")?;
+        same(&dump(&store, &Table::ALL), &state, "rows")?;
         Ok(())
     });
 }
@@ -547,15 +547,15 @@ fn a_file_holds_what_memory_holds() {
     check(8, (script(30), vec(any::<Index>(), 0..3), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
-        let mut memory = MemoryStore::new();
+        let memory = MemoryStore::new();
         let in_memory = ledger(&memory, &events, &ends);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
-        let mut in_file = Ledger::open(&path).unwrap();
-        append(&mut in_file, &events, &ends);
+        let in_file = Ledger::open(&path).unwrap();
+        append(&in_file, &events, &ends);
         prop_assert_eq!(in_file.root().unwrap(), in_memory.root().unwrap());
-        let mut file = SqliteStore::open(&path).unwrap();
-        same(&dump(&mut file, &Table::ALL), &dump(&mut memory, &Table::ALL), "rows of a file and of memory")?;
+        let file = SqliteStore::open(&path).unwrap();
+        same(&dump(&file, &Table::ALL), &dump(&memory, &Table::ALL), "rows of a file and of memory")?;
         let answers = questions.ask(&script, &in_memory.snapshot().unwrap());
         same(&questions.ask(&script, &in_file.snapshot().unwrap()), &answers, "a file and memory")?;
         prop_assert!(in_file.verify().unwrap().ok);

@@ -210,7 +210,7 @@ fn regions_sounds_and_tools_cost_the_same_in_every_report_and_after_shredding() 
     assert!(ledger.replay().unwrap().findings.is_empty());
     let _ = ledger.shred(&usage_ledger::Shred::because("a request").project("acme"), day).unwrap();
     check(&mut ledger);
-    let cost = total(&mut ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
+    let cost = total(&ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
     assert_eq!(cost.unpriced_requests, 3);
 }
 

@@ -272,22 +272,22 @@ fn weekly_used(ledger: &Ledger, minutes: i64) -> String {
 #[test]
 fn a_lower_reading_of_an_idle_feed_does_not_replace_a_higher_one() {
     let readings = [(0, "88", 3_000), (1, "40", 3_000), (2, "41", 3_002)];
-    assert_eq!(weekly_used(&mut week(&readings), 3), "88");
-    assert_eq!(weekly_used(&mut week(&[(0, "88", 3_000), (1, "40", 3_000), (2, "89", 2_999)]), 3), "89");
+    assert_eq!(weekly_used(&week(&readings), 3), "88");
+    assert_eq!(weekly_used(&week(&[(0, "88", 3_000), (1, "40", 3_000), (2, "89", 2_999)]), 3), "89");
 }
 
 #[test]
 fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
     let ten_thousand = 7 * 24 * 60;
     let reset = [(0, "88", 3_000), (10, "2", 10 + ten_thousand)];
-    assert_eq!(weekly_used(&mut week(&reset), 11), "2");
+    assert_eq!(weekly_used(&week(&reset), 11), "2");
     // Another terminal goes on showing the week that was replaced.
     let idle = [(0, "88", 3_000), (10, "2", 10 + ten_thousand), (12, "88", 3_000), (13, "100", 3_001)];
-    assert_eq!(weekly_used(&mut week(&idle), 14), "2");
+    assert_eq!(weekly_used(&week(&idle), 14), "2");
     assert!(!week(&idle).budget("anthropic", "2026-09-23T09:14:00Z".parse::<Timestamp>().unwrap()).unwrap().gated);
     // A reset that lies further off than a week is none, so it does not hide what follows.
     let odd = [(0, "7", 3 * ten_thousand), (1, "50", 3_000)];
-    assert_eq!(weekly_used(&mut week(&odd), 2), "50");
+    assert_eq!(weekly_used(&week(&odd), 2), "50");
 }
 
 #[test]

@@ -227,11 +227,11 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
     ];
     let expected = expected.map(|(name, calls, counts): (_, _, [u128; 5])| (name.to_owned(), calls, counts));
     let home = Home::of(&["../copilot-cli-own-key"]);
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger, &["copilot-cli"]);
-    assert_eq!(counted(&mut ledger), expected);
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger, &["copilot-cli"]);
+    assert_eq!(counted(&ledger), expected);
     let truth = fs::read_to_string(home.file("truth.jsonl")).unwrap();
-    let ids: Vec<String> = records(&mut ledger).into_iter().flat_map(|record| record.keys).collect();
+    let ids: Vec<String> = records(&ledger).into_iter().flat_map(|record| record.keys).collect();
     for line in truth.lines() {
         let answer: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(ids.iter().any(|id| Some(id.as_str()) == answer["id"].as_str()), "{line}");
@@ -239,9 +239,9 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
     // The sums of the runs say the same, where there is nothing else, and so does telemetry.
     let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger, &["copilot-cli"]);
-    let sums = counted(&mut ledger);
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger, &["copilot-cli"]);
+    let sums = counted(&ledger);
     assert_eq!(
         sums.iter().map(|row| (&row.0, row.2)).collect::<Vec<_>>(),
         expected.iter().map(|row| (&row.0, row.2)).collect::<Vec<_>>()
@@ -250,28 +250,28 @@ fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
     let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
     fs::remove_dir_all(home.file(".copilot/session-state")).unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger, &["copilot-cli"]);
-    assert_eq!(counted(&mut ledger), [("openai mock-1".to_owned(), 2, [6_409, 10_031, 0, 787, 536])]);
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger, &["copilot-cli"]);
+    assert_eq!(counted(&ledger), [("openai mock-1".to_owned(), 2, [6_409, 10_031, 0, 787, 536])]);
     let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_dir_all(home.file(".copilot/session-state")).unwrap();
     fs::remove_dir_all(home.file(".copilot/otel")).unwrap();
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger, &["copilot-cli"]);
-    assert!(counted(&mut ledger).iter().all(|row| row.0.starts_with("github-copilot ")));
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger, &["copilot-cli"]);
+    assert!(counted(&ledger).iter().all(|row| row.0.starts_with("github-copilot ")));
     // The log of a session may say it a moment later than the store has the call.
     let log = ".copilot/session-state/0608e88e-e441-4a5d-81fb-cd492c24b366/events.jsonl";
     let home = Home::of(&["../copilot-cli-own-key"]);
     let whole = fs::read_to_string(home.file(log)).unwrap();
     let said = whole.lines().position(|line| line.contains("session.usage_record")).unwrap();
     home.put(log, &whole.lines().take(said).map(|line| format!("{line}\n")).collect::<String>());
-    let mut ledger = Ledger::in_memory().unwrap();
-    home.import(&mut ledger, &["copilot-cli"]);
-    assert_eq!(counted(&mut ledger)[0].0, "github-copilot claude-sonnet-4-5");
+    let ledger = Ledger::in_memory().unwrap();
+    home.import(&ledger, &["copilot-cli"]);
+    assert_eq!(counted(&ledger)[0].0, "github-copilot claude-sonnet-4-5");
     home.put(log, &whole);
     home.sql(".copilot/session-store.db", "CREATE TABLE later (id INTEGER); INSERT INTO later VALUES (1);");
-    home.import(&mut ledger, &["copilot-cli"]);
-    assert_eq!(counted(&mut ledger), expected);
+    home.import(&ledger, &["copilot-cli"]);
+    assert_eq!(counted(&ledger), expected);
 }
 
 #[test]

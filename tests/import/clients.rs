@@ -216,7 +216,7 @@ fn the_usage_object_is_kept_to_the_letter() {
     for directory in [".claude", ".codex", ".gemini", ".local"] {
         gather(&home().join(directory), &mut logs);
     }
-    for record in records(&mut imported()).into_values() {
+    for record in records(&imported()).into_values() {
         let raw = record.raw.unwrap();
         let usage = ["usage", "tokens"].map(|name| format!(r#""{name}":{}"#, raw.get()));
         let of = |line: &&str| line.contains(&record.keys[0]) && usage.iter().any(|usage| line.contains(usage));
@@ -286,7 +286,7 @@ fn nothing_that_was_said_is_stored() {
     let names =
         ["a899085f7acc61206", "/home/dev/a", "/home/dev/b", "gpt-5.1", "gpt-5.2-codex", "text", "model", "user", ""];
     said.retain(|text| !names.contains(&&**text));
-    for (position, line) in stored(&mut imported()) {
+    for (position, line) in stored(&imported()) {
         let mut kept = BTreeSet::new();
         texts(&serde_json::from_str(&line).unwrap(), true, &mut kept);
         let both: Vec<_> = kept.intersection(&said).collect();

@@ -40,17 +40,17 @@ fn it_is_what_an_import_into_a_ledger_is() {
     let ((home, truth), desk) = (logs(21), Desk::new());
     let first = import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
     assert_eq!(names(&desk), ["usage.db"]);
-    let mut made = Ledger::open(desk.ledger()).unwrap();
-    assert_truth("made at once", &mut made, &truth);
+    let made = Ledger::open(desk.ledger()).unwrap();
+    assert_truth("made at once", &made, &truth);
     assert!(made.verify().unwrap().ok);
 
-    let mut other = Ledger::open(desk.dir().join("other.db")).unwrap();
-    let usual = import::run(&mut other, &options(home.path()), now(), &mut |_| {}).unwrap();
+    let other = Ledger::open(desk.dir().join("other.db")).unwrap();
+    let usual = import::run(&other, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert_eq!(first, usual);
     assert_eq!(made.head().unwrap().position, other.head().unwrap().position);
 
     assert!(import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
-    let again = import::run(&mut made, &options(home.path()), now(), &mut |_| {}).unwrap();
+    let again = import::run(&made, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert!(again.sources.iter().all(|source| source.bytes == 0 && source.recorded == 0));
 }
 

@@ -15,10 +15,7 @@ fn now() -> Timestamp {
 }
 
 fn options(home: &Path) -> ImportOptions {
-    let mut options = ImportOptions::default();
-    options.sources = vec!["claude-code".to_owned()];
-    options.homes = vec![home.to_owned()];
-    options
+    ImportOptions { sources: vec!["claude-code".to_owned()], homes: vec![home.to_owned()], ..ImportOptions::default() }
 }
 
 fn import(ledger: &Ledger, home: &Path) -> SourceReport {

@@ -59,9 +59,9 @@ fn llm() {
 #[test]
 fn no_text_of_a_conversation_is_stored() {
     for agent in AGENTS {
-        let (home, mut ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
-        home.one(&mut ledger, agent);
-        for line in lines(&mut ledger) {
+        let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
+        home.one(&ledger, agent);
+        for line in lines(&ledger) {
             for text in ["echo hi", "(text of", "Done.", "@@tools", "http://"] {
                 assert!(!line.contains(text), "{agent}: {line}");
             }
@@ -71,7 +71,7 @@ fn no_text_of_a_conversation_is_stored() {
 
 #[test]
 fn an_event_that_openclaw_has_compressed_still_counts() {
-    let (home, mut ledger) = (Home::of(&["openclaw"]), Ledger::in_memory().unwrap());
+    let (home, ledger) = (Home::of(&["openclaw"]), Ledger::in_memory().unwrap());
     let file = ".openclaw/agents/main/agent/openclaw-agent.sqlite";
     let database = Connection::open(home.file(file)).unwrap();
     let sql = "SELECT event_json FROM transcript_events WHERE seq = 5";
@@ -80,26 +80,26 @@ fn an_event_that_openclaw_has_compressed_still_counts() {
     let sql = "UPDATE transcript_events SET event_json = NULL, event_zstd = ?1 WHERE seq = 5";
     assert_eq!(database.execute(sql, [packed]).unwrap(), 1);
     drop(database);
-    let report = home.one(&mut ledger, "openclaw");
+    let report = home.one(&ledger, "openclaw");
     assert_eq!((report.recorded, report.skipped.len()), (4, 0));
-    assert_eq!(counted(&mut ledger), [("mock mock-1".to_owned(), 4, [25_698, 13_419, 0, 558, 1_109])]);
+    assert_eq!(counted(&ledger), [("mock mock-1".to_owned(), 4, [25_698, 13_419, 0, 558, 1_109])]);
 }
 
 #[test]
 fn sums_of_hermes_that_grow_amend_one_record() {
-    let (home, mut ledger) = (Home::of(&["hermes"]), Ledger::in_memory().unwrap());
-    home.one(&mut ledger, "hermes");
+    let (home, ledger) = (Home::of(&["hermes"]), Ledger::in_memory().unwrap());
+    home.one(&ledger, "hermes");
     let grown =
         "UPDATE session_model_usage SET input_tokens = input_tokens + 5 WHERE session_id = '20261128_115531_359a92'";
     home.sql(".hermes/state.db", grown);
-    let report = home.one(&mut ledger, "hermes");
+    let report = home.one(&ledger, "hermes");
     assert_eq!((report.recorded, report.amended), (0, 1));
-    assert_eq!(counted(&mut ledger), [("unknown mock-1".to_owned(), 2, [15_913, 33_307, 0, 1_617, 830])]);
+    assert_eq!(counted(&ledger), [("unknown mock-1".to_owned(), 2, [15_913, 33_307, 0, 1_617, 830])]);
 }
 
 #[test]
 fn an_alias_names_an_agent() {
-    let (home, mut ledger) = (Home::of(&["kimi-code"]), Ledger::in_memory().unwrap());
-    let report = home.one(&mut ledger, "kimi");
+    let (home, ledger) = (Home::of(&["kimi-code"]), Ledger::in_memory().unwrap());
+    let report = home.one(&ledger, "kimi");
     assert_eq!((report.source.as_str(), report.recorded), ("kimi-code", 9));
 }

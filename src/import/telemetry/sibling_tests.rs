@@ -105,7 +105,7 @@ fn equal_calls_side_by_side_stay_apart() {
     let all = spans();
     let (sdk, other) =
         (all[2].clone(), all.iter().find(|scope| scope["spans"][0]["name"] == "messages.stream").unwrap().clone());
-    let mut twins = vec![sdk.clone(), other.clone(), sdk, other];
+    let mut twins = [sdk.clone(), other.clone(), sdk, other];
     for (at, scope) in twins.iter_mut().enumerate().skip(2) {
         scope["spans"][0]["spanId"] = json!(format!("00000000000000a{at}"));
         for id in ["gen_ai.response.id", "anthropic.request.id"] {

@@ -47,6 +47,9 @@ mod tests {
     use crate::model::time::Timestamp;
     use crate::store::{EventStore, MemoryStore};
 
+    /// What a test does to a stored value.
+    type Change<'a> = &'a dyn Fn(Vec<u8>) -> Option<Vec<u8>>;
+
     #[test]
     fn a_changed_row_of_a_block_is_found_and_made_anew() {
         let store = MemoryStore::new();
@@ -64,7 +67,7 @@ mod tests {
             *value.last_mut().unwrap() ^= 1;
             Some(value)
         };
-        let changes: [(Table, u64, &dyn Fn(Vec<u8>) -> Option<Vec<u8>>, Option<Position>); 5] = [
+        let changes: [(Table, u64, Change<'_>, Option<Position>); 5] = [
             (Table::Blocks, 1, &turned, Some(position_at(1, 0))),
             (Table::Columns, 1, &turned, Some(position_at(1, 0))),
             (Table::Blocks, 0, &|_| None, Some(position_at(0, 0))),

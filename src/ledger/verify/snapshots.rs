@@ -113,7 +113,7 @@ mod tests {
         };
         let (right, wrong, early) = (state(&ledger, 12), state(&mut another, 12), state(&ledger, 11));
         let found = |store: &MemoryStore, at: u64, state: &[u8]| {
-            past_states::forge(&mut store.clone(), at.into(), state);
+            past_states::forge(&store.clone(), at.into(), state);
             let ledger = Ledger::with_store(Box::new(store.clone()));
             let positions =
                 |found: crate::Verification| found.findings.iter().map(|one| one.position).collect::<Vec<_>>();
@@ -148,8 +148,8 @@ mod tests {
         }
         tx.put(Table::Snapshots, &row.0, Some(&row.1)).unwrap();
         tx.commit().unwrap();
-        let mut unkept = Ledger::with_store(Box::new(store));
-        assert_eq!(asked(&mut unkept, 9), before);
+        let unkept = Ledger::with_store(Box::new(store));
+        assert_eq!(asked(&unkept, 9), before);
         let found = unkept.verify().unwrap().findings;
         assert_eq!((found.len(), found[0].position), (1, Some(9.into())), "{found:?}");
     }

@@ -114,11 +114,11 @@ mod tests {
             file.execute_batch(migration).unwrap();
         }
         assert_eq!(differences(&file).unwrap(), []);
-        let named = |kind: &EventKind| {
+        let stored_name = |kind: &EventKind| {
             let sql = "SELECT name FROM kinds WHERE code = ?";
             file.query_row(sql, [kind.code()], |row| row.get::<_, String>(0)).unwrap()
         };
-        let names: Vec<String> = EventKind::ALL.iter().map(named).collect();
+        let names: Vec<String> = EventKind::ALL.iter().map(stored_name).collect();
         assert_eq!(names, EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
     }
 

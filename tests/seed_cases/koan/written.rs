@@ -55,8 +55,8 @@ pub fn record_format(case: &Case) -> Checked {
     // Written into the file of its day, the row is read at the time it was of.
     let home = instance(std::slice::from_ref(&row));
     let read = home.path().join(format!("instance/usage/{day}.jsonl")).exists();
-    let mut second = Ledger::in_memory().unwrap();
-    let back = import(&mut second, home.path()).recorded == 1 && second.event(1).unwrap().occurred_at == at;
+    let second = Ledger::in_memory().unwrap();
+    let back = import(&second, home.path()).recorded == 1 && second.event(1).unwrap().occurred_at == at;
     if let Some(absent) = case.expect.get("absent").and_then(Value::as_array) {
         let gone = absent.iter().all(|name| row.get(name.as_str().unwrap_or_default()).is_none());
         found["absent"] = if gone { case.expect["absent"].clone() } else { Value::Null };

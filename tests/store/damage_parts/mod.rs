@@ -127,13 +127,13 @@ pub struct Sound {
 pub fn sound() -> &'static Sound {
     static SOUND: OnceLock<Sound> = OnceLock::new();
     SOUND.get_or_init(|| {
-        let mut store = MemoryStore::new();
+        let store = MemoryStore::new();
         let ledger = Ledger::with_store(Box::new(store.clone()));
         let mut parts: BTreeMap<(Table, Vec<u8>), BTreeSet<i64>> = BTreeMap::new();
         let mut before = Rows::new();
         for (position, event) in (1..).zip(events()) {
             ledger.append([event], start()).unwrap();
-            let after = rows(&mut store);
+            let after = rows(&store);
             for key in before.keys().chain(after.keys()).filter(|key| before.get(key) != after.get(key)) {
                 parts.entry(key.clone()).or_default().insert(position);
             }
@@ -141,9 +141,9 @@ pub fn sound() -> &'static Sound {
         }
         // An account is made known by the first event that names it, and every later one would have done as well.
         for (position, event) in (1..).zip(events()) {
-            let mut alone = MemoryStore::new();
+            let alone = MemoryStore::new();
             Ledger::with_store(Box::new(alone.clone())).append([event], start()).unwrap();
-            for (key, _) in rows(&mut alone).into_iter().filter(|((table, _), _)| *table == Table::Accounts) {
+            for (key, _) in rows(&alone).into_iter().filter(|((table, _), _)| *table == Table::Accounts) {
                 parts.entry(key).or_default().insert(position);
             }
         }

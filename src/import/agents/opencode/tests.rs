@@ -257,9 +257,9 @@ fn a_file_and_the_row_it_became_are_one_record() {
     assert_eq!(told(&home.import(&ledger)), [0, 1, 0, 0]);
     assert_eq!(told(&home.import(&ledger)), [0; 4]);
     // Another ledger sees both at once.
-    let mut other = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&mut other)), [1, 1, 0, 0]);
-    assert_eq!((total(&ledger), total(&mut other)), (175, 175));
+    let other = Ledger::in_memory().unwrap();
+    assert_eq!(told(&home.import(&other)), [1, 1, 0, 0]);
+    assert_eq!((total(&ledger), total(&other)), (175, 175));
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
 #[test]
 fn a_summary_of_the_second_generation_is_a_call_of_the_model_before_it() {
     let home = Home::new();
-    let mut ledger = Ledger::in_memory().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
     let insert = "INSERT INTO session_message VALUES (?, ?, ?, ?, ?, ?, ?)";
     let put = |id: &str, session: &str, kind: &str, at: i64, data: &str| {
         home.database.execute(insert, params![id, session, kind, at, START + at, START + at, data]).unwrap();
@@ -440,9 +440,9 @@ fn a_summary_of_the_second_generation_is_a_call_of_the_model_before_it() {
     put("msg_20a383e5e001dIKjgYkSV6AIAr", "ses_1", "compaction", 50, &summary(50, counts));
     put("msg_3", "ses_1", "compaction", 60, &summary(60, "")); // of an earlier client
     put("msg_4", "ses_9", "compaction", 70, &summary(70, counts)); // of a session whose answers are gone
-    assert_eq!(told(&home.import(&mut ledger)), [3, 0, 0, 0]);
-    assert_eq!(told(&home.import(&mut ledger)), [0; 4]);
-    assert_eq!(total(&mut ledger), 15 + 18_260);
+    assert_eq!(told(&home.import(&ledger)), [3, 0, 0, 0]);
+    assert_eq!(told(&home.import(&ledger)), [0; 4]);
+    assert_eq!(total(&ledger), 15 + 18_260);
     let calls = ledger.report(&crate::report::Report::by_all([
         crate::report::ReportKey::Provider,
         crate::report::ReportKey::Label("purpose".to_owned()),

@@ -193,7 +193,7 @@ impl Transaction for FlawedTx<'_> {
     fn commit(mut self: Box<Self>) -> Result<()> {
         let tx = self.tx.take().unwrap();
         let written = std::mem::take(&mut self.written);
-        self.flaw.commit(tx, &mut self.handle, &written)
+        self.flaw.commit(tx, &self.handle, &written)
     }
 }
 
@@ -201,7 +201,7 @@ impl Drop for FlawedTx<'_> {
     fn drop(&mut self) {
         if let Some(tx) = self.tx.take() {
             drop(tx); // gives the write lock back before the flaw does its harm
-            self.flaw.rolled_back(&mut self.handle, &self.written);
+            self.flaw.rolled_back(&self.handle, &self.written);
         }
     }
 }
