@@ -270,7 +270,7 @@ fn what_cannot_go_is_refused_and_nothing_is_written() {
     let missing = EventId::from_key("openai", "none");
     for (asked, why) in [
         (Shred::because("x").event(limit), "it holds numbers"),
-        (Shred::because("x").event(word), "that is to stay"),
+        (Shred::because("x").event(word), "which must stay"),
         (Shred::because("x").event(missing), "no event with id"),
         (Shred::because(" ").project("p"), "needs a reason"),
         (Shred::because("x"), "nothing to shred"),
