@@ -4,6 +4,7 @@ mod append;
 mod as_of;
 mod backup;
 mod commands;
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // `log` of the command asks
 mod find;
 mod observe;
 mod past_states;

@@ -117,6 +117,7 @@ impl<'v> StoredSummary<'v> {
         self.kinds & (1 << kind.code()) != 0
     }
 
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))] // `log` of the command asks
     /// Whether the block may hold an event with a name of this hash.
     pub fn may_name(&self, hash: u32) -> bool {
         self.names.is_none_or(|names| names.binary_search(&hash.to_be_bytes()).is_ok())

