@@ -60,8 +60,6 @@ impl Rates {
     /// ```
     /// use usage_ledger::price::Prices;
     /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let rates = Prices::list().rates("openai", "gpt-audio-mini", at).unwrap();
-    /// assert!(rates.of_extra("input_audio").is_some());
     /// let rates = Prices::list().rates("anthropic", "claude-opus-4-8", at).unwrap();
     /// assert_eq!(rates.of_extra("no_such_tool"), None);
     /// # Ok::<(), usage_ledger::Error>(())
