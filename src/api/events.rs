@@ -131,7 +131,7 @@ pub(crate) fn answer(
     Ok(EventsAnswer { head, events, next: (last < head).then_some(last) })
 }
 
-/// The stored event on one line, with its position; of a shredded event what stays, and where that is said.
+/// The stored event on one line, with its position. A shredded event has its tombstone and the position of its `event_shredded`.
 pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
     Ok(match Stub::read(position, line)? {
         None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),

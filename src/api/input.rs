@@ -111,7 +111,7 @@ pub(crate) struct ForecastInput {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReportInput {
-    /// What rows are told apart by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week,
+    /// The keys to group by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week,
     /// month, window; provider and day without it. Repeat it, or separate names by commas
     #[param(example = json!(["day", "model"]))]
     pub by: Vec<String>,

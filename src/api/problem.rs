@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::fault::{Fault, FaultKind};
 use crate::model::time::Timestamp;
 
-/// What a program is told about a failure.
+/// The description of a failure for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
     pub r#type: String,

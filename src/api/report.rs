@@ -131,7 +131,7 @@ pub(crate) fn days(by: &[ReportKey], days: Option<u32>, back: Option<u32>, today
     Ok(DateWindow { first, last: today })
 }
 
-/// What a window is moved back by: the coarsest time that rows are told apart by.
+/// The step by which `back` moves a range: the coarsest time among the keys.
 fn step(by: &[ReportKey]) -> Granularity {
     if by.contains(&ReportKey::Month) {
         Granularity::Month

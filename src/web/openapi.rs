@@ -10,7 +10,7 @@ use crate::api::schema::ProblemAnswer;
 /// The tag of the answer that a client has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code)] // described, never made
+#[allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 pub(super) struct KnownTag {
     /// The `ETag` of an earlier answer: 304 says that it still holds
     #[param(rename = "If-None-Match")]
@@ -19,7 +19,7 @@ pub(super) struct KnownTag {
 
 /// Every refusal has this form.
 #[derive(IntoResponses)]
-#[allow(dead_code)] // described, never made
+#[allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 pub(super) enum Problems {
     /// The input makes no sense as given
     #[response(status = 400, content_type = "application/problem+json")]

@@ -71,7 +71,7 @@ pub(crate) struct EventAnswer {
     event: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Where an event is said to be shredded, and its leaf hash.
+/// The position of the `event_shredded` that names an event, and the leaf hash of that event.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]

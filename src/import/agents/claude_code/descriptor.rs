@@ -45,7 +45,7 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
     calls: Some(CallWords {
         events: &["claude_code.api_request"],
         short_events: &["api_request"],
-        // Without the request's id it could not be told from the log record of the same call.
+        // Without the request's id, nothing distinguishes it from the log record of the same call.
         events_with_id: &["claude_code.llm_request"],
         counted_by: None,
         provider: "anthropic",
