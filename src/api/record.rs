@@ -7,6 +7,7 @@ use super::json_line::JsonLine;
 use crate::ledger::{Appender, Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::NewEvent;
+use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::output::{AppendReceipt, grouped};
@@ -47,7 +48,7 @@ pub(crate) fn one(
     let states_no_usage = record.residual.as_deref().is_some_and(|residual| residual.ends_with(NO_USAGE));
     let outcome = match ledger.append(std::iter::once(event).chain(nested), now)?.as_slice() {
         [outcome, ..] => *outcome,
-        [] => return Err(Error::invalid("one record was given, and not one was answered for")),
+        [] => return Err(bug!("no outcome for one appended record")),
     };
     let position = outcome.position();
     let mut receipt = AppendReceipt::one(outcome, ledger.event(position)?.id);

@@ -13,6 +13,7 @@ use crate::ledger::Outcome;
 use crate::model::error::Error;
 use crate::model::event::{EventId, NewEvent, QuotaExhausted};
 use crate::model::humanize::duration::until_reset;
+use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::{HOUR, Timestamp};
 use crate::present::clock::short;
@@ -223,9 +224,7 @@ fn append(
     let event = NewEvent::new(fact, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
     let ledger = context.write()?;
     let outcome = match ledger.append([event], now) {
-        Ok(outcomes) => {
-            *outcomes.first().ok_or_else(|| Failure::usage("one event was given, and none answered for"))?
-        }
+        Ok(outcomes) => *outcomes.first().ok_or_else(|| Failure::from(bug!("no outcome for one appended event")))?,
         // The same words within the hour, counted from a moment later: what was noted first holds.
         Err(Error::Conflict { position, id }) => Outcome::Existing { position, id },
         Err(error) => return Err(error.into()),

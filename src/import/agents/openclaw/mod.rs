@@ -13,10 +13,10 @@ use std::io::Read;
 use std::path::Path;
 
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::import::agents::pi::message::{self, MessageDialect, MessagePlace};
+use crate::import::agents::pi::message::MessageDialect;
+use crate::import::agents::pi::session::{Dialect, EntrySession};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::file_calls::FileCalls;
@@ -24,15 +24,18 @@ use crate::import::engine::json_lines::{JsonLineState, JsonLines};
 use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
-use crate::model::time::{Timestamp, Zone};
+use crate::model::time::Zone;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of `OpenClaw`'s sessions.
 pub(crate) struct Openclaw;
 
-const DIALECT: MessageDialect =
-    MessageDialect { agent: "openclaw", normaliser: "openclaw/1", reasoning: &["reasoningTokens", "reasoning"] };
+impl Dialect for Openclaw {
+    const DIALECT: MessageDialect =
+        MessageDialect { agent: "openclaw", normaliser: "openclaw/1", reasoning: &["reasoningTokens", "reasoning"] };
+}
+
 const DATABASE: &str = "openclaw-agent.sqlite";
 
 impl Source for Openclaw {
@@ -71,46 +74,8 @@ fn is_lines(name: &str) -> bool {
 impl LineLog for Openclaw {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let id = name.split_once(".jsonl").map(|(id, _)| id.to_owned()).filter(|id| !id.is_empty());
-        Ok(Box::new(JsonLines::new(resume, OpenclawSession { id, ..OpenclawSession::default() })))
-    }
-}
-
-/// A session as far as its entries have stated it.
-#[derive(Default, Serialize, Deserialize)]
-struct OpenclawSession {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    directory: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    began: Option<Timestamp>,
-}
-
-impl JsonLineState for OpenclawSession {
-    fn matters(&self, line: &[u8]) -> bool {
-        self.began.is_none() || memchr::memmem::find(line, b"\"usage\"").is_some()
-    }
-
-    fn read(&mut self, entry: &Value, calls: &mut FileCalls) -> Result<(), String> {
-        if entry.get("type").and_then(Value::as_str) == Some("session") {
-            self.id = fields::text(entry, "id").map(str::to_owned).or(self.id.take());
-            self.directory = fields::text(entry, "cwd").map(str::to_owned);
-        }
-        self.began = self.began.or_else(|| fields::time(entry.get("timestamp")));
-        let place = MessagePlace { session: self.id.as_deref(), directory: self.directory.as_deref() };
-        if let Some(call) = message::call(&DIALECT, entry, place)? {
-            calls.add(call);
-        }
-        Ok(())
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        self.id.as_deref()
-    }
-
-    fn began(&self) -> Option<Timestamp> {
-        self.began
+        let id = name.split_once(".jsonl").map_or("", |(id, _)| id);
+        Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))))
     }
 }
 
@@ -122,7 +87,7 @@ impl DatabaseLog for Openclaw {
         let newest: i64 =
             database.query_row("SELECT coalesce(max(rowid), 0) FROM transcript_events", [], |row| row.get(0))?;
         let last = resume.and_then(|resume| resume.get("last")?.as_i64()).filter(|last| *last <= newest).unwrap_or(0);
-        let mut sessions: HashMap<String, OpenclawSession> = HashMap::new();
+        let mut sessions: HashMap<String, EntrySession<Openclaw>> = HashMap::new();
         heads(database, &columns, &mut sessions)?;
         let (mut calls, mut document) = (FileCalls::default(), Document::default());
         let sql = format!("SELECT rowid AS row, {columns} FROM transcript_events WHERE rowid > ?1 ORDER BY rowid");
@@ -130,9 +95,7 @@ impl DatabaseLog for Openclaw {
         let read = query::rows(database, &sql, [last], &mut |row| {
             let number: i64 = row.get("row")?;
             let id: String = row.get("session_id")?;
-            let session = sessions
-                .entry(id.clone())
-                .or_insert_with(|| OpenclawSession { id: Some(id), ..OpenclawSession::default() });
+            let session = sessions.entry(id.clone()).or_insert_with(|| EntrySession::named(&id));
             let read = entry_of(row).and_then(|entry| session.read(&entry, &mut calls));
             if let Err(why) = read {
                 document.skipped.push((u64::try_from(number).unwrap_or(0), why));
@@ -142,23 +105,25 @@ impl DatabaseLog for Openclaw {
         });
         document.cut = read.err();
         document.found = calls.take();
-        document.conversations =
-            sessions.into_values().filter_map(|session| Some((session.id?, session.began?))).collect();
+        document.conversations = sessions.into_values().filter_map(EntrySession::start).collect();
         document.resume = Some(json!({ "last": if document.cut.is_none() { newest } else { reached } }));
         Ok(document)
     }
 }
 
 /// Reads the first entry of each session, which names its directory.
-fn heads(database: &Connection, columns: &str, sessions: &mut HashMap<String, OpenclawSession>) -> Result<(), Refusal> {
+fn heads(
+    database: &Connection,
+    columns: &str,
+    sessions: &mut HashMap<String, EntrySession<Openclaw>>,
+) -> Result<(), Refusal> {
     let sql = format!("SELECT {columns} FROM transcript_events WHERE seq = 0");
     query::rows(database, &sql, [], &mut |row| {
         let id: String = row.get("session_id")?;
-        let mut session = OpenclawSession { id: Some(id.clone()), ..OpenclawSession::default() };
+        let mut session = EntrySession::named(&id);
         // What is wrong with it is reported when it is read as an entry.
         if let Ok(entry) = entry_of(row) {
-            session.directory = fields::text(&entry, "cwd").map(str::to_owned);
-            session.began = fields::time(entry.get("timestamp"));
+            session.read_head(&entry);
         }
         sessions.insert(id, session);
         Ok(Next::Row)
