@@ -44,7 +44,7 @@ fn ledger() -> (Ledger, CountingStore) {
 }
 
 #[test]
-fn a_report_reads_the_log_for_what_the_rollups_cannot_answer_alone() {
+fn a_report_reads_single_records_only_where_rollups_cannot_answer() {
     let (ledger, store) = ledger();
     let by = |keys: &[ReportKey]| Report::by_all(keys.iter().cloned());
     let minutes = |report: Report, from: i64, to: i64| {
@@ -76,7 +76,7 @@ fn a_report_reads_the_log_for_what_the_rollups_cannot_answer_alone() {
 }
 
 #[test]
-fn a_filter_of_events_reads_the_blocks_that_hold_some() {
+fn an_event_filter_reads_only_blocks_with_matches() {
     let (ledger, store) = ledger();
     let filter = || EventFilter::between(None, None);
     let none: [&str; 0] = [];

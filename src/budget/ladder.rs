@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_margin_every_mode_begins_where_the_seed_system_begins_it() {
+    fn with_a_margin_every_mode_begins_where_it_does_in_the_seed_system() {
         for (warn, stop, margin) in [
             (70, 85, 10),
             (70, 85, 15),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_margin_a_percentage_is_where_its_mode_begins() {
+    fn without_a_margin_a_mode_begins_at_its_percentage() {
         for stop in 1..=100 {
             let marks = Marks::of(Thresholds::new(1, stop, 0).unwrap());
             let mode = |hundredths| marks.mode(Percent::from_hundredths(hundredths));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn only_modes_that_can_be_reached_are_named() {
+    fn only_reachable_modes_are_named() {
         let told = |warn, stop, margin| Marks::of(Thresholds { warn, stop, margin, implement: None }).to_string();
         assert_eq!(told(50, 85, 10), "review from 41 %, wait from 76 %");
         assert_eq!(told(100, 100, 10), "implement from 51 %");

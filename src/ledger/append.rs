@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usage_object_that_was_read_with_its_line_breaks_is_put_on_one_line() {
+    fn a_usage_object_with_line_breaks_is_minified() {
         let ledger = crate::Ledger::in_memory().unwrap();
         let at = Timestamp::from_millis(1_780_308_000_000);
         let json = "{\"provider\":\"openai\",\"tokens\":{\"input\":1},\"raw\":{\n  \"a\": \"b  c\"\r\n}}";

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_hash_above_the_leaves_can_be_made_anew() {
+    fn each_interior_hash_can_be_rebuilt() {
         let (ledger, mut store) = ledger(600);
         let root = ledger.root().unwrap();
         for (level, number) in [(1, 0), (1, 1), (1, 2), (2, 0)] {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_hash_is_not_made_anew() {
+    fn a_leaf_hash_is_not_rebuilt() {
         let (ledger, mut store) = ledger(40);
         let mut hashes = group(&mut store, 0, 1);
         hashes[3 * 32] ^= 1;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_changed_with_its_leaf_hash_is_not_vouched_for_anew() {
+    fn a_line_changed_together_with_its_leaf_hash_is_not_accepted() {
         let (ledger, mut store) = ledger(600);
         let mut line = String::new();
         store
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn projections_are_made_anew_and_repairing_twice_writes_nothing() {
+    fn projections_are_rebuilt_and_a_second_repair_writes_nothing() {
         let (ledger, store) = ledger(40);
         let mut tx = store.write().unwrap();
         for table in Table::FOLDED {

@@ -186,7 +186,7 @@ mod tests {
     use crate::{Ledger, TokenRecord};
 
     #[test]
-    fn suspects_are_named_until_they_are_amended_or_withdrawn() {
+    fn suspects_are_listed_until_they_are_amended_or_voided() {
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let ledger = Ledger::in_memory().unwrap();
         let call = |count: u64| TokenRecord::new("openai", "gpt-5").input(count);

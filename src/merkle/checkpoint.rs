@@ -165,7 +165,7 @@ mod tests {
     const ROOT: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
     #[test]
-    fn a_checkpoint_is_three_lines_and_what_others_add() {
+    fn a_checkpoint_has_three_lines_and_optional_extensions() {
         let text = format!("a.example/log\n17\n{ROOT}\n");
         let checkpoint: Checkpoint = text.parse().unwrap();
         assert_eq!((checkpoint.origin(), checkpoint.size(), checkpoint.root()), ("a.example/log", 17, Hash::EMPTY));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_refused() {
+    fn malformed_checkpoints_are_refused() {
         for text in [
             String::new(),
             "\n".to_owned(),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_is_printed_as_it_was_read() {
+    fn a_note_round_trips() {
         let [one, two] = ["a", "b"].map(|name| Signer::generate(name).unwrap());
         let first = one.sign("x\n\ny\n").unwrap();
         let second = two.sign("x\n\ny\n").unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_signatures_of_one_key_both_must_fit() {
+    fn two_signatures_of_one_key_must_both_be_valid() {
         let signer = Signer::generate("a").unwrap();
         let good = signer.sign("x\n").unwrap();
         let other = signer.sign("y\n").unwrap();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_byte_is_passed_over() {
+    fn every_changed_byte_is_detected() {
         let signer = Signer::generate("a").unwrap();
         let note = signer.sign("usage-ledger.example/a\n17\n").unwrap();
         for index in 0..note.len() {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_note_is_refused() {
+    fn malformed_notes_are_refused() {
         let sig = "— a AAAAAAAA";
         for text in
             ["", "\n", "x\n", "x\n\n", &format!("x\n{sig}\n"), &format!("x\n\n{sig}"), &format!("x\n\n{sig}\nx\n")]

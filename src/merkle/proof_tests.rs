@@ -130,7 +130,7 @@ fn the_reference_proofs_of_certificate_transparency() {
 
 /// Every proof of every tree up to a size: made as the other implementation makes it, and true of nothing else.
 #[test]
-fn every_proof_of_small_trees_is_the_other_implementations_and_shows_one_thing() {
+fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
     const MOST: u64 = 40;
     let leaves: Vec<_> = (0..MOST).map(leaf).collect();
     let mut store = stored(&leaves);
@@ -188,7 +188,7 @@ fn spoilt(hashes: &[Hash], shows: impl Fn(Vec<Hash>) -> bool) {
 }
 
 #[test]
-fn positions_and_sizes_that_cannot_be_show_nothing() {
+fn impossible_positions_and_sizes_verify_nothing() {
     let leaf = leaf_hash(b"");
     for (position, size) in [(0, 0), (0, 1), (1, 0), (2, 1), (u64::MAX, 1)] {
         let proof = InclusionProof { position: Position::new(position), size, hashes: Vec::new() };
@@ -204,7 +204,7 @@ fn positions_and_sizes_that_cannot_be_show_nothing() {
 }
 
 #[test]
-fn a_tree_with_a_hole_makes_no_proof() {
+fn a_tree_with_a_missing_node_gives_no_proof() {
     let store = stored(&(0..300).map(leaf).collect::<Vec<_>>());
     let mut tx = store.write().unwrap();
     tx.put(crate::store::Table::Tree, &crate::projection::group_key(0, 3), None).unwrap();
@@ -218,7 +218,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn large_trees_prove_what_the_other_implementation_proves(
+    fn proofs_of_large_trees_equal_another_implementation(
         size in 1_u64..3_000,
         index in any::<prop::sample::Index>(),
         old in any::<prop::sample::Index>(),

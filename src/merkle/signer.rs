@@ -138,7 +138,7 @@ mod tests {
         — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
     #[test]
-    fn the_example_of_go_is_signed_to_the_letter() {
+    fn the_signature_of_the_go_example_is_reproduced() {
         let signer: Signer = SECRET_KEY.parse().unwrap();
         assert_eq!(signer.verifier().to_string(), PUBLIC_KEY);
         assert_eq!(signer.secret(), SECRET_KEY);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_whole_is_refused() {
+    fn an_incomplete_key_is_refused() {
         for (index, _) in PUBLIC_KEY.char_indices() {
             assert!(PUBLIC_KEY[..index].parse::<Verifier>().is_err(), "cut at {index}");
             let mut other = PUBLIC_KEY.to_owned();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_to_sign_is_whole_lines() {
+    fn a_text_to_sign_must_end_with_a_line_break() {
         let signer = Signer::generate("a").unwrap();
         for text in ["", "no end", "a\tb\n", "a\r\n"] {
             assert!(signer.sign(text).is_err(), "{text:?}");

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_many_shapes_go() {
+    fn credentials_of_many_shapes_are_removed() {
         let tail = "Ab3dEf6hIj9lMn2pQr5tUv8x";
         let issued = [
             "sk-ant-api03-",
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn random_runs_go_from_free_text_and_ordinary_words_stay() {
+    fn random_strings_are_removed_from_free_text_and_ordinary_words_stay() {
         for random in [
             "Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5",
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
@@ -413,14 +413,14 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_is_no_text_is_not_kept() {
+    fn a_binary_string_is_removed() {
         let key = "sk-ant-api03-Ab3dEf6hIj9lMn2pQr5tUv8x";
         let half = format!(r#"{{"note":"\ud800 {key}","input":3}}"#);
         assert_eq!(json(&half), r#"{"note":"[redacted]","input":3}"#);
     }
 
     #[test]
-    fn json_stays_to_the_letter_but_for_secrets_and_long_strings() {
+    fn json_is_unchanged_except_for_secrets_and_long_strings() {
         let plain = r#"{"a":1.0e+05,"service_tier":"standard","b":["x","\u00e9\"y"],"tokens":{"input_tokens":3}}"#;
         assert!(matches!(json(plain), Cow::Borrowed(_)));
         let secret =
@@ -438,7 +438,7 @@ mod tests {
 
     #[cfg(feature = "import")]
     #[test]
-    fn ids_stay_apart() {
+    fn different_ids_stay_different() {
         assert_eq!(id("msg_01AbCdEfGhIjKlMnOpQrStUv"), "msg_01AbCdEfGhIjKlMnOpQrStUv");
         let (a, b) = (id("sk-ant-api03-abcdefgh1"), id("sk-ant-api03-abcdefgh2"));
         assert!(a.starts_with("redacted-") && a != b && id(&a) == a);

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_short_cut_agrees_with_the_calendar_library() {
+    fn the_fast_parser_agrees_with_the_calendar_library() {
         for text in [
             "2026-11-23T19:58:11.407Z",
             "2024-02-29T00:00:00Z",

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn other_policies() {
+    fn the_other_session_policies() {
         let hour = Policy::Session(SessionPolicy::HourFloor { minutes: 300 });
         assert_eq!(windows(&["10T07:20:00"], vec![], hour), pairs(&[("10T07:00:00", "10T12:00:00")]));
         let epoch = Policy::Session(SessionPolicy::Epoch { minutes: 300 });

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_come_back_with_their_sum() {
+    fn days_round_trip_with_their_sum() {
         for picks in [vec![5_u8], vec![0, 95], (0..96).collect()] {
             let quarters: Quarters =
                 picks.iter().map(|q| (*q, Totals { requests: i64::from(*q) + 1, ..Totals::default() })).collect();

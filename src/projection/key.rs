@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_come_back() {
+    fn texts_round_trip() {
         let mut key = Vec::new();
         push_text(&mut key, Some("a"));
         push_text(&mut key, None);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn days_outside_the_calendar_sort_at_its_ends() {
+    fn days_outside_the_calendar_sort_first_or_last() {
         let key = |day| {
             let mut key = Vec::new();
             push_day(&mut key, day);

@@ -80,7 +80,7 @@ mod tests {
     use crate::{Ledger, Timestamp, TokenRecord};
 
     #[test]
-    fn a_correction_that_was_there_first_is_found_however_many_records_come_between() {
+    fn a_correction_before_its_target_applies_at_any_distance() {
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let call = |number: u32| TokenRecord::new("openai", "m").input(1).key(number.to_string());
         let void = |number: u32| {

@@ -187,7 +187,7 @@ mod tests {
     proptest! {
         /// However uses come and go, the openings are those of what is left.
         #[test]
-        fn openings_depend_on_the_uses_alone(
+        fn session_starts_depend_only_on_the_usage_instants(
             // Places near to each other and to where sessions end, and steps of a millisecond besides.
             batches in prop::collection::vec(
                 prop::collection::vec((0_i64..40, -1_i64..=1, any::<bool>()), 0..25), 1..8),

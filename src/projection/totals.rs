@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_comes_back_and_takes_few_bytes() {
+    fn a_sum_round_trips_in_few_bytes() {
         let tokens = Tokens { input: Some(3), output: Some(40), ..Tokens::default() };
         let mut one = Totals::one(&tokens, Some("0.25".parse().unwrap()));
         let mut out = Vec::new();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn small_sums_keep_their_bytes_and_sums_beyond_64_bits_come_back() {
+    fn small_sums_keep_their_bytes_and_sums_beyond_64_bits_round_trip() {
         // The bytes that the first builds stored.
         let small = Totals { requests: 2, tokens: [300, 0, 0, 0, 0, 1, 0], ..Totals::default() };
         let mut out = Vec::new();

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_streamed_and_foreign_trees_agree_however_the_leaves_arrive() {
+    fn stored_streamed_and_foreign_trees_agree_for_every_batching() {
         let store = MemoryStore::new();
         let mut streamed = StreamingTree::default();
         let mut foreign = MemoryBackedTree::<Sha256, Vec<u8>>::new();

@@ -321,7 +321,7 @@ mod tests {
     proptest! {
         /// However uses come and go, the chunks depend on what is left alone, and questions get the model's answers.
         #[test]
-        fn chunks_depend_on_the_uses_alone(
+        fn chunks_depend_only_on_the_usage_instants(
             batches in prop::collection::vec(prop::collection::vec((0_i64..400, any::<bool>()), 0..60), 1..8),
             probe in 0_i64..400,
         ) {

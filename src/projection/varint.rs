@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back() {
+    fn numbers_round_trip() {
         for value in [0, 1, 127, 128, 300, u64::MAX / 2, u64::MAX] {
             let mut out = Vec::new();
             put(&mut out, value);

@@ -131,7 +131,7 @@ fn from_records(snapshot: &Snapshot<'_>, report: &Report) -> table::ReportTable 
 }
 
 #[test]
-fn quick_answers_equal_those_of_every_record() {
+fn answers_from_projections_equal_those_from_every_record() {
     for seed in 1..=2 {
         let ledger = ledger(seed);
         let mut random = Random(seed * 77);

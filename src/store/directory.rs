@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_directories_are_made_and_existing_ones_stay() {
+    fn missing_directories_are_created_and_existing_ones_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b/c");
         make_private(&deep).unwrap();

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_is_seen_like_any_write_and_leaves_no_trace() {
+    fn overlay_writes_are_visible_and_leave_no_trace() {
         let store = MemoryStore::new();
         let row = |key| Row {
             id: EventId::from_key("p", key),

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_question_at_a_time_needs_one_connection() {
+    fn sequential_queries_use_one_connection() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("usage.db")).unwrap();
         let open = |store: &SqliteStore| store.pool().unwrap().idle_connections();

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_from_its_family() {
+    fn a_model_differs_from_its_family() {
         assert!(is_exactly("gemini-2.5-flash", "gemini-2.5-flash-preview"));
         assert!(!is_exactly("gemini-2.5-flash", "gemini-2.5-flash-lite"));
     }

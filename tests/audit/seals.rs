@@ -4,29 +4,29 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::{Value, json};
 
 /// Calls in May and June, and a key.
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.ok(&["key", "generate", "--name", "a.example/log"]);
-    desk.at("2026-05-10T12:00:00Z", &["record", "--provider", "anthropic", "--model", "m", "--input", "100"]);
-    desk.at("2026-05-20T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "20"]);
-    desk.at("2026-06-02T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "7"]);
-    desk
+fn cli() -> TestCli {
+    let cli = TestCli::new();
+    cli.ok(&["key", "generate", "--name", "a.example/log"]);
+    cli.at("2026-05-10T12:00:00Z", &["record", "--provider", "anthropic", "--model", "m", "--input", "100"]);
+    cli.at("2026-05-20T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "20"]);
+    cli.at("2026-06-02T12:00:00Z", &["record", "--provider", "openai", "--model", "n", "--output", "7"]);
+    cli
 }
 
 const SEALED: &str = "2026-06-03T00:00:00Z";
 
-fn seal(desk: &Desk) -> String {
-    desk.at(SEALED, &["seal", "--until", "2026-06"])
+fn seal(cli: &TestCli) -> String {
+    cli.at(SEALED, &["seal", "--until", "2026-06"])
 }
 
 #[test]
-fn a_period_is_closed_by_a_signed_statement() {
-    let desk = desk();
-    let statement = seal(&desk);
+fn sealing_closes_a_period_with_a_signed_statement() {
+    let cli = cli();
+    let statement = seal(&cli);
     for line in [
         "a.example/log",
         "3",
@@ -37,12 +37,12 @@ fn a_period_is_closed_by_a_signed_statement() {
     ] {
         assert!(statement.lines().any(|told| told == line), "{line} is missing:\n{statement}");
     }
-    let path = desk.dir().join("may.seal");
+    let path = cli.dir().join("may.seal");
     std::fs::write(&path, &statement).unwrap();
-    let key = desk.ok(&["key", "show"]);
+    let key = cli.ok(&["key", "show"]);
     let verify = |path: &std::path::Path| {
         let args = ["--json", "verify", "--checkpoint", path.to_str().unwrap(), "--verifier", key.trim()];
-        desk.command().args(args).output().unwrap().status.code().unwrap()
+        cli.command().args(args).output().unwrap().status.code().unwrap()
     };
     assert_eq!(verify(&path), 0);
     std::fs::write(&path, statement.replace("requests 2", "requests 3")).unwrap();
@@ -50,15 +50,15 @@ fn a_period_is_closed_by_a_signed_statement() {
 }
 
 #[test]
-fn what_comes_late_is_a_restatement_and_never_merged() {
-    let desk = desk();
-    seal(&desk);
-    let report = || desk.json(&["--now", "2026-06-10T00:00:00Z", "report", "--sealed", "--by", "provider"]);
+fn late_events_are_restatements_and_never_change_a_seal() {
+    let cli = cli();
+    seal(&cli);
+    let report = || cli.json(&["--now", "2026-06-10T00:00:00Z", "report", "--sealed", "--by", "provider"]);
     let before = report();
     assert_eq!(before["total"]["tokens"]["total"], 120);
     assert_eq!(before["sealed"]["restatement"]["requests"], 0);
     let late = r#"{"provider":"anthropic","model":"m","input":5,"occurred_at":"2026-05-30T10:00:00Z"}"#;
-    desk.fed(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
+    cli.ok_with_input(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
     let after = report();
     assert_eq!((&after["rows"], &after["total"]), (&before["rows"], &before["total"]), "the sealed numbers stand");
     assert_eq!(
@@ -66,39 +66,39 @@ fn what_comes_late_is_a_restatement_and_never_merged() {
         json!({"requests": 1, "tokens": [5, 0, 0, 0, 0, 0, 0], "cost": {"reported_usd": "0"}, "events": [5], "events_total": 1})
     );
     assert_eq!((&after["sealed"]["position"], &after["sealed"]["size"]), (&json!(4), &json!(3)));
-    let told = desk.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
+    let told = cli.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
     assert!(
         told.contains("sealed at position 4")
             && told.contains("restated since: +1 request, tokens input +5, by position 5"),
         "{told}"
     );
-    assert_eq!(desk.json(&["verify"])["ok"], Value::Bool(true));
+    assert_eq!(cli.json(&["verify"])["ok"], Value::Bool(true));
 }
 
 #[test]
-fn the_next_seal_goes_on_where_the_last_one_ended() {
-    let desk = desk();
-    seal(&desk);
-    let next = desk.at("2026-07-02T00:00:00Z", &["seal", "--until", "2026-07"]);
+fn the_next_seal_begins_where_the_last_one_ended() {
+    let cli = cli();
+    seal(&cli);
+    let next = cli.at("2026-07-02T00:00:00Z", &["seal", "--until", "2026-07"]);
     assert!(next.contains("seal from 2026-06-01T00:00:00.000Z until 2026-07-01T00:00:00.000Z\n"), "{next}");
     assert!(next.contains("positions 4 to 4\nrequests 1\ntokens output 7\n"), "{next}");
 }
 
 #[test]
-fn only_what_is_over_can_be_sealed_and_only_with_a_key() {
-    let desk = desk();
-    let before = desk.bytes();
-    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-07"]).contains("is not over"));
-    assert!(desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-05", "--since", "2026-06"]).contains("before"));
+fn sealing_needs_a_key_and_a_period_that_is_over() {
+    let cli = cli();
+    let before = cli.bytes();
+    assert!(cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-07"]).contains("is not over"));
+    assert!(cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-05", "--since", "2026-06"]).contains("before"));
     assert!(
-        desk.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key")
+        cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key")
     );
-    assert!(desk.fails(2, &["--now", SEALED, "report", "--sealed"]).contains("nothing was sealed yet"));
-    assert_eq!(desk.bytes(), before);
+    assert!(cli.fails(2, &["--now", SEALED, "report", "--sealed"]).contains("nothing was sealed yet"));
+    assert_eq!(cli.bytes(), before);
 }
 
 #[test]
-fn what_moves_within_a_period_restates_it_though_no_sum_differs() {
+fn an_event_moved_within_a_period_is_a_restatement_even_with_equal_sums() {
     let at = "2026-06-05T00:00:00Z";
     for (changed, told) in [
         (&["--model", "other"][..], "no sum, but what it is made of, by position 5"),
@@ -108,52 +108,52 @@ fn what_moves_within_a_period_restates_it_though_no_sum_differs() {
         (&["--cost", "0.25"], "reported cost +0.25 USD, by position 5"),
         (&["--occurred-at", "2026-06-11T12:00:00Z"], "-1 request, tokens input -100, by position 5"),
     ] {
-        let desk = desk();
-        seal(&desk);
+        let cli = cli();
+        seal(&cli);
         let mut args = vec!["amend", "1", "--reason", "it was another"];
         args.extend(changed);
-        desk.at(at, &args);
-        let said = desk.at(at, &["report", "--sealed"]);
+        cli.at(at, &args);
+        let said = cli.at(at, &["report", "--sealed"]);
         assert!(said.contains(told), "{changed:?}: {said}");
-        let answer = desk.json(&["--now", at, "report", "--sealed"]);
+        let answer = cli.json(&["--now", at, "report", "--sealed"]);
         assert_eq!(answer["sealed"]["restatement"]["events"], json!([5]), "{changed:?}");
         // Taken back, the sums are what they were, and both events are named.
-        desk.at(at, &["void", "5", "--reason", "it was not"]);
-        let answer = desk.json(&["--now", at, "report", "--sealed"]);
+        cli.at(at, &["void", "5", "--reason", "it was not"]);
+        let answer = cli.json(&["--now", at, "report", "--sealed"]);
         assert_eq!(answer["sealed"]["restatement"]["events"], json!([5, 6]), "{changed:?}");
         assert_eq!(answer["sealed"]["restatement"]["requests"], 0);
     }
     // What is about another time is none.
-    let desk = desk();
-    seal(&desk);
-    desk.at(at, &["amend", "3", "--model", "other", "--reason", "it was another"]);
-    assert!(desk.at(at, &["report", "--sealed"]).contains("nothing of it was restated since"));
+    let cli = cli();
+    seal(&cli);
+    cli.at(at, &["amend", "3", "--model", "other", "--reason", "it was another"]);
+    assert!(cli.at(at, &["report", "--sealed"]).contains("nothing of it was restated since"));
 }
 
 #[test]
-fn earlier_seals_stay_in_reach() {
-    let desk = desk();
-    seal(&desk);
+fn earlier_seals_can_still_be_read() {
+    let cli = cli();
+    seal(&cli);
     let now = "2026-07-02T00:00:00Z";
     let late = r#"{"provider":"anthropic","model":"m","input":5,"occurred_at":"2026-05-30T10:00:00Z"}"#;
-    desk.fed(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
-    desk.at(now, &["seal", "--until", "2026-07"]);
-    let last = desk.json(&["--now", now, "report", "--sealed"]);
+    cli.ok_with_input(late, &["--now", "2026-06-05T00:00:00Z", "record", "--jsonl", "-"]);
+    cli.at(now, &["seal", "--until", "2026-07"]);
+    let last = cli.json(&["--now", now, "report", "--sealed"]);
     assert_eq!((&last["sealed"]["position"], &last["sealed"]["restatement"]["events"]), (&json!(6), &json!([])));
     assert_eq!(last["restated_earlier"][0]["position"], 4);
     assert_eq!(last["restated_earlier"][0]["restatement"]["events"], json!([5]));
-    let told = desk.at(now, &["report", "--sealed"]);
+    let told = cli.at(now, &["report", "--sealed"]);
     assert!(told.contains("restated since: +1 request") && told.contains("report --sealed=4"), "{told}");
-    let first = desk.json(&["--now", now, "report", "--sealed=4"]);
+    let first = cli.json(&["--now", now, "report", "--sealed=4"]);
     assert_eq!((&first["sealed"]["position"], &first["total"]["tokens"]["total"]), (&json!(4), &json!(120)));
     assert_eq!(first["sealed"]["restatement"]["events"], json!([5]));
-    assert!(desk.fails(2, &["--now", now, "report", "--sealed=5"]).contains("no seal that holds at position 5"));
+    assert!(cli.fails(2, &["--now", now, "report", "--sealed=5"]).contains("no seal that holds at position 5"));
 }
 
 #[test]
-fn no_call_is_in_two_sealed_periods() {
-    let desk = desk();
-    seal(&desk);
+fn sealed_periods_do_not_overlap() {
+    let cli = cli();
+    seal(&cli);
     let now = "2026-07-02T00:00:00Z";
     for args in [
         &["seal", "--since", "2026-05", "--until", "2026-07"][..],
@@ -162,15 +162,15 @@ fn no_call_is_in_two_sealed_periods() {
     ] {
         let mut all = vec!["--now", now];
         all.extend(args);
-        let why = desk.fails(2, &all);
+        let why = cli.fails(2, &all);
         assert!(why.contains("is sealed at position 4 already") && why.contains("void that seal"), "{why}");
     }
-    desk.at(now, &["void", "4", "--reason", "to be made anew"]);
-    desk.at(now, &["seal", "--since", "2026-05", "--until", "2026-07"]);
+    cli.at(now, &["void", "4", "--reason", "to be made anew"]);
+    cli.at(now, &["seal", "--since", "2026-05", "--until", "2026-07"]);
 }
 
 #[test]
-fn a_seal_over_another_history_is_found_at_its_position() {
+fn a_seal_over_another_history_is_a_finding_at_its_position() {
     use usage_ledger::event::{NewEvent, Payload};
     use usage_ledger::merkle::Signer;
     use usage_ledger::{Ledger, Timestamp, TokenRecord};

@@ -97,7 +97,7 @@ fn position(n: u64) -> AsOf {
 }
 
 #[test]
-fn no_name_is_left_in_any_file() {
+fn shredding_removes_every_name_from_every_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let ledger = Ledger::open(&path).unwrap();
@@ -151,7 +151,7 @@ fn no_name_is_left_in_any_file() {
 }
 
 #[test]
-fn memory_is_shredded_as_a_file_is() {
+fn a_ledger_in_memory_can_be_shredded() {
     let ledger = Ledger::in_memory().unwrap();
     fill(&ledger);
     let before = numbers(&ledger.snapshot().unwrap());
@@ -175,7 +175,7 @@ fn memory_is_shredded_as_a_file_is() {
 }
 
 #[test]
-fn the_same_call_told_again_is_known_by_each_of_its_keys() {
+fn each_natural_key_still_finds_a_shredded_call() {
     let ledger = Ledger::in_memory().unwrap();
     let record = |n| named(n).key("msg_1").key("req_1");
     let first = ledger.record(record(5), now()).unwrap();
@@ -191,7 +191,7 @@ fn the_same_call_told_again_is_known_by_each_of_its_keys() {
 }
 
 #[test]
-fn texts_of_other_events_go_and_what_they_do_stays() {
+fn shredding_removes_texts_of_other_events_and_keeps_their_effect() {
     let ledger = Ledger::in_memory().unwrap();
     let provider = ProviderId::new("anthropic").unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
@@ -246,7 +246,7 @@ fn texts_of_other_events_go_and_what_they_do_stays() {
 }
 
 #[test]
-fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
+fn a_pause_with_a_custom_reason_continues_after_its_reason_is_shredded() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
     let id = ledger.event(1).unwrap().id;
@@ -259,7 +259,7 @@ fn a_pause_for_a_reason_of_ones_own_goes_on_without_it() {
 }
 
 #[test]
-fn what_cannot_go_is_refused_and_nothing_is_written() {
+fn shredding_of_events_that_must_stay_is_refused_and_writes_nothing() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.record(named(1), now()).unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
@@ -289,7 +289,7 @@ fn what_cannot_go_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn corrections_that_come_later_count_and_those_of_the_past_hold() {
+fn corrections_before_and_after_a_shredding_both_apply() {
     let team =
         |ledger: &Ledger, at| ledger.snapshot().unwrap().account("anthropic", Some("team"), at).unwrap().all_time;
     let ledger = Ledger::in_memory().unwrap();
@@ -313,7 +313,7 @@ fn corrections_that_come_later_count_and_those_of_the_past_hold() {
 }
 
 #[test]
-fn a_reader_keeps_the_old_bytes_and_is_named() {
+fn shredding_names_a_reader_that_still_holds_the_old_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let ledger = Ledger::with_store(Box::new(Options::new().busy_timeout_seconds(1).open(&path).unwrap()));
@@ -353,7 +353,7 @@ fn findings(path: &Path) -> Vec<(Option<u64>, String)> {
 }
 
 #[test]
-fn the_file_lets_exactly_one_change_through() {
+fn triggers_allow_only_the_change_that_shredding_makes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let file = shredded(&path);
@@ -385,7 +385,7 @@ fn the_file_lets_exactly_one_change_through() {
 }
 
 #[test]
-fn a_stub_that_nothing_vouches_for_is_found() {
+fn a_tombstone_without_an_event_shredded_is_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let file = shredded(&path);

@@ -8,32 +8,32 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use rusqlite::Connection;
 
 /// A ledger of 21 events with its export, a checkpoint and a key, as somebody would be given them.
 struct Given {
-    desk: Desk,
+    cli: TestCli,
     key: String,
 }
 
 impl Given {
     fn new() -> Self {
-        let desk = Desk::new();
+        let cli = TestCli::new();
         let lines: Vec<String> = (1..=20)
             .map(|n| format!(r#"{{"provider":"anthropic","input":{n},"key":"k{n}","project":"Käse"}}"#))
             .collect();
-        desk.fed(lines.join("\n"), &["--now", "2026-06-01T10:00:00Z", "record", "--jsonl", "-"]);
-        desk.at("2026-06-01T11:00:00Z", &["switch", "openai"]);
-        let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
-        let given = Self { desk, key };
-        given.desk.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
-        given.desk.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
+        cli.ok_with_input(lines.join("\n"), &["--now", "2026-06-01T10:00:00Z", "record", "--jsonl", "-"]);
+        cli.at("2026-06-01T11:00:00Z", &["switch", "openai"]);
+        let key = cli.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
+        let given = Self { cli, key };
+        given.cli.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
+        given.cli.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
         given
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.desk.dir().join(name)
+        self.cli.dir().join(name)
     }
 
     fn path(&self, name: &str) -> String {
@@ -67,21 +67,21 @@ impl Given {
 }
 
 #[test]
-fn what_was_not_touched_is_accepted() {
+fn an_unchanged_export_is_accepted() {
     let given = Given::new();
     let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, None);
     assert!(accepted && said.contains("the first 21 of 21 events"), "{said}");
-    let root = given.desk.json(&["verify"])["root"].as_str().unwrap().to_owned();
+    let root = given.cli.json(&["verify"])["root"].as_str().unwrap().to_owned();
     assert!(said.contains(&root), "{said}");
 
     for position in ["1", "2", "16", "17", "20", "21"] {
-        fs::write(given.file("proof"), given.desk.ok(&["prove", "inclusion", position])).unwrap();
+        fs::write(given.file("proof"), given.cli.ok(&["prove", "inclusion", position])).unwrap();
         let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
         assert!(accepted && said.contains(&format!("the event at position {position} is one of 21")), "{said}");
     }
     // The ledger goes on: the old checkpoint still holds for its part.
-    given.desk.ok(&["switch", "ollama"]);
-    given.desk.ok(&["export", "--output", &given.path("longer.jsonl")]);
+    given.cli.ok(&["switch", "ollama"]);
+    given.cli.ok(&["export", "--output", &given.path("longer.jsonl")]);
     let (accepted, said) = given.judge("longer.jsonl", "checkpoint", &given.key, None);
     assert!(accepted && said.contains("the first 21 of 22 events"), "{said}");
 }
@@ -115,8 +115,8 @@ fn a_changed_swapped_removed_added_or_cut_line_is_refused() {
 fn a_checkpoint_of_another_key_or_text_is_refused() {
     let given = Given::new();
     let other = given.path("other-key");
-    let other_key = given.desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice", &other]);
-    given.desk.ok(&["checkpoint", "--key", &other, "--out", &given.path("theirs")]);
+    let other_key = given.cli.ok(&["key", "generate", "--name", "usage-ledger.example/alice", &other]);
+    given.cli.ok(&["checkpoint", "--key", &other, "--out", &given.path("theirs")]);
     let (accepted, said) = given.judge("events.jsonl", "theirs", &given.key, None);
     assert!(!accepted && said.contains("is not signed by"), "{said}");
     assert!(given.judge("events.jsonl", "theirs", other_key.trim_end(), None).0);
@@ -130,7 +130,7 @@ fn a_checkpoint_of_another_key_or_text_is_refused() {
 #[test]
 fn a_proof_of_another_event_is_refused() {
     let given = Given::new();
-    let proof = given.desk.ok(&["prove", "inclusion", "7"]);
+    let proof = given.cli.ok(&["prove", "inclusion", "7"]);
     let hash = proof.lines().nth(3).unwrap();
     for (forged, words) in [
         (proof.replacen("index 6", "index 7", 1), "is not the event that the proof is of"),
@@ -149,9 +149,9 @@ fn a_proof_of_another_event_is_refused() {
 }
 
 #[test]
-fn a_shredded_line_stands_by_its_hash_and_only_when_an_event_says_so() {
+fn a_shredded_line_is_accepted_only_if_an_event_shredded_names_it() {
     let given = Given::new();
-    let leaf = given.desk.json(&["show", "5"])["leaf"].as_str().unwrap().to_owned();
+    let leaf = given.cli.json(&["show", "5"])["leaf"].as_str().unwrap().to_owned();
     let mut events = given.events();
     events[4] = format!("{{\"shredded\":5,\"leaf\":\"{leaf}\"}}\n");
     given.refuses(&events, "position 5 is left out, and no event_shredded says why");
@@ -166,40 +166,40 @@ fn a_shredded_line_stands_by_its_hash_and_only_when_an_event_says_so() {
 }
 
 #[test]
-fn an_export_of_an_earlier_state_says_that_a_shredding_stands_behind_it() {
+fn an_export_of_an_earlier_state_reports_a_later_shredding() {
     let given = Given::new();
-    given.desk.ok(&["shred", "5", "--reason", "a name in it"]);
-    let exported = given.desk.command().args(["--as-of", "21", "export"]).output().unwrap();
+    given.cli.ok(&["shred", "5", "--reason", "a name in it"]);
+    let exported = given.cli.command().args(["--as-of", "21", "export"]).output().unwrap();
     let said = String::from_utf8(exported.stderr).unwrap();
     assert!(exported.status.success() && said.contains("shredded later, by position 22"), "{said}");
     fs::write(given.file("early.jsonl"), exported.stdout).unwrap();
     let (accepted, words) = given.judge("early.jsonl", "checkpoint", &given.key, None);
     assert!(!accepted && words.contains("check an export of the whole ledger"), "{words}");
-    given.desk.ok(&["export", "--output", &given.path("whole.jsonl")]);
+    given.cli.ok(&["export", "--output", &given.path("whole.jsonl")]);
     assert!(given.judge("whole.jsonl", "checkpoint", &given.key, None).0);
 }
 
 /// A ledger that an early build wrote, with two events whose indented usage objects put line breaks into their lines.
 fn early_ledger() -> Given {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let dump = include_str!("../fixtures/ledgers/indented.sql");
-    Connection::open(desk.ledger()).unwrap().execute_batch(dump).unwrap();
-    let key = desk.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
-    Given { desk, key }
+    Connection::open(cli.ledger()).unwrap().execute_batch(dump).unwrap();
+    let key = cli.ok(&["key", "generate", "--name", "usage-ledger.example/alice"]).trim_end().to_owned();
+    Given { cli, key }
 }
 
 #[test]
-fn an_early_ledger_with_line_breaks_in_its_events_exports_one_line_each_and_can_be_checked() {
+fn events_with_line_breaks_of_early_builds_export_as_one_line_each_and_verify() {
     let given = early_ledger();
-    let desk = &given.desk;
+    let cli = &given.cli;
     let stored = |position: u8| -> String {
-        let ledger = Connection::open(desk.ledger()).unwrap();
+        let ledger = Connection::open(cli.ledger()).unwrap();
         ledger.query_row("SELECT body FROM events WHERE position = ?", [position], |row| row.get(0)).unwrap()
     };
     assert!(stored(2).contains('\n') && stored(3).contains("\r\n"));
-    assert_eq!(desk.json(&["verify"])["ok"], true);
-    desk.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
-    desk.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
+    cli.ok(&["export", "--format", "events", "--output", &given.path("events.jsonl")]);
+    cli.ok(&["checkpoint", "--out", &given.path("checkpoint")]);
     let events = given.events();
     assert_eq!(events.len(), 4);
     assert_eq!(events[3], format!("{}\n", stored(4)));
@@ -211,12 +211,12 @@ fn an_early_ledger_with_line_breaks_in_its_events_exports_one_line_each_and_can_
     let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, None);
     assert!(accepted && said.contains("the first 4 of 4 events"), "{said}");
     for position in ["2", "3", "4"] {
-        fs::write(given.file("proof"), desk.ok(&["prove", "inclusion", position])).unwrap();
+        fs::write(given.file("proof"), cli.ok(&["prove", "inclusion", position])).unwrap();
         let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
         assert!(accepted && said.contains(&format!("the event at position {position} is one of 4")), "{said}");
         fs::write(given.file("line"), &events[position.parse::<usize>().unwrap() - 1]).unwrap();
         let check = ["prove", "check", &given.path("proof"), "--line", &given.path("line"), "--verifier", &given.key];
-        desk.ok(&check);
+        cli.ok(&check);
     }
     // An escaped line that was touched is refused like any other.
     let touch = |from: &str, to: &str| {
@@ -231,9 +231,9 @@ fn an_early_ledger_with_line_breaks_in_its_events_exports_one_line_each_and_can_
 }
 
 #[test]
-fn every_surface_prints_one_line_for_an_early_event_with_line_breaks() {
+fn every_surface_prints_an_event_with_line_breaks_on_one_line() {
     let given = early_ledger();
-    let desk = &given.desk;
+    let cli = &given.cli;
     let one_a_line = |text: String| {
         let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 4, "{text}");
@@ -241,34 +241,34 @@ fn every_surface_prints_one_line_for_an_early_event_with_line_breaks() {
         rows
     };
     let note = "two  spaces: \"quoted\"\n";
-    for row in one_a_line(desk.ok(&["export", "--format", "cloudevents"])).drain(1..3) {
+    for row in one_a_line(cli.ok(&["export", "--format", "cloudevents"])).drain(1..3) {
         assert_eq!(row["data"]["raw"]["note"], note);
     }
-    for row in one_a_line(desk.ok(&["--json", "log"])).drain(1..3) {
+    for row in one_a_line(cli.ok(&["--json", "log"])).drain(1..3) {
         assert_eq!(row["event"]["data"]["raw"]["note"], note);
     }
-    let shown = desk.ok(&["--json", "show", "2"]);
+    let shown = cli.ok(&["--json", "show", "2"]);
     assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
     // The same response again is the same event, though it is written on one line now.
     let again = r#"{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":25,"note":"two  spaces: \"quoted\"\n","output_tokens":15}}"#;
-    let said = desk.fed(again, &["record", "--format", "anthropic", "--project", "acme"]);
+    let said = cli.ok_with_input(again, &["record", "--format", "anthropic", "--project", "acme"]);
     assert!(said.contains("position 2") && said.contains("already"), "{said}");
     // An amendment that repeats the stored usage object, and a shredding, add lines without breaks.
-    desk.ok(&["amend", "2", "--project", "other", "--reason", "moved"]);
-    desk.ok(&["shred", "3", "--reason", "a name in it"]);
-    assert_eq!(desk.json(&["verify"])["ok"], true);
-    let ledger = Connection::open(desk.ledger()).unwrap();
+    cli.ok(&["amend", "2", "--project", "other", "--reason", "moved"]);
+    cli.ok(&["shred", "3", "--reason", "a name in it"]);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
+    let ledger = Connection::open(cli.ledger()).unwrap();
     let broken = "SELECT count(*) FROM events WHERE instr(body, char(10)) OR instr(body, char(13))";
     assert_eq!(ledger.query_row(broken, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }
 
 #[test]
 fn an_indented_usage_object_becomes_one_line() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let body = "{\r\n  \"id\": \"msg_1\",\n  \"model\": \"claude-opus-4-5\",\n  \"usage\": {\n\t\"output_tokens\": 15,\n    \
                 \"input_tokens\": 25,\n    \"odd\": [1.50, 1E+2, \" a  b\\n\"]\n  }\n}\n";
-    desk.fed(body, &["record", "--format", "anthropic"]);
-    let exported = desk.ok(&["export", "--format", "events"]);
+    cli.ok_with_input(body, &["record", "--format", "anthropic"]);
+    let exported = cli.ok(&["export", "--format", "events"]);
     assert_eq!(exported.lines().count(), 1, "{exported}");
     let raw = r#""raw":{"output_tokens":15,"input_tokens":25,"odd":[1.50,1E+2," a  b\n"]}"#;
     assert!(exported.contains(raw), "{exported}");

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::{Value, json};
 
 const NOW: &str = "2026-11-23T20:00:00Z";
@@ -52,12 +52,12 @@ impl Reply {
 }
 
 impl Serving {
-    fn start(desk: &Desk, args: &[&str]) -> Self {
+    fn start(cli: &TestCli, args: &[&str]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "--tz", "UTC", "serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -107,25 +107,25 @@ impl Drop for Serving {
 }
 
 /// A ledger with a limit, two providers and a switch.
-fn desk() -> Desk {
-    let desk = Desk::new();
+fn cli() -> TestCli {
+    let cli = TestCli::new();
     for args in [
         vec!["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"],
         vec!["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120", "--key", "msg_1"],
         vec!["switch", "ollama", "--reason", "rate limited"],
         vec!["record", "--provider", "ollama", "--model", "qwen3", "--input", "9", "--project", "acme"],
     ] {
-        desk.at(NOW, &args);
+        cli.at(NOW, &args);
     }
-    desk
+    cli
 }
 
 #[test]
-fn answers_are_those_of_the_command() {
-    let desk = desk();
-    desk.ok(&["key", "generate", desk.dir().join("api.key").to_str().unwrap()]);
-    let key = desk.dir().join("api.key");
-    let server = Serving::start(&desk, &["--now", NOW, "--key", key.to_str().unwrap()]);
+fn answers_equal_those_of_the_command() {
+    let cli = cli();
+    cli.ok(&["key", "generate", cli.dir().join("api.key").to_str().unwrap()]);
+    let key = cli.dir().join("api.key");
+    let server = Serving::start(&cli, &["--now", NOW, "--key", key.to_str().unwrap()]);
     for (path, args) in [
         ("status", vec!["status"]),
         ("status?as_of=2", vec!["--as-of", "2", "status"]),
@@ -150,19 +150,19 @@ fn answers_are_those_of_the_command() {
     ] {
         let told = server.get(path);
         assert_eq!(told.status, 200, "{path}: {told:?}");
-        let run = desk.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
+        let run = cli.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
         assert_eq!(told.json(), serde_json::from_slice::<Value>(&run.stdout).unwrap(), "{path}");
     }
     let listed = server.get("events?kind=tokens_recorded").json();
-    let lines = desk.ok(&["--json", "log", "--kind", "tokens_recorded"]);
+    let lines = cli.ok(&["--json", "log", "--kind", "tokens_recorded"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(listed["events"], json!(lines));
 }
 
 #[test]
-fn a_repeated_call_finds_what_the_first_one_wrote() {
-    let desk = Desk::new();
-    let server = Serving::start(&desk, &[]);
+fn a_repeated_request_returns_the_existing_event() {
+    let cli = TestCli::new();
+    let server = Serving::start(&cli, &[]);
     let reservation = server.post("reserve", &json!({"provider": "openai", "tokens": 50, "key": "call 1"})).json();
     for (operation, body) in [
         ("record", json!({"provider": "openai", "model": "gpt-5", "input": 9, "key": "resp_1"})),
@@ -185,13 +185,13 @@ fn a_repeated_call_finds_what_the_first_one_wrote() {
     let lines = "{\"provider\":\"openai\",\"input\":1,\"key\":\"a\"}\n{\"provider\":\"openai\",\"input\":9,\"model\":\"gpt-5\",\"key\":\"resp_1\"}\n";
     let many = server.send("POST /api/v1/records", &[("content-type", "application/x-ndjson")], lines).json();
     assert_eq!(many, json!({"schema": 1, "recorded": 1, "duplicates": 1}));
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
-fn problems_name_the_remedy() {
-    let desk = desk();
-    let server = Serving::start(&desk, &[]);
+fn problem_documents_name_the_remedy() {
+    let cli = cli();
+    let server = Serving::start(&cli, &[]);
     let near = server.get("gate?provider=antropic");
     assert_eq!((near.status, near.problem().0.as_str()), (422, "unknown-provider"));
     assert_eq!(near.json()["candidates"], json!(["anthropic"]));
@@ -232,10 +232,10 @@ fn problems_name_the_remedy() {
 }
 
 #[test]
-fn the_guards_hold_for_the_api() {
-    let desk = desk();
+fn the_api_is_behind_the_same_guards_as_the_pages() {
+    let cli = cli();
     let record = json!({"provider": "openai", "input": 999_999}).to_string();
-    let server = Serving::start(&desk, &[]);
+    let server = Serving::start(&cli, &[]);
     for (headers, status) in [
         (vec![JSON, ("host", "evil.example")], 403),
         (vec![JSON, ("origin", "http://evil.example")], 403),
@@ -256,9 +256,9 @@ fn the_guards_hold_for_the_api() {
     assert_eq!(server.get("events").json()["head"], 4);
     drop(server);
 
-    let token = desk.dir().join("token");
+    let token = cli.dir().join("token");
     std::fs::write(&token, "correct-horse-battery-staple").unwrap();
-    let server = Serving::start(&desk, &["--token-file", token.to_str().unwrap()]);
+    let server = Serving::start(&cli, &["--token-file", token.to_str().unwrap()]);
     let refused = server.get("status");
     assert_eq!((refused.status, refused.problem().0.as_str()), (401, "unauthorized"));
     let bearer = [("authorization", "Bearer correct-horse-battery-staple")];
@@ -266,9 +266,9 @@ fn the_guards_hold_for_the_api() {
 }
 
 #[test]
-fn a_tag_holds_until_something_is_appended() {
-    let desk = desk();
-    let server = Serving::start(&desk, &["--now", NOW]);
+fn an_etag_is_valid_until_the_next_append() {
+    let cli = cli();
+    let server = Serving::start(&cli, &["--now", NOW]);
     let paths = ["report", "report?days=7", "status", "gate?provider=anthropic", "events", "proofs/inclusion?event=1"];
     let tags: Vec<String> = paths.iter().map(|path| server.get(path).header("etag").unwrap().to_owned()).collect();
     let again = |path: &str, tag: &str| server.send(&format!("GET /api/v1/{path}"), &[("if-none-match", tag)], "");
@@ -276,7 +276,7 @@ fn a_tag_holds_until_something_is_appended() {
         let same = again(path, tag);
         assert_eq!((same.status, same.body.as_str(), same.header("etag")), (304, "", Some(&**tag)), "{path}");
     }
-    desk.at(NOW, &["record", "--provider", "anthropic", "--input", "5"]);
+    cli.at(NOW, &["record", "--provider", "anthropic", "--input", "5"]);
     for (path, tag) in paths.iter().zip(&tags) {
         let new = again(path, tag);
         assert_eq!(new.status, 200, "{path}");
@@ -285,11 +285,11 @@ fn a_tag_holds_until_something_is_appended() {
 }
 
 #[test]
-fn a_gate_that_opens_with_time_is_no_304() {
-    let desk = Desk::new();
-    let server = Serving::start(&desk, &[]);
+fn a_gate_answer_that_depends_on_the_time_is_never_304() {
+    let cli = TestCli::new();
+    let server = Serving::start(&cli, &[]);
     let end = usage_ledger::Timestamp::from(chrono::Utc::now()).plus(2_000).to_string();
-    desk.ok(&["pause", "--until", &end]);
+    cli.ok(&["pause", "--until", &end]);
     let shut = server.get("gate?provider=anthropic");
     assert_eq!(shut.json()["gated"], true);
     let tag = shut.header("etag").unwrap();
@@ -325,9 +325,9 @@ fn follow(reader: &mut impl BufRead, count: usize) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn a_stream_goes_on_where_the_client_left_it() {
-    let desk = desk();
-    let server = Serving::start(&desk, &[]);
+fn an_event_stream_resumes_after_the_last_event_id() {
+    let cli = cli();
+    let server = Serving::start(&cli, &[]);
     let stream = |path: &str, headers: &[(&str, &str)]| {
         let mut reader = BufReader::new(server.open(&format!("GET /api/v1/events/stream{path}"), headers, ""));
         let mut line = String::new();
@@ -340,7 +340,7 @@ fn a_stream_goes_on_where_the_client_left_it() {
     let mut switches = stream("?after=0&kind=provider_switched", &[]);
     assert_eq!(follow(&mut switches, 1), [(3, "provider_switched".to_owned())]);
     // Another program writes, and so does the API.
-    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
     assert_eq!(follow(&mut seen, 1), [(5, "tokens_recorded".to_owned())]);
     server.post("switch", &json!({"provider": "anthropic"}));
     assert_eq!(follow(&mut seen, 1), [(6, "provider_switched".to_owned())]);
@@ -351,12 +351,12 @@ fn a_stream_goes_on_where_the_client_left_it() {
 }
 
 #[test]
-fn a_replaced_file_acknowledges_nothing() {
-    let desk = desk();
-    let server = Serving::start(&desk, &[]);
+fn after_the_file_is_replaced_no_request_is_acknowledged() {
+    let cli = cli();
+    let server = Serving::start(&cli, &[]);
     assert_eq!(server.post("record", &json!({"provider": "openai", "input": 1, "key": "a"})).status, 200);
     for name in ["usage.db", "usage.db-wal", "usage.db-shm"] {
-        let _ = std::fs::rename(desk.dir().join(name), desk.dir().join(format!("{name}.away")));
+        let _ = std::fs::rename(cli.dir().join(name), cli.dir().join(format!("{name}.away")));
     }
     let body = json!({"provider": "openai", "input": 2, "key": "b"});
     let refused = server.post("record", &body);
@@ -366,8 +366,8 @@ fn a_replaced_file_acknowledges_nothing() {
 
 #[test]
 fn the_document_describes_every_route() {
-    let desk = Desk::new();
-    let server = Serving::start(&desk, &[]);
+    let cli = TestCli::new();
+    let server = Serving::start(&cli, &[]);
     let document = server.get("openapi.json").json();
     assert_eq!(document["openapi"].as_str().map(|version| &version[..2]), Some("3."));
     let paths = document["paths"].as_object().unwrap();

@@ -4,27 +4,27 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
-fn recorded() -> Desk {
-    let desk = Desk::new();
-    desk.at("2026-06-01T10:00:00Z", &["record", "--provider", "openai", "--input", "1", "--key", "r1"]);
-    desk
+fn recorded() -> TestCli {
+    let cli = TestCli::new();
+    cli.at("2026-06-01T10:00:00Z", &["record", "--provider", "openai", "--input", "1", "--key", "r1"]);
+    cli
 }
 
 /// Fails with the code, says these words, and changes nothing.
-fn refused(desk: &Desk, code: i32, args: &[&str], says: &str) {
-    let before = desk.bytes();
-    let said = desk.fails(code, args);
+fn refused(cli: &TestCli, code: i32, args: &[&str], says: &str) {
+    let before = cli.bytes();
+    let said = cli.fails(code, args);
     assert!(said.contains(says), "{args:?} said {said}");
-    assert_eq!(desk.bytes(), before, "{args:?}");
+    assert_eq!(cli.bytes(), before, "{args:?}");
 }
 
 const WRITE: [&str; 5] = ["record", "--provider", "xai", "--input", "1"];
 
 #[test]
-fn words_that_are_none() {
-    let desk = recorded();
+fn malformed_arguments_are_refused() {
+    let cli = recorded();
     for (args, says) in [
         (&["record", "--provider", "Open AI", "--input", "1"][..], "is not a provider id"),
         (&["record", "--provider", "Claude", "--input", "1"], "did you mean `anthropic`?"),
@@ -63,14 +63,14 @@ fn words_that_are_none() {
         (&["switch", "xai", "--occurred-at", "2200-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
         (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "(`usage-ledger amend"),
     ] {
-        refused(&desk, 2, args, says);
+        refused(&cli, 2, args, says);
     }
 }
 
 #[test]
-fn a_bad_line_spoils_all_lines() {
-    let desk = recorded();
-    let before = desk.bytes();
+fn one_bad_line_rejects_the_whole_batch() {
+    let cli = recorded();
+    let before = cli.bytes();
     let good = r#"{"provider":"xai","input":1}"#;
     for (bad, says) in [
         (r#"{"provider":"xai","inputs":1}"#.as_bytes(), "line 3: unknown field `inputs` (did you mean `input`?)"),
@@ -91,44 +91,44 @@ fn a_bad_line_spoils_all_lines() {
         let mut input = format!("{good}\n\n").into_bytes();
         input.extend_from_slice(bad);
         input.extend_from_slice(format!("\n{good}\n").as_bytes());
-        let said = desk.fails_fed(2, input, &["record", "--jsonl", "-"]);
+        let said = cli.fails_with_input(2, input, &["record", "--jsonl", "-"]);
         assert!(said.contains(says), "{says:?} is not in {said:?}");
         assert!(said.contains("nothing was written"), "{said}");
     }
     let endless = "x".repeat(2 << 20);
-    assert!(desk.fails_fed(2, endless, &["record", "--jsonl", "-"]).contains("line 1: the line is longer"));
-    assert_eq!(desk.bytes(), before);
+    assert!(cli.fails_with_input(2, endless, &["record", "--jsonl", "-"]).contains("line 1: the line is longer"));
+    assert_eq!(cli.bytes(), before);
 }
 
 #[test]
-fn two_lines_that_contradict_each_other() {
-    let desk = recorded();
-    let before = desk.bytes();
+fn contradicting_lines_of_a_batch_are_a_conflict() {
+    let cli = recorded();
+    let before = cli.bytes();
     let lines = "{\"provider\":\"xai\",\"input\":1,\"key\":\"k\"}\n{\"provider\":\"xai\",\"input\":2,\"key\":\"k\"}\n";
-    assert!(desk.fails_fed(2, lines, &["record", "--jsonl", "-"]).contains("line 2: event "));
-    assert_eq!(desk.bytes(), before);
+    assert!(cli.fails_with_input(2, lines, &["record", "--jsonl", "-"]).contains("line 2: event "));
+    assert_eq!(cli.bytes(), before);
 }
 
 #[test]
-fn a_response_that_is_none() {
-    let desk = recorded();
-    let before = desk.bytes();
+fn malformed_responses_are_refused() {
+    let cli = recorded();
+    let before = cli.bytes();
     for (format, response) in [
         ("anthropic", "<html>502</html>"),
         ("anthropic", "{\"type\":\"error\"}"),
         ("openai-chat", ""),
         ("openai-chat", r#"{"usage":{"prompt_tokens":"many","completion_tokens":1}}"#),
     ] {
-        desk.fails_fed(2, response, &["record", "--format", format]);
+        cli.fails_with_input(2, response, &["record", "--format", format]);
     }
-    desk.fails_fed(2, b"\xff\xfe".to_vec(), &["record", "--format", "anthropic"]);
-    assert_eq!(desk.bytes(), before);
+    cli.fails_with_input(2, b"\xff\xfe".to_vec(), &["record", "--format", "anthropic"]);
+    assert_eq!(cli.bytes(), before);
 }
 
 #[test]
-fn files_that_are_no_ledger_are_not_touched() {
-    let desk = Desk::new();
-    let at = |name: &str| desk.dir().join(name).to_str().unwrap().to_owned();
+fn files_that_are_not_ledgers_are_not_changed() {
+    let cli = TestCli::new();
+    let at = |name: &str| cli.dir().join(name).to_str().unwrap().to_owned();
     let foreign = rusqlite::Connection::open(at("foreign.db")).unwrap();
     foreign.execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1);").unwrap();
     drop(foreign);
@@ -144,7 +144,7 @@ fn files_that_are_no_ledger_are_not_touched() {
         let read = || std::fs::read(at(name)).ok();
         let before = read();
         for command in [&["status"][..], &WRITE, &["verify"], &["log"]] {
-            let said = desk.fails(3, &[&["--ledger", &at(name)], command].concat());
+            let said = cli.fails(3, &[&["--ledger", &at(name)], command].concat());
             assert!(said.contains(says) && said.contains("--ledger"), "{name}: {said}");
         }
         assert_eq!(read(), before, "{name}");
@@ -153,21 +153,21 @@ fn files_that_are_no_ledger_are_not_touched() {
 }
 
 #[test]
-fn a_newer_ledger_is_not_touched() {
-    let desk = recorded();
-    rusqlite::Connection::open(desk.ledger()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+fn a_ledger_with_a_newer_schema_is_not_changed() {
+    let cli = recorded();
+    rusqlite::Connection::open(cli.ledger()).unwrap().pragma_update(None, "user_version", 99).unwrap();
     for command in [&["status"][..], &WRITE, &["verify"], &["replay", "--write"]] {
-        refused(&desk, 3, command, "use a newer usage-ledger");
+        refused(&cli, 3, command, "use a newer usage-ledger");
     }
 }
 
 #[test]
-fn a_damaged_ledger_is_told_and_kept() {
-    let desk = recorded();
-    let mut bytes = desk.bytes();
+fn a_damaged_ledger_is_reported_and_not_changed() {
+    let cli = recorded();
+    let mut bytes = cli.bytes();
     bytes[4_096..].fill(0xAA);
-    std::fs::write(desk.ledger(), &bytes).unwrap();
+    std::fs::write(cli.ledger(), &bytes).unwrap();
     for command in [&["status"][..], &["report"], &["export"], &WRITE] {
-        refused(&desk, 3, command, "damaged");
+        refused(&cli, 3, command, "damaged");
     }
 }

@@ -2,15 +2,15 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::Value;
 
 fn recorded(format: &str, flags: &[&str], response: &str) -> Value {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let at = ["record", "--format", format, "--occurred-at", "2026-11-20T10:00:00Z"];
-    desk.fed(response, &[&at, flags].concat());
-    desk.ok(&["verify"]);
-    desk.json(&["report", "--by", "model"])
+    cli.ok_with_input(response, &[&at, flags].concat());
+    cli.ok(&["verify"]);
+    cli.json(&["report", "--by", "model"])
 }
 
 fn cost(report: &Value) -> (Option<&str>, u64) {
@@ -19,7 +19,7 @@ fn cost(report: &Value) -> (Option<&str>, u64) {
 }
 
 #[test]
-fn a_response_costs_all_that_its_publisher_charges_for() {
+fn a_response_is_charged_for_every_item_with_a_list_price() {
     let geo = |geo: &str, more: &str| {
         format!(
             r#"{{"id":"msg_1","model":"claude-opus-4-8","usage":{{"input_tokens":100000,"output_tokens":10000,"inference_geo":"{geo}"{more}}}}}"#
@@ -91,7 +91,7 @@ fn models_are_priced_under_other_spellings_of_their_names() {
 }
 
 #[test]
-fn a_stream_whose_usage_is_in_a_choice_or_poor_at_its_end_is_counted() {
+fn a_stream_with_usage_in_a_choice_or_an_incomplete_last_event_is_counted() {
     let tokens = |report: &Value| {
         let tokens = &report["total"]["tokens"];
         ["input", "cache_read", "output"].map(|class| tokens[class].as_u64().unwrap())
@@ -123,15 +123,15 @@ fn a_result_of_several_models_is_a_record_of_each() {
     assert_eq!(total["rows"].as_array().unwrap().len(), 1);
     assert_eq!(total["rows"][0]["model"], "claude-opus-4-5");
 
-    let desk = Desk::new();
+    let cli = TestCli::new();
     for _ in 0..2 {
-        desk.fed(result, &["--now", "2026-09-01T10:00:00Z", "record", "--format", "agent-output", "--key", "run-1"]);
+        cli.ok_with_input(result, &["--now", "2026-09-01T10:00:00Z", "record", "--format", "agent-output", "--key", "run-1"]);
     }
-    assert_eq!(desk.json(&["report", "--by", "model"])["total"]["requests"], 2);
+    assert_eq!(cli.json(&["report", "--by", "model"])["total"]["requests"], 2);
 }
 
 #[test]
-fn advice_within_a_response_is_a_record_of_the_adviser() {
+fn advisor_iterations_in_a_response_are_records_of_the_advisor_model() {
     let body = r#"{"id":"msg_1","model":"claude-sonnet-4-6","usage":{"input_tokens":10,"output_tokens":500,"iterations":[
         {"type":"message","input_tokens":10,"output_tokens":500},
         {"type":"advisor_message","model":"claude-opus-4-7","input_tokens":150000,"output_tokens":8000}]}}"#;

@@ -4,27 +4,27 @@
 
 use crate::cli_support;
 
-use cli_support::{Desk, provider};
+use cli_support::{TestCli, provider};
 
-fn recorded() -> Desk {
-    let desk = Desk::new();
+fn recorded() -> TestCli {
+    let cli = TestCli::new();
     let call = ["record", "--provider", "openai", "--model", "gpt-5", "--input", "100", "--output", "7"];
-    desk.at("2026-06-01T10:00:00Z", &[&call[..], &["--key", "r1", "--label", "a=1"]].concat());
-    desk
+    cli.at("2026-06-01T10:00:00Z", &[&call[..], &["--key", "r1", "--label", "a=1"]].concat());
+    cli
 }
 
-fn total(desk: &Desk) -> u64 {
-    desk.json(&["report"])["total"]["tokens"]["total"].as_u64().unwrap()
+fn total(cli: &TestCli) -> u64 {
+    cli.json(&["report"])["total"]["tokens"]["total"].as_u64().unwrap()
 }
 
 #[test]
-fn an_amend_changes_what_is_given_and_nothing_else() {
-    let desk = recorded();
-    desk.at("2026-06-01T11:00:00Z", &["amend", "1", "--input", "10", "--reason", "a typing error"]);
-    assert_eq!(total(&desk), 17);
+fn an_amendment_changes_only_the_given_fields() {
+    let cli = recorded();
+    cli.at("2026-06-01T11:00:00Z", &["amend", "1", "--input", "10", "--reason", "a typing error"]);
+    assert_eq!(total(&cli), 17);
     let later = ["--occurred-at", "2026-05-31T10:00:00Z", "--label", "b=2", "--reason", "the day before"];
-    desk.at("2026-06-01T12:00:00Z", &[&["amend", "1"][..], &later].concat());
-    let shown = desk.json(&["show", "1"]);
+    cli.at("2026-06-01T12:00:00Z", &[&["amend", "1"][..], &later].concat());
+    let shown = cli.json(&["show", "1"]);
     let now = &shown["counts_as"];
     assert_eq!((&now["position"], &now["at"]), (&3.into(), &"2026-05-31T10:00:00.000Z".into()));
     assert_eq!(now["record"]["tokens"], serde_json::json!({"input": 10, "output": 7}));
@@ -34,65 +34,65 @@ fn an_amend_changes_what_is_given_and_nothing_else() {
     // The line itself is as it was.
     assert_eq!(shown["event"]["data"]["tokens"]["input"], 100);
     // An amend built upon another keeps the time that one gave.
-    desk.at("2026-06-01T12:00:00Z", &["amend", "1", "--output", "8", "--reason", "again"]);
-    let shown = desk.json(&["show", "1"]);
+    cli.at("2026-06-01T12:00:00Z", &["amend", "1", "--output", "8", "--reason", "again"]);
+    let shown = cli.json(&["show", "1"]);
     assert_eq!(
         (&shown["counts_as"]["position"], &shown["counts_as"]["at"]),
         (&4.into(), &"2026-05-31T10:00:00.000Z".into())
     );
-    assert_eq!(total(&desk), 18);
-    assert_eq!(desk.json(&["show", "3"])["holds"], false);
-    assert_eq!(desk.json(&["report", "--as-of", "1"])["total"]["tokens"]["total"], 107);
-    desk.ok(&["verify"]);
+    assert_eq!(total(&cli), 18);
+    assert_eq!(cli.json(&["show", "3"])["holds"], false);
+    assert_eq!(cli.json(&["report", "--as-of", "1"])["total"]["tokens"]["total"], 107);
+    cli.ok(&["verify"]);
 }
 
 #[test]
-fn an_event_is_found_by_position_id_or_key() {
-    let desk = recorded();
-    let by_position = desk.json(&["show", "1"]);
+fn corrections_accept_a_position_an_id_or_a_key() {
+    let cli = recorded();
+    let by_position = cli.json(&["show", "1"]);
     let id = by_position["event"]["id"].as_str().unwrap();
     for name in [id, "r1"] {
-        assert_eq!(desk.json(&["show", name]), by_position);
+        assert_eq!(cli.json(&["show", name]), by_position);
     }
     assert_eq!(by_position["leaf"].as_str().unwrap().len(), 64);
-    desk.ok(&["record", "--provider", "xai", "--input", "1", "--key", "r1"]);
-    assert!(desk.fails(2, &["show", "r1"]).contains("one of openai, xai"));
-    assert_eq!(desk.json(&["show", "--provider", "grok", "r1"])["position"], 2);
+    cli.ok(&["record", "--provider", "xai", "--input", "1", "--key", "r1"]);
+    assert!(cli.fails(2, &["show", "r1"]).contains("one of openai, xai"));
+    assert_eq!(cli.json(&["show", "--provider", "grok", "r1"])["position"], 2);
 }
 
 #[test]
-fn a_void_withdraws_and_a_void_of_it_restores() {
-    let desk = recorded();
-    let id = desk.json(&["show", "1"])["event"]["id"].as_str().unwrap().to_owned();
-    desk.at("2026-06-01T11:00:00Z", &["void", &id, "--reason", "a test"]);
-    assert_eq!(total(&desk), 0);
-    let shown = desk.json(&["show", "1"]);
+fn voiding_a_void_restores_the_event() {
+    let cli = recorded();
+    let id = cli.json(&["show", "1"])["event"]["id"].as_str().unwrap().to_owned();
+    cli.at("2026-06-01T11:00:00Z", &["void", &id, "--reason", "a test"]);
+    assert_eq!(total(&cli), 0);
+    let shown = cli.json(&["show", "1"]);
     assert_eq!((&shown["void"], &shown["counts_as"]), (&true.into(), &serde_json::Value::Null));
-    assert!(desk.ok(&["show", "1"]).contains("holds    no: it is withdrawn"));
-    desk.at("2026-06-01T12:00:00Z", &["void", "2", "--reason", "it was none"]);
-    assert_eq!(total(&desk), 107);
-    assert_eq!(desk.json(&["show", "2"])["void"], true);
-    desk.ok(&["replay"]);
+    assert!(cli.ok(&["show", "1"]).contains("holds    no: it is withdrawn"));
+    cli.at("2026-06-01T12:00:00Z", &["void", "2", "--reason", "it was none"]);
+    assert_eq!(total(&cli), 107);
+    assert_eq!(cli.json(&["show", "2"])["void"], true);
+    cli.ok(&["replay"]);
 }
 
 #[test]
-fn a_switch_can_be_withdrawn_too() {
-    let desk = recorded();
-    desk.at("2026-06-01T11:00:00Z", &["switch", "ollama"]);
-    let done = desk.json(&["--now", "2026-06-01T12:00:00Z", "void", "2", "--reason", "it did not happen"]);
+fn a_switch_can_be_voided() {
+    let cli = recorded();
+    cli.at("2026-06-01T11:00:00Z", &["switch", "ollama"]);
+    let done = cli.json(&["--now", "2026-06-01T12:00:00Z", "void", "2", "--reason", "it did not happen"]);
     assert_eq!((&done["recorded"], &done["positions"]), (&1.into(), &serde_json::json!([3])));
-    let status = desk.json(&["--now", "2026-06-01T12:30:00Z", "status"]);
+    let status = cli.json(&["--now", "2026-06-01T12:30:00Z", "status"]);
     assert_eq!((&status["active_provider"], &status["switches"]), (&"openai".into(), &0.into()));
     assert_eq!(provider(&status, "openai")["all_time"]["tokens"]["total"], 107);
 }
 
 #[test]
-fn what_cannot_be_corrected_is_refused() {
-    let desk = recorded();
-    desk.at("2026-06-01T11:00:00Z", &["switch", "ollama"]);
-    desk.at("2026-06-01T11:30:00Z", &["record", "--provider", "xai", "--input", "1"]);
-    desk.at("2026-06-01T12:00:00Z", &["void", "3", "--reason", "a test"]);
-    let before = desk.bytes();
+fn corrections_of_uncorrectable_events_are_refused() {
+    let cli = recorded();
+    cli.at("2026-06-01T11:00:00Z", &["switch", "ollama"]);
+    cli.at("2026-06-01T11:30:00Z", &["record", "--provider", "xai", "--input", "1"]);
+    cli.at("2026-06-01T12:00:00Z", &["void", "3", "--reason", "a test"]);
+    let before = cli.bytes();
     for (args, says) in [
         (&["amend", "2", "--input", "1", "--reason", "x"][..], "only tokens_recorded can be amended"),
         (&["amend", "3", "--input", "1", "--reason", "x"], "is withdrawn"),
@@ -108,23 +108,23 @@ fn what_cannot_be_corrected_is_refused() {
         (&["show", "r2"], "with the position, id or key `r2`"),
         (&["show", "--provider", "openai", "r2"], "with the key `r2`"),
     ] {
-        let said = desk.fails(2, args);
+        let said = cli.fails(2, args);
         assert!(said.contains(says), "{args:?}: {said}");
     }
-    assert_eq!(desk.bytes(), before);
-    let nobody = Desk::new();
+    assert_eq!(cli.bytes(), before);
+    let nobody = TestCli::new();
     nobody.fails(2, &["void", "1", "--reason", "x"]);
     assert!(!nobody.ledger().exists());
 }
 
 #[test]
 fn a_label_with_a_short_value_is_shredded_alone() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     for (input, label) in [("1", "a=b"), ("2", "a=bc"), ("3", "ab=b"), ("4", "b=a")] {
-        desk.ok(&["record", "--provider", "bob", "--model", "b", "--input", input, "--label", label]);
+        cli.ok(&["record", "--provider", "bob", "--model", "b", "--input", input, "--label", label]);
     }
-    let done = desk.json(&["shred", "--label", "a=b", "--reason", "because somebody asked", "--author", "bob"]);
+    let done = cli.json(&["shred", "--label", "a=b", "--reason", "because somebody asked", "--author", "bob"]);
     assert_eq!((&done["events"], &done["still"]), (&serde_json::json!([1]), &serde_json::json!([])));
-    assert!(desk.fails(2, &["shred", "--label", "b=a", "--reason", "a has left"]).contains("stay in the ledger"));
-    desk.ok(&["verify"]);
+    assert!(cli.fails(2, &["shred", "--label", "b=a", "--reason", "a has left"]).contains("stay in the ledger"));
+    cli.ok(&["verify"]);
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 /// The moment at which the pages ask.
 const NOW: &str = "2026-06-12T16:20:00Z";
@@ -26,8 +26,8 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// The ledger of the pictures: six days of calls, a limit, two switches.
-fn example() -> Desk {
-    let desk = Desk::new();
+fn example() -> TestCli {
+    let cli = TestCli::new();
     let calls = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures/calls.jsonl");
     let calls = std::fs::read_to_string(calls).unwrap();
     let early: String = calls
@@ -37,24 +37,24 @@ fn example() -> Desk {
             &call["occurred_at"].as_str().unwrap()[..16] < "2026-06-12T15:00"
         })
         .fold(String::new(), |lines, line| lines + line + "\n");
-    desk.at("2026-06-06T07:00:00Z", &["limit", "set", "anthropic", "--session", "60000", "--weekly", "900000"]);
-    desk.fed(early, &["--now", "2026-06-12T15:00:00Z", "record", "--jsonl", "-"]);
-    desk.at("2026-06-12T15:00:00Z", &["switch", "openai", "--reason", "session at 70 %"]);
-    desk.at("2026-06-12T15:40:00Z", &["switch", "anthropic", "--reason", "back to work"]);
-    desk.fed(calls, &["--now", NOW, "record", "--jsonl", "-"]);
-    desk
+    cli.at("2026-06-06T07:00:00Z", &["limit", "set", "anthropic", "--session", "60000", "--weekly", "900000"]);
+    cli.ok_with_input(early, &["--now", "2026-06-12T15:00:00Z", "record", "--jsonl", "-"]);
+    cli.at("2026-06-12T15:00:00Z", &["switch", "openai", "--reason", "session at 70 %"]);
+    cli.at("2026-06-12T15:40:00Z", &["switch", "anthropic", "--reason", "back to work"]);
+    cli.ok_with_input(calls, &["--now", NOW, "record", "--jsonl", "-"]);
+    cli
 }
 
 /// What a shell prints for a line, both streams in order.
-fn run(desk: &Desk, line: &str) -> String {
+fn run(cli: &TestCli, line: &str) -> String {
     let program = assert_cmd::cargo::cargo_bin("usage-ledger");
     let mut path = std::ffi::OsString::from(program.parent().unwrap());
     path.push(":/usr/bin:/bin");
     let done = Command::new("sh")
         .args(["-c", &format!("exec 2>&1; my_agent() {{ :; }}; {}", line.replace("my-agent", "my_agent"))])
-        .current_dir(desk.dir())
+        .current_dir(cli.dir())
         .env_clear()
-        .envs([("HOME", desk.dir().as_os_str()), ("USAGE_LEDGER", desk.ledger().as_os_str()), ("PATH", &path)])
+        .envs([("HOME", cli.dir().as_os_str()), ("USAGE_LEDGER", cli.ledger().as_os_str()), ("PATH", &path)])
         .envs([("TZ", "UTC"), ("USAGE_LEDGER_NOW", NOW)])
         .output()
         .unwrap();
@@ -87,7 +87,7 @@ fn agrees(printed: &str, real: &str) -> bool {
 }
 
 /// A page with the answers of this build, and what was wrong with it.
-fn checked(page: &Path, desk: &Desk) -> (String, Vec<String>) {
+fn checked(page: &Path, cli: &TestCli) -> (String, Vec<String>) {
     let text = std::fs::read_to_string(page).unwrap();
     let (mut out, mut faults) = (String::new(), Vec::new());
     let mut lines = text.lines().peekable();
@@ -114,7 +114,7 @@ fn checked(page: &Path, desk: &Desk) -> (String, Vec<String>) {
                 faults.extend(parses(&command));
                 continue;
             }
-            let real = run(desk, &command);
+            let real = run(cli, &command);
             if agrees(&answer, &real) {
                 out.push_str(&answer);
             } else {

@@ -6,11 +6,11 @@ use crate::cli_support;
 
 use std::process::Stdio;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
 #[test]
-fn an_empty_ledger_answers_and_is_not_made() {
-    let desk = Desk::new();
+fn queries_of_a_missing_ledger_answer_without_creating_it() {
+    let cli = TestCli::new();
     for args in [
         &[][..],
         &["status"],
@@ -29,22 +29,22 @@ fn an_empty_ledger_answers_and_is_not_made() {
         &["help", "report"],
         &["--version"],
     ] {
-        desk.ok(args);
+        cli.ok(args);
     }
-    assert!(!desk.ledger().exists());
-    let said = desk.command().arg("export").assert().success();
+    assert!(!cli.ledger().exists());
+    let said = cli.command().arg("export").assert().success();
     let note = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
     assert!(note.contains("answering for an empty ledger"), "{note}");
     // A file that nothing was written to yet is as good as none.
-    std::fs::write(desk.ledger(), "").unwrap();
-    desk.ok(&["status"]);
-    assert!(desk.bytes().is_empty());
+    std::fs::write(cli.ledger(), "").unwrap();
+    cli.ok(&["status"]);
+    assert!(cli.bytes().is_empty());
 }
 
 #[test]
-fn of_a_ledger_that_is_not_there_nothing_is_proven() {
-    let desk = Desk::new();
-    desk.ok(&["key", "generate"]);
+fn proofs_of_a_missing_ledger_are_refused() {
+    let cli = TestCli::new();
+    cli.ok(&["key", "generate"]);
     let proofs = [
         &["verify"][..],
         &["replay"],
@@ -53,55 +53,55 @@ fn of_a_ledger_that_is_not_there_nothing_is_proven() {
         &["--now", "2026-06-03T00:00:00Z", "seal", "--until", "2026-06"],
     ];
     for args in proofs {
-        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
-        assert!(!desk.ledger().exists());
+        assert!(cli.fails(2, args).contains("there is no ledger at"), "{args:?}");
+        assert!(!cli.ledger().exists());
     }
-    std::fs::write(desk.ledger(), "").unwrap();
+    std::fs::write(cli.ledger(), "").unwrap();
     for args in proofs {
-        assert!(desk.fails(2, args).contains("there is no ledger at"), "{args:?}");
+        assert!(cli.fails(2, args).contains("there is no ledger at"), "{args:?}");
     }
     // One without events is a ledger, and sound; there is nothing in it to seal.
-    usage_ledger::Ledger::open(desk.ledger()).unwrap();
-    desk.ok(&["verify"]);
-    desk.ok(&["checkpoint"]);
-    assert!(desk.fails(2, proofs[4]).contains("nothing to seal"));
-    assert_eq!(desk.json(&["verify"])["size"], 0);
+    usage_ledger::Ledger::open(cli.ledger()).unwrap();
+    cli.ok(&["verify"]);
+    cli.ok(&["checkpoint"]);
+    assert!(cli.fails(2, proofs[4]).contains("nothing to seal"));
+    assert_eq!(cli.json(&["verify"])["size"], 0);
 }
 
 #[test]
-fn a_finding_is_1() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "openai", "--input", "12345"]);
-    desk.ok(&["verify"]);
-    let store = rusqlite::Connection::open(desk.ledger()).unwrap();
+fn a_finding_exits_1() {
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "openai", "--input", "12345"]);
+    cli.ok(&["verify"]);
+    let store = rusqlite::Connection::open(cli.ledger()).unwrap();
     store.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
     store.execute("UPDATE events SET body = replace(body, '12345', '54321')", []).unwrap();
     drop(store);
     for command in ["verify", "replay"] {
-        let done = desk.command().args(["--json", command]).assert().code(1);
+        let done = cli.command().args(["--json", command]).assert().code(1);
         let answer: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
         assert_eq!((&answer["schema"], &answer["ok"]), (&1.into(), &false.into()));
         assert_eq!(answer["findings"][0]["position"], 1, "{answer}");
         assert!(done.get_output().stderr.is_empty());
     }
-    let text = desk.command().arg("verify").assert().code(1);
+    let text = cli.command().arg("verify").assert().code(1);
     assert!(String::from_utf8_lossy(&text.get_output().stdout).contains("position 1: "));
 }
 
 #[test]
 fn verify_answers_as_documented() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
-    let answer = desk.json(&["verify"]);
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let answer = cli.json(&["verify"]);
     assert_eq!((&answer["schema"], &answer["ok"], &answer["size"]), (&1.into(), &true.into(), &1.into()));
     assert_eq!((answer["root"].as_str().unwrap().len(), &answer["findings"]), (64, &serde_json::json!([])));
-    let rebuilt = desk.json(&["replay", "--write"]);
+    let rebuilt = cli.json(&["replay", "--write"]);
     assert_eq!((&rebuilt["size"], &rebuilt["root"]), (&1.into(), &answer["root"]));
 }
 
 #[test]
-fn bad_usage_is_2() {
-    let desk = Desk::new();
+fn bad_usage_exits_2() {
+    let cli = TestCli::new();
     for args in [
         &["frobnicate"][..],
         &["status", "--frobnicate"],
@@ -134,60 +134,60 @@ fn bad_usage_is_2() {
         &["--as-of", "0", "switch", "openai"],
         &["--ledger", "", "status"],
     ] {
-        desk.fails(2, args);
+        cli.fails(2, args);
     }
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
 }
 
 #[test]
-fn postgres_is_not_in_this_build() {
-    let desk = Desk::new();
+fn a_postgres_address_is_refused() {
+    let cli = TestCli::new();
     for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
-        let said = desk.fails(2, &[&["--ledger", "postgres://host/name"], command].concat());
+        let said = cli.fails(2, &[&["--ledger", "postgres://host/name"], command].concat());
         assert!(said.contains("PostgreSQL"), "{said}");
     }
 }
 
 #[test]
-fn a_place_out_of_reach_is_3() {
-    let desk = Desk::new();
-    std::fs::write(desk.dir().join("file"), "x").unwrap();
-    let beneath = desk.dir().join("file").join("usage.db");
+fn an_unreachable_ledger_exits_3() {
+    let cli = TestCli::new();
+    std::fs::write(cli.dir().join("file"), "x").unwrap();
+    let beneath = cli.dir().join("file").join("usage.db");
     for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
-        desk.fails(3, &[&["--ledger", beneath.to_str().unwrap()], command].concat());
+        cli.fails(3, &[&["--ledger", beneath.to_str().unwrap()], command].concat());
     }
     // Input that is not there is the caller's affair.
-    desk.fails(2, &["record", "--jsonl", "/nonexistent"]);
-    desk.fails(2, &["record", "--format", "anthropic", "/nonexistent"]);
-    desk.ok(&["switch", "openai"]);
-    desk.fails(2, &["export", "--output", "/nonexistent/file"]);
+    cli.fails(2, &["record", "--jsonl", "/nonexistent"]);
+    cli.fails(2, &["record", "--format", "anthropic", "/nonexistent"]);
+    cli.ok(&["switch", "openai"]);
+    cli.fails(2, &["export", "--output", "/nonexistent/file"]);
 }
 
 #[test]
-fn flags_stand_before_or_after_the_command_and_beat_the_environment() {
-    let desk = Desk::new();
-    desk.at("2026-01-01T00:00:00Z", &["switch", "openai"]);
-    let other = desk.dir().join("other.db");
+fn flags_may_precede_or_follow_the_command_and_override_the_environment() {
+    let cli = TestCli::new();
+    cli.at("2026-01-01T00:00:00Z", &["switch", "openai"]);
+    let other = cli.dir().join("other.db");
     let other = other.to_str().unwrap();
-    desk.ok(&["--ledger", other, "switch", "xai"]);
-    desk.ok(&["switch", "groq", "--ledger", other]);
-    assert_eq!(desk.ok(&["--ledger", other, "export"]).lines().count(), 2);
-    assert_eq!(desk.ok(&["export"]).lines().count(), 1);
-    let mut command = desk.command();
+    cli.ok(&["--ledger", other, "switch", "xai"]);
+    cli.ok(&["switch", "groq", "--ledger", other]);
+    assert_eq!(cli.ok(&["--ledger", other, "export"]).lines().count(), 2);
+    assert_eq!(cli.ok(&["export"]).lines().count(), 1);
+    let mut command = cli.command();
     command.env("USAGE_LEDGER_NOW", "2026-01-02T03:04:05Z").args(["switch", "mistral"]).assert().success();
-    assert_eq!(desk.json(&["show", "2"])["event"]["recorded_at"], "2026-01-02T03:04:05.000Z");
-    let bad = desk.command().env("USAGE_LEDGER_NOW", "noon").assert().code(2);
+    assert_eq!(cli.json(&["show", "2"])["event"]["recorded_at"], "2026-01-02T03:04:05.000Z");
+    let bad = cli.command().env("USAGE_LEDGER_NOW", "noon").assert().code(2);
     assert!(String::from_utf8_lossy(&bad.get_output().stderr).contains("USAGE_LEDGER_NOW"));
 }
 
 #[cfg(unix)]
 #[test]
-fn the_default_place_is_made_for_its_owner_alone() {
+fn the_default_directory_is_created_with_owner_only_permissions() {
     use std::os::unix::fs::PermissionsExt;
-    let desk = Desk::new();
-    let data = desk.dir().join("data");
+    let cli = TestCli::new();
+    let data = cli.dir().join("data");
     let run = |args: &[&str]| {
-        desk.command().env_remove("USAGE_LEDGER").env("XDG_DATA_HOME", &data).args(args).assert().success();
+        cli.command().env_remove("USAGE_LEDGER").env("XDG_DATA_HOME", &data).args(args).assert().success();
     };
     run(&["status"]);
     assert!(!data.exists());
@@ -199,16 +199,16 @@ fn the_default_place_is_made_for_its_owner_alone() {
 
 #[test]
 fn a_broken_pipe_is_quiet() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let lines: String =
         (0..3_000).map(|n| format!("{{\"provider\":\"xai\",\"input\":{n}}}\n")).collect::<Vec<_>>().concat();
-    desk.fed(lines, &["record", "--jsonl", "-"]);
+    cli.ok_with_input(lines, &["record", "--jsonl", "-"]);
     for args in
         [&["export"][..], &["log"], &["log", "--reverse"], &["report", "--by", "hour"], &["completions", "bash"]]
     {
         let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
             .args(args)
-            .env("USAGE_LEDGER", desk.ledger())
+            .env("USAGE_LEDGER", cli.ledger())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -221,13 +221,13 @@ fn a_broken_pipe_is_quiet() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_answer_that_cannot_be_written_is_no_success() {
-    let desk = Desk::new();
-    desk.ok(&["switch", "openai"]);
+fn an_unwritable_stdout_is_an_error() {
+    let cli = TestCli::new();
+    cli.ok(&["switch", "openai"]);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let done = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
         .arg("export")
-        .env("USAGE_LEDGER", desk.ledger())
+        .env("USAGE_LEDGER", cli.ledger())
         .stdout(full)
         .output()
         .unwrap();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,31 +25,31 @@ pub fn count_elsewhere(ledger: &Path) -> u64 {
     String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
 }
 
-pub fn assert_whole(desk: &Desk, events: u64) {
-    let verified = desk.json(&["verify"]);
+pub fn assert_whole(cli: &TestCli, events: u64) {
+    let verified = cli.json(&["verify"]);
     assert_eq!((&verified["ok"], verified["size"].as_u64()), (&Value::Bool(true), Some(events)), "{verified}");
 }
 
 /// Counts the calls, and lets another program's SQLite open and close the file meanwhile.
-fn requests(desk: &Desk) -> u64 {
-    count_elsewhere(&desk.ledger());
-    desk.json(&["report"])["total"]["requests"].as_u64().unwrap()
+fn requests(cli: &TestCli) -> u64 {
+    count_elsewhere(&cli.ledger());
+    cli.json(&["report"])["total"]["requests"].as_u64().unwrap()
 }
 
-pub fn record(desk: &Desk, key: &str) {
-    desk.ok(&["record", "--provider", "openai", "--input", "1", "--key", key]);
+pub fn record(cli: &TestCli, key: &str) {
+    cli.ok(&["record", "--provider", "openai", "--input", "1", "--key", key]);
 }
 
 /// The paths of the ledger while it is away, and of another one that takes its place.
-fn beside(desk: &Desk, end: &str) -> PathBuf {
-    desk.dir().join(format!("usage.db{end}"))
+fn beside(cli: &TestCli, end: &str) -> PathBuf {
+    cli.dir().join(format!("usage.db{end}"))
 }
 
-fn spawn(desk: &Desk, args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+fn spawn(cli: &TestCli, args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
         .args(args)
         .env_clear()
-        .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -65,8 +65,8 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(desk: &Desk) -> Self {
-        let (child, mut said) = spawn(desk, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
+    fn start(cli: &TestCli) -> Self {
+        let (child, mut said) = spawn(cli, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
@@ -116,49 +116,49 @@ impl Drop for Serving {
 
 #[test]
 fn serve_loses_nothing_beside_another_program() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     for number in 0..9 {
         assert_eq!(serving.post(number), 200);
         match number % 3 {
-            0 => assert_eq!(requests(&desk), u64::from(number + 1 + number / 3)),
-            1 => record(&desk, &format!("beside-{number}")),
+            0 => assert_eq!(requests(&cli), u64::from(number + 1 + number / 3)),
+            1 => record(&cli, &format!("beside-{number}")),
             _ => {}
         }
     }
-    assert_eq!(requests(&desk), 12);
+    assert_eq!(requests(&cli), 12);
     serving.end();
-    assert_eq!((requests(&desk), &desk.json(&["verify"])["ok"]), (12, &Value::Bool(true)));
+    assert_eq!((requests(&cli), &cli.json(&["verify"])["ok"]), (12, &Value::Bool(true)));
 }
 
 #[test]
 fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     assert_eq!(serving.post(0), 200);
     // Moved away, and back.
-    fs::rename(desk.ledger(), beside(&desk, ".away")).unwrap();
+    fs::rename(cli.ledger(), beside(&cli, ".away")).unwrap();
     assert_eq!([serving.post(1), serving.post(2)], [503, 503]);
-    assert!(!desk.ledger().exists(), "an empty ledger was made in its place");
-    fs::rename(beside(&desk, ".away"), desk.ledger()).unwrap();
+    assert!(!cli.ledger().exists(), "an empty ledger was made in its place");
+    fs::rename(beside(&cli, ".away"), cli.ledger()).unwrap();
     assert_eq!(serving.post(3), 200);
-    assert_eq!(requests(&desk), 2);
+    assert_eq!(requests(&cli), 2);
     // Another one in its place: the sender is asked to send again, and then it is in that one.
-    let other = Desk::new();
+    let other = TestCli::new();
     record(&other, "other");
     for end in ["-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&desk, end));
+        let _ = fs::remove_file(beside(&cli, end));
     }
-    fs::rename(other.ledger(), desk.ledger()).unwrap();
+    fs::rename(other.ledger(), cli.ledger()).unwrap();
     let answers: Vec<u16> = (4..7).map(|number| serving.post(number)).collect();
     assert_eq!(answers, [503, 200, 200]);
-    assert_eq!(requests(&desk), 3);
+    assert_eq!(requests(&cli), 3);
     // Deleted with all that is beside it.
     for end in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&desk, end));
+        let _ = fs::remove_file(beside(&cli, end));
     }
     assert_eq!([serving.post(7), serving.post(8)], [503, 503]);
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
     serving.end();
 }
 
@@ -180,12 +180,12 @@ fn sessions(ledger: &Path) -> Vec<String> {
 #[test]
 fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
     const REQUESTS: u32 = 60;
-    let desk = Desk::new();
-    let backup = beside(&desk, ".backup");
+    let cli = TestCli::new();
+    let backup = beside(&cli, ".backup");
     let path = backup.to_str().unwrap().to_owned();
-    let serving = Serving::start(&desk);
+    let serving = Serving::start(&cli);
     assert_eq!(serving.post(0), 200);
-    desk.ok(&["backup", &path]);
+    cli.ok(&["backup", &path]);
     let restored = std::sync::atomic::AtomicBool::new(false);
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let posting = scope.spawn(|| {
@@ -197,7 +197,7 @@ fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
             answers
         });
         let attempts: Vec<_> =
-            (0..3).map(|_| desk.command().args(["restore", &path, "--replace"]).output().unwrap()).collect();
+            (0..3).map(|_| cli.command().args(["restore", &path, "--replace"]).output().unwrap()).collect();
         restored.store(true, std::sync::atomic::Ordering::Release);
         for attempt in attempts {
             let said = String::from_utf8_lossy(&attempt.stderr);
@@ -206,25 +206,25 @@ fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
         posting.join().unwrap()
     });
     assert!(answers.iter().all(|answer| [200, 503].contains(answer)), "{answers:?}");
-    let present = sessions(&desk.ledger());
+    let present = sessions(&cli.ledger());
     for (number, _) in (1..).zip(&answers).filter(|(_, answer)| **answer == 200) {
         assert!(present.contains(&format!("s{number}")), "request {number} was answered with 200 and is lost");
     }
     // When the server has ended, the restore goes through, and the next server writes to the restored file.
     serving.end();
-    let former = desk.json(&["restore", &path, "--replace"])["former"].as_str().unwrap().to_owned();
-    assert_eq!(sessions(&desk.ledger()), ["s0"]);
+    let former = cli.json(&["restore", &path, "--replace"])["former"].as_str().unwrap().to_owned();
+    assert_eq!(sessions(&cli.ledger()), ["s0"]);
     assert_eq!(sessions(Path::new(&former)).len(), present.len());
-    let serving = Serving::start(&desk);
+    let serving = Serving::start(&cli);
     assert_eq!(serving.post(9), 200);
     serving.end();
-    assert_eq!(sessions(&desk.ledger()), ["s0", "s9"]);
+    assert_eq!(sessions(&cli.ledger()), ["s0", "s9"]);
 }
 
 #[test]
 fn import_watch_waits_for_its_ledger_and_loses_nothing() {
-    let desk = Desk::new();
-    let logs = desk.dir().join("home/.claude/projects/-home-me-acme");
+    let cli = TestCli::new();
+    let logs = cli.dir().join("home/.claude/projects/-home-me-acme");
     fs::create_dir_all(&logs).unwrap();
     let say = |number: u32| {
         let line = json!({"type": "assistant", "timestamp": format!("2026-06-01T10:00:{number:02}.000Z"), "sessionId": "s1",
@@ -233,7 +233,7 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
         let mut log = fs::OpenOptions::new().create(true).append(true).open(logs.join("s1.jsonl")).unwrap();
         log.write_all(format!("{line}\n").as_bytes()).unwrap();
     };
-    let requests = || desk.json(&["report"])["total"]["requests"].as_u64().unwrap();
+    let requests = || cli.json(&["report"])["total"]["requests"].as_u64().unwrap();
     let wait_for = |number: u64| {
         let since = Instant::now();
         while requests() != number {
@@ -242,41 +242,41 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
         }
     };
     say(1);
-    let home = desk.dir().join("home").to_str().unwrap().to_owned();
-    let (mut child, mut said) = spawn(&desk, &["--json", "import", "--watch", "--home", &home]);
+    let home = cli.dir().join("home").to_str().unwrap().to_owned();
+    let (mut child, mut said) = spawn(&cli, &["--json", "import", "--watch", "--home", &home]);
     said.read_line(&mut String::new()).unwrap();
     wait_for(1);
-    count_elsewhere(&desk.ledger());
+    count_elsewhere(&cli.ledger());
     say(2);
     wait_for(2);
     // What is written while the ledger is away is imported when it is back.
-    fs::rename(desk.ledger(), beside(&desk, ".away")).unwrap();
+    fs::rename(cli.ledger(), beside(&cli, ".away")).unwrap();
     say(3);
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!desk.ledger().exists());
-    fs::rename(beside(&desk, ".away"), desk.ledger()).unwrap();
+    assert!(!cli.ledger().exists());
+    fs::rename(beside(&cli, ".away"), cli.ledger()).unwrap();
     wait_for(3);
     // One that knows nothing is given everything.
     for end in ["-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&desk, end));
+        let _ = fs::remove_file(beside(&cli, end));
     }
-    let other = Desk::new();
+    let other = TestCli::new();
     record(&other, "other");
-    fs::rename(other.ledger(), desk.ledger()).unwrap();
+    fs::rename(other.ledger(), cli.ledger()).unwrap();
     say(4);
     wait_for(5);
     // Deleted: nothing is made in its place, and the next one is given everything.
     for end in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&desk, end));
+        let _ = fs::remove_file(beside(&cli, end));
     }
     say(5);
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!desk.ledger().exists());
-    record(&desk, "after");
+    assert!(!cli.ledger().exists());
+    record(&cli, "after");
     wait_for(6);
     let _ = child.kill();
     child.wait().unwrap();
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
@@ -298,14 +298,14 @@ fn first_imports_that_race_all_succeed() {
         fs::write(logs.join(format!("s{session}.jsonl")), lines).unwrap();
     }
     for round in 0..ROUNDS {
-        let desk = Desk::new();
+        let cli = TestCli::new();
         let children: Vec<Child> = (0..8)
             .map(|_| {
                 Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
                     .args(["import", "claude-code", "--home"])
                     .arg(home.path())
                     .env_clear()
-                    .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+                    .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
                     .stdout(Stdio::null())
                     .stderr(Stdio::piped())
                     .spawn()
@@ -316,11 +316,11 @@ fn first_imports_that_race_all_succeed() {
             let done = child.wait_with_output().unwrap();
             assert!(done.status.success(), "round {round}: {}", String::from_utf8_lossy(&done.stderr));
         }
-        assert_eq!(desk.json(&["report"])["total"]["requests"], 200, "round {round}");
-        let left: Vec<_> = fs::read_dir(desk.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(cli.json(&["report"])["total"]["requests"], 200, "round {round}");
+        let left: Vec<_> = fs::read_dir(cli.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name.to_string_lossy().contains("draft")), "round {round}: {left:?}");
         if round == 0 {
-            assert_eq!(desk.json(&["verify"])["ok"], true);
+            assert_eq!(cli.json(&["verify"])["ok"], true);
         }
     }
 }
@@ -329,7 +329,7 @@ fn first_imports_that_race_all_succeed() {
 fn sixty_four_processes_record_at_once_and_lose_nothing() {
     const PROCESSES: u32 = 64;
     const ROUNDS: u32 = 3;
-    let desk = Desk::new();
+    let cli = TestCli::new();
     for round in 0..ROUNDS {
         let children: Vec<Child> = (0..PROCESSES)
             .map(|number| {
@@ -337,7 +337,7 @@ fn sixty_four_processes_record_at_once_and_lose_nothing() {
                     .args(["record", "--provider", "openai", "--input", "1", "--key"])
                     .arg(format!("{round}-{number}"))
                     .env_clear()
-                    .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+                    .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
                     .stdout(Stdio::null())
                     .stderr(Stdio::piped())
                     .spawn()
@@ -349,7 +349,7 @@ fn sixty_four_processes_record_at_once_and_lose_nothing() {
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
     }
-    assert_eq!(count_elsewhere(&desk.ledger()), u64::from(PROCESSES * ROUNDS));
-    assert_whole(&desk, u64::from(PROCESSES * ROUNDS));
-    assert_eq!(desk.json(&["report"])["total"]["requests"], PROCESSES * ROUNDS);
+    assert_eq!(count_elsewhere(&cli.ledger()), u64::from(PROCESSES * ROUNDS));
+    assert_whole(&cli, u64::from(PROCESSES * ROUNDS));
+    assert_eq!(cli.json(&["report"])["total"]["requests"], PROCESSES * ROUNDS);
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::Value;
 
 /// Far more than it takes, for a machine that has much else to do.
@@ -24,18 +24,18 @@ struct Following {
 
 impl Following {
     /// Starts and waits until all that was there is imported.
-    fn start(desk: &Desk) -> Self {
-        Self::start_in(desk, &home(desk))
+    fn start(cli: &TestCli) -> Self {
+        Self::start_in(cli, &home(cli))
     }
 
     /// The same in a home that is named so, seen from the ledger's directory.
-    fn start_in(desk: &Desk, home: &Path) -> Self {
+    fn start_in(cli: &TestCli, home: &Path) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "import", "--watch", "--home"])
             .arg(home)
-            .current_dir(desk.dir())
+            .current_dir(cli.dir())
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -60,12 +60,12 @@ impl Drop for Following {
     }
 }
 
-fn home(desk: &Desk) -> PathBuf {
-    desk.dir().join("home")
+fn home(cli: &TestCli) -> PathBuf {
+    cli.dir().join("home")
 }
 
-fn claude(desk: &Desk) -> PathBuf {
-    home(desk).join(".claude/projects/-home-me-acme")
+fn claude(cli: &TestCli) -> PathBuf {
+    home(cli).join(".claude/projects/-home-me-acme")
 }
 
 fn answer(number: u32) -> String {
@@ -79,10 +79,10 @@ fn append(path: &Path, text: &str) {
 }
 
 /// Waits until a report counts so many requests.
-fn wait_for(desk: &Desk, requests: u64) {
+fn wait_for(cli: &TestCli, requests: u64) {
     let since = Instant::now();
     loop {
-        let counted = desk.json(&["report"])["total"]["requests"].as_u64().unwrap();
+        let counted = cli.json(&["report"])["total"]["requests"].as_u64().unwrap();
         if counted == requests {
             return;
         }
@@ -92,25 +92,25 @@ fn wait_for(desk: &Desk, requests: u64) {
 }
 
 #[test]
-fn what_is_appended_comes_in_while_it_is_written() {
-    let desk = Desk::new();
-    let logs = claude(&desk);
+fn lines_are_imported_while_the_agent_writes_them() {
+    let cli = TestCli::new();
+    let logs = claude(&cli);
     fs::create_dir_all(&logs).unwrap();
     let log = logs.join("s1.jsonl");
     append(&log, &format!("{}\n", answer(1)));
-    let mut following = Following::start(&desk);
-    wait_for(&desk, 1);
+    let mut following = Following::start(&cli);
+    wait_for(&cli, 1);
     append(&log, &format!("{}\n", answer(2)));
     let told = following.next();
     assert_eq!((&told["sources"][0]["source"], &told["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
-    wait_for(&desk, 2);
+    wait_for(&cli, 2);
     // A line that is half written is read when it is whole.
     let third = answer(3);
     let (begin, end) = third.split_at(80);
     append(&log, begin);
     std::thread::sleep(Duration::from_millis(100));
     append(&log, &format!("{end}\n"));
-    wait_for(&desk, 3);
+    wait_for(&cli, 3);
     // Until then there is nothing to say of it.
     let told = following.next();
     assert_eq!((&told["sources"][0]["recorded"], &told["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
@@ -118,85 +118,85 @@ fn what_is_appended_comes_in_while_it_is_written() {
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();
     append(&other.join("agent-1.jsonl"), &format!("{}\n", answer(4)));
-    wait_for(&desk, 4);
+    wait_for(&cli, 4);
     drop(following);
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
-fn a_home_may_be_named_from_where_one_is() {
-    let desk = Desk::new();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    let log = claude(&desk).join("s1.jsonl");
+fn home_may_be_a_relative_path() {
+    let cli = TestCli::new();
+    fs::create_dir_all(claude(&cli)).unwrap();
+    let log = claude(&cli).join("s1.jsonl");
     append(&log, &format!("{}\n", answer(1)));
     let mut count = 1;
     for name in ["home", "./home", "home/.", "home/../home"] {
-        let _following = Following::start_in(&desk, Path::new(name));
-        wait_for(&desk, count);
+        let _following = Following::start_in(&cli, Path::new(name));
+        wait_for(&cli, count);
         count += 1;
         append(&log, &format!("{}\n", answer(u32::try_from(count).unwrap())));
-        wait_for(&desk, count);
+        wait_for(&cli, count);
     }
 }
 
 #[test]
-fn an_agent_that_was_not_there_yet_is_found() {
-    let desk = Desk::new();
-    fs::create_dir_all(home(&desk)).unwrap();
-    let _following = Following::start(&desk);
-    fs::create_dir_all(claude(&desk)).unwrap();
-    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n{}\n", answer(1), answer(2)));
-    wait_for(&desk, 2);
+fn an_agent_installed_while_following_is_detected() {
+    let cli = TestCli::new();
+    fs::create_dir_all(home(&cli)).unwrap();
+    let _following = Following::start(&cli);
+    fs::create_dir_all(claude(&cli)).unwrap();
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n{}\n", answer(1), answer(2)));
+    wait_for(&cli, 2);
 }
 
 /// Following goes on when what it follows is replaced: by another directory of the name, or by a copy of itself.
 #[test]
-fn directories_that_are_replaced_are_followed_on() {
-    let desk = Desk::new();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n", answer(1)));
-    let _following = Following::start(&desk);
-    wait_for(&desk, 1);
-    let agent = home(&desk).join(".claude");
+fn replaced_directories_are_still_followed() {
+    let cli = TestCli::new();
+    fs::create_dir_all(claude(&cli)).unwrap();
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n", answer(1)));
+    let _following = Following::start(&cli);
+    wait_for(&cli, 1);
+    let agent = home(&cli).join(".claude");
     fs::remove_dir_all(&agent).unwrap();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(2)));
-    wait_for(&desk, 2);
-    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(3)));
-    wait_for(&desk, 3);
+    fs::create_dir_all(claude(&cli)).unwrap();
+    append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(2)));
+    wait_for(&cli, 2);
+    append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(3)));
+    wait_for(&cli, 3);
     // Away and, as other files, back.
-    let away = desk.dir().join("away");
+    let away = cli.dir().join("away");
     fs::rename(&agent, &away).unwrap();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    fs::copy(away.join("projects/-home-me-acme/s2.jsonl"), claude(&desk).join("s2.jsonl")).unwrap();
-    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(4)));
-    wait_for(&desk, 4);
-    append(&claude(&desk).join("s2.jsonl"), &format!("{}\n", answer(5)));
-    wait_for(&desk, 5);
+    fs::create_dir_all(claude(&cli)).unwrap();
+    fs::copy(away.join("projects/-home-me-acme/s2.jsonl"), claude(&cli).join("s2.jsonl")).unwrap();
+    append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(4)));
+    wait_for(&cli, 4);
+    append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(5)));
+    wait_for(&cli, 5);
     // A directory that is moved to where logs are.
-    let moved = desk.dir().join("moved");
+    let moved = cli.dir().join("moved");
     fs::create_dir_all(&moved).unwrap();
     append(&moved.join("s3.jsonl"), &format!("{}\n", answer(6)));
-    fs::rename(&moved, home(&desk).join(".claude/projects/moved")).unwrap();
-    wait_for(&desk, 6);
-    append(&home(&desk).join(".claude/projects/moved/s3.jsonl"), &format!("{}\n", answer(7)));
-    wait_for(&desk, 7);
+    fs::rename(&moved, home(&cli).join(".claude/projects/moved")).unwrap();
+    wait_for(&cli, 6);
+    append(&home(&cli).join(".claude/projects/moved/s3.jsonl"), &format!("{}\n", answer(7)));
+    wait_for(&cli, 7);
 }
 
 /// Directories are looked for every two seconds; one that comes is told of before that.
 #[test]
-fn an_agent_that_was_not_there_yet_is_seen_at_once() {
+fn an_agent_installed_while_following_is_detected_by_notification() {
     use usage_ledger::import::{Follower, ImportOptions};
-    let desk = Desk::new();
-    fs::create_dir_all(home(&desk)).unwrap();
-    let options = ImportOptions { homes: vec![home(&desk)], ..ImportOptions::default() };
+    let cli = TestCli::new();
+    fs::create_dir_all(home(&cli)).unwrap();
+    let options = ImportOptions { homes: vec![home(&cli)], ..ImportOptions::default() };
     let ledger = usage_ledger::Ledger::in_memory().unwrap();
     let mut follower = Follower::new(options).unwrap();
     let now = || "2026-06-01T12:00:00Z".parse::<usage_ledger::Timestamp>().unwrap();
     follower.next(&ledger, now, Duration::ZERO).unwrap().unwrap();
     let since = Instant::now();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n", answer(1)));
+    fs::create_dir_all(claude(&cli)).unwrap();
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n", answer(1)));
     let mut recorded = 0;
     while recorded == 0 && since.elapsed() < Duration::from_millis(1_500) {
         let told = follower.next(&ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
@@ -206,22 +206,22 @@ fn an_agent_that_was_not_there_yet_is_seen_at_once() {
 }
 
 #[test]
-fn a_document_that_is_replaced_as_a_whole_is_read_again() {
-    let desk = Desk::new();
-    let threads = home(&desk).join(".local/share/amp/threads");
+fn a_replaced_document_is_read_again() {
+    let cli = TestCli::new();
+    let threads = home(&cli).join(".local/share/amp/threads");
     fs::create_dir_all(&threads).unwrap();
     let thread =
         include_str!("../fixtures/agents/amp/.local/share/amp/threads/T-0a4d7b52-31c4-4a6e-8a1f-2b9d7c3e4f02.json");
     fs::write(threads.join("T-1.json.tmp"), thread).unwrap();
-    let mut following = Following::start(&desk);
+    let mut following = Following::start(&cli);
     fs::rename(threads.join("T-1.json.tmp"), threads.join("T-1.json")).unwrap();
     assert_eq!(following.next()["sources"][0]["source"], "amp");
 }
 
 /// A home with two logs of Claude Code, one of which goes in three days, and what `doctor` says of it.
-fn doctored(desk: &Desk, now: &str) -> (Value, i32) {
-    let home = home(desk);
-    let mut command = desk.command();
+fn doctored(cli: &TestCli, now: &str) -> (Value, i32) {
+    let home = home(cli);
+    let mut command = cli.command();
     let done = command.args(["--now", now, "--json", "doctor", "--home", home.to_str().unwrap()]).output().unwrap();
     let mut found: Value = serde_json::from_slice(&done.stdout).unwrap();
     found["findings"].as_array_mut().unwrap().retain(|one| one["source"].is_string());
@@ -234,17 +234,17 @@ fn age(path: &Path, days: u64) {
 }
 
 #[test]
-fn doctor_says_which_logs_go_soon_and_whether_they_are_safe() {
+fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
     let now = "2026-06-01T00:00:00Z";
-    let desk = Desk::new();
-    let logs = claude(&desk);
+    let cli = TestCli::new();
+    let logs = claude(&cli);
     fs::create_dir_all(&logs).unwrap();
     let (old, new) = (logs.join("old.jsonl"), logs.join("new.jsonl"));
     append(&old, &format!("{}\n\"usage\" is no line of it\n", answer(1)));
     append(&new, &format!("{}\n", answer(2)));
     age(&old, 27);
     age(&new, 2);
-    let (found, code) = doctored(&desk, now);
+    let (found, code) = doctored(&cli, now);
     let agent = &found["logs"][0];
     assert_eq!((&agent["source"], &agent["files"], &agent["unread"]), (&"claude-code".into(), &2.into(), &2.into()));
     assert_eq!(agent["going"].as_array().unwrap().len(), 1);
@@ -255,32 +255,32 @@ fn doctor_says_which_logs_go_soon_and_whether_they_are_safe() {
     );
     assert_eq!((&found["findings"][0]["source"], code), (&"claude-code".into(), 1));
     assert_eq!(found["findings"][0]["remedy"], "usage-ledger import claude-code");
-    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
-    let (found, _) = doctored(&desk, now);
+    cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    let (found, _) = doctored(&cli, now);
     let agent = &found["logs"][0];
     assert_eq!((&agent["unread"], &agent["going"][0]["safe"]), (&0.into(), &true.into()));
     assert_eq!((&agent["skipped"], &agent["skipped_in"][0]), (&1.into(), &old.to_str().unwrap().into()));
     assert_eq!(found["findings"], Value::Array(vec![]));
     // A log that was only touched says nothing new; one that went on does; and one that is gone is safe.
     age(&old, 26);
-    assert_eq!(doctored(&desk, now).0["logs"][0]["going"][0]["safe"], true);
+    assert_eq!(doctored(&cli, now).0["logs"][0]["going"][0]["safe"], true);
     append(&old, &format!("{}\n", answer(3)));
     age(&old, 26);
-    assert_eq!(doctored(&desk, now).0["logs"][0]["going"][0]["safe"], false);
+    assert_eq!(doctored(&cli, now).0["logs"][0]["going"][0]["safe"], false);
     fs::remove_file(&old).unwrap();
-    let agent = &doctored(&desk, now).0["logs"][0];
+    let agent = &doctored(&cli, now).0["logs"][0];
     assert_eq!((&agent["files"], &agent["gone"]), (&1.into(), &1.into()));
     // The agent's own setting counts.
-    fs::write(home(&desk).join(".claude/settings.json"), r#"{"cleanupPeriodDays": 5}"#).unwrap();
-    let agent = &doctored(&desk, now).0["logs"][0];
+    fs::write(home(&cli).join(".claude/settings.json"), r#"{"cleanupPeriodDays": 5}"#).unwrap();
+    let agent = &doctored(&cli, now).0["logs"][0];
     assert_eq!((&agent["deleted_after_days"], &agent["going"][0]["safe"]), (&5.into(), &true.into()));
 }
 
 #[test]
-fn doctor_says_which_documents_an_import_cannot_read() {
-    let desk = Desk::new();
-    let threads = home(&desk).join(".local/share/amp/threads");
-    let packed = home(&desk).join(".codex/sessions/2026/06/01");
+fn doctor_reports_unreadable_documents() {
+    let cli = TestCli::new();
+    let threads = home(&cli).join(".local/share/amp/threads");
+    let packed = home(&cli).join(".codex/sessions/2026/06/01");
     for directory in [&threads, &packed] {
         fs::create_dir_all(directory).unwrap();
     }
@@ -290,7 +290,7 @@ fn doctor_says_which_documents_an_import_cannot_read() {
     fs::write(threads.join("T-2.json"), r#"{"id":"T-2","messages":[]}"#).unwrap();
     // An import takes nothing of them, and does not forget that.
     for _ in 0..2 {
-        let (found, _) = doctored(&desk, "2026-06-01T00:00:00Z");
+        let (found, _) = doctored(&cli, "2026-06-01T00:00:00Z");
         let mut unreadable: Vec<_> = found["logs"]
             .as_array()
             .unwrap()
@@ -300,30 +300,30 @@ fn doctor_says_which_documents_an_import_cannot_read() {
             .collect();
         unreadable.sort_unstable();
         assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
-        desk.command().args(["import", "--home", home(&desk).to_str().unwrap()]).assert().code(1);
+        cli.command().args(["import", "--home", home(&cli).to_str().unwrap()]).assert().code(1);
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn doctor_says_which_logs_it_cannot_read() {
-    let desk = Desk::new();
-    fs::create_dir_all(claude(&desk)).unwrap();
+fn doctor_reports_unreadable_logs() {
+    let cli = TestCli::new();
+    fs::create_dir_all(claude(&cli)).unwrap();
     // A link to itself can be read by nobody, not even by root.
-    let log = claude(&desk).join("s1.jsonl");
+    let log = claude(&cli).join("s1.jsonl");
     std::os::unix::fs::symlink(&log, &log).unwrap();
-    let (found, code) = doctored(&desk, "2026-06-01T00:00:00Z");
+    let (found, code) = doctored(&cli, "2026-06-01T00:00:00Z");
     assert_eq!(found["logs"][0]["unreadable"][0]["file"], log.to_str().unwrap(), "{found}");
     assert_eq!((found["findings"].as_array().unwrap().len(), code), (1, 1));
 }
 
 #[test]
-fn doctor_says_why_lines_were_skipped_and_finds_answers_without_counts() {
+fn doctor_reports_skip_reasons_and_replies_without_usage() {
     let now = "2026-06-01T00:00:00Z";
-    let desk = Desk::new();
-    fs::create_dir_all(claude(&desk)).unwrap();
-    append(&claude(&desk).join("s1.jsonl"), &format!("{}\n\"usage\" is no line of it\n", answer(1)));
-    let codex = home(&desk).join(".codex/sessions/2026/05/31");
+    let cli = TestCli::new();
+    fs::create_dir_all(claude(&cli)).unwrap();
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n\"usage\" is no line of it\n", answer(1)));
+    let codex = home(&cli).join(".codex/sessions/2026/05/31");
     fs::create_dir_all(&codex).unwrap();
     let line = |kind: &str, payload: &str| {
         format!("{{\"timestamp\":\"2026-05-31T10:00:00Z\",\"type\":\"{kind}\",\"payload\":{payload}}}\n")
@@ -334,15 +334,15 @@ fn doctor_says_why_lines_were_skipped_and_finds_answers_without_counts() {
         line("event_msg", r#"{"type":"task_complete"}"#),
     ];
     append(&codex.join("rollout-1.jsonl"), &said.concat());
-    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
-    let (found, code) = doctored(&desk, now);
+    cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    let (found, code) = doctored(&cli, now);
     let why = "answers without token counts, written by Codex 0.31.0";
     assert_eq!(found["logs"][0]["reasons"][0]["line"], 2, "{found}");
     assert_eq!(found["logs"][1]["reasons"][0]["why"], why);
     let findings = found["findings"].as_array().unwrap();
     assert_eq!((findings.len(), &findings[0]["source"], code), (1, &"codex".into(), 1));
     assert!(findings[0]["what"].as_str().unwrap().contains(why), "{found}");
-    let done = desk.command().args(["--now", now, "doctor", "--home", home(&desk).to_str().unwrap()]).output().unwrap();
+    let done = cli.command().args(["--now", now, "doctor", "--home", home(&cli).to_str().unwrap()]).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(text.contains("s1.jsonl line 2: ") && !text.contains("--kind imported"), "{text}");
     // Counts that come take it back.
@@ -350,6 +350,6 @@ fn doctor_says_why_lines_were_skipped_and_finds_answers_without_counts() {
     let info = format!(r#"{{"total_token_usage":{usage},"last_token_usage":{usage}}}"#);
     let told = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));
     append(&codex.join("rollout-1.jsonl"), &told);
-    desk.ok(&["--now", now, "import", "--home", home(&desk).to_str().unwrap()]);
-    assert_eq!(doctored(&desk, now).0["findings"], Value::Array(vec![]));
+    cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    assert_eq!(doctored(&cli, now).0["findings"], Value::Array(vec![]));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{9b}2Jc\u{200b}\u{7f}\u{2028}\u{feff}\u{e0041}\u{2066}d";
 
@@ -15,12 +15,12 @@ fn hidden(text: &str) -> Option<char> {
 
 #[test]
 fn no_answer_shows_a_hidden_character() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let record = json!({"provider": "anthropic", "model": HOSTILE, "input": 10, "project": HOSTILE, "account": HOSTILE,
         "conversation": HOSTILE, "agent": HOSTILE, "labels": {"mission": HOSTILE}, "key": "k"});
-    desk.fed(record.to_string(), &["record", "--jsonl", "-"]);
-    desk.ok(&["switch", "openai", "--reason", HOSTILE]);
-    desk.ok(&["pause", "--reason", HOSTILE]);
+    cli.ok_with_input(record.to_string(), &["record", "--jsonl", "-"]);
+    cli.ok(&["switch", "openai", "--reason", HOSTILE]);
+    cli.ok(&["pause", "--reason", HOSTILE]);
     for args in [
         &["report", "--by", "model,project,account,conversation,agent,label:mission"][..],
         &["status"],
@@ -42,21 +42,21 @@ fn no_answer_shows_a_hidden_character() {
         &["--json", "status"],
         &["--json", "show", "1"],
     ] {
-        let done = desk.command().args(args).output().unwrap();
+        let done = cli.command().args(args).output().unwrap();
         let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
         assert!(!said.is_empty(), "{args:?}");
         assert_eq!(hidden(&said), None, "{args:?} said {said:?}");
     }
     // JSON keeps the value; what stands for it is JSON's own escape.
-    let report: Value = desk.json(&["report", "--by", "model"]);
+    let report: Value = cli.json(&["report", "--by", "model"]);
     assert_eq!(report["rows"][0]["model"], HOSTILE);
     // An export is for programs, to the byte.
-    assert!(desk.ok(&["export"]).contains('\u{202e}'));
+    assert!(cli.ok(&["export"]).contains('\u{202e}'));
 }
 
 #[test]
-fn no_cell_is_a_formula_and_every_value_comes_back() {
-    let desk = Desk::new();
+fn no_csv_cell_is_a_formula_and_values_round_trip() {
+    let cli = TestCli::new();
     let texts = [
         "=1+1",
         "+1+cmd",
@@ -75,7 +75,7 @@ fn no_cell_is_a_formula_and_every_value_comes_back() {
     for (number, text) in texts.iter().enumerate() {
         let record = json!({"provider": "anthropic", "model": text, "input": 1, "project": text, "key": number.to_string(),
             "occurred_at": "2026-11-23T10:00:00Z"});
-        desk.fed(record.to_string(), &["record", "--jsonl", "-"]);
+        cli.ok_with_input(record.to_string(), &["record", "--jsonl", "-"]);
     }
     let undone = |cell: &str| match cell.strip_prefix('\'') {
         Some(rest) if rest.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => {
@@ -85,7 +85,7 @@ fn no_cell_is_a_formula_and_every_value_comes_back() {
     };
     let report = ["report", "--by", "model,project", "--csv"];
     for args in [&report[..], &["export", "--format", "csv"], &["export", "--format", "focus"]] {
-        let answer = desk.ok(args);
+        let answer = cli.ok(args);
         let mut reader = csv::Reader::from_reader(answer.as_bytes());
         let mut values = Vec::new();
         for row in reader.records().map(Result::unwrap) {

@@ -4,28 +4,28 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::{Value, json};
 
 const NOON: &str = "2026-06-10T12:00:00Z";
 
-fn at_80() -> Desk {
-    let desk = Desk::new();
-    desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
-    desk.at("2026-06-10T11:00:00Z", &["record", "--provider", "anthropic", "--input", "400000"]);
-    desk
+fn at_80() -> TestCli {
+    let cli = TestCli::new();
+    cli.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
+    cli.at("2026-06-10T11:00:00Z", &["record", "--provider", "anthropic", "--input", "400000"]);
+    cli
 }
 
 /// The answer and the exit code.
-fn gate(desk: &Desk, now: &str, args: &[&str]) -> (Value, i32) {
-    let done = desk.command().args(["--now", now, "--json", "gate"]).args(args).output().unwrap();
+fn gate(cli: &TestCli, now: &str, args: &[&str]) -> (Value, i32) {
+    let done = cli.command().args(["--now", now, "--json", "gate"]).args(args).output().unwrap();
     (serde_json::from_slice(&done.stdout).unwrap(), done.status.code().unwrap())
 }
 
 #[test]
-fn it_exits_75_to_wait_and_0_to_run() {
-    let desk = at_80();
-    let (verdict, code) = gate(&desk, NOON, &["anthropic"]);
+fn gate_exits_75_on_wait_and_0_otherwise() {
+    let cli = at_80();
+    let (verdict, code) = gate(&cli, NOON, &["anthropic"]);
     assert_eq!(code, 75);
     for (key, value) in [
         ("schema", json!(1)),
@@ -41,41 +41,41 @@ fn it_exits_75_to_wait_and_0_to_run() {
     ] {
         assert_eq!(verdict[key], value, "{key}");
     }
-    let (verdict, code) = gate(&desk, "2026-06-10T16:00:01Z", &[]); // the active provider, in a new window
+    let (verdict, code) = gate(&cli, "2026-06-10T16:00:01Z", &[]); // the active provider, in a new window
     assert_eq!((&verdict["provider"], &verdict["mode"], code), (&json!("anthropic"), &json!("deep"), 0));
-    let (verdict, code) = gate(&desk, NOON, &["ollama"]);
+    let (verdict, code) = gate(&cli, NOON, &["ollama"]);
     assert_eq!((&verdict["metered"], &verdict["gated"], code), (&json!(false), &json!(false), 0));
 }
 
 #[test]
-fn a_run_can_need_more_than_a_review() {
-    let desk = Desk::new();
-    desk.at(NOON, &["override", "anthropic", "--used", "65"]);
-    assert_eq!(gate(&desk, NOON, &["anthropic"]).1, 0);
+fn gate_accepts_a_required_mode() {
+    let cli = TestCli::new();
+    cli.at(NOON, &["override", "anthropic", "--used", "65"]);
+    assert_eq!(gate(&cli, NOON, &["anthropic"]).1, 0);
     for need in ["implement", "deep"] {
-        let (verdict, code) = gate(&desk, NOON, &["anthropic", "--need", need]);
+        let (verdict, code) = gate(&cli, NOON, &["anthropic", "--need", need]);
         // What the exit code says, the answer says too.
         assert_eq!((&verdict["mode"], &verdict["gated"], code), (&json!("review"), &json!(true), 75));
         let reason = verdict["reason"].as_str().unwrap();
         assert!(reason.starts_with(&format!("{need} is needed and review is the most")), "{reason}");
         assert!(verdict["resumes_at"].is_string(), "{verdict}");
     }
-    assert_eq!(gate(&desk, NOON, &["ollama", "--need", "deep"]).1, 0, "no quota is never gated");
+    assert_eq!(gate(&cli, NOON, &["ollama", "--need", "deep"]).1, 0, "no quota is never gated");
 }
 
 #[test]
-fn the_cost_of_one_recorded_run_decides_by_tier() {
+fn the_cost_of_one_run_lowers_the_mode_of_its_tier() {
     for (tokens, modes) in [
         (300_000, ["review", "wait", "wait"]),
         (225_000, ["implement", "review", "review"]),
         (200_000, ["implement", "review", "review"]),
         (150_000, ["deep", "implement", "implement"]),
     ] {
-        let desk = Desk::new();
-        desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
-        desk.at(NOON, &["record", "--provider", "anthropic", "--input", &tokens.to_string()]);
+        let cli = TestCli::new();
+        cli.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
+        cli.at(NOON, &["record", "--provider", "anthropic", "--input", &tokens.to_string()]);
         for (tier, mode) in ["medium", "complex", "critical"].into_iter().zip(modes) {
-            let (verdict, code) = gate(&desk, NOON, &["anthropic", "--tier", tier]);
+            let (verdict, code) = gate(&cli, NOON, &["anthropic", "--tier", tier]);
             assert_eq!(verdict["mode"], mode, "{tokens} tokens, {tier}: {verdict}");
             assert_eq!(code, if mode == "wait" { 75 } else { 0 });
         }
@@ -83,13 +83,13 @@ fn the_cost_of_one_recorded_run_decides_by_tier() {
 }
 
 #[test]
-fn a_threshold_is_the_percentage_at_which_its_mode_begins() {
-    let desk = Desk::new();
-    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "85"]);
+fn each_threshold_is_the_percentage_at_which_its_mode_begins() {
+    let cli = TestCli::new();
+    cli.at(NOON, &["limit", "set", "anthropic", "--stop", "85"]);
     let mode = |used: u32| {
-        let desk = &desk;
-        desk.at(NOON, &["override", "anthropic", "--used", &used.to_string()]);
-        let (verdict, _) = gate(desk, NOON, &["anthropic"]);
+        let cli = &cli;
+        cli.at(NOON, &["override", "anthropic", "--used", &used.to_string()]);
+        let (verdict, _) = gate(cli, NOON, &["anthropic"]);
         let reason = verdict["reason"].as_str().unwrap().to_owned();
         assert!(reason.contains(&format!("{used} % used (implement from 51 %, review from 61 %, wait from 85 %)")));
         verdict["mode"].as_str().unwrap().to_owned()
@@ -97,21 +97,21 @@ fn a_threshold_is_the_percentage_at_which_its_mode_begins() {
     let modes = [50, 51, 60, 61, 76, 84, 85].map(mode);
     assert_eq!(modes, ["deep", "implement", "implement", "review", "review", "review", "wait"]);
     // Where waiting begins is stated, so the cost of a run does not move it.
-    desk.at(NOON, &["limit", "set", "openai", "--session", "100", "--stop", "85"]);
-    desk.at(NOON, &["record", "--provider", "openai", "--input", "84"]);
-    let (verdict, _) = gate(&desk, NOON, &["openai"]);
+    cli.at(NOON, &["limit", "set", "openai", "--session", "100", "--stop", "85"]);
+    cli.at(NOON, &["record", "--provider", "openai", "--input", "84"]);
+    let (verdict, _) = gate(&cli, NOON, &["openai"]);
     assert_eq!((&verdict["mode"], &verdict["run_cost"]), (&json!("review"), &json!(84)));
     assert!(verdict["trail"].to_string().contains("cost lowers to review at most"), "{verdict}");
     // What a person says of the window is not what the runs of this ledger cost.
-    desk.at(NOON, &["limit", "set", "xai", "--session", "100"]);
-    desk.at(NOON, &["record", "--provider", "xai", "--input", "2"]);
-    desk.at(NOON, &["override", "xai", "--used", "65"]);
-    assert_eq!(gate(&desk, NOON, &["xai"]).0["mode"], "review");
-    let shown = desk.json(&["--now", NOON, "limit", "show", "openai"]);
+    cli.at(NOON, &["limit", "set", "xai", "--session", "100"]);
+    cli.at(NOON, &["record", "--provider", "xai", "--input", "2"]);
+    cli.at(NOON, &["override", "xai", "--used", "65"]);
+    assert_eq!(gate(&cli, NOON, &["xai"]).0["mode"], "review");
+    let shown = cli.json(&["--now", NOON, "limit", "show", "openai"]);
     assert_eq!(shown["limits"][0]["begins"], json!({"implement": 51, "review": 61, "wait": 85}));
     // A lower stop takes the warning with it.
-    desk.at(NOON, &["limit", "set", "openai", "--stop", "40"]);
-    let shown = desk.json(&["--now", NOON, "limit", "show", "openai"]);
+    cli.at(NOON, &["limit", "set", "openai", "--stop", "40"]);
+    let shown = cli.json(&["--now", NOON, "limit", "show", "openai"]);
     assert_eq!(
         (&shown["limits"][0]["begins"]["review"], &shown["limits"][0]["begins"]["wait"]),
         (&json!(40), &json!(40))
@@ -119,92 +119,92 @@ fn a_threshold_is_the_percentage_at_which_its_mode_begins() {
 }
 
 #[test]
-fn a_provider_that_nobody_knows_is_refused() {
-    let desk = at_80();
-    let before = desk.bytes();
-    let said = desk.fails(2, &["--now", NOON, "gate", "antropic"]);
+fn gate_refuses_an_unknown_provider() {
+    let cli = at_80();
+    let before = cli.bytes();
+    let said = cli.fails(2, &["--now", NOON, "gate", "antropic"]);
     assert!(said.contains("did you mean `anthropic`?") && said.contains("--allow-undeclared"), "{said}");
-    desk.fails(2, &["--now", NOON, "gate", "my-gateway"]);
-    desk.fails(2, &["--now", NOON, "gate", "antropic", "--feed", "claude-statusline=/dev/null"]);
-    assert_eq!(desk.bytes(), before);
-    assert_eq!(gate(&desk, NOON, &["my-gateway", "--allow-undeclared"]).1, 0);
+    cli.fails(2, &["--now", NOON, "gate", "my-gateway"]);
+    cli.fails(2, &["--now", NOON, "gate", "antropic", "--feed", "claude-statusline=/dev/null"]);
+    assert_eq!(cli.bytes(), before);
+    assert_eq!(gate(&cli, NOON, &["my-gateway", "--allow-undeclared"]).1, 0);
     // A declaration, and any event that names it, make it known.
-    desk.at(NOON, &["provider", "declare", "my-gateway", "--metered"]);
-    assert_eq!(gate(&desk, NOON, &["my-gateway"]).1, 0);
-    desk.at(NOON, &["switch", "other-gateway"]);
-    assert_eq!(gate(&desk, NOON, &["other-gateway"]).1, 0);
-    desk.at(NOON, &["record", "--provider", "third-gateway", "--input", "1"]);
-    assert_eq!(gate(&desk, NOON, &["third-gateway"]).1, 0);
-    let said = desk.fails(2, &["--now", NOON, "gate", "third-gatway"]);
+    cli.at(NOON, &["provider", "declare", "my-gateway", "--metered"]);
+    assert_eq!(gate(&cli, NOON, &["my-gateway"]).1, 0);
+    cli.at(NOON, &["switch", "other-gateway"]);
+    assert_eq!(gate(&cli, NOON, &["other-gateway"]).1, 0);
+    cli.at(NOON, &["record", "--provider", "third-gateway", "--input", "1"]);
+    assert_eq!(gate(&cli, NOON, &["third-gateway"]).1, 0);
+    let said = cli.fails(2, &["--now", NOON, "gate", "third-gatway"]);
     assert!(said.contains("did you mean `third-gateway`?"), "{said}");
 }
 
 #[test]
-fn local_programs_have_no_quota_however_they_are_spelled() {
-    let desk = Desk::new();
+fn aliases_of_local_programs_are_unmetered() {
+    let cli = TestCli::new();
     for name in ["local", "LM Studio", "lm_studio", "llama-cpp", "llamafile", "localai", "jan", "koboldcpp", "mlx"] {
-        let (verdict, code) = gate(&desk, NOON, &[name]);
+        let (verdict, code) = gate(&cli, NOON, &[name]);
         assert_eq!((&verdict["metered"], code), (&json!(false), 0), "{name}");
     }
 }
 
 #[test]
-fn a_refusal_of_ollamas_cloud_shuts_the_cloud_alone() {
-    let desk = Desk::new();
+fn a_refusal_by_ollama_cloud_does_not_gate_local_ollama() {
+    let cli = TestCli::new();
     let refused = "Error: 429 you've reached your weekly usage limit, please upgrade: https://ollama.com/upgrade";
-    desk.fed(refused.to_owned(), &["--now", NOON, "scan-output", "ollama", "--stream", "stderr", "--exit-code", "1"]);
-    assert_eq!(gate(&desk, NOON, &["ollama-cloud"]).1, 75);
+    cli.ok_with_input(refused.to_owned(), &["--now", NOON, "scan-output", "ollama", "--stream", "stderr", "--exit-code", "1"]);
+    assert_eq!(gate(&cli, NOON, &["ollama-cloud"]).1, 75);
     for model in ["qwen3.5:cloud", "gpt-oss:120b-cloud", "GPT-OSS:120b-Cloud", "kimi-k2-cloud"] {
-        let (verdict, code) = gate(&desk, NOON, &["ollama", "--model", model]);
+        let (verdict, code) = gate(&cli, NOON, &["ollama", "--model", model]);
         assert_eq!((&verdict["provider"], code), (&json!("ollama-cloud"), 75), "{model}");
     }
     for local in [&["ollama"][..], &["ollama", "--model", "qwen3:8b"]] {
-        assert_eq!(gate(&desk, NOON, local).1, 0, "{local:?}");
+        assert_eq!(gate(&cli, NOON, local).1, 0, "{local:?}");
     }
-    let warnings = gate(&desk, NOON, &["ollama"]).0["warnings"].to_string();
+    let warnings = gate(&cli, NOON, &["ollama"]).0["warnings"].to_string();
     assert!(warnings.contains("its paid cloud is refused"), "{warnings}");
-    let status = desk.json(&["--now", NOON, "status"]);
+    let status = cli.json(&["--now", NOON, "status"]);
     let clouds = status["providers"].as_array().unwrap().iter().filter(|one| one["provider"] == "ollama-cloud");
     assert_eq!(clouds.map(|one| one["budget"]["gated"].clone()).collect::<Vec<_>>(), [json!(true)]);
 }
 
 #[test]
-fn a_call_of_ollamas_cloud_counts_where_it_is_gated() {
-    let desk = Desk::new();
+fn cloud_models_of_ollama_count_for_ollama_cloud() {
+    let cli = TestCli::new();
     let record = |model: &str| {
-        desk.at(NOON, &["record", "--provider", "ollama", "--model", model, "--input", "400"]);
+        cli.at(NOON, &["record", "--provider", "ollama", "--model", model, "--input", "400"]);
     };
     record("qwen3.5:cloud");
     record("qwen3:8b");
     let line = r#"{"provider":"ollama-launch","model":"kimi-k2-cloud","input":100}"#;
-    desk.fed(line, &["--now", NOON, "record", "--jsonl", "-"]);
+    cli.ok_with_input(line, &["--now", NOON, "record", "--jsonl", "-"]);
     let response = json!({"model": "gpt-oss:120b-cloud", "prompt_eval_count": 50, "eval_count": 5, "done": true});
-    desk.fed(response.to_string(), &["--now", NOON, "record", "--format", "ollama"]);
-    let report = desk.json(&["report", "--by", "provider"]);
+    cli.ok_with_input(response.to_string(), &["--now", NOON, "record", "--format", "ollama"]);
+    let report = cli.json(&["report", "--by", "provider"]);
     let rows = report["rows"].as_array().unwrap().iter();
     let totals: Vec<_> = rows.map(|row| (row["provider"].clone(), row["tokens"]["total"].clone())).collect();
     assert_eq!(totals, [(json!("ollama"), json!(400)), (json!("ollama-cloud"), json!(555))]);
-    desk.at(NOON, &["limit", "set", "ollama-cloud", "--session", "600"]);
-    assert_eq!(gate(&desk, NOON, &["ollama", "--model", "qwen3.5:cloud"]).1, 75);
+    cli.at(NOON, &["limit", "set", "ollama-cloud", "--session", "600"]);
+    assert_eq!(gate(&cli, NOON, &["ollama", "--model", "qwen3.5:cloud"]).1, 75);
 }
 
 #[test]
-fn one_line_for_scripts() {
-    let desk = at_80();
-    let done = desk.command().args(["--now", NOON, "gate", "anthropic", "--line"]).output().unwrap();
+fn gate_prints_one_line_for_scripts() {
+    let cli = at_80();
+    let done = cli.command().args(["--now", NOON, "gate", "anthropic", "--line"]).output().unwrap();
     assert_eq!(String::from_utf8(done.stdout).unwrap(), "wait:10:Budget exhausted (10% remaining)\n");
-    let open = desk.at(NOON, &["gate", "ollama", "--line"]);
+    let open = cli.at(NOON, &["gate", "ollama", "--line"]);
     assert_eq!(open, "deep:90:Ample budget (90% remaining) - full capability\n");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_probe_runs_unless_it_succeeded_lately_and_its_refusal_shuts_the_gate() {
-    let desk = Desk::new();
-    let calls = desk.dir().join("calls");
+fn a_probe_runs_unless_a_recent_one_succeeded_and_its_refusal_closes_the_gate() {
+    let cli = TestCli::new();
+    let calls = cli.dir().join("calls");
     let probe = |now: &str, answer: &str, code: i32| {
         let command = format!("echo call >> '{}'; {answer}", calls.display());
-        let done = desk.command().args(["--now", now, "gate", "openai", "--probe", &command]).output().unwrap();
+        let done = cli.command().args(["--now", now, "gate", "openai", "--probe", &command]).output().unwrap();
         assert_eq!(done.status.code(), Some(code), "{}", String::from_utf8_lossy(&done.stderr));
         std::fs::read_to_string(&calls).map_or(0, |text| text.lines().count())
     };
@@ -213,34 +213,34 @@ fn a_probe_runs_unless_it_succeeded_lately_and_its_refusal_shuts_the_gate() {
     assert_eq!(probe("2026-06-10T12:11:00Z", "exit 3", 0), 2, "a probe that fails says nothing");
     let refused = "echo \"You've hit your usage limit. Try again in 2 hours.\" >&2; exit 1";
     assert_eq!(probe("2026-06-10T12:12:00Z", refused, 75), 3);
-    assert_eq!(gate(&desk, "2026-06-10T13:00:00Z", &["openai"]).1, 75, "the refusal is recorded");
-    assert_eq!(gate(&desk, "2026-06-10T15:00:00Z", &["openai"]).1, 0);
+    assert_eq!(gate(&cli, "2026-06-10T13:00:00Z", &["openai"]).1, 75, "the refusal is recorded");
+    assert_eq!(gate(&cli, "2026-06-10T15:00:00Z", &["openai"]).1, 0);
 }
 
 #[test]
-fn limits_come_from_an_agents_settings() {
-    let desk = Desk::new();
+fn limits_can_be_read_from_an_agents_settings() {
+    let cli = TestCli::new();
     let settings = json!({"usage": {"session_token_limit": 400_000, "weekly_token_limit": "x", "budget_mode": "FULL"},
         "budget": {"warn_at_percent": 50, "stop_at_percent": 80}});
-    let file = desk.dir().join("settings.json");
+    let file = cli.dir().join("settings.json");
     std::fs::write(&file, settings.to_string()).unwrap();
     let set = ["--now", NOON, "limit", "set", "anthropic", "--weekly", "9000000", "--settings"];
-    let done = desk.command().args(set).arg(&file).output().unwrap();
+    let done = cli.command().args(set).arg(&file).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success(), "{said}");
     assert!(said.contains("`FULL` is no budget mode") && said.contains("usage.weekly_token_limit"), "{said}");
-    let shown = &desk.json(&["--now", NOON, "limit", "show", "anthropic"])["limits"][0];
+    let shown = &cli.json(&["--now", NOON, "limit", "show", "anthropic"])["limits"][0];
     assert_eq!((&shown["session"]["limit"], &shown["weekly"]["limit"]), (&json!(400_000), &json!(9_000_000)));
     assert_eq!(shown["budget_mode"], "session_only");
     assert_eq!(shown["thresholds"], json!({"warn": 50, "stop": 80, "margin": 10}));
 }
 
 #[test]
-fn it_tells_how_it_decided_then_and_now() {
-    let desk = at_80();
-    desk.at("2026-06-10T12:30:00Z", &["override", "anthropic", "--used", "3", "--reason", "read it", "--author", "me"]);
+fn gate_explains_past_and_present_decisions() {
+    let cli = at_80();
+    cli.at("2026-06-10T12:30:00Z", &["override", "anthropic", "--used", "3", "--reason", "read it", "--author", "me"]);
     let story = |extra: &[&str]| {
-        let done = desk.command().args(["--now", NOON]).args(extra).args(["gate", "anthropic", "--explain"]).output();
+        let done = cli.command().args(["--now", NOON]).args(extra).args(["gate", "anthropic", "--explain"]).output();
         let done = done.unwrap();
         (String::from_utf8(done.stdout).unwrap(), done.status.code().unwrap())
     };
@@ -250,15 +250,15 @@ fn it_tells_how_it_decided_then_and_now() {
         assert!(then.contains(part), "{part} is missing: {then}");
     }
     let done =
-        desk.command().args(["--now", "2026-06-10T12:31:00Z", "gate", "anthropic", "--explain"]).output().unwrap();
+        cli.command().args(["--now", "2026-06-10T12:31:00Z", "gate", "anthropic", "--explain"]).output().unwrap();
     let now = String::from_utf8(done.stdout).unwrap();
     assert!(now.contains("anthropic: deep") && now.contains("stated by me; read it"), "{now}");
 }
 
 #[test]
-fn warnings_are_heard_on_stderr() {
-    let desk = at_80();
-    let done = desk.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
+fn warnings_are_printed_on_stderr() {
+    let cli = at_80();
+    let done = cli.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(
         said.contains("usage-ledger: warning: ")
@@ -269,9 +269,9 @@ fn warnings_are_heard_on_stderr() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
-    let desk = at_80();
-    let before = desk.bytes();
+fn invalid_settings_are_refused() {
+    let cli = at_80();
+    let before = cli.bytes();
     for args in [
         &["limit", "set", "anthropic", "--budget-mode", "sesion_only"][..],
         &["limit", "set", "anthropic", "--warn", "20", "--stop", "5"],
@@ -290,71 +290,71 @@ fn settings_that_make_no_sense_are_refused() {
         &["reserve", "anthropic", "0"],
         &["resume"],
     ] {
-        desk.fails(2, &[&["--now", NOON], args].concat());
+        cli.fails(2, &[&["--now", NOON], args].concat());
     }
-    assert_eq!(desk.bytes(), before);
-    assert!(desk.fails(2, &["--ledger", "/nowhere/none.db", "gate"]).contains("name one"));
+    assert_eq!(cli.bytes(), before);
+    assert!(cli.fails(2, &["--ledger", "/nowhere/none.db", "gate"]).contains("name one"));
 }
 
 #[test]
 fn thresholds_are_set_one_by_one() {
-    let desk = Desk::new();
-    desk.at(NOON, &["override", "anthropic", "--used", "80"]);
-    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95", "--budget-mode", "full"]);
-    desk.at(NOON, &["limit", "set", "anthropic", "--warn", "90", "--margin", "5"]);
-    let shown = desk.json(&["--now", NOON, "limit", "show", "anthropic"]);
+    let cli = TestCli::new();
+    cli.at(NOON, &["override", "anthropic", "--used", "80"]);
+    cli.at(NOON, &["limit", "set", "anthropic", "--stop", "95", "--budget-mode", "full"]);
+    cli.at(NOON, &["limit", "set", "anthropic", "--warn", "90", "--margin", "5"]);
+    let shown = cli.json(&["--now", NOON, "limit", "show", "anthropic"]);
     assert_eq!(shown["limits"][0]["thresholds"], json!({"warn": 90, "stop": 95, "margin": 5}));
     assert_eq!(shown["limits"][0]["begins"], json!({"implement": 56, "review": 86, "wait": 91}));
-    assert_eq!(gate(&desk, NOON, &["anthropic"]).0["mode"], "implement");
+    assert_eq!(gate(&cli, NOON, &["anthropic"]).0["mode"], "implement");
 }
 
 #[test]
 fn pauses_and_resumes_are_events() {
-    let desk = at_80();
-    desk.at(NOON, &["pause", "--for", "30m", "--note", "lunch"]);
-    let status = desk.json(&["--now", "2026-06-10T12:10:00Z", "status"]);
+    let cli = at_80();
+    cli.at(NOON, &["pause", "--for", "30m", "--note", "lunch"]);
+    let status = cli.json(&["--now", "2026-06-10T12:10:00Z", "status"]);
     assert_eq!((&status["paused"]["reason"], &status["paused"]["note"]), (&json!("timed"), &json!("lunch")));
-    desk.at("2026-06-10T12:11:00Z", &["resume", "--quota-verified", "anthropic"]);
-    assert_eq!(gate(&desk, "2026-06-10T12:12:00Z", &["anthropic"]).0["basis"], "overridden");
-    let paused = |now: &str| desk.json(&["--now", now, "status"])["paused"]["reason"].clone();
+    cli.at("2026-06-10T12:11:00Z", &["resume", "--quota-verified", "anthropic"]);
+    assert_eq!(gate(&cli, "2026-06-10T12:12:00Z", &["anthropic"]).0["basis"], "overridden");
+    let paused = |now: &str| cli.json(&["--now", now, "status"])["paused"]["reason"].clone();
     assert_eq!(paused("2026-06-10T12:12:00Z"), "timed", "only quota pauses are lifted by it");
-    desk.at("2026-06-10T12:13:00Z", &["resume"]);
+    cli.at("2026-06-10T12:13:00Z", &["resume"]);
     assert_eq!(paused("2026-06-10T12:14:00Z"), Value::Null);
-    assert!(desk.fails(2, &["--now", NOON, "pause", "--reason", "lunch", "--for", "30m"]).contains("--note"));
+    assert!(cli.fails(2, &["--now", NOON, "pause", "--reason", "lunch", "--for", "30m"]).contains("--note"));
 }
 
 #[test]
-fn reservations_from_a_shell() {
-    let desk = at_80();
-    let shut = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "1"]);
+fn reservations_can_be_made_settled_and_released() {
+    let cli = at_80();
+    let shut = cli.fails(75, &["--now", NOON, "reserve", "anthropic", "1"]);
     assert!(shut.contains("anthropic is gated: budget exhausted"), "{shut}");
-    desk.at(NOON, &["limit", "set", "anthropic", "--stop", "95"]);
-    let held = desk.json(&["--now", NOON, "reserve", "anthropic", "60000"]);
+    cli.at(NOON, &["limit", "set", "anthropic", "--stop", "95"]);
+    let held = cli.json(&["--now", NOON, "reserve", "anthropic", "60000"]);
     let id = held["id"].as_str().unwrap();
     assert_eq!(held["expires_at"], "2026-06-10T12:10:00.000Z");
-    let refused = desk.fails(75, &["--now", NOON, "reserve", "anthropic", "60000"]);
+    let refused = cli.fails(75, &["--now", NOON, "reserve", "anthropic", "60000"]);
     assert!(refused.contains("40000 are left of anthropic's session window"), "{refused}");
-    desk.at("2026-06-10T12:05:00Z", &["settle", id, "--model", "m", "--input", "1000", "--output", "500"]);
+    cli.at("2026-06-10T12:05:00Z", &["settle", id, "--model", "m", "--input", "1000", "--output", "500"]);
     let again = ["settle", id, "--model", "m", "--input", "1000", "--output", "500"];
-    assert!(desk.at("2026-06-10T12:06:00Z", &again).contains("already"), "settling is idempotent");
-    let other = desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "settle", id, "--model", "m", "--input", "1"]);
+    assert!(cli.at("2026-06-10T12:06:00Z", &again).contains("already"), "settling is idempotent");
+    let other = cli.fails(2, &["--now", "2026-06-10T12:06:00Z", "settle", id, "--model", "m", "--input", "1"]);
     assert!(other.contains("with other content"), "{other}");
-    desk.fails(2, &["--now", "2026-06-10T12:06:00Z", "release", id]);
-    let other = desk.json(&["--now", "2026-06-10T12:06:00Z", "reserve", "anthropic", "10"]);
+    cli.fails(2, &["--now", "2026-06-10T12:06:00Z", "release", id]);
+    let other = cli.json(&["--now", "2026-06-10T12:06:00Z", "reserve", "anthropic", "10"]);
     let release = ["release", other["id"].as_str().unwrap()];
-    desk.at("2026-06-10T12:06:00Z", &release);
-    assert!(desk.at("2026-06-10T12:06:00Z", &release).contains("already"), "releasing is idempotent");
-    let status = desk.json(&["--now", "2026-06-10T12:06:00Z", "status"]);
+    cli.at("2026-06-10T12:06:00Z", &release);
+    assert!(cli.at("2026-06-10T12:06:00Z", &release).contains("already"), "releasing is idempotent");
+    let status = cli.json(&["--now", "2026-06-10T12:06:00Z", "status"]);
     assert_eq!(status["providers"][0]["session"]["tokens"]["total"], 401_500);
     assert_eq!(status["providers"][0]["reserved"], 0);
 }
 
 #[test]
-fn settling_takes_what_recording_takes() {
-    let desk = Desk::new();
-    desk.fails(2, &["--now", NOON, "reserve", "antropic", "10"]);
+fn settle_accepts_the_options_of_record() {
+    let cli = TestCli::new();
+    cli.fails(2, &["--now", NOON, "reserve", "antropic", "10"]);
     let reserve = |args: &[&str]| {
-        let held = desk.json(&[&["--now", NOON, "reserve"][..], args].concat());
+        let held = cli.json(&[&["--now", NOON, "reserve"][..], args].concat());
         held["id"].as_str().unwrap().to_owned()
     };
     let id = reserve(&["aws-bedrock", "5000", "--account", "work"]);
@@ -386,9 +386,9 @@ fn settling_takes_what_recording_takes() {
         "--source",
         "my-agent",
     ];
-    desk.fed(response.to_string(), &args);
-    desk.fed(response.to_string(), &args);
-    let rows = desk.json(&["report", "--by", "provider,account,model,agent,project,conversation,label:mission"]);
+    cli.ok_with_input(response.to_string(), &args);
+    cli.ok_with_input(response.to_string(), &args);
+    let rows = cli.json(&["report", "--by", "provider,account,model,agent,project,conversation,label:mission"]);
     let row = &rows["rows"][0];
     for (key, value) in [
         ("provider", "aws-bedrock"),
@@ -404,20 +404,20 @@ fn settling_takes_what_recording_takes() {
     assert_eq!((&row["requests"], &row["tokens"]["total"]), (&json!(1), &json!(12)));
     assert_eq!(row["cost"]["reported_usd"], "0.25");
     let id = reserve(&["ollama", "10", "--model", "qwen3.5:cloud"]);
-    desk.at(NOON, &["settle", &id, "--model", "qwen3.5:cloud", "--input", "3"]);
-    assert_eq!(desk.json(&["report", "--by", "provider", "--provider", "ollama-cloud"])["total"]["tokens"]["total"], 3);
+    cli.at(NOON, &["settle", &id, "--model", "qwen3.5:cloud", "--input", "3"]);
+    assert_eq!(cli.json(&["report", "--by", "provider", "--provider", "ollama-cloud"])["total"]["tokens"]["total"], 3);
     let id = reserve(&["openai", "10"]);
-    let wrong = desk.fails(2, &["--now", NOON, "settle", &id, "--provider", "anthropic", "--input", "1"]);
+    let wrong = cli.fails(2, &["--now", NOON, "settle", &id, "--provider", "anthropic", "--input", "1"]);
     assert!(wrong.contains("the reservation is for openai, the record for anthropic"), "{wrong}");
 }
 
 #[test]
 fn doctor_finds_a_limit_that_the_provider_contradicts() {
-    let desk = at_80();
-    desk.at(NOON, &["doctor"]);
+    let cli = at_80();
+    cli.at(NOON, &["doctor"]);
     let line = json!({"rate_limits": {"five_hour": {"used_percentage": 40, "resets_at": 1_781_107_200}}}).to_string();
-    desk.fed(line, &["--now", NOON, "quota", "observe", "--format", "claude-statusline"]);
-    let done = desk.command().args(["--now", NOON, "--json", "doctor"]).output().unwrap();
+    cli.ok_with_input(line, &["--now", NOON, "quota", "observe", "--format", "claude-statusline"]);
+    let done = cli.command().args(["--now", NOON, "--json", "doctor"]).output().unwrap();
     assert_eq!(done.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(found["accounts"][0]["windows"][0]["points"], json!(40.0));
@@ -425,15 +425,15 @@ fn doctor_finds_a_limit_that_the_provider_contradicts() {
 }
 
 #[test]
-fn a_feed_that_cannot_be_read_is_a_warning_and_no_failure() {
-    let desk = at_80();
-    let path = desk.dir().join("feed.json");
+fn an_unreadable_feed_is_a_warning() {
+    let cli = at_80();
+    let path = cli.dir().join("feed.json");
     let feed = format!("claude-statusline={}", path.display());
-    let missing = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    let missing = gate(&cli, NOON, &["anthropic", "--feed", &feed]);
     assert_eq!((&missing.0["basis"], missing.1), (&json!("estimated"), 75));
     assert!(missing.0["warnings"][0].as_str().unwrap().contains("could not be read"), "{missing:?}");
     std::fs::write(&path, r#"{"rate_limits":{"five_hour":{"used_percentage":12,"resets_at":1781100000}}}"#).unwrap();
-    let told = gate(&desk, NOON, &["anthropic", "--feed", &feed]);
+    let told = gate(&cli, NOON, &["anthropic", "--feed", &feed]);
     assert_eq!((&told.0["basis"], told.1), (&json!("observed"), 0));
-    desk.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
+    cli.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
 }

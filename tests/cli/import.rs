@@ -4,45 +4,45 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
 const LOG: &str = r#"{"type":"user","timestamp":"2026-06-01T09:59:00.000Z","sessionId":"s1","cwd":"/home/me/acme","message":{"role":"user","content":"secret"}}
 {"type":"assistant","timestamp":"2026-06-01T10:00:00.000Z","sessionId":"s1","cwd":"/home/me/acme","requestId":"req_1","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":50,"output_tokens":7}}}
 this is no JSON
 "#;
 
-fn home() -> Desk {
-    let desk = Desk::new();
-    let logs = desk.dir().join("home/.claude/projects/-home-me-acme");
+fn home() -> TestCli {
+    let cli = TestCli::new();
+    let logs = cli.dir().join("home/.claude/projects/-home-me-acme");
     std::fs::create_dir_all(&logs).unwrap();
     std::fs::write(logs.join("s1.jsonl"), LOG).unwrap();
-    desk
+    cli
 }
 
 #[test]
-fn what_was_taken_in_is_told() {
-    let desk = home();
-    let home = desk.dir().join("home");
+fn import_reports_what_it_recorded() {
+    let cli = home();
+    let home = cli.dir().join("home");
     let import = ["import", "claude-code", "--home", home.to_str().unwrap()];
-    let first = desk.json(&import);
+    let first = cli.json(&import);
     let source = &first["sources"][0];
     assert_eq!((&first["schema"], &source["source"]), (&1.into(), &"claude-code".into()));
     assert_eq!((&source["files"], &source["recorded"], &source["duplicates"]), (&1.into(), &1.into(), &0.into()));
     assert_eq!(source["skipped"][0]["line"], 3);
     assert!(source["skipped"][0]["why"].is_string());
-    let exported = desk.ok(&["export"]);
+    let exported = cli.ok(&["export"]);
     assert!(exported.contains(r#""keys":["msg_1""#) && !exported.contains("secret"), "{exported}");
-    let again = desk.json(&import);
+    let again = cli.json(&import);
     assert_eq!((&again["sources"][0]["recorded"], &again["sources"][0]["bytes"]), (&0.into(), &0.into()));
-    assert_eq!(desk.ok(&["export"]), exported);
-    assert_eq!(desk.json(&["report"])["total"]["tokens"]["total"], 60);
+    assert_eq!(cli.ok(&["export"]), exported);
+    assert_eq!(cli.json(&["report"])["total"]["tokens"]["total"], 60);
 }
 
 #[test]
-fn people_are_told_in_a_line_for_each_agent() {
-    let desk = home();
-    let home = desk.dir().join("home");
-    let done = desk.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
+fn import_prints_one_line_per_agent() {
+    let cli = home();
+    let home = cli.dir().join("home");
+    let done = cli.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
     let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
     assert!(text.contains("claude-code: 1 file, ") && text.contains("1 recorded"), "{text}");
     let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
@@ -50,12 +50,12 @@ fn people_are_told_in_a_line_for_each_agent() {
 }
 
 #[test]
-fn a_counter_of_another_name_is_told_of() {
-    let desk = home();
-    let home = desk.dir().join("home");
+fn import_reports_a_renamed_counter() {
+    let cli = home();
+    let home = cli.dir().join("home");
     let log = home.join(".claude/projects/-home-me-acme/s1.jsonl");
     std::fs::write(&log, LOG.replace("output_tokens", "out_tokens")).unwrap();
-    let done = desk.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
+    let done = cli.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
     let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
     let told =
         "claude-code: 1 of 1 new record without a count of output: its logs may be of a version that is not known";
@@ -65,34 +65,34 @@ fn a_counter_of_another_name_is_told_of() {
         LOG.replace("output_tokens", "out_tokens").replace("msg_1", "msg_2").replace("req_1", "req_2"),
     )
     .unwrap();
-    let json = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    let json = cli.json(&["import", "--home", home.to_str().unwrap()]);
     assert_eq!((&json["sources"][0]["without_output"], json["sources"][0].get("without_input")), (&1.into(), None));
-    let again = desk.json(&["import", "--home", home.to_str().unwrap()]);
+    let again = cli.json(&["import", "--home", home.to_str().unwrap()]);
     assert_eq!(again["sources"][0].get("without_output"), None);
 }
 
 #[test]
 fn a_dry_run_shows_what_would_be_recorded_and_writes_nothing() {
-    let desk = home();
-    let home = desk.dir().join("home");
+    let cli = home();
+    let home = cli.dir().join("home");
     let dry = ["import", "claude-code", "--dry-run", "--home", home.to_str().unwrap()];
-    let shown = desk.json(&dry);
+    let shown = cli.json(&dry);
     assert_eq!((&shown["schema"], &shown["dry_run"]), (&1.into(), &true.into()));
     assert_eq!((&shown["sources"][0]["recorded"], &shown["amendments"]), (&1.into(), &serde_json::json!([])));
-    assert!(!desk.ledger().exists());
-    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
-    let before = desk.ok(&["export"]);
-    let told = desk.ok(&dry);
+    assert!(!cli.ledger().exists());
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let before = cli.ok(&["export"]);
+    let told = cli.ok(&dry);
     assert!(told.starts_with("dry run: nothing is written\n"), "{told}");
-    assert_eq!(desk.ok(&["export"]), before);
+    assert_eq!(cli.ok(&["export"]), before);
 }
 
 #[test]
-fn a_self_check_says_what_was_skipped_without_paths_and_texts() {
-    let desk = home();
-    let log = desk.dir().join("home/.claude/projects/-home-me-acme/s1.jsonl");
+fn a_self_check_reports_skips_without_paths_or_texts() {
+    let cli = home();
+    let log = cli.dir().join("home/.claude/projects/-home-me-acme/s1.jsonl");
     std::fs::write(&log, LOG.replace("\"usage\"", "\"used\"")).unwrap();
-    let output = desk.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
+    let output = cli.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("file 1: claude-code (importer 2), lines, "), "{told}");
@@ -101,5 +101,5 @@ fn a_self_check_says_what_was_skipped_without_paths_and_texts() {
     for hidden in ["acme", "secret", "s1", "/home", "msg_1"] {
         assert!(!told.contains(hidden), "{hidden}: {told}");
     }
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
 }

@@ -6,15 +6,15 @@ use crate::cli_support;
 
 use std::fs;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::{Value, json};
 
 /// A data set of the seed system's cases, as an instance: rows, how sessions ended, counters.
-fn instance() -> Desk {
+fn instance() -> TestCli {
     let cases: Value = serde_json::from_str(include_str!("../fixtures/seed_cases.json")).unwrap();
     let data = cases.as_array().unwrap().iter().find(|case| case["name"] == "dataset_DS1").unwrap();
-    let desk = Desk::new();
-    let usage = desk.dir().join("koan/instance/usage");
+    let cli = TestCli::new();
+    let usage = cli.dir().join("koan/instance/usage");
     fs::create_dir_all(&usage).unwrap();
     for row in data["given"]["rows"].as_array().unwrap() {
         let mut row = row.as_object().unwrap().clone();
@@ -23,11 +23,11 @@ fn instance() -> Desk {
         let before = fs::read_to_string(&file).unwrap_or_default();
         fs::write(file, format!("{before}{}\n", Value::Object(row))).unwrap();
     }
-    desk
+    cli
 }
 
-fn home(desk: &Desk) -> String {
-    desk.dir().to_str().unwrap().to_owned()
+fn home(cli: &TestCli) -> String {
+    cli.dir().to_str().unwrap().to_owned()
 }
 
 /// The rows of a report by their first key: input, output, requests.
@@ -40,21 +40,21 @@ fn rows(report: &Value, key: &str) -> Value {
 }
 
 #[test]
-fn an_instance_is_taken_in_once_and_answers_by_every_key() {
-    let desk = instance();
-    let import = ["import", "koan", "--home", &home(&desk)];
-    let first = &desk.json(&import)["sources"][0];
+fn an_instance_is_imported_once_and_reported_by_every_key() {
+    let cli = instance();
+    let import = ["import", "koan", "--home", &home(&cli)];
+    let first = &cli.json(&import)["sources"][0];
     assert_eq!((&first["recorded"], &first["files"], &first["skipped"]), (&json!(7), &json!(5), &json!([])));
-    let before = desk.ok(&["export"]);
-    assert_eq!(desk.json(&import)["sources"][0]["recorded"], 0);
-    assert_eq!(desk.ok(&["export"]), before);
+    let before = cli.ok(&["export"]);
+    assert_eq!(cli.json(&import)["sources"][0]["recorded"], 0);
+    assert_eq!(cli.ok(&["export"]), before);
     assert!(!before.contains("Refactor") && !before.contains("https://"), "a title was kept: {before}");
 
-    let total = &desk.json(&["report"])["total"];
+    let total = &cli.json(&["report"])["total"];
     assert_eq!((&total["requests"], &total["tokens"]["input"]), (&json!(7), &json!(20_500)));
     assert_eq!((&total["tokens"]["cache_write"], &total["tokens"]["cache_read"]), (&json!(500), &json!(97_500)));
     assert_eq!(total["cost"]["reported_usd"], "0.33");
-    let by = |key: &str| rows(&desk.json(&["report", "--by", key]), key);
+    let by = |key: &str| rows(&cli.json(&["report", "--by", key]), key);
     assert_eq!(by("project"), json!({"alpha": [13500, 750, 4], "beta": [7000, 2300, 2], "_global": [0, 0, 1]}));
     assert_eq!(
         by("provider"),
@@ -65,68 +65,68 @@ fn an_instance_is_taken_in_once_and_answers_by_every_key() {
         json!({"implement": [3000, 600, 2], "freetext": [3500, 1550, 2], "review": [14000, 900, 2], "autonomous": [0, 0, 1]})
     );
     assert_eq!(by("week"), json!({"2026-W23": [1000, 200, 1], "2026-W24": [19000, 2800, 5], "2026-W25": [500, 50, 1]}));
-    let filtered = desk.json(&["report", "--by", "day", "--project", "alpha"]);
+    let filtered = cli.json(&["report", "--by", "day", "--project", "alpha"]);
     assert_eq!((&filtered["total"]["tokens"]["input"], &filtered["total"]["requests"]), (&json!(13_500), &json!(4)));
 }
 
 #[test]
-fn who_may_be_counted_twice_is_said() {
-    let desk = instance();
+fn import_warns_of_possible_double_counting() {
+    let cli = instance();
     let said = |args: &[&str]| {
-        let done = desk.command().args(args).assert().success();
+        let done = cli.command().args(args).assert().success();
         String::from_utf8(done.get_output().stderr.clone()).unwrap()
     };
-    let logs = desk.dir().join(".claude/projects/p");
+    let logs = cli.dir().join(".claude/projects/p");
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("s.jsonl"), "").unwrap();
-    assert_eq!(said(&["import", "koan", "--home", &home(&desk)]), "");
+    assert_eq!(said(&["import", "koan", "--home", &home(&cli)]), "");
     let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-06-10T12:00:00Z","requestId":"r","message":{"id":"m","model":"claude-opus-4-5","usage":{"input_tokens":1,"output_tokens":1}}}"#;
     fs::write(logs.join("s.jsonl"), format!("{line}\n")).unwrap();
-    assert!(said(&["import", "koan", "claude-code", "--home", &home(&desk)]).contains("hint: Koan's rows"));
+    assert!(said(&["import", "koan", "claude-code", "--home", &home(&cli)]).contains("hint: Koan's rows"));
 }
 
 #[test]
-fn nothing_is_counted_twice_unasked() {
-    let desk = instance();
-    let imported = desk.json(&["import", "--home", &home(&desk)]);
+fn double_counting_needs_an_explicit_option() {
+    let cli = instance();
+    let imported = cli.json(&["import", "--home", &home(&cli)]);
     let sources: Vec<_> = imported["sources"].as_array().unwrap().iter().map(|source| &source["source"]).collect();
     assert!(sources.contains(&&"codex".into()) && !sources.contains(&&"koan".into()), "{sources:?}");
-    assert_eq!(desk.json(&["report"])["total"]["requests"], 0);
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 0);
 }
 
 #[test]
-fn times_without_an_offset_are_of_the_zone() {
-    let desk = instance();
-    desk.ok(&["--tz", "Asia/Tokyo", "import", "koan", "--home", &home(&desk)]);
-    let first = desk.ok(&["export"]);
+fn times_without_an_offset_are_in_the_zone_of_the_option() {
+    let cli = instance();
+    cli.ok(&["--tz", "Asia/Tokyo", "import", "koan", "--home", &home(&cli)]);
+    let first = cli.ok(&["export"]);
     assert!(first.contains(r#""occurred_at":"2026-06-07T14:30:00.000Z""#), "{first}");
-    let rows = desk.ok(&["--tz", "Asia/Tokyo", "export", "--format", "koan-jsonl"]);
+    let rows = cli.ok(&["--tz", "Asia/Tokyo", "export", "--format", "koan-jsonl"]);
     assert!(rows.starts_with(r#"{"ts":"2026-06-07T23:30:00","project":"alpha","#), "{rows}");
     assert_eq!(rows.lines().count(), 7);
 }
 
 #[test]
 fn the_root_of_an_instance_can_be_named_by_the_environment() {
-    let desk = instance();
-    let root = desk.dir().join("koan");
-    let nowhere = desk.dir().join("nowhere");
-    desk.command().env("HOME", nowhere).env("KOAN_ROOT", root).args(["import", "koan"]).assert().success();
-    assert_eq!(desk.json(&["report"])["total"]["requests"], 7);
+    let cli = instance();
+    let root = cli.dir().join("koan");
+    let nowhere = cli.dir().join("nowhere");
+    cli.command().env("HOME", nowhere).env("KOAN_ROOT", root).args(["import", "koan"]).assert().success();
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 7);
 }
 
 #[test]
-fn windows_of_days_and_own_prices() {
-    let desk = instance();
-    desk.ok(&["import", "koan", "--home", &home(&desk)]);
+fn windows_in_days_and_custom_prices_are_supported() {
+    let cli = instance();
+    cli.ok(&["import", "koan", "--home", &home(&cli)]);
     let now = "2026-06-15T12:00:00Z";
     let report = |args: &[&str]| -> Value {
-        serde_json::from_str(&desk.at(now, &[&["--json", "report", "--by"], args].concat())).unwrap()
+        serde_json::from_str(&cli.at(now, &[&["--json", "report", "--by"], args].concat())).unwrap()
     };
     assert_eq!(report(&["day", "--days", "9", "--fill"])["rows"].as_array().unwrap().len(), 9);
     assert_eq!(report(&["day", "--days", "9", "--project", "alpha"])["total"]["requests"], 4);
     // The seven days up to a week ago: 2 to 8 June.
     assert_eq!(report(&["week", "--back", "1"])["total"]["requests"], 3);
-    let prices = desk.dir().join("prices.json");
+    let prices = cli.dir().join("prices.json");
     // As Koan prices them: what a cache holds costs nothing.
     let list = r#"{"opus":{"input":15,"output":75,"cache_read":0,"cache_write_5m":0},
         "sonnet":{"input":3.0,"output":15.0,"cache_read":0,"cache_write_5m":0},
@@ -138,41 +138,41 @@ fn windows_of_days_and_own_prices() {
         (&json!("0.1839"), &json!(3))
     );
     assert_eq!(costs["rows"][1]["cost"]["usd"], "0.1695");
-    let csv = desk.at(now, &["report", "--by", "model", "--csv", "--prices", prices.to_str().unwrap()]);
+    let csv = cli.at(now, &["report", "--by", "model", "--csv", "--prices", prices.to_str().unwrap()]);
     assert!(csv.lines().next().unwrap().ends_with(",reported_usd,usd"), "{csv}");
     for bad in [&["--days", "0"][..], &["--days", "36526"], &["--days", "7", "--since", "2026-06-01"], &["--fill"]] {
-        desk.command().args(["report"]).args(bad).assert().failure().code(2);
+        cli.command().args(["report"]).args(bad).assert().failure().code(2);
     }
     fs::write(&prices, "[]").unwrap();
-    desk.command().args(["report", "--prices", prices.to_str().unwrap()]).assert().failure().code(2);
+    cli.command().args(["report", "--prices", prices.to_str().unwrap()]).assert().failure().code(2);
 }
 
 #[test]
-fn sessions_without_a_row_are_told_and_written_when_asked() {
-    let desk = instance();
+fn sessions_without_a_row_are_listed_and_written_on_request() {
+    let cli = instance();
     let outcomes = json!([
         {"timestamp": "2026-06-10T12:02:00", "project": "alpha", "outcome": "productive", "duration": 60},
         {"timestamp": "2026-06-10T15:00:00", "project": "gamma", "mission": "/plan x", "outcome": "blocked"},
     ]);
-    fs::write(desk.dir().join("koan/instance/session_outcomes.json"), outcomes.to_string()).unwrap();
-    let backfill = ["import", "koan", "--home", &home(&desk), "--backfill"];
-    let dry = &desk.json(&backfill)["backfill"];
+    fs::write(cli.dir().join("koan/instance/session_outcomes.json"), outcomes.to_string()).unwrap();
+    let backfill = ["import", "koan", "--home", &home(&cli), "--backfill"];
+    let dry = &cli.json(&backfill)["backfill"];
     assert_eq!((&dry["planned"], &dry["written"]), (&json!(1), &json!(0)));
     let apply = [&backfill[..], &["--apply"]].concat();
-    assert_eq!(desk.json(&apply)["backfill"]["written"], 1);
-    assert_eq!(desk.json(&apply)["backfill"]["written"], 0);
-    let gamma = desk.json(&["report", "--by", "label:type,label:backfill", "--project", "gamma"]);
+    assert_eq!(cli.json(&apply)["backfill"]["written"], 1);
+    assert_eq!(cli.json(&apply)["backfill"]["written"], 0);
+    let gamma = cli.json(&["report", "--by", "label:type,label:backfill", "--project", "gamma"]);
     assert_eq!((&gamma["rows"][0]["label:type"], &gamma["rows"][0]["tokens"]["total"]), (&json!("plan"), &json!(0)));
 }
 
 #[test]
-fn sessions_are_held_against_their_tokens() {
-    let desk = Desk::new();
+fn sessions_are_compared_with_their_token_counts() {
+    let cli = TestCli::new();
     for (n, outcome) in ["empty", "empty", "blocked", "productive", "productive", "productive"].iter().enumerate() {
         let (at, label) = (format!("2026-06-10T0{n}:00:00Z"), format!("outcome={outcome}"));
-        desk.at(&at, &["record", "--provider", "openai", "--input", "100", "--label", &label]);
+        cli.at(&at, &["record", "--provider", "openai", "--input", "100", "--label", &label]);
     }
-    let report = desk.json(&["report", "--by", "provider", "--outcomes"]);
+    let report = cli.json(&["report", "--by", "provider", "--outcomes"]);
     assert_eq!(report["total"]["requests"], 6);
     let found = &report["outcomes"];
     assert_eq!(
@@ -180,35 +180,35 @@ fn sessions_are_held_against_their_tokens() {
         (&json!(3), &json!(200.0), &json!(0.5))
     );
     assert_eq!(found["trend"], "improving");
-    assert!(desk.ok(&["report", "--outcomes"]).ends_with("wasted: 50 % of the sessions, improving\n"));
-    assert!(desk.json(&["report"])["outcomes"].is_null());
+    assert!(cli.ok(&["report", "--outcomes"]).ends_with("wasted: 50 % of the sessions, improving\n"));
+    assert!(cli.json(&["report"])["outcomes"].is_null());
 }
 
 #[test]
-fn pages_and_lines_for_people() {
-    let desk = Desk::new();
+fn pages_and_tables_are_printed() {
+    let cli = TestCli::new();
     let now = "2026-06-10T12:00:00Z";
-    desk.at("2026-06-10T10:00:00Z", &["limit", "set", "anthropic", "--session", "500000", "--weekly", "5000000"]);
+    cli.at("2026-06-10T10:00:00Z", &["limit", "set", "anthropic", "--session", "500000", "--weekly", "5000000"]);
     let call = ["record", "--provider", "anthropic", "--model", "claude-sonnet-4-20250514", "--input", "124000"];
-    desk.at("2026-06-10T10:30:00Z", &[&call[..], &["--output", "1000", "--project", "acme"]].concat());
-    let page = desk.at(now, &["export", "--format", "usage-md"]);
+    cli.at("2026-06-10T10:30:00Z", &[&call[..], &["--output", "1000", "--project", "acme"]].concat());
+    let page = cli.at(now, &["export", "--format", "usage-md"]);
     assert!(page.contains("Session (5hr) : ~25% (reset in 3h30m)\nWeekly (7 day) : ~2% (Resets in 5d)\n"), "{page}");
     assert!(page.contains("Session tokens: 125,000 / 500,000") && page.contains("Usage source: heuristic"), "{page}");
-    let unmetered = desk.at(now, &["export", "--format", "usage-md", "--provider", "ollama"]);
+    let unmetered = cli.at(now, &["export", "--format", "usage-md", "--provider", "ollama"]);
     assert!(unmetered.contains("Session (5hr) : ~0% (reset in 5h00m)"), "{unmetered}");
-    let log = desk.ok(&["log", "--activity"]);
+    let log = cli.ok(&["log", "--activity"]);
     assert!(log.contains("acme") && log.contains("125.0k tokens (124.0k in / 1.0k out) | sonnet-4"), "{log}");
     assert_eq!(log.lines().count(), 1);
-    desk.command().args(["export", "--provider", "anthropic"]).assert().failure().code(2);
+    cli.command().args(["export", "--provider", "anthropic"]).assert().failure().code(2);
 }
 
 #[test]
-fn the_output_of_an_agent_is_a_record() {
-    let desk = Desk::new();
+fn the_output_of_an_agent_becomes_a_record() {
+    let cli = TestCli::new();
     let turn = r#"{"type":"turn.completed","usage":{"input_tokens":100,"cached_input_tokens":60,"output_tokens":10}}"#;
-    desk.fed(format!("working…\n{turn}\n{turn}\n"), &["record", "--format", "agent-output"]);
-    let total = &desk.json(&["report", "--by", "provider"])["rows"][0];
+    cli.ok_with_input(format!("working…\n{turn}\n{turn}\n"), &["record", "--format", "agent-output"]);
+    let total = &cli.json(&["report", "--by", "provider"])["rows"][0];
     assert_eq!((&total["provider"], &total["tokens"]["input"]), (&json!("openai"), &json!(80)));
-    let nothing = desk.command().args(["record", "--format", "agent-output"]).write_stdin("{}").assert().failure();
+    let nothing = cli.command().args(["record", "--format", "agent-output"]).write_stdin("{}").assert().failure();
     nothing.code(2);
 }

@@ -7,21 +7,21 @@ use crate::cli_support;
 use std::fs;
 use std::time::SystemTime;
 
-use cli_support::{Desk, provider};
+use cli_support::{TestCli, provider};
 use serde_json::{Value, json};
 use usage_ledger::Timestamp;
 
 const NOW: &str = "2026-06-10T12:00:00Z";
 
 /// An instance of Koan on its way: rows that are appended, and a state file that is written over.
-struct Instance(Desk);
+struct Instance(TestCli);
 
 impl Instance {
     fn new() -> Self {
-        let desk = Desk::new();
-        fs::create_dir_all(desk.dir().join("instance/usage")).unwrap();
-        desk.at("2026-06-01T00:00:00Z", &["limit", "set", "claude", "--session", "500000", "--weekly", "5000000"]);
-        Self(desk)
+        let cli = TestCli::new();
+        fs::create_dir_all(cli.dir().join("instance/usage")).unwrap();
+        cli.at("2026-06-01T00:00:00Z", &["limit", "set", "claude", "--session", "500000", "--weekly", "5000000"]);
+        Self(cli)
     }
 
     fn row(&self, at: &str, provider: &str, tokens: u64) {
@@ -61,7 +61,7 @@ impl Instance {
 }
 
 #[test]
-fn a_counter_that_a_switch_set_to_zero_overrides_no_row() {
+fn a_counter_reset_by_a_switch_overrides_no_row() {
     let instance = Instance::new();
     instance.row("11:00:00", "claude", 400_000);
     instance.row("11:05:00", "ollama-launch", 50_000);
@@ -87,7 +87,7 @@ fn a_resume_in_koan_resets_nothing() {
 }
 
 #[test]
-fn a_run_that_its_counter_told_of_first_counts_once() {
+fn a_run_first_seen_in_its_counter_counts_once() {
     let instance = Instance::new();
     for run in 1..=4 {
         let (counted, written) = (format!("11:{run}0:00"), format!("11:{run}0:02"));
@@ -100,7 +100,7 @@ fn a_run_that_its_counter_told_of_first_counts_once() {
 }
 
 #[test]
-fn a_counter_stands_in_where_no_row_is_left() {
+fn a_counter_replaces_a_deleted_row() {
     let instance = Instance::new();
     instance.counters("11:30:00", "claude", "11:00:00", (400_000, 400_000), 4);
     assert_eq!(instance.import()["observed"], 2);
@@ -113,7 +113,7 @@ fn a_counter_stands_in_where_no_row_is_left() {
 }
 
 #[test]
-fn a_row_without_tokens_is_no_record_of_what_was_used() {
+fn a_row_without_tokens_is_not_a_record() {
     let instance = Instance::new();
     instance.row("11:10:00", "claude", 0);
     instance.counters("11:30:00", "claude", "11:00:00", (400_000, 400_000), 4);

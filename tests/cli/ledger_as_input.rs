@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 /// Each option that takes the path of a file, with `FILE` in its place.
 const COMMANDS: &[&[&str]] = &[
@@ -42,26 +42,26 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 /// The calls of `open` and the paths that they were given, of one command.
-fn opened(desk: &Desk, args: &[String]) -> Option<String> {
-    let log = desk.dir().join("strace.log");
+fn opened(cli: &TestCli, args: &[String]) -> Option<String> {
+    let log = cli.dir().join("strace.log");
     let traced = Command::new("strace")
         .args(["-f", "-qq", "-e", "trace=open,openat,creat", "-o"])
         .arg(&log)
         .arg(env!("CARGO_BIN_EXE_usage-ledger"))
         .args(args)
         .env_clear()
-        .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
         .output();
     traced.is_ok().then(|| fs::read_to_string(&log).unwrap_or_default())
 }
 
-fn inputs(desk: &Desk) -> [(&'static str, String); 5] {
-    let path = |name: &str| desk.dir().join(name).display().to_string();
-    desk.ok(&["key", "generate", &path("key")]);
-    let verifier = desk.ok(&["key", "show", &path("key")]).trim().to_owned();
-    let note = desk.ok(&["checkpoint", "--key", &path("key")]);
+fn inputs(cli: &TestCli) -> [(&'static str, String); 5] {
+    let path = |name: &str| cli.dir().join(name).display().to_string();
+    cli.ok(&["key", "generate", &path("key")]);
+    let verifier = cli.ok(&["key", "show", &path("key")]).trim().to_owned();
+    let note = cli.ok(&["checkpoint", "--key", &path("key")]);
     fs::write(path("text"), note).unwrap();
-    desk.ok(&["backup", &path("backup.db"), "--key", &path("key")]);
+    cli.ok(&["backup", &path("backup.db"), "--key", &path("key")]);
     [
         ("KEY", path("key")),
         ("TEXT", path("text")),
@@ -79,19 +79,19 @@ fn files(ledger: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 
 #[test]
 fn a_command_never_reads_or_writes_the_ledger_as_another_file() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
-    let reservation = desk.json(&["reserve", "anthropic", "5"]);
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let reservation = cli.json(&["reserve", "anthropic", "5"]);
     let reservation = reservation["id"].as_str().unwrap().to_owned();
-    let inputs = inputs(&desk);
-    let link = desk.dir().join("link");
+    let inputs = inputs(&cli);
+    let link = cli.dir().join("link");
     #[cfg(unix)]
-    std::os::unix::fs::symlink(desk.ledger(), &link).unwrap();
+    std::os::unix::fs::symlink(cli.ledger(), &link).unwrap();
     // A write-ahead log lies beside the ledger while another program has it open.
-    let _open = usage_ledger::Ledger::open(desk.ledger()).unwrap();
+    let _open = usage_ledger::Ledger::open(cli.ledger()).unwrap();
     for end in ["", "-wal", "-shm", "link"] {
-        let file = if end == "link" { link.clone() } else { desk.dir().join(format!("usage.db{end}")) };
-        let before = files(&desk.ledger());
+        let file = if end == "link" { link.clone() } else { cli.dir().join(format!("usage.db{end}")) };
+        let before = files(&cli.ledger());
         for command in COMMANDS {
             let args: Vec<String> = command
                 .iter()
@@ -101,30 +101,30 @@ fn a_command_never_reads_or_writes_the_ledger_as_another_file() {
                     None => arg.replace("FILE", &file.display().to_string()),
                 })
                 .collect();
-            let done = desk.command().args(&args).output().unwrap();
+            let done = cli.command().args(&args).output().unwrap();
             let said = String::from_utf8_lossy(&done.stderr).into_owned();
             assert_eq!(done.status.code(), Some(2), "{args:?}: {said}");
             assert!(said.contains("is a file of the ledger itself"), "{args:?}: {said}");
-            assert_eq!(files(&desk.ledger()), before, "{args:?} changed the ledger");
+            assert_eq!(files(&cli.ledger()), before, "{args:?} changed the ledger");
         }
     }
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
 fn an_import_refuses_a_log_that_is_the_ledger() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
-    let home = desk.dir().join("home");
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let home = cli.dir().join("home");
     let logs = home.join(".claude/projects/-p");
     fs::create_dir_all(&logs).unwrap();
     #[cfg(unix)]
-    std::os::unix::fs::symlink(desk.ledger(), logs.join("s.jsonl")).unwrap();
-    let done = desk.command().args(["import", "claude-code", "--home"]).arg(&home).output().unwrap();
+    std::os::unix::fs::symlink(cli.ledger(), logs.join("s.jsonl")).unwrap();
+    let done = cli.command().args(["import", "claude-code", "--home"]).arg(&home).output().unwrap();
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("is a file of the ledger itself"), "{said}");
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 /// Every file of the surfaces that opens files refuses the ledger. A new one is noticed here.
@@ -152,12 +152,12 @@ fn each_source_that_opens_files_refuses_the_ledger() {
 /// SQLite opens the ledger once for each connection, and nothing else opens it.
 #[test]
 fn nothing_but_sqlite_opens_the_ledger() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
-    let ledger = desk.ledger().display().to_string();
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let ledger = cli.ledger().display().to_string();
     for args in [&["record", "--jsonl", &ledger][..], &["export", "--output", &ledger], &["key", "show", &ledger]] {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let Some(log) = opened(&desk, &args) else { return };
+        let Some(log) = opened(&cli, &args) else { return };
         // SQLite opens with O_NOFOLLOW, which no other part of the program does.
         let bare: Vec<&str> =
             log.lines().filter(|line| line.contains("/usage.db\"") && !line.contains("O_NOFOLLOW")).collect();

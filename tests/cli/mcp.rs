@@ -8,21 +8,21 @@ use rmcp::model::{CallToolRequestParams, Tool};
 use rmcp::service::{RoleClient, RunningService};
 use serde_json::{Value, json};
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 const NOW: &str = "2026-11-23T20:00:00Z";
 
 type Client = RunningService<RoleClient, ()>;
 
 /// Runs a conversation with a server, and returns the exit code of the server.
-fn talk<T>(desk: &Desk, args: &[&str], conversation: impl AsyncFnOnce(&Client) -> T) -> (T, Option<i32>) {
+fn talk<T>(cli: &TestCli, args: &[&str], conversation: impl AsyncFnOnce(&Client) -> T) -> (T, Option<i32>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut server = tokio::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--tz", "UTC", "--now", NOW, "mcp"])
             .args(args)
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -43,11 +43,11 @@ async fn call(client: &Client, tool: &'static str, arguments: Value) -> (Value, 
     (done.structured_content.unwrap(), done.is_error.unwrap_or_default())
 }
 
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"]);
-    desk.at(NOW, &["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120"]);
-    desk
+fn cli() -> TestCli {
+    let cli = TestCli::new();
+    cli.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"]);
+    cli.at(NOW, &["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120"]);
+    cli
 }
 
 /// Every reference of a schema leads to one of its definitions.
@@ -70,8 +70,8 @@ fn by_name(tools: Vec<Tool>) -> BTreeMap<String, Tool> {
 }
 
 #[test]
-fn every_tool_states_its_schemas_and_changes_nothing() {
-    let (tools, code) = talk(&desk(), &[], async |client| client.list_all_tools().await.unwrap());
+fn every_tool_has_schemas_and_queries_change_nothing() {
+    let (tools, code) = talk(&cli(), &[], async |client| client.list_all_tools().await.unwrap());
     assert_eq!(code, Some(0));
     let tools = by_name(tools);
     assert_eq!(tools.keys().collect::<Vec<_>>(), ["explain", "forecast", "gate", "report", "usage"]);
@@ -87,14 +87,14 @@ fn every_tool_states_its_schemas_and_changes_nothing() {
 
 #[test]
 fn tools_answer_as_the_command_does() {
-    let desk = desk();
-    let (_, code) = talk(&desk, &[], async |client| {
+    let cli = cli();
+    let (_, code) = talk(&cli, &[], async |client| {
         for (tool, arguments, args) in [
             ("usage", json!({}), vec!["status"]),
             ("gate", json!({"provider": "anthropic", "need": "deep"}), vec!["gate", "anthropic", "--need", "deep"]),
             ("report", json!({"by": ["model"]}), vec!["report", "--by", "model"]),
         ] {
-            let run = desk.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
+            let run = cli.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
             let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
             assert_eq!(call(client, tool, arguments).await, (printed, false), "{tool}");
         }
@@ -115,27 +115,27 @@ fn tools_answer_as_the_command_does() {
 }
 
 #[test]
-fn calls_are_recorded_only_where_that_is_allowed() {
-    let desk = desk();
+fn calls_are_recorded_only_with_the_option() {
+    let cli = cli();
     let record = json!({"provider": "openai", "model": "gpt-5", "input": 9, "key": "resp_1"});
     let Value::Object(arguments) = record.clone() else { unreachable!() };
     let request = CallToolRequestParams::new("record").with_arguments(arguments);
-    let (refused, _) = talk(&desk, &[], async |client| client.call_tool(request).await);
+    let (refused, _) = talk(&cli, &[], async |client| client.call_tool(request).await);
     assert!(refused.unwrap_err().to_string().contains("`record` is no tool"));
-    assert_eq!(desk.json(&["report"])["total"]["requests"], 1);
-    let ((tools, first, second), _) = talk(&desk, &["--allow-record"], async |client| {
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 1);
+    let ((tools, first, second), _) = talk(&cli, &["--allow-record"], async |client| {
         let tools = by_name(client.list_all_tools().await.unwrap());
         (tools, call(client, "record", record.clone()).await.0, call(client, "record", record.clone()).await.0)
     });
     assert_eq!(tools["record"].annotations.as_ref().unwrap().read_only_hint, Some(false));
     assert_eq!((&first["recorded"], &second["duplicates"]), (&json!(1), &json!(1)));
     assert_eq!(second["positions"], first["positions"]);
-    assert_eq!(desk.json(&["report"])["total"]["requests"], 2);
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 2);
 }
 
 #[test]
-fn no_ledger_is_made_by_asking() {
-    let desk = Desk::new();
-    talk(&desk, &[], async |client| call(client, "usage", json!({})).await);
-    assert!(!desk.ledger().exists());
+fn queries_create_no_ledger() {
+    let cli = TestCli::new();
+    talk(&cli, &[], async |client| call(client, "usage", json!({})).await);
+    assert!(!cli.ledger().exists());
 }

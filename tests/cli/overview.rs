@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use crate::cli_support::{Desk, provider};
+use crate::cli_support::{TestCli, provider};
 
 const NOW: &str = "2026-06-10T10:00:00Z";
 
 /// Writes a log of Claude Code with one call at a time; the model has a price.
-fn log_call(desk: &Desk, id: &str, at: &str) {
-    let logs = desk.dir().join(".claude/projects/-home-me-acme");
+fn log_call(cli: &TestCli, id: &str, at: &str) {
+    let logs = cli.dir().join(".claude/projects/-home-me-acme");
     std::fs::create_dir_all(&logs).unwrap();
     let line = format!(
         r#"{{"type":"assistant","timestamp":"{at}","sessionId":"s1","cwd":"/home/me/acme","requestId":"req_{id}","message":{{"id":"msg_{id}","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{{"input_tokens":1000000,"output_tokens":0}}}}}}"#
@@ -17,13 +17,13 @@ fn log_call(desk: &Desk, id: &str, at: &str) {
 }
 
 #[test]
-fn the_first_run_imports_and_answers() {
-    let desk = Desk::new();
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
-    log_call(&desk, "monday", "2026-06-08T09:00:00.000Z");
-    log_call(&desk, "first", "2026-06-01T09:00:00.000Z");
-    log_call(&desk, "may", "2026-05-31T09:00:00.000Z");
-    let text = desk.at(NOW, &[]);
+fn the_first_run_imports_and_reports() {
+    let cli = TestCli::new();
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
+    log_call(&cli, "monday", "2026-06-08T09:00:00.000Z");
+    log_call(&cli, "first", "2026-06-01T09:00:00.000Z");
+    log_call(&cli, "may", "2026-05-31T09:00:00.000Z");
+    let text = cli.at(NOW, &[]);
     for part in [
         "imported 4 new calls from claude-code\n",
         "today              1   1.00M   $5.00\n",
@@ -36,22 +36,22 @@ fn the_first_run_imports_and_answers() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     // The second run has nothing to import and says nothing about it.
-    assert!(!desk.at(NOW, &[]).contains("imported"));
+    assert!(!cli.at(NOW, &[]).contains("imported"));
 }
 
 #[test]
-fn the_days_are_those_of_the_zone() {
-    let desk = Desk::new();
-    log_call(&desk, "evening", "2026-06-09T22:30:00.000Z");
-    let today = |zone: &str| desk.json(&["--now", NOW, "--tz", zone])["periods"]["today"]["requests"].clone();
+fn days_are_cut_in_the_zone_of_the_option() {
+    let cli = TestCli::new();
+    log_call(&cli, "evening", "2026-06-09T22:30:00.000Z");
+    let today = |zone: &str| cli.json(&["--now", NOW, "--tz", zone])["periods"]["today"]["requests"].clone();
     assert_eq!((today("UTC"), today("Europe/Paris")), (0.into(), 1.into()));
 }
 
 #[test]
 fn json_has_the_status_the_periods_and_the_import() {
-    let desk = Desk::new();
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
-    let answer = desk.json(&["--now", NOW]);
+    let cli = TestCli::new();
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
+    let answer = cli.json(&["--now", NOW]);
     assert_eq!((&answer["schema"], &answer["active_provider"]), (&1.into(), &"anthropic".into()));
     assert_eq!(answer["periods"]["month"]["cost"]["usd"], "5");
     let sources = answer["imported"]["sources"].as_array().unwrap();
@@ -61,44 +61,44 @@ fn json_has_the_status_the_periods_and_the_import() {
 }
 
 #[test]
-fn without_logs_it_names_where_it_looked_and_makes_no_ledger() {
-    let desk = Desk::new();
-    let text = desk.at(NOW, &[]);
+fn without_logs_it_names_the_searched_places_and_creates_no_ledger() {
+    let cli = TestCli::new();
+    let text = cli.at(NOW, &[]);
     assert!(text.starts_with("The ledger is empty.\n"), "{text}");
     assert!(
         text.contains("claude-code  ~/.claude/projects") && text.contains("codex        ~/.codex/sessions"),
         "{text}"
     );
     assert!(text.contains("Next: `usage-ledger import --home DIR`"), "{text}");
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
 }
 
 #[test]
-fn it_imports_neither_when_told_not_to_nor_into_the_past() {
-    let desk = Desk::new();
-    desk.at(NOW, &["record", "--provider", "ollama", "--input", "1"]);
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
+fn it_does_not_import_with_the_option_or_as_of_the_past() {
+    let cli = TestCli::new();
+    cli.at(NOW, &["record", "--provider", "ollama", "--input", "1"]);
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
     for args in [&["--no-import"][..], &["--as-of", "1"]] {
-        let answer = desk.json(&[&["--now", NOW], args].concat());
+        let answer = cli.json(&[&["--now", NOW], args].concat());
         assert_eq!((&answer["position"], &answer["imported"]), (&1.into(), &serde_json::Value::Null), "{args:?}");
     }
-    assert_eq!(desk.json(&["--now", NOW])["position"], 3); // the call and the import
-    let error = desk.fails(2, &["--no-import", "status"]);
+    assert_eq!(cli.json(&["--now", NOW])["position"], 3); // the call and the import
+    let error = cli.fails(2, &["--no-import", "status"]);
     assert!(error.contains("--no-import"), "{error}");
 }
 
 #[test]
 fn a_log_that_cannot_be_read_is_a_finding() {
-    let desk = Desk::new();
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
+    let cli = TestCli::new();
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
     // A directory in the place of a log is no log, so a loop of links stands for an unreadable file.
-    let logs = desk.dir().join(".codex/sessions");
+    let logs = cli.dir().join(".codex/sessions");
     std::fs::create_dir_all(logs.parent().unwrap()).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(&logs, &logs).unwrap();
     #[cfg(unix)]
     {
-        let done = desk.command().args(["--now", NOW]).assert().code(1);
+        let done = cli.command().args(["--now", NOW]).assert().code(1);
         let error = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
         assert!(error.contains("cannot be read: `usage-ledger import` names them"), "{error}");
         let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
@@ -108,30 +108,30 @@ fn a_log_that_cannot_be_read_is_a_finding() {
 
 #[test]
 fn short_names_are_reports() {
-    let desk = Desk::new();
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
-    desk.at(NOW, &[]);
+    let cli = TestCli::new();
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
+    cli.at(NOW, &[]);
     for (name, key) in
         [("daily", "day"), ("weekly", "week"), ("monthly", "month"), ("session", "conversation"), ("blocks", "window")]
     {
-        let short = desk.json(&["--now", NOW, name, "--provider", "anthropic"]);
-        assert_eq!(short, desk.json(&["--now", NOW, "report", "--by", key, "--provider", "anthropic"]), "{name}");
+        let short = cli.json(&["--now", NOW, name, "--provider", "anthropic"]);
+        assert_eq!(short, cli.json(&["--now", NOW, "report", "--by", key, "--provider", "anthropic"]), "{name}");
         assert_eq!(short["rows"].as_array().unwrap().len(), 1);
     }
-    assert_eq!(desk.json(&["report", "--by", "session"]), desk.json(&["report", "--by", "conversation"]));
+    assert_eq!(cli.json(&["report", "--by", "session"]), cli.json(&["report", "--by", "conversation"]));
 }
 
 #[test]
-fn status_has_the_cost_of_windows() {
-    let desk = Desk::new();
-    log_call(&desk, "today", "2026-06-10T09:00:00.000Z");
-    log_call(&desk, "monday", "2026-06-08T09:00:00.000Z");
-    log_call(&desk, "may", "2026-05-31T09:00:00.000Z");
-    desk.at(NOW, &[]);
-    let status = desk.json(&["--now", NOW, "status"]);
+fn status_shows_the_cost_of_windows() {
+    let cli = TestCli::new();
+    log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
+    log_call(&cli, "monday", "2026-06-08T09:00:00.000Z");
+    log_call(&cli, "may", "2026-05-31T09:00:00.000Z");
+    cli.at(NOW, &[]);
+    let status = cli.json(&["--now", NOW, "status"]);
     let anthropic = provider(&status, "anthropic");
     let usd = |name: &str| anthropic[name]["cost"]["usd"].clone();
     assert_eq!((usd("session"), usd("weekly"), usd("all_time")), ("5".into(), "10".into(), "15".into()));
-    let text = desk.at(NOW, &["status"]);
+    let text = cli.at(NOW, &["status"]);
     assert!(text.contains("all time 3,000,000 tokens, 3 requests, $15.00"), "{text}");
 }

@@ -6,15 +6,15 @@ use crate::cli_support;
 
 use std::fs;
 
-use cli_support::{Desk, provider};
+use cli_support::{TestCli, provider};
 
 /// The largest count of a record: 2^53 − 1.
 const MOST: u64 = 9_007_199_254_740_991;
 const NOW: &str = "2026-06-01T10:00:00Z";
 
 /// A ledger with so many records of the largest counts in every class, and the largest cost.
-fn poisoned(records: u32) -> Desk {
-    let desk = Desk::new();
+fn poisoned(records: u32) -> TestCli {
+    let cli = TestCli::new();
     let classes = ["input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "output", "reasoning"];
     let counts: Vec<String> = classes.iter().map(|class| format!("\"{class}\":{MOST}")).collect();
     let line = |n: u32| {
@@ -22,15 +22,15 @@ fn poisoned(records: u32) -> Desk {
         let names = r#""provider":"anthropic","model":"claude-opus-4-5","agent":"a","cost_usd":"79228162514264337""#;
         format!(r#"{{{names},{counts},"key":"k{n}","conversation":"c{}"}}"#, n % 7)
     };
-    desk.fed((0..records).map(|n| line(n) + "\n").collect::<String>(), &["--now", NOW, "record", "--jsonl", "-"]);
-    desk
+    cli.ok_with_input((0..records).map(|n| line(n) + "\n").collect::<String>(), &["--now", NOW, "record", "--jsonl", "-"]);
+    cli
 }
 
 #[test]
 fn sums_beyond_64_bits_leave_every_command_working() {
-    let desk = poisoned(1_100);
-    desk.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "5000", "--weight", "cache_read=0.1"]);
-    let at = |args: &[&str]| desk.at(NOW, args);
+    let cli = poisoned(1_100);
+    cli.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "5000", "--weight", "cache_read=0.1"]);
+    let at = |args: &[&str]| cli.at(NOW, args);
     let sum = u128::from(MOST) * 1_100;
     assert!(sum > u128::from(u64::MAX) / 2);
     let report = at(&["--json", "report", "--by", "day,model"]);
@@ -47,31 +47,31 @@ fn sums_beyond_64_bits_leave_every_command_working() {
     at(&["status"]);
     at(&["statusline"]);
     at(&["watch", "--help"]);
-    assert!(desk.command().args(["--now", NOW, "gate", "anthropic"]).output().unwrap().status.code() == Some(75));
+    assert!(cli.command().args(["--now", NOW, "gate", "anthropic"]).output().unwrap().status.code() == Some(75));
     for format in ["csv", "events", "cloudevents", "focus", "prometheus", "hledger", "koan-jsonl", "usage-md"] {
         at(&["export", "--format", format]);
     }
     for by in ["day", "week", "month", "conversation", "window"] {
         at(&["--json", "report", "--format", "ccusage", "--by", by]);
     }
-    assert_eq!(desk.json(&["--now", NOW, "verify"])["ok"], true);
+    assert_eq!(cli.json(&["--now", NOW, "verify"])["ok"], true);
     at(&["replay"]);
     at(&["key", "generate", "--name", "a.example/log"]);
-    desk.at("2026-06-02T10:00:00Z", &["seal", "--until", "2026-06-02T00:00:00Z"]);
-    assert_eq!(desk.json(&["--now", "2026-06-02T10:00:00Z", "verify"])["ok"], true);
+    cli.at("2026-06-02T10:00:00Z", &["seal", "--until", "2026-06-02T00:00:00Z"]);
+    assert_eq!(cli.json(&["--now", "2026-06-02T10:00:00Z", "verify"])["ok"], true);
     // Work goes on: a record, a correction, a reservation elsewhere, a shredding.
-    desk.at("2026-06-02T11:00:00Z", &["record", "--provider", "anthropic", "--input", "3"]);
-    desk.at("2026-06-02T11:00:00Z", &["void", "7", "--reason", "implausible"]);
-    desk.at("2026-06-02T11:00:00Z", &["shred", "8", "--reason", "a name"]);
-    assert_eq!(desk.json(&["--now", "2026-06-02T12:00:00Z", "verify"])["ok"], true);
-    let past = desk.at("2026-06-02T12:00:00Z", &["--as-of", "1100", "--json", "report", "--by", "provider"]);
+    cli.at("2026-06-02T11:00:00Z", &["record", "--provider", "anthropic", "--input", "3"]);
+    cli.at("2026-06-02T11:00:00Z", &["void", "7", "--reason", "implausible"]);
+    cli.at("2026-06-02T11:00:00Z", &["shred", "8", "--reason", "a name"]);
+    assert_eq!(cli.json(&["--now", "2026-06-02T12:00:00Z", "verify"])["ok"], true);
+    let past = cli.at("2026-06-02T12:00:00Z", &["--as-of", "1100", "--json", "report", "--by", "provider"]);
     assert!(past.contains(&format!("\"total\":{}", sum * 7)), "{past}");
 }
 
 #[test]
-fn an_import_goes_on_in_a_ledger_with_implausible_counts() {
-    let desk = poisoned(1_100);
-    let logs = desk.dir().join(".claude/projects/acme");
+fn import_continues_in_a_ledger_with_implausible_counts() {
+    let cli = poisoned(1_100);
+    let logs = cli.dir().join(".claude/projects/acme");
     fs::create_dir_all(&logs).unwrap();
     let line = |id: &str, usage: &str| {
         format!(
@@ -84,7 +84,7 @@ fn an_import_goes_on_in_a_ledger_with_implausible_counts() {
         + "{\"type\":\"assistant\",\"message\":{\"usage\": not JSON\n"
         + &line("4", r#"{"input_tokens":7,"output_tokens":2}"#).replace("2026-06-01T09", "1970-01-01T00");
     fs::write(logs.join("s.jsonl"), text).unwrap();
-    let done = desk.command().args(["--now", NOW, "--json", "import", "claude-code"]).output().unwrap();
+    let done = cli.command().args(["--now", NOW, "--json", "import", "claude-code"]).output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     let source = &report["sources"][0];
     assert_eq!((&source["recorded"], &source["implausible"]), (&3.into(), &1.into()), "{report}");
@@ -94,38 +94,38 @@ fn an_import_goes_on_in_a_ledger_with_implausible_counts() {
 }
 
 #[test]
-fn an_implausible_count_is_kept_flagged_and_named_with_its_remedy() {
-    let desk = Desk::new();
+fn an_implausible_count_is_stored_flagged_and_reported_with_a_remedy() {
+    let cli = TestCli::new();
     let record = ["--now", NOW, "record", "--provider", "anthropic", "--input", "20000000000", "--key", "k"];
-    let done = desk.command().args(record).output().unwrap();
+    let done = cli.command().args(record).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success() && said.contains("20,000,000,000 input tokens is implausible"), "{said}");
     assert!(said.contains("usage-ledger void 1"), "{said}");
-    assert!(desk.at(NOW, &["log"]).contains("(implausible)"));
-    let found = desk.command().args(["--now", NOW, "--json", "doctor"]).output().unwrap();
+    assert!(cli.at(NOW, &["log"]).contains("(implausible)"));
+    let found = cli.command().args(["--now", NOW, "--json", "doctor"]).output().unwrap();
     assert_eq!(found.status.code(), Some(1));
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
     let finding = found["findings"].as_array().unwrap().iter().find(|one| one["event"] == 1).unwrap();
     assert!(finding["remedy"].as_str().unwrap().starts_with("usage-ledger void 1 --reason"), "{finding}");
-    let text = desk.command().args(["--now", NOW, "doctor"]).output().unwrap();
+    let text = cli.command().args(["--now", NOW, "doctor"]).output().unwrap();
     assert!(String::from_utf8(text.stdout).unwrap().contains("! position 1: 20,000,000,000 input tokens"));
-    desk.at("2026-06-01T10:01:00Z", &["amend", "1", "--input", "20", "--reason", "a typing error"]);
-    let found = desk.command().args(["--now", "2026-06-01T10:02:00Z", "--json", "doctor"]).output().unwrap();
+    cli.at("2026-06-01T10:01:00Z", &["amend", "1", "--input", "20", "--reason", "a typing error"]);
+    let found = cli.command().args(["--now", "2026-06-01T10:02:00Z", "--json", "doctor"]).output().unwrap();
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
     assert!(found["findings"].as_array().unwrap().iter().all(|one| one["event"].is_null()), "{found}");
 }
 
 #[test]
-fn a_clock_that_jumped_ahead_is_named_and_the_past_can_still_be_asked() {
-    let desk = Desk::new();
-    let record = |now: &str, input: &str| desk.at(now, &["record", "--provider", "openai", "--input", input]);
+fn a_clock_that_jumped_ahead_is_reported_and_past_queries_still_work() {
+    let cli = TestCli::new();
+    let record = |now: &str, input: &str| cli.at(now, &["record", "--provider", "openai", "--input", input]);
     record("2026-06-01T10:00:00Z", "1");
     record("2026-06-02T10:00:00Z", "10");
     record("2099-01-01T00:00:00Z", "100");
     record("2026-06-04T10:00:00Z", "1000");
     let asked = |as_of: &str| {
         let args = ["--now", "2026-06-05T10:00:00Z", "--as-of", as_of, "--json", "report", "--by", "provider"];
-        let done = desk.command().args(args).output().unwrap();
+        let done = cli.command().args(args).output().unwrap();
         let table: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         (table["total"]["tokens"]["total"].as_u64().unwrap(), String::from_utf8(done.stderr).unwrap())
     };
@@ -140,31 +140,31 @@ fn a_clock_that_jumped_ahead_is_named_and_the_past_can_still_be_asked() {
     );
     assert_eq!(asked("4").0, 1_111);
     let now = ["--now", "2026-06-05T10:00:00Z"];
-    let status = desk.json(&[&now[..], &["status"]].concat());
+    let status = cli.json(&[&now[..], &["status"]].concat());
     assert_eq!(status["recorded_ahead"]["position"], 3);
     assert!(provider(&status, "openai").is_object());
-    let said = desk.command().args(now).arg("status").output().unwrap().stderr;
+    let said = cli.command().args(now).arg("status").output().unwrap().stderr;
     assert!(String::from_utf8(said).unwrap().contains("position 3 is recorded at 2099"));
-    let doctor = desk.command().args(now).args(["--json", "doctor"]).output().unwrap();
+    let doctor = cli.command().args(now).args(["--json", "doctor"]).output().unwrap();
     let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let finding = doctor["findings"].as_array().unwrap().iter().find(|one| one["event"] == 3).unwrap();
     assert!(finding["what"].as_str().unwrap().contains("ahead of the clock"), "{finding}");
     // A clock that is right again has nothing to say.
-    assert!(desk.json(&["--now", "2099-01-02T00:00:00Z", "status"])["recorded_ahead"].is_null());
+    assert!(cli.json(&["--now", "2099-01-02T00:00:00Z", "status"])["recorded_ahead"].is_null());
 }
 
 #[test]
 fn a_time_of_another_century_is_a_typing_error() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let call = ["record", "--provider", "openai", "--input", "1"];
     for bad in ["0026-06-01T10:00:00Z", "1999-12-31T23:59:59Z", "2206-06-01T10:00:00Z", "9999-12-31T23:59:59Z"] {
-        let said = desk.fails(2, &[&["--now", bad][..], &call].concat());
+        let said = cli.fails(2, &[&["--now", bad][..], &call].concat());
         assert!(said.contains("2000 to 2199"), "{said}");
-        let said = desk.fails(2, &[&call[..], &["--occurred-at", bad]].concat());
+        let said = cli.fails(2, &[&call[..], &["--occurred-at", bad]].concat());
         assert!(said.contains("2000 to 2199"), "{said}");
         let line = format!(r#"{{"provider":"openai","input":1,"occurred_at":"{bad}"}}"#);
-        let said = desk.fails_fed(2, line, &["record", "--jsonl", "-"]);
+        let said = cli.fails_with_input(2, line, &["record", "--jsonl", "-"]);
         assert!(said.contains("line 1") && said.contains("2000 to 2199"), "{said}");
     }
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
 }

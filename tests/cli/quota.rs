@@ -4,7 +4,7 @@
 
 use crate::cli_support;
 
-use cli_support::{Desk, provider};
+use cli_support::{TestCli, provider};
 use serde_json::{Value, json};
 
 const NOW: &str = "2026-11-23T20:00:00Z";
@@ -20,9 +20,9 @@ fn json_of(text: &str) -> Value {
 }
 
 #[test]
-fn each_window_is_told_on_a_line() {
-    let desk = Desk::new();
-    let said = desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
+fn each_window_is_printed_on_a_line() {
+    let cli = TestCli::new();
+    let said = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &[]));
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         [
@@ -31,23 +31,23 @@ fn each_window_is_told_on_a_line() {
             "position 3: anthropic 7d seven_day_opus 3 %",
         ]
     );
-    let again = desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
+    let again = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &[]));
     assert!(again.starts_with("already at position 1: anthropic session 42.5 %"), "{again}");
-    assert_eq!(desk.ok(&["export"]).lines().count(), 3);
-    let status = json_of(&desk.at(NOW, &["--json", "status"]));
+    assert_eq!(cli.ok(&["export"]).lines().count(), 3);
+    let status = json_of(&cli.at(NOW, &["--json", "status"]));
     assert_eq!(provider(&status, "anthropic")["session"]["percent"], 42.5);
-    desk.ok(&["verify"]);
+    cli.ok(&["verify"]);
 }
 
 #[test]
 fn an_observed_week_of_one_model_is_shown() {
-    let desk = Desk::new();
-    desk.fed(STATUSLINE, &observe("claude-statusline", &[]));
-    let page = desk.at(NOW, &["quota", "show", "anthropic"]);
+    let cli = TestCli::new();
+    cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &[]));
+    let page = cli.at(NOW, &["quota", "show", "anthropic"]);
     let line =
         page.lines().find(|line| line.contains("opus")).unwrap_or_else(|| panic!("no line of the model:\n{page}"));
     assert!(line.contains(" 3 %"), "{line}");
-    let json = json_of(&desk.at(NOW, &["--json", "quota", "show", "anthropic"]));
+    let json = json_of(&cli.at(NOW, &["--json", "quota", "show", "anthropic"]));
     let pool = &json["accounts"][0]["pools"][0];
     assert_eq!((&pool["window_minutes"], &pool["percent"]), (&json!(10_080), &json!(3)), "{json}");
     assert!(pool["scope"].as_str().unwrap().contains("opus"), "{json}");
@@ -55,9 +55,9 @@ fn an_observed_week_of_one_model_is_shown() {
 
 #[test]
 fn the_answer_in_json_has_every_field() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let flags = ["--json", "--account", "work", "--occurred-at", "2026-11-23T19:00:00Z"];
-    let file = desk.dir().join("headers.txt");
+    let file = cli.dir().join("headers.txt");
     std::fs::write(
         &file,
         "HTTP/2 429\nanthropic-ratelimit-unified-status: rejected\n\
@@ -67,8 +67,8 @@ fn the_answer_in_json_has_every_field() {
     )
     .unwrap();
     let args = [&observe("anthropic-headers", &flags)[..], &[file.to_str().unwrap()]].concat();
-    let answer = json_of(&desk.ok(&args));
-    let stored = json_of(desk.ok(&["export"]).lines().next().unwrap());
+    let answer = json_of(&cli.ok(&args));
+    let stored = json_of(cli.ok(&["export"]).lines().next().unwrap());
     assert_eq!(
         answer,
         json!({
@@ -87,19 +87,19 @@ fn the_answer_in_json_has_every_field() {
 }
 
 #[test]
-fn warnings_are_said_and_the_rest_is_taken() {
-    let desk = Desk::new();
-    let mut command = desk.command();
+fn unreadable_windows_are_warnings_and_the_rest_is_recorded() {
+    let cli = TestCli::new();
+    let mut command = cli.command();
     let done = command.args(observe("anthropic-oauth", &[])).write_stdin(r#"{"five_hour":{"utilization":0.45}}"#);
     let done = done.assert().success();
     let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
     assert!(said.starts_with("usage-ledger: `five_hour` is ambiguous") && said.lines().count() == 1, "{said}");
-    assert_eq!(desk.ok(&["export"]).lines().count(), 1);
+    assert_eq!(cli.ok(&["export"]).lines().count(), 1);
 }
 
 #[test]
-fn what_tells_of_no_window_is_refused_and_makes_no_ledger() {
-    let desk = Desk::new();
+fn a_document_without_windows_is_refused_and_creates_no_ledger() {
+    let cli = TestCli::new();
     for (format, text, why) in [
         ("claude-statusline", r#"{"session_id":"s"}"#, "subscribers only"),
         ("claude-statusline", "not json", "is not JSON"),
@@ -109,27 +109,27 @@ fn what_tells_of_no_window_is_refused_and_makes_no_ledger() {
         ("anthropic-headers", "content-type: text/plain\n", "names no window"),
         ("codex-rate-limits", r#"{"type":"response_item"}"#, "has no rate limits: give one token_count line"),
     ] {
-        let said = desk.fails_fed(2, text, &observe(format, &[]));
+        let said = cli.fails_with_input(2, text, &observe(format, &[]));
         assert!(said.contains(why), "{format} {text}: {said}");
-        assert!(!desk.ledger().exists(), "{format} {text}");
+        assert!(!cli.ledger().exists(), "{format} {text}");
     }
-    let said = desk.fails_fed(2, STATUSLINE, &observe("claude-statusline", &["--account", " "]));
+    let said = cli.fails_with_input(2, STATUSLINE, &observe("claude-statusline", &["--account", " "]));
     assert!(said.contains("account is empty"), "{said}");
-    let said = desk.fails(2, &observe("claude-statuslin", &[]));
+    let said = cli.fails(2, &observe("claude-statuslin", &[]));
     assert!(said.contains("claude-statusline"), "{said}");
-    let said = desk.fails(2, &observe("copilot", &["/no/such/file"]));
+    let said = cli.fails(2, &observe("copilot", &["/no/such/file"]));
     assert!(said.contains("/no/such/file"), "{said}");
-    let said = desk.fails_fed(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
+    let said = cli.fails_with_input(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
     assert!(said.contains("--as-of"), "{said}");
-    assert!(!desk.ledger().exists());
+    assert!(!cli.ledger().exists());
 }
 
 #[test]
-fn a_provider_of_ones_own_can_be_named() {
-    let desk = Desk::new();
-    let said = desk.fed(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
+fn a_custom_provider_can_be_named() {
+    let cli = TestCli::new();
+    let said = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
     assert!(said.contains("anthropic (b) session 42.5 %"), "{said}");
-    let mut command = desk.command();
+    let mut command = cli.command();
     let done = command.args(observe("claude-statusline", &["--provider", "antropic"])).write_stdin(STATUSLINE);
     let said = String::from_utf8_lossy(&done.assert().success().get_output().stderr).into_owned();
     assert!(said.contains("did you mean `anthropic`?"), "{said}");
@@ -137,12 +137,12 @@ fn a_provider_of_ones_own_can_be_named() {
 
 #[test]
 fn a_feed_that_repeats_itself_adds_only_changes() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let at = |minute: &str, used: &str| {
         let now = format!("2026-11-23T20:{minute}:00Z");
         let text = STATUSLINE.replace("42.5", used).replace("1795474800", &format!("17954748{minute}"));
         let args = ["--now", &now, "--json", "quota", "observe", "--format", "claude-statusline", "--changes"];
-        let answer = json_of(&desk.fed(text, &args));
+        let answer = json_of(&cli.ok_with_input(text, &args));
         (answer["observed"].as_array().unwrap().len(), answer["unchanged"].as_u64().unwrap())
     };
     assert_eq!(at("00", "42.5"), (3, 0));
@@ -151,8 +151,8 @@ fn a_feed_that_repeats_itself_adds_only_changes() {
     assert_eq!(at("03", "43"), (0, 3));
     // A reset that moves by seconds is the same window; the same value is confirmed after five minutes.
     assert_eq!(at("05", "43"), (2, 1));
-    assert_eq!(desk.ok(&["export"]).lines().count(), 6);
+    assert_eq!(cli.ok(&["export"]).lines().count(), 6);
     let text = STATUSLINE.replace("42.5", "43").replace("1795474800", "1795474805");
     let args = ["--now", "2026-11-23T20:06:00Z", "quota", "observe", "--format", "claude-statusline", "--changes"];
-    assert_eq!(desk.fed(text, &args), "3 windows unchanged; nothing was added\n");
+    assert_eq!(cli.ok_with_input(text, &args), "3 windows unchanged; nothing was added\n");
 }

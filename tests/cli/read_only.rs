@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 const NOW: &str = "2026-06-01T12:00:00Z";
@@ -34,16 +34,16 @@ const QUESTIONS: [&[&str]; 16] = [
 ];
 
 /// Something of everything that is asked about.
-fn desk() -> Desk {
-    let desk = Desk::new();
+fn cli() -> TestCli {
+    let cli = TestCli::new();
     for args in [
         &["record", "--provider", "anthropic", "--model", "m", "--input", "5", "--conversation", "c"][..],
         &["limit", "set", "anthropic", "--session", "500000"],
         &["switch", "anthropic"],
     ] {
-        desk.at("2026-06-01T11:00:00Z", args);
+        cli.at("2026-06-01T11:00:00Z", args);
     }
-    desk
+    cli
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -51,14 +51,14 @@ fn mode(path: &Path, mode: u32) {
 }
 
 /// Asks as a user whom modes of files hold back, which root is not; `None` where that cannot be.
-fn ask(desk: &Desk, ledger: &Path, args: &[&str]) -> Option<Output> {
+fn ask(cli: &TestCli, ledger: &Path, args: &[&str]) -> Option<Output> {
     let is_root = is_root();
     let mut command = Command::new(if is_root { "setpriv" } else { "env" });
     if is_root {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     }
     command.arg(env!("CARGO_BIN_EXE_usage-ledger")).args(["--now", NOW]).args(args);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.dir()).env("TZ", "UTC");
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", cli.dir()).env("TZ", "UTC");
     match command.env("USAGE_LEDGER", ledger).output() {
         // Others may not enter the build directory, or there is no such tool.
         Ok(done) if is_root && done.status.code().is_none_or(|code| code >= 126) => None,
@@ -73,8 +73,8 @@ fn is_root() -> bool {
 }
 
 /// Moves what is in the write-ahead log into the file, so that the file alone is the ledger.
-fn empty_log(desk: &Desk) {
-    let connection = rusqlite::Connection::open(desk.ledger()).unwrap();
+fn empty_log(cli: &TestCli) {
+    let connection = rusqlite::Connection::open(cli.ledger()).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap();
 }
 
@@ -88,15 +88,15 @@ fn names(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn questions_are_answered_from_files_and_directories_that_may_not_be_written() {
-    let desk = desk();
-    let answers: Vec<String> = QUESTIONS.iter().map(|args| desk.at(NOW, args)).collect();
-    let place = desk.dir().join("closed");
+fn queries_work_on_read_only_files_and_directories() {
+    let cli = cli();
+    let answers: Vec<String> = QUESTIONS.iter().map(|args| cli.at(NOW, args)).collect();
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
-    empty_log(&desk);
-    fs::copy(desk.ledger(), &ledger).unwrap();
-    mode(desk.dir(), 0o755);
+    empty_log(&cli);
+    fs::copy(cli.ledger(), &ledger).unwrap();
+    mode(cli.dir(), 0o755);
     for (of_file, of_directory, missing) in
         [(0o444, 0o777, "the file cannot"), (0o666, 0o555, "the directory"), (0o444, 0o555, "the file cannot")]
     {
@@ -104,13 +104,13 @@ fn questions_are_answered_from_files_and_directories_that_may_not_be_written() {
         mode(&place, of_directory);
         let before = names(&place);
         for (args, answer) in QUESTIONS.iter().zip(&answers) {
-            let Some(done) = ask(&desk, &ledger, args) else { return };
+            let Some(done) = ask(&cli, &ledger, args) else { return };
             let said = text(&done.stderr);
             assert_eq!((text(&done.stdout), done.status.code()), (answer.clone(), Some(0)), "{args:?}: {said}");
             assert!(said.contains("read-only") && said.contains(missing), "{args:?}: {said}");
         }
         for args in [&["record", "--provider", "openai", "--input", "1"][..], &["switch", "openai"], &["pause"]] {
-            let done = ask(&desk, &ledger, args).unwrap();
+            let done = ask(&cli, &ledger, args).unwrap();
             let said = text(&done.stderr);
             assert_eq!(done.status.code(), Some(3), "{args:?}: {said}");
             assert!(said.contains(missing) && said.contains("no permission"), "{args:?}: {said}");
@@ -121,28 +121,28 @@ fn questions_are_answered_from_files_and_directories_that_may_not_be_written() {
 }
 
 #[test]
-fn what_stands_in_the_write_ahead_log_alone_is_part_of_the_answer() {
-    let desk = desk();
-    let place = desk.dir().join("closed");
+fn queries_of_a_read_only_ledger_include_its_write_ahead_log() {
+    let cli = cli();
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
-    let writer = Ledger::open(desk.ledger()).unwrap();
+    let writer = Ledger::open(cli.ledger()).unwrap();
     let now: Timestamp = "2026-06-01T11:30:00Z".parse().unwrap();
     writer.record(TokenRecord::new("anthropic", "m").input(70), now).unwrap();
     // As a killed program leaves it: the last commit is in the log, and nobody has its index.
     for end in ["", "-wal"] {
         let name = format!("usage.db{end}");
-        fs::copy(desk.dir().join(&name), place.join(&name)).unwrap();
+        fs::copy(cli.dir().join(&name), place.join(&name)).unwrap();
         mode(&place.join(&name), 0o444);
     }
     drop(writer);
     assert!(fs::metadata(place.join("usage.db-wal")).unwrap().len() > 0);
-    mode(desk.dir(), 0o755);
+    mode(cli.dir(), 0o755);
     for of_directory in [0o555, 0o777] {
         mode(&place, of_directory);
         let before = names(&place);
         for args in QUESTIONS {
-            let Some(done) = ask(&desk, &place.join("usage.db"), args) else { return };
-            assert_eq!(text(&done.stdout), desk.at(NOW, args), "{args:?}: {}", text(&done.stderr));
+            let Some(done) = ask(&cli, &place.join("usage.db"), args) else { return };
+            assert_eq!(text(&done.stdout), cli.at(NOW, args), "{args:?}: {}", text(&done.stderr));
         }
         assert_eq!(names(&place), before);
     }
@@ -150,46 +150,46 @@ fn what_stands_in_the_write_ahead_log_alone_is_part_of_the_answer() {
 }
 
 #[test]
-fn a_reader_and_a_writer_at_work_do_not_disturb_each_other() {
-    let desk = desk();
-    mode(desk.dir(), 0o755);
-    let writer = Ledger::open(desk.ledger()).unwrap();
+fn a_reader_and_a_writer_do_not_block_each_other() {
+    let cli = cli();
+    mode(cli.dir(), 0o755);
+    let writer = Ledger::open(cli.ledger()).unwrap();
     for end in ["", "-wal", "-shm"] {
-        mode(&desk.dir().join(format!("usage.db{end}")), 0o644);
+        mode(&cli.dir().join(format!("usage.db{end}")), 0o644);
     }
     for n in 0..5 {
         let at: Timestamp = format!("2026-06-01T11:3{n}:00Z").parse().unwrap();
         writer.record(TokenRecord::new("anthropic", "m").input(n), at).unwrap();
-        let Some(done) = ask(&desk, &desk.ledger(), &["export"]) else { return };
+        let Some(done) = ask(&cli, &cli.ledger(), &["export"]) else { return };
         assert_eq!(text(&done.stdout).lines().count() as u64, 4 + n, "{}", text(&done.stderr));
     }
     let count = writer.head().unwrap().position.get();
     drop(writer);
-    assert_eq!(Ledger::open(desk.ledger()).unwrap().head().unwrap().position.get(), count);
-    desk.ok(&["verify"]);
+    assert_eq!(Ledger::open(cli.ledger()).unwrap().head().unwrap().position.get(), count);
+    cli.ok(&["verify"]);
 }
 
 #[test]
-fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
-    let desk = desk();
-    let place = desk.dir().join("closed");
+fn a_decision_uses_a_feed_that_cannot_be_recorded() {
+    let cli = cli();
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
-    empty_log(&desk);
-    fs::copy(desk.ledger(), &ledger).unwrap();
-    let feed = desk.dir().join("feed.json");
+    empty_log(&cli);
+    fs::copy(cli.ledger(), &ledger).unwrap();
+    let feed = cli.dir().join("feed.json");
     // The session is used up until long after the moment of the question.
     fs::write(&feed, r#"{"rate_limits":{"five_hour":{"used_percentage":99,"resets_at":1780325000}}}"#).unwrap();
     mode(&ledger, 0o444);
     mode(&place, 0o555);
-    mode(desk.dir(), 0o755);
+    mode(cli.dir(), 0o755);
     let feed = format!("claude-statusline={}", feed.display());
-    let Some(done) = ask(&desk, &ledger, &["gate", "anthropic", "--feed", &feed]) else { return };
+    let Some(done) = ask(&cli, &ledger, &["gate", "anthropic", "--feed", &feed]) else { return };
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(75), "{said}{}", text(&done.stdout));
     assert!(said.contains("were not recorded"), "{said}");
     assert_eq!(
-        desk.command().args(["--now", NOW, "gate", "anthropic", "--feed", &feed]).assert().code(75).get_output().stdout,
+        cli.command().args(["--now", NOW, "gate", "anthropic", "--feed", &feed]).assert().code(75).get_output().stdout,
         done.stdout
     );
     mode(&place, 0o755);
@@ -198,15 +198,15 @@ fn a_decision_goes_by_what_the_feed_says_though_it_cannot_be_kept() {
 /// `prove`, `checkpoint` and `doctor` need a key or report the state of the file, so each has its own expectation.
 #[test]
 fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
-    let desk = desk();
-    let place = desk.dir().join("closed");
+    let cli = cli();
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
     let key = place.join("key").display().to_string();
-    let verifier = desk.ok(&["key", "generate", "--name", "a.example/log", &key]).trim().to_owned();
-    let old = desk.dir().join("old.checkpoint").display().to_string();
-    fs::write(&old, desk.ok(&["checkpoint", "--key", &key])).unwrap();
-    desk.at("2026-06-01T11:10:00Z", &["record", "--provider", "openai", "--input", "3"]);
+    let verifier = cli.ok(&["key", "generate", "--name", "a.example/log", &key]).trim().to_owned();
+    let old = cli.dir().join("old.checkpoint").display().to_string();
+    fs::write(&old, cli.ok(&["checkpoint", "--key", &key])).unwrap();
+    cli.at("2026-06-01T11:10:00Z", &["record", "--provider", "openai", "--input", "3"]);
     let questions: [&[&str]; 6] = [
         &["prove", "inclusion", "1", "--key", &key],
         &["prove", "consistency", &old, "--key", &key],
@@ -218,13 +218,13 @@ fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
     let answers: Vec<(String, Option<i32>)> = questions
         .iter()
         .map(|args| {
-            let done = desk.command().args(["--now", NOW]).args(*args).output().unwrap();
+            let done = cli.command().args(["--now", NOW]).args(*args).output().unwrap();
             (text(&done.stdout), done.status.code())
         })
         .collect();
-    empty_log(&desk);
-    fs::copy(desk.ledger(), &ledger).unwrap();
-    mode(desk.dir(), 0o755);
+    empty_log(&cli);
+    fs::copy(cli.ledger(), &ledger).unwrap();
+    mode(cli.dir(), 0o755);
     mode(Path::new(&old), 0o644);
     if is_root() {
         std::os::unix::fs::chown(&key, Some(65_534), Some(65_534)).unwrap();
@@ -233,13 +233,13 @@ fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
     mode(&place, 0o555);
     let before = names(&place);
     for (args, (answer, code)) in questions.iter().zip(&answers) {
-        let Some(done) = ask(&desk, &ledger, args) else { return };
+        let Some(done) = ask(&cli, &ledger, args) else { return };
         let said = text(&done.stderr);
-        let answer = answer.replace(&desk.ledger().display().to_string(), &ledger.display().to_string());
+        let answer = answer.replace(&cli.ledger().display().to_string(), &ledger.display().to_string());
         assert_eq!((text(&done.stdout), done.status.code()), (answer, *code), "{args:?}: {said}");
         assert!(said.contains("read-only"), "{args:?}: {said}");
     }
-    let refused = ask(&desk, &ledger, &["doctor", "--repair"]).unwrap();
+    let refused = ask(&cli, &ledger, &["doctor", "--repair"]).unwrap();
     assert!(refused.status.code() == Some(3) || refused.status.success(), "{}", text(&refused.stderr));
     assert_eq!(names(&place), before, "something was left beside the ledger");
     mode(&place, 0o755);
@@ -248,21 +248,21 @@ fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
 /// A refusal that a ledger cannot keep is still an answer.
 #[test]
 fn a_scan_answers_though_its_finding_cannot_be_recorded() {
-    let desk = desk();
-    let place = desk.dir().join("closed");
+    let cli = cli();
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
-    empty_log(&desk);
-    fs::copy(desk.ledger(), &ledger).unwrap();
-    let output = desk.dir().join("output");
+    empty_log(&cli);
+    fs::copy(cli.ledger(), &ledger).unwrap();
+    let output = cli.dir().join("output");
     fs::write(&output, "You've hit your limit · resets 3pm (UTC)\n").unwrap();
-    mode(desk.dir(), 0o755);
+    mode(cli.dir(), 0o755);
     mode(&output, 0o644);
     mode(&ledger, 0o444);
     mode(&place, 0o555);
     let file = output.display().to_string();
     let args = ["--json", "scan-output", "anthropic", "--stderr", &file, "--exit-code", "1", "--wait"];
-    let Some(done) = ask(&desk, &ledger, &args) else { return };
+    let Some(done) = ask(&cli, &ledger, &args) else { return };
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(75), "{said}");
     let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
@@ -285,46 +285,46 @@ fn in_own_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn questions_are_answered_on_a_read_only_medium_and_a_full_disk() {
-    let desk = desk();
-    let medium = desk.dir().join("medium");
+fn queries_work_on_a_read_only_mount_and_a_full_disk() {
+    let cli = cli();
+    let medium = cli.dir().join("medium");
     fs::create_dir(&medium).unwrap();
     let ask =
         QUESTIONS.map(|args| format!("\"$0\" --ledger \"$2/usage.db\" --now {NOW} {}", args.join(" "))).join("\n");
-    let answers: String = QUESTIONS.iter().map(|args| desk.at(NOW, args)).collect();
-    empty_log(&desk);
+    let answers: String = QUESTIONS.iter().map(|args| cli.at(NOW, args)).collect();
+    empty_log(&cli);
     let read_only =
         format!("mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n{ask}");
     let full = format!(
         "mount -t tmpfs -o size=2m tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\ncat /dev/zero > \"$2/filler\" 2>/dev/null || true\n{ask}"
     );
     for (script, why) in [(read_only, "mounted read-only"), (full, "read-only")] {
-        let Some(done) = in_own_mounts(&script, &[&desk.ledger(), &medium]) else { return };
+        let Some(done) = in_own_mounts(&script, &[&cli.ledger(), &medium]) else { return };
         let said = text(&done.stderr);
         assert_eq!((text(&done.stdout), done.status.code()), (answers.clone(), Some(0)), "{said}");
         assert!(said.contains(why), "{said}");
     }
     let write = "mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n\"$0\" --ledger \"$2/usage.db\" switch openai";
-    let done = in_own_mounts(write, &[&desk.ledger(), &medium]).unwrap();
+    let done = in_own_mounts(write, &[&cli.ledger(), &medium]).unwrap();
     assert_eq!(done.status.code(), Some(3));
     assert!(text(&done.stderr).contains("mounted read-only"), "{}", text(&done.stderr));
     let write = "mount -t tmpfs -o size=2m tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\ncat /dev/zero > \"$2/filler\" 2>/dev/null || true\n\"$0\" --ledger \"$2/usage.db\" switch openai";
-    let done = in_own_mounts(write, &[&desk.ledger(), &medium]).unwrap();
+    let done = in_own_mounts(write, &[&cli.ledger(), &medium]).unwrap();
     assert_eq!(done.status.code(), Some(3));
     assert!(text(&done.stderr).contains("the disk is full"), "{}", text(&done.stderr));
 }
 
 #[test]
-fn a_path_that_is_no_regular_file_is_refused_at_once() {
+fn a_path_that_is_not_a_regular_file_is_refused_without_waiting() {
     for device in [true, false] {
-        let desk = Desk::new();
+        let cli = TestCli::new();
         if device {
-            std::os::unix::fs::symlink("/dev/zero", desk.ledger()).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", cli.ledger()).unwrap();
         } else {
-            assert!(Command::new("mkfifo").arg(desk.ledger()).status().unwrap().success());
+            assert!(Command::new("mkfifo").arg(cli.ledger()).status().unwrap().success());
         }
         for args in [&["status"][..], &["verify"], &["record", "--provider", "openai", "--input", "1"]] {
-            let mut command = desk.command();
+            let mut command = cli.command();
             let done = command.timeout(Duration::from_secs(20)).args(args).assert().code(3);
             let said = text(&done.get_output().stderr);
             assert!(said.contains("not a regular file"), "{args:?}: {said}");

@@ -4,24 +4,24 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
-fn filled() -> Desk {
-    let desk = Desk::new();
+fn filled() -> TestCli {
+    let cli = TestCli::new();
     let lines = [
         r#"{"provider":"anthropic","model":"opus","input":1000000,"output":20,"cache_write_5m":3,"cache_write_1h":4,"cache_write":5,"key":"a","occurred_at":"2026-06-01T21:59:59Z","project":"acme","cost_usd":"0.10","labels":{"mission":"7"}}"#,
         r#"{"provider":"anthropic","model":"opus","input":10,"key":"b","occurred_at":"2026-06-01T22:00:00Z","project":"acme, inc"}"#,
         r#"{"provider":"openai","model":"gpt-5","input":100,"reasoning":5,"key":"c","occurred_at":"2026-06-02T10:00:00Z","cost_usd":0.2}"#,
     ];
-    desk.fed(lines.join("\n"), &["--now", "2026-06-03T00:00:00Z", "record", "--jsonl", "-"]);
-    desk
+    cli.ok_with_input(lines.join("\n"), &["--now", "2026-06-03T00:00:00Z", "record", "--jsonl", "-"]);
+    cli
 }
 
 #[test]
-fn a_table_for_people() {
-    let desk = filled();
+fn a_report_is_printed_as_a_table() {
+    let cli = filled();
     assert_eq!(
-        desk.ok(&["report"]),
+        cli.ok(&["report"]),
         "\
 provider   day         requests      input  cache write  output  reasoning      total  reported USD  computed USD
 anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042          0.10             -
@@ -34,10 +34,10 @@ computed by genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)
 }
 
 #[test]
-fn days_are_those_of_the_zone() {
-    let desk = filled();
+fn days_are_cut_in_the_zone() {
+    let cli = filled();
     let days = |zone: &str| {
-        let answer = desk.json(&["--tz", zone, "report", "--by", "day"]);
+        let answer = cli.json(&["--tz", zone, "report", "--by", "day"]);
         let rows = answer["rows"].as_array().unwrap().clone();
         rows.iter().map(|row| (row["day"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap())).collect()
     };
@@ -50,10 +50,10 @@ fn days_are_those_of_the_zone() {
 }
 
 #[test]
-fn filters_hold_for_rows_and_total() {
-    let desk = filled();
+fn filters_apply_to_rows_and_total() {
+    let cli = filled();
     let total = |args: &[&str]| {
-        let answer = desk.json(&[&["report", "--by", "day,model"], args].concat());
+        let answer = cli.json(&[&["report", "--by", "day,model"], args].concat());
         let rows: u64 = answer["rows"].as_array().unwrap().iter().map(|row| row["requests"].as_u64().unwrap()).sum();
         assert_eq!(answer["total"]["requests"], rows);
         rows
@@ -74,8 +74,8 @@ fn filters_hold_for_rows_and_total() {
 
 #[test]
 fn json_has_the_documented_shape() {
-    let desk = filled();
-    let answer = desk.json(&["report", "--by", "provider,label:mission", "--provider", "anthropic"]);
+    let cli = filled();
+    let answer = cli.json(&["report", "--by", "provider,label:mission", "--provider", "anthropic"]);
     assert_eq!(answer["schema"], 1);
     assert_eq!(answer["head"]["position"], 3);
     assert_eq!(answer["head"]["root"].as_str().unwrap().len(), 64);
@@ -92,9 +92,9 @@ fn json_has_the_documented_shape() {
 
 #[test]
 fn csv_has_a_fixed_head_and_quotes() {
-    let desk = filled();
+    let cli = filled();
     assert_eq!(
-        desk.ok(&["report", "--by", "project", "--provider", "anthropic", "--csv"]),
+        cli.ok(&["report", "--by", "project", "--provider", "anthropic", "--csv"]),
         "project,requests,input,cache_read,cache_write_5m,cache_write_1h,cache_write,output,reasoning,total,reported_usd,usd\n\
          acme,1,1000000,0,3,4,12,20,0,1000032,0.1,\n\
          \"acme, inc\",1,10,0,0,0,0,0,0,10,,\n"
@@ -102,10 +102,10 @@ fn csv_has_a_fixed_head_and_quotes() {
 }
 
 #[test]
-fn the_log_is_one_event_a_line() {
-    let desk = filled();
-    desk.at("2026-06-04T00:00:00Z", &["switch", "ollama", "--reason", "two\nlines"]);
-    let text = desk.ok(&["--tz", "Europe/Paris", "log"]);
+fn log_prints_one_event_per_line() {
+    let cli = filled();
+    cli.at("2026-06-04T00:00:00Z", &["switch", "ollama", "--reason", "two\nlines"]);
+    let text = cli.ok(&["--tz", "Europe/Paris", "log"]);
     assert_eq!(text.lines().count(), 4);
     assert!(
         text.contains("     2  2026-06-02T00:00:00+02:00  tokens_recorded    anthropic opus: input 10  "),
@@ -113,7 +113,7 @@ fn the_log_is_one_event_a_line() {
     );
     assert!(text.contains("openai -> ollama; two lines"), "{text}");
     let positions = |args: &[&str]| -> Vec<u64> {
-        let lines = desk.ok(&[&["log", "--json"], args].concat());
+        let lines = cli.ok(&[&["log", "--json"], args].concat());
         let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
         lines.lines().map(|line| event(line)["position"].as_u64().unwrap()).collect()
     };
@@ -124,10 +124,10 @@ fn the_log_is_one_event_a_line() {
     assert_eq!(positions(&["--provider", "openai"]), [3, 4]);
     assert_eq!(positions(&["--since", "2026-06-02", "--until", "2026-06-03"]), [3]);
     assert_eq!(positions(&["--as-of", "2"]), [1, 2]);
-    let stored = desk.ok(&["export"]);
+    let stored = cli.ok(&["export"]);
     let second = stored.lines().nth(1).unwrap();
     assert_eq!(
-        desk.ok(&["log", "--json", "--as-of", "2", "--limit", "1"]),
+        cli.ok(&["log", "--json", "--as-of", "2", "--limit", "1"]),
         format!("{{\"position\":2,\"event\":{second}}}\n")
     );
 }
@@ -135,53 +135,53 @@ fn the_log_is_one_event_a_line() {
 #[test]
 fn the_log_can_be_followed() {
     use std::io::{BufRead, BufReader};
-    let desk = filled();
+    let cli = filled();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
         .args(["log", "--follow", "--limit", "1", "--json"])
-        .env("USAGE_LEDGER", desk.ledger())
+        .env("USAGE_LEDGER", cli.ledger())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || lines.next().unwrap().unwrap();
     assert!(next().starts_with("{\"position\":3,"));
-    desk.ok(&["switch", "ollama"]);
+    cli.ok(&["switch", "ollama"]);
     assert!(next().starts_with("{\"position\":4,"));
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 #[test]
-fn an_export_is_what_is_stored() {
-    let desk = filled();
-    let printed = desk.ok(&["export", "--format", "events"]);
+fn an_export_equals_the_stored_lines() {
+    let cli = filled();
+    let printed = cli.ok(&["export", "--format", "events"]);
     assert_eq!(printed.lines().count(), 3);
-    let file = desk.dir().join("out.jsonl");
-    desk.ok(&["export", "--output", file.to_str().unwrap()]);
+    let file = cli.dir().join("out.jsonl");
+    cli.ok(&["export", "--output", file.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), printed);
-    assert!(printed.starts_with(&desk.ok(&["--as-of", "2", "export"])));
+    assert!(printed.starts_with(&cli.ok(&["--as-of", "2", "export"])));
 }
 
 /// Three projects of one provider, with a priced model.
-fn projects() -> Desk {
-    let desk = Desk::new();
+fn projects() -> TestCli {
+    let cli = TestCli::new();
     for (project, model, input) in [
         ("/home/me/acme", "claude-opus-4-5-20251101", "3000000"),
         ("/home/me/tools", "claude-sonnet-4-5", "2000000"),
         ("/srv/tools2", "claude-sonnet-4-5", "1000000"),
     ] {
         let names = ["record", "--provider", "anthropic", "--project", project, "--model", model, "--input", input];
-        desk.at("2026-06-10T10:00:00Z", &names);
+        cli.at("2026-06-10T10:00:00Z", &names);
     }
-    desk
+    cli
 }
 
 #[test]
-fn a_filter_without_matches_names_what_may_be_meant() {
-    let desk = projects();
+fn a_filter_without_matches_suggests_near_names() {
+    let cli = projects();
     let note = |args: &[&str]| {
         let done =
-            desk.command().args([&["--now", "2026-06-10T11:00:00Z", "report"], args].concat()).assert().success();
+            cli.command().args([&["--now", "2026-06-10T11:00:00Z", "report"], args].concat()).assert().success();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(&done.get_output().stdout), text(&done.get_output().stderr))
     };
@@ -205,16 +205,16 @@ fn a_filter_without_matches_names_what_may_be_meant() {
 
 #[test]
 fn rows_can_be_ordered_limited_and_compared() {
-    let desk = projects();
+    let cli = projects();
     let rows = |args: &[&str]| -> Vec<String> {
-        let answer = desk.json(&[&["report", "--by", "project"], args].concat());
+        let answer = cli.json(&[&["report", "--by", "project"], args].concat());
         assert_eq!(answer["total"]["requests"], 3);
         answer["rows"].as_array().unwrap().iter().map(|row| row["project"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(rows(&[]), ["/home/me/acme", "/home/me/tools", "/srv/tools2"]);
     assert_eq!(rows(&["--sort", "tokens", "--top", "1"]), ["/home/me/acme"]);
     assert_eq!(rows(&["--top", "2"]), ["/home/me/acme", "/home/me/tools"]); // $15, $12, $6
-    let text = desk.ok(&["report", "--by", "project", "--share", "--top", "2"]);
+    let text = cli.ok(&["report", "--by", "project", "--share", "--top", "2"]);
     for part in ["█████░░░░░  45.5 %", "████░░░░░░  36.4 %", "1 row not shown; the total includes them"]
     {
         assert!(text.contains(part), "{part} is not in\n{text}");
@@ -223,32 +223,32 @@ fn rows_can_be_ordered_limited_and_compared() {
 
 #[test]
 fn times_and_counts_have_short_forms() {
-    let desk = projects();
+    let cli = projects();
     let requests = |args: &[&str]| {
-        desk.json(&[&["--now", "2026-06-12T11:00:00Z", "report"], args].concat())["total"]["requests"].clone()
+        cli.json(&[&["--now", "2026-06-12T11:00:00Z", "report"], args].concat())["total"]["requests"].clone()
     };
     assert_eq!((requests(&["--since", "2d"]), requests(&["--since", "1d"])), (3.into(), 0.into()));
     assert_eq!((requests(&["--since", "49h"]), requests(&["--since", "48h"])), (3.into(), 0.into()));
     assert_eq!((requests(&["--days", "365"]), requests(&["--days", "2"])), (3.into(), 0.into()));
-    desk.at("2026-06-10T09:00:00Z", &["limit", "set", "anthropic", "--session", "500k", "--weekly", "1.5M"]);
-    let status = desk.json(&["--now", "2026-06-10T11:00:00Z", "status", "anthropic"]);
+    cli.at("2026-06-10T09:00:00Z", &["limit", "set", "anthropic", "--session", "500k", "--weekly", "1.5M"]);
+    let status = cli.json(&["--now", "2026-06-10T11:00:00Z", "status", "anthropic"]);
     let anthropic = crate::cli_support::provider(&status, "anthropic");
     assert_eq!((&anthropic["session"]["limit"], &anthropic["weekly"]["limit"]), (&500_000.into(), &1_500_000.into()));
-    let error = desk.fails(2, &["status", "antropic"]);
+    let error = cli.fails(2, &["status", "antropic"]);
     assert!(error.contains("did you mean `anthropic`?"), "{error}");
 }
 
 #[test]
-fn a_report_of_outcomes_without_outcomes_says_so() {
-    let desk = projects();
-    let text = desk.ok(&["report", "--by", "project", "--outcomes"]);
+fn a_report_by_outcome_without_outcomes_explains_itself() {
+    let cli = projects();
+    let text = cli.ok(&["report", "--by", "project", "--outcomes"]);
     assert!(text.contains("no record has the label outcome"), "{text}");
 }
 
 #[test]
-fn reports_are_drawn() {
-    let desk = projects();
-    desk.at(
+fn reports_can_be_drawn_as_charts() {
+    let cli = projects();
+    cli.at(
         "2026-06-12T10:00:00Z",
         &[
             "record",
@@ -264,7 +264,7 @@ fn reports_are_drawn() {
             "claude-sonnet-4-5",
         ],
     );
-    let drawn = desk.ok(&["report", "--by", "day,model", "--chart"]);
+    let drawn = cli.ok(&["report", "--by", "day,model", "--chart"]);
     assert!(drawn.starts_with("cost by day and model\n"), "{drawn}");
     // The day without calls has its own line.
     for part in ["2026-06-10  ██", "2026-06-11   ", "2026-06-12  ", "$33.00\n", "\n██ claude-sonnet-4-5\n"] {
@@ -272,8 +272,8 @@ fn reports_are_drawn() {
     }
     assert!(!drawn.contains('\u{1b}'), "{drawn}");
     assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
-    let file = desk.dir().join("projects.svg");
-    desk.ok(&["report", "--by", "project,model", "--svg", file.to_str().unwrap()]);
+    let file = cli.dir().join("projects.svg");
+    cli.ok(&["report", "--by", "project,model", "--svg", file.to_str().unwrap()]);
     let picture = std::fs::read_to_string(&file).unwrap();
     assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"), "{picture}");
     assert!(picture.contains("<title>/home/me/acme claude-opus-4-5-20251101: $15.00</title>"), "{picture}");
@@ -281,10 +281,10 @@ fn reports_are_drawn() {
     for (keys, title) in
         [("hour", "cost by weekday and hour"), ("model", "cost by model"), ("window", "cost by window")]
     {
-        assert!(desk.ok(&["report", "--by", keys, "--chart"]).starts_with(title), "{keys}");
+        assert!(cli.ok(&["report", "--by", keys, "--chart"]).starts_with(title), "{keys}");
     }
-    let error = desk.fails(2, &["report", "--by", "day,model,project", "--chart"]);
+    let error = cli.fails(2, &["report", "--by", "day,model,project", "--chart"]);
     assert!(error.contains("one or two keys"), "{error}");
-    let error = desk.fails(2, &["report", "--provider", "openai", "--chart"]);
+    let error = cli.fails(2, &["report", "--provider", "openai", "--chart"]);
     assert!(error.contains("there is nothing to draw"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 const NOW: &str = "2026-11-23T20:00:00Z";
 
@@ -18,12 +18,12 @@ struct Session {
 }
 
 impl Session {
-    fn start(desk: &Desk, args: &[&str]) -> Self {
+    fn start(cli: &TestCli, args: &[&str]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--tz", "UTC", "rpc"])
             .args(args)
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,14 +84,14 @@ fn refused(answer: &Value) -> (i64, Value) {
 }
 
 #[test]
-fn answers_are_those_of_the_command() {
-    let desk = Desk::new();
-    let key = desk.dir().join("rpc.key");
-    desk.ok(&["key", "generate", key.to_str().unwrap()]);
-    desk.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"]);
-    desk.at(NOW, &["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120"]);
-    desk.at(NOW, &["switch", "ollama", "--reason", "rate limited"]);
-    let mut session = Session::start(&desk, &["--now", NOW, "--key", key.to_str().unwrap()]);
+fn answers_equal_those_of_the_command() {
+    let cli = TestCli::new();
+    let key = cli.dir().join("rpc.key");
+    cli.ok(&["key", "generate", key.to_str().unwrap()]);
+    cli.at(NOW, &["limit", "set", "anthropic", "--session", "1000", "--weekly", "50000"]);
+    cli.at(NOW, &["record", "--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120"]);
+    cli.at(NOW, &["switch", "ollama", "--reason", "rate limited"]);
+    let mut session = Session::start(&cli, &["--now", NOW, "--key", key.to_str().unwrap()]);
     for (method, params, args) in [
         ("status", json!({}), vec!["status"]),
         ("status", json!({"as_of": "2"}), vec!["--as-of", "2", "status"]),
@@ -107,11 +107,11 @@ fn answers_are_those_of_the_command() {
         }),
         ("checkpoint", json!({}), vec!["checkpoint", "--key", key.to_str().unwrap()]),
     ] {
-        let run = desk.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
+        let run = cli.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
         let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
         assert_eq!(session.result(method, &params), printed, "{method} {params}");
     }
-    let lines = desk.ok(&["--json", "log"]);
+    let lines = cli.ok(&["--json", "log"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(session.result("events", &json!({}))["events"], json!(lines));
     let version = session.result("version", &json!({}));
@@ -119,9 +119,9 @@ fn answers_are_those_of_the_command() {
 }
 
 #[test]
-fn a_repeated_change_finds_the_first_one() {
-    let desk = Desk::new();
-    let mut session = Session::start(&desk, &[]);
+fn a_repeated_change_returns_the_existing_event() {
+    let cli = TestCli::new();
+    let mut session = Session::start(&cli, &[]);
     let wanted = json!({"provider": "openai", "tokens": 50, "key": "call 1"});
     let reservation = session.result("reserve", &wanted);
     assert_eq!(session.result("reserve", &wanted), reservation);
@@ -144,15 +144,15 @@ fn a_repeated_change_finds_the_first_one() {
     let listed = session.result("events", &json!({"kind": ["tokens_recorded"], "limit": 1}));
     assert_eq!(listed["events"][0]["event"]["source"], "rpc");
     // Another process sees what was answered.
-    assert_eq!(desk.json(&["verify"])["ok"], true);
-    assert_eq!(desk.json(&["report"])["total"]["requests"], 3);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 3);
 }
 
 #[test]
 fn an_error_names_the_remedy() {
-    let desk = Desk::new();
-    desk.ok(&["limit", "set", "anthropic", "--session", "1000"]);
-    let mut session = Session::start(&desk, &[]);
+    let cli = TestCli::new();
+    cli.ok(&["limit", "set", "anthropic", "--session", "1000"]);
+    let mut session = Session::start(&cli, &[]);
     let near = session.error("gate", &json!({"provider": "antropic"}));
     assert_eq!((near.0, &near.1["candidates"]), (-32_001, &json!(["anthropic"])));
     assert!(near.1["remedy"].as_str().unwrap().contains("allow_undeclared"));
@@ -182,9 +182,9 @@ fn an_error_names_the_remedy() {
 }
 
 #[test]
-fn what_is_no_request_is_answered_and_the_next_line_is_read() {
-    let desk = Desk::new();
-    let mut session = Session::start(&desk, &[]);
+fn a_malformed_request_is_answered_and_the_next_one_is_read() {
+    let cli = TestCli::new();
+    let mut session = Session::start(&cli, &[]);
     for (line, code, id) in [
         ("{\"jsonrpc\":", -32_700, json!(null)),
         ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"gate\"} x", -32_700, json!(null)),
@@ -219,8 +219,8 @@ fn what_is_no_request_is_answered_and_the_next_line_is_read() {
 
 #[test]
 fn the_process_ends_with_its_input() {
-    let desk = Desk::new();
-    let mut session = Session::start(&desk, &[]);
+    let cli = TestCli::new();
+    let mut session = Session::start(&cli, &[]);
     session.result("record", &json!({"provider": "openai", "input": 1}));
     // The last request has no line break.
     let mut input = session.input.take().unwrap();
@@ -231,19 +231,19 @@ fn the_process_ends_with_its_input() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_process() {
-    let desk = Desk::new();
-    let mut session = Session::start(&desk, &[]);
+fn a_closed_output_ends_the_process() {
+    let cli = TestCli::new();
+    let mut session = Session::start(&cli, &[]);
     session.result("record", &json!({"provider": "openai", "input": 1}));
     drop(session.output.take());
     session.send("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"version\"}");
     assert_eq!(session.child.wait().unwrap().code(), Some(0));
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
-fn the_past_is_asked_about_by_a_parameter() {
-    let desk = Desk::new();
-    let run = desk.command().args(["--as-of", "1", "rpc"]).output().unwrap();
+fn a_parameter_selects_a_past_state() {
+    let cli = TestCli::new();
+    let run = cli.command().args(["--as-of", "1", "rpc"]).output().unwrap();
     assert_eq!(run.status.code(), Some(2));
 }

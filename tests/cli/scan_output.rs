@@ -4,29 +4,29 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use serde_json::Value;
 
 const NOW: &str = "2026-02-04T08:00:00Z";
 const REFUSED: &str = "thinking …\nYou've hit your session limit · resets 3pm (UTC)\n";
 
 /// The code and the answer of a scan.
-fn scan(desk: &Desk, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i32, String) {
-    let done = desk.command().args(["--now", now, "scan-output", "--wait"]).args(args).write_stdin(text).assert();
+fn scan(cli: &TestCli, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i32, String) {
+    let done = cli.command().args(["--now", now, "scan-output", "--wait"]).args(args).write_stdin(text).assert();
     let output = done.get_output();
     assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
     (output.status.code().unwrap(), String::from_utf8(output.stdout.clone()).unwrap())
 }
 
-fn answer(desk: &Desk, now: &str, text: &str, args: &[&str]) -> (i32, Value) {
-    let (code, said) = scan(desk, now, text, &[args, &["--json"]].concat());
+fn answer(cli: &TestCli, now: &str, text: &str, args: &[&str]) -> (i32, Value) {
+    let (code, said) = scan(cli, now, text, &[args, &["--json"]].concat());
     (code, serde_json::from_str(&said).unwrap())
 }
 
 #[test]
 fn a_refusal_is_recorded_once_and_means_wait() {
-    let desk = Desk::new();
-    let (code, found) = answer(&desk, NOW, REFUSED, &["claude"]);
+    let cli = TestCli::new();
+    let (code, found) = answer(&cli, NOW, REFUSED, &["claude"]);
     assert_eq!(code, 75);
     let wanted = serde_json::json!({
         "schema": 1, "provider": "anthropic", "exhausted": true, "rule": "session-limit",
@@ -35,43 +35,43 @@ fn a_refusal_is_recorded_once_and_means_wait() {
     });
     assert_eq!(found, wanted);
     let alone = "You've hit your session limit · resets 3pm (UTC)\n";
-    let (code, again) = answer(&desk, "2026-02-04T09:30:00Z", alone, &["claude", "--exit-code", "0"]);
+    let (code, again) = answer(&cli, "2026-02-04T09:30:00Z", alone, &["claude", "--exit-code", "0"]);
     assert_eq!((code, &again), (75, &wanted), "the same words and the same reset are the same event");
-    let (_, next_day) = answer(&desk, "2026-02-05T08:00:00Z", REFUSED, &["claude"]);
+    let (_, next_day) = answer(&cli, "2026-02-05T08:00:00Z", REFUSED, &["claude"]);
     assert_eq!(next_day["position"], 2);
-    let (_, other) = answer(&desk, NOW, REFUSED, &["claude", "--account", "work"]);
+    let (_, other) = answer(&cli, NOW, REFUSED, &["claude", "--account", "work"]);
     assert_eq!(other["position"], 3);
-    let (_, late) = answer(&desk, "2026-02-05T20:00:00Z", REFUSED, &["claude", "--occurred-at", NOW]);
+    let (_, late) = answer(&cli, "2026-02-05T20:00:00Z", REFUSED, &["claude", "--occurred-at", NOW]);
     assert_eq!(late["position"], 1, "an old output is read as of its own time");
-    assert!(desk.ok(&["show", "1"]).contains("quota_exhausted"));
+    assert!(cli.ok(&["show", "1"]).contains("quota_exhausted"));
 }
 
 #[test]
 fn a_wait_counted_from_now_is_recorded_once_an_hour() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let text = "error: 429 Too Many Requests, try again in 20 minutes";
-    let (code, first) = answer(&desk, NOW, text, &["codex", "--stream", "stderr"]);
+    let (code, first) = answer(&cli, NOW, text, &["codex", "--stream", "stderr"]);
     assert_eq!((code, &first["resets_at"]), (75, &"2026-02-04T08:20:00.000Z".into()));
-    let (_, soon) = answer(&desk, "2026-02-04T08:05:00Z", text, &["codex", "--stream", "stderr"]);
-    let (_, later) = answer(&desk, "2026-02-04T09:05:00Z", text, &["codex", "--stream", "stderr"]);
+    let (_, soon) = answer(&cli, "2026-02-04T08:05:00Z", text, &["codex", "--stream", "stderr"]);
+    let (_, later) = answer(&cli, "2026-02-04T09:05:00Z", text, &["codex", "--stream", "stderr"]);
     assert_eq!((&soon["position"], &later["position"]), (&1.into(), &2.into()));
 }
 
 #[test]
-fn nothing_said_is_nothing_recorded() {
-    let desk = Desk::new();
+fn output_without_a_refusal_records_nothing() {
+    let cli = TestCli::new();
     let prose = "We now back off at HTTP 429.";
-    let (code, found) = answer(&desk, NOW, prose, &["claude"]);
+    let (code, found) = answer(&cli, NOW, prose, &["claude"]);
     assert_eq!((code, found["exhausted"].as_bool(), &found["rule"]), (0, Some(false), &Value::Null));
-    assert_eq!(scan(&desk, NOW, "", &["codex"]).0, 0);
-    assert_eq!(scan(&desk, NOW, REFUSED, &["claude", "--dry-run"]).0, 75);
-    assert!(!desk.ledger().exists());
+    assert_eq!(scan(&cli, NOW, "", &["codex"]).0, 0);
+    assert_eq!(scan(&cli, NOW, REFUSED, &["claude", "--dry-run"]).0, 75);
+    assert!(!cli.ledger().exists());
 }
 
 #[test]
-fn people_are_told_until_when_in_their_zone() {
-    let desk = Desk::new();
-    let (code, said) = scan(&desk, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
+fn the_reset_time_is_printed_in_the_zone() {
+    let cli = TestCli::new();
+    let (code, said) = scan(&cli, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
     assert_eq!(code, 75);
     assert!(said.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h"), "{said}");
     assert!(said.contains("window-limit-reached: 5-hour limit reached ∙ resets 3pm"), "{said}");
@@ -79,53 +79,53 @@ fn people_are_told_until_when_in_their_zone() {
 }
 
 #[test]
-fn any_bytes_are_looked_through() {
-    let desk = Desk::new();
+fn any_bytes_are_scanned() {
+    let cli = TestCli::new();
     let mut bytes = vec![0xff, 0x00, b'\n'];
     bytes.extend_from_slice(b"\x1b[31mError: out of credits\x1b[0m\xfe\n");
-    let (code, said) = scan(&desk, NOW, bytes, &["cline"]);
+    let (code, said) = scan(&cli, NOW, bytes, &["cline"]);
     assert_eq!(code, 75);
     assert!(said.contains("out-of-credits: Error: out of credits"), "{said}");
-    assert_eq!(scan(&desk, NOW, "reached your session usage limit", &["ollama"]).0, 75, "unmetered, but told");
+    assert_eq!(scan(&cli, NOW, "reached your session usage limit", &["ollama"]).0, 75, "unmetered, but told");
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
-    let desk = Desk::new();
-    desk.fails(2, &["scan-output"]);
-    desk.fails(2, &["scan-output", "claude", "--stream", "both"]);
-    desk.fails(2, &["--as-of", "1", "scan-output", "claude"]);
+fn senseless_options_are_refused() {
+    let cli = TestCli::new();
+    cli.fails(2, &["scan-output"]);
+    cli.fails(2, &["scan-output", "claude", "--stream", "both"]);
+    cli.fails(2, &["--as-of", "1", "scan-output", "claude"]);
 }
 
 #[test]
-fn no_credential_and_nobodys_words_are_kept() {
-    let desk = Desk::new();
+fn the_excerpt_contains_no_credential_and_no_conversation_text() {
+    let cli = TestCli::new();
     let text = "HTTP 429 Too Many Requests Authorization: Bearer sk-ant-api03-HUNTER2hunter2 x-api-key: AKIAHUNTER2HUNTER2XX \
                 prompt=\"my hunter2 prompt\" cookie: hunter2=1";
-    let mut done = desk.command();
+    let mut done = cli.command();
     done.args(["--now", "2026-06-10T12:00:00Z", "scan-output", "claude", "--stream", "stderr", "--wait"]);
     done.write_stdin(text).assert().code(75);
-    let kept = desk.ok(&["export"]).to_lowercase();
+    let kept = cli.ok(&["export"]).to_lowercase();
     assert!(kept.contains("http 429 too many requests") && !kept.contains("hunter2"), "{kept}");
 }
 
 #[test]
-fn without_being_asked_to_wait_the_answer_is_the_answer() {
-    let desk = Desk::new();
+fn without_the_wait_option_the_exit_code_is_0() {
+    let cli = TestCli::new();
     let said =
-        desk.fed("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
+        cli.ok_with_input("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
     assert!(said.contains("the quota is used up"), "{said}");
 }
 
 #[test]
-fn what_powershell_redirects_is_read() {
-    let desk = Desk::new();
+fn utf16_output_of_powershell_is_read() {
+    let cli = TestCli::new();
     for (mark, name) in [("\u{feff}", "with a mark"), ("", "without one")] {
         let text = format!("{mark}thinking …\r\nYou've hit your session limit · resets 3pm (UTC)\r\n");
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for bytes in [little, big, text.clone().into_bytes()] {
-            let (code, said) = scan(&desk, NOW, bytes, &["claude", "--dry-run"]);
+            let (code, said) = scan(&cli, NOW, bytes, &["claude", "--dry-run"]);
             assert_eq!(code, 75, "{name}: {said}");
             assert!(said.contains("until 2026-02-04 15:00"), "{said}");
         }
@@ -134,37 +134,37 @@ fn what_powershell_redirects_is_read() {
 
 #[test]
 fn a_limit_of_one_model_is_recorded_for_that_model() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let opus = "You've hit your Opus limit · resets Feb 9, 5pm (UTC)\n/model to switch to another model\n";
-    assert_eq!(answer(&desk, NOW, opus, &["claude"]).1["model"], "opus");
+    assert_eq!(answer(&cli, NOW, opus, &["claude"]).1["model"], "opus");
     let own = "Error: You have exhausted your capacity on this model. Your quota will reset after 3h20m10s.";
-    assert_eq!(answer(&desk, NOW, own, &["gemini"]).1["model"], Value::Null);
-    let (_, named) = answer(&desk, NOW, own, &["gemini", "--model", "gemini-3-pro-preview", "--account", "b"]);
+    assert_eq!(answer(&cli, NOW, own, &["gemini"]).1["model"], Value::Null);
+    let (_, named) = answer(&cli, NOW, own, &["gemini", "--model", "gemini-3-pro-preview", "--account", "b"]);
     assert_eq!(named["model"], "gemini-3-pro-preview");
     let shared = "You've hit your session limit · resets 3pm (UTC)";
-    assert_eq!(answer(&desk, NOW, shared, &["claude", "--model", "claude-opus-4-8"]).1["model"], Value::Null);
+    assert_eq!(answer(&cli, NOW, shared, &["claude", "--model", "claude-opus-4-8"]).1["model"], Value::Null);
 }
 
 #[test]
-fn an_event_that_tells_its_time_is_as_old_as_that() {
-    let desk = Desk::new();
+fn the_time_of_a_structured_event_dates_the_refusal() {
+    let cli = TestCli::new();
     let line = r#"{"type":"assistant","isApiErrorMessage":true,"message":{"content":[{"type":"text","text":"You've hit your limit · resets 7am (UTC)"}]},"timestamp":"2026-02-04T05:00:00Z"}"#;
-    let (_, found) = answer(&desk, NOW, line, &["claude", "--stream", "transcript"]);
+    let (_, found) = answer(&cli, NOW, line, &["claude", "--stream", "transcript"]);
     assert_eq!(found["resets_at"], "2026-02-04T07:00:00.000Z", "not tomorrow's seven o'clock");
 }
 
 #[test]
-fn both_streams_of_a_run_are_judged_from_files() {
-    let desk = Desk::new();
-    let path = |name: &str| desk.dir().join(name).to_str().unwrap().to_owned();
+fn both_output_streams_can_be_read_from_files() {
+    let cli = TestCli::new();
+    let path = |name: &str| cli.dir().join(name).to_str().unwrap().to_owned();
     let (out, err, gone) = (path("out.txt"), path("err.txt"), path("gone.txt"));
     std::fs::write(&out, "You've reached your usage limit").unwrap();
     std::fs::write(&err, "").unwrap();
-    let scan = |args: &[&str]| desk.ok(&[&["scan-output", "codex", "--dry-run"], args].concat());
+    let scan = |args: &[&str]| cli.ok(&[&["scan-output", "codex", "--dry-run"], args].concat());
     assert!(scan(&["--stdout", &out, "--stderr", &err]).contains("codex-usage-limit"));
     // The output of a run that succeeded is the model's own words.
     assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("no sign of an exhausted quota"));
     assert!(scan(&["--stdout", &out, "--stderr", &gone]).contains("codex-usage-limit"));
-    let said = desk.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
+    let said = cli.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
     assert!(said.contains("no stream can be read") && said.contains("gone.txt"), "{said}");
 }

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -27,16 +27,16 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(desk: &Desk) -> Self {
-        Self::with(desk, &["--listen", "127.0.0.1:0"], &[])
+    fn start(cli: &TestCli) -> Self {
+        Self::with(cli, &["--listen", "127.0.0.1:0"], &[])
     }
 
-    fn with(desk: &Desk, args: &[&str], env: &[(&str, &str)]) -> Self {
+    fn with(cli: &TestCli, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "serve", "--otlp"])
             .args(args)
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -106,14 +106,14 @@ fn answer(stream: &mut TcpStream) -> (u16, String, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
-fn recorded(desk: &Desk) -> u64 {
-    desk.json(&["report", "--by", "model"])["total"]["requests"].as_u64().unwrap()
+fn recorded(cli: &TestCli) -> u64 {
+    cli.json(&["report", "--by", "model"])["total"]["requests"].as_u64().unwrap()
 }
 
 #[test]
 fn a_page_cannot_record_through_the_browser() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let port = serving.address.port();
     let own = format!("127.0.0.1:{port}");
     let send = |headers: &[(&str, &str)]| serving.send("POST /v1/logs", headers, CLAUDE.as_bytes());
@@ -143,11 +143,11 @@ fn a_page_cannot_record_through_the_browser() {
     }
     let (status, head, _) = serving.send("OPTIONS /v1/logs", &[("host", &own), ("origin", "http://evil.example")], b"");
     assert!(status == 403 && !head.contains("access-control"), "{head}");
-    assert_eq!(recorded(&desk), 0);
+    assert_eq!(recorded(&cli), 0);
     // Programs, and pages of the server itself.
     let origin = format!("http://{own}");
     assert_eq!(send(&[("host", &own), ("origin", &origin), kind]).0, 200);
-    assert_eq!(recorded(&desk), 2);
+    assert_eq!(recorded(&cli), 2);
     for host in ["localhost", "LocalHost:1", "[::1]:9"] {
         let (status, head, _) = serving.send("GET /", &[("host", host)], b"");
         assert!(status == 200 && head.contains("nosniff") && head.contains("frame-ancestors"), "{host}: {head}");
@@ -157,12 +157,12 @@ fn a_page_cannot_record_through_the_browser() {
 }
 
 #[test]
-fn beyond_this_machine_every_request_needs_the_token() {
-    let desk = Desk::new();
+fn requests_on_other_addresses_than_loopback_need_the_token() {
+    let cli = TestCli::new();
     let listen = ["--listen", "0.0.0.0:0"];
     let bearer = |token: &str| format!("Bearer {token}");
     // Without one given, a new one is made and printed once.
-    let mut serving = Serving::with(&desk, &listen, &[]);
+    let mut serving = Serving::with(&cli, &listen, &[]);
     let mut line = String::new();
     serving.stderr.read_line(&mut line).unwrap();
     let made = line.trim().rsplit("Bearer ").next().unwrap().to_owned();
@@ -172,20 +172,20 @@ fn beyond_this_machine_every_request_needs_the_token() {
         assert!(status == 401 && head.contains("www-authenticate: bearer") && !body.contains(&made), "{head} {body}");
     }
     assert_eq!(serving.send("GET /", &[("host", "localhost")], b"").0, 401);
-    assert_eq!(recorded(&desk), 0);
+    assert_eq!(recorded(&cli), 0);
     assert_eq!(serving.post(&[("authorization", &bearer(&made))], CLAUDE.as_bytes()).0, 200);
-    assert_eq!(recorded(&desk), 2);
+    assert_eq!(recorded(&cli), 2);
     // A page that was pointed here is not even asked for the token.
     assert_eq!(serving.send("GET /", &[("host", "evil.example")], b"").0, 403);
     serving.end("-TERM");
     // From a file, or the environment, also on loopback. Nothing prints it.
-    let file = desk.dir().join("token");
+    let file = cli.dir().join("token");
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
     let file = ["--token-file", file.to_str().unwrap()];
     let env = [("USAGE_LEDGER_TOKEN", TOKEN)];
     let loopback = ["--listen", "127.0.0.1:0", "--host", "ledger.example"];
     for (args, env) in [([listen, file].concat(), &[][..]), (listen.to_vec(), &env), (loopback.to_vec(), &env)] {
-        let mut serving = Serving::with(&desk, &args, env);
+        let mut serving = Serving::with(&cli, &args, env);
         assert_eq!(serving.post(&[], CLAUDE.as_bytes()).0, 401);
         assert_eq!(serving.post(&[("authorization", &bearer(TOKEN))], CLAUDE.as_bytes()).0, 200);
         let named = [("host", "ledger.example"), ("authorization", &*bearer(TOKEN))];
@@ -196,17 +196,17 @@ fn beyond_this_machine_every_request_needs_the_token() {
         serving.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(!said.contains(TOKEN), "{said}");
     }
-    let short = desk.command().args(["serve", "--otlp"]).env("USAGE_LEDGER_TOKEN", "hunter2").assert().code(2);
+    let short = cli.command().args(["serve", "--otlp"]).env("USAGE_LEDGER_TOKEN", "hunter2").assert().code(2);
     let said = String::from_utf8_lossy(&short.get_output().stderr).into_owned();
     assert!(said.contains("USAGE_LEDGER_TOKEN") && !said.contains("hunter2"), "{said}");
-    assert!(!desk.ok(&["serve", "--help"]).contains(TOKEN));
+    assert!(!cli.ok(&["serve", "--help"]).contains(TOKEN));
 }
 
 #[test]
-fn the_end_comes_in_time_whatever_clients_do() {
+fn the_server_ends_in_time_whatever_clients_do() {
     for signal in ["-TERM", "-INT"] {
-        let desk = Desk::new();
-        let mut serving = Serving::start(&desk);
+        let cli = TestCli::new();
+        let mut serving = Serving::start(&cli);
         let half = |text: &str| {
             let mut stream = serving.connect();
             stream.write_all(text.as_bytes()).unwrap();
@@ -227,15 +227,15 @@ fn the_end_comes_in_time_whatever_clients_do() {
         assert!(took < Duration::from_secs(5), "{signal} took {took:?}");
         let (status, _, why) = answer(&mut body);
         assert!(status == 503 && why.contains("ending"), "{why}");
-        assert_eq!(recorded(&desk), 2);
+        assert_eq!(recorded(&cli), 2);
     }
 }
 
 #[test]
-fn the_end_comes_in_time_while_another_process_writes() {
-    let desk = Desk::new();
-    let mut serving = Serving::start(&desk);
-    let other = rusqlite::Connection::open(desk.ledger()).unwrap();
+fn the_server_ends_in_time_while_another_process_writes() {
+    let cli = TestCli::new();
+    let mut serving = Serving::start(&cli);
+    let other = rusqlite::Connection::open(cli.ledger()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut waiting: Vec<TcpStream> = (0..4).map(|_| serving.connect()).collect();
     for stream in &mut waiting {
@@ -253,9 +253,9 @@ fn the_end_comes_in_time_while_another_process_writes() {
 }
 
 #[test]
-fn slow_senders_are_cut_off_after_ten_seconds_in_all() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn slow_senders_are_disconnected_after_ten_seconds() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let dribble = |begin: String, rest: String| {
         let mut stream = serving.connect();
         thread::spawn(move || {
@@ -297,8 +297,8 @@ fn slow_senders_are_cut_off_after_ten_seconds_in_all() {
 
 #[test]
 fn gzip_is_unpacked_within_bounds() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let pack = |content: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(content).unwrap();
@@ -315,15 +315,15 @@ fn gzip_is_unpacked_within_bounds() {
         assert!(status == 413 && why.contains("unpacked"), "{why}");
     }
     assert_eq!(post(&pack(CLAUDE.as_bytes())[..100]).0, 400);
-    assert_eq!(recorded(&desk), 0);
+    assert_eq!(recorded(&cli), 0);
     assert_eq!(post(&pack(CLAUDE.as_bytes())).0, 200);
-    assert_eq!(recorded(&desk), 2);
+    assert_eq!(recorded(&cli), 2);
 }
 
 #[test]
 fn connections_and_bytes_in_flight_are_bounded() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let mut idle: Vec<TcpStream> = (0..256).map(|_| serving.connect()).collect();
     let (status, head, why) = answer(&mut serving.connect());
     assert!(status == 503 && head.contains("retry-after") && why.contains("256"), "{head} {why}");
@@ -357,9 +357,9 @@ fn connections_and_bytes_in_flight_are_bounded() {
 }
 
 #[test]
-fn names_that_are_kept_in_memory_are_bounded() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn the_number_of_names_in_memory_is_bounded() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let long = "m".repeat(5_000);
     let metrics = |from: usize, model: &dyn Fn(usize) -> String| {
         let points: Vec<Value> = (from..from + 3_000)

@@ -4,19 +4,19 @@
 
 use crate::cli_support;
 
-use cli_support::{Desk, provider};
+use cli_support::{TestCli, provider};
 use serde_json::Value;
 
 /// 400,000 tokens of a limit of 500,000; away and back; 1,000 more.
-fn switched() -> Desk {
-    let desk = Desk::new();
-    desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
-    desk.at("2026-06-10T09:00:00Z", &["record", "--provider", "anthropic", "--input", "300000", "--output", "100000"]);
-    desk.at("2026-06-10T09:10:00Z", &["switch", "ollama", "--reason", "rate limited"]);
-    desk.at("2026-06-10T09:20:00Z", &["record", "--provider", "ollama", "--input", "50000"]);
-    desk.at("2026-06-10T09:30:00Z", &["switch", "anthropic"]);
-    desk.at("2026-06-10T09:40:00Z", &["record", "--provider", "anthropic", "--input", "1000"]);
-    desk
+fn switched() -> TestCli {
+    let cli = TestCli::new();
+    cli.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
+    cli.at("2026-06-10T09:00:00Z", &["record", "--provider", "anthropic", "--input", "300000", "--output", "100000"]);
+    cli.at("2026-06-10T09:10:00Z", &["switch", "ollama", "--reason", "rate limited"]);
+    cli.at("2026-06-10T09:20:00Z", &["record", "--provider", "ollama", "--input", "50000"]);
+    cli.at("2026-06-10T09:30:00Z", &["switch", "anthropic"]);
+    cli.at("2026-06-10T09:40:00Z", &["record", "--provider", "anthropic", "--input", "1000"]);
+    cli
 }
 
 fn session(status: &Value, name: &str) -> Value {
@@ -24,9 +24,9 @@ fn session(status: &Value, name: &str) -> Value {
 }
 
 #[test]
-fn a_switch_wipes_nothing() {
-    let desk = switched();
-    let status = desk.json(&["--now", "2026-06-10T09:50:00Z", "status"]);
+fn a_switch_resets_no_counter() {
+    let cli = switched();
+    let status = cli.json(&["--now", "2026-06-10T09:50:00Z", "status"]);
     assert_eq!((&status["schema"], &status["active_provider"]), (&1.into(), &"anthropic".into()));
     assert_eq!((session(&status, "anthropic"), session(&status, "ollama")), (401_000.into(), 50_000.into()));
     let anthropic = provider(&status, "anthropic");
@@ -45,8 +45,8 @@ fn a_switch_wipes_nothing() {
 }
 
 #[test]
-fn the_past_says_what_was_true_then() {
-    let desk = switched();
+fn a_past_status_uses_only_events_of_that_time() {
+    let cli = switched();
     for (position, active, anthropic, ollama, percent, switches) in [
         (1, Some("anthropic"), Some(0), None, Some(0), 0),
         (2, Some("anthropic"), Some(400_000), None, Some(80), 0),
@@ -55,7 +55,7 @@ fn the_past_says_what_was_true_then() {
         (5, Some("anthropic"), Some(400_000), Some(50_000), Some(80), 2),
         (6, Some("anthropic"), Some(401_000), Some(50_000), Some(80), 2),
     ] {
-        let status = desk.json(&["--as-of", &position.to_string(), "status"]);
+        let status = cli.json(&["--as-of", &position.to_string(), "status"]);
         let total = |name| {
             let found = status["providers"].as_array().unwrap().iter().find(|one| one["provider"] == name);
             found.map(|one| one["session"]["tokens"]["total"].as_u64().unwrap())
@@ -68,36 +68,36 @@ fn the_past_says_what_was_true_then() {
         assert_eq!(status["switches"], switches, "as of {position}");
         assert_eq!(status["position"], position);
     }
-    let by_time = desk.json(&["--as-of", "2026-06-10T09:25:00Z", "status"]);
+    let by_time = cli.json(&["--as-of", "2026-06-10T09:25:00Z", "status"]);
     assert_eq!((&by_time["active_provider"], &by_time["switches"]), (&"ollama".into(), &1.into()));
     assert_eq!(by_time["now"], "2026-06-10T09:25:00.000Z");
-    let empty = desk.json(&["--as-of", "0", "status"]);
+    let empty = cli.json(&["--as-of", "0", "status"]);
     assert_eq!(empty["providers"], serde_json::json!([]));
     // The clock of the surroundings is not the moment that is asked for; --now is.
-    let mut later = desk.command();
+    let mut later = cli.command();
     later.env("USAGE_LEDGER_NOW", "2027-01-01T00:00:00Z").args(["--as-of", "4", "--json", "status"]);
     let later: Value = serde_json::from_slice(&later.assert().success().get_output().stdout).unwrap();
     assert_eq!(session(&later, "anthropic"), 400_000);
-    let next_day = desk.json(&["--as-of", "4", "--now", "2026-06-11T00:00:00Z", "status"]);
+    let next_day = cli.json(&["--as-of", "4", "--now", "2026-06-11T00:00:00Z", "status"]);
     assert_eq!(session(&next_day, "anthropic"), 0);
 }
 
 #[test]
-fn switching_to_where_one_is_adds_nothing() {
-    let desk = switched();
-    let before = desk.bytes();
-    assert!(desk.ok(&["switch", "claude"]).contains("already at position 5"));
-    assert_eq!(desk.bytes(), before);
-    desk.at("2026-06-10T10:00:00Z", &["switch", "openai", "--occurred-at", "2026-06-10T09:15:00Z"]);
-    let line = desk.json(&["show", "7"]);
+fn switching_to_the_active_provider_appends_nothing() {
+    let cli = switched();
+    let before = cli.bytes();
+    assert!(cli.ok(&["switch", "claude"]).contains("already at position 5"));
+    assert_eq!(cli.bytes(), before);
+    cli.at("2026-06-10T10:00:00Z", &["switch", "openai", "--occurred-at", "2026-06-10T09:15:00Z"]);
+    let line = cli.json(&["show", "7"]);
     assert_eq!(line["event"]["occurred_at"], "2026-06-10T09:15:00.000Z");
     assert_eq!(line["event"]["data"]["from"], "ollama");
 }
 
 #[test]
-fn bars_for_people() {
-    let desk = switched();
-    let text = desk.ok(&["--now", "2026-06-10T09:50:00Z", "--tz", "Europe/Paris", "status"]);
+fn status_prints_bars() {
+    let cli = switched();
+    let text = cli.ok(&["--now", "2026-06-10T09:50:00Z", "--tz", "Europe/Paris", "status"]);
     for part in [
         "anthropic, active\n",
         "[################----]   80 %  resets in 4h 10m (2026-06-10 16:00)",
@@ -113,69 +113,69 @@ fn bars_for_people() {
 }
 
 #[test]
-fn the_old_systems_numbers_can_be_had() {
-    let desk = switched();
-    let text = desk.ok(&["--now", "2026-06-10T09:50:00Z", "status", "--since-switch"]);
+fn status_prints_the_numbers_of_the_seed_system() {
+    let cli = switched();
+    let text = cli.ok(&["--now", "2026-06-10T09:50:00Z", "status", "--since-switch"]);
     assert!(text.contains("anthropic, active\n    1,000 tokens, 1 request since 2026-06-10 09:30"), "{text}");
     assert!(text.contains("ollama\n    50,000 tokens, 1 request since 2026-06-10 09:10"), "{text}");
-    let status = desk.json(&["--now", "2026-06-10T09:50:00Z", "status"]);
+    let status = cli.json(&["--now", "2026-06-10T09:50:00Z", "status"]);
     assert_eq!(provider(&status, "anthropic")["since_switch"]["tokens"]["total"], 1_000);
 }
 
 #[test]
 fn an_undeclared_provider_is_marked_until_it_is_declared() {
-    let desk = Desk::new();
-    desk.ok(&["record", "--provider", "my-gateway", "--input", "5"]);
-    assert!(desk.ok(&["status"]).contains("my-gateway, active, undeclared"));
-    desk.ok(&["provider", "declare", "my-gateway", "--unmetered"]);
-    let text = desk.ok(&["status"]);
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "my-gateway", "--input", "5"]);
+    assert!(cli.ok(&["status"]).contains("my-gateway, active, undeclared"));
+    cli.ok(&["provider", "declare", "my-gateway", "--unmetered"]);
+    let text = cli.ok(&["status"]);
     assert!(text.contains("my-gateway, active\n  session  no API quota"), "{text}");
-    let listed = desk.json(&["provider", "list"]);
+    let listed = cli.json(&["provider", "list"]);
     let own = provider(&listed, "my-gateway");
     assert_eq!((&own["metered"], &own["declared"], &own["catalogue"]), (&false.into(), &true.into(), &false.into()));
 }
 
 #[test]
-fn limits_hold_and_can_be_taken_back() {
-    let desk = Desk::new();
+fn limits_can_be_set_and_removed() {
+    let cli = TestCli::new();
     let opens =
         ["--weekly-opens", "wed 09:30 Europe/Paris", "--session-policy", "hour-floor", "--session-minutes", "60"];
     let limits = ["limit", "set", "claude", "--session", "1000", "--weekly", "9000", "--weight", "cache_read=0.1"];
-    desk.at("2026-06-10T08:00:00Z", &[&limits[..], &opens].concat());
-    desk.at("2026-06-10T08:20:00Z", &["record", "--provider", "claude", "--input", "90", "--cache-read", "1000"]);
-    let status = desk.json(&["--now", "2026-06-10T08:30:00Z", "status"]);
+    cli.at("2026-06-10T08:00:00Z", &[&limits[..], &opens].concat());
+    cli.at("2026-06-10T08:20:00Z", &["record", "--provider", "claude", "--input", "90", "--cache-read", "1000"]);
+    let status = cli.json(&["--now", "2026-06-10T08:30:00Z", "status"]);
     let (session, weekly) = (&provider(&status, "anthropic")["session"], &provider(&status, "anthropic")["weekly"]);
     assert_eq!((&session["weighted"], &session["percent"]), (&190.into(), &19.into()));
     assert_eq!(session["started_at"], "2026-06-10T08:00:00.000Z");
     assert_eq!(session["resets_at"], "2026-06-10T09:00:00.000Z");
     assert_eq!(weekly["started_at"], "2026-06-10T07:30:00.000Z");
-    let shown = desk.json(&["--now", "2026-06-10T08:30:00Z", "limit", "show", "anthropic"]);
+    let shown = cli.json(&["--now", "2026-06-10T08:30:00Z", "limit", "show", "anthropic"]);
     assert_eq!(shown["limits"][0]["session"]["limit"], 1_000);
     assert_eq!(shown["limits"][0]["weights"]["cache_read"], "0.1");
-    assert!(desk.ok(&["limit", "show"]).contains("weeks open Wed 09:30 Europe/Paris"));
-    desk.at("2026-06-10T08:40:00Z", &["limit", "set", "claude", "--unset", "session", "--unset", "weights"]);
-    let shown = desk.json(&["--now", "2026-06-10T08:50:00Z", "limit", "show"]);
+    assert!(cli.ok(&["limit", "show"]).contains("weeks open Wed 09:30 Europe/Paris"));
+    cli.at("2026-06-10T08:40:00Z", &["limit", "set", "claude", "--unset", "session", "--unset", "weights"]);
+    let shown = cli.json(&["--now", "2026-06-10T08:50:00Z", "limit", "show"]);
     assert_eq!(shown["limits"][0]["session"]["limit"], Value::Null);
     assert_eq!(shown["limits"][0]["weekly"]["limit"], 9_000);
-    let then = desk.json(&["--as-of", "1", "limit", "show"]);
+    let then = cli.json(&["--as-of", "1", "limit", "show"]);
     assert_eq!(then["limits"][0]["session"]["limit"], 1_000);
 }
 
 #[test]
-fn everything_that_the_dashboard_shows() {
-    let desk = Desk::new();
-    desk.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "1000000"]);
+fn json_has_everything_that_the_dashboard_shows() {
+    let cli = TestCli::new();
+    cli.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "1000000"]);
     for minute in ["00", "06", "12", "18", "24"] {
         let now = format!("2026-06-10T09:{minute}:00Z");
-        desk.at(&now, &["record", "--provider", "anthropic", "--input", "20000"]);
+        cli.at(&now, &["record", "--provider", "anthropic", "--input", "20000"]);
     }
     let document = r#"{"rate_limits":{"five_hour":{"used_percentage":70,"resets_at":1781100000},
         "seven_day_opus":{"used_percentage":7,"resets_at":1781352000}}}"#;
     let observe = ["--now", "2026-06-10T09:25:00Z", "quota", "observe", "--format", "claude-statusline"];
-    desk.fed(document, &observe);
-    desk.at("2026-06-10T09:26:00Z", &["reserve", "anthropic", "20000", "--for", "30m"]);
-    desk.at("2026-06-10T09:27:00Z", &["pause", "--for", "1h", "--note", "lunch"]);
-    let text = desk.ok(&["--now", "2026-06-10T09:30:00Z", "status"]);
+    cli.ok_with_input(document, &observe);
+    cli.at("2026-06-10T09:26:00Z", &["reserve", "anthropic", "20000", "--for", "30m"]);
+    cli.at("2026-06-10T09:27:00Z", &["pause", "--for", "1h", "--note", "lunch"]);
+    let text = cli.ok(&["--now", "2026-06-10T09:30:00Z", "status"]);
     for part in [
         "paused since 2026-06-10 09:27 (timed, lunch), goes on in 57m (2026-06-10 10:27)\n\n",
         "  seven_day_opus 7d\n           [#-------------------]    7 %  resets in 3d 2h (2026-06-13 12:00)\n",
@@ -186,10 +186,10 @@ fn everything_that_the_dashboard_shows() {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    desk.at("2026-06-10T09:40:00Z", &["override", "anthropic", "--used", "32", "--author", "me"]);
-    let text = desk.ok(&["--now", "2026-06-10T09:45:00Z", "status"]);
+    cli.at("2026-06-10T09:40:00Z", &["override", "anthropic", "--used", "32", "--author", "me"]);
+    let text = cli.ok(&["--now", "2026-06-10T09:45:00Z", "status"]);
     assert!(text.contains("           me reported 32 % 5m ago; the provider reported 70 % 20m ago (old)\n"), "{text}");
-    let lone = Desk::new();
+    let lone = TestCli::new();
     lone.ok(&["record", "--provider", "anthropic", "--input", "1"]);
     let text = lone.ok(&["status"]);
     assert!(text.contains("  1 warning: see `usage-ledger gate anthropic --explain`\n"), "{text}");

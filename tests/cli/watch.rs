@@ -5,14 +5,14 @@
 
 use crate::cli_support;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
 #[test]
 fn a_dashboard_needs_a_terminal() {
-    let desk = Desk::new();
-    assert!(desk.fails(2, &["watch"]).contains("usage-ledger status"));
-    assert!(desk.fails(2, &["--json", "watch"]).contains("status --json"));
-    assert!(desk.fails(2, &["watch", "--days", "0"]).contains("--days"));
-    assert!(desk.fails(2, &["watch", "--interval", "0"]).contains("--interval"));
-    assert!(!desk.ledger().exists());
+    let cli = TestCli::new();
+    assert!(cli.fails(2, &["watch"]).contains("usage-ledger status"));
+    assert!(cli.fails(2, &["--json", "watch"]).contains("status --json"));
+    assert!(cli.fails(2, &["watch", "--days", "0"]).contains("--days"));
+    assert!(cli.fails(2, &["watch", "--interval", "0"]).contains("--interval"));
+    assert!(!cli.ledger().exists());
 }

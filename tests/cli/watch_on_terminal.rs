@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 use crate::file_identity::{assert_whole, record};
 
 /// Drives `watch` on a terminal: keys, other programs and damage, in turn. It prints what the dashboard showed last.
@@ -49,8 +49,8 @@ def press(key, events):
     until(key, lambda: count() == events)
 ";
 
-fn watch(desk: &Desk, script: &str) {
-    let done = watching(&desk.ledger(), script).output().unwrap();
+fn watch(cli: &TestCli, script: &str) {
+    let done = watching(&cli.ledger(), script).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
@@ -66,37 +66,37 @@ fn watching(ledger: &Path, script: &str) -> Command {
 
 #[test]
 fn watch_loses_nothing_beside_another_program() {
-    let desk = Desk::new();
-    record(&desk, "before");
+    let cli = TestCli::new();
+    record(&cli, "before");
     watch(
-        &desk,
+        &cli,
         "until('the dashboard', lambda: b'openai' in seen)\npress(b'p', 2)\ncount()\npress(b'u', 3)\n\
          subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'openai', '--input', '1'], check=True)\n\
          until('record', lambda: count() == 4)\npress(b'p', 5)\n",
     );
-    assert_whole(&desk, 5);
+    assert_whole(&cli, 5);
 }
 
 #[test]
-fn watch_tells_that_its_ledger_is_gone_and_goes_on_with_the_next() {
-    let desk = Desk::new();
-    record(&desk, "before");
+fn watch_reports_a_deleted_ledger_and_shows_the_next_one() {
+    let cli = TestCli::new();
+    record(&cli, "before");
     watch(
-        &desk,
+        &cli,
         "until('the dashboard', lambda: b'openai' in seen)\nos.rename(ledger, ledger + '.away')\n\
          until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
          assert not os.path.exists(ledger), 'a ledger was made'\n\
          os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'p', 2)\n",
     );
-    assert_whole(&desk, 2);
+    assert_whole(&cli, 2);
 }
 
 #[test]
-fn watch_makes_no_ledger_where_one_was_deleted_and_shows_the_next() {
-    let desk = Desk::new();
-    record(&desk, "before");
+fn watch_recreates_no_deleted_ledger_and_shows_the_next_one() {
+    let cli = TestCli::new();
+    record(&cli, "before");
     watch(
-        &desk,
+        &cli,
         "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('', '-wal', '-shm'):\n    \
          if os.path.exists(ledger + end): os.remove(ledger + end)\n\
          until('news of it', lambda: b'deleted' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
@@ -104,14 +104,14 @@ fn watch_makes_no_ledger_where_one_was_deleted_and_shows_the_next() {
          subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'mistral', '--input', '1'], check=True)\n\
          until('the next one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
     );
-    assert_whole(&desk, 2);
+    assert_whole(&cli, 2);
 }
 
 #[test]
-fn watch_goes_on_with_a_ledger_that_replaces_its_own() {
-    let desk = Desk::new();
-    record(&desk, "before");
-    let other = Desk::new();
+fn watch_continues_with_a_replaced_ledger() {
+    let cli = TestCli::new();
+    record(&cli, "before");
+    let other = TestCli::new();
     other.ok(&["record", "--provider", "mistral", "--input", "1"]);
     let script = format!(
         "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('-wal', '-shm'):\n    \
@@ -119,20 +119,20 @@ fn watch_goes_on_with_a_ledger_that_replaces_its_own() {
          until('the other one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
         other.ledger().display()
     );
-    watch(&desk, &script);
-    assert_whole(&desk, 2);
+    watch(&cli, &script);
+    assert_whole(&cli, 2);
 }
 
 #[test]
-fn watch_shows_a_read_only_ledger_and_says_that_it_is_one() {
-    let desk = Desk::new();
-    record(&desk, "before");
-    let place = desk.dir().join("closed");
+fn watch_marks_a_read_only_ledger() {
+    let cli = TestCli::new();
+    record(&cli, "before");
+    let place = cli.dir().join("closed");
     fs::create_dir(&place).unwrap();
     let ledger = place.join("usage.db");
-    desk.ok(&["backup", ledger.to_str().unwrap()]);
+    cli.ok(&["backup", ledger.to_str().unwrap()]);
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    for (path, bits) in [(desk.dir(), 0o755), (&*ledger, 0o444), (&*place, 0o555)] {
+    for (path, bits) in [(cli.dir(), 0o755), (&*ledger, 0o444), (&*place, 0o555)] {
         mode(path, bits);
     }
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&ledger).unwrap()) == 0;
@@ -144,7 +144,7 @@ fn watch_shows_a_read_only_ledger_and_says_that_it_is_one() {
         // Modes of files do not hold root back.
         command.arg("nobody");
     }
-    let done = command.env("HOME", desk.dir()).output().unwrap();
+    let done = command.env("HOME", cli.dir()).output().unwrap();
     mode(&place, 0o755);
     let said = String::from_utf8_lossy(&done.stderr);
     // Others may not enter the build directory everywhere.

@@ -9,11 +9,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A place with a ledger that is not there yet.
-pub struct Desk {
+pub struct TestCli {
     dir: TempDir,
 }
 
-impl Desk {
+impl TestCli {
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
@@ -55,17 +55,17 @@ impl Desk {
     }
 
     /// What a command that is fed on stdin prints.
-    pub fn fed(&self, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
+    pub fn ok_with_input(&self, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
         let done = self.command().args(args).write_stdin(input).assert().success();
         String::from_utf8(done.get_output().stdout.clone()).unwrap()
     }
 
     /// What a command that fails with a code says on stderr; on stdout it says nothing.
     pub fn fails(&self, code: i32, args: &[&str]) -> String {
-        self.fails_fed(code, "", args)
+        self.fails_with_input(code, "", args)
     }
 
-    pub fn fails_fed(&self, code: i32, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
+    pub fn fails_with_input(&self, code: i32, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
         let done = self.command().args(args).write_stdin(input).assert().code(code);
         let output = done.get_output();
         let said = String::from_utf8(output.stderr.clone()).unwrap();

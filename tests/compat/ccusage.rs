@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
 /// ccusage's reports, and what they are by here.
 const REPORTS: [(&str, &str); 5] =
@@ -23,7 +23,7 @@ const OF_ONE: [(&str, &str, &[&str]); 2] = [
 /// A home with ccusage's answers, and a ledger of its logs.
 struct Case {
     dir: PathBuf,
-    desk: Desk,
+    cli: TestCli,
     zone: String,
     now: String,
 }
@@ -33,11 +33,11 @@ impl Case {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ccusage").join(name);
         let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap().trim().to_owned();
         let (zone, now) = (read("zone"), read("now"));
-        let desk = Desk::new();
+        let cli = TestCli::new();
         for source in ["claude-code", "codex"] {
-            desk.at(&now, &["import", source, "--home", dir.join("home").to_str().unwrap()]);
+            cli.at(&now, &["import", source, "--home", dir.join("home").to_str().unwrap()]);
         }
-        Self { dir, desk, zone, now }
+        Self { dir, cli, zone, now }
     }
 
     fn theirs(&self, report: &str) -> String {
@@ -46,7 +46,7 @@ impl Case {
 
     fn ours(&self, by: &str, more: &[&str]) -> String {
         let args = ["--tz", &self.zone, "report", "--by", by, "--format", "ccusage"];
-        self.desk.at(&self.now, &[&args, more].concat())
+        self.cli.at(&self.now, &[&args, more].concat())
     }
 
     fn json(&self, by: &str, more: &[&str]) -> Value {
@@ -105,7 +105,7 @@ fn agrees(ours: &str, theirs: &str, what: &str) {
 const CASES: [&str; 4] = ["models", "corpus", "streamed", "borders"];
 
 #[test]
-fn every_report_is_ccusages_own_field_by_field() {
+fn every_report_equals_that_of_ccusage_field_by_field() {
     for name in CASES {
         let case = Case::new(name);
         for (report, by) in REPORTS {
@@ -115,7 +115,7 @@ fn every_report_is_ccusages_own_field_by_field() {
 }
 
 #[test]
-fn a_report_of_one_agent_is_that_agents_own() {
+fn a_report_of_one_agent_contains_only_that_agent() {
     for name in CASES {
         let case = Case::new(name);
         for (command, agent, reports) in OF_ONE {
@@ -130,7 +130,7 @@ fn a_report_of_one_agent_is_that_agents_own() {
 }
 
 #[test]
-fn a_comparison_finds_what_differs() {
+fn the_comparison_detects_a_difference() {
     let case = Case::new("models");
     let theirs = case.theirs("daily");
     let mut ours: Value = serde_json::from_str(&theirs).unwrap();
@@ -141,7 +141,7 @@ fn a_comparison_finds_what_differs() {
 }
 
 #[test]
-fn a_range_takes_what_was_counted_in_it() {
+fn a_range_selects_by_the_time_of_the_counts() {
     // `ccusage daily --since 2026-03-08 --until 2026-03-08` and so on: one response came in at midnight, one went out.
     let case = Case::new("borders");
     let range = ["--since", "2026-03-08", "--until", "2026-03-09"];
@@ -163,7 +163,7 @@ fn other_reports_date_a_streamed_response_by_its_first_line() {
     let by_day = |more: &[&str]| {
         let args =
             [&["--tz", &case.zone, "report", "--by", "day", "--json", "--model", "claude-haiku-4-5-20251001"], more];
-        let answer: Value = serde_json::from_str(&case.desk.at(&case.now, &args.concat())).unwrap();
+        let answer: Value = serde_json::from_str(&case.cli.at(&case.now, &args.concat())).unwrap();
         let rows = answer["rows"].as_array().unwrap();
         rows.iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -172,10 +172,10 @@ fn other_reports_date_a_streamed_response_by_its_first_line() {
 }
 
 #[test]
-fn what_is_active_depends_on_now() {
+fn the_active_block_depends_on_now() {
     let case = Case::new("models");
     let last = |now: &str| {
-        let text = case.desk.at(now, &["report", "--by", "window", "--format", "ccusage"]);
+        let text = case.cli.at(now, &["report", "--by", "window", "--format", "ccusage"]);
         let answer: Value = serde_json::from_str(&text).unwrap();
         answer["blocks"].as_array().unwrap().last().unwrap().clone()
     };
@@ -192,7 +192,7 @@ fn what_is_active_depends_on_now() {
 }
 
 #[test]
-fn what_has_no_price_is_named() {
+fn models_without_a_price_are_named() {
     let case = Case::new("models");
     let day = &case.json("day", &[])["daily"][1];
     let breakdowns = day["modelBreakdowns"].as_array().unwrap();
@@ -206,7 +206,7 @@ fn what_has_no_price_is_named() {
 }
 
 #[test]
-fn filters_and_ranges_hold() {
+fn filters_and_ranges_apply() {
     let case = Case::new("models");
     let codex = case.json("day", &["--agent", "codex"]);
     let days = codex["daily"].as_array().unwrap();
@@ -228,7 +228,7 @@ fn filters_and_ranges_hold() {
 }
 
 #[test]
-fn no_cost_leaves_costs_out_and_the_order_as_it_is() {
+fn no_cost_omits_costs_and_keeps_the_order() {
     let case = Case::new("models");
     for (report, by) in REPORTS {
         let text = case.ours(by, &["--no-cost"]);
@@ -244,51 +244,51 @@ fn no_cost_leaves_costs_out_and_the_order_as_it_is() {
 
 #[test]
 fn costs_are_exact_decimals() {
-    let desk = Desk::new();
-    let prices = desk.dir().join("prices.json");
+    let cli = TestCli::new();
+    let prices = cli.dir().join("prices.json");
     std::fs::write(&prices, r#"{"m": {"input": 100000, "output": 1}}"#).unwrap();
     let now = "2026-03-01T12:00:00Z";
     for input in ["1", "2"] {
-        desk.at(now, &["record", "--provider", "p", "--model", "m", "--input", input, "--output", "0"]);
+        cli.at(now, &["record", "--provider", "p", "--model", "m", "--input", input, "--output", "0"]);
     }
-    let text = desk.at(now, &["report", "--by", "day", "--format", "ccusage", "--prices", prices.to_str().unwrap()]);
+    let text = cli.at(now, &["report", "--by", "day", "--format", "ccusage", "--prices", prices.to_str().unwrap()]);
     assert_eq!(text.matches("\"totalCost\": 0.3,").count(), 2, "{text}"); // as floats, 0.1 + 0.2 is 0.30000000000000004
     let answer: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(answer["daily"][0]["metadata"]["agents"], serde_json::json!(["unknown"]));
 }
 
 #[test]
-fn the_past_answers_too() {
+fn reports_of_the_past_work() {
     let case = Case::new("models");
-    let text = case.desk.ok(&["--as-of", "1", "report", "--by", "month", "--format", "ccusage"]);
+    let text = case.cli.ok(&["--as-of", "1", "report", "--by", "month", "--format", "ccusage"]);
     let months: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(months["monthly"].as_array().unwrap().len(), 1);
-    let text = case.desk.ok(&["--as-of", "0", "report", "--by", "conversation", "--format", "ccusage"]);
+    let text = case.cli.ok(&["--as-of", "0", "report", "--by", "conversation", "--format", "ccusage"]);
     let none: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&none["session"], &none["totals"]["totalCost"]), (&serde_json::json!([]), &0.into()));
 }
 
 /// A row of the sessions of agents that each used 1 input, 20 output and 300 reasoning tokens of no known price.
 fn sessions(agents: [&str; 3]) -> Vec<Value> {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     for (agent, name) in agents.into_iter().zip(["b", "a", "c"]) {
         let names = ["--agent", agent, "--conversation", name, "--key", name];
         let counts = ["--provider", "p", "--model", "m", "--input", "1", "--output", "20", "--reasoning", "300"];
-        desk.at("2026-03-01T12:00:00Z", &[&["record"], names.as_slice(), &counts].concat());
+        cli.at("2026-03-01T12:00:00Z", &[&["record"], names.as_slice(), &counts].concat());
     }
     let answer: Value =
-        serde_json::from_str(&desk.ok(&["report", "--by", "conversation", "--format", "ccusage"])).unwrap();
+        serde_json::from_str(&cli.ok(&["report", "--by", "conversation", "--format", "ccusage"])).unwrap();
     answer["session"].as_array().unwrap().clone()
 }
 
 #[test]
-fn equally_dear_sessions_go_by_their_names_whoever_called() {
+fn sessions_of_equal_cost_are_sorted_by_name() {
     let names: Vec<_> = sessions(["claude-code", "koan", "amp"]).iter().map(|row| row["period"].clone()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
 
 #[test]
-fn reasoning_and_activity_are_told_as_ccusage_tells_them_of_each_agent() {
+fn reasoning_and_activity_equal_those_of_ccusage_for_each_agent() {
     let rows = sessions(["gemini-cli", "codex", "koan"]);
     let told = |agent: &str| {
         let row = rows.iter().find(|row| row["agent"] == agent).unwrap();
@@ -300,17 +300,17 @@ fn reasoning_and_activity_are_told_as_ccusage_tells_them_of_each_agent() {
 }
 
 #[test]
-fn what_ccusage_has_no_report_for_is_refused() {
-    let desk = Desk::new();
+fn reports_that_ccusage_lacks_are_refused() {
+    let cli = TestCli::new();
     for by in ["provider", "day,model", "hour", "label:mission"] {
-        let said = desk.fails(2, &["report", "--by", by, "--format", "ccusage"]);
+        let said = cli.fails(2, &["report", "--by", by, "--format", "ccusage"]);
         for possible in ["day", "week", "month", "conversation", "window"] {
             assert!(said.contains(possible), "{said}");
         }
     }
     for other in ["--csv", "--sealed", "--outcomes", "--fill"] {
-        desk.fails(2, &["report", "--by", "day", "--format", "ccusage", other]);
+        cli.fails(2, &["report", "--by", "day", "--format", "ccusage", other]);
     }
-    desk.fails(2, &["report", "--by", "day", "--format", "another"]);
-    desk.json(&["report", "--by", "day", "--format", "ccusage"]); // --json is what it is anyway
+    cli.fails(2, &["report", "--by", "day", "--format", "another"]);
+    cli.json(&["report", "--by", "day", "--format", "ccusage"]); // --json is what it is anyway
 }

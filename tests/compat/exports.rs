@@ -7,7 +7,7 @@ use crate::cli_support;
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use cloudevents::AttributesReader;
 
 const ROWS: &str = r#"{"provider":"anthropic","model":"claude-sonnet-4-5","input":1000,"output":200,"cache_read":10000,"cache_write_1h":50,"key":"a","occurred_at":"2026-06-08T10:00:00Z","project":"acme, inc","labels":{"mission":"say \"hi\""},"cost_usd":"0.01"}
@@ -18,30 +18,30 @@ const ROWS: &str = r#"{"provider":"anthropic","model":"claude-sonnet-4-5","input
 "#;
 
 /// Records, one of them withdrawn, a limit and a switch.
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.fed(ROWS, &["--now", "2026-07-01T12:00:00Z", "record", "--jsonl", "-"]);
-    desk.at("2026-07-01T12:00:01Z", &["void", "5", "--reason", "a mistake"]);
-    desk.at("2026-07-01T12:00:02Z", &["limit", "set", "anthropic", "--session", "1000", "--weekly", "500000"]);
-    desk.at("2026-07-01T12:00:03Z", &["switch", "ollama", "--reason", "a\nb"]);
-    desk
+fn cli() -> TestCli {
+    let cli = TestCli::new();
+    cli.ok_with_input(ROWS, &["--now", "2026-07-01T12:00:00Z", "record", "--jsonl", "-"]);
+    cli.at("2026-07-01T12:00:01Z", &["void", "5", "--reason", "a mistake"]);
+    cli.at("2026-07-01T12:00:02Z", &["limit", "set", "anthropic", "--session", "1000", "--weekly", "500000"]);
+    cli.at("2026-07-01T12:00:03Z", &["switch", "ollama", "--reason", "a\nb"]);
+    cli
 }
 
-fn export(desk: &Desk, format: &str) -> String {
-    desk.at("2026-07-01T12:00:04Z", &["export", "--format", format])
+fn export(cli: &TestCli, format: &str) -> String {
+    cli.at("2026-07-01T12:00:04Z", &["export", "--format", format])
 }
 
 /// What Python's standard library makes of it.
-fn python(desk: &Desk, args: &[&str]) -> std::process::Output {
-    Command::new("python3").args(args).current_dir(desk.dir()).output().unwrap()
+fn python(cli: &TestCli, args: &[&str]) -> std::process::Output {
+    Command::new("python3").args(args).current_dir(cli.dir()).output().unwrap()
 }
 
 #[test]
-fn csv_has_every_record_as_it_counts_now() {
-    let desk = desk();
-    std::fs::write(desk.dir().join("calls.csv"), export(&desk, "csv")).unwrap();
+fn csv_has_every_record_with_its_corrections() {
+    let cli = cli();
+    std::fs::write(cli.dir().join("calls.csv"), export(&cli, "csv")).unwrap();
     let script = "import csv,json; print(json.dumps(list(csv.DictReader(open('calls.csv', newline='')))))";
-    let output = python(&desk, &["-c", script]);
+    let output = python(&cli, &["-c", script]);
     let rows: Vec<BTreeMap<String, String>> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(rows.len(), 4);
     let first = &rows[0];
@@ -52,7 +52,7 @@ fn csv_has_every_record_as_it_counts_now() {
         ["1", "acme, inc", r#"{"mission":"say \"hi\""}"#, "1000", "50", "", "11250", "0.01", "0.0093"]
     );
     assert_eq!(rows[3]["usd"], ""); // nobody says what it costs
-    let report = desk.json(&["report"]);
+    let report = cli.json(&["report"]);
     assert_eq!(
         rows.iter().map(|row| row["total"].parse::<u64>().unwrap()).sum::<u64>(),
         report["total"]["tokens"]["total"]
@@ -65,9 +65,9 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
 
-    let desk = desk();
-    let path = desk.dir().join("calls.parquet");
-    desk.ok(&["export", "--format", "parquet", "--output", path.to_str().unwrap()]);
+    let cli = cli();
+    let path = cli.dir().join("calls.parquet");
+    cli.ok(&["export", "--format", "parquet", "--output", path.to_str().unwrap()]);
     let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
     let text = |field: &Field| match field {
         Field::Null => String::new(),
@@ -88,7 +88,7 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
         .unwrap()
         .map(|row| row.unwrap().get_column_iter().map(|(name, field)| (name.clone(), text(field))).collect())
         .collect();
-    let csv = export(&desk, "csv");
+    let csv = export(&cli, "csv");
     let mut csv = csv::Reader::from_reader(csv.as_bytes());
     let told: Vec<BTreeMap<String, String>> = csv.deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 4);
@@ -96,30 +96,30 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
 }
 
 /// What a check against the specification's columns says of an export.
-fn focus(desk: &Desk, file: &str) -> (bool, String) {
+fn focus(cli: &TestCli, file: &str) -> (bool, String) {
     let root = env!("CARGO_MANIFEST_DIR");
     let (script, columns) = (format!("{root}/tests/focus.py"), format!("{root}/tests/fixtures/focus/columns-1.4.csv"));
-    let output = python(desk, &[&script, &columns, file]);
+    let output = python(cli, &[&script, &columns, file]);
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
 fn focus_has_the_columns_types_and_values_of_the_specification() {
-    let desk = desk();
-    let text = export(&desk, "focus");
-    std::fs::write(desk.dir().join("focus.csv"), &text).unwrap();
-    let check = |file: &str| focus(&desk, file);
-    let cost = desk.json(&["report"])["total"]["cost"]["usd"].as_str().unwrap().to_owned();
+    let cli = cli();
+    let text = export(&cli, "focus");
+    std::fs::write(cli.dir().join("focus.csv"), &text).unwrap();
+    let check = |file: &str| focus(&cli, file);
+    let cost = cli.json(&["report"])["total"]["cost"]["usd"].as_str().unwrap().to_owned();
     assert_eq!(check("focus.csv"), (true, format!("8 rows, {cost} USD\n")));
     assert!(text.lines().any(|line| line.contains("qwen3") && line.contains(",false,")), "{text}");
     // And the check can fail.
-    std::fs::write(desk.dir().join("bad.csv"), text.replacen("AI and Machine Learning", "Magic", 1)).unwrap();
+    std::fs::write(cli.dir().join("bad.csv"), text.replacen("AI and Machine Learning", "Magic", 1)).unwrap();
     assert!(!check("bad.csv").0);
 }
 
 #[test]
 fn focus_adds_up_to_the_report_and_names_each_price() {
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let call = |model: &str, more: &str| format!("{{\"provider\":{model},{more}}}\n");
     let opus = r#""anthropic","model":"claude-opus-4-6""#;
     let rows = [
@@ -144,13 +144,13 @@ fn focus_adds_up_to_the_report_and_names_each_price() {
         call(r#""mine","model":"m""#, r#""input":5,"occurred_at":"2026-06-08T10:00:00Z""#),
         call(r#""mine","model":"m""#, r#""input":5,"occurred_at":"2026-06-10T10:00:00Z""#),
     ];
-    desk.fed(rows.concat(), &["--now", "2026-11-20T12:00:00Z", "record", "--jsonl", "-"]);
-    desk.ok(&["price", "set", "mine", "m", "--input", "3", "--output", "1"]);
-    desk.ok(&["price", "set", "mine", "m", "--input", "4", "--output", "1", "--from", "2026-06-09T00:00:00Z"]);
-    let text = desk.ok(&["export", "--format", "focus"]);
-    std::fs::write(desk.dir().join("focus.csv"), &text).unwrap();
-    let report = desk.json(&["report"]);
-    let (fine, said) = focus(&desk, "focus.csv");
+    cli.ok_with_input(rows.concat(), &["--now", "2026-11-20T12:00:00Z", "record", "--jsonl", "-"]);
+    cli.ok(&["price", "set", "mine", "m", "--input", "3", "--output", "1"]);
+    cli.ok(&["price", "set", "mine", "m", "--input", "4", "--output", "1", "--from", "2026-06-09T00:00:00Z"]);
+    let text = cli.ok(&["export", "--format", "focus"]);
+    std::fs::write(cli.dir().join("focus.csv"), &text).unwrap();
+    let report = cli.json(&["report"]);
+    let (fine, said) = focus(&cli, "focus.csv");
     let cost = report["total"]["cost"]["usd"].as_str().unwrap();
     assert!(fine && said.ends_with(&format!(" {cost} USD\n")), "{said} of {cost}");
     assert_eq!(report["total"]["cost"]["unpriced_requests"], 1);
@@ -186,8 +186,8 @@ fn focus_adds_up_to_the_report_and_names_each_price() {
 
 #[test]
 fn prometheus_reads_the_counters() {
-    let desk = desk();
-    let page = export(&desk, "prometheus");
+    let cli = cli();
+    let page = export(&cli, "prometheus");
     let scrape = prometheus_parse::Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap();
     let samples: HashMap<String, f64> = scrape
         .samples
@@ -228,9 +228,9 @@ fn prometheus_reads_the_counters() {
 }
 
 #[test]
-fn cloudevents_are_read_by_their_own_library() {
-    let desk = desk();
-    let lines = export(&desk, "cloudevents");
+fn the_cloudevents_library_reads_the_export() {
+    let cli = cli();
+    let lines = export(&cli, "cloudevents");
     let events: Vec<cloudevents::Event> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events.len(), 8);
     assert_eq!(events[0].ty(), "usage-ledger.tokens_recorded");

@@ -7,13 +7,13 @@ use crate::cli_support;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 
-fn desk() -> Desk {
-    let desk = Desk::new();
+fn cli() -> TestCli {
+    let cli = TestCli::new();
     let call = |day: &str, rest: &[&str]| {
         let now = format!("2026-06-{day}T12:00:00Z");
-        desk.at(&now, &[&["record"], rest].concat());
+        cli.at(&now, &[&["record"], rest].concat());
     };
     call("08", &["--provider", "anthropic", "--model", "claude-opus-4-5", "--input", "120", "--output", "40"]);
     call("08", &["--provider", "anthropic", "--model", "claude-opus-4-5", "--cache-read", "9000", "--input", "7"]);
@@ -23,8 +23,8 @@ fn desk() -> Desk {
     let rows = r#"{"provider":"openai","model":"gpt-5","input":3,"cost_usd":0.25,"occurred_at":"2026-06-08T10:00:00Z"}
 {"provider":"openai","model":"gpt-5","input":4,"cost_usd":0.125,"occurred_at":"2026-06-10T10:00:00Z"}
 "#;
-    desk.fed(rows, &["--now", "2026-06-10T12:00:00Z", "record", "--jsonl", "-"]);
-    desk
+    cli.ok_with_input(rows, &["--now", "2026-06-10T12:00:00Z", "record", "--jsonl", "-"]);
+    cli
 }
 
 /// Adds a journal up and says which line first asserts another balance than there is.
@@ -50,7 +50,7 @@ fn first_wrong(journal: &str) -> Option<usize> {
 
 #[test]
 fn every_asserted_balance_is_the_sum_so_far() {
-    let journal = desk().ok(&["export", "--format", "hledger"]);
+    let journal = cli().ok(&["export", "--format", "hledger"]);
     assert_eq!(first_wrong(&journal), None, "{journal}");
     assert!(journal.contains("    tokens:anthropic:claude-opus-4-5:input  1000 tokens = 1127 tokens\n"), "{journal}");
     assert!(journal.contains("    cost:openai:gpt-5  0.125 USD = 0.375 USD\n"), "{journal}");
@@ -58,16 +58,16 @@ fn every_asserted_balance_is_the_sum_so_far() {
 }
 
 #[test]
-fn hledger_accepts_it_and_refuses_what_is_off_by_one() {
+fn hledger_accepts_the_journal_and_refuses_one_that_is_off_by_one() {
     if Command::new("hledger").arg("--version").output().is_err() {
         // CI has it installed and asks for it; a newcomer's machine need not.
         assert!(std::env::var_os("REQUIRE_HLEDGER").is_none(), "hledger is not installed");
         return;
     }
-    let desk = desk();
-    let journal = desk.ok(&["export", "--format", "hledger"]);
+    let cli = cli();
+    let journal = cli.ok(&["export", "--format", "hledger"]);
     let check = |text: &str| {
-        let path = desk.dir().join("journal");
+        let path = cli.dir().join("journal");
         std::fs::write(&path, text).unwrap();
         Command::new("hledger").args(["check", "-f"]).arg(&path).output().unwrap()
     };

@@ -8,7 +8,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 #[test]
-fn recorded_at_never_falls_and_occurred_at_is_kept() {
+fn recorded_at_never_decreases_and_occurred_at_is_unchanged() {
     let ledger = Ledger::in_memory().unwrap();
     let call = || TokenRecord::new("anthropic", "m").input(1);
     ledger.record(call(), at("2026-06-01T12:00:00Z")).unwrap();
@@ -28,7 +28,7 @@ fn recorded_at_never_falls_and_occurred_at_is_kept() {
 }
 
 #[test]
-fn a_use_in_the_future_is_in_no_window_yet() {
+fn usage_in_the_future_is_in_no_window_yet() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.record(TokenRecord::new("anthropic", "m").input(7), at("2027-01-01T00:00:00Z")).unwrap();
     let usage = ledger.provider("anthropic", at("2026-06-01T00:00:00Z")).unwrap();

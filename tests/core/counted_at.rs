@@ -66,7 +66,7 @@ fn one(day: &str, output: u64) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn it_stands_in_the_line_only_where_it_is_later() {
+fn counted_at_is_stored_only_if_it_is_later() {
     let ledger = ledger_of(call(7));
     let mut plain = call(7).key("msg_2");
     plain.keys.remove(0);
@@ -86,7 +86,7 @@ fn it_stands_in_the_line_only_where_it_is_later() {
 }
 
 #[test]
-fn reports_go_by_the_call_and_those_of_ccusage_by_its_counts() {
+fn reports_date_by_the_call_and_ccusage_reports_by_its_counts() {
     let ledger = ledger_of(call(7));
     let table = ledger.report(&Report::by(ReportKey::Day)).unwrap();
     assert_eq!(table.rows[0].keys, [Some("2026-06-01".to_owned())]);
@@ -106,7 +106,7 @@ fn reports_go_by_the_call_and_those_of_ccusage_by_its_counts() {
 }
 
 #[test]
-fn a_call_told_again_is_the_same_whenever_its_counts_were_told() {
+fn counted_at_does_not_distinguish_calls() {
     let ledger = ledger_of(call(7));
     for counted_at in [None, Some(at("2026-06-03T00:00:00Z"))] {
         let mut again = call(7);
@@ -123,7 +123,7 @@ fn a_call_told_again_is_the_same_whenever_its_counts_were_told() {
 }
 
 #[test]
-fn it_survives_corrections_shredding_and_a_look_back() {
+fn counted_at_survives_corrections_shredding_and_past_queries() {
     let dir = tempfile::tempdir().unwrap();
     for ledger in [Ledger::in_memory().unwrap(), Ledger::open(dir.path().join("usage.db")).unwrap()] {
         ledger.append([NewEvent::new(call(7), at(MADE))], now()).unwrap();
@@ -171,7 +171,7 @@ fn changed(report: &ImportReport) -> (u64, u64) {
 }
 
 #[test]
-fn a_log_that_grows_tells_when_its_fuller_counts_were_written() {
+fn a_growing_log_gives_the_time_of_its_largest_counts() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     let lines = [line(1, 2), line(2, 2), line(4, 90), line(6, 90)];
@@ -192,7 +192,7 @@ fn a_log_that_grows_tells_when_its_fuller_counts_were_written() {
 }
 
 #[test]
-fn a_ledger_that_does_not_have_it_yet_is_not_corrected_for_it() {
+fn a_record_without_counted_at_is_not_amended_for_it() {
     let home = tempfile::tempdir().unwrap();
     let lines = [line(1, 2), line(4, 90)];
     let new = Ledger::in_memory().unwrap();
@@ -216,7 +216,7 @@ fn calls() -> impl Strategy<Value = Vec<(i64, i64, u64, u8)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn days_are_summed_by_when_counts_were_told(calls in calls(), since in 0_i64..48 * 4, offset in 0_usize..3) {
+    fn days_are_summed_by_counted_at(calls in calls(), since in 0_i64..48 * 4, offset in 0_usize..3) {
         let zone = ["UTC", "Asia/Kathmandu", "America/New_York"][offset].parse().unwrap();
         let start = at("2026-06-01T00:00:00Z");
         let since = start.plus(since * QUARTER);

@@ -36,7 +36,7 @@ fn stream(name: &str) -> Stream {
 }
 
 #[test]
-fn every_line_of_the_corpus_is_recognised_for_what_it_is() {
+fn every_line_of_the_corpus_is_classified_correctly() {
     let wrong: Vec<String> = corpus()
         .iter()
         .filter_map(|line| {
@@ -68,7 +68,7 @@ fn ids_are_kebab_case() {
 }
 
 #[test]
-fn what_is_far_off_on_a_long_line_is_not_tied_together() {
+fn distant_phrases_of_a_long_line_do_not_match_together() {
     let filler = "\"whitespace-linter\",".repeat(4_500);
     let text = format!("{{\"cmds\":[\"usage-credits\",{filler}\"recap\"],\"status\":\"rejected\",\"v\":\"quota\"}}");
     for provider in ["claude", "codex", "copilot", "cline", "haze", "grok", "ollama", "gemini", "someone"] {
@@ -79,7 +79,7 @@ fn what_is_far_off_on_a_long_line_is_not_tied_together() {
 }
 
 #[test]
-fn an_excerpt_is_short_whole_characters_around_the_hit() {
+fn an_excerpt_is_short_and_cut_at_characters() {
     let text = format!("first\n{}Error: out of credits{}\nlast", "é".repeat(5_000), "∙\u{1b}[0m\t".repeat(5_000));
     let found = detect("claude", Stream::StdoutFailed, &text).unwrap();
     assert!(found.excerpt.contains("Error: out of credits"), "{}", found.excerpt);
@@ -154,7 +154,7 @@ fn every_rule_has_three_near_misses() {
 
 /// What streams of agents say, by how the run went.
 #[test]
-fn the_client_is_told_from_the_model_in_every_stream() {
+fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
     let model = r#"{"type":"assistant","message":{"role":"assistant","content":[{"type":"text","text":"The line is: You've hit your session limit · resets 10:20pm"}]}}"#;
     let refused = r#"{"type":"assistant","message":{"model":"<synthetic>","role":"assistant","content":[{"type":"text","text":"You've hit your weekly limit · resets 3pm (UTC)"}]},"error":"rate_limit","isApiErrorMessage":true,"timestamp":"2026-02-04T12:00:00Z"}"#;
     let lines = |lines: &[&str]| lines.join("\n");
@@ -201,7 +201,7 @@ fn the_client_is_told_from_the_model_in_every_stream() {
 }
 
 #[test]
-fn a_refusal_knows_its_model_and_its_time() {
+fn a_refusal_has_its_model_and_its_time() {
     let found = detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
     assert_eq!((found.model.as_deref(), found.of_its_model), (Some("opus"), false));
     let found = detect("gemini", Stream::Stderr, "You have exhausted your capacity on this model.").unwrap();
@@ -212,7 +212,7 @@ fn a_refusal_knows_its_model_and_its_time() {
 }
 
 #[test]
-fn what_names_no_zone_is_meant_by_the_provider_s_clock() {
+fn a_time_without_a_zone_is_in_the_zone_of_the_provider() {
     let now: Timestamp = "2026-07-11T12:00:00Z".parse().unwrap();
     let text = "[1310][Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-07-14 07:49:08]";
     for provider in ["zai", "claude", "zhipu"] {
@@ -288,7 +288,7 @@ fn moments() -> impl Strategy<Value = Timestamp> {
 
 proptest! {
     #[test]
-    fn no_reset_lies_in_the_past(text in prop_oneof![wordy(), any::<String>()], now in moments(), zone in 0..4_usize) {
+    fn no_reset_is_in_the_past(text in prop_oneof![wordy(), any::<String>()], now in moments(), zone in 0..4_usize) {
         let names = ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe"];
         let zone: Zone = names.get(zone).unwrap().parse().unwrap();
         let found = [Some(reset::parse(&text, now, zone)), reset::find(&text, now, zone)];
@@ -299,7 +299,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_odd(text in prop_oneof![wordy(), any::<String>()], now in moments()) {
+    fn no_text_makes_the_scan_panic(text in prop_oneof![wordy(), any::<String>()], now in moments()) {
         for provider in ["claude", "codex", "copilot", "cline", "haze", "ollama", "groq", "", "Ä"] {
             for stream in [Stream::Stderr, Stream::StdoutOk, Stream::StdoutFailed, Stream::Transcript] {
                 if let Some(found) = detect(provider, stream, &text) {

@@ -149,7 +149,7 @@ fn any_order_of_arrival_gives_the_same_counters() {
 }
 
 #[test]
-fn batches_replay_and_rebuild_make_no_difference() {
+fn single_batched_replayed_and_rebuilt_state_is_equal() {
     check(64, (script(30), vec(any::<Index>(), 0..12), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
@@ -173,7 +173,7 @@ fn batches_replay_and_rebuild_make_no_difference() {
 }
 
 #[test]
-fn the_past_is_the_ledger_of_the_first_events() {
+fn a_past_state_equals_a_ledger_of_the_first_events() {
     check(48, (script(24), vec(any::<Index>(), 3), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);
@@ -196,7 +196,7 @@ fn the_past_is_the_ledger_of_the_first_events() {
 
 /// Long prefixes are kept as snapshots; what they answer is what the first events answer, the second time too.
 #[test]
-fn a_snapshot_answers_like_the_events_it_stands_for() {
+fn a_cached_state_answers_like_its_events() {
     let call = |n: i64| {
         let record = TokenRecord::new("openai", "m").input(n.unsigned_abs());
         NewEvent::new(record, recorded(0).plus(n * 1_000)).id(EventId::from(Uuid::from_u128(n as u128 + 1)))
@@ -232,7 +232,7 @@ fn a_snapshot_answers_like_the_events_it_stands_for() {
 }
 
 #[test]
-fn answers_are_those_of_the_model() {
+fn answers_equal_those_of_the_naive_model() {
     let input = (script(30), vec(asked(), 6), vec(when(), 3));
     check(96, input, |(script, asked, times)| {
         let events = script.events();
@@ -422,7 +422,7 @@ fn shredding_changes_names_and_no_number() {
 }
 
 #[test]
-fn every_pair_of_keys_is_answered_as_by_the_model() {
+fn every_pair_of_report_keys_equals_the_naive_model() {
     check(2, script(40), |script| {
         let events = script.events();
         let model = Naive::new(&events);
@@ -466,7 +466,7 @@ fn told() -> impl Strategy<Value = (bool, bool, usize, Vec<&'static str>)> {
 }
 
 #[test]
-fn a_call_told_twice_is_found_however_the_batches_fall() {
+fn a_repeated_call_is_detected_across_and_within_batches() {
     check(64, (vec(told(), 0..10), vec(any::<Index>(), 0..8)), |(told, places)| {
         let id = |number: usize| EventId::from(Uuid::from_u128(number as u128 + 1));
         let at = recorded(0);
@@ -507,7 +507,7 @@ fn a_call_told_twice_is_found_however_the_batches_fall() {
 }
 
 #[test]
-fn no_policy_and_no_time_holds_up_an_answer() {
+fn every_policy_and_time_is_answered_quickly() {
     let now: Timestamp = "2026-06-10T10:20:00Z".parse().unwrap();
     for minutes in [15, 17, 45, 59] {
         let ledger = Ledger::in_memory().unwrap();
@@ -530,7 +530,7 @@ fn no_policy_and_no_time_holds_up_an_answer() {
 
 #[test]
 #[ignore = "a time that a clock change jumps over is looked for in steps of a quarter of an hour"]
-fn a_week_that_opens_in_a_skipped_minute_opens_where_the_clock_goes_on() {
+fn a_week_that_opens_in_a_skipped_minute_opens_at_the_next_one() {
     // Clocks of Lord Howe go from 02:00 to 02:30 on Sunday 4 October 2026, at 15:30 UTC of the day before.
     let now: Timestamp = "2026-10-05T00:00:00Z".parse().unwrap();
     let ledger = Ledger::in_memory().unwrap();
@@ -543,7 +543,7 @@ fn a_week_that_opens_in_a_skipped_minute_opens_where_the_clock_goes_on() {
 }
 
 #[test]
-fn a_file_holds_what_memory_holds() {
+fn a_file_and_memory_have_equal_state() {
     check(8, (script(30), vec(any::<Index>(), 0..3), questions()), |(script, places, questions)| {
         let events = script.events();
         let ends = ends_of(&places, &events);

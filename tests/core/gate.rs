@@ -50,7 +50,7 @@ fn percent(text: &str) -> Percent {
 }
 
 #[test]
-fn a_provider_without_a_quota_is_never_gated_whatever_is_said() {
+fn an_unmetered_provider_is_never_gated_by_any_event() {
     let ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("ollama").unwrap().session(1).weekly(1);
     limit.budget_mode = Some(BudgetMode::Full);
@@ -101,7 +101,7 @@ fn a_switch_back_to_a_metered_provider_is_gated_at_once() {
 }
 
 #[test]
-fn every_surface_is_told_the_same() {
+fn every_surface_gets_the_same_decision() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 310_000, NOW);
     let verdict = gate(&ledger, "anthropic", NOW);
@@ -135,7 +135,7 @@ fn budget_modes_choose_the_windows_that_count() {
 }
 
 #[test]
-fn where_only_a_week_is_known_the_week_counts() {
+fn a_known_week_alone_decides() {
     let ledger = Ledger::in_memory().unwrap();
     observe(&ledger, 10_080, "95", 3 * DAY, NOW);
     let verdict = gate(&ledger, "anthropic", NOW);
@@ -144,7 +144,7 @@ fn where_only_a_week_is_known_the_week_counts() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn unknown_limits_and_readings_are_stated() {
     let ledger = Ledger::in_memory().unwrap();
     let nothing = gate(&ledger, "anthropic", NOW);
     assert_eq!((nothing.basis, nothing.mode, nothing.warnings.len()), (Basis::Unknown, Mode::Deep, 1));
@@ -163,7 +163,7 @@ fn what_is_not_known_is_said() {
 }
 
 #[test]
-fn a_stale_word_gives_way_to_an_estimate_but_stays_the_least_that_is_used() {
+fn a_stale_reading_is_the_lower_bound_of_the_estimate() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 50_000, NOW);
     observe(&ledger, 300, "80", 3 * HOUR, NOW);
@@ -180,7 +180,7 @@ fn a_stale_word_gives_way_to_an_estimate_but_stays_the_least_that_is_used() {
 }
 
 #[test]
-fn a_word_that_is_much_too_old_widens_the_margin() {
+fn a_very_old_reading_widens_the_margin() {
     let ledger = Ledger::in_memory().unwrap();
     observe(&ledger, 10_080, "60", 5 * DAY, NOW);
     let at = |ledger: &Ledger, age| gate(ledger, "anthropic", NOW.plus(age)).available_percent.unwrap();
@@ -201,7 +201,7 @@ fn feeds_that_are_not_trusted_do_not_count() {
 }
 
 #[test]
-fn the_providers_own_refusal_holds_until_its_reset_or_a_persons_word() {
+fn a_refusal_holds_until_its_reset_or_an_override() {
     let ledger = limited("anthropic");
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
@@ -226,7 +226,7 @@ fn the_providers_own_refusal_holds_until_its_reset_or_a_persons_word() {
 }
 
 #[test]
-fn a_provider_that_speaks_of_open_windows_since_no_longer_refuses() {
+fn later_readings_of_open_windows_end_a_refusal() {
     let ledger = limited("anthropic");
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
@@ -245,7 +245,7 @@ fn a_provider_that_speaks_of_open_windows_since_no_longer_refuses() {
 }
 
 #[test]
-fn a_models_own_pool_counts_for_that_model() {
+fn a_window_of_one_model_counts_for_that_model() {
     let ledger = limited("google");
     let seen = QuotaObserved {
         provider: ProviderId::new("google").unwrap(),
@@ -304,7 +304,7 @@ fn shut(ledger: &Ledger, model: &str, now: Timestamp) -> bool {
 }
 
 #[test]
-fn a_refusal_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
+fn a_refusal_of_one_model_closes_the_gate_for_that_model_in_every_budget_mode() {
     let ledger = limited("anthropic");
     refuse_model(&ledger, Some("opus"), 2 * DAY, NOW);
     in_every_budget_mode(&ledger, |ledger, mode| {
@@ -326,7 +326,7 @@ fn a_refusal_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
 }
 
 #[test]
-fn an_observed_window_of_one_model_shuts_the_gate_for_that_model_in_every_budget_mode() {
+fn a_full_window_of_one_model_closes_the_gate_for_that_model_in_every_budget_mode() {
     let ledger = Ledger::in_memory().unwrap();
     observe(&ledger, 300, "2", 3 * HOUR, NOW);
     observe(&ledger, 10_080, "61", 4 * DAY, NOW);
@@ -344,7 +344,7 @@ fn an_observed_window_of_one_model_shuts_the_gate_for_that_model_in_every_budget
 }
 
 #[test]
-fn a_models_refusal_is_over_when_its_own_window_is_open_again() {
+fn a_refusal_of_one_model_ends_when_its_window_is_open_again() {
     let ledger = limited("anthropic");
     refuse_model(&ledger, Some("opus"), 2 * DAY, NOW);
     observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
@@ -355,7 +355,7 @@ fn a_models_refusal_is_over_when_its_own_window_is_open_again() {
 }
 
 #[test]
-fn a_model_with_a_window_of_its_own_does_not_share_that_of_a_shorter_name() {
+fn a_model_does_not_share_the_window_of_a_shorter_name() {
     let ledger = Ledger::in_memory().unwrap();
     observe_model(&ledger, "gemini-2.5-flash", "100", HOUR, NOW);
     assert!(shut(&ledger, "gemini-2.5-flash-lite", NOW.plus(1)));
@@ -366,7 +366,7 @@ fn a_model_with_a_window_of_its_own_does_not_share_that_of_a_shorter_name() {
 }
 
 #[test]
-fn a_disabled_budget_heeds_the_providers_refusal_and_nothing_that_is_estimated() {
+fn a_disabled_budget_obeys_refusals_and_ignores_estimates() {
     let ledger = limited("anthropic");
     let mut limit = LimitSet::new("anthropic").unwrap();
     limit.budget_mode = Some(BudgetMode::Disabled);
@@ -383,7 +383,7 @@ fn a_disabled_budget_heeds_the_providers_refusal_and_nothing_that_is_estimated()
 }
 
 #[test]
-fn only_quota_pauses_end_by_themselves_and_no_resume_touches_a_counter() {
+fn only_quota_pauses_expire_and_no_resume_changes_a_counter() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 100_000, NOW);
     let pause = |ledger: &Ledger, reason: &str, at| {
@@ -428,7 +428,7 @@ fn a_fast_burn_lowers_the_mode_and_idle_time_forgives_it() {
 }
 
 #[test]
-fn runs_that_cost_more_than_is_left_lower_the_mode() {
+fn runs_that_cost_more_than_the_remaining_percentage_lower_the_mode() {
     let ledger = limited("anthropic");
     for run in 0..5 {
         let call = TokenRecord::new("anthropic", "m").input(100_000).conversation(format!("run-{run}"));
@@ -444,7 +444,7 @@ fn runs_that_cost_more_than_is_left_lower_the_mode() {
 }
 
 #[test]
-fn a_decision_can_be_made_again_later() {
+fn a_past_decision_can_be_repeated() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 400_000, NOW);
     let then = gate(&ledger, "anthropic", NOW.plus(MINUTE));
@@ -457,7 +457,7 @@ fn a_decision_can_be_made_again_later() {
 }
 
 #[test]
-fn an_override_holds_until_somebody_speaks_again_and_is_undone_by_voiding() {
+fn an_override_holds_until_the_next_reading_and_is_undone_by_voiding() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 450_000, NOW);
     observe(&ledger, 300, "60", 2 * HOUR, NOW.plus(MINUTE));
@@ -483,7 +483,7 @@ fn codex(ledger: &Ledger, document: &str, at: Timestamp) {
 }
 
 #[test]
-fn more_words_about_a_full_window_do_not_open_the_gate() {
+fn further_readings_of_a_full_window_do_not_open_the_gate() {
     let windows = r#""primary":{"used_percent":10,"window_minutes":300,"resets_at":1781103600},"secondary":{"used_percent":100,"window_minutes":10080,"resets_at":1781600000}"#;
     for more in ["", r#","rate_limit_reached_type":"rate_limit_reached""#] {
         let ledger = Ledger::in_memory().unwrap();
@@ -505,7 +505,7 @@ fn refuse(ledger: &Ledger, rule: &str, at: Timestamp) {
 }
 
 #[test]
-fn an_open_window_says_nothing_about_money_nor_about_another_window() {
+fn an_open_window_ends_no_refusal_about_money_or_another_window() {
     let ledger = Ledger::in_memory().unwrap();
     refuse(&ledger, "credit-balance", NOW);
     observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(MINUTE));
@@ -536,7 +536,7 @@ fn a_refusal_without_a_reset_is_a_refusal() {
 }
 
 #[test]
-fn the_only_account_is_the_one_that_is_meant() {
+fn the_only_account_is_the_default() {
     let ledger = Ledger::in_memory().unwrap();
     let seen = QuotaObserved {
         provider: ProviderId::new("anthropic").unwrap(),
@@ -554,7 +554,7 @@ fn the_only_account_is_the_one_that_is_meant() {
 }
 
 #[test]
-fn an_override_keeps_to_the_window_that_the_provider_told() {
+fn an_override_uses_the_window_of_the_provider() {
     let ledger = limited("anthropic");
     observe(&ledger, 300, "60", 2 * HOUR, NOW);
     let reset = NOW.plus(2 * HOUR);
@@ -572,7 +572,7 @@ fn an_override_keeps_to_the_window_that_the_provider_told() {
 }
 
 #[test]
-fn a_word_without_an_end_is_about_its_own_window() {
+fn a_reading_without_a_reset_applies_to_its_own_window() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 10, NOW.plus(-4 * HOUR));
     let seen = QuotaObserved {
@@ -592,7 +592,7 @@ fn a_word_without_an_end_is_about_its_own_window() {
 }
 
 #[test]
-fn the_hidden_limit_and_what_classes_count_are_fitted() {
+fn calibration_fits_the_hidden_limit_and_the_class_weights() {
     let ledger = Ledger::in_memory().unwrap();
     // A limit of 1 000 000 input tokens, in which an output token counts five; the page shows whole percent.
     let (mut used, mut at) = (0_u64, NOW);

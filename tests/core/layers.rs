@@ -155,7 +155,7 @@ fn no_import_climbs_a_layer() {
 }
 
 #[test]
-fn a_climb_is_found() {
+fn an_upward_import_is_detected() {
     assert_eq!(roots("use crate::{model::event::Position, store::{A, B}, Ledger};"), ["model", "store", "Ledger"]);
     assert_eq!(roots("fn f() -> crate::Result<()> { crate::cli::run() }"), ["Result", "cli"]);
     assert_eq!(

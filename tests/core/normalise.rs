@@ -36,7 +36,7 @@ fn tokens(text: &str) -> Tokens {
 
 #[test]
 #[allow(clippy::too_many_lines)] // one table of every API
-fn each_api_is_read_by_its_own_habits() {
+fn each_api_is_normalised_by_its_rules() {
     let cases = [
         // Anthropic: cache beside the input, thinking inside the output.
         (
@@ -204,7 +204,7 @@ fn each_api_is_read_by_its_own_habits() {
 }
 
 #[test]
-fn another_reading_is_taken_only_when_the_total_demands_it_and_never_silently() {
+fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
     let cases = [
         // Reasoning beside the completion behind an OpenAI-shaped door, and inside at xAI.
         (
@@ -311,7 +311,7 @@ fn another_reading_is_taken_only_when_the_total_demands_it_and_never_silently() 
 }
 
 #[test]
-fn what_cannot_be_true_is_refused_with_names_and_values() {
+fn contradictory_counts_are_refused_with_names_and_values() {
     let cases = [
         ("codex", r#"{"input_tokens":-3}"#, "no token count: `input_tokens` is -3: left out"),
         ("anthropic", r#"{"input_tokens":1.5}"#, "`input_tokens` is 1.5"),
@@ -372,7 +372,7 @@ fn unknown_fields_and_nulls_do_not_matter() {
 }
 
 #[test]
-fn a_cost_is_kept_exact() {
+fn a_cost_is_stored_exactly() {
     let cost = |format, json| read(format, json).cost.map(|cost| cost.to_string());
     let ticks = r#"{"prompt_tokens":1,"completion_tokens":1,"cost_in_usd_ticks":37756000}"#;
     assert_eq!(cost("xai", ticks).as_deref(), Some("0.0037756"));
@@ -385,7 +385,7 @@ fn a_cost_is_kept_exact() {
 }
 
 #[test]
-fn what_clients_logged_sums_to_the_totals_their_apis_reported() {
+fn classes_logged_by_clients_sum_to_the_reported_totals() {
     let lines = include_str!("../fixtures/normalise/clients.jsonl").lines();
     let mut seen = 0;
     for line in lines {

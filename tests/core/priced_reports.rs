@@ -26,7 +26,7 @@ fn sonnet() -> TokenRecord {
 }
 
 #[test]
-fn long_prompts_and_batches_have_their_own_prices_in_every_report() {
+fn long_prompts_and_batches_have_separate_prices_in_every_report() {
     let ledger = Ledger::in_memory().unwrap();
     let day = at("2026-11-23T10:00:00Z");
     // 3 a million below 200 000 tokens of prompt, 6 above; of output 15 and 22.5; half of it in a batch.
@@ -65,7 +65,7 @@ fn long_prompts_and_batches_have_their_own_prices_in_every_report() {
 }
 
 #[test]
-fn a_price_holds_from_its_date_on() {
+fn a_price_applies_from_its_date() {
     let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     let price = |input: &str, from: Option<&str>| {
@@ -89,7 +89,7 @@ fn a_price_holds_from_its_date_on() {
 }
 
 #[test]
-fn of_ones_own_prices_the_longest_fragment_then_the_longest_prompt_then_the_last_holds() {
+fn custom_prices_are_chosen_by_fragment_then_prompt_length_then_recency() {
     let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     let set = |model: &str, input: &str, above: Option<u64>, tier: Option<&str>| {
@@ -129,7 +129,7 @@ fn of_ones_own_prices_the_longest_fragment_then_the_longest_prompt_then_the_last
 }
 
 #[test]
-fn prices_that_change_with_the_hour_are_told_apart_by_quarters() {
+fn prices_that_change_within_a_day_are_applied_by_quarter_hour() {
     let ledger = Ledger::in_memory().unwrap();
     // Half price from 16:30 to 00:30 UTC.
     let call = |when: &str| (TokenRecord::new("deepseek", "deepseek-chat").input(1_000_000).output(0), at(when));
@@ -144,7 +144,7 @@ fn prices_that_change_with_the_hour_are_told_apart_by_quarters() {
 }
 
 #[test]
-fn what_has_no_price_is_unknown_and_counted() {
+fn a_call_without_a_price_is_unknown_and_counted() {
     let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     ledger.record(TokenRecord::new("ollama", "qwen3").input(1), now).unwrap();
@@ -215,7 +215,7 @@ fn regions_sounds_and_tools_cost_the_same_in_every_report_and_after_shredding() 
 }
 
 #[test]
-fn ones_own_price_of_text_is_not_that_of_sounds() {
+fn a_custom_text_price_does_not_apply_to_audio() {
     let ledger = Ledger::in_memory().unwrap();
     let now = at("2026-11-23T10:00:00Z");
     let set = |provider: &str, model: &str, input: &str| {

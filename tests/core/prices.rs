@@ -84,7 +84,7 @@ fn is_of_tokens(model: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn every_model_costs_what_its_publishers_work_out() {
+fn every_model_costs_what_the_publishers_crate_computes() {
     let mut compared = 0_u32;
     for (provider, model, stated) in models() {
         if !is_of_tokens(&stated) {
@@ -109,7 +109,7 @@ fn every_model_costs_what_its_publishers_work_out() {
 }
 
 #[test]
-fn special_tiers_cost_what_is_stated_for_them_and_nothing_else() {
+fn special_tiers_cost_only_their_stated_price() {
     let mut compared = 0_u32;
     for (provider, model, stated) in models() {
         let variants = stated["price_variants"].as_array().cloned().unwrap_or_default();
@@ -141,7 +141,7 @@ fn special_tiers_cost_what_is_stated_for_them_and_nothing_else() {
 }
 
 #[test]
-fn dated_and_dressed_names_are_found_as_the_publishers_find_them() {
+fn dated_and_prefixed_names_match_like_in_the_publishers_crate() {
     let at: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     for (provider, model) in [
         ("anthropic", "claude-opus-4-5-20251101"),

@@ -54,7 +54,7 @@ fn strings(list: &Value) -> Vec<String> {
 }
 
 #[test]
-fn each_document_says_what_it_says() {
+fn each_document_is_parsed_to_its_windows() {
     for format in QuotaFormat::ALL {
         for (name, text, at, case) in cases(format) {
             let found = quota::observe(format, &text, at);
@@ -83,7 +83,7 @@ fn each_document_says_what_it_says() {
 }
 
 #[test]
-fn a_document_told_again_is_one() {
+fn a_repeated_document_is_recorded_once() {
     for format in QuotaFormat::ALL {
         for (name, text, at, _) in cases(format) {
             let Ok(seen) = quota::observe(format, &text, at) else { continue };
@@ -101,7 +101,7 @@ fn a_document_told_again_is_one() {
 }
 
 #[test]
-fn whose_windows_they_are_can_be_said() {
+fn the_provider_and_account_of_a_document_can_be_given() {
     let seen = quota::observe(QuotaFormat::OllamaCloud, r#"{"session":0.5,"weekly":0.1}"#, now()).unwrap();
     let other = seen.clone().of(Some(&ProviderId::new("my-gateway").unwrap()), Some("work"));
     for one in &other.observations {
@@ -113,7 +113,7 @@ fn whose_windows_they_are_can_be_said() {
 }
 
 #[test]
-fn what_a_feed_repeats_is_no_news() {
+fn repeated_readings_are_not_recorded() {
     let seen = |used: &str, reset: i64, status: Option<&str>| QuotaObserved {
         provider: ProviderId::new("openai").unwrap(),
         account: None,
@@ -144,7 +144,7 @@ fn what_a_feed_repeats_is_no_news() {
 }
 
 #[test]
-fn names_are_read_back_and_near_misses_are_told() {
+fn format_names_round_trip_and_near_misses_get_a_hint() {
     for format in QuotaFormat::ALL {
         assert_eq!(format.to_string().parse::<QuotaFormat>().unwrap(), format);
         assert!(format.provider().parse::<ProviderId>().unwrap().known().is_some(), "{format}");
@@ -220,7 +220,7 @@ proptest! {
 
     /// Whatever is handed in, nothing panics, and what is observed can be recorded and read back.
     #[test]
-    fn any_document_is_survived(document in json(), at in any::<i64>(), cut in any::<prop::sample::Index>()) {
+    fn no_document_makes_the_parser_panic(document in json(), at in any::<i64>(), cut in any::<prop::sample::Index>()) {
         let (text, at) = (document.to_string(), Timestamp::from_millis(at));
         let cut: String = text.chars().take(cut.index(text.len() + 1)).collect();
         let lines: String = text.replace([',', '{', '}'], "\n").replace('"', "");
@@ -291,7 +291,7 @@ fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
 }
 
 #[test]
-fn what_a_person_says_holds_until_a_newer_reading() {
+fn an_override_holds_until_a_newer_reading() {
     let ledger = week(&[(0, "88", 3_000)]);
     let at = |minutes: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(minutes * 60_000);
     let word = usage_ledger::event::UsageOverridden {

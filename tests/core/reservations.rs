@@ -12,7 +12,7 @@ use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
 
 #[test]
-fn sixteen_callers_never_pass_a_limit_together() {
+fn sixteen_callers_never_exceed_a_limit_together() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let ledger = Ledger::open(&path).unwrap();
@@ -47,7 +47,7 @@ fn sixteen_callers_never_pass_a_limit_together() {
 }
 
 #[test]
-fn what_a_dead_caller_held_lapses() {
+fn the_reservation_of_a_dead_caller_expires() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();
     ledger.reserve("openai", 1_000, 10 * MINUTE, NOW).unwrap();
@@ -87,7 +87,7 @@ fn settling_records_the_call_and_frees_the_rest() {
 }
 
 #[test]
-fn a_lapsed_call_that_ends_after_all_is_recorded() {
+fn a_call_that_ends_after_its_reservation_expired_is_recorded() {
     let ledger = Ledger::in_memory().unwrap();
     let held = ledger.reserve("openai", 800, MINUTE, NOW).unwrap();
     ledger.settle(held.id, TokenRecord::new("openai", "gpt-5").input(900), NOW.plus(2 * DAY)).unwrap();
@@ -95,7 +95,7 @@ fn a_lapsed_call_that_ends_after_all_is_recorded() {
 }
 
 #[test]
-fn only_windows_that_gate_hold_reservations_back() {
+fn only_gating_windows_limit_reservations() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.reserve("ollama", u64::from(u32::MAX), HOUR, NOW).unwrap();
     let mut limit = LimitSet::new("openai").unwrap().weekly(10);
@@ -142,7 +142,7 @@ fn settling_again_with_another_record_is_a_conflict_and_writes_nothing() {
 }
 
 #[test]
-fn what_shuts_the_gate_for_a_run_refuses_its_reservation() {
+fn a_closed_gate_refuses_a_reservation() {
     let ledger = Ledger::in_memory().unwrap();
     assert!(matches!(ledger.reserve("antropic", 1, HOUR, NOW), Err(Error::UnknownProvider { .. })));
     assert_eq!(ledger.head().unwrap().position.get(), 0);

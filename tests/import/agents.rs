@@ -219,7 +219,7 @@ fn copilot_cli() {
 
 /// Logs of a real client that was given keys of other providers, against what those answered.
 #[test]
-fn copilot_cli_calls_with_a_persons_own_key_are_filed_under_its_provider() {
+fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
     let expected = [
         ("anthropic claude-sonnet-4-5", 2, [403, 30_291, 1_723, 666, 665]),
         ("openai gpt-5.2", 2, [12_531, 21_210, 0, 381, 666]),
@@ -304,7 +304,7 @@ fn droid() {
 }
 
 #[test]
-fn an_import_without_names_reads_them_all_and_keeps_no_text() {
+fn an_import_without_names_reads_all_agents_and_stores_no_text() {
     let (home, ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
     let recorded: BTreeMap<_, _> =
         home.import(&ledger, &[]).into_iter().map(|one| (one.source, one.recorded)).collect();
@@ -320,7 +320,7 @@ fn an_import_without_names_reads_them_all_and_keeps_no_text() {
 }
 
 #[test]
-fn what_grows_is_one_record_that_is_amended() {
+fn a_growing_sum_amends_one_record() {
     let (home, ledger) = (Home::of(&["goose", "droid", "cline"]), Ledger::in_memory().unwrap());
     home.import(&ledger, &["goose", "droid", "cline"]);
     let before = ledger.report(&Report::by(ReportKey::Agent)).unwrap();
@@ -354,7 +354,7 @@ fn what_grows_is_one_record_that_is_amended() {
 }
 
 #[test]
-fn what_is_new_in_a_database_is_all_that_is_read_of_it() {
+fn only_new_rows_of_a_database_are_read() {
     let (home, ledger) = (Home::of(&["cursor", "copilot-cli"]), Ledger::in_memory().unwrap());
     home.import(&ledger, &["cursor", "copilot-cli"]);
     let bubble = r#"INSERT INTO cursorDiskKV VALUES ('bubbleId:77aa:0002', '{"type":2,"tokenCount":{"inputTokens":5,"outputTokens":6},"createdAt":"2026-11-23T13:00:09.000Z"}')"#;
@@ -368,7 +368,7 @@ fn what_is_new_in_a_database_is_all_that_is_read_of_it() {
 }
 
 #[test]
-fn kilo_codes_database_is_read_as_that_of_opencode_which_it_is_made_from() {
+fn the_database_of_kilo_code_is_read_like_that_of_opencode() {
     let (home, ledger) = (Home::of(&[]), Ledger::in_memory().unwrap());
     let path = ".local/share/kilo/kilo.db";
     fs::create_dir_all(home.file(path).parent().unwrap()).unwrap();
@@ -404,7 +404,7 @@ const STRANGE: [(&str, &str, &str); 8] = [
 ];
 
 #[test]
-fn what_is_not_known_is_told_of_and_hides_nothing_else() {
+fn unknown_entries_are_reported_and_hide_no_others() {
     let (home, ledger) = (Home::of(&AGENTS), Ledger::in_memory().unwrap());
     let known = home.import(&ledger, &AGENTS);
     for (agent, path, text) in STRANGE {
@@ -424,7 +424,7 @@ fn what_is_not_known_is_told_of_and_hides_nothing_else() {
 }
 
 #[test]
-fn a_database_in_use_is_read_with_what_is_not_yet_in_it() {
+fn a_database_is_read_together_with_its_write_ahead_log() {
     let (home, ledger) = (Home::of(&["goose"]), Ledger::in_memory().unwrap());
     let writer = Connection::open(home.file(".local/share/goose/sessions/sessions.db")).unwrap();
     writer.pragma_update(None, "journal_mode", "wal").unwrap();

@@ -44,7 +44,7 @@ fn expected(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn calls_are_filed_under_who_served_them() {
+fn calls_belong_to_the_provider_that_served_them() {
     let home = tempfile::tempdir().unwrap();
     let calls = [
         ("msg_1", "claude-opus-4-6"),
@@ -68,7 +68,7 @@ fn calls_are_filed_under_who_served_them() {
 }
 
 #[test]
-fn a_call_that_was_taken_for_anthropics_is_moved_and_stays_one() {
+fn a_call_moved_from_anthropic_to_its_provider_stays_one_record() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     let mut before = TokenRecord::new("anthropic", "qwen3-coder:30b").input(10).output(5).agent("claude-code");
@@ -108,7 +108,7 @@ fn two_spellings_of_a_drive_letter_are_one_project() {
 }
 
 #[test]
-fn the_logs_of_cowork_are_found_and_its_audit_is_left_out() {
+fn logs_of_cowork_are_read_without_its_audit_log() {
     for place in ["Library/Application Support/Claude", "AppData/Roaming/Claude", ".config/Claude"] {
         for session in ["local_77", "agent/local_ditto_77"] {
             let home = tempfile::tempdir().unwrap();

@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use rusqlite::Connection;
 use serde_json::Value;
 
 /// A home with one good log, of one call.
-fn home() -> (Desk, PathBuf) {
-    let desk = Desk::new();
-    let home = desk.dir().join("home");
+fn home() -> (TestCli, PathBuf) {
+    let cli = TestCli::new();
+    let home = cli.dir().join("home");
     claude(&home, "good");
-    (desk, home)
+    (cli, home)
 }
 
 fn claude(home: &Path, name: &str) -> PathBuf {
@@ -40,9 +40,9 @@ fn fifo(path: &Path) {
 }
 
 /// Imports a home, which takes no longer than this and exits 1; the answer, and what was skipped.
-fn import(desk: &Desk, home: &Path, seconds: u64) -> (Value, Vec<(String, String)>) {
+fn import(cli: &TestCli, home: &Path, seconds: u64) -> (Value, Vec<(String, String)>) {
     let begun = Instant::now();
-    let mut command = desk.command();
+    let mut command = cli.command();
     command.timeout(Duration::from_secs(seconds));
     let done = command.args(["--json", "import", "--home", home.to_str().unwrap()]).assert().code(1);
     assert!(begun.elapsed() < Duration::from_secs(seconds));
@@ -57,13 +57,13 @@ fn source<'a>(answer: &'a Value, name: &str) -> &'a Value {
     answer["sources"].as_array().unwrap().iter().find(|source| source["source"] == name).unwrap()
 }
 
-fn total(desk: &Desk) -> Value {
-    desk.json(&["report"])["total"]["requests"].clone()
+fn total(cli: &TestCli) -> Value {
+    cli.json(&["report"])["total"]["requests"].clone()
 }
 
 #[test]
-fn what_is_no_regular_file_is_reported_and_waited_for_by_nobody() {
-    let (desk, home) = home();
+fn files_that_are_not_regular_are_reported_without_waiting() {
+    let (cli, home) = home();
     let logs = home.join(".claude/projects/-w");
     fifo(&logs.join("pipe.jsonl"));
     symlink("/dev/zero", logs.join("zero.jsonl")).unwrap();
@@ -73,17 +73,17 @@ fn what_is_no_regular_file_is_reported_and_waited_for_by_nobody() {
     let state = home.join(".config/Cursor/User/globalStorage");
     fs::create_dir_all(&state).unwrap();
     symlink("/dev/random", state.join("state.vscdb")).unwrap();
-    let (answer, skipped) = import(&desk, &home, 30);
+    let (answer, skipped) = import(&cli, &home, 30);
     let named = |end: &str| skipped.iter().find(|(file, _)| file.ends_with(end)).unwrap().1.as_str();
     assert!(named("pipe.jsonl").contains("a named pipe"));
     assert!(named("zero.jsonl").contains("a device"));
     assert!(named("opencode.db").contains("a named pipe"));
     assert!(named("state.vscdb").contains("a device"));
     assert_eq!(source(&answer, "claude-code")["unreadable"], 2);
-    assert_eq!(total(&desk), 1);
+    assert_eq!(total(&cli), 1);
     // The survey of `doctor` waits for nobody either.
     let home = home.to_str().unwrap();
-    let doctor = desk.command().timeout(Duration::from_secs(30)).args(["doctor", "--home", home]).assert().code(1);
+    let doctor = cli.command().timeout(Duration::from_secs(30)).args(["doctor", "--home", home]).assert().code(1);
     let said = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
     assert!(said.contains("2 places cannot be read"), "{said}");
 }
@@ -91,24 +91,24 @@ fn what_is_no_regular_file_is_reported_and_waited_for_by_nobody() {
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_below_proc_is_a_log() {
-    let (desk, home) = home();
+    let (cli, home) = home();
     let logs = home.join(".claude/projects");
     // Reading the kernel's messages waits for the next one.
     symlink("/proc/kmsg", logs.join("-w/kernel.jsonl")).unwrap();
     symlink("/proc/self/environ", logs.join("-w/environ.jsonl")).unwrap();
     // From there links lead to every file of the system.
     symlink("/proc/self", logs.join("self")).unwrap();
-    let (_, skipped) = import(&desk, &home, 30);
+    let (_, skipped) = import(&cli, &home, 30);
     for name in ["kernel.jsonl", "environ.jsonl", "self"] {
         let (_, why) = skipped.iter().find(|(file, _)| file.ends_with(name)).unwrap();
         assert!(why.contains("`proc`") || why.contains("ermission"), "{name}: {why}");
     }
-    assert_eq!((skipped.len(), total(&desk)), (3, 1.into()));
+    assert_eq!((skipped.len(), total(&cli)), (3, 1.into()));
 }
 
 #[test]
-fn a_compressed_log_that_unpacks_to_gigabytes_ends_at_a_limit() {
-    let (desk, home) = home();
+fn decompression_stops_at_a_limit() {
+    let (cli, home) = home();
     let rollouts = home.join(".codex/sessions/2026/06/01");
     fs::create_dir_all(&rollouts).unwrap();
     let bomb = rollouts.join("rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl.zst");
@@ -120,14 +120,14 @@ fn a_compressed_log_that_unpacks_to_gigabytes_ends_at_a_limit() {
     }
     packed.finish().unwrap();
     assert!(fs::metadata(&bomb).unwrap().len() < 1 << 20);
-    let (answer, skipped) = import(&desk, &home, 60);
+    let (answer, skipped) = import(&cli, &home, 60);
     let (_, why) = skipped.iter().find(|(file, _)| Path::new(file) == bomb).unwrap();
     // A build without optimisation may need all of its time.
     assert!(why.contains("beyond line "), "{why}");
     assert!(why.contains("unpack to more than") || why.contains("takes longer than"), "{why}");
-    assert_eq!((&source(&answer, "codex")["unreadable"], total(&desk)), (&1.into(), 1.into()));
+    assert_eq!((&source(&answer, "codex")["unreadable"], total(&cli)), (&1.into(), 1.into()));
     // It is reported for as long as it is there, and repeats nothing.
-    assert_eq!((import(&desk, &home, 60).1.len(), total(&desk)), (1, 1.into()));
+    assert_eq!((import(&cli, &home, 60).1.len(), total(&cli)), (1, 1.into()));
 }
 
 const MESSAGES: &str = "
@@ -152,31 +152,31 @@ fn opencode(home: &Path, sql: &str) -> Connection {
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
 
 #[test]
-fn an_endless_view_in_place_of_the_sessions_costs_only_the_projects() {
-    let (desk, home) = home();
+fn an_endless_view_of_sessions_loses_only_the_projects() {
+    let (cli, home) = home();
     let view = format!(
         "CREATE VIEW session AS {ENDLESS} SELECT 'ses_' || i AS id, '/w' AS directory, 1795460400000 AS time_created FROM n;"
     );
     let database = opencode(&home, &format!("{view}{MESSAGES}"));
-    let (answer, skipped) = import(&desk, &home, 60);
+    let (answer, skipped) = import(&cli, &home, 60);
     let whys: Vec<_> = skipped.iter().map(|(_, why)| why.as_str()).collect();
     assert!(whys.iter().any(|why| why.contains("whose id is no text")), "{whys:?}");
     assert!(whys.iter().any(|why| why.contains("view")), "{whys:?}");
     let read = source(&answer, "opencode");
-    assert_eq!((&read["recorded"], &read["unreadable"], total(&desk)), (&2.into(), &1.into(), 3.into()));
-    let again = import(&desk, &home, 60).0;
-    assert_eq!((&source(&again, "opencode")["recorded"], total(&desk)), (&0.into(), 3.into()));
+    assert_eq!((&read["recorded"], &read["unreadable"], total(&cli)), (&2.into(), &1.into(), 3.into()));
+    let again = import(&cli, &home, 60).0;
+    assert_eq!((&source(&again, "opencode")["recorded"], total(&cli)), (&0.into(), 3.into()));
     // Once the sessions can be read, nothing is left to report.
     let table = "DROP VIEW session; CREATE TABLE session (id, directory, time_created);
         INSERT INTO session VALUES ('ses_1', '/work/acme', 1795460400000), (x'ff', 5, 'no time');";
     database.execute_batch(table).unwrap();
-    let done = desk.json(&["import", "--home", home.to_str().unwrap()]);
-    assert_eq!((&source(&done, "opencode")["unreadable"], total(&desk)), (&0.into(), 3.into()));
+    let done = cli.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!((&source(&done, "opencode")["unreadable"], total(&cli)), (&0.into(), 3.into()));
 }
 
 #[test]
-fn an_endless_view_in_any_database_ends_at_a_limit() {
-    let (desk, home) = home();
+fn a_query_of_an_endless_view_stops_at_a_limit() {
+    let (cli, home) = home();
     opencode(
         &home,
         &format!(
@@ -210,25 +210,25 @@ fn an_endless_view_in_any_database_ends_at_a_limit() {
         fs::create_dir_all(home.join(directory)).unwrap();
         Connection::open(home.join(directory).join(name)).unwrap().execute_batch(&sql).unwrap();
     }
-    let (answer, _) = import(&desk, &home, 60);
+    let (answer, _) = import(&cli, &home, 60);
     for name in ["opencode", "goose", "cursor", "copilot-cli"] {
         assert_eq!((&source(&answer, name)["unreadable"], name), (&1.into(), name));
     }
-    assert_eq!(total(&desk), 1);
+    assert_eq!(total(&cli), 1);
 }
 
 /// The command as a user who may not read everything: root may.
-fn as_nobody(desk: &Desk, args: &[&str]) -> Option<std::process::Output> {
+fn as_nobody(cli: &TestCli, args: &[&str]) -> Option<std::process::Output> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
     let binary = assert_cmd::cargo::cargo_bin("usage-ledger");
     let mut command = Command::new(if is_root { "setpriv" } else { "env" });
     if is_root {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     }
-    command.arg(binary).args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", desk.dir()).env("TZ", "UTC");
-    let directory = desk.dir().join("of-nobody");
+    command.arg(binary).args(args).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", cli.dir()).env("TZ", "UTC");
+    let directory = cli.dir().join("of-nobody");
     fs::create_dir_all(&directory).unwrap();
-    for open in [desk.dir(), &directory] {
+    for open in [cli.dir(), &directory] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     }
     match command.env("USAGE_LEDGER", directory.join("usage.db")).output() {
@@ -240,12 +240,12 @@ fn as_nobody(desk: &Desk, args: &[&str]) -> Option<std::process::Output> {
 }
 
 #[test]
-fn a_directory_that_may_not_be_read_is_no_missing_one() {
+fn an_unreadable_directory_is_reported() {
     for closed in [".claude/projects/-w", ".claude/projects", ".claude"] {
-        let (desk, home) = home();
+        let (cli, home) = home();
         let closed = home.join(closed);
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-        let Some(done) = as_nobody(&desk, &["import", "claude-code", "--home", home.to_str().unwrap()]) else { return };
+        let Some(done) = as_nobody(&cli, &["import", "claude-code", "--home", home.to_str().unwrap()]) else { return };
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(1), "{said}");
@@ -256,7 +256,7 @@ fn a_directory_that_may_not_be_read_is_no_missing_one() {
 
 #[test]
 fn exhausted_file_descriptors_are_reported() {
-    let (desk, home) = home();
+    let (cli, home) = home();
     for n in 0..20 {
         claude(&home, &format!("s{n}"));
     }
@@ -265,17 +265,17 @@ fn exhausted_file_descriptors_are_reported() {
         let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &limited]).arg(&binary).args(["import", "--home", home.to_str().unwrap()]);
-        command.env_clear().env("HOME", desk.dir()).env("USAGE_LEDGER", desk.ledger()).output().unwrap()
+        command.env_clear().env("HOME", cli.dir()).env("USAGE_LEDGER", cli.ledger()).output().unwrap()
     };
-    assert!(desk.command().args(["provider", "list"]).assert().success().get_output().stderr.is_empty());
-    desk.ok(&["record", "--provider", "openai", "--input", "1"]);
+    assert!(cli.command().args(["provider", "list"]).assert().success().get_output().stderr.is_empty());
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
     // From too few to open the ledger to enough for all: never a success that leaves a log out.
     for files in 4..40 {
         let done = run(files);
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         match done.status.code() {
             Some(0) => {
-                assert_eq!(total(&desk), 22, "with {files} descriptors");
+                assert_eq!(total(&cli), 22, "with {files} descriptors");
                 return;
             }
             Some(1) => assert!(said.contains("oo many open files") || said.contains("unable to open"), "{said}"),

@@ -108,7 +108,7 @@ fn counted(record: &TokenRecord) -> Tokens {
 }
 
 #[test]
-fn every_answer_is_there_once_and_nothing_else_is() {
+fn every_reply_is_recorded_exactly_once() {
     let ledger = imported();
     let records = records(&ledger);
     let mut found = BTreeSet::new();
@@ -156,7 +156,7 @@ fn a_second_import_finds_nothing_new() {
 }
 
 #[test]
-fn two_homes_are_read_at_once() {
+fn two_homes_can_be_read_in_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let (one, other) = (dir.path().join("one"), dir.path().join("other"));
     let copy = |from: &str, to: &Path| {
@@ -177,7 +177,7 @@ fn two_homes_are_read_at_once() {
 }
 
 #[test]
-fn a_session_takes_no_call_of_the_one_it_was_forked_from() {
+fn a_fork_does_not_take_calls_of_its_parent() {
     let ledger = imported();
     let mut calls: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for record in records(&ledger).into_values() {
@@ -196,7 +196,7 @@ fn a_session_takes_no_call_of_the_one_it_was_forked_from() {
 }
 
 #[test]
-fn subagents_and_projects_can_be_told_apart() {
+fn subagents_and_projects_are_distinguished() {
     let ledger = imported();
     for record in records(&ledger).into_values() {
         let of_subagent = ["msg_0113b1c529000015", "msg_0113b1c529000017", "msg_0113b1c529000019"];
@@ -211,7 +211,7 @@ fn subagents_and_projects_can_be_told_apart() {
 }
 
 #[test]
-fn the_usage_object_is_kept_to_the_letter() {
+fn the_usage_object_is_stored_verbatim() {
     let mut logs = String::new();
     for directory in [".claude", ".codex", ".gemini", ".local"] {
         gather(&home().join(directory), &mut logs);
@@ -276,7 +276,7 @@ fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn nothing_that_was_said_is_stored() {
+fn no_conversation_text_is_stored() {
     let (mut logs, mut said) = (String::new(), BTreeSet::new());
     gather(&home(), &mut logs);
     logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut said));

@@ -42,7 +42,7 @@ fn imported(options: Options) -> Case {
 }
 
 #[test]
-fn every_group_is_the_truth() {
+fn every_group_equals_the_truth_of_the_corpus() {
     for seed in seeds() {
         let Case { truth, ledger, home: _home, .. } = imported(Options::small(seed));
         for keys in
@@ -57,7 +57,7 @@ fn every_group_is_the_truth() {
 }
 
 #[test]
-fn all_groups_have_one_sum() {
+fn all_groups_have_equal_sums() {
     let Case { truth, ledger, home: _home, .. } = imported(Options::small(5));
     let whole = truth.total();
     let mut groups: Vec<Vec<ReportKey>> =
@@ -76,7 +76,7 @@ fn all_groups_have_one_sum() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_and_nothing_else_is() {
+fn unreadable_lines_are_named_and_no_others() {
     for seed in seeds() {
         let Case { home, truth, sources, .. } = imported(Options::small(seed));
         let broken: BTreeSet<(PathBuf, u64)> = truth.torn.union(&truth.tails).cloned().collect();
@@ -109,7 +109,7 @@ fn the_report_of_an_import_adds_up() {
 }
 
 #[test]
-fn a_corpus_is_the_same_for_a_seed_and_holds_every_trap() {
+fn a_corpus_is_reproducible_and_contains_every_trap() {
     let (mut all, mut text) = (Truth::default(), String::new());
     for seed in SEEDS {
         let [a, b] = [TempDir::new().unwrap(), TempDir::new().unwrap()];
@@ -146,7 +146,7 @@ fn a_corpus_is_the_same_for_a_seed_and_holds_every_trap() {
 }
 
 #[test]
-fn without_traps_every_line_is_fine() {
+fn without_traps_no_line_is_skipped() {
     let Case { truth, ledger, sources, home: _home } = imported(Options { traps: 0, ..Options::small(7) });
     assert_truth("no traps", &ledger, &truth);
     assert!(sources.iter().all(|source| source.skipped.is_empty() && source.duplicates == 0));

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use corpus::Options;
 use corpus::check::{assert_truth, now};
 use corpus::truth::Truth;
@@ -28,38 +28,38 @@ fn options(home: &Path) -> ImportOptions {
     ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() }
 }
 
-fn names(desk: &Desk) -> Vec<String> {
-    let entries = std::fs::read_dir(desk.dir()).unwrap();
+fn names(cli: &TestCli) -> Vec<String> {
+    let entries = std::fs::read_dir(cli.dir()).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
 #[test]
-fn it_is_what_an_import_into_a_ledger_is() {
-    let ((home, truth), desk) = (logs(21), Desk::new());
-    let first = import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
-    assert_eq!(names(&desk), ["usage.db"]);
-    let made = Ledger::open(desk.ledger()).unwrap();
+fn a_first_import_equals_a_later_one() {
+    let ((home, truth), cli) = (logs(21), TestCli::new());
+    let first = import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
+    assert_eq!(names(&cli), ["usage.db"]);
+    let made = Ledger::open(cli.ledger()).unwrap();
     assert_truth("made at once", &made, &truth);
     assert!(made.verify().unwrap().ok);
 
-    let other = Ledger::open(desk.dir().join("other.db")).unwrap();
+    let other = Ledger::open(cli.dir().join("other.db")).unwrap();
     let usual = import::run(&other, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert_eq!(first, usual);
     assert_eq!(made.head().unwrap().position, other.head().unwrap().position);
 
-    assert!(import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
+    assert!(import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
     let again = import::run(&made, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert!(again.sources.iter().all(|source| source.bytes == 0 && source.recorded == 0));
 }
 
 #[test]
-fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
-    let ((home, truth), desk) = (logs(22), Desk::new());
+fn a_killed_first_import_leaves_no_ledger_and_the_next_one_is_complete() {
+    let ((home, truth), cli) = (logs(22), TestCli::new());
     let start = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_usage-ledger"));
-        command.arg("--ledger").arg(desk.ledger()).args(["import", "--home"]).arg(home.path());
+        command.arg("--ledger").arg(cli.ledger()).args(["import", "--home"]).arg(home.path());
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     let began = Instant::now();
@@ -67,39 +67,39 @@ fn a_killed_one_leaves_no_ledger_and_the_next_one_is_whole() {
     let whole = began.elapsed();
     let mut killed = 0;
     for part in 1..20 {
-        let _ = std::fs::remove_file(desk.ledger());
+        let _ = std::fs::remove_file(cli.ledger());
         let mut child = start();
         std::thread::sleep(whole * part / 20);
         child.kill().unwrap();
         child.wait().unwrap();
-        killed += u32::from(!desk.ledger().exists());
-        if desk.ledger().exists() {
-            assert_truth("not killed", &Ledger::open(desk.ledger()).unwrap(), &truth);
+        killed += u32::from(!cli.ledger().exists());
+        if cli.ledger().exists() {
+            assert_truth("not killed", &Ledger::open(cli.ledger()).unwrap(), &truth);
         }
     }
     assert!(killed > 0, "none was killed");
-    let _ = std::fs::remove_file(desk.ledger());
+    let _ = std::fs::remove_file(cli.ledger());
     // What they left is swept once there is a ledger.
-    desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
-    assert_eq!(names(&desk), ["usage.db"]);
-    let ledger = Ledger::open(desk.ledger()).unwrap();
+    cli.ok(&["import", "--home", home.path().to_str().unwrap()]);
+    assert_eq!(names(&cli), ["usage.db"]);
+    let ledger = Ledger::open(cli.ledger()).unwrap();
     assert_truth("after kills", &ledger, &truth);
     assert!(ledger.verify().unwrap().ok);
 }
 
 #[test]
-fn who_makes_a_ledger_meanwhile_keeps_it() {
-    let ((home, truth), desk) = (logs(23), Desk::new());
+fn a_ledger_created_meanwhile_is_not_replaced() {
+    let ((home, truth), cli) = (logs(23), TestCli::new());
     let call = TokenRecord::new("openai", "gpt-5").input(7).key("meanwhile");
     let mut told = false;
-    let first = import::first(&desk.ledger(), &options(home.path()), now(), &mut |_| {
+    let first = import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {
         if !std::mem::replace(&mut told, true) {
-            Ledger::open(desk.ledger()).unwrap().record(call.clone(), now()).unwrap();
+            Ledger::open(cli.ledger()).unwrap().record(call.clone(), now()).unwrap();
         }
     });
     assert!(first.unwrap().is_none());
-    assert!(!names(&desk).iter().any(|name| name.ends_with(".draft")), "{:?}", names(&desk));
-    let ledger = Ledger::open(desk.ledger()).unwrap();
+    assert!(!names(&cli).iter().any(|name| name.ends_with(".draft")), "{:?}", names(&cli));
+    let ledger = Ledger::open(cli.ledger()).unwrap();
     assert_eq!(ledger.head().unwrap().position.get(), 1);
     import::run(&ledger, &options(home.path()), now(), &mut |_| {}).unwrap();
     let requests = ledger.report(&usage_ledger::Report::by_all(vec![])).unwrap().total.requests;
@@ -107,39 +107,39 @@ fn who_makes_a_ledger_meanwhile_keeps_it() {
 }
 
 #[test]
-fn what_a_killed_one_left_is_erased_with_what_is_shredded() {
-    let ((home, _), desk) = (logs(24), Desk::new());
-    desk.ok(&["import", "--home", home.path().to_str().unwrap()]);
-    let draft = desk.dir().join(format!("usage.db.{}.draft", "0".repeat(32)));
-    std::fs::copy(desk.ledger(), &draft).unwrap();
-    let project = desk.json(&["report", "--by", "project"])["rows"][0]["project"].as_str().unwrap().to_owned();
-    desk.ok(&["shred", "--project", &project, "--reason", "test"]);
+fn shredding_also_erases_the_draft_of_a_killed_import() {
+    let ((home, _), cli) = (logs(24), TestCli::new());
+    cli.ok(&["import", "--home", home.path().to_str().unwrap()]);
+    let draft = cli.dir().join(format!("usage.db.{}.draft", "0".repeat(32)));
+    std::fs::copy(cli.ledger(), &draft).unwrap();
+    let project = cli.json(&["report", "--by", "project"])["rows"][0]["project"].as_str().unwrap().to_owned();
+    cli.ok(&["shred", "--project", &project, "--reason", "test"]);
     assert!(!draft.exists());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_name_that_means_something_to_sqlite_is_the_name_of_a_file() {
+fn a_path_with_sqlite_syntax_is_a_plain_file_name() {
     let (home, _) = logs(25);
-    let desk = Desk::new();
+    let cli = TestCli::new();
     for name in [":memory:", "file:usage.db", "file:usage.db?mode=memory"] {
         let import = || {
-            let mut command = desk.command();
-            command.current_dir(desk.dir()).args(["--ledger", name, "import", "claude-code", "--home"]);
+            let mut command = cli.command();
+            command.current_dir(cli.dir()).args(["--ledger", name, "import", "claude-code", "--home"]);
             let done = command.arg(home.path()).assert().success();
             String::from_utf8(done.get_output().stdout.clone()).unwrap()
         };
         assert!(!import().contains(" 0 recorded"));
-        assert!(desk.dir().join(name).exists(), "{name}: {:?}", names(&desk));
+        assert!(cli.dir().join(name).exists(), "{name}: {:?}", names(&cli));
         assert!(import().contains(" 0 recorded"));
     }
 }
 
 #[test]
-fn one_that_fails_leaves_nothing() {
-    let desk = Desk::new();
-    let missing = desk.dir().join("nowhere");
-    let failed = import::first(&desk.ledger(), &options(&missing), now(), &mut |_| {});
+fn a_failed_first_import_leaves_nothing() {
+    let cli = TestCli::new();
+    let missing = cli.dir().join("nowhere");
+    let failed = import::first(&cli.ledger(), &options(&missing), now(), &mut |_| {});
     assert!(failed.is_err());
-    assert_eq!(names(&desk), [""; 0]);
+    assert_eq!(names(&cli), [""; 0]);
 }

@@ -150,7 +150,7 @@ fn stored(ledger: &Ledger, directory: &Path) -> Ledger {
 }
 
 #[test]
-fn a_log_that_reads_as_it_did_changes_nothing_but_how_it_is_known() {
+fn reading_an_unchanged_log_again_changes_only_its_version() {
     let home = tempfile::tempdir().unwrap();
     // A resumed session repeats calls: the copy states less of one.
     write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 70)));
@@ -163,7 +163,7 @@ fn a_log_that_reads_as_it_did_changes_nothing_but_how_it_is_known() {
 }
 
 #[test]
-fn what_a_person_said_stays() {
+fn corrections_by_a_person_stay() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
     let ledger = old_ledger(home.path(), |record| record.tokens.output = Some(50));
@@ -178,7 +178,7 @@ fn what_a_person_said_stays() {
 }
 
 #[test]
-fn of_a_log_that_is_gone_the_usage_objects_are_counted_anew() {
+fn usage_objects_of_deleted_logs_are_normalised_again() {
     let home = tempfile::tempdir().unwrap();
     let gone = write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
     write(home.path(), "b.jsonl", &line("b", 3, "m3", 9));
@@ -194,7 +194,7 @@ fn of_a_log_that_is_gone_the_usage_objects_are_counted_anew() {
 }
 
 #[test]
-fn a_dry_run_of_a_first_import_makes_no_ledger() {
+fn a_dry_run_of_a_first_import_creates_no_ledger() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
     let preview = import::preview(None, &options(home.path()), now(), &mut |_| {}).unwrap();

@@ -57,7 +57,7 @@ fn bytes(file: &Path, text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn files_in_any_order() {
+fn files_may_be_read_in_any_order() {
     each(12, |what, mut live, mut rng| {
         let mut files = live.truth.files.clone();
         rng.shuffle(&mut files);
@@ -73,7 +73,7 @@ fn files_in_any_order() {
 }
 
 #[test]
-fn files_that_grow_by_any_number_of_bytes() {
+fn files_may_grow_by_any_number_of_bytes() {
     each(12, |what, mut live, mut rng| {
         let mut grown: BTreeMap<PathBuf, usize> = live.truth.files.iter().map(|file| (file.clone(), 0)).collect();
         for step in 1..=6 {
@@ -100,7 +100,7 @@ fn files_that_grow_by_any_number_of_bytes() {
 }
 
 #[test]
-fn files_that_are_moved_rewritten_cut_and_deleted() {
+fn files_may_be_moved_rewritten_cut_and_deleted() {
     each(12, |what, mut live, mut rng| {
         let mut files = live.truth.files.clone();
         rng.shuffle(&mut files);
@@ -161,7 +161,7 @@ fn files_that_are_moved_rewritten_cut_and_deleted() {
 
 /// A log that is imported for the first time while it is being written: between any two bytes.
 #[test]
-fn a_cut_anywhere() {
+fn a_log_may_be_cut_at_any_byte() {
     let options = Options { files: 8, codex: 4, bytes: 20_000, text: 1, ..tiny(3) };
     let mut live = Live::new(options);
     let files = live.truth.files.clone();

@@ -15,12 +15,12 @@ use usage_ledger::{Ledger, Timestamp};
 const ROLLOUT: &str =
     ".codex/sessions/2026/06/01/rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl";
 
-struct Desk {
+struct Fixture {
     home: TempDir,
     ledger: Ledger,
 }
 
-impl Desk {
+impl Fixture {
     fn new() -> Self {
         Self { home: TempDir::new().unwrap(), ledger: Ledger::in_memory().unwrap() }
     }
@@ -96,19 +96,19 @@ const DONE: &str = r#"{"type":"task_complete","last_agent_message":"a secret"}"#
 const SILENT: &str = "0: answers without token counts, written by Codex 0.31.0";
 
 #[test]
-fn a_rollout_without_counts_is_told_of_once_and_taken_back_when_counts_come() {
-    let mut desk = Desk::new();
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
-    assert_eq!(desk.said("codex"), [SILENT]);
-    assert_eq!((desk.import("codex").skipped, desk.skipped("codex")), (vec![], 1));
+fn a_rollout_without_counts_is_reported_once_and_withdrawn_when_counts_arrive() {
+    let mut fixture = Fixture::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
+    assert_eq!(fixture.said("codex"), [SILENT]);
+    assert_eq!((fixture.import("codex").skipped, fixture.skipped("codex")), (vec![], 1));
     // It goes on without counts: that is known.
-    desk.append(ROLLOUT, &[said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 1));
-    desk.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
-    let report = desk.import("codex");
-    assert_eq!((report.recorded, report.skipped, desk.skipped("codex")), (1, vec![], 0));
-    desk.append(ROLLOUT, &[said_by("assistant"), codex("event_msg", DONE)]);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
+    fixture.append(ROLLOUT, &[said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 1));
+    fixture.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
+    let report = fixture.import("codex");
+    assert_eq!((report.recorded, report.skipped, fixture.skipped("codex")), (1, vec![], 0));
+    fixture.append(ROLLOUT, &[said_by("assistant"), codex("event_msg", DONE)]);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
 }
 
 /// A turn of a client that shows limits and no counts.
@@ -118,114 +118,114 @@ fn turn() -> Vec<String> {
 }
 
 #[test]
-fn answers_behind_the_last_count_are_told_of_when_there_are_several() {
+fn several_replies_after_the_last_count_are_reported() {
     const BEHIND: &str = "0: 3 answers without token counts behind the last count, written by Codex 0.31.0";
-    let mut desk = Desk::new();
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
-    assert_eq!((desk.import("codex").recorded, desk.skipped("codex")), (1, 0));
+    let mut fixture = Fixture::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
+    assert_eq!((fixture.import("codex").recorded, fixture.skipped("codex")), (1, 0));
     // One or two may have been broken off; a count that is shown again is none.
     for _ in 0..2 {
-        desk.append(ROLLOUT, &turn());
-        assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
+        fixture.append(ROLLOUT, &turn());
+        assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
     }
-    desk.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
-    desk.append(ROLLOUT, &[codex("event_msg", DONE)]);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![BEHIND.to_owned()], 1));
-    desk.append(ROLLOUT, &turn());
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 1));
+    fixture.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
+    fixture.append(ROLLOUT, &[codex("event_msg", DONE)]);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![BEHIND.to_owned()], 1));
+    fixture.append(ROLLOUT, &turn());
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 1));
     let more = count().replace("110", "220").replace("\"input_tokens\":100", "\"input_tokens\":210");
-    desk.append(ROLLOUT, &[more]);
-    assert_eq!((desk.import("codex").recorded, desk.skipped("codex")), (1, 0));
+    fixture.append(ROLLOUT, &[more]);
+    assert_eq!((fixture.import("codex").recorded, fixture.skipped("codex")), (1, 0));
     // All in one import, and what a fork repeats of its parent.
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     let turns = [turn(), turn(), turn()].concat();
-    desk.append(ROLLOUT, &[vec![meta(""), said_by("assistant"), count()], turns.clone()].concat());
-    assert_eq!(desk.said("codex"), [BEHIND]);
-    let mut desk = Desk::new();
+    fixture.append(ROLLOUT, &[vec![meta(""), said_by("assistant"), count()], turns.clone()].concat());
+    assert_eq!(fixture.said("codex"), [BEHIND]);
+    let mut fixture = Fixture::new();
     let forked = meta(r#","forked_from_id":"parent""#);
-    desk.append(ROLLOUT, &[vec![forked, said_by("assistant"), count()], turns].concat());
-    assert_eq!(desk.said("codex"), [""; 0]);
+    fixture.append(ROLLOUT, &[vec![forked, said_by("assistant"), count()], turns].concat());
+    assert_eq!(fixture.said("codex"), [""; 0]);
 }
 
 #[test]
-fn an_answer_that_stands_in_an_event_alone_is_one() {
-    let mut desk = Desk::new();
+fn a_reply_in_an_event_alone_is_counted() {
+    let mut fixture = Fixture::new();
     let said = codex("event_msg", r#"{"type":"agent_message","message":"a secret"}"#);
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said, codex("event_msg", DONE)]);
-    assert_eq!(desk.said("codex"), [SILENT]);
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said, codex("event_msg", DONE)]);
+    assert_eq!(fixture.said("codex"), [SILENT]);
 }
 
 #[test]
-fn a_turn_under_way_is_not_told_of_before_nobody_writes_any_more() {
-    let mut desk = Desk::new();
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant")]);
-    let file = desk.file(ROLLOUT);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
-    let head = desk.ledger.head().unwrap().position;
+fn a_running_turn_is_reported_only_after_writing_stopped() {
+    let mut fixture = Fixture::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant")]);
+    let file = fixture.file(ROLLOUT);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
+    let head = fixture.ledger.head().unwrap().position;
     rested(&file, 50);
-    assert_eq!(desk.said("codex"), [""; 0]);
-    assert_eq!(desk.ledger.head().unwrap().position, head);
+    assert_eq!(fixture.said("codex"), [""; 0]);
+    assert_eq!(fixture.ledger.head().unwrap().position, head);
     // Nothing was written to it since it was read, and yet it is looked at again.
     rested(&file, 70);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![SILENT.to_owned()], 1));
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 1));
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![SILENT.to_owned()], 1));
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 1));
     // With counts there is nothing to say, however long ago that was.
-    let mut desk = Desk::new();
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
-    rested(&desk.file(ROLLOUT), 70);
-    assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0));
+    let mut fixture = Fixture::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
+    rested(&fixture.file(ROLLOUT), 70);
+    assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
 }
 
 #[test]
 fn the_next_prompt_ends_a_turn_and_the_first_clients_never_counted() {
-    let mut desk = Desk::new();
-    desk.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), said_by("user")]);
-    assert_eq!(desk.said("codex"), [SILENT]);
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), said_by("user")]);
+    assert_eq!(fixture.said("codex"), [SILENT]);
+    let mut fixture = Fixture::new();
     let bare = [
         r#"{"id":"bare","timestamp":"2026-06-01T09:00:00Z","instructions":null}"#,
         r#"{"record_type":"state"}"#,
         r#"{"type":"message","role":"user","content":[]}"#,
         r#"{"type":"message","role":"assistant","content":[]}"#,
     ];
-    desk.append(ROLLOUT, &bare.map(str::to_owned));
-    assert_eq!(desk.said("codex"), ["0: answers without token counts"]);
+    fixture.append(ROLLOUT, &bare.map(str::to_owned));
+    assert_eq!(fixture.said("codex"), ["0: answers without token counts"]);
 }
 
 #[test]
-fn what_answers_nothing_or_repeats_is_not_told_of() {
+fn empty_and_repeated_replies_are_not_reported() {
     let spawned = r#","forked_from_id":"parent""#;
     for lines in [
         vec![meta(""), said_by("developer"), said_by("user"), codex("event_msg", r#"{"type":"task_complete"}"#)],
         // A fork has its parent's answers, and no turn of its own.
         vec![meta(spawned), said_by("user"), said_by("assistant"), said_by("user"), codex("event_msg", DONE)],
     ] {
-        let mut desk = Desk::new();
-        desk.append(ROLLOUT, &lines);
-        rested(&desk.file(ROLLOUT), 70);
-        assert_eq!((desk.said("codex"), desk.skipped("codex")), (vec![], 0), "{lines:?}");
+        let mut fixture = Fixture::new();
+        fixture.append(ROLLOUT, &lines);
+        rested(&fixture.file(ROLLOUT), 70);
+        assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0), "{lines:?}");
     }
-    let mut desk = Desk::new();
+    let mut fixture = Fixture::new();
     let own = [
         meta(spawned),
         said_by("assistant").replace("10:00:05", "10:00:09"),
         codex("event_msg", DONE).replace("10:00:05", "10:00:09"),
     ];
-    desk.append(ROLLOUT, &own);
-    assert_eq!(desk.said("codex"), [SILENT]);
+    fixture.append(ROLLOUT, &own);
+    assert_eq!(fixture.said("codex"), [SILENT]);
 }
 
 #[test]
-fn limits_alone_are_no_counts_and_counts_that_cannot_be_read_are_told_of_as_such() {
-    let mut desk = Desk::new();
+fn limits_alone_are_not_counts_and_unreadable_counts_are_reported() {
+    let mut fixture = Fixture::new();
     let limits = codex("event_msg", r#"{"type":"token_count","info":null,"rate_limits":null}"#);
-    desk.append(ROLLOUT, &[meta(""), said_by("assistant"), limits, codex("event_msg", DONE)]);
-    assert_eq!(desk.said("codex"), [SILENT]);
-    let mut desk = Desk::new();
+    fixture.append(ROLLOUT, &[meta(""), said_by("assistant"), limits, codex("event_msg", DONE)]);
+    assert_eq!(fixture.said("codex"), [SILENT]);
+    let mut fixture = Fixture::new();
     let renamed = count().replace("total_token_usage", "sum");
-    desk.append(ROLLOUT, &[meta(""), said_by("assistant"), renamed, codex("event_msg", DONE)]);
-    assert_eq!(desk.said("codex"), ["3: unknown shape: a token_count without total_token_usage"]);
+    fixture.append(ROLLOUT, &[meta(""), said_by("assistant"), renamed, codex("event_msg", DONE)]);
+    assert_eq!(fixture.said("codex"), ["3: unknown shape: a token_count without total_token_usage"]);
 }
 
 const GEMINI: &str = ".gemini/tmp/work/chats/session-2026-06-01T10-00-s1.jsonl";
@@ -239,37 +239,37 @@ fn gemini(kind: &str, id: &str, content: &str, tokens: &str) -> String {
 const TOKENS: &str = r#","tokens":{"input":100,"output":50,"cached":60,"thoughts":9,"tool":4,"total":163}"#;
 
 #[test]
-fn a_chat_of_gemini_cli_without_counts_is_told_of_until_counts_come() {
+fn a_gemini_cli_chat_without_counts_is_reported_until_counts_arrive() {
     let head = r#"{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","kind":"main"}"#.to_owned();
-    let mut desk = Desk::new();
-    desk.append(GEMINI, &[head.clone(), gemini("user", "u1", "hello", "")]);
-    assert_eq!(desk.said("gemini-cli"), [""; 0]);
-    desk.append(GEMINI, &[gemini("gemini", "a1", "a secret", "")]);
-    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![UNCOUNTED.to_owned()], 1));
-    desk.append(GEMINI, &[gemini("user", "u2", "more", ""), gemini("gemini", "a2", "a secret", "")]);
-    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![], 1));
-    desk.append(GEMINI, &[gemini("gemini", "a2", "a secret", TOKENS)]);
-    assert_eq!((desk.import("gemini-cli").recorded, desk.skipped("gemini-cli")), (1, 0));
+    let mut fixture = Fixture::new();
+    fixture.append(GEMINI, &[head.clone(), gemini("user", "u1", "hello", "")]);
+    assert_eq!(fixture.said("gemini-cli"), [""; 0]);
+    fixture.append(GEMINI, &[gemini("gemini", "a1", "a secret", "")]);
+    assert_eq!((fixture.said("gemini-cli"), fixture.skipped("gemini-cli")), (vec![UNCOUNTED.to_owned()], 1));
+    fixture.append(GEMINI, &[gemini("user", "u2", "more", ""), gemini("gemini", "a2", "a secret", "")]);
+    assert_eq!((fixture.said("gemini-cli"), fixture.skipped("gemini-cli")), (vec![], 1));
+    fixture.append(GEMINI, &[gemini("gemini", "a2", "a secret", TOKENS)]);
+    assert_eq!((fixture.import("gemini-cli").recorded, fixture.skipped("gemini-cli")), (1, 0));
     let more = |ids: &[&str]| ids.iter().map(|id| gemini("gemini", id, "a secret", "")).collect::<Vec<_>>();
-    desk.append(GEMINI, &more(&["a3", "a4"]));
-    assert_eq!(desk.said("gemini-cli"), [""; 0]);
-    desk.append(GEMINI, &more(&["a5", "a6"]));
+    fixture.append(GEMINI, &more(&["a3", "a4"]));
+    assert_eq!(fixture.said("gemini-cli"), [""; 0]);
+    fixture.append(GEMINI, &more(&["a5", "a6"]));
     let behind = "0: 4 answers without token counts behind the last count".to_owned();
-    assert_eq!((desk.said("gemini-cli"), desk.skipped("gemini-cli")), (vec![behind], 1));
+    assert_eq!((fixture.said("gemini-cli"), fixture.skipped("gemini-cli")), (vec![behind], 1));
     // An answer without words may wait for its tools, and for its counts.
-    let mut desk = Desk::new();
-    desk.append(GEMINI, &[head, gemini("gemini", "a1", "", "")]);
-    assert_eq!(desk.said("gemini-cli"), [""; 0]);
-    rested(&desk.file(GEMINI), 70);
-    assert_eq!(desk.said("gemini-cli"), [UNCOUNTED]);
+    let mut fixture = Fixture::new();
+    fixture.append(GEMINI, &[head, gemini("gemini", "a1", "", "")]);
+    assert_eq!(fixture.said("gemini-cli"), [""; 0]);
+    rested(&fixture.file(GEMINI), 70);
+    assert_eq!(fixture.said("gemini-cli"), [UNCOUNTED]);
     // Counts under another name are refused, and the chat is not told of besides.
-    let mut desk = Desk::new();
-    desk.append(GEMINI, &[gemini("gemini", "a1", "x", &TOKENS.replace("tokens", "usageMetadata"))]);
-    assert_eq!(desk.said("gemini-cli"), ["1: unknown shape: a message whose counts are in `usageMetadata`"]);
+    let mut fixture = Fixture::new();
+    fixture.append(GEMINI, &[gemini("gemini", "a1", "x", &TOKENS.replace("tokens", "usageMetadata"))]);
+    assert_eq!(fixture.said("gemini-cli"), ["1: unknown shape: a message whose counts are in `usageMetadata`"]);
 }
 
 #[test]
-fn so_is_a_whole_document_of_an_older_client() {
+fn a_document_of_an_older_client_without_counts_is_reported() {
     let chat = |answers: &[String]| {
         format!(r#"{{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","messages":[{}]}}"#, answers.join(","))
     };
@@ -277,38 +277,38 @@ fn so_is_a_whole_document_of_an_older_client() {
         (".gemini/tmp/work/chats/session-1.json", "gemini-cli", "gemini"),
         (".qwen/tmp/work/chats/session-1.json", "qwen-code", "qwen"),
     ] {
-        let mut desk = Desk::new();
+        let mut fixture = Fixture::new();
         let mut messages = vec![gemini("user", "u1", "hello", ""), gemini(kind, "a1", "a secret", "")];
-        desk.append(path, &[chat(&messages)]);
-        assert_eq!((desk.said(source), desk.skipped(source)), (vec![UNCOUNTED.to_owned()], 1), "{source}");
-        assert_eq!(desk.said(source), [""; 0]);
+        fixture.append(path, &[chat(&messages)]);
+        assert_eq!((fixture.said(source), fixture.skipped(source)), (vec![UNCOUNTED.to_owned()], 1), "{source}");
+        assert_eq!(fixture.said(source), [""; 0]);
         messages.push(gemini(kind, "a2", "a secret", TOKENS));
-        fs::remove_file(desk.file(path)).unwrap();
-        desk.append(path, &[chat(&messages)]);
-        assert_eq!((desk.import(source).recorded, desk.skipped(source)), (1, 0), "{source}");
+        fs::remove_file(fixture.file(path)).unwrap();
+        fixture.append(path, &[chat(&messages)]);
+        assert_eq!((fixture.import(source).recorded, fixture.skipped(source)), (1, 0), "{source}");
     }
 }
 
 #[test]
-fn a_chat_of_qwen_code_without_counts_is_told_of_until_counts_come() {
+fn a_qwen_code_chat_without_counts_is_reported_until_counts_arrive() {
     const PATH: &str = ".qwen/projects/-work/chats/s1.jsonl";
     let record = |kind: &str, id: &str, usage: &str| {
         let at = "2026-06-01T10:00:05Z";
         format!(r#"{{"uuid":"{id}","sessionId":"s1","timestamp":"{at}","type":"{kind}","message":{{}}{usage}}}"#)
     };
-    let mut desk = Desk::new();
-    desk.append(PATH, &[record("user", "u1", ""), record("system", "x1", "")]);
-    assert_eq!(desk.said("qwen-code"), [""; 0]);
-    desk.append(PATH, &[record("assistant", "a1", "")]);
-    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![UNCOUNTED.to_owned()], 1));
-    desk.append(PATH, &[record("assistant", "a2", "")]);
-    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![], 1));
+    let mut fixture = Fixture::new();
+    fixture.append(PATH, &[record("user", "u1", ""), record("system", "x1", "")]);
+    assert_eq!(fixture.said("qwen-code"), [""; 0]);
+    fixture.append(PATH, &[record("assistant", "a1", "")]);
+    assert_eq!((fixture.said("qwen-code"), fixture.skipped("qwen-code")), (vec![UNCOUNTED.to_owned()], 1));
+    fixture.append(PATH, &[record("assistant", "a2", "")]);
+    assert_eq!((fixture.said("qwen-code"), fixture.skipped("qwen-code")), (vec![], 1));
     let usage = r#","usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":50,"totalTokenCount":150}"#;
-    desk.append(PATH, &[record("assistant", "a3", usage)]);
-    assert_eq!((desk.import("qwen-code").recorded, desk.skipped("qwen-code")), (1, 0));
-    desk.append(PATH, &[record("assistant", "a4", ""), record("assistant", "a5", ""), record("user", "u2", "")]);
-    assert_eq!(desk.said("qwen-code"), [""; 0]);
-    desk.append(PATH, &[record("assistant", "a6", "")]);
+    fixture.append(PATH, &[record("assistant", "a3", usage)]);
+    assert_eq!((fixture.import("qwen-code").recorded, fixture.skipped("qwen-code")), (1, 0));
+    fixture.append(PATH, &[record("assistant", "a4", ""), record("assistant", "a5", ""), record("user", "u2", "")]);
+    assert_eq!(fixture.said("qwen-code"), [""; 0]);
+    fixture.append(PATH, &[record("assistant", "a6", "")]);
     let behind = "0: 3 answers without token counts behind the last count".to_owned();
-    assert_eq!((desk.said("qwen-code"), desk.skipped("qwen-code")), (vec![behind], 1));
+    assert_eq!((fixture.said("qwen-code"), fixture.skipped("qwen-code")), (vec![behind], 1));
 }

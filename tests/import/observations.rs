@@ -104,7 +104,7 @@ const TOLD: [&str; 5] =
     ["10:00:05 10080 3", "10:00:05 300 12", "10:00:20 300 12.5", "10:00:40 10080 4", "10:00:40 300 13"];
 
 #[test]
-fn only_changes_are_observations() {
+fn only_changed_readings_are_recorded() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
     assert_eq!(observed(&ledger, home.path()), (4, 5));
@@ -118,7 +118,7 @@ fn only_changes_are_observations() {
 }
 
 #[test]
-fn a_log_that_grows_tells_no_change_twice() {
+fn a_growing_log_records_no_change_twice() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let lines = parent();
     for end in 1..=lines.len() {
@@ -135,7 +135,7 @@ fn a_log_that_grows_tells_no_change_twice() {
 }
 
 #[test]
-fn what_a_fork_repeats_is_no_observation_of_its_own() {
+fn readings_repeated_by_a_fork_are_not_recorded() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
     let own = [count("10:31:00", 5, &limits("20", 0, "4")), count("10:31:09", 6, &limits("20", 0, "5"))];
@@ -164,7 +164,7 @@ fn what_a_fork_repeats_is_no_observation_of_its_own() {
 }
 
 #[test]
-fn limits_that_cannot_be_read_do_no_harm_to_counts() {
+fn unreadable_limits_do_not_affect_counts() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let mut lines = vec![meta("10:00:00", "parent", "")];
     let odd = [
@@ -183,7 +183,7 @@ fn limits_that_cannot_be_read_do_no_harm_to_counts() {
 }
 
 #[test]
-fn a_withdrawn_observation_does_not_come_back() {
+fn a_voided_observation_is_not_recorded_again() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
     import(&ledger, home.path());
@@ -195,7 +195,7 @@ fn a_withdrawn_observation_does_not_come_back() {
 
 /// Of a large corpus with forks and torn lines: what is observed stands in a log, and no change is missed.
 #[test]
-fn a_corpus_is_observed_as_it_tells() {
+fn observations_equal_the_truth_of_the_corpus() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let truth = Options::small(4).write(home.path());
     import(&ledger, home.path());

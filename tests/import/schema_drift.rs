@@ -51,7 +51,7 @@ fn doubts(home: &str, change: (&str, &str), source: &str) -> (u64, SchemaDrift) 
 }
 
 #[test]
-fn logs_of_versions_that_are_known_leave_no_doubts() {
+fn logs_of_known_versions_cause_no_warnings() {
     let home = TempDir::new().unwrap();
     for agent in fs::read_dir(fixture("agents")).unwrap().map(|entry| entry.unwrap().path()) {
         if agent.is_dir() {
@@ -89,7 +89,7 @@ fn records_without_an_input_or_an_output_count_are_counted() {
 }
 
 #[test]
-fn so_are_those_whose_stated_total_is_another_than_their_sum() {
+fn records_with_a_differing_stated_total_are_counted() {
     let (recorded, doubts) = doubts("clients", ("\"input\":", "\"in\":"), "gemini-cli");
     assert_eq!((doubts.not_adding_up, doubts.without_input), (recorded, recorded));
 }

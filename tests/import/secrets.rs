@@ -8,7 +8,7 @@ use regex::Regex;
 use usage_ledger::Ledger;
 use usage_ledger::import::{self, ImportOptions};
 
-use crate::cli_support::Desk;
+use crate::cli_support::TestCli;
 
 /// Shapes of credentials; `@` stands for what differs.
 const SHAPES: [&str; 66] = [
@@ -183,7 +183,7 @@ fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
 }
 
 /// Homes of every agent, each with credentials in another field.
-fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
+fn homes(cli: &TestCli, planter: &mut Planter) -> Vec<PathBuf> {
     let mut agents: Vec<PathBuf> = ["agents", "planted"]
         .into_iter()
         .flat_map(|place| fs::read_dir(fixture(place)).unwrap())
@@ -201,7 +201,7 @@ fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
             // One log of a kind is enough, and its beginning.
             let text: String = text.split_inclusive('\n').take(40).collect();
             for content in planted(&text, planter) {
-                let to = desk.dir().join(format!("home{}", made.len()));
+                let to = cli.dir().join(format!("home{}", made.len()));
                 if agent.ends_with("clients") {
                     let target = to.join(file.strip_prefix(&agent).unwrap());
                     fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -217,7 +217,7 @@ fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
     for _ in 0..SHAPES.len() {
         let secret = planter.next().replace(['/', '\\', ' '], "-");
         if !secret.starts_with(['-', 'B', 'b', 'h', 'p', 'C', 'A']) {
-            let to = desk.dir().join(format!("home{}", made.len()));
+            let to = cli.dir().join(format!("home{}", made.len()));
             let log = fixture("clients/.claude/projects/-home-dev-a/412a48bb-5183-459d-ba43-214d8a16dcc1.jsonl");
             let target = to.join(format!(".claude/projects/{secret}/{secret}.jsonl"));
             fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -230,8 +230,8 @@ fn homes(desk: &Desk, planter: &mut Planter) -> Vec<PathBuf> {
 
 #[test]
 fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
-    let (desk, mut planter) = (Desk::new(), Planter::default());
-    let homes = homes(&desk, &mut planter);
+    let (cli, mut planter) = (TestCli::new(), Planter::default());
+    let homes = homes(&cli, &mut planter);
     assert!(planter.0.len() >= 60 * 5, "{}", planter.0.len());
     let mut found = Vec::new();
     // Each in a ledger of its own: what is told of one call in two homes is one record.
@@ -276,7 +276,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let missing: Vec<_> = expected.into_iter().filter(|name| !sources.contains(*name)).collect();
     assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
     let mut ask = |args: &[&str]| {
-        let done = desk.command().args(args).output().unwrap();
+        let done = cli.command().args(args).output().unwrap();
         let said = [done.stdout, done.stderr].concat();
         // The names of the homes themselves hold none.
         found.extend(planter.found(&said, &args.join(" ").chars().take(40).collect::<String>()));
@@ -305,9 +305,9 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     for format in ["events", "cloudevents", "csv", "focus", "hledger", "koan-jsonl", "usage-md", "prometheus"] {
         ask(&["export", "--format", format]);
     }
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
     for file in ["usage.db", "usage.db-wal"] {
-        found.extend(planter.found(&fs::read(desk.dir().join(file)).unwrap_or_default(), file));
+        found.extend(planter.found(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
     }
     let kinds: BTreeSet<&String> = found.iter().collect();
     assert!(kinds.is_empty(), "{} of {}:\n{kinds:#?}", found.len(), planter.0.len());
@@ -317,8 +317,8 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
 #[test]
 fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
     use usage_ledger::import::telemetry::{MetricSums, Telemetry, take};
-    let (desk, mut planter) = (Desk::new(), Planter::default());
-    let ledger = Ledger::open(desk.ledger()).unwrap();
+    let (cli, mut planter) = (TestCli::new(), Planter::default());
+    let ledger = Ledger::open(cli.ledger()).unwrap();
     let mut said = String::new();
     let mut sums = MetricSums::default();
     let value = Regex::new(r#"("stringValue"|"key"|"name"|"eventName")(\s*:\s*)"([^"]*)""#).unwrap();
@@ -355,37 +355,37 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
     assert!(planter.0.len() >= 300, "{}", planter.0.len());
     let mut found = planter.found(said.as_bytes(), "reasons and sums");
     for file in ["usage.db", "usage.db-wal"] {
-        found.extend(planter.found(&fs::read(desk.dir().join(file)).unwrap_or_default(), file));
+        found.extend(planter.found(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
     }
     assert!(found.is_empty(), "{} of {}:\n{found:#?}", found.len(), planter.0.len());
 }
 
 #[test]
-fn usage_objects_of_responses_keep_numbers_and_short_words_only() {
-    let desk = Desk::new();
+fn usage_objects_of_responses_keep_only_numbers_and_short_words() {
+    let cli = TestCli::new();
     let long = "a prompt of somebody, word for word. ".repeat(20);
     let response = format!(
         r#"{{"id":"msg_1","model":"claude-opus-4-5","usage":{{"input_tokens":3,"output_tokens":4,"service_tier":"standard",
             "note":"sk-ant-api03-hunter2hunter2","more":["{long}"],"n":1.50}}}}"#
     );
-    desk.fed(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
-    let line = desk.ok(&["export"]);
+    cli.ok_with_input(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
+    let line = cli.ok(&["export"]);
     assert!(line.contains(r#""output_tokens":4,"service_tier":"standard","note":"[redacted]""#), "{line}");
     assert!(line.contains(r#""n":1.50"#) && line.contains("[cut: 740 bytes]") && !line.contains("hunter2"), "{line}");
     assert!(line.len() < 900, "{line}");
 }
 
 #[test]
-fn names_and_ids_of_responses_lose_credentials_and_stay_apart() {
-    let desk = Desk::new();
+fn names_and_ids_of_responses_lose_credentials_and_stay_distinct() {
+    let cli = TestCli::new();
     for end in ["1", "2"] {
         let response = format!(
             r#"{{"id":"sk-ant-api03-hunter2hunter2{end}","model":"claude-opus-4-5 sk-ant-api03-hunter2hunter2",
                 "usage":{{"input_tokens":3,"output_tokens":4,"service_tier":"sk-ant-api03-hunter2hunter2"}}}}"#
         );
-        desk.fed(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
+        cli.ok_with_input(response, &["record", "--format", "anthropic", "--provider", "anthropic"]);
     }
-    let lines = desk.ok(&["export"]);
+    let lines = cli.ok(&["export"]);
     assert!(!lines.contains("hunter2"), "{lines}");
     assert_eq!(lines.lines().count(), 2, "{lines}");
 }

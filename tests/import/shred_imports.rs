@@ -13,12 +13,12 @@ fn now() -> Timestamp {
 }
 
 /// A home with logs of Claude Code, and a ledger in a file.
-struct Desk {
+struct Fixture {
     dir: tempfile::TempDir,
     ledger: Ledger,
 }
 
-impl Desk {
+impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(dir.path().join("usage.db")).unwrap();
@@ -83,87 +83,87 @@ fn calls(project: &str, session: &str, numbers: std::ops::Range<u32>) -> String 
 }
 
 #[test]
-fn projects_of_one_run_go_one_after_the_other() {
-    let mut desk = Desk::new();
+fn projects_of_one_run_can_be_shredded_one_by_one() {
+    let mut fixture = Fixture::new();
     for (project, session) in [("foocorp", "s-f"), ("barcorp", "s-b"), ("stays", "s-s")] {
-        desk.write(project, session, &(calls(project, session, 0..3) + "no JSON \"message\" \"usage\"\n"));
+        fixture.write(project, session, &(calls(project, session, 0..3) + "no JSON \"message\" \"usage\"\n"));
     }
-    desk.import();
-    desk.shred("foocorp");
-    assert!(!desk.holds("foocorp") && desk.holds("barcorp") && desk.holds("work-stays"));
-    let head = desk.ledger.head().unwrap().position.get();
-    assert_eq!(desk.import(), head, "what was read of the others is still known");
-    desk.shred("barcorp");
-    assert!(!desk.holds("foocorp") && !desk.holds("barcorp") && desk.holds("work-stays"));
-    let head = desk.ledger.head().unwrap().position.get();
-    assert_eq!((desk.import(), desk.requests()), (head, 9));
+    fixture.import();
+    fixture.shred("foocorp");
+    assert!(!fixture.holds("foocorp") && fixture.holds("barcorp") && fixture.holds("work-stays"));
+    let head = fixture.ledger.head().unwrap().position.get();
+    assert_eq!(fixture.import(), head, "what was read of the others is still known");
+    fixture.shred("barcorp");
+    assert!(!fixture.holds("foocorp") && !fixture.holds("barcorp") && fixture.holds("work-stays"));
+    let head = fixture.ledger.head().unwrap().position.get();
+    assert_eq!((fixture.import(), fixture.requests()), (head, 9));
     // The state that is kept of a log that stays serves to go on from.
-    desk.write(
+    fixture.write(
         "stays",
         "s-s",
         &(calls("stays", "s-s", 0..3) + "no JSON \"message\" \"usage\"\n" + &calls("stays", "s-s", 3..5)),
     );
-    let home = desk.home();
-    let report = desk.import_from(&home);
+    let home = fixture.home();
+    let report = fixture.import_from(&home);
     let claude = report.sources.iter().find(|one| one.source == "claude-code").unwrap();
-    assert_eq!((claude.recorded, claude.duplicates, desk.requests()), (2, 0, 11));
+    assert_eq!((claude.recorded, claude.duplicates, fixture.requests()), (2, 0, 11));
 }
 
 #[test]
 fn a_log_that_moved_does_not_bring_its_name_back() {
-    let mut desk = Desk::new();
-    let log = desk.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..3));
-    desk.import();
-    desk.shred("foocorp");
-    let head = desk.ledger.head().unwrap().position.get();
-    assert_eq!(desk.import(), head);
+    let mut fixture = Fixture::new();
+    let log = fixture.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..3));
+    fixture.import();
+    fixture.shred("foocorp");
+    let head = fixture.ledger.head().unwrap().position.get();
+    assert_eq!(fixture.import(), head);
     // Another inode, as after a restore.
     let copy = log.with_extension("copy");
     fs::copy(&log, &copy).unwrap();
     fs::rename(&copy, &log).unwrap();
-    assert_eq!(desk.import(), head);
+    assert_eq!(fixture.import(), head);
     // Another home.
-    let other = desk.dir.path().join("other");
-    fs::rename(desk.home(), &other).unwrap();
-    desk.import_from(&other);
-    assert_eq!(desk.ledger.head().unwrap().position.get(), head);
-    assert!(!desk.holds("foocorp"));
+    let other = fixture.dir.path().join("other");
+    fs::rename(fixture.home(), &other).unwrap();
+    fixture.import_from(&other);
+    assert_eq!(fixture.ledger.head().unwrap().position.get(), head);
+    assert!(!fixture.holds("foocorp"));
     let surveyed = {
         let options = ImportOptions { homes: vec![other.clone()], ..ImportOptions::default() };
-        import::survey(&desk.ledger.snapshot().unwrap(), &options, now()).unwrap()
+        import::survey(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
     };
     assert!(surveyed.iter().all(|agent| (agent.unread, agent.gone) == (0, 0)));
 }
 
 #[test]
-fn what_a_shredded_session_tells_later_is_a_new_fact() {
-    let mut desk = Desk::new();
-    desk.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..3));
-    desk.import();
-    desk.shred("foocorp");
-    desk.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..4));
-    desk.import();
-    assert_eq!(desk.requests(), 4, "what it tells again is known");
-    assert!(desk.holds("foocorp"), "what is told anew has its names");
-    desk.shred("foocorp");
-    assert!(!desk.holds("foocorp"));
-    let head = desk.ledger.head().unwrap().position.get();
-    assert_eq!((desk.import(), desk.requests()), (head, 4));
+fn later_lines_of_a_shredded_session_are_recorded() {
+    let mut fixture = Fixture::new();
+    fixture.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..3));
+    fixture.import();
+    fixture.shred("foocorp");
+    fixture.write("foocorp", "s-f", &calls("foocorp", "s-f", 0..4));
+    fixture.import();
+    assert_eq!(fixture.requests(), 4, "what it tells again is known");
+    assert!(fixture.holds("foocorp"), "what is told anew has its names");
+    fixture.shred("foocorp");
+    assert!(!fixture.holds("foocorp"));
+    let head = fixture.ledger.head().unwrap().position.get();
+    assert_eq!((fixture.import(), fixture.requests()), (head, 4));
 }
 
 #[test]
-fn logs_of_which_no_record_tells_go_by_their_paths() {
-    let mut desk = Desk::new();
-    desk.write("stays", "s-a", &calls("stays", "s-a", 0..3));
-    desk.import();
+fn logs_without_records_are_shredded_by_path() {
+    let mut fixture = Fixture::new();
+    fixture.write("stays", "s-a", &calls("stays", "s-a", 0..3));
+    fixture.import();
     // A copy that holds nothing new, a log without calls, and one that cannot be read at all.
-    desk.write("foocorp", "s-c", &calls("stays", "s-a", 0..3));
-    desk.write("foocorp", "s-n", "{\"type\":\"user\"}\n");
-    desk.write("foocorp", "s-x", "no JSON \"message\" \"usage\"\n");
-    desk.import();
-    assert!(desk.holds("-work-foocorp"));
-    assert!(desk.shred("foocorp") > 0);
-    assert!(!desk.holds("foocorp") && desk.holds("-work-stays"));
-    let head = desk.ledger.head().unwrap().position.get();
-    assert_eq!((desk.import(), desk.requests()), (head, 3));
+    fixture.write("foocorp", "s-c", &calls("stays", "s-a", 0..3));
+    fixture.write("foocorp", "s-n", "{\"type\":\"user\"}\n");
+    fixture.write("foocorp", "s-x", "no JSON \"message\" \"usage\"\n");
+    fixture.import();
+    assert!(fixture.holds("-work-foocorp"));
+    assert!(fixture.shred("foocorp") > 0);
+    assert!(!fixture.holds("foocorp") && fixture.holds("-work-stays"));
+    let head = fixture.ledger.head().unwrap().position.get();
+    assert_eq!((fixture.import(), fixture.requests()), (head, 3));
 }

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use cli_support::Desk;
+use cli_support::TestCli;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -40,11 +40,11 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(desk: &Desk) -> Self {
+    fn start(cli: &TestCli) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"])
             .env_clear()
-            .envs([("HOME", desk.dir()), ("USAGE_LEDGER", &desk.ledger())])
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -84,8 +84,8 @@ impl Drop for Serving {
 }
 
 /// Requests and tokens of all classes, by a key.
-fn by(desk: &Desk, key: &str) -> Vec<(String, u64, [u64; 5])> {
-    let report = desk.json(&["report", "--by", key]);
+fn by(cli: &TestCli, key: &str) -> Vec<(String, u64, [u64; 5])> {
+    let report = cli.json(&["report", "--by", key]);
     let row = |row: &Value| {
         let count = |class: &str| row["tokens"][class].as_u64().unwrap();
         let tokens = ["input", "cache_read", "cache_write", "output", "reasoning"].map(count);
@@ -94,8 +94,8 @@ fn by(desk: &Desk, key: &str) -> Vec<(String, u64, [u64; 5])> {
     report["rows"].as_array().unwrap().iter().map(row).collect()
 }
 
-fn models(desk: &Desk) -> Vec<(String, u64, [u64; 5])> {
-    by(desk, "model")
+fn models(cli: &TestCli) -> Vec<(String, u64, [u64; 5])> {
+    by(cli, "model")
 }
 
 const OPUS: [u64; 5] = [3, 1_500, 400, 120, 0];
@@ -106,9 +106,9 @@ fn claude_models() -> Vec<(String, u64, [u64; 5])> {
 }
 
 #[test]
-fn agents_and_instrumentations_tell_of_their_calls() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn calls_of_agents_and_instrumentations_are_recorded() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     for logs in [CLAUDE, CODEX, GEMINI] {
         assert_eq!(serving.json("/v1/logs", logs), json!({}));
     }
@@ -125,46 +125,46 @@ fn agents_and_instrumentations_tell_of_their_calls() {
         ("gpt-5.2-codex".to_owned(), 2, [600, 1_600, 0, 90, 30]),
         ("text-embedding-3-small".to_owned(), 1, [64, 0, 0, 0, 0]),
     ]);
-    assert_eq!(models(&desk), expected);
-    let agents: Vec<_> = by(&desk, "agent").into_iter().map(|(agent, calls, _)| (agent, calls)).collect();
+    assert_eq!(models(&cli), expected);
+    let agents: Vec<_> = by(&cli, "agent").into_iter().map(|(agent, calls, _)| (agent, calls)).collect();
     let agents: Vec<_> = agents.iter().map(|(agent, calls)| (&**agent, *calls)).collect();
     assert_eq!(agents, [("claude-code", 2), ("codex", 2), ("gemini-cli", 1), ("support-bot", 3)]);
-    let providers: Vec<_> = by(&desk, "provider").into_iter().map(|(provider, calls, _)| (provider, calls)).collect();
+    let providers: Vec<_> = by(&cli, "provider").into_iter().map(|(provider, calls, _)| (provider, calls)).collect();
     let count = |name: &str| providers.iter().find(|(provider, _)| provider == name).map(|(_, calls)| *calls);
     assert_eq!((count("anthropic"), count("google"), count("openai")), (Some(2), Some(1), Some(5)));
     // What was reported of their cost and time is kept; who somebody is, and what was said, is not.
-    let exported = desk.ok(&["export"]);
+    let exported = cli.ok(&["export"]);
     assert!(exported.contains(r#""cost":"0.0063""#) && exported.contains(r#""duration_ms":3120"#), "{exported}");
     assert!(!exported.contains("someone@example.com") && !exported.contains("secret"), "{exported}");
     let received = serving.received();
     assert_eq!((&received["recorded"], &received["unread"]), (&8.into(), &1.into()));
-    assert_eq!(desk.json(&["verify"])["ok"], true);
+    assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
 #[test]
-fn protobuf_and_gzip_say_the_same_as_json() {
-    let (plain, desk) = (Desk::new(), Desk::new());
+fn protobuf_and_gzip_equal_json() {
+    let (plain, cli) = (TestCli::new(), TestCli::new());
     Serving::start(&plain).json("/v1/logs", CLAUDE);
-    let serving = Serving::start(&desk);
+    let serving = Serving::start(&cli);
     let logs: ExportLogsServiceRequest = serde_json::from_str(CLAUDE).unwrap();
     let kind = ("content-type", "application/x-protobuf");
     let (status, answer) = serving.post("/v1/logs", &[kind], logs.encode_to_vec());
     assert_eq!((status, ExportLogsServiceResponse::decode(&*answer).unwrap().partial_success), (200, None));
-    assert_eq!(models(&desk), models(&plain));
+    assert_eq!(models(&cli), models(&plain));
     let spans: ExportTraceServiceRequest = serde_json::from_str(SPANS).unwrap();
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&spans.encode_to_vec()).unwrap();
     let (status, answer) = serving.post("/v1/traces", &[kind, ("content-encoding", "gzip")], packed.finish().unwrap());
     let partial = ExportTraceServiceResponse::decode(&*answer).unwrap().partial_success.unwrap();
     assert_eq!((status, partial.rejected_spans), (200, 1));
-    assert_eq!(models(&desk).len(), 5);
+    assert_eq!(models(&cli).len(), 5);
 }
 
 #[test]
-fn what_is_sent_again_counts_once_also_by_another_process() {
-    let desk = Desk::new();
+fn a_resent_batch_counts_once_across_processes() {
+    let cli = TestCli::new();
     {
-        let serving = Serving::start(&desk);
+        let serving = Serving::start(&cli);
         for _ in 0..2 {
             serving.json("/v1/logs", CLAUDE);
             serving.json("/v1/logs", CODEX);
@@ -172,18 +172,18 @@ fn what_is_sent_again_counts_once_also_by_another_process() {
         assert_eq!(serving.received()["known"], 4);
         // Killed: what was answered is in the file.
     }
-    let before = desk.ok(&["export"]);
-    let serving = Serving::start(&desk);
+    let before = cli.ok(&["export"]);
+    let serving = Serving::start(&cli);
     serving.json("/v1/logs", CLAUDE);
     serving.json("/v1/logs", CODEX);
     assert_eq!(serving.received()["recorded"], 0);
-    assert_eq!(desk.ok(&["export"]), before);
-    assert_eq!(by(&desk, "agent")[1], ("codex".to_owned(), 2, [600, 1_600, 0, 90, 30]));
+    assert_eq!(cli.ok(&["export"]), before);
+    assert_eq!(by(&cli, "agent")[1], ("codex".to_owned(), 2, [600, 1_600, 0, 90, 30]));
 }
 
 /// A home with the logs that the agents of the telemetry wrote themselves.
-fn home(desk: &Desk) -> PathBuf {
-    let home = desk.dir().join("home");
+fn home(cli: &TestCli) -> PathBuf {
+    let home = cli.dir().join("home");
     let claude = home.join(".claude/projects/-home-me-acme");
     fs::create_dir_all(&claude).unwrap();
     let session = "0d9a2c53-6f1d-4b6e-9d7a-0c4b5f0a1e11";
@@ -227,17 +227,17 @@ fn home(desk: &Desk) -> PathBuf {
 }
 
 /// What both feeds tell of together: by project, model, class and reported cost.
-fn whole(desk: &Desk) -> Value {
-    let report = desk.json(&["report", "--by", "agent,model,project,conversation"]);
+fn whole(cli: &TestCli) -> Value {
+    let report = cli.json(&["report", "--by", "agent,model,project,conversation"]);
     json!({"rows": report["rows"], "total": report["total"]})
 }
 
 #[test]
-fn a_call_that_a_log_tells_of_too_is_one_record_whichever_came_first() {
-    let (telemetry_first, logs_first, mixed) = (Desk::new(), Desk::new(), Desk::new());
-    let import = |desk: &Desk| desk.json(&["import", "--home", home(desk).to_str().unwrap()]);
-    let send = |desk: &Desk| {
-        let serving = Serving::start(desk);
+fn a_call_in_log_and_telemetry_is_one_record_in_either_order() {
+    let (telemetry_first, logs_first, mixed) = (TestCli::new(), TestCli::new(), TestCli::new());
+    let import = |cli: &TestCli| cli.json(&["import", "--home", home(cli).to_str().unwrap()]);
+    let send = |cli: &TestCli| {
+        let serving = Serving::start(cli);
         serving.json("/v1/logs", CLAUDE);
         serving.json("/v1/logs", CODEX);
     };
@@ -251,17 +251,17 @@ fn a_call_that_a_log_tells_of_too_is_one_record_whichever_came_first() {
     send(&mixed);
     import(&mixed);
     send(&mixed);
-    for desk in [&telemetry_first, &logs_first, &mixed] {
+    for cli in [&telemetry_first, &logs_first, &mixed] {
         let expected = [
             ("claude-haiku-4-5-20251001".to_owned(), 1, HAIKU),
             ("claude-opus-4-5-20251101".to_owned(), 1, OPUS),
             ("gpt-5.2-codex".to_owned(), 3, [1_000, 2_200, 0, 100, 30]),
         ];
-        assert_eq!(models(desk), expected);
-        assert_eq!(whole(desk), whole(&telemetry_first));
-        assert_eq!(desk.json(&["verify"])["ok"], true);
+        assert_eq!(models(cli), expected);
+        assert_eq!(whole(cli), whole(&telemetry_first));
+        assert_eq!(cli.json(&["verify"])["ok"], true);
         // The log knows the project and how long cache writes live, telemetry the cost.
-        let row = &desk.json(&["report", "--by", "project", "--model", "claude-opus-4-5-20251101"])["rows"][0];
+        let row = &cli.json(&["report", "--by", "project", "--model", "claude-opus-4-5-20251101"])["rows"][0];
         assert_eq!((&row["project"], &row["cost"]["reported_usd"]), (&"/home/me/acme".into(), &"0.0063".into()));
         assert_eq!((&row["tokens"]["cache_write_1h"], &row["tokens"]["cache_write_5m"]), (&300.into(), &100.into()));
     }
@@ -278,7 +278,7 @@ fn a_call_that_a_log_tells_of_too_is_one_record_whichever_came_first() {
 }
 
 #[test]
-fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
+fn a_call_in_telemetry_before_its_log_is_complete_is_one_record() {
     let session = "0d9a2c53-6f1d-4b6e-9d7a-0c4b5f0a1e11";
     let line = |second: &str, output: u64| {
         let usage = json!({"input_tokens": 3, "cache_creation_input_tokens": 400, "cache_read_input_tokens": 1_500,
@@ -294,17 +294,17 @@ fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
     let telemetry = CLAUDE.replace("\"request_id\"", "\"nothing\"");
     let mut told = Vec::new();
     for order in ["ptf", "tpf", "pft", "tf"] {
-        let desk = Desk::new();
-        let home = desk.dir().join("home");
+        let cli = TestCli::new();
+        let home = cli.dir().join("home");
         let claude = home.join(".claude/projects/-home-me-acme");
         fs::create_dir_all(&claude).unwrap();
         let mut log = String::new();
         let mut import = |line: Option<Value>| {
             log.extend(line.map(|line| format!("{line}\n")));
             fs::write(claude.join(format!("{session}.jsonl")), &log).unwrap();
-            desk.ok(&["import", "--home", home.to_str().unwrap()]);
+            cli.ok(&["import", "--home", home.to_str().unwrap()]);
         };
-        let send = || drop(Serving::start(&desk).json("/v1/logs", &telemetry));
+        let send = || drop(Serving::start(&cli).json("/v1/logs", &telemetry));
         for step in order.chars() {
             match step {
                 'p' => import(Some(line("02.000", 3))),
@@ -312,21 +312,21 @@ fn a_call_that_telemetry_knows_before_its_log_is_whole_is_one_record() {
                 _ => send(),
             }
         }
-        assert_eq!(models(&desk), claude_models(), "{order}");
-        let before = desk.ok(&["export"]);
+        assert_eq!(models(&cli), claude_models(), "{order}");
+        let before = cli.ok(&["export"]);
         import(None);
         send();
-        assert_eq!(desk.ok(&["export"]), before, "{order}");
-        assert_eq!(desk.json(&["verify"])["ok"], true);
-        told.push(whole(&desk));
+        assert_eq!(cli.ok(&["export"]), before, "{order}");
+        assert_eq!(cli.json(&["verify"])["ok"], true);
+        told.push(whole(&cli));
     }
     assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
 }
 
 #[test]
-fn data_points_of_a_kind_that_is_not_known_are_told_of() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn unknown_metric_kinds_are_reported() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     // Parts of other kinds are known, and add nothing.
     let claude = METRICS.replace("\"cacheRead\"", "\"cacheReread\"");
     assert_ne!(claude, METRICS);
@@ -345,15 +345,15 @@ fn data_points_of_a_kind_that_is_not_known_are_told_of() {
 
 #[test]
 fn metrics_are_compared_and_never_recorded() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     serving.json("/v1/logs", CLAUDE);
     serving.json("/v1/logs", CODEX);
-    let before = desk.ok(&["export"]);
+    let before = cli.ok(&["export"]);
     for _ in 0..2 {
         assert_eq!(serving.json("/v1/metrics", METRICS), json!({}));
     }
-    assert_eq!(desk.ok(&["export"]), before);
+    assert_eq!(cli.ok(&["export"]), before);
     let sums = serving.received()["sums"].clone();
     let sum = |model: &str| {
         let sum = sums.as_array().unwrap().iter().find(|sum| sum["model"] == model).unwrap();
@@ -373,9 +373,9 @@ fn metrics_are_compared_and_never_recorded() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_refused_and_says_why() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn invalid_requests_are_refused_with_a_reason() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let (json, protobuf) = (("content-type", "application/json"), ("content-type", "application/x-protobuf"));
     let why = |answer: &[u8]| serde_json::from_slice::<Value>(answer).unwrap()["message"].as_str().unwrap().to_owned();
     let (status, answer) = serving.post("/v1/logs", &[json], "{\"resourceLogs\": 3}");
@@ -404,14 +404,14 @@ fn what_cannot_be_taken_is_refused_and_says_why() {
     let wrong = CODEX.replace("\"intValue\": \"1000\"", "\"stringValue\": \"many\"");
     let answer = serving.json("/v1/logs", &wrong);
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("cached_token_count"), "{answer}");
-    assert_eq!(models(&desk).len(), 0);
+    assert_eq!(models(&cli).len(), 0);
 }
 
 #[test]
-fn who_sends_while_another_process_writes_is_asked_to_come_again_soon() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
-    let other = rusqlite::Connection::open(desk.ledger()).unwrap();
+fn a_sender_is_asked_to_retry_while_another_process_writes() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
+    let other = rusqlite::Connection::open(cli.ledger()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let asked = std::time::Instant::now();
     let post = || {
@@ -432,19 +432,19 @@ fn who_sends_while_another_process_writes_is_asked_to_come_again_soon() {
     other.execute_batch("ROLLBACK").unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     assert_eq!(post().0, 200);
-    assert_eq!(by(&desk, "agent").len(), 1);
+    assert_eq!(by(&cli, "agent").len(), 1);
 }
 
 #[test]
-fn what_the_json_of_protobuf_allows_is_read() {
-    let desk = Desk::new();
-    let serving = Serving::start(&desk);
+fn every_form_of_protobuf_json_is_read() {
+    let cli = TestCli::new();
+    let serving = Serving::start(&cli);
     let nan = r#"{"key": "x", "value": {"doubleValue": "NaN"}}, {"key": "y", "value": {"doubleValue": "1.5"}}, "#;
     let logs =
         CODEX.replacen("\"attributes\": [", &format!("\"droppedAttributesCount\": null, \"attributes\": [{nan}"), 1);
     assert_ne!(logs, CODEX);
     assert_eq!(serving.json("/v1/logs", &logs), json!({}));
-    assert_eq!(by(&desk, "agent"), [("codex".to_owned(), 2, [600, 1_600, 0, 90, 30])]);
+    assert_eq!(by(&cli, "agent"), [("codex".to_owned(), 2, [600, 1_600, 0, 90, 30])]);
     let empty = r#"{"resourceLogs": [{"resource": null, "scopeLogs": [{"logRecords": null}]}, {"scopeLogs": null}]}"#;
     assert_eq!(serving.json("/v1/logs", empty), json!({}));
     assert_eq!(serving.json("/v1/traces", r#"{"resourceSpans": null}"#), json!({}));
@@ -452,10 +452,10 @@ fn what_the_json_of_protobuf_allows_is_read() {
 
 #[cfg(unix)]
 #[test]
-fn it_ends_when_it_is_asked_to_and_says_what_it_took() {
+fn the_server_ends_on_a_signal_and_reports_its_counts() {
     use std::io::Read;
-    let desk = Desk::new();
-    let mut serving = Serving::start(&desk);
+    let cli = TestCli::new();
+    let mut serving = Serving::start(&cli);
     serving.json("/v1/logs", CODEX);
     let asked = Command::new("kill").args(["-TERM", &serving.child.id().to_string()]).status().unwrap();
     assert!(asked.success());
@@ -466,10 +466,10 @@ fn it_ends_when_it_is_asked_to_and_says_what_it_took() {
 }
 
 #[test]
-fn where_it_cannot_listen_it_says_so() {
-    let desk = Desk::new();
+fn an_unusable_address_is_an_error() {
+    let cli = TestCli::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    assert!(desk.fails(2, &["serve", "--otlp", "--listen", &address]).contains("--listen"));
-    assert!(desk.fails(2, &["serve", "--listen", &address]).contains("--listen"));
+    assert!(cli.fails(2, &["serve", "--otlp", "--listen", &address]).contains("--listen"));
+    assert!(cli.fails(2, &["serve", "--listen", &address]).contains("--listen"));
 }

@@ -51,7 +51,7 @@ fn total(ledger: &mut Ledger) -> (u64, u128, u128) {
 }
 
 #[test]
-fn a_relay_with_one_id_for_all_answers_made_several_calls() {
+fn equal_ids_of_a_relay_are_several_calls() {
     const END: &str = "\"end_turn\"";
     let sessions = [
         ("a", prompt("a", "01T10:00:00") + &line("a", "01T10:00:05", "relay", END, &usage(100, 10))),
@@ -135,7 +135,7 @@ fn a_last_line_without_input_takes_it_from_an_earlier_one() {
 }
 
 #[test]
-fn answers_of_only_zeros_are_told_and_are_no_calls_of_no_tokens() {
+fn replies_with_only_zeros_are_reported_and_not_recorded() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
     let zero = |time: &str, id: &str, stop: &str| line("a", time, id, stop, &usage(0, 0));
@@ -162,7 +162,7 @@ fn answers_of_only_zeros_are_told_and_are_no_calls_of_no_tokens() {
 }
 
 #[test]
-fn an_adviser_s_tokens_are_a_call_of_its_own_model() {
+fn advisor_tokens_are_a_call_of_the_advisor_model() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
     let iterations = r#"[{"type":"message","input_tokens":10,"output_tokens":500},

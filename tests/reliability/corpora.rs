@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::targets::TARGETS;
 
 #[test]
-fn kept_inputs_of_the_fuzzer_hold() {
+fn stored_fuzzer_inputs_pass() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuzz");
     let mut inputs = 0;
     for (name, target) in TARGETS {

@@ -66,7 +66,7 @@ fn fail_everywhere(bench: &Bench, scenario: &Scenario, plan: &Plan, rng: &mut Rn
 }
 
 #[test]
-fn no_failing_call_makes_an_answer_a_lie() {
+fn no_failing_system_call_makes_an_answer_wrong() {
     let (_, mut rng) = seeded("faults");
     let bench = Bench::new();
     let mut tried = 0;
@@ -80,7 +80,7 @@ fn no_failing_call_makes_an_answer_a_lie() {
 
 /// A process that goes on after a failure, as a server does: what it acknowledges later is there too.
 #[test]
-fn a_process_that_goes_on_after_a_failure_loses_nothing() {
+fn a_process_that_continues_after_a_failure_loses_nothing() {
     let (seed, mut rng) = seeded("faults of a long run");
     let scratch = tempfile::tempdir().unwrap();
     let (mut hits, mut refused) = (0, 0);

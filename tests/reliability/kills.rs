@@ -59,7 +59,7 @@ fn kill_command(bench: &Bench, scenario: &Scenario, kills: u64, rng: &mut Rng) -
 }
 
 #[test]
-fn a_killed_command_leaves_a_whole_ledger_and_can_be_repeated() {
+fn a_killed_command_leaves_a_consistent_ledger_and_can_be_repeated() {
     let (_, mut rng) = seeded("kills of commands");
     let bench = Bench::new();
     let writing: Vec<&Scenario> = SCENARIOS.iter().filter(|one| one.writes()).collect();
@@ -73,7 +73,7 @@ fn a_killed_command_leaves_a_whole_ledger_and_can_be_repeated() {
 }
 
 #[test]
-fn a_killed_run_loses_nothing_that_it_acknowledged() {
+fn a_killed_run_loses_nothing_acknowledged() {
     let (seed, mut rng) = seeded("kills of a run");
     let scratch = tempfile::tempdir().unwrap();
     let (files, home) = (scratch.path().join("files"), scratch.path().join("home"));
@@ -126,13 +126,13 @@ fn finish(path: &Path, home: &Path) {
 }
 
 #[test]
-fn a_killed_server_has_what_it_answered() {
+fn a_killed_server_loses_nothing_acknowledged() {
     let (_, mut rng) = seeded("kills of serve");
     serve::kill_under_load(share(10), &mut rng);
 }
 
 #[test]
-fn a_killed_dashboard_has_what_it_showed() {
+fn a_killed_dashboard_loses_nothing_shown() {
     let (_, mut rng) = seeded("kills of watch");
     watch::kill_at_work(share(5), &mut rng);
 }

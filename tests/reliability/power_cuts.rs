@@ -122,7 +122,7 @@ fn cut_everywhere(recorded: &Recorded, cuts: u64, seed: u64) {
 }
 
 #[test]
-fn a_power_cut_loses_nothing_that_was_acknowledged() {
+fn a_power_cut_loses_nothing_acknowledged() {
     let (seed, mut rng) = seeded("power cuts");
     let recorded = record(seed, setting("RELIABILITY_STEPS", 90), |shim| shim);
     cut_everywhere(&recorded, setting("RELIABILITY_CUTS", 700), rng.word());
@@ -130,7 +130,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
 
 #[test]
 #[ignore = "known fault: a failed sync while a ledger is made can leave a damaged file, see RELIABILITY.md"]
-fn a_power_cut_after_a_failed_sync_loses_nothing_that_was_acknowledged() {
+fn a_power_cut_after_a_failed_sync_loses_nothing_acknowledged() {
     let (seed, mut rng) = seeded("power cuts after failed syncs");
     let rounds = setting("RELIABILITY_CUTS", 300).div_ceil(60);
     for round in 0..rounds {
@@ -174,7 +174,7 @@ fn cut_command(bench: &Bench, scenario: &Scenario, cuts: u64, rng: &mut Rng) {
 }
 
 #[test]
-fn a_power_cut_in_a_command_leaves_a_whole_ledger() {
+fn a_power_cut_during_a_command_leaves_a_consistent_ledger() {
     let (_, mut rng) = seeded("power cuts in commands");
     let bench = Bench::new();
     let writing: Vec<&Scenario> = SCENARIOS.iter().filter(|one| one.writes()).collect();
@@ -185,7 +185,7 @@ fn a_power_cut_in_a_command_leaves_a_whole_ledger() {
 }
 
 #[test]
-fn the_model_tells_a_lie_when_a_process_does_not_sync() {
+fn the_disk_model_detects_a_missing_sync() {
     // The harness itself: dropping the syncs from a record must be noticed.
     let mut recorded = record(7, 25, |shim| shim);
     recorded.calls.retain(|call| !matches!(call, Call::Sync(_)));

@@ -357,7 +357,7 @@ impl History {
 }
 
 #[test]
-fn random_histories_are_what_the_model_says() {
+fn random_histories_equal_the_model() {
     let (seed, _) = seeded("simulator");
     let mut reached: BTreeMap<String, u64> = BTreeMap::new();
     let histories = setting("RELIABILITY_HISTORIES", 150);

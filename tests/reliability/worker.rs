@@ -20,13 +20,13 @@ const PROVIDERS: [&str; 3] = ["anthropic", "openai", "ollama"];
 pub fn command(files: &Path, home: &Path, seed: u64, steps: std::ops::Range<u64>) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let order = format!("{seed} {} {} {} {}", steps.start, steps.end, files.display(), home.display());
-    command.args(["--exact", "worker::a_worker_that_another_test_starts", "--nocapture"]).env(ORDER, order);
+    command.args(["--exact", "worker::worker_process_of_another_test", "--nocapture"]).env(ORDER, order);
     command
 }
 
 /// No test of its own.
 #[test]
-fn a_worker_that_another_test_starts() {
+fn worker_process_of_another_test() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let mut words = order.splitn(5, ' ');
     let mut number = || words.next().unwrap().parse::<u64>().unwrap();

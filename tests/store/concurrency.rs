@@ -101,7 +101,7 @@ fn eight_writers_lose_nothing_and_readers_see_whole_commits() {
 }
 
 #[test]
-fn a_call_that_all_report_at_once_is_recorded_once() {
+fn a_call_reported_concurrently_is_recorded_once() {
     const CALLS: usize = 30;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
@@ -132,7 +132,7 @@ fn a_call_that_all_report_at_once_is_recorded_once() {
 }
 
 #[test]
-fn a_missing_file_is_made_once_by_all_who_open_it() {
+fn concurrent_opens_create_a_missing_file_once() {
     for _ in 0..10 {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
@@ -205,7 +205,7 @@ mod processes {
 }
 
 #[test]
-fn a_store_that_is_put_in_order_while_it_is_written_to_and_read_loses_nothing() {
+fn housekeeping_during_reads_and_writes_loses_nothing() {
     use usage_ledger::store::{EventStore, SqliteStore};
     const EACH: u64 = 40;
     let dir = tempfile::tempdir().unwrap();

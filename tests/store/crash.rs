@@ -84,7 +84,7 @@ fn run(path: &Path, commits: u64, mut after: impl FnMut(State)) {
 }
 
 #[test]
-fn the_files_at_each_commit_are_the_ledger_of_that_commit() {
+fn a_copy_of_the_files_at_each_commit_opens_as_that_state() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let mut copies = Vec::new();
@@ -100,7 +100,7 @@ fn the_files_at_each_commit_are_the_ledger_of_that_commit() {
 }
 
 #[test]
-fn a_torn_log_is_the_ledger_of_an_earlier_commit() {
+fn a_torn_write_ahead_log_opens_as_an_earlier_commit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let mut states: Vec<State> = vec![(0, Hash::EMPTY)];
@@ -147,7 +147,7 @@ const CHILD: &str = "USAGE_LEDGER_CRASH_CHILD";
 
 /// No test of its own: this is what the next one runs in a process that it kills.
 #[test]
-fn a_child_that_appends_until_it_is_killed() {
+fn child_process_that_appends_until_killed() {
     let Ok(order) = std::env::var(CHILD) else { return };
     let (from, path) = order.split_once(' ').unwrap();
     let ledger = Ledger::open(path).unwrap();
@@ -159,14 +159,14 @@ fn a_child_that_appends_until_it_is_killed() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill_and_nothing_is_half_there() {
+fn acknowledged_events_survive_a_kill_and_no_batch_is_partial() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let mut next = 0;
     // The first ones die while the file is being made.
     for delay in [0, 2, 5, 9, 14, 20, 35, 60, 90, 130, 180, 240] {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::a_child_that_appends_until_it_is_killed", "--nocapture"])
+            .args(["--exact", "crash::child_process_that_appends_until_killed", "--nocapture"])
             .env(CHILD, format!("{next} {}", path.display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -19,7 +19,7 @@ use bench::{Bench, FOLDED, rows, sound};
 use usage_ledger::store::SqliteStore;
 
 #[test]
-fn an_untouched_copy_is_clean() {
+fn an_unchanged_copy_has_no_findings() {
     let bench = Bench::new();
     let verified = bench.verify().unwrap();
     assert!(verified.ok, "{:?}", verified.findings);

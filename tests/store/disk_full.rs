@@ -44,7 +44,7 @@ fn record_with_room_for(path: &Path, blocks: u32) -> Output {
 }
 
 #[test]
-fn nothing_is_half_written_when_the_disk_is_full() {
+fn a_full_disk_leaves_no_partial_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     assert!(ledger(&path, &["record", "--provider", "anthropic", "--input", "5"]).status.success());

@@ -158,7 +158,7 @@ const BLOWS: [Blow; 5] = [
 
 #[cfg(unix)]
 #[test]
-fn nothing_is_acknowledged_that_is_not_in_the_file_at_the_path() {
+fn only_writes_to_the_file_at_the_path_are_acknowledged() {
     for (what, strike, is_there) in BLOWS {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("usage.db");
@@ -193,7 +193,7 @@ fn nothing_is_acknowledged_that_is_not_in_the_file_at_the_path() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_goes_during_a_write_is_not_acknowledged() {
+fn a_write_whose_file_is_deleted_meanwhile_is_not_acknowledged() {
     use usage_ledger::store::{EventStore, SqliteStore, Table};
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");

@@ -35,7 +35,7 @@ fn a_handle_can_be_cloned_and_shared() {
 }
 
 #[test]
-fn two_answers_fit_in_one_expression() {
+fn two_queries_can_be_in_one_expression() {
     let (_dir, ledgers) = ledgers();
     for ledger in ledgers {
         ledger.record(call("a"), now()).unwrap();
@@ -125,7 +125,7 @@ fn a_reader_does_not_wait_for_an_open_write() {
 }
 
 #[test]
-fn a_write_that_would_wait_for_its_own_thread_is_refused() {
+fn a_write_that_would_deadlock_with_its_thread_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Options::new().busy_timeout_seconds(0).open(&dir.path().join("usage.db")).unwrap();
     let open = store.write().unwrap();
@@ -136,7 +136,7 @@ fn a_write_that_would_wait_for_its_own_thread_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_handle_whose_file_is_replaced_answers_from_the_new_one_while_an_old_snapshot_is_open() {
+fn a_handle_reads_a_replaced_file_while_an_old_snapshot_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("usage.db"), dir.path().join("other.db"));
     let ledger = Ledger::open(&path).unwrap();
@@ -156,7 +156,7 @@ fn a_handle_whose_file_is_replaced_answers_from_the_new_one_while_an_old_snapsho
 }
 
 #[test]
-fn a_handle_that_only_reads_is_shared_too() {
+fn a_read_only_handle_can_be_shared() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let writer = Ledger::open(&path).unwrap();

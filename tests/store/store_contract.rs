@@ -36,40 +36,40 @@ macro_rules! conformance {
 conformance! {
     an_empty_ledger_has_no_head
     positions_have_no_gaps
-    rows_stand_in_the_order_of_commits
+    rows_are_in_the_order_of_commits
     a_rolled_back_append_uses_up_no_position
-    rows_are_read_from_a_position_on
-    a_row_comes_back_with_all_its_columns
-    the_bytes_of_a_body_come_back
-    a_large_body_comes_back
+    rows_are_read_from_a_given_position
+    a_row_round_trips_with_all_its_columns
+    the_bytes_of_a_body_round_trip
+    a_large_body_round_trips
     the_head_is_the_last_row
     an_id_finds_its_position
-    an_id_stands_in_the_log_once
+    an_id_is_unique_in_the_log
     a_conflict_names_the_earlier_position
     a_conflict_leaves_no_trace
-    a_row_once_seen_stays
-    a_stub_takes_the_place_of_a_body
-    a_snapshot_keeps_the_body_that_goes
-    a_position_that_is_not_there_is_not_shredded
+    a_row_never_disappears
+    a_tombstone_replaces_a_body
+    a_snapshot_keeps_the_shredded_body
+    a_missing_position_cannot_be_shredded
     a_dropped_transaction_shreds_nothing
     a_value_is_put_replaced_and_removed
     an_empty_value_is_a_value
-    spaces_are_apart
+    tables_are_separate
     every_byte_can_be_in_a_key_and_a_value
-    a_large_value_comes_back
-    a_scan_goes_up_and_down
+    a_large_value_round_trips
+    a_scan_can_ascend_and_descend
     a_scan_begins_with_its_first_key
     a_scan_ends_before_its_last_key
-    a_scan_without_an_end_goes_to_the_last_key
-    a_scan_stops_when_it_is_told
-    the_error_of_a_visitor_comes_back
-    a_visitor_may_ask_the_view
+    a_scan_without_an_end_includes_the_last_key
+    a_scan_stops_when_the_visitor_breaks
+    a_scan_returns_the_error_of_its_visitor
+    a_visitor_may_query_the_view
     a_transaction_reads_the_rows_it_wrote
     a_transaction_reads_the_values_it_put
     a_dropped_transaction_leaves_no_rows
     a_dropped_transaction_leaves_no_values
-    nothing_is_seen_before_the_commit
-    a_commit_is_seen_at_once_by_every_handle
+    no_write_is_visible_before_the_commit
+    a_commit_is_visible_to_every_handle
     a_snapshot_stays_as_it_is
     a_commit_outlives_every_handle
     no_update_is_lost

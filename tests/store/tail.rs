@@ -19,7 +19,7 @@ fn call(key: &str) -> TokenRecord {
 }
 
 #[test]
-fn every_event_of_every_clone_and_handle_is_given_once_in_order() {
+fn a_follower_gets_every_event_of_every_handle_once_in_order() {
     const EACH: u64 = 40;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
@@ -47,7 +47,7 @@ fn every_event_of_every_clone_and_handle_is_given_once_in_order() {
 }
 
 #[test]
-fn a_follower_begins_where_it_is_told_even_beyond_the_head() {
+fn a_follower_begins_at_the_given_position_even_beyond_the_head() {
     let ledger = Ledger::in_memory().unwrap();
     let mut tail = ledger.tail(3);
     for key in ["a", "b"] {
@@ -59,7 +59,7 @@ fn a_follower_begins_where_it_is_told_even_beyond_the_head() {
 }
 
 #[test]
-fn a_stopped_follower_gives_what_is_there_and_ends() {
+fn a_stopped_follower_returns_the_remaining_events_and_ends() {
     let ledger = Ledger::in_memory().unwrap();
     let mut tail = ledger.tail(1);
     let stopper = tail.stopper();
@@ -76,7 +76,7 @@ fn a_stopped_follower_gives_what_is_there_and_ends() {
 }
 
 #[test]
-fn a_handle_that_only_reads_follows_too() {
+fn a_read_only_handle_can_follow() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     let writer = Ledger::open(&path).unwrap();

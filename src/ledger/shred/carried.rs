@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_found_by_both_of_its_parts_and_in_a_text_as_a_word() {
+    fn a_label_matches_by_name_and_value_and_as_a_word_of_a_text() {
         let label = |name: &str, value: &str| Carried::Label(name.to_owned(), value.to_owned());
         assert_eq!(label("a", "b").written().unwrap(), r#""a":"b""#);
         assert_eq!(label("a\"", "\n").written().unwrap(), r#""a\"":"\n""#);

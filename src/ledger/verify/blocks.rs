@@ -51,7 +51,7 @@ mod tests {
     type Change<'a> = &'a dyn Fn(Vec<u8>) -> Option<Vec<u8>>;
 
     #[test]
-    fn a_changed_row_of_a_block_is_found_and_made_anew() {
+    fn a_changed_block_row_is_a_finding_and_is_rebuilt() {
         let store = MemoryStore::new();
         let ledger = Ledger::with_store(Box::new(store.clone()));
         let at = Timestamp::from_millis(1_780_000_000_000);

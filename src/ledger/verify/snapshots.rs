@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_of_every_position_are_what_the_events_come_to() {
+    fn cached_states_of_every_position_equal_the_fold() {
         let store = MemoryStore::new();
         let ledger = fill(&store, 10);
         for at in 2..=12 {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_snapshot_is_found_at_its_position() {
+    fn a_forged_cached_state_is_a_finding_at_its_position() {
         let (store, other) = (MemoryStore::new(), MemoryStore::new());
         let (ledger, mut another) = (fill(&store, 10), fill(&other, 11));
         let state = |ledger: &Ledger, at: u64| {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_snapshot_changes_no_answer_and_is_found() {
+    fn a_damaged_cached_state_is_a_finding_and_changes_no_answer() {
         use crate::store::{EventStore, GO_ON, Order, Table};
         let store = MemoryStore::new();
         let ledger = fill(&store, 10);

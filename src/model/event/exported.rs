@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_with_breaks_comes_back_from_its_escaped_form() {
+    fn a_line_with_line_breaks_round_trips_through_its_escaped_form() {
         let line = "{\"v\":1,\"data\":{\r\n\t\"note\": \"é \\n \\\" \u{2028}\"\n}}";
         let escaped = exported(7.into(), line).unwrap();
         assert!(escaped.starts_with(r#"{"escaped":7,"line":"{\"v\":1"#) && !has_line_break(&escaped), "{escaped}");

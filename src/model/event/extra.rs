@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_modalities_read_back_and_others_are_refused() {
+    fn names_of_modalities_round_trip_and_others_are_refused() {
         for class in CLASSES {
             for modality in Modality::ALL {
                 assert_eq!(modality_of(&modality_name(class, modality)), Some((class, modality)));

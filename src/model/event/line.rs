@@ -234,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_s_line_is_what_serde_writes(record in record(), source in text(), at in 0_i64..4_000_000_000_000) {
+        fn the_line_of_a_record_equals_that_of_serde(record in record(), source in text(), at in 0_i64..4_000_000_000_000) {
             let event = Event {
                 id: EventId::from_key("openai", &source),
                 occurred_at: Timestamp::from_millis(at),

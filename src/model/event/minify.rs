@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_insignificant_white_space_goes() {
+    fn only_insignificant_white_space_is_removed() {
         for (json, want) in [
             ("{ }", "{}"),
             ("{\r\n\t\"b\" : 1.0e+05 ,\n \"a\" : [ 1 , -0.10 ] }\n", r#"{"b":1.0e+05,"a":[1,-0.10]}"#),

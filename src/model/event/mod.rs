@@ -399,7 +399,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_the_order_of_the_design_and_reads_back() {
+    fn a_line_has_the_documented_field_order_and_round_trips() {
         let event = Event {
             id: EventId::from_key("anthropic", "msg_1"),
             occurred_at: Timestamp::from_millis(0),

@@ -145,7 +145,7 @@ mod tests {
     use crate::model::event::SkippedLine;
 
     #[test]
-    fn names_go_and_numbers_stay() {
+    fn shredding_removes_names_and_keeps_numbers() {
         let mut record = TokenRecord::new("openai", "gpt-5").input(3).output(4).account("team").agent("my-agent");
         record = record.project("acme").conversation("c1").label("mission", "m1").key("resp_1").key("c1/7");
         record.raw = Some(Raw::parse(r#"{"user":"acme"}"#).unwrap());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_import_no_name_stays() {
+    fn shredding_removes_every_name_of_an_import() {
         let file = |path: &str, identity: Option<&str>, hash: &str| ImportedFile {
             path: path.to_owned(),
             identity: identity.map(str::to_owned),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stub_comes_back_and_other_lines_are_none() {
+    fn a_tombstone_round_trips_and_other_lines_are_not_tombstones() {
         let stub = Stub { position: 7.into(), leaf: "ab", by: 9.into(), kept: r#"{"v":1}"# };
         let line = stub.to_line();
         assert_eq!(Stub::read(7.into(), &line).unwrap(), Some(stub));

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_beyond_a_decimal_are_weighed_too() {
+    fn sums_beyond_a_decimal_are_weighted() {
         let weights = Weights::parse(["cache_read=0.125", "output=2.5"]).unwrap();
         assert_eq!(weights.weigh([7, 80, 0, 0, 0, 3, 0]), 7 + 10 + 7);
         let wide = 8_u128 << 100;

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rounds_up_to_a_thousand_is_one_of_the_next_unit() {
+    fn a_number_that_rounds_up_to_a_thousand_uses_the_next_unit() {
         for (number, text) in [
             (1_049, "1.0k"),
             (1_050, "1.1k"),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_ids_name_what_they_may_stand_for() {
+    fn misspelt_ids_suggest_near_names() {
         for (id, wanted) in [
             ("antropic", "anthropic"),
             ("anthropi", "anthropic"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_ids_say_what_would_be_right() {
+    fn malformed_ids_are_refused_with_the_rule() {
         for bad in ["", "Anthropic", "a b", "ä", "a/b", &"x".repeat(65)] {
             assert!(ProviderId::new(bad).is_err(), "{bad}");
         }

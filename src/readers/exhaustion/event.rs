@@ -247,7 +247,7 @@ mod tests {
     use super::{Author, author, parse};
 
     #[test]
-    fn every_agent_tells_its_model_from_itself() {
+    fn messages_of_the_client_are_separated_from_model_text_for_every_agent() {
         for (line, wanted) in [
             // Claude Code.
             (r#"{"type":"system","subtype":"init","session_id":"s"}"#, Author::Model),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_off_is_read_as_far_as_it_goes() {
+    fn a_truncated_event_is_read_up_to_the_cut() {
         for (line, wanted) in [
             (r#"{"type":"error","message":"You've hit your usage limit. Try ag"#, Author::Client),
             (r#"{"type":"turn.failed","error":{"message":"x","#, Author::Client),

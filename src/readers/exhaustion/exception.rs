@@ -69,7 +69,7 @@ mod tests {
     use super::{COMPILED, EXCEPTIONS, excepts};
 
     #[test]
-    fn every_expression_compiles_and_every_name_is_one_of_its_own() {
+    fn every_expression_compiles_and_names_are_unique() {
         assert!(COMPILED.iter().all(|(words, _)| words.is_some()));
         let mut ids: Vec<_> = EXCEPTIONS.iter().map(|exception| exception.id).collect();
         ids.dedup();

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn values_keep_their_letters() {
+    fn values_are_unchanged() {
         let mut fields: Fields = serde_json::from_str(r#"{"a": 1.50, "b\n": [ 1 ], "c": 3}"#).unwrap();
         let later: Fields = serde_json::from_str(r#"{"c":null,"a":2e0,"d":null}"#).unwrap();
         fields.merge(&later);

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_are_undone_and_impossible_ones_flagged() {
+    fn client_habits_are_undone_and_contradictions_flagged() {
         let inside = logged().settle().unwrap();
         assert_eq!(inside.tokens.counts(), [10, 60, 0, 0, 30, 15, 5]);
         assert_eq!((inside.quality, inside.normaliser), (Quality::Reported, "agent/1"));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_from_something() {
+    fn no_usage_differs_from_zero_usage() {
         assert!(!logged().is_nothing());
         assert_eq!(logged().cached(), 90);
         assert!(Logged::new("agent", "agent/1", ("in", Some(0)), ("out", None)).is_nothing());

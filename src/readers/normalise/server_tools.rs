@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uses_are_read_by_tool_and_what_is_no_count_is_none() {
+    fn tool_uses_are_read_per_tool_and_other_values_ignored() {
         let of = |json: &str| server_tools(Some(serde_json::from_str(json).unwrap()));
         let expected = [("other", 4), ("web_fetch", 1), ("web_search", 3)];
         let expected: BTreeMap<_, _> = expected.into_iter().map(|(name, uses)| (name.to_owned(), uses)).collect();

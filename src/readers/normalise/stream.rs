@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_stream_comes_apart() {
+    fn every_kind_of_stream_is_split() {
         let two = ["{\"a\": 1}", "{\"b\":2}"];
         assert_eq!(of("\u{feff} {\"a\": 1}\n"), two[..1]);
         assert_eq!(of("{\"a\": 1}\r\n\r\n{\"b\":2}\r\n"), two);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_says_where() {
+    fn invalid_json_names_its_place() {
         for (text, says) in [
             ("", "empty"),
             ("  \n", "empty"),

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extras_of_a_record_read_back_from_a_key() {
+    fn extras_of_a_record_round_trip_through_a_key() {
         let map = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         let (modalities, tools): (BTreeMap<_, _>, BTreeMap<_, _>) =
             (map(&[("input_audio", 9), ("output_audio", 0)]), map(&[("web_search", 2)]));

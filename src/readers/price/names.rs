@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn makers_and_orders_of_words_are_undone() {
+    fn maker_prefixes_and_word_orders_are_normalised() {
         for (provider, name, spelling) in [
             ("anthropic", "anthropic/claude-sonnet-4.5", "claude-sonnet-4.5"),
             ("anthropic", "Anthropic/Claude-4.6-Opus-20260205", "claude-opus-4-6-20260205"),

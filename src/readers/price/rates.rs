@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_finer_than_a_pico_dollar_is_rounded_once() {
+    fn amounts_below_a_pico_dollar_are_rounded_once() {
         let mut charge = Charge::default();
         for _ in 0..3 {
             charge = charge.plus(Charge(500_000)).unwrap();

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_pattern_wants_at_the_front_is_read_off_it() {
+    fn the_literal_prefix_of_a_pattern_is_extracted() {
         for (pattern, wanted) in [
             (r"^gpt-6\.1-sol-\d{8}$", Some("gpt-6.1-sol-")),
             ("^ab?c", Some("a")),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_read_and_match() {
+    fn rules_are_parsed_and_match() {
         let rule: PriceRule = serde_json::from_str(
             r#"{"or":[{"equals":"GPT-5"},{"and":[{"starts_with":"o"},{"regex":"^(?!.*-[tT][tT][sS](?:$|-))"}]}]}"#,
         )

@@ -423,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_what_it_is_said_to_be() {
+    fn the_price_file_has_its_stated_checksum() {
         let hash: [u8; 32] = Sha256::digest(JSON).into();
         assert_eq!(crate::merkle::Hash::from_bytes(hash).to_string(), SHA256);
         let note = include_str!("genai-prices/README.md");

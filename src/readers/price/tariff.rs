@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reads_back_on_the_same_side_of_every_border() {
+    fn a_tariff_key_preserves_the_side_of_every_threshold() {
         for service in [None, Some("batch"), Some("a>b")] {
             for prompt in [0, 1, 100_000, 100_001, 199_999, 200_000, 200_001, 256_001, 272_000, 272_001, 9_999_999] {
                 let tariff = Tariff { service, prompt, exact: true, ..Tariff::default() };
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_and_extras_read_back_from_a_key() {
+    fn regions_and_extras_round_trip_through_a_key() {
         for service in [None, Some("batch")] {
             for geo in [None, Some("us")] {
                 for extras in [Extras::None, Extras::Key("input_audio=3,web_search=1")] {

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_lengths() {
+    fn names_give_lengths() {
         for (name, length) in [
             ("five_hour", Some(300)),
             ("seven_day_opus", Some(10_080)),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn months_differ() {
+    fn lengths_of_months_differ() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         assert_eq!(month_before(at("2026-12-01T00:00:00Z")), 30 * ONE_DAY);
         assert_eq!(month_before(at("2026-03-01T00:00:00Z")), 28 * ONE_DAY);

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_they_are_written() {
+    fn numbers_are_read_exactly() {
         for (value, text) in [
             (json!(23.5), Some("23.5")),
             (json!("45 %"), Some("45")),

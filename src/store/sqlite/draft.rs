@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_never_takes_the_place_of_a_ledger() {
+    fn a_draft_never_replaces_a_ledger() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
         let draft = DraftLedger::beside(&place).unwrap().unwrap();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    fn only_drafts_of_killed_processes_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
         let leave = |name: &str| drop(File::create(dir.path().join(name)).unwrap());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn one_makes_a_draft_and_the_others_wait_for_the_ledger() {
+    fn one_process_makes_a_draft_and_the_others_wait_for_the_ledger() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
         let draft = DraftLedger::beside(&place).unwrap().unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_was_killed_after_it_had_its_place_loses_its_own_name() {
+    fn the_second_name_of_a_draft_killed_after_linking_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("usage.db");
         drop(SqliteStore::open(&place).unwrap());
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_was_swept_is_no_ledger_and_no_error() {
+    fn a_draft_that_was_removed_meanwhile_is_not_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let draft = DraftLedger::beside(&dir.path().join("usage.db")).unwrap().unwrap();
         written(&draft);
@@ -322,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_as_long_as_can_be_has_no_draft() {
+    fn a_name_of_maximal_length_has_no_draft() {
         let dir = tempfile::tempdir().unwrap();
         assert!(DraftLedger::beside(&dir.path().join("l".repeat(240))).unwrap().is_none());
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_link_to_a_ledger_that_is_not_there_yet_leads_to_where_it_is_made() {
+    fn a_dangling_link_creates_the_ledger_at_its_target() {
         let dir = tempfile::tempdir().unwrap();
         let (link, real) = (dir.path().join("link.db"), dir.path().join("real"));
         fs::create_dir(&real).unwrap();

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_come_in_the_order_of_arrival() {
+    fn turns_are_in_order_of_arrival() {
         const WAITERS: u64 = 32;
         let dir = tempfile::tempdir().unwrap();
         let ledger = dir.path().join("usage.db");
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_just_written_waits_for_those_who_were_there_before() {
+    fn a_writer_that_just_wrote_waits_for_earlier_ones() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = dir.path().join("usage.db");
         let (mut busy, mut other) = (Queue::of(&ledger), Queue::of(&ledger));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_leaves_the_order_of_the_others() {
+    fn a_writer_that_gives_up_does_not_change_the_order() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = dir.path().join("usage.db");
         let (mut first, mut second, mut third) = (Queue::of(&ledger), Queue::of(&ledger), Queue::of(&ledger));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_whose_file_is_removed_or_overwritten_goes_on() {
+    fn a_queue_continues_after_its_file_is_removed_or_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = dir.path().join("usage.db");
         let mut queue = Queue::of(&ledger);

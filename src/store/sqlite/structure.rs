@@ -108,7 +108,7 @@ mod tests {
 
     /// The registry of event kinds and the schema of a new file say the same.
     #[test]
-    fn a_new_file_has_the_kinds_and_guards_of_this_build() {
+    fn a_new_file_has_the_kinds_and_triggers_of_this_build() {
         let file = Connection::open_in_memory().unwrap();
         for migration in MIGRATIONS {
             file.execute_batch(migration).unwrap();
@@ -124,7 +124,7 @@ mod tests {
 
     /// The guard lets the body of an event give way only if an `event_shredded` names it, and knows that kind by its code.
     #[test]
-    fn the_guard_of_shredded_events_knows_the_code_of_that_kind() {
+    fn the_shredding_trigger_uses_the_code_of_its_kind() {
         let objects = expected().unwrap();
         let guard = ("trigger".to_owned(), "events_are_never_changed".to_owned());
         let sql = objects[&guard].as_ref().unwrap();

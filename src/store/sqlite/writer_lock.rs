@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_write_in_the_order_in_which_they_asked() {
+    fn threads_write_in_the_order_of_their_requests() {
         let (lock, served) = (WriterLock::default(), Mutex::new(Vec::new()));
         assert!(lock.acquire(soon()));
         std::thread::scope(|scope| {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_gives_up_is_passed_over() {
+    fn a_thread_that_gives_up_is_skipped() {
         let lock = WriterLock::default();
         assert!(lock.acquire(soon()));
         assert!(!lock.acquire(Instant::now()));

@@ -28,7 +28,7 @@ macro_rules! stream {
 }
 
 #[test]
-fn the_last_word_of_a_stream_counts() {
+fn the_last_usage_of_a_stream_counts() {
     let cases = [
         (
             "anthropic",
@@ -94,7 +94,7 @@ fn minified(json: &str) -> String {
 }
 
 #[test]
-fn what_is_put_together_keeps_every_value_to_the_letter() {
+fn assembled_usage_keeps_every_value_verbatim() {
     assert_eq!(
         raw(&record("anthropic", stream!("anthropic.sse"))),
         r#"{"input_tokens":30,"cache_creation_input_tokens":100,"cache_read_input_tokens":2000,"cache_creation":{"ephemeral_5m_input_tokens":60,"ephemeral_1h_input_tokens":40},"output_tokens":150,"service_tier":"standard"}"#
@@ -116,7 +116,7 @@ fn what_is_put_together_keeps_every_value_to_the_letter() {
 }
 
 #[test]
-fn bodies_and_bare_objects_are_taken_too() {
+fn response_bodies_and_bare_usage_objects_are_accepted() {
     let usage = r#"{ "input_tokens": 3,  "output_tokens": 4.0e0 }"#.replace("4.0e0", "4");
     let body = format!(
         "{{\n \"id\": \"msg_1\", \"type\": \"message\", \"model\": \"m\", \"content\": [{{\"text\": \"Hi\"}}],\n \"usage\": {usage}\n}}\n"
@@ -146,7 +146,7 @@ fn bodies_and_bare_objects_are_taken_too() {
 }
 
 #[test]
-fn doubts_about_a_stream_are_kept() {
+fn doubts_about_a_stream_are_flagged() {
     let start = r#"data: {"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":25,"output_tokens":1}}}"#;
     let cut = record("anthropic", start);
     assert_eq!((cut.quality, cut.tokens), (Quality::Derived, tokens("25 - - - - 1 -")));
@@ -159,7 +159,7 @@ fn doubts_about_a_stream_are_kept() {
 }
 
 #[test]
-fn what_is_no_single_response_is_refused() {
+fn input_that_is_not_one_response_is_refused() {
     let two = |format: &str, one: &str, other: &str| refused(format, &format!("{one}\n{other}"));
     let cases = [
         two("openai-chat", r#"{"id":"a","usage":{"prompt_tokens":1}}"#, r#"{"id":"b","usage":{"prompt_tokens":1}}"#),

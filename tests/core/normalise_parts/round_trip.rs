@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_the_numbers_nothing_is_clamped(
+    fn no_count_is_clamped(
         prompt in count(), cached in count(), completion in count(), thought in count(), total in proptest::option::of(count()),
     ) {
         let object = json!({

@@ -16,7 +16,7 @@ fn stream(events: &[&str]) -> String {
 }
 
 #[test]
-fn an_impossible_count_loses_its_class_or_its_place_and_never_the_answer() {
+fn an_impossible_count_loses_only_its_class() {
     let cases = [
         // More was read from a cache than went in, with and without a total.
         (
@@ -107,7 +107,7 @@ fn whole_numbers_may_be_written_with_a_fraction_of_zero() {
 }
 
 #[test]
-fn the_cache_is_found_in_every_field_that_states_it() {
+fn cache_counts_are_read_from_every_known_field() {
     for (format, json, expected) in [
         ("openai-chat", r#"{"prompt_tokens":900,"completion_tokens":40,"cached_tokens":700}"#, "200 700 - - - 40 -"),
         (
@@ -154,7 +154,7 @@ fn the_last_choice_may_hold_the_usage() {
 }
 
 #[test]
-fn a_zero_or_a_gap_in_the_last_event_of_a_stream_keeps_what_came_before() {
+fn a_zero_or_a_gap_in_the_last_stream_event_keeps_earlier_counts() {
     let cases = [
         (
             UsageFormat::Anthropic,
@@ -211,7 +211,7 @@ fn a_zero_or_a_gap_in_the_last_event_of_a_stream_keeps_what_came_before() {
 }
 
 #[test]
-fn iterations_of_other_models_are_calls_of_their_own() {
+fn iterations_of_other_models_are_separate_calls() {
     let usage = |iterations: &str| {
         format!(
             r#"{{"id":"msg_1","model":"claude-sonnet-4-6","usage":{{"input_tokens":10,"output_tokens":20,"service_tier":"batch","iterations":{iterations}}}}}"#
@@ -252,7 +252,7 @@ fn iterations_of_other_models_are_calls_of_their_own() {
 }
 
 #[test]
-fn server_tools_and_modalities_have_counts_of_their_own() {
+fn server_tools_and_modalities_are_counted_separately() {
     let of = |record: &TokenRecord| {
         record
             .modalities

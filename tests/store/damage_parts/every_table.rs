@@ -173,7 +173,7 @@ fn command_finds(path: &Path) -> bool {
 }
 
 #[test]
-fn damage_to_any_object_of_the_file_is_found() {
+fn damage_to_any_schema_object_is_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     let (sound, path) = (dir.path().join("sound.db"), dir.path().join("usage.db"));
     fill(&sound);
@@ -227,7 +227,7 @@ fn damage_to_any_object_of_the_file_is_found() {
 
 /// The ids of the log stand in the table and in SQLite's index of it. Damage to either copy is found.
 #[test]
-fn damage_to_an_id_in_the_table_or_in_the_index_is_found() {
+fn damage_to_an_id_in_table_or_index_is_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     fill(&path);
@@ -246,7 +246,7 @@ fn damage_to_an_id_in_the_table_or_in_the_index_is_found() {
 }
 
 #[test]
-fn guards_and_names_of_kinds_are_repaired_and_foreign_tables_are_not() {
+fn repair_restores_triggers_and_kinds_and_keeps_foreign_tables() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");
     fill(&path);

@@ -32,7 +32,7 @@ proptest! {
 
     /// One bit of one cell: found, or unreadable, and never passed over.
     #[test]
-    fn no_flipped_bit_is_passed_over(cell in cell(), row in any::<prop::sample::Index>(), bit in any::<prop::sample::Index>()) {
+    fn every_flipped_bit_is_a_finding_or_harmless(cell in cell(), row in any::<prop::sample::Index>(), bit in any::<prop::sample::Index>()) {
         let bench = Bench::new();
         let Cell { table, column } = cell;
         let rows: i64 = bench.hand.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();

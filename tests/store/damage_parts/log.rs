@@ -18,7 +18,7 @@ fn finds(sql: &str, positions: &[i64]) {
 }
 
 #[test]
-fn an_edited_body_is_found_wherever_it_is() {
+fn an_edited_body_is_a_finding_at_any_position() {
     let bench = Bench::new();
     for position in 1..=sound().size {
         let body = bench.body(position);
@@ -49,7 +49,7 @@ fn an_edited_body_is_found_wherever_it_is() {
 }
 
 #[test]
-fn two_swapped_bodies_are_found() {
+fn two_swapped_bodies_are_a_finding() {
     let bench = Bench::new();
     let (one, other) = (bench.body(17), bench.body(18));
     bench.change("UPDATE events SET body = ? WHERE position = 17", [other]);
@@ -59,7 +59,7 @@ fn two_swapped_bodies_are_found() {
 }
 
 #[test]
-fn a_column_that_says_something_else_than_the_line_is_found() {
+fn a_column_that_differs_from_the_line_is_a_finding() {
     finds("UPDATE events SET id = randomblob(16) WHERE position = 9", &[9]);
     finds("UPDATE events SET kind = 3 WHERE position = 9", &[9]);
     finds("UPDATE events SET kind = 0 WHERE position = 13", &[13]);
@@ -70,7 +70,7 @@ fn a_column_that_says_something_else_than_the_line_is_found() {
 }
 
 #[test]
-fn two_swapped_ids_are_found() {
+fn two_swapped_ids_are_a_finding() {
     let bench = Bench::new();
     let id = |n: i64| id(n).as_bytes().to_vec();
     bench.change("UPDATE events SET id = x'ff' WHERE position = 30", []);
@@ -81,7 +81,7 @@ fn two_swapped_ids_are_found() {
 }
 
 #[test]
-fn a_cut_tail_is_found_at_every_length() {
+fn a_cut_tail_of_any_length_is_a_finding() {
     let bench = Bench::new();
     for last in (1..=sound().size).rev() {
         bench.change("DELETE FROM events WHERE position = ?", [last]);
@@ -91,7 +91,7 @@ fn a_cut_tail_is_found_at_every_length() {
 }
 
 #[test]
-fn a_tail_cut_with_its_hashes_is_found_by_the_projections() {
+fn a_tail_cut_with_its_hashes_is_a_finding_by_the_projections() {
     // The tree of a shorter ledger is put in the place of the longer one's.
     let size = sound().size - 3;
     let bench = Bench::new();
@@ -106,7 +106,7 @@ fn a_tail_cut_with_its_hashes_is_found_by_the_projections() {
 }
 
 #[test]
-fn a_missing_or_moved_row_is_found() {
+fn a_missing_or_moved_row_is_a_finding() {
     for position in [1, 2, 16, 17, 41, 69] {
         finds(&format!("DELETE FROM events WHERE position = {position}"), &[position]);
     }
@@ -120,7 +120,7 @@ fn a_missing_or_moved_row_is_found() {
 }
 
 #[test]
-fn a_row_that_nobody_appended_is_found() {
+fn a_row_that_was_never_appended_is_a_finding() {
     let copy = |position: i64| {
         let bench = Bench::new();
         bench.change(

@@ -65,14 +65,14 @@ fn removal(bench: &Bench, table: Table, key: &[u8], _: &[u8]) -> bool {
 }
 
 #[test]
-fn an_edited_or_missing_row_of_a_projection_is_found() {
+fn an_edited_or_missing_projection_row_is_a_finding() {
     for change in [other_value, one_bit, removal] {
         each_row(change);
     }
 }
 
 #[test]
-fn a_finding_about_a_row_names_an_event_that_has_a_part_in_it() {
+fn a_finding_about_a_row_names_an_event_that_contributes_to_it() {
     for change in [other_value, one_bit, removal] {
         let unnamed = each_row(change);
         assert!(unnamed.is_empty(), "{} rows have no event of theirs named:\n{}", unnamed.len(), unnamed.join("\n"));
@@ -80,7 +80,7 @@ fn a_finding_about_a_row_names_an_event_that_has_a_part_in_it() {
 }
 
 #[test]
-fn a_bogus_row_of_a_projection_is_found() {
+fn an_extra_projection_row_is_a_finding() {
     for table in FOLDED {
         let ((_, key), value) = sound().rows.iter().find(|((s, _), _)| *s == table).unwrap();
         let longer = [&key[..], b"x\0"].concat();
@@ -109,7 +109,7 @@ fn a_counter_too_large_to_add_up_is_a_finding() {
 }
 
 #[test]
-fn a_snapshot_of_something_else_is_found() {
+fn a_cached_state_of_other_events_is_a_finding() {
     // A snapshot of position 10 in which nothing has happened yet.
     let bench = Bench::new();
     bench.change("INSERT INTO snapshots VALUES (x'03000000000000000a', x'')", []);
@@ -162,7 +162,7 @@ fn chunk(uses: &[(u64, Vec<u8>)]) -> Vec<u8> {
 }
 
 #[test]
-fn uses_in_the_wrong_chunk_are_found() {
+fn usage_instants_in_the_wrong_chunk_are_a_finding() {
     // The sums of all uses stay what they are; only who looks for a use no longer finds it.
     let account = b"anthropic\0\0";
     let of_account: Vec<_> =
@@ -184,7 +184,7 @@ fn uses_in_the_wrong_chunk_are_found() {
 }
 
 #[test]
-fn a_use_of_nothing_is_found() {
+fn a_usage_instant_without_tokens_is_a_finding() {
     // It adds nothing to any sum, but a window would open with it.
     let ((_, key), value) = sound().rows.iter().find(|((table, _), _)| *table == Table::Uses).unwrap();
     for step in 1..5 {
@@ -197,7 +197,7 @@ fn a_use_of_nothing_is_found() {
 }
 
 #[test]
-fn a_quarter_of_nothing_is_found() {
+fn an_empty_quarter_hour_is_a_finding() {
     let one = |value: &[u8]| value[0] == 1 && value[1] < 95;
     let ((_, key), value) = sound().rows.iter().find(|((s, _), v)| *s == Table::ByModel && one(v)).unwrap();
     let counts = &value[2..];

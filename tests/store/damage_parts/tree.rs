@@ -3,7 +3,7 @@
 use crate::damage::bench::Bench;
 
 #[test]
-fn every_row_of_the_tree_is_held_against_the_lines() {
+fn every_tree_row_is_compared_with_the_lines() {
     let bench = Bench::new();
     let mut statement = bench.hand.prepare("SELECT key, value FROM tree").unwrap();
     let rows: Vec<(Vec<u8>, Vec<u8>)> =

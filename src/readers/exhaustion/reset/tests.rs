@@ -8,7 +8,7 @@ fn at(text: &str, now: &str, zone: &str) -> Option<String> {
 }
 
 #[test]
-fn forms() {
+fn every_form_of_a_reset_is_read() {
     for (text, wanted) in [
         ("resets 10am", "2026-02-05T10:00Z"),
         ("resets at 10 PM", "2026-02-04T22:00Z"),
@@ -101,7 +101,7 @@ fn forms() {
 }
 
 #[test]
-fn what_makes_no_instant() {
+fn impossible_resets_are_refused() {
     for text in [
         "resets 13pm",
         "resets 0am",
@@ -124,7 +124,7 @@ fn what_makes_no_instant() {
 }
 
 #[test]
-fn clocks_that_jump() {
+fn resets_across_clock_changes() {
     let (paris, york) = ("Europe/Paris", "America/New_York");
     for (text, now, zone, wanted) in [
         ("resets 10am", "2026-03-28T14:00:00Z", paris, "2026-03-29T08:00Z"),
@@ -142,7 +142,7 @@ fn clocks_that_jump() {
 }
 
 #[test]
-fn displays() {
+fn resets_are_displayed() {
     for (text, wanted) in [
         ("resets 10 AM", "resets 10am (UTC)"),
         ("resets February 5th, 10:30am (Europe/Paris)", "resets February 5 at 10:30am (Europe/Paris)"),

@@ -29,7 +29,7 @@ pub fn positions_have_no_gaps(factory: &dyn Factory) {
     assert_eq!(positions, [1, 2, 3, 4, 5, 6]);
 }
 
-pub fn rows_stand_in_the_order_of_commits(factory: &dyn Factory) {
+pub fn rows_are_in_the_order_of_commits(factory: &dyn Factory) {
     let (one, other) = (factory.open(), factory.open());
     commit(&*one, &lines([30, 10, 20]));
     commit(&*other, &lines([5]));
@@ -51,7 +51,7 @@ pub fn a_rolled_back_append_uses_up_no_position(factory: &dyn Factory) {
     assert_eq!(commit(&*store, &lines([1])).get(), 1);
 }
 
-pub fn rows_are_read_from_a_position_on(factory: &dyn Factory) {
+pub fn rows_are_read_from_a_given_position(factory: &dyn Factory) {
     let store = factory.open();
     commit(&*store, &lines(1..6));
     let view = store.read().unwrap();
@@ -68,7 +68,7 @@ pub fn rows_are_read_from_a_position_on(factory: &dyn Factory) {
     assert_eq!(seen, 2, "the visitor said stop");
 }
 
-pub fn a_row_comes_back_with_all_its_columns(factory: &dyn Factory) {
+pub fn a_row_round_trips_with_all_its_columns(factory: &dyn Factory) {
     let store = factory.open();
     let mut first = Line::new(15);
     first.occurred_at = Timestamp::MIN;
@@ -83,7 +83,7 @@ pub fn a_row_comes_back_with_all_its_columns(factory: &dyn Factory) {
     assert_eq!(found, [first, second]);
 }
 
-pub fn the_bytes_of_a_body_come_back(factory: &dyn Factory) {
+pub fn the_bytes_of_a_body_round_trip(factory: &dyn Factory) {
     let odd = [
         "",
         " leading and trailing \n",
@@ -101,7 +101,7 @@ pub fn the_bytes_of_a_body_come_back(factory: &dyn Factory) {
     assert_eq!(bodies(&*store.read().unwrap()), odd);
 }
 
-pub fn a_large_body_comes_back(factory: &dyn Factory) {
+pub fn a_large_body_round_trips(factory: &dyn Factory) {
     let store = factory.open();
     let large = "Voil\u{e0}: 3.2 megabytes of this;".repeat(100_000);
     commit(&*store, &[Line::new(1), Line::with_body(2, large.clone()), Line::new(3)]);
@@ -134,7 +134,7 @@ pub fn an_id_finds_its_position(factory: &dyn Factory) {
     assert_eq!(view.position_of(id(3)).unwrap(), None);
 }
 
-pub fn an_id_stands_in_the_log_once(factory: &dyn Factory) {
+pub fn an_id_is_unique_in_the_log(factory: &dyn Factory) {
     let store = factory.open();
     commit(&*store, &lines([1, 2]));
     let refused = |result: crate::Result<Position>| {
@@ -179,7 +179,7 @@ pub fn a_conflict_leaves_no_trace(factory: &dyn Factory) {
     assert_eq!(view.position_of(id(4)).unwrap(), None);
 }
 
-pub fn a_row_once_seen_stays(factory: &dyn Factory) {
+pub fn a_row_never_disappears(factory: &dyn Factory) {
     let store = factory.open();
     let mut seen: Vec<(u64, Line)> = Vec::new();
     for n in 1..7 {

@@ -27,7 +27,7 @@ pub fn an_empty_value_is_a_value(factory: &dyn Factory) {
     assert_eq!(whole(&*view, Table::Accounts), [(b"here".to_vec(), Vec::new())]);
 }
 
-pub fn spaces_are_apart(factory: &dyn Factory) {
+pub fn tables_are_separate(factory: &dyn Factory) {
     let store = factory.open();
     for table in Table::ALL {
         commit_puts(&*store, table, &[(b"key", Some(table.name().as_bytes()))]);
@@ -64,7 +64,7 @@ pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
     }
 }
 
-pub fn a_large_value_comes_back(factory: &dyn Factory) {
+pub fn a_large_value_round_trips(factory: &dyn Factory) {
     let store = factory.open();
     let large = (0..=u8::MAX).collect::<Vec<u8>>().repeat(10_000);
     commit_puts(&*store, Table::Snapshots, &[(b"large", Some(&large))]);

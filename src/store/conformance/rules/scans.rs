@@ -25,7 +25,7 @@ fn keys(pairs: Pairs) -> Vec<Vec<u8>> {
     pairs.into_iter().map(|(key, _)| key).collect()
 }
 
-pub fn a_scan_goes_up_and_down(factory: &dyn Factory) {
+pub fn a_scan_can_ascend_and_descend(factory: &dyn Factory) {
     let store = filled(factory);
     let view = store.read().unwrap();
     let up = keys(scanned(&*view, Table::Corrections, b"", b"", Order::Ascending));
@@ -62,14 +62,14 @@ pub fn a_scan_ends_before_its_last_key(factory: &dyn Factory) {
     assert_eq!(range(&*view, b"b", b"a"), nothing, "a range that ends before it begins");
 }
 
-pub fn a_scan_without_an_end_goes_to_the_last_key(factory: &dyn Factory) {
+pub fn a_scan_without_an_end_includes_the_last_key(factory: &dyn Factory) {
     let store = filled(factory);
     let view = store.read().unwrap();
     assert_eq!(range(&*view, b"a\x81", b""), [b"b".to_vec(), b"\xff\xff".to_vec()]);
     assert_eq!(range(&*view, b"\xff\xff\xff", b"").len(), 0);
 }
 
-pub fn a_scan_stops_when_it_is_told(factory: &dyn Factory) {
+pub fn a_scan_stops_when_the_visitor_breaks(factory: &dyn Factory) {
     let store = filled(factory);
     let view = store.read().unwrap();
     for order in [Order::Ascending, Order::Descending] {
@@ -83,7 +83,7 @@ pub fn a_scan_stops_when_it_is_told(factory: &dyn Factory) {
     }
 }
 
-pub fn the_error_of_a_visitor_comes_back(factory: &dyn Factory) {
+pub fn a_scan_returns_the_error_of_its_visitor(factory: &dyn Factory) {
     let store = filled(factory);
     commit(&*store, &lines([1, 2]));
     let view = store.read().unwrap();
@@ -101,7 +101,7 @@ pub fn the_error_of_a_visitor_comes_back(factory: &dyn Factory) {
     assert_eq!(visits, 2, "nothing is visited after an error");
 }
 
-pub fn a_visitor_may_ask_the_view(factory: &dyn Factory) {
+pub fn a_visitor_may_query_the_view(factory: &dyn Factory) {
     let store = filled(factory);
     commit(&*store, &lines([1, 2, 3]));
     let asks = |view: &dyn ReadView| {

@@ -31,7 +31,7 @@ fn stub(tx: &mut dyn Transaction, position: u64) -> String {
     format!(r#"{{"shredded":{position},"leaf":"{leaf}","by":{by},"kept":{KEPT}}}"#)
 }
 
-pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
+pub fn a_tombstone_replaces_a_body(factory: &dyn Factory) {
     let store = factory.open();
     for n in 1..4 {
         commit(&*store, &lines([n]));
@@ -47,7 +47,7 @@ pub fn a_stub_takes_the_place_of_a_body(factory: &dyn Factory) {
     assert_eq!(shown(&*store.read().unwrap())[..3], expected, "erasing changes no row");
 }
 
-pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
+pub fn a_snapshot_keeps_the_shredded_body(factory: &dyn Factory) {
     let (writer, reader) = (factory.open(), factory.open());
     commit(&*writer, &lines([1]));
     let view = reader.read().unwrap();
@@ -59,7 +59,7 @@ pub fn a_snapshot_keeps_the_body_that_goes(factory: &dyn Factory) {
     assert_eq!(body(&*view, 1), before);
 }
 
-pub fn a_position_that_is_not_there_is_not_shredded(factory: &dyn Factory) {
+pub fn a_missing_position_cannot_be_shredded(factory: &dyn Factory) {
     let store = factory.open();
     commit(&*store, &lines(1..3));
     for position in [0, 3] {

@@ -61,7 +61,7 @@ pub fn a_dropped_transaction_leaves_no_values(factory: &dyn Factory) {
     assert_eq!(whole(&*store.read().unwrap(), Table::Facts), old);
 }
 
-pub fn nothing_is_seen_before_the_commit(factory: &dyn Factory) {
+pub fn no_write_is_visible_before_the_commit(factory: &dyn Factory) {
     let (writer, reader) = (factory.open(), factory.open());
     let mut tx = writer.write().unwrap();
     tx.append(&[Line::new(1).row()]).unwrap();
@@ -76,7 +76,7 @@ pub fn nothing_is_seen_before_the_commit(factory: &dyn Factory) {
     tx.commit().unwrap();
 }
 
-pub fn a_commit_is_seen_at_once_by_every_handle(factory: &dyn Factory) {
+pub fn a_commit_is_visible_to_every_handle(factory: &dyn Factory) {
     let mut handles = [factory.open(), factory.open(), factory.open()];
     for handle in &mut handles {
         assert!(bodies(&*handle.read().unwrap()).is_empty());

@@ -10,40 +10,40 @@ use super::{Flaw, RowVisitor, Written};
 use crate::store_contract::conformance::{Line, rows_from};
 
 super::breakages! {
-    SkipsAPosition fails [positions_have_no_gaps a_transaction_reads_the_rows_it_wrote rows_are_read_from_a_position_on
+    SkipsAPosition fails [positions_have_no_gaps a_transaction_reads_the_rows_it_wrote rows_are_read_from_a_given_position
         a_conflict_names_the_earlier_position]
     RollbackUsesUpAPosition fails [a_rolled_back_append_uses_up_no_position]
-    AppendsInReverse fails [rows_stand_in_the_order_of_commits the_bytes_of_a_body_come_back the_head_is_the_last_row
-        a_large_body_comes_back a_row_comes_back_with_all_its_columns a_conflict_names_the_earlier_position
-        a_conflict_leaves_no_trace rows_are_read_from_a_position_on]
-    ReordersTheCallsOfACommit fails [rows_stand_in_the_order_of_commits]
-    TakesAnIdTwice fails [an_id_stands_in_the_log_once a_conflict_names_the_earlier_position a_conflict_leaves_no_trace]
+    AppendsInReverse fails [rows_are_in_the_order_of_commits the_bytes_of_a_body_round_trip the_head_is_the_last_row
+        a_large_body_round_trips a_row_round_trips_with_all_its_columns a_conflict_names_the_earlier_position
+        a_conflict_leaves_no_trace rows_are_read_from_a_given_position]
+    ReordersTheCallsOfACommit fails [rows_are_in_the_order_of_commits]
+    TakesAnIdTwice fails [an_id_is_unique_in_the_log a_conflict_names_the_earlier_position a_conflict_leaves_no_trace]
     NamesTheLaterPosition fails [a_conflict_names_the_earlier_position]
     ConflictKeepsTheRowsInFront fails [a_conflict_leaves_no_trace]
-    FindsNoId fails [an_id_finds_its_position a_transaction_reads_the_rows_it_wrote a_visitor_may_ask_the_view
+    FindsNoId fails [an_id_finds_its_position a_transaction_reads_the_rows_it_wrote a_visitor_may_query_the_view
         a_conflict_leaves_no_trace]
     FindsEveryId fails [an_empty_ledger_has_no_head an_id_finds_its_position a_conflict_leaves_no_trace
-        a_dropped_transaction_leaves_no_rows nothing_is_seen_before_the_commit a_snapshot_stays_as_it_is]
-    ReadsBehindThePosition fails [rows_are_read_from_a_position_on a_transaction_reads_the_rows_it_wrote
-        a_large_body_comes_back a_follower_misses_nothing a_visitor_may_ask_the_view]
-    GoesOnAfterStop fails [rows_are_read_from_a_position_on]
+        a_dropped_transaction_leaves_no_rows no_write_is_visible_before_the_commit a_snapshot_stays_as_it_is]
+    ReadsBehindThePosition fails [rows_are_read_from_a_given_position a_transaction_reads_the_rows_it_wrote
+        a_large_body_round_trips a_follower_misses_nothing a_visitor_may_query_the_view]
+    GoesOnAfterStop fails [rows_are_read_from_a_given_position]
     HeadIsOneBehind fails [the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
     HeadForgetsItsTime fails [the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote
         a_dropped_transaction_leaves_no_rows a_snapshot_stays_as_it_is]
-    EmptyLedgerHasAHead fails [an_empty_ledger_has_no_head nothing_is_seen_before_the_commit]
-    MixesUpTheTimes fails [a_row_comes_back_with_all_its_columns rows_are_read_from_a_position_on
-        a_large_body_comes_back the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
-    ForgetsTheKind fails [a_row_comes_back_with_all_its_columns rows_are_read_from_a_position_on
-        a_large_body_comes_back the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
-    TrimsBodies fails [the_bytes_of_a_body_come_back]
-    CutsBodiesAtAZero fails [the_bytes_of_a_body_come_back]
-    NormalisesBodies fails [the_bytes_of_a_body_come_back]
-    CutsBodiesAtAMegabyte fails [a_large_body_comes_back]
-    ForgetsALastByte fails [the_bytes_of_a_body_come_back]
-    RewritesAnOldRow fails [a_row_once_seen_stays]
-    KeepsShreddedBodies fails [a_stub_takes_the_place_of_a_body]
-    ShredsTheNextRow fails [a_stub_takes_the_place_of_a_body a_position_that_is_not_there_is_not_shredded]
-    ShredsWhatIsNotThere fails [a_position_that_is_not_there_is_not_shredded]
+    EmptyLedgerHasAHead fails [an_empty_ledger_has_no_head no_write_is_visible_before_the_commit]
+    MixesUpTheTimes fails [a_row_round_trips_with_all_its_columns rows_are_read_from_a_given_position
+        a_large_body_round_trips the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
+    ForgetsTheKind fails [a_row_round_trips_with_all_its_columns rows_are_read_from_a_given_position
+        a_large_body_round_trips the_head_is_the_last_row a_transaction_reads_the_rows_it_wrote]
+    TrimsBodies fails [the_bytes_of_a_body_round_trip]
+    CutsBodiesAtAZero fails [the_bytes_of_a_body_round_trip]
+    NormalisesBodies fails [the_bytes_of_a_body_round_trip]
+    CutsBodiesAtAMegabyte fails [a_large_body_round_trips]
+    ForgetsALastByte fails [the_bytes_of_a_body_round_trip]
+    RewritesAnOldRow fails [a_row_never_disappears]
+    KeepsShreddedBodies fails [a_tombstone_replaces_a_body]
+    ShredsTheNextRow fails [a_tombstone_replaces_a_body a_missing_position_cannot_be_shredded]
+    ShredsWhatIsNotThere fails [a_missing_position_cannot_be_shredded]
     RollbackShreds fails [a_dropped_transaction_shreds_nothing]
 }
 

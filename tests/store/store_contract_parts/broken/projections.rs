@@ -9,27 +9,27 @@ use usage_ledger::{Error, Result};
 use super::{Flaw, KeyVisitor};
 
 super::breakages! {
-    RemovesNothing fails [a_value_is_put_replaced_and_removed spaces_are_apart a_transaction_reads_the_values_it_put]
+    RemovesNothing fails [a_value_is_put_replaced_and_removed tables_are_separate a_transaction_reads_the_values_it_put]
     KeepsTheFirstValue fails [a_value_is_put_replaced_and_removed a_transaction_reads_the_values_it_put
         rows_and_values_appear_together no_update_is_lost]
     TakesEmptyForNothing fails [an_empty_value_is_a_value a_scan_begins_with_its_first_key]
-    HasOneSpaceForAll fails [spaces_are_apart a_visitor_may_ask_the_view]
+    HasOneTableForAll fails [tables_are_separate a_visitor_may_query_the_view]
     HasSevenBitKeys fails [every_byte_can_be_in_a_key_and_a_value a_scan_begins_with_its_first_key
-        a_scan_ends_before_its_last_key a_scan_without_an_end_goes_to_the_last_key]
-    CutsLargeValues fails [a_large_value_comes_back]
-    ScansUpwardsOnly fails [a_scan_goes_up_and_down]
-    ScansInNoOrder fails [a_scan_goes_up_and_down]
-    ScanLeavesOutItsFirstKey fails [a_scan_begins_with_its_first_key a_visitor_may_ask_the_view]
+        a_scan_ends_before_its_last_key a_scan_without_an_end_includes_the_last_key]
+    CutsLargeValues fails [a_large_value_round_trips]
+    ScansUpwardsOnly fails [a_scan_can_ascend_and_descend]
+    ScansInNoOrder fails [a_scan_can_ascend_and_descend]
+    ScanLeavesOutItsFirstKey fails [a_scan_begins_with_its_first_key a_visitor_may_query_the_view]
     ScanIncludesItsEnd fails [a_scan_ends_before_its_last_key]
-    ScanNeedsAnEnd fails [a_value_is_put_replaced_and_removed an_empty_value_is_a_value spaces_are_apart
-        every_byte_can_be_in_a_key_and_a_value a_scan_without_an_end_goes_to_the_last_key a_scan_stops_when_it_is_told
-        the_error_of_a_visitor_comes_back a_transaction_reads_the_values_it_put a_dropped_transaction_leaves_no_values
+    ScanNeedsAnEnd fails [a_value_is_put_replaced_and_removed an_empty_value_is_a_value tables_are_separate
+        every_byte_can_be_in_a_key_and_a_value a_scan_without_an_end_includes_the_last_key a_scan_stops_when_the_visitor_breaks
+        a_scan_returns_the_error_of_its_visitor a_transaction_reads_the_values_it_put a_dropped_transaction_leaves_no_values
         a_snapshot_stays_as_it_is]
-    ScanStopsTooEarly fails [a_scan_without_an_end_goes_to_the_last_key every_byte_can_be_in_a_key_and_a_value]
-    ScanDoesNotStop fails [a_scan_stops_when_it_is_told]
-    ScanSwallowsErrors fails [the_error_of_a_visitor_comes_back]
-    ScanGoesOnAfterAnError fails [the_error_of_a_visitor_comes_back]
-    CannotBeAskedTwice fails [a_visitor_may_ask_the_view]
+    ScanStopsTooEarly fails [a_scan_without_an_end_includes_the_last_key every_byte_can_be_in_a_key_and_a_value]
+    ScanDoesNotStop fails [a_scan_stops_when_the_visitor_breaks]
+    ScanSwallowsErrors fails [a_scan_returns_the_error_of_its_visitor]
+    ScanGoesOnAfterAnError fails [a_scan_returns_the_error_of_its_visitor]
+    CannotBeReadInAVisitor fails [a_visitor_may_query_the_view]
 }
 
 #[derive(Default)]
@@ -62,9 +62,9 @@ impl Flaw for TakesEmptyForNothing {
 }
 
 #[derive(Default)]
-struct HasOneSpaceForAll;
+struct HasOneTableForAll;
 
-impl Flaw for HasOneSpaceForAll {
+impl Flaw for HasOneTableForAll {
     fn put(&self, tx: &mut dyn Transaction, _: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         tx.put(Table::Facts, key, value)
     }
@@ -193,7 +193,7 @@ scans! {
         failed
     };
     /// One cursor for a connection.
-    CannotBeAskedTwice: |scan, visit| {
+    CannotBeReadInAVisitor: |scan, visit| {
         thread_local!(static BUSY: Cell<bool> = const { Cell::new(false) });
         if BUSY.replace(true) {
             return Err(Error::Invalid { what: "a scan is under way".into() });

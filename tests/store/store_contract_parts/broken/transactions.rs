@@ -20,15 +20,15 @@ super::breakages! {
     RollbackKeepsRows fails [a_dropped_transaction_leaves_no_rows a_rolled_back_append_uses_up_no_position
         a_conflict_leaves_no_trace]
     RollbackKeepsValues fails [a_dropped_transaction_leaves_no_values]
-    ShowsRowsBeforeTheCommit fails [nothing_is_seen_before_the_commit rows_and_values_appear_together]
-    ShowsValuesBeforeTheCommit fails [nothing_is_seen_before_the_commit rows_and_values_appear_together]
+    ShowsRowsBeforeTheCommit fails [no_write_is_visible_before_the_commit rows_and_values_appear_together]
+    ShowsValuesBeforeTheCommit fails [no_write_is_visible_before_the_commit rows_and_values_appear_together]
     ShowsRowsBeforeValues fails [rows_and_values_appear_together]
     ShowsALowerPositionLater fails [a_follower_misses_nothing rows_and_values_appear_together]
-    ValuesLagBehind fails [a_commit_is_seen_at_once_by_every_handle a_commit_outlives_every_handle
+    ValuesLagBehind fails [a_commit_is_visible_to_every_handle a_commit_outlives_every_handle
         rows_and_values_appear_together]
-    ShowsAHandleAnOldState fails [a_commit_is_seen_at_once_by_every_handle a_follower_misses_nothing no_update_is_lost]
+    ShowsAHandleAnOldState fails [a_commit_is_visible_to_every_handle a_follower_misses_nothing no_update_is_lost]
     SnapshotMoves fails [a_snapshot_stays_as_it_is rows_and_values_appear_together
-        a_snapshot_keeps_the_body_that_goes]
+        a_snapshot_keeps_the_shredded_body]
     SnapshotBeginsWithItsFirstRead fails [a_snapshot_stays_as_it_is]
     ForgetsTheLastCommitWhenItIsClosed fails [a_commit_outlives_every_handle]
 }
