@@ -90,9 +90,7 @@ fn sealing_needs_a_key_and_a_period_that_is_over() {
     let before = cli.bytes();
     assert!(cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-07"]).contains("is not over"));
     assert!(cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-05", "--since", "2026-06"]).contains("before"));
-    assert!(
-        cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key")
-    );
+    assert!(cli.fails(2, &["--now", SEALED, "seal", "--until", "2026-06", "--key", "/nowhere/key"]).contains("no key"));
     assert!(cli.fails(2, &["--now", SEALED, "report", "--sealed"]).contains("nothing was sealed yet"));
     assert_eq!(cli.bytes(), before);
 }

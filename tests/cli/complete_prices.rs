@@ -125,7 +125,10 @@ fn a_result_of_several_models_is_a_record_of_each() {
 
     let cli = TestCli::new();
     for _ in 0..2 {
-        cli.ok_with_input(result, &["--now", "2026-09-01T10:00:00Z", "record", "--format", "agent-output", "--key", "run-1"]);
+        cli.ok_with_input(
+            result,
+            &["--now", "2026-09-01T10:00:00Z", "record", "--format", "agent-output", "--key", "run-1"],
+        );
     }
     assert_eq!(cli.json(&["report", "--by", "model"])["total"]["requests"], 2);
 }

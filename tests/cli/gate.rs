@@ -152,7 +152,10 @@ fn aliases_of_local_programs_are_unmetered() {
 fn a_refusal_by_ollama_cloud_does_not_gate_local_ollama() {
     let cli = TestCli::new();
     let refused = "Error: 429 you've reached your weekly usage limit, please upgrade: https://ollama.com/upgrade";
-    cli.ok_with_input(refused.to_owned(), &["--now", NOON, "scan-output", "ollama", "--stream", "stderr", "--exit-code", "1"]);
+    cli.ok_with_input(
+        refused.to_owned(),
+        &["--now", NOON, "scan-output", "ollama", "--stream", "stderr", "--exit-code", "1"],
+    );
     assert_eq!(gate(&cli, NOON, &["ollama-cloud"]).1, 75);
     for model in ["qwen3.5:cloud", "gpt-oss:120b-cloud", "GPT-OSS:120b-Cloud", "kimi-k2-cloud"] {
         let (verdict, code) = gate(&cli, NOON, &["ollama", "--model", model]);

@@ -22,7 +22,10 @@ fn poisoned(records: u32) -> TestCli {
         let names = r#""provider":"anthropic","model":"claude-opus-4-5","agent":"a","cost_usd":"79228162514264337""#;
         format!(r#"{{{names},{counts},"key":"k{n}","conversation":"c{}"}}"#, n % 7)
     };
-    cli.ok_with_input((0..records).map(|n| line(n) + "\n").collect::<String>(), &["--now", NOW, "record", "--jsonl", "-"]);
+    cli.ok_with_input(
+        (0..records).map(|n| line(n) + "\n").collect::<String>(),
+        &["--now", NOW, "record", "--jsonl", "-"],
+    );
     cli
 }
 

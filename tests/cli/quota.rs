@@ -119,7 +119,8 @@ fn a_document_without_windows_is_refused_and_creates_no_ledger() {
     assert!(said.contains("claude-statusline"), "{said}");
     let said = cli.fails(2, &observe("copilot", &["/no/such/file"]));
     assert!(said.contains("/no/such/file"), "{said}");
-    let said = cli.fails_with_input(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
+    let said =
+        cli.fails_with_input(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
     assert!(said.contains("--as-of"), "{said}");
     assert!(!cli.ledger().exists());
 }
@@ -127,7 +128,8 @@ fn a_document_without_windows_is_refused_and_creates_no_ledger() {
 #[test]
 fn a_custom_provider_can_be_named() {
     let cli = TestCli::new();
-    let said = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
+    let said =
+        cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
     assert!(said.contains("anthropic (b) session 42.5 %"), "{said}");
     let mut command = cli.command();
     let done = command.args(observe("claude-statusline", &["--provider", "antropic"])).write_stdin(STATUSLINE);

@@ -99,7 +99,10 @@ fn the_usage_of_a_response_is_recorded() {
     let done = cli.ok_with_input(response, &["record", "--format", "openai-chat", "--project", "acme", "--json"]);
     assert!(done.contains(r#""recorded":1"#));
     // The response's id is the key: the same response adds nothing.
-    assert!(cli.ok_with_input(response, &["record", "--format", "openai-chat", "--project", "acme", "-"]).contains("already"));
+    assert!(
+        cli.ok_with_input(response, &["record", "--format", "openai-chat", "--project", "acme", "-"])
+            .contains("already")
+    );
     let shown = cli.json(&["show", "--provider", "openai", "chatcmpl-1"]);
     let data = &shown["event"]["data"];
     assert_eq!(data["tokens"], serde_json::json!({"input": 20, "cache_read": 80, "output": 20}));

@@ -180,8 +180,7 @@ fn projects() -> TestCli {
 fn a_filter_without_matches_suggests_near_names() {
     let cli = projects();
     let note = |args: &[&str]| {
-        let done =
-            cli.command().args([&["--now", "2026-06-10T11:00:00Z", "report"], args].concat()).assert().success();
+        let done = cli.command().args([&["--now", "2026-06-10T11:00:00Z", "report"], args].concat()).assert().success();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(&done.get_output().stdout), text(&done.get_output().stderr))
     };

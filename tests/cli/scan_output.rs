@@ -112,8 +112,8 @@ fn the_excerpt_contains_no_credential_and_no_conversation_text() {
 #[test]
 fn without_the_wait_option_the_exit_code_is_0() {
     let cli = TestCli::new();
-    let said =
-        cli.ok_with_input("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
+    let said = cli
+        .ok_with_input("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
     assert!(said.contains("the quota is used up"), "{said}");
 }
 
