@@ -1,4 +1,4 @@
-//! One call as a program reports it: the fields of a record, or a provider's response with what else is known.
+//! Parses one call from a program: the fields of a record, or a provider's response with additional fields.
 
 use serde_json::value::RawValue;
 
@@ -12,18 +12,18 @@ use crate::model::tokens::TokenClass;
 use crate::readers::normalise::agent::{self, Turns};
 use crate::readers::normalise::{self, UsageFormat};
 
-/// The format whose text is what a run of an agent prints.
+/// Format name of the output of an agent's run.
 pub(crate) const AGENT_OUTPUT: &str = "agent-output";
-/// The same, with all models of a run under the dearest one.
+/// The same, with all models of a run recorded under the most expensive one.
 const AGENT_TOTAL: &str = "agent-output-total";
 
-/// Every format that [`from_response`] reads.
+/// Lists every format that [`from_response`] parses.
 pub(crate) fn formats() -> Vec<&'static str> {
     UsageFormat::ALL.map(UsageFormat::name).into_iter().chain([AGENT_OUTPUT, AGENT_TOTAL]).collect()
 }
 
-/// The record of a response, and those of other models that answered in it. `served` is the provider that is known to have
-/// served it: a response has the form of an API, which other providers serve too. What has the form of a credential is removed.
+/// Parses a response into its record, and the records of other models that answered in it. `served` is the provider, if
+/// known: other providers serve responses of the same API. Credentials are removed.
 pub(crate) fn from_response(
     format: &str,
     text: &str,
@@ -45,13 +45,13 @@ pub(crate) fn from_response(
     Ok((record, records.collect()))
 }
 
-/// The key of a call within another one, which the caller names by `key`.
+/// Derives the key of a nested call from the caller's `key`.
 pub(crate) fn nested_key(key: &str, place: usize) -> String {
     format!("{key}/{}", place + 1)
 }
 
-/// Completes the record of a call within another one. Its model, cost and duration stay its own: what the caller states of
-/// them is about the outer call.
+/// Completes the record of a nested call. Model, cost and duration in the input are those of the outer call, so they
+/// are not copied.
 pub(crate) fn with_own_figures<E>(
     nested: &TokenRecord,
     complete: impl FnOnce(TokenRecord) -> std::result::Result<TokenRecord, E>,
@@ -61,7 +61,7 @@ pub(crate) fn with_own_figures<E>(
     Ok(record)
 }
 
-/// The provider that served what an agent's output states.
+/// Returns the provider of an agent's output.
 fn server<'p>(provider: Option<&'p ProviderId>, format: &str, model: Option<&str>) -> Result<&'p str> {
     let is_claude = model.is_some_and(|model| model.starts_with("claude"));
     match (provider, format) {
@@ -72,13 +72,13 @@ fn server<'p>(provider: Option<&'p ProviderId>, format: &str, model: Option<&str
     }
 }
 
-/// The calls of a run: one for each model, if the output states the counts of several.
+/// Returns the calls of a run: one per model, if the output states counts per model.
 fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<Vec<TokenRecord>> {
     let runs = agent::extract_models(text)?;
     if runs.is_empty() {
         return Ok(vec![agent_total(text, provider)?]);
     }
-    // Other models than Anthropic's may answer behind Claude Code; whoever serves the run serves them all.
+    // Claude Code can use other models than Anthropic's. The provider of a run serves all its models.
     let claude = runs.iter().map(|run| run.model.as_str()).find(|model| model.starts_with("claude"));
     let server = server(provider, "claude", claude)?;
     let record = |run: agent::ModelRun| {
@@ -92,7 +92,7 @@ fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<Vec<TokenRe
     Ok(runs.into_iter().map(record).collect())
 }
 
-/// The whole run under its dearest model.
+/// Returns the whole run as one call of its most expensive model.
 fn agent_total(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord> {
     let run = agent::extract_as(text, Turns::Told, provider)?
         .ok_or_else(|| Error::invalid("this output of an agent states no tokens"))?;
@@ -106,23 +106,23 @@ fn agent_total(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord>
     Ok(record)
 }
 
-/// A call as a program sends it.
+/// A call in the form that programs send.
 pub(crate) struct Call<'a> {
     fields: LineFields<'a>,
     format: Option<String>,
     response: Option<&'a RawValue>,
-    /// The reservation that the call ends, for `settle`.
+    /// The reservation that the call settles.
     pub reservation: Option<EventId>,
-    /// The program that reports it.
+    /// The reporting program.
     pub source: Option<String>,
-    /// When the call ended.
+    /// End of the call.
     pub occurred_at: Option<Timestamp>,
-    /// The caller's own id.
+    /// The caller's id for the call.
     pub id: Option<EventId>,
 }
 
 impl<'a> Call<'a> {
-    /// Reads an object: the fields of a record, and `format`, `response`, `source`, `reservation`.
+    /// Parses an object with the fields of a record, and `format`, `response`, `source`, `reservation`.
     pub fn parse(body: &'a [u8]) -> Result<Self> {
         let LineFields(fields) = LineFields::parse(body)?;
         let (own, rest): (Vec<_>, Vec<_>) = fields
@@ -165,7 +165,7 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
-    /// The call as lines of a batch, one for each model that answered, and the program that reports it.
+    /// Returns one batch line per model, and the reporting program.
     pub fn lines(self) -> Result<(Vec<JsonLine>, Option<String>)> {
         if self.reservation.is_some() {
             return Err(Error::invalid("`reservation` is not taken here: end a reservation with `settle`"));
@@ -177,8 +177,8 @@ impl<'a> Call<'a> {
         Ok((lines, source))
     }
 
-    /// The record of the call, and those of other models that answered in it. `reserved` is the provider that tokens were
-    /// set aside with: it served the call unless the object names another one.
+    /// Returns the record of the call, and those of nested calls. `reserved` is the provider of the reservation; it
+    /// served the call unless the object names another provider.
     pub fn records(self, reserved: Option<&ProviderId>) -> Result<(TokenRecord, Vec<TokenRecord>)> {
         let named = self.named()?;
         let served = named.as_ref().or(reserved);
@@ -186,7 +186,7 @@ impl<'a> Call<'a> {
             (None, None) => (reserved.map(|provider| TokenRecord::new(provider.as_str(), "")), Vec::new()),
             (Some(format), Some(response)) => {
                 self.expect_no_counts()?;
-                // A text holds a body or a stream; anything else is the body itself.
+                // A string contains a body or a stream. Any other value is the body itself.
                 let text = serde_json::from_str::<String>(response.get());
                 let text = text.as_deref().unwrap_or_else(|_| response.get());
                 let (record, nested) = from_response(format, text, served)?;
@@ -205,11 +205,11 @@ impl<'a> Call<'a> {
         Ok((record, nested))
     }
 
-    /// A call within this one, with what the object states of both.
+    /// Builds the record of a nested call, with the fields that apply to both.
     fn nested(&self, place: usize, nested: &TokenRecord) -> Result<TokenRecord> {
         with_own_figures(nested, |record| {
             let mut record = JsonLine::of(&self.fields, Some(record))?.record;
-            // The object's keys name the outer call.
+            // The object's keys identify the outer call.
             record.keys.retain(|key| nested.keys.contains(key));
             let named = self.fields.0.iter().find(|(name, value)| name == "key" && value.get() != "null");
             if let Some((name, value)) = named {
@@ -226,7 +226,7 @@ impl<'a> Call<'a> {
         given.map(|(name, value)| ProviderId::resolve(&read::<String>(name, value, "a text")?)).transpose()
     }
 
-    /// Counts beside a response would leave open which of the two holds.
+    /// Refuses counts next to a response, because they could contradict it.
     fn expect_no_counts(&self) -> Result<()> {
         let count = self.fields.0.iter().find(|(name, value)| {
             value.get() != "null" && TokenClass::ALL.into_iter().any(|class| class.name() == name)

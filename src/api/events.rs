@@ -1,4 +1,4 @@
-//! Events as they are listed: one filter and one shape for `log --json`, ranges and streams.
+//! Lists events: the filter and the answer shared by `log --json`, ranges and streams.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,15 +11,16 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{Moment, range};
 
-/// Events in an answer unless the caller says otherwise, and at most.
+/// Default and maximum number of events in an answer.
 const DEFAULT: usize = 100;
 const MOST: usize = 1_000;
-/// Bytes of lines in one answer: the event that reaches this number is the last.
+/// Maximum bytes of lines in one answer. The event that reaches it is the last.
 const BYTES: usize = 4 << 20;
-/// Events that one call looks at. A filter that matches nothing else would read a long log in one call.
+/// Maximum number of events that one call examines. Otherwise a filter without matches would read the whole log in one
+/// call.
 const LOOKED_AT: u64 = 100_000;
 
-/// Which events are listed.
+/// Selects events.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventFilter {
     pub kinds: Vec<EventKind>,
@@ -29,7 +30,7 @@ pub(crate) struct EventFilter {
 }
 
 impl EventFilter {
-    /// Reads the names of kinds and providers.
+    /// Parses the names of kinds and providers.
     pub fn new(kinds: &[String], providers: &[String]) -> Result<Self> {
         let kinds = kinds.iter().flat_map(|names| names.split(',')).map(|name| {
             EventKind::named(name).ok_or_else(|| {
@@ -45,7 +46,7 @@ impl EventFilter {
         })
     }
 
-    /// Whether an event is listed.
+    /// Returns whether an event is selected.
     pub fn admits(&self, position: Position, line: &str) -> Result<bool> {
         let envelope = Envelope::parse(position, line)?;
         let at = envelope.occurred_at;
@@ -66,22 +67,22 @@ impl EventFilter {
 /// A range of events.
 #[derive(Serialize)]
 pub(crate) struct EventsAnswer {
-    /// The last position of the ledger.
+    /// Last position of the ledger.
     head: Position,
     events: Vec<Box<RawValue>>,
-    /// What to send as `after` to go on; null when the end of the log is reached.
+    /// Value of `after` for the next call; null at the end of the log.
     next: Option<Position>,
 }
 
 impl EventsInput {
-    /// Which events are listed.
+    /// Returns the filter.
     pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventFilter> {
         let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
         let (since, until) = range(moment(&self.since)?, moment(&self.until)?, zone, now)?;
         Ok(EventFilter { since, until, ..EventFilter::new(&self.kind, &self.provider)? })
     }
 
-    /// The position behind which the list begins.
+    /// Returns the position after which the list begins.
     pub fn after(&self) -> Result<Position> {
         match i64::try_from(self.after) {
             Ok(_) => Ok(Position::new(self.after)),
@@ -89,7 +90,7 @@ impl EventsInput {
         }
     }
 
-    /// How many events are answered with at most.
+    /// Returns the maximum number of events in the answer.
     pub fn limit(&self) -> Result<usize> {
         match self.limit.map(usize::try_from) {
             None => Ok(DEFAULT),
@@ -98,14 +99,14 @@ impl EventsInput {
         }
     }
 
-    /// Whether the answer stays the same while nothing is appended.
+    /// Returns whether the answer depends on events alone.
     pub fn is_timeless(&self) -> bool {
         let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
         !is_relative(&self.since) && !is_relative(&self.until)
     }
 }
 
-/// Lists events behind a position.
+/// Lists events after a position.
 pub(crate) fn answer(
     snapshot: &Snapshot<'_>,
     after: Position,
@@ -131,7 +132,8 @@ pub(crate) fn answer(
     Ok(EventsAnswer { head, events, next: (last < head).then_some(last) })
 }
 
-/// The stored event on one line, with its position. A shredded event has its tombstone and the position of its `event_shredded`.
+/// Formats an event as one line with its position. A shredded event has its tombstone and the position of its
+/// `event_shredded`.
 pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
     Ok(match Stub::read(position, line)? {
         None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
@@ -142,7 +144,7 @@ pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
     })
 }
 
-/// Whether an event names a provider.
+/// Returns whether an event names a provider.
 pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
     match payload {
         Payload::TokensRecorded(data) => data.provider == provider,
@@ -168,7 +170,7 @@ pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
     }
 }
 
-/// The kind of an event.
+/// Returns the kind of an event.
 #[cfg(feature = "web")]
 pub(crate) fn kind(position: Position, line: &str) -> Result<String> {
     Ok(Envelope::parse(position, line)?.kind.to_string())

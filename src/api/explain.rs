@@ -1,4 +1,4 @@
-//! `explain`: a decision with the events that it rests on.
+//! `explain`: a decision with the events that it depends on.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use crate::budget::Verdict;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 
-/// Events that one answer shows. The decision names the positions of all.
+/// Maximum number of events in one answer. The decision lists the positions of all.
 const SHOWN: usize = 100;
 
 /// A decision and its events.
@@ -19,7 +19,7 @@ pub(crate) struct Explanation {
     events: Vec<Box<RawValue>>,
 }
 
-/// Adds the events that a decision rests on.
+/// Adds the events that a decision depends on.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, verdict: Verdict) -> Result<Explanation> {
     let mut events = Vec::new();
     for position in verdict.evidence.iter().take(SHOWN) {

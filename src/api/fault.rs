@@ -1,4 +1,4 @@
-//! Why an operation failed, in a form that every interface can print: a kind, what happened, and what to do.
+//! The failure of an operation in a form for every interface: kind, detail and remedy.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,34 +7,34 @@ use crate::model::error::Error;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 
-/// The kinds of failures. One list holds for every interface.
+/// Kinds of failures, shared by all interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FaultKind {
-    /// The input makes no sense as given.
+    /// The input is invalid.
     InvalidInput,
     /// The provider is in no catalogue, event or declaration.
     UnknownProvider,
-    /// There is no such event.
+    /// The event does not exist.
     NotFound,
-    /// The same id or key is in the ledger with other content.
+    /// The id or key exists with different content.
     Conflict,
-    /// The gate is shut, or the reservation does not fit.
+    /// The gate is closed, or the reservation does not fit.
     Wait,
-    /// The program has no key to sign with.
+    /// There is no signing key.
     NoKey,
     /// Another program holds the write lock.
     Busy,
     /// The ledger cannot be reached, or its file was replaced.
     Unavailable,
-    /// The ledger contradicts itself.
+    /// The ledger is inconsistent.
     Damaged,
-    /// The program is at fault.
+    /// A bug of this program.
     Bug,
 }
 
 impl FaultKind {
-    /// The name in answers.
+    /// Returns the name in answers.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidInput => "invalid-input",
@@ -50,7 +50,7 @@ impl FaultKind {
         }
     }
 
-    /// What it means, in a few words.
+    /// Returns a short title.
     pub const fn title(self) -> &'static str {
         match self {
             Self::InvalidInput => "The input is invalid",
@@ -67,7 +67,7 @@ impl FaultKind {
     }
 }
 
-/// Why an operation failed.
+/// Description of a failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub kind: FaultKind,
@@ -77,11 +77,11 @@ pub(crate) struct Fault {
     pub remedy: Box<str>,
     /// Known providers with a similar name.
     pub candidates: Vec<String>,
-    /// The event that stands in the way.
+    /// Position of the event that conflicts.
     pub position: Option<u64>,
-    /// When it is worth asking again.
+    /// The time after which a retry may succeed.
     pub resumes_at: Option<Timestamp>,
-    /// The record of a batch that is at fault, from 1.
+    /// Number of the invalid record in a batch, from 1.
     pub record: Option<u64>,
 }
 
@@ -98,15 +98,15 @@ impl Fault {
         }
     }
 
-    /// The input cannot be read.
+    /// Creates a failure for invalid input.
     pub fn input(detail: impl Into<String>) -> Self {
-        // Messages of this kind name the remedy behind a colon.
+        // Messages of this kind end with the remedy after a colon.
         let detail = secrets::name(&detail.into()).to_string();
         let remedy = remedy_of(&detail).unwrap_or("correct the input and send it again").to_owned();
         Self::new(FaultKind::InvalidInput, detail, remedy)
     }
 
-    /// A field cannot be read. `path` is `.` where the input as a whole is meant.
+    /// Creates a failure for an invalid field. `path` is `.` for the input as a whole.
     pub fn field(path: &str, why: &str) -> Self {
         let place = if path == "." { "the input".to_owned() } else { format!("`{path}`") };
         let detail = secrets::name(&format!("{place}: {why}")).to_string();
@@ -117,14 +117,14 @@ impl Fault {
         )
     }
 
-    /// Lays the failure at a record of a batch, from 1.
+    /// Sets the number of the record in a batch, from 1.
     pub fn at_record(mut self, number: u64) -> Self {
         self.record = Some(number);
         self
     }
 }
 
-/// The part of a message that says what to do: most messages are written `what: remedy` or `what; remedy`.
+/// Returns the remedy in a message. Most messages have the form `what: remedy` or `what; remedy`.
 pub(crate) fn remedy_of(message: &str) -> Option<&str> {
     let at = message.rfind("; ").or_else(|| message.rfind(": "))?;
     message.get(at + 2..).map(str::trim).filter(|remedy| !remedy.is_empty())

@@ -1,4 +1,4 @@
-//! `forecast`: how long each session window lasts at the present rate.
+//! `forecast`: how long each session window lasts at the current rate.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::present::costs;
 
-/// The forecast for every provider account that was asked about.
+/// The forecast for each provider account in the input.
 #[derive(Serialize)]
 pub(crate) struct ForecastAnswer {
     now: Timestamp,
@@ -19,7 +19,7 @@ pub(crate) struct ForecastAnswer {
     providers: Vec<Outlook>,
 }
 
-/// What becomes of the session window of a provider account if work goes on as in the last hours.
+/// The session window of a provider account, extrapolated from the use of the last hours.
 #[derive(Serialize)]
 struct Outlook {
     provider: String,
@@ -29,7 +29,7 @@ struct Outlook {
     resets_at: Option<Timestamp>,
     percent_per_hour: Option<Percent>,
     runs_out_at: Option<Timestamp>,
-    /// Whether the window resets before it is used up; `None` where either time is not known.
+    /// Whether the window resets before it is exhausted; `None` if either time is unknown.
     lasts: Option<bool>,
     gated: bool,
     resumes_at: Option<Timestamp>,
@@ -56,7 +56,7 @@ impl Outlook {
     }
 }
 
-/// The forecast at a time.
+/// Computes the forecast at a time.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timestamp) -> Result<ForecastAnswer> {
     let only = named("provider", input.provider.as_deref())?.map(ProviderId::resolve).transpose()?;
     let all = costs::status(snapshot, now)?.providers.into_iter();

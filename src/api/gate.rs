@@ -1,4 +1,4 @@
-//! `gate`: may I run?
+//! `gate`: whether a run may start.
 
 use super::input::{GateInput, named};
 use crate::budget::Ask;
@@ -8,7 +8,7 @@ use crate::model::time::Timestamp;
 use crate::usage::active_provider;
 
 impl GateInput {
-    /// Who wants to run what. Without a provider the active one is meant.
+    /// Converts the input. The default provider is the active one.
     pub fn ask(&self, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Ask> {
         let provider = match named("provider", self.provider.as_deref())? {
             Some(provider) => provider.to_owned(),

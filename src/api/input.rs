@@ -1,4 +1,4 @@
-//! What operations take. Unknown fields are refused, so a misspelt option never goes unnoticed.
+//! Inputs of operations. An unknown field is an error, so a misspelt option does not go unnoticed.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::present::clock::instant;
 
-/// How hard a task is.
+/// How difficult a task is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TierName {
@@ -53,12 +53,12 @@ impl From<NeedName> for Mode {
     }
 }
 
-/// May a run start?
+/// Whether a run may start.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct GateInput {
-    /// The provider the run would use; without it the active one
+    /// The provider of the run; default: the active one
     #[param(example = "anthropic", min_length = 1)]
     #[schema(min_length = 1)]
     pub provider: Option<String>,
@@ -66,34 +66,34 @@ pub(crate) struct GateInput {
     #[param(min_length = 1)]
     #[schema(min_length = 1)]
     pub account: Option<String>,
-    /// The model the run would use
+    /// The model of the run
     #[param(min_length = 1)]
     #[schema(min_length = 1)]
     pub model: Option<String>,
-    /// How hard the task is; medium without it
+    /// How difficult the task is; default: medium
     pub tier: Option<TierName>,
-    /// What the run needs; review without it
+    /// What the run needs; default: review
     pub need: Option<NeedName>,
     /// Accept a provider that is in no catalogue, event or declaration: it counts as metered
     pub allow_undeclared: bool,
-    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    /// Answer as of a position, or as of a time by which events were recorded
     #[param(example = "120", min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     pub as_of: Option<String>,
 }
 
-/// Everything at a glance.
+/// Windows, cost and decision of every provider account.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StatusInput {
-    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    /// Answer as of a position, or as of a time by which events were recorded
     #[param(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     pub as_of: Option<String>,
 }
 
-/// How long does each session window last?
+/// How long each session window lasts.
 #[cfg(feature = "mcp")]
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -101,25 +101,25 @@ pub(crate) struct ForecastInput {
     /// Only this provider
     #[schema(min_length = 1)]
     pub provider: Option<String>,
-    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    /// Answer as of a position, or as of a time by which events were recorded
     #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     pub as_of: Option<String>,
 }
 
-/// Who used how much?
+/// Usage and cost by any keys.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReportInput {
     /// The keys to group by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week,
-    /// month, window; provider and day without it. Repeat it, or separate names by commas
+    /// month, window; default: provider and day. Repeat it, or separate names by commas
     #[param(example = json!(["day", "model"]))]
     pub by: Vec<String>,
-    /// Only what happened at or after this time, date or month
+    /// Only calls at or after this time, date or month
     #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
-    /// Only what happened before this time, date or month
+    /// Only calls before this time, date or month
     #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
@@ -137,40 +137,40 @@ pub(crate) struct ReportInput {
     pub conversation: Vec<String>,
     /// Only records with one of these labels, written NAME=VALUE
     pub label: Vec<String>,
-    /// Only the last so many days, today included; 7 without it when `back` is given
+    /// Only this number of days up to today; default with `back`: 7
     #[param(minimum = 1)]
     #[schema(minimum = 1)]
     pub days: Option<u32>,
-    /// End so many steps back instead of today: windows of `days`, weeks in a report by week, months in one by month
+    /// Move the range back by this number of steps: ranges of `days`, weeks in a report by week, months in one by month
     #[param(minimum = 0, maximum = 36_500)]
     #[schema(minimum = 0, maximum = 36_500)]
     pub back: Option<u32>,
-    /// Also days on which nothing happened, in a report by day alone
+    /// Include days without calls, in a report by day alone
     pub fill: bool,
-    /// Work out no costs
+    /// Do not compute costs
     pub no_cost: bool,
-    /// Also what sessions achieved, by the label `outcome`
+    /// Include the outcomes of sessions, from the label `outcome`
     pub outcomes: bool,
-    /// The IANA zone of days, weeks and months; the server's without it
+    /// The IANA time zone of days, weeks and months; default: that of the server
     #[param(example = "Europe/Paris", min_length = 1)]
     #[schema(min_length = 1)]
     pub tz: Option<String>,
-    /// Answer as of a position, or of a time up to which the ledger had recorded events
+    /// Answer as of a position, or as of a time by which events were recorded
     #[param(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
     pub as_of: Option<String>,
 }
 
-/// Events of the log, in order.
+/// Events of the log in order of position.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsInput {
-    /// Only events behind this position
+    /// Only events after this position
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     pub after: u64,
-    /// At most so many events; 100 without it
+    /// Maximum number of events; default: 100
     #[param(minimum = 1, maximum = 1000)]
     #[schema(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
@@ -178,23 +178,23 @@ pub(crate) struct EventsInput {
     pub kind: Vec<String>,
     /// Only events about these providers
     pub provider: Vec<String>,
-    /// Only what happened at or after this time, date or month
+    /// Only events that occurred at or after this time, date or month
     #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
-    /// Only what happened before this time, date or month
+    /// Only events that occurred before this time, date or month
     #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
 }
 
-/// New events as they are appended.
+/// New events when they are appended.
 #[cfg(feature = "web")]
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StreamInput {
-    /// Begin behind this position; without it, and without `Last-Event-ID`, at the end of the log
+    /// Start after this position; default: `Last-Event-ID`, else the end of the log
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     pub after: Option<u64>,
@@ -204,7 +204,7 @@ pub(crate) struct StreamInput {
     pub provider: Vec<String>,
 }
 
-/// That an event is in the ledger.
+/// A proof that an event is in the ledger.
 #[derive(Clone, Debug, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -213,13 +213,13 @@ pub(crate) struct InclusionInput {
     #[param(example = "1", min_length = 1)]
     #[schema(min_length = 1)]
     pub event: String,
-    /// The size of the tree that the proof leads to; the whole ledger without it
+    /// Size of the tree that the proof refers to; default: the whole ledger
     #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     pub size: Option<u64>,
 }
 
-/// That a later state of the ledger continues an earlier one.
+/// A proof that a later state of the ledger extends an earlier one.
 #[derive(Clone, Debug, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -228,55 +228,55 @@ pub(crate) struct ConsistencyInput {
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64, example = 1)]
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     pub old: u64,
-    /// The later size; the whole ledger without it
+    /// The later size; default: the whole ledger
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     pub new: Option<u64>,
 }
 
-/// A signed statement of size and root.
+/// A signed statement of size and root hash.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CheckpointInput {
-    /// An earlier size; the whole ledger without it
+    /// An earlier size; default: the whole ledger
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     pub size: Option<u64>,
 }
 
-/// Work moves to another provider.
+/// A switch to another provider.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SwitchInput {
-    /// The provider worked with from now on
+    /// The provider used from now on
     #[schema(example = "ollama", min_length = 1)]
     pub provider: String,
-    /// Why
+    /// The reason
     #[serde(default)]
     #[schema(example = "rate limited")]
     pub reason: Option<String>,
-    /// When it happened, in RFC 3339; now without it
+    /// When it happened, in RFC 3339; default: now
     #[serde(default)]
     #[schema(format = DateTime)]
     pub occurred_at: Option<String>,
-    /// A name for this switch: a repeated call with the same key finds the first one
+    /// An idempotency key: a repeated call with the same key returns the first switch
     #[serde(default)]
     #[schema(min_length = 1)]
     pub key: Option<String>,
 }
 
-/// Tokens are set aside for a call.
+/// A reservation of tokens for a call.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReserveInput {
     /// The provider
     #[schema(example = "anthropic", min_length = 1)]
     pub provider: String,
-    /// Limit tokens
+    /// Number of limit tokens
     #[schema(example = 20_000, minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub tokens: u64,
-    /// How long at most: 30m, 2h, 1h30m; 10m without it
+    /// Maximum duration: 30m, 2h, 1h30m; default: 10m
     #[serde(default, rename = "for")]
     #[schema(example = "10m", pattern = "^([1-9][0-9]{0,3}h)?([1-9][0-9]{0,3}m)?$", min_length = 2)]
     pub ttl: Option<String>,
@@ -288,31 +288,31 @@ pub(crate) struct ReserveInput {
     #[serde(default)]
     #[schema(min_length = 1)]
     pub model: Option<String>,
-    /// How hard the task is; medium without it
+    /// How difficult the task is; default: medium
     #[serde(default)]
     pub tier: Option<TierName>,
     /// Accept a provider that is in no catalogue, event or declaration: it counts as metered
     #[serde(default)]
     pub allow_undeclared: bool,
-    /// A name for this reservation: a repeated call with the same key finds the first one
+    /// An idempotency key: a repeated call with the same key returns the first reservation
     #[serde(default)]
     #[schema(min_length = 1)]
     pub key: Option<String>,
 }
 
-/// A reservation is given back.
+/// The release of a reservation.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseInput {
     /// The id of the reservation
     #[schema(example = "018c3f6e-0000-7000-8000-000000000000", format = "uuid")]
     pub reservation: String,
-    /// Why
+    /// The reason
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// Reads a position or a time.
+/// Parses a position or a time.
 pub(crate) fn as_of(text: &str) -> Result<AsOf> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: u64 = text.parse().map_err(|_| Error::invalid(format!("`{text}` is larger than any position")))?;
@@ -321,7 +321,7 @@ pub(crate) fn as_of(text: &str) -> Result<AsOf> {
     instant(text).map(AsOf::Time).map_err(|error| Error::invalid(format!("{error}, or a position such as 120")))
 }
 
-/// A text that says something; an empty one is refused.
+/// Refuses an empty text.
 pub(crate) fn named<'t>(name: &str, text: Option<&'t str>) -> Result<Option<&'t str>> {
     match text {
         Some(text) if text.trim().is_empty() => {

@@ -1,4 +1,5 @@
-//! A record as a flat object, every field checked by name: a line of `record --jsonl`, or what a program sends.
+//! Parses a record in the form of a flat object, with a check of every field: a line of `record --jsonl`, or a
+//! program's input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,10 +40,10 @@ pub(super) const FIELDS: [&str; 21] = [
     "id",
 ];
 
-/// Longest piece of a wrong value that is shown.
+/// Maximum length of a wrong value in a message.
 const SHOWN: usize = 40;
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug)]
 pub(crate) struct JsonLine {
     pub id: Option<EventId>,
@@ -50,7 +51,7 @@ pub(crate) struct JsonLine {
     pub record: TokenRecord,
 }
 
-/// The fields of an object, their values unread.
+/// The fields of an object, with values that are not parsed yet.
 pub(super) struct LineFields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for LineFields<'a> {
@@ -73,12 +74,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for LineFields<'a> {
     }
 }
 
-/// A text, borrowed where it holds no escapes.
+/// A string, borrowed if it contains no escapes.
 #[derive(Deserialize)]
 struct LineText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> LineFields<'a> {
-    /// Reads the fields of an object.
+    /// Splits an object into its fields.
     pub fn parse(line: &'a [u8]) -> Result<Self> {
         let text = std::str::from_utf8(line).map_err(|error| {
             Error::invalid(format!("byte {} is not UTF-8: write the file as UTF-8", error.valid_up_to() + 1))
@@ -94,17 +95,18 @@ impl<'a> LineFields<'a> {
 }
 
 impl JsonLine {
-    /// Reads and checks a line.
+    /// Parses a line.
     pub fn parse(line: &[u8]) -> Result<Self> {
         Self::of(&LineFields::parse(line)?, None)
     }
 
-    /// Reads and checks the fields of an object. They complete the record of a response, if there is one.
+    /// Parses the fields of an object. If there is a response, they complete its record.
     pub(super) fn of(LineFields(fields): &LineFields<'_>, response: Option<TokenRecord>) -> Result<Self> {
         if response.is_none() && !fields.iter().any(|(name, value)| name == "provider" && value.get() != "null") {
             return Err(Error::invalid("`provider` is missing: say who served the tokens"));
         }
-        // The provider is set below; a name that is no provider's would cost a search for what was meant.
+        // The provider is set below. Any valid id works here, and an unknown one would start a search for similar
+        // names.
         let record = response.unwrap_or_else(|| TokenRecord::new("anthropic", ""));
         let mut parsed = Self { id: None, occurred_at: None, record };
         let mut keys = Vec::new();
@@ -112,7 +114,7 @@ impl JsonLine {
             if fields.iter().take(index).any(|(earlier, _)| earlier == name) {
                 return Err(Error::invalid(format!("`{name}` occurs twice: keep one of them")));
             }
-            // Null is how many programs write that they do not know.
+            // Many programs write null for an unknown value.
             if value.get() == "null" && FIELDS.contains(&&**name) {
                 continue;
             }
@@ -126,7 +128,7 @@ impl JsonLine {
         Ok(parsed)
     }
 
-    /// Counts are told when the call is made, or later: only then does the record say so.
+    /// Sets `counted_at` only if it is later than the time of the call.
     fn date(&mut self) -> Result<()> {
         let Some(counted_at) = self.record.counted_at else { return Ok(()) };
         match self.occurred_at {
@@ -176,7 +178,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, value: &'a RawValue, what
 
 fn count(name: &str, value: &RawValue) -> Result<u64> {
     let what = format!("a whole number from 0 to {MAX_COUNT}");
-    // Some languages have no whole numbers, and write 1234.0.
+    // Some languages have no integers and write 1234.0.
     let whole = serde_json::from_str::<f64>(value.get()).ok().filter(|number| {
         value.get().contains('.') && number.fract() == 0.0 && (0.0..=MAX_COUNT as f64).contains(number)
     });
@@ -192,7 +194,7 @@ fn shown(value: &str) -> String {
     text
 }
 
-/// What the JSON parser says, without its own idea of lines.
+/// Returns the JSON parser's message without its line number.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()

@@ -1,7 +1,7 @@
-//! The operations that programs call, with the answers of `--json`.
+//! The operations for programs, with the answers of `--json`.
 //!
-//! The command, the HTTP API and the interfaces on standard input and output share these functions, so one question has one
-//! answer everywhere. An operation takes a typed input, works on a [`Service`](service::Service), and returns a
+//! The command, the HTTP API and the interfaces on standard input and output share these functions, so all give the
+//! same answers. An operation takes a typed input, uses a [`Service`](service::Service), and returns a
 //! [`Reply`](service::Reply) or a [`Fault`](fault::Fault).
 
 pub(crate) mod call;

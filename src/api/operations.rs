@@ -1,4 +1,4 @@
-//! Every operation by its name, for interfaces that take a name and an object of parameters.
+//! Every operation by name, for interfaces that take a name and an object of parameters.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::service::{Reply, Service, parse};
 /// An operation.
 pub(crate) struct Operation {
     pub name: &'static str,
-    /// Runs it with an object of parameters in JSON.
+    /// Runs the operation with a JSON object of parameters.
     pub run: fn(&Service, &[u8]) -> Result<Reply, Fault>,
 }
 
@@ -30,12 +30,12 @@ pub(crate) const OPERATIONS: [Operation; 13] = [
     Operation { name: "version", run: |_, input| version(&parse(input)?) },
 ];
 
-/// The operation of a name.
+/// Returns the operation with a name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
 }
 
-/// Proves that an event is in the ledger (`event`), or that a later state continues an earlier one (`old`).
+/// Proves that an event is in the ledger (`event`), or that a later state extends an earlier one (`old`).
 fn proof(service: &Service, input: &[u8]) -> Result<Reply, Fault> {
     #[derive(Deserialize)]
     struct Subject {
@@ -51,7 +51,7 @@ fn proof(service: &Service, input: &[u8]) -> Result<Reply, Fault> {
     }
 }
 
-/// `version` takes nothing.
+/// `version` has no parameters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}

@@ -1,4 +1,4 @@
-//! A failure as an object that programs read: RFC 9457, the same in every interface.
+//! A failure as a JSON object (RFC 9457), the same in every interface.
 
 use serde::Serialize;
 
@@ -41,18 +41,18 @@ impl From<Fault> for Problem {
 }
 
 impl Problem {
-    /// The object as JSON.
+    /// Returns the object as JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| format!("{{\"status\":{}}}", self.status))
     }
 }
 
-/// The type of a problem.
+/// Returns the type of a problem.
 pub(crate) fn urn(name: &str) -> String {
     format!("urn:usage-ledger:problem:{name}")
 }
 
-/// The HTTP status that says what kind of failure it is.
+/// Returns the HTTP status of a kind of failure.
 const fn status(kind: FaultKind) -> u16 {
     match kind {
         FaultKind::InvalidInput => 400,

@@ -1,4 +1,4 @@
-//! `prove` and `checkpoint`: texts that show something about the ledger to those who do not have it.
+//! `prove` and `checkpoint`: texts that others can verify without access to the ledger.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::merkle::{
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 
-/// That an event is in the ledger.
+/// Proof that an event is in the ledger.
 #[derive(Serialize)]
 pub(crate) struct Included {
     position: u64,
@@ -18,17 +18,17 @@ pub(crate) struct Included {
     leaf: String,
     root: String,
     hashes: Vec<String>,
-    /// The proof with its signed checkpoint; `None` where there is no key to sign with.
+    /// The proof with its signed checkpoint; `None` without a signing key.
     pub proof: Option<String>,
 }
 
-/// That a later state continues an earlier one.
+/// Proof that a later state extends an earlier one.
 #[derive(Serialize)]
 pub(crate) struct Continued {
     old: Root,
     new: Root,
     hashes: Vec<String>,
-    /// The proof with its signed checkpoint; `None` where there is no key to sign with.
+    /// The proof with its signed checkpoint; `None` without a signing key.
     pub proof: Option<String>,
 }
 
@@ -47,21 +47,21 @@ pub(crate) struct Signed {
     pub note: String,
 }
 
-/// A checkpoint and its note. Whether anybody signed it is not looked at yet.
+/// A checkpoint and its note. Signatures are not verified yet.
 pub(crate) struct Kept {
     pub note: Note,
     pub checkpoint: Checkpoint,
 }
 
 impl Kept {
-    /// The checkpoint in a note.
+    /// Parses the checkpoint in a note.
     pub fn of(text: &str) -> Result<Self> {
         let note: Note = text.parse()?;
         let checkpoint = note.text().parse()?;
         Ok(Self { note, checkpoint })
     }
 
-    /// A checkpoint of a size, signed now.
+    /// Signs a checkpoint of a size, now.
     pub fn sign(snapshot: &Snapshot<'_>, size: Option<u64>, signer: &Signer) -> Result<Self> {
         let size = size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
         Self::of(&snapshot.checkpoint_at(size, signer)?)
@@ -76,7 +76,7 @@ impl Signed {
     }
 }
 
-/// A state of the ledger that a proof leads to: its size and root, signed or not.
+/// The state that a proof refers to: its size and root, signed or not.
 pub(crate) struct Anchor {
     size: u64,
     root: Hash,
@@ -84,12 +84,12 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    /// A signed one.
+    /// Creates an anchor from a signed checkpoint.
     pub fn signed(kept: Kept) -> Self {
         Self { size: kept.checkpoint.size(), root: kept.checkpoint.root(), note: Some(kept.note) }
     }
 
-    /// A size of a snapshot, signed where there is a key.
+    /// Creates an anchor from a size of a snapshot, signed if there is a key.
     pub fn at(snapshot: &Snapshot<'_>, size: Option<u64>, signer: Option<&Signer>) -> Result<Self> {
         if let Some(signer) = signer {
             return Ok(Self::signed(Kept::sign(snapshot, size, signer)?));
@@ -99,11 +99,11 @@ impl Anchor {
     }
 }
 
-/// Proves that the event at a position is in a state of the ledger.
+/// Proves that the event at a position is in a state.
 pub(crate) fn inclusion(snapshot: &Snapshot<'_>, position: Position, anchor: Anchor) -> Result<Included> {
     let leaf = snapshot.leaf(position)?;
     let proof = snapshot.prove_inclusion(position, Some(anchor.size))?;
-    // What is handed out is checked first: a stored hash of this line may be wrong.
+    // Verify the proof before returning it, because the stored hash of this line may be wrong.
     proof.verify(&leaf, &anchor.root)?;
     let hashes = hex(&proof.hashes);
     let text = |proof: InclusionProof, note| Ok::<_, Error>(InclusionProofText::new(proof, note)?.to_string());
@@ -118,7 +118,7 @@ pub(crate) fn inclusion(snapshot: &Snapshot<'_>, position: Position, anchor: Anc
     })
 }
 
-/// Proves that a state continues an earlier one.
+/// Proves that a state extends an earlier one.
 pub(crate) fn consistency(snapshot: &Snapshot<'_>, old: (u64, Hash), anchor: Anchor) -> Result<Continued> {
     let (size, root) = old;
     let proof = snapshot.prove_consistency(size, anchor.size)?;

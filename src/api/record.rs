@@ -1,4 +1,4 @@
-//! `record`: one call or many.
+//! `record`: records one call or many.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::present::output::{AppendReceipt, grouped};
 use crate::present::wording::withdrawal;
 use crate::readers::normalise::NO_USAGE;
 
-/// What became of many records.
+/// Number of records by result.
 #[derive(Default, Serialize)]
 pub(crate) struct RecordTally {
     pub recorded: u64,
@@ -34,7 +34,7 @@ impl RecordTally {
     }
 }
 
-/// Records one call, and the calls of other models within it. The receipt is the call's; its warnings name what looks wrong.
+/// Records one call and its nested calls. The receipt is that of the outer call; its warnings name suspicious values.
 pub(crate) fn one(
     ledger: &Ledger,
     event: NewEvent,
@@ -69,7 +69,7 @@ pub(crate) fn one(
     Ok((outcome, receipt))
 }
 
-/// Records the call that a program sends.
+/// Records a call that a program sends.
 pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
     let call = Call::parse(body)?;
     if call.reservation.is_some() {
@@ -83,7 +83,7 @@ pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<Appen
     Ok(receipt)
 }
 
-/// A word on a provider outside the catalogue that looks misspelt, until it is declared.
+/// Returns a warning if the provider is undeclared and similar to a known one.
 pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<Option<String>> {
     if let Some(near) = ProviderId::new(provider)?.near_miss()
         && !ledger.provider(provider, now)?.declared

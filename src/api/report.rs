@@ -1,4 +1,4 @@
-//! `report`: who used how much, by any keys.
+//! `report`: usage by any keys.
 
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
@@ -12,10 +12,10 @@ use crate::present::clock::{Moment, range};
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable};
 
-/// Steps that a report may go back, which is 100 years of days.
+/// Maximum number of steps back: 100 years of days.
 const MOST_BACK: u32 = 36_500;
 
-/// A report, with what its sessions achieved where that was asked for.
+/// A report, with the outcomes of its sessions if requested.
 #[derive(Serialize)]
 pub(crate) struct ReportAnswer {
     #[serde(flatten)]
@@ -25,7 +25,7 @@ pub(crate) struct ReportAnswer {
 }
 
 impl ReportInput {
-    /// The query. `zone` is the one of days and months unless the input names another.
+    /// Builds the query. `zone` applies unless the input names another one.
     pub fn query(&self, zone: Zone, now: Timestamp) -> Result<Report> {
         let zone = self.tz.as_deref().map_or(Ok(zone), str::parse)?;
         let by = self.keys()?;
@@ -61,7 +61,7 @@ impl ReportInput {
         Ok(report)
     }
 
-    /// Whether the answer stays the same while nothing is appended.
+    /// Returns whether the answer depends on events alone.
     pub fn is_timeless(&self) -> bool {
         let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
         self.days.is_none() && self.back.is_none() && !is_relative(&self.since) && !is_relative(&self.until)
@@ -105,7 +105,7 @@ impl ReportInput {
     }
 }
 
-/// Refuses a key that is named twice.
+/// Refuses a key that occurs twice.
 pub(crate) fn expect_distinct(by: &[ReportKey]) -> Result<()> {
     let twice = by.iter().enumerate().find(|(index, key)| by.iter().take(*index).any(|earlier| earlier == *key));
     match twice {
@@ -114,7 +114,7 @@ pub(crate) fn expect_distinct(by: &[ReportKey]) -> Result<()> {
     }
 }
 
-/// The days of a report that counts back from today.
+/// Returns the range of days of a report that counts back from today.
 pub(crate) fn days(by: &[ReportKey], days: Option<u32>, back: Option<u32>, today: NaiveDate) -> Result<DateWindow> {
     let days = days.unwrap_or(DateWindow::DEFAULT_DAYS);
     if days == 0 {
@@ -131,7 +131,7 @@ pub(crate) fn days(by: &[ReportKey], days: Option<u32>, back: Option<u32>, today
     Ok(DateWindow { first, last: today })
 }
 
-/// The step by which `back` moves a range: the coarsest time among the keys.
+/// Returns the unit of `back`: the coarsest time among the keys.
 fn step(by: &[ReportKey]) -> Granularity {
     if by.contains(&ReportKey::Month) {
         Granularity::Month
@@ -142,7 +142,7 @@ fn step(by: &[ReportKey]) -> Granularity {
     }
 }
 
-/// Asks a snapshot.
+/// Runs the query on a snapshot.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, outcomes: bool) -> Result<ReportAnswer> {
     let table = snapshot.report(report)?;
     let outcomes = if outcomes { Some(snapshot.efficiency(report)?) } else { None };

@@ -1,4 +1,4 @@
-//! `reserve`, `settle`, `release`: tokens set aside before a call.
+//! `reserve`, `settle`, `release`: reserve tokens before a call.
 
 use serde::Serialize;
 
@@ -14,12 +14,12 @@ use crate::model::tokens::MAX_COUNT;
 use crate::present::output::AppendReceipt;
 use crate::usage::Reservation;
 
-/// How long a reservation holds unless the caller says otherwise.
+/// Default lifetime of a reservation in milliseconds.
 const TTL: i64 = 10 * MINUTE;
-/// Why a reservation is released, unless the caller says otherwise.
+/// Default reason of a release.
 pub(crate) const NO_CALL: &str = "the call did not happen";
 
-/// A reservation and the provider it is made with.
+/// A reservation and its provider.
 #[derive(Serialize)]
 pub(crate) struct Reserved {
     pub provider: String,
@@ -27,7 +27,7 @@ pub(crate) struct Reserved {
     pub reservation: Reservation,
 }
 
-/// Sets tokens aside.
+/// Reserves tokens.
 pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> Result<Reserved> {
     let mut ask = Ask::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
     if let Some(account) = named("account", input.account.as_deref())? {
@@ -50,7 +50,7 @@ pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> 
     make(ledger, &ask, input.tokens, ttl, named("key", input.key.as_deref())?, now)
 }
 
-/// Sets tokens aside for at most `ttl` milliseconds. A key makes the call idempotent.
+/// Reserves tokens for at most `ttl` milliseconds. A key makes the call idempotent.
 pub(crate) fn make(
     ledger: &Ledger,
     ask: &Ask,
@@ -61,7 +61,7 @@ pub(crate) fn make(
 ) -> Result<Reserved> {
     let provider = ask.provider().as_str().to_owned();
     let reservation = match key {
-        // Records of the provider have ids of their own: no provider id contains a slash.
+        // This id cannot collide with the id of a record, because no provider id contains a slash.
         Some(key) => {
             ledger.reserve_as(EventId::from_key(&format!("{provider}/reserve"), key), ask, tokens, ttl, now)?
         }
@@ -70,7 +70,7 @@ pub(crate) fn make(
     Ok(Reserved { provider, reservation })
 }
 
-/// What was reserved under an id.
+/// Returns the reservation with an id.
 pub(crate) fn reserved(ledger: &Ledger, id: EventId) -> Result<BudgetReserved> {
     let position = ledger.snapshot()?.position(id)?;
     match ledger.event(position)?.payload {
@@ -79,7 +79,7 @@ pub(crate) fn reserved(ledger: &Ledger, id: EventId) -> Result<BudgetReserved> {
     }
 }
 
-/// Ends a reservation with the record of its call.
+/// Settles a reservation with the record of its call.
 pub(crate) fn settle(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
     let call = Call::parse(body)?;
     let reservation = call
@@ -100,7 +100,7 @@ pub(crate) fn settle(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<App
     receipt(ledger, outcome)
 }
 
-/// Gives a reservation back.
+/// Releases a reservation.
 pub(crate) fn release(ledger: &Ledger, input: &ReleaseInput, now: Timestamp) -> Result<AppendReceipt> {
     let reason = input.reason.as_deref().unwrap_or(NO_CALL);
     let outcome = ledger.release(input.reservation.parse()?, reason, now)?;

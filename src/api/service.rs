@@ -1,4 +1,4 @@
-//! A ledger that programs call, and what each operation answers.
+//! The operations on a ledger, with their answers.
 
 #[cfg(feature = "web")]
 use std::fmt::Write as _;
@@ -24,10 +24,10 @@ use crate::model::event::{EventId, Position};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::output::Answer;
 
-/// Events that a stream looks at in one step.
+/// Number of events that a stream examines per step.
 #[cfg(feature = "web")]
 const STREAMED: u64 = 10_000;
-/// Records of one batch. A larger one would hold the write lock for long.
+/// Maximum number of records in a batch. A larger one would block other writers too long.
 const BATCH: usize = 50_000;
 
 /// An answer.
@@ -35,7 +35,7 @@ const BATCH: usize = 50_000;
 pub(crate) struct Reply {
     /// JSON.
     pub body: String,
-    /// What it depends on beside the events, as a hash; `None` when the same events always give the same answer.
+    /// Hash of what it depends on besides the events; `None` if it depends on events alone.
     #[cfg_attr(not(feature = "web"), allow(dead_code))] // entity tags of HTTP are made from it
     pub varying: Option<u64>,
 }
@@ -45,7 +45,7 @@ impl Reply {
         Ok(Self { body: to_json(&Answer::new(answer))?, varying: None })
     }
 
-    /// An answer that depends on the time. `part` is what makes two answers different.
+    /// Creates an answer that depends on the time. `part` is the part that varies.
     fn varying(answer: impl Serialize, part: &impl Serialize) -> Result<Self, Fault> {
         let varying = Some(xxh3_64(to_json(part)?.as_bytes()));
         Ok(Self { varying, ..Self::new(answer)? })
@@ -56,7 +56,7 @@ fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))
 }
 
-/// The state of the ledger that answers are about.
+/// The state of the ledger that answers are based on.
 #[cfg(feature = "web")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -66,8 +66,8 @@ pub(crate) struct State {
 
 #[cfg(feature = "web")]
 impl State {
-    /// An HTTP entity tag: the head position, and a hash of the root and of what else makes answers. A tag of an answer that
-    /// depends on the time is a weak one.
+    /// Returns an HTTP entity tag: the head position, and a hash of the root and everything else the answer depends on.
+    /// The tag of an answer that depends on the time is weak.
     pub fn tag(&self, varying: Option<u64>) -> String {
         let (weak, hash) = varying.map_or(("", self.hash), |part| ("W/", self.hash ^ part.rotate_left(1)));
         format!("{weak}\"{}-{hash:016x}\"", self.position)
@@ -76,13 +76,13 @@ impl State {
 
 /// The clock of a service.
 pub(crate) struct Clock {
-    /// What every question is asked at, where the user names a time.
+    /// A fixed time for all operations, if the user set one.
     pub named: Option<Timestamp>,
-    /// The time of this moment.
+    /// Returns the current time.
     pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-/// A ledger that programs call.
+/// A ledger with the operations on it.
 pub(crate) struct Service {
     ledger: Ledger,
     clock: Clock,
@@ -90,12 +90,12 @@ pub(crate) struct Service {
     signer: Option<Signer>,
 }
 
-/// Reads an input from JSON. The message names the field.
+/// Parses a JSON input. Error messages name the field.
 pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let input = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());
-        // The reader's own idea of lines is of no use within one object.
+        // Line numbers are useless within one object.
         Fault::field(&path, why.split(" at line ").next().unwrap_or(&why))
     })?;
     reader.end().map_err(|_| Fault::field(".", "there is more than one value"))?;
@@ -103,17 +103,17 @@ pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
 }
 
 impl Service {
-    /// A service for a ledger.
+    /// Creates a service for a ledger.
     pub const fn new(ledger: Ledger, clock: Clock, zone: Zone, signer: Option<Signer>) -> Self {
         Self { ledger, clock, zone, signer }
     }
 
-    /// The clock.
+    /// Returns the current time of the service.
     pub fn now(&self) -> Timestamp {
         (self.clock.now)()
     }
 
-    /// Asks the ledger as it stands, or as it stood. The second argument of `ask` is the time that the question is asked at.
+    /// Runs a query on the current snapshot or a past one. The second argument of `ask` is the time of the query.
     fn ask<T>(
         &self,
         moment: Option<&str>,
@@ -132,7 +132,7 @@ impl Service {
         write(&self.ledger, self.now())
     }
 
-    /// The state that an answer would be about now.
+    /// Returns the current state.
     #[cfg(feature = "web")]
     pub fn state(&self) -> Result<State, Fault> {
         let (position, root) =
@@ -143,13 +143,13 @@ impl Service {
         Ok(State { position, hash: xxh3_64(of.as_bytes()) })
     }
 
-    /// The last position.
+    /// Returns the last position.
     #[cfg(any(feature = "web", test))]
     pub fn head(&self) -> Result<Position, Fault> {
         self.ask(None, |snapshot, _| Ok(snapshot.head()?.position))
     }
 
-    /// That the ledger reaches a position.
+    /// Checks that the ledger contains a position.
     #[cfg(feature = "web")]
     pub fn expect_position(&self, position: Position) -> Result<Position, Fault> {
         let head = self.head()?;
@@ -159,7 +159,7 @@ impl Service {
         Err(Error::NotFound { what: format!("at position {position} (the last one is {head})") }.into())
     }
 
-    /// Everything at a glance.
+    /// Windows, cost and decision of every provider account.
     pub fn status(&self, input: &StatusInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
             let answer = status::answer(snapshot, now)?;
@@ -167,7 +167,7 @@ impl Service {
         })
     }
 
-    /// May a run start?
+    /// Decides whether a run may start.
     pub fn gate(&self, input: &GateInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
             let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
@@ -175,7 +175,7 @@ impl Service {
         })
     }
 
-    /// How long does each session window last?
+    /// Forecasts how long each session window lasts.
     #[cfg(feature = "mcp")]
     pub fn forecast(&self, input: &super::input::ForecastInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
@@ -184,7 +184,7 @@ impl Service {
         })
     }
 
-    /// Why did the gate decide so?
+    /// Explains a decision of the gate.
     #[cfg(feature = "mcp")]
     pub fn explain(&self, input: &GateInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
@@ -194,7 +194,7 @@ impl Service {
         })
     }
 
-    /// Who used how much?
+    /// Reports usage and cost.
     pub fn report(&self, input: &ReportInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
             let answer = report::answer(snapshot, &input.query(self.zone, now)?, input.outcomes)?;
@@ -204,7 +204,7 @@ impl Service {
         })
     }
 
-    /// Events of the log.
+    /// Lists events.
     pub fn events(&self, input: &EventsInput) -> Result<Reply, Fault> {
         let (limit, after) = (input.limit()?, input.after()?);
         self.ask(None, |snapshot, now| {
@@ -215,7 +215,7 @@ impl Service {
         })
     }
 
-    /// The next events for a stream: those listed, and the position that was looked at last.
+    /// Returns the next selected events of a stream, and the last position that was examined.
     #[cfg(feature = "web")]
     pub fn next_events(
         &self,
@@ -243,7 +243,7 @@ impl Service {
         })
     }
 
-    /// That an event is in the ledger.
+    /// Proves that an event is in the ledger.
     pub fn inclusion(&self, input: &InclusionInput) -> Result<Reply, Fault> {
         self.ask(None, |snapshot, _| {
             let position = match input.event.parse::<u64>() {
@@ -255,7 +255,7 @@ impl Service {
         })
     }
 
-    /// That a later state continues an earlier one.
+    /// Proves that a later state extends an earlier one.
     pub fn consistency(&self, input: &ConsistencyInput) -> Result<Reply, Fault> {
         self.ask(None, |snapshot, _| {
             let old = (input.old, snapshot.root_at(input.old)?);
@@ -264,7 +264,7 @@ impl Service {
         })
     }
 
-    /// A signed statement of size and root.
+    /// Signs size and root hash.
     pub fn checkpoint(&self, input: &CheckpointInput) -> Result<Reply, Fault> {
         let signer = self.signer.as_ref().ok_or_else(|| {
             Fault::new(
@@ -284,7 +284,7 @@ impl Service {
         self.write(|ledger, now| Reply::new(record::sent(ledger, body, now)?))
     }
 
-    /// Records many calls, all or none.
+    /// Records many calls: all, or none.
     pub fn records<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Result<Reply, Fault> {
         let mut lines = Vec::new();
         for (number, record) in (1_u64..).zip(records) {
@@ -318,7 +318,7 @@ impl Service {
         })
     }
 
-    /// Records many calls from a JSON array in an object, or from lines of JSON.
+    /// Records many calls from a JSON array in an object, or from JSON lines.
     pub fn batch(&self, body: &[u8], is_lines: bool) -> Result<Reply, Fault> {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -341,17 +341,17 @@ impl Service {
         self.write(|ledger, now| Reply::new(switch::switch(ledger, input, now)?.1))
     }
 
-    /// Sets tokens aside.
+    /// Reserves tokens.
     pub fn reserve(&self, input: &ReserveInput) -> Result<Reply, Fault> {
         self.write(|ledger, now| Reply::new(reserve::reserve(ledger, input, now)?))
     }
 
-    /// Ends a reservation with the record of its call.
+    /// Settles a reservation with the record of its call.
     pub fn settle(&self, body: &[u8]) -> Result<Reply, Fault> {
         self.write(|ledger, now| Reply::new(reserve::settle(ledger, body, now)?))
     }
 
-    /// Gives a reservation back.
+    /// Releases a reservation.
     pub fn release(&self, input: &ReleaseInput) -> Result<Reply, Fault> {
         self.write(|ledger, now| Reply::new(reserve::release(ledger, input, now)?))
     }

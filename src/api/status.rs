@@ -1,4 +1,4 @@
-//! `status`: everything at a glance.
+//! `status`: windows, cost and decision of every provider account.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::model::event::Position;
 use crate::model::time::Timestamp;
 use crate::present::costs;
 
-/// The status and the moment it is of.
+/// The status and its time.
 #[derive(Serialize)]
 pub(crate) struct StatusAnswer {
     pub now: Timestamp,
@@ -17,25 +17,25 @@ pub(crate) struct StatusAnswer {
     pub state: StatusState,
 }
 
-/// The part of the status that changes only when something happens.
+/// The part of the status that changes only with events.
 #[derive(Serialize)]
 pub(crate) struct StatusState {
     position: Position,
-    /// The first event that a clock recorded in the future.
+    /// The first event with a recording time in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_ahead: Option<Ahead>,
     #[serde(flatten)]
     pub status: Status,
 }
 
-/// An event that is recorded later than now.
+/// An event with a recording time in the future.
 #[derive(Serialize)]
 pub(crate) struct Ahead {
     pub position: Position,
     pub recorded_at: Timestamp,
 }
 
-/// The status at a time.
+/// Computes the status at a time.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<StatusAnswer> {
     let ahead = snapshot.recorded_ahead_of(now)?;
     let recorded_ahead = ahead.map(|(position, recorded_at)| Ahead { position, recorded_at });

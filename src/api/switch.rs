@@ -1,4 +1,4 @@
-//! `switch`: a marker that work moves to another provider.
+//! `switch`: marks the change to another provider.
 
 use super::input::{SwitchInput, named};
 use super::record::hint;
@@ -16,7 +16,7 @@ pub(crate) fn switch(ledger: &Ledger, input: &SwitchInput, now: Timestamp) -> Re
     let reason = input.reason.as_deref().unwrap_or_default();
     let at = input.occurred_at.as_deref().map(instant).transpose()?.unwrap_or(now);
     let outcome = match named("key", input.key.as_deref())? {
-        // Records of the provider have ids of their own: no provider id contains a slash.
+        // This id cannot collide with the id of a record, because no provider id contains a slash.
         Some(key) => {
             ledger.switch_provider_as(EventId::from_key(&format!("{to}/switch"), key), to.as_str(), reason, at, now)?
         }

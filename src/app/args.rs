@@ -1,4 +1,4 @@
-//! The command line as a whole.
+//! The complete command line.
 
 use clap::{Parser, Subcommand};
 
@@ -97,10 +97,10 @@ pub(crate) enum Command {
     Man(shell::ManArgs),
 }
 
-/// A command line with one of the commands that run most often, or with none.
+/// A command line with no command or with one of the most frequent ones.
 ///
-/// Describing every command to the parser takes longer than running one of these. Every other line, including a request
-/// for help and a line with a mistake, is parsed as a [`CommandLine`].
+/// Building the parser of every command takes longer than running one of these. Any other line, including a request for
+/// help and a line with an error, is parsed as a [`CommandLine`].
 #[derive(Debug, Parser)]
 #[command(name = "usage-ledger")]
 pub(crate) struct OftenLine {

@@ -14,11 +14,11 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
 ];
 
-/// Names of reports by one key, which the parser hides.
+/// Reports by one key, which clap hides.
 const SHORT_REPORTS: &str =
     "daily, weekly, monthly, session, blocks: reports by day, week, month, conversation, window";
 
-/// Widest column of command names.
+/// Maximum width of the column of command names.
 const NAME_WIDTH: usize = 12;
 
 /// Returns the command with a help text that lists its sub-commands in [`GROUPS`], in place of one flat list.

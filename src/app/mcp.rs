@@ -7,7 +7,7 @@ use crate::cli::rpc;
 use crate::mcp::{Tools, serve};
 use crate::present::failure::Failure;
 
-/// How many seconds a call waits for another process that writes; then the agent is asked to repeat it.
+/// Seconds that a call waits for another process that writes. Then the agent is asked to repeat it.
 const PATIENCE: u64 = 3;
 
 /// Offer tools to agents over the Model Context Protocol on standard input and output

@@ -131,7 +131,8 @@ fn run(line: CommandLine) -> Result<(), Failure> {
     Ok(flushed?)
 }
 
-/// The form of an answer; `None` if other programs read its exact bytes. A terminal always shows control characters visibly.
+/// Returns the form of an answer; `None` if other programs parse its exact bytes. Control characters are always made
+/// visible on a terminal.
 fn form(command: Option<&Command>, context: &Context) -> Option<Form> {
     let exact = io::stdout().is_terminal().then_some(Form::Text);
     match command {
@@ -142,7 +143,7 @@ fn form(command: Option<&Command>, context: &Context) -> Option<Form> {
 
 fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<Form> {
     match command {
-        // Exports, proofs, notes and keys.
+        // Exports, proofs, notes and keys are read by programs.
         Command::Export(_)
         | Command::Prove(_)
         | Command::Checkpoint(_)

@@ -1,4 +1,4 @@
-//! `serve`: takes telemetry as agents send it.
+//! `serve`: runs the HTTP API and the telemetry receiver.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,14 +16,14 @@ use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, grouped};
 use crate::web::{self, Access, Api, Offer, Received, Receiver, Token};
 
-/// How many seconds a sender is kept waiting for another process that writes; then it is asked to come again.
+/// Seconds that a request waits for another process that writes. Then the sender is asked to retry.
 const PATIENCE: u64 = 3;
 
-/// The environment variable that holds the token.
+/// Environment variable with the token.
 const TOKEN: &str = "USAGE_LEDGER_TOKEN";
 const TOKEN_HELP: &str = "Read the token that every request must carry from this file [default: USAGE_LEDGER_TOKEN; on an address \
     that other machines can reach, a new token, printed on stderr]";
-/// The most bytes of a token's file.
+/// Maximum size of a token file in bytes.
 const TOKEN_FILE: u64 = 4_096;
 
 /// Serve the HTTP API for programs, and receive telemetry from agents over OTLP/HTTP
@@ -91,13 +91,13 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
         Error::invalid(format!("{} cannot be listened at ({error}): name another with --listen", args.listen))
     })?;
     told?;
-    // An API has nothing to sum up.
+    // Without telemetry there is no summary to print.
     let Some(receiver) = receiver else { return Ok(()) };
     let done = receiver.received();
     if context.json { Answer::new(&done).write(out) } else { summary(&done, out) }
 }
 
-/// Who may ask; and the text of the token when a new one was made.
+/// Returns the access rules, and the token if a new one was created.
 fn access(args: &ServeArgs, context: &Context) -> Result<(Access, Option<String>), Failure> {
     let mut access = Access::new(args.listen.ip());
     for name in &args.host {
@@ -116,7 +116,7 @@ fn access(args: &ServeArgs, context: &Context) -> Result<(Access, Option<String>
     Ok((access.token(token), Some(text)))
 }
 
-/// The token of the file, or else of the environment. No error quotes it.
+/// Returns the token from the file, otherwise from the environment. Errors never quote it.
 fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Failure> {
     let (text, place) = if let Some(path) = &args.token_file {
         let unreadable = |source| Failure::Ledger(Error::Io { path: path.clone(), source });

@@ -1,4 +1,4 @@
-//! `completions` and `man`: the command described to shells and readers.
+//! `completions` and `man`: completion scripts and manual pages.
 
 use std::io::Write;
 
@@ -30,7 +30,7 @@ pub(crate) struct ManArgs {
 }
 
 pub(crate) fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    // The generator panics where a write fails; a buffer does not.
+    // The generator panics if a write fails. A write to a buffer cannot fail.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut CommandLine::command(), "usage-ledger", &mut script);
     Ok(out.write_all(&script)?)

@@ -48,12 +48,12 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     Ok(tui::run(&mut place, view_model, theme, Duration::from_secs(args.interval))?)
 }
 
-/// The ledger that the command line names.
+/// Opens the ledger that the command line names.
 struct LedgerPlace<'c> {
     context: &'c Context,
     days: u16,
     ledger: Ledger,
-    /// Why the ledger is read-only here, if it is.
+    /// Why the ledger is open read-only, if it is.
     obstacle: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl LedgerPlace<'_> {
     }
 
     fn write(&mut self, action: Action) -> Result<String, Failure> {
-        // Where the ledger that is shown was taken away, no other one is made for this.
+        // Report a deleted ledger instead of creating a new one.
         self.ledger.head()?;
         let (ledger, now) = (self.context.write()?, self.context.now());
         let (outcome, what) = match action {
@@ -93,7 +93,7 @@ impl LedgerPlace<'_> {
     }
 }
 
-/// A failure in words.
+/// Formats a failure.
 fn words(failure: &Failure) -> String {
     failure.message().unwrap_or_default()
 }
@@ -105,7 +105,7 @@ impl Backend for LedgerPlace<'_> {
 
     fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String> {
         if view_model.position == Position::START {
-            // A ledger that was not there may be there now.
+            // A ledger that did not exist before may exist now.
             (self.ledger, self.obstacle) = self.context.read_and_tell().map_err(|failure| words(&failure))?;
         }
         let head = self.ledger.head().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Tools for agents over the Model Context Protocol: each tool is one operation of the API.
+//! Tools for agents over the Model Context Protocol. Each tool is one operation of the API.
 
 mod schema;
 
@@ -87,7 +87,7 @@ fn read_only() -> Result<Vec<Offered>> {
 }
 
 impl Tools {
-    /// The tools on a ledger, with `record` where that is allowed.
+    /// Creates the tools, with `record` if `allow_record` is set.
     pub fn new(service: Service, allow_record: bool) -> Result<Self> {
         let mut tools = read_only()?;
         if allow_record {
@@ -158,12 +158,12 @@ pub(crate) fn serve(tools: Tools) -> Result<()> {
     let done = runtime.block_on(async {
         match tools.serve((tokio::io::stdin(), tokio::io::stdout())).await {
             Ok(running) => running.waiting().await.map(|_| ()).map_err(|error| error.to_string()),
-            // A client that goes away before it says anything is no failure.
+            // A client that disconnects before its first message is no failure.
             Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     });
-    // A read from standard input cannot be cancelled: the end of the program does not wait for it.
+    // A read from standard input cannot be cancelled, so the program does not wait for it.
     runtime.shutdown_background();
     done.map_err(|why| {
         Error::invalid(format!(

@@ -1,4 +1,4 @@
-//! JSON schemas of inputs and answers, made from the types that describe the HTTP API.
+//! Builds JSON schemas of inputs and answers from the types of the HTTP API.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use crate::model::error::{Error, Result};
 
-/// Where an OpenAPI document keeps its types, and where a JSON schema does.
+/// Prefixes of type references in an OpenAPI document and in a JSON schema.
 const OPENAPI: &str = "#/components/schemas/";
 const DEFINITIONS: &str = "#/$defs/";
 
-/// The schema of a type, with the types that it refers to.
+/// Returns the schema of a type, with the types that it refers to.
 pub(super) fn of<T: ToSchema>() -> Result<Arc<JsonObject>> {
     let mut parts = Vec::new();
     T::schemas(&mut parts);
@@ -29,7 +29,7 @@ pub(super) fn of<T: ToSchema>() -> Result<Arc<JsonObject>> {
     Ok(Arc::new(schema))
 }
 
-/// A schema whose references lead into its own definitions.
+/// Returns a schema whose references point to its own definitions.
 fn standing_alone(schema: &impl serde::Serialize) -> Result<Value> {
     let mut value =
         serde_json::to_value(schema).map_err(|error| Error::invalid(format!("a schema cannot be written: {error}")))?;

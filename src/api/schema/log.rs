@@ -4,38 +4,38 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What became of an event.
+/// The result of an append.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReceiptAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
-    /// 1 when the event was appended, else 0
+    /// 1 if the event was appended, otherwise 0
     recorded: u64,
-    /// 1 when the same event was there already, else 0
+    /// 1 if the same event was already in the ledger, otherwise 0
     duplicates: u64,
-    /// Where it is
+    /// Its positions
     positions: Vec<u64>,
     #[schema(format = "uuid")]
     id: String,
-    /// What looks wrong; absent where nothing does
+    /// Suspicious values; absent if there are none
     #[schema(nullable = false)]
     warnings: Option<Vec<String>>,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TallyAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
-    /// Records that were appended
+    /// Number of appended records
     recorded: u64,
-    /// Records that were there already
+    /// Number of records that were already in the ledger
     duplicates: u64,
 }
 
@@ -44,21 +44,21 @@ pub(crate) struct TallyAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReservationAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     provider: String,
-    /// What to settle or release it by
+    /// The id for settle and release
     #[schema(format = "uuid")]
     id: String,
     position: u64,
     tokens: u64,
-    /// When it lapses by itself
+    /// When it expires
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// An event and its position. Of a shredded event, `event` is what stays.
+/// An event and its position. For a shredded event, `event` is its tombstone.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -66,12 +66,12 @@ pub(crate) struct EventAnswer {
     position: u64,
     #[schema(nullable = false)]
     shredded: Option<ShreddedAnswer>,
-    /// The line of the event
+    /// The event
     #[schema(value_type = Object)]
     event: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The position of the `event_shredded` that names an event, and the leaf hash of that event.
+/// Position of the `event_shredded` that names an event, and the leaf hash of that event.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -85,23 +85,23 @@ pub(crate) struct ShreddedAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
-    /// The last position of the ledger
+    /// Last position of the ledger
     head: u64,
     events: Vec<EventAnswer>,
-    /// What to send as `after` to go on; null at the end of the log
+    /// Value of `after` for the next request; null at the end of the log
     #[schema(required)]
     next: Option<u64>,
 }
 
-/// That an event is in the ledger (RFC 6962 §2.1.1).
+/// Proof that an event is in the ledger (RFC 6962 §2.1.1).
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InclusionAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     position: u64,
@@ -110,7 +110,7 @@ pub(crate) struct InclusionAnswer {
     leaf: String,
     root: String,
     hashes: Vec<String>,
-    /// The proof with its signed checkpoint (c2sp.org/tlog-proof); null where the server has no key
+    /// The proof with its signed checkpoint (c2sp.org/tlog-proof); null if the server has no key
     #[schema(required)]
     proof: Option<String>,
 }
@@ -124,18 +124,18 @@ pub(crate) struct RootAnswer {
     root: String,
 }
 
-/// That a later state continues an earlier one (RFC 6962 §2.1.2).
+/// Proof that a later state extends an earlier one (RFC 6962 §2.1.2).
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsistencyAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     old: RootAnswer,
     new: RootAnswer,
     hashes: Vec<String>,
-    /// The proof with its signed checkpoint; null where the server has no key
+    /// The proof with its signed checkpoint; null if the server has no key
     #[schema(required)]
     proof: Option<String>,
 }
@@ -145,7 +145,7 @@ pub(crate) struct ConsistencyAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckpointAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     origin: String,
@@ -171,13 +171,13 @@ pub(crate) struct ProblemAnswer {
     /// Known providers with a similar name
     #[schema(nullable = false)]
     candidates: Option<Vec<String>>,
-    /// The event that stands in the way
+    /// Position of the event that conflicts
     #[schema(nullable = false)]
     position: Option<u64>,
-    /// When it is worth asking again
+    /// When a retry may succeed
     #[schema(nullable = false, format = DateTime)]
     resumes_at: Option<String>,
-    /// The record of a batch that is at fault, from 1
+    /// Number of the invalid record in a batch, from 1
     #[schema(nullable = false)]
     record: Option<u64>,
 }

@@ -1,7 +1,7 @@
-//! The shapes of answers, for the OpenAPI document.
+//! The shapes of answers in the OpenAPI document.
 //!
-//! The types that make the answers belong to lower layers, which know no document format. A test reads real answers with
-//! these types and refuses unknown and missing fields, so the two cannot drift apart.
+//! The types that produce the answers belong to lower layers, which do not know OpenAPI. A test parses real answers
+//! with these types and refuses unknown and missing fields, so both stay equal.
 #![allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 
 mod log;

@@ -1,4 +1,4 @@
-//! What programs send, where the reader of the input is written by hand.
+//! Inputs that have a hand-written parser.
 
 #[cfg(test)]
 use serde::Deserialize;
@@ -12,7 +12,7 @@ pub(crate) enum CostInput {
     Number(f64),
 }
 
-/// An API whose responses can be read.
+/// The API of a response.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(rename_all = "kebab-case")]
@@ -39,7 +39,7 @@ pub(crate) enum FormatName {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordInput {
-    /// Who served and metered the tokens; needed unless `format` tells it
+    /// The provider that served and metered the call; required unless `format` implies it
     #[schema(example = "anthropic", min_length = 1, pattern = "^[A-Za-z0-9._-]+$")]
     provider: Option<String>,
     #[schema(min_length = 1)]
@@ -52,7 +52,7 @@ pub(crate) struct RecordInput {
     project: Option<String>,
     #[schema(min_length = 1)]
     conversation: Option<String>,
-    /// Further names to report by
+    /// Further dimensions for reports
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     labels: Option<serde_json::Value>,
     /// Uncached input
@@ -71,42 +71,42 @@ pub(crate) struct RecordInput {
     cache_write_1h: Option<u64>,
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     reasoning: Option<u64>,
-    /// What the agent or provider said it cost, in US dollars, as a decimal string or a number
+    /// Cost reported by the agent or provider, in US dollars, as a decimal string or a number
     #[schema(example = "0.33")]
     cost_usd: Option<CostInput>,
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     duration_ms: Option<u64>,
-    /// When the call ended; now without it
+    /// End of the call; default: now
     #[schema(format = DateTime)]
     occurred_at: Option<String>,
-    /// When the counts were complete, if later
+    /// When the counts were final, if later
     #[schema(format = DateTime)]
     counted_at: Option<String>,
-    /// A name for this call that no other call of the provider has: a repeated request finds the first record
+    /// A key that identifies the call within the provider: a repeated request returns the first record
     #[schema(example = "msg_01ABC", min_length = 1)]
     key: Option<String>,
-    /// Further such names
+    /// Further keys
     keys: Option<Vec<String>>,
-    /// The caller's own id, in place of a key
+    /// The caller's own id, instead of a key
     #[schema(format = "uuid")]
     id: Option<String>,
-    /// The program that reports it; without it the interface, such as `http`
+    /// The reporting program; default: the interface, such as `http`
     #[schema(min_length = 1)]
     source: Option<String>,
-    /// The API whose response is given
+    /// The API of the response
     format: Option<FormatName>,
-    /// A response of that API: its JSON, or the text of a body or stream
+    /// A response of that API: JSON, or a string with its body or stream
     response: Option<serde_json::Value>,
 }
 
-/// A call that ends a reservation: the fields of a record, of which `id` is not taken.
+/// A call that settles a reservation: the fields of a record except `id`.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettleInput {
     /// The id of the reservation
     #[schema(format = "uuid")]
     reservation: String,
-    /// Who served and metered the tokens; the provider of the reservation without it
+    /// The provider that served and metered the call; default: that of the reservation
     #[schema(example = "anthropic", min_length = 1, pattern = "^[A-Za-z0-9._-]+$")]
     provider: Option<String>,
     #[schema(min_length = 1)]
@@ -119,7 +119,7 @@ pub(crate) struct SettleInput {
     project: Option<String>,
     #[schema(min_length = 1)]
     conversation: Option<String>,
-    /// Further names to report by
+    /// Further dimensions for reports
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     labels: Option<serde_json::Value>,
     /// Uncached input
@@ -138,32 +138,32 @@ pub(crate) struct SettleInput {
     cache_write_1h: Option<u64>,
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     reasoning: Option<u64>,
-    /// What the agent or provider said it cost, in US dollars, as a decimal string or a number
+    /// Cost reported by the agent or provider, in US dollars, as a decimal string or a number
     #[schema(example = "0.33")]
     cost_usd: Option<CostInput>,
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     duration_ms: Option<u64>,
-    /// When the call ended; now without it
+    /// End of the call; default: now
     #[schema(format = DateTime)]
     occurred_at: Option<String>,
-    /// When the counts were complete, if later
+    /// When the counts were final, if later
     #[schema(format = DateTime)]
     counted_at: Option<String>,
-    /// A name for this call that no other call of the provider has: a repeated request finds the first record
+    /// A key that identifies the call within the provider: a repeated request returns the first record
     #[schema(example = "msg_01ABC", min_length = 1)]
     key: Option<String>,
-    /// Further such names
+    /// Further keys
     keys: Option<Vec<String>>,
-    /// The program that reports it; without it the interface, such as `http`
+    /// The reporting program; default: the interface, such as `http`
     #[schema(min_length = 1)]
     source: Option<String>,
-    /// The API whose response is given
+    /// The API of the response
     format: Option<FormatName>,
-    /// A response of that API: its JSON, or the text of a body or stream
+    /// A response of that API: JSON, or a string with its body or stream
     response: Option<serde_json::Value>,
 }
 
-/// Many calls, taken in all or none.
+/// A batch of calls: all are recorded, or none.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordsInput {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::usage::UsageSums;
 use super::windows::{PoolAnswer, RefusalAnswer, VerdictAnswer, WindowAnswer};
 
-/// A provider account: its windows, all time, and the decision for it.
+/// A provider account: windows, all-time totals and decision.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub(crate) struct ProviderAnswer {
     #[schema(required)]
     exhausted: Option<RefusalAnswer>,
     exhausted_models: Vec<RefusalAnswer>,
-    /// Weighted tokens set aside for calls in progress
+    /// Weighted tokens reserved for calls in progress
     reserved: u64,
     all_time: UsageSums,
     #[schema(required)]
@@ -33,7 +33,7 @@ pub(crate) struct ProviderAnswer {
     budget: VerdictAnswer,
 }
 
-/// The pause that holds.
+/// The pause in force.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -48,7 +48,7 @@ pub(crate) struct PauseAnswer {
     position: u64,
 }
 
-/// A switch on the time line.
+/// A provider switch.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -64,7 +64,7 @@ pub(crate) struct SwitchAnswer {
     reason: Option<String>,
 }
 
-/// An event that is recorded later than now.
+/// An event with a recording time in the future.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -79,15 +79,15 @@ pub(crate) struct AheadAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatusAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
-    /// The moment it is of
+    /// Time of the answer
     #[schema(format = DateTime)]
     now: String,
-    /// The last event
+    /// Last position
     position: u64,
-    /// The first event that a clock recorded in the future
+    /// The first event with a recording time in the future
     #[schema(nullable = false)]
     recorded_ahead: Option<AheadAnswer>,
     #[schema(required)]
@@ -95,7 +95,7 @@ pub(crate) struct StatusAnswer {
     #[schema(required)]
     active_provider: Option<String>,
     providers: Vec<ProviderAnswer>,
-    /// How often work moved from one provider to another
+    /// Number of switches from one provider to another
     switches: u64,
     timeline: Vec<SwitchAnswer>,
 }

@@ -1,4 +1,4 @@
-//! Real answers against the shapes that the document states.
+//! Compares real answers with the documented shapes.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
 use crate::{Ledger, TokenRecord};
 
-/// Reads an answer as the document describes it. Unknown and missing fields are errors.
+/// Parses an answer with the documented shape. Unknown and missing fields are errors.
 fn conforms<T: DeserializeOwned>(reply: Result<Reply, Fault>) -> Value {
     let body = reply.unwrap().body;
     if let Err(error) = serde_json::from_str::<T>(&body) {
@@ -35,7 +35,7 @@ fn service() -> (Service, Timestamp) {
     ledger.switch_provider("ollama", "rate limited", now).unwrap();
     let pause = Paused { reason: "manual".to_owned(), until: Some(now.plus(HOUR)), note: Some("lunch".to_owned()) };
     ledger.pause(pause, now).unwrap();
-    // A clock was ahead.
+    // Record an event in the future.
     ledger.record(TokenRecord::new("openai", "gpt-5").input(3), now.plus(HOUR)).unwrap();
     let now = now.plus(20 * MINUTE);
     let clock = Clock { named: None, now: Box::new(move || now) };

@@ -1,4 +1,4 @@
-//! Answers that only tools of agents have.
+//! Answers of operations that are not part of the HTTP API.
 
 #[cfg(test)]
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::log::EventAnswer;
 use super::windows::{BurnAnswer, MarksAnswer, ModeName};
 
-/// What becomes of the session window of a provider account if work goes on as in the last hours.
+/// The session window of a provider account, extrapolated from the use of the last hours.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -16,21 +16,21 @@ pub(crate) struct OutlookAnswer {
     #[schema(required)]
     account: Option<String>,
     metered: bool,
-    /// How much of the session window is used
+    /// Used percentage of the session window
     #[schema(required)]
     percent: Option<f64>,
     #[schema(required, format = DateTime)]
     resets_at: Option<String>,
-    /// Percentage points an hour; null where too few calls are known
+    /// Percentage points per hour; null with too few calls
     #[schema(required)]
     percent_per_hour: Option<f64>,
-    /// When the window is used up at that rate
+    /// When the window is exhausted at that rate
     #[schema(required, format = DateTime)]
     runs_out_at: Option<String>,
-    /// Whether the window resets before it is used up; null where either time is not known
+    /// Whether the window resets before it is exhausted; null if either time is unknown
     #[schema(required)]
     lasts: Option<bool>,
-    /// Whether the gate is shut now
+    /// Whether the gate is closed now
     gated: bool,
     #[schema(required, format = DateTime)]
     resumes_at: Option<String>,
@@ -41,53 +41,53 @@ pub(crate) struct OutlookAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForecastAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     #[schema(format = DateTime)]
     now: String,
-    /// The last event
+    /// Last position
     position: u64,
     providers: Vec<OutlookAnswer>,
 }
 
-/// The answer of `explain`: that of `gate`, and events that it rests on.
+/// The answer of `explain`: that of `gate`, and the events it depends on.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExplainAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     provider: String,
-    /// Absent where there is only one account
+    /// Absent if there is only one account
     #[schema(nullable = false)]
     account: Option<String>,
     metered: bool,
     mode: ModeName,
     need: ModeName,
-    /// What is left of the tightest window, less the margin
+    /// Remaining percentage of the tightest window, minus the margin
     #[schema(required)]
     available_percent: Option<f64>,
-    /// Whether the gate is shut
+    /// Whether the gate is closed
     gated: bool,
     reason: String,
     basis: String,
-    /// Positions of the events that the decision rests on
+    /// Positions of the events that the decision depends on
     evidence: Vec<u64>,
     budget_mode: String,
     #[schema(required)]
     begins: Option<MarksAnswer>,
-    /// When it is worth asking again
+    /// When a retry may succeed
     #[schema(required, format = DateTime)]
     resumes_at: Option<String>,
     #[schema(required)]
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
-    /// How the decision was come to, step by step
+    /// The steps of the decision
     trail: Vec<String>,
     warnings: Vec<String>,
-    /// The first hundred of the events that the decision rests on
+    /// The first hundred events that the decision depends on
     events: Vec<EventAnswer>,
 }

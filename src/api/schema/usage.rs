@@ -17,7 +17,7 @@ pub(crate) struct TokenCounts {
     cache_write: u64,
     /// Visible output
     output: u64,
-    /// Output spent on reasoning
+    /// Reasoning output
     reasoning: u64,
     /// The sum
     total: u64,
@@ -38,7 +38,7 @@ pub(crate) struct CostSums {
     /// Reported by agents and providers
     #[schema(required)]
     reported_usd: Option<String>,
-    /// Requests whose price is not known
+    /// Number of requests without a known price
     unpriced_requests: u64,
 }
 
@@ -52,13 +52,13 @@ pub(crate) struct UsageSums {
     cost: CostSums,
 }
 
-/// The state that an answer is about.
+/// The state that an answer is based on.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeadAnswer {
     position: u64,
-    /// The root of the Merkle tree, in hexadecimal
+    /// Root hash of the Merkle tree, in hexadecimal
     root: String,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct RowAnswer {
     cost: CostSums,
 }
 
-/// Where computed costs come from.
+/// Origin of computed costs.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -82,11 +82,11 @@ pub(crate) struct PricesAnswer {
     published: Option<String>,
     #[schema(required)]
     sha256: Option<String>,
-    /// Positions of the events that state prices of one's own
+    /// Positions of the events with the user's own prices
     own: Vec<u64>,
 }
 
-/// What sessions achieved.
+/// Outcomes of sessions.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -97,7 +97,7 @@ pub(crate) struct OutcomesAnswer {
     tokens: u64,
     #[schema(required)]
     tokens_per_productive: Option<f64>,
-    /// The share of tokens or sessions that got nothing done
+    /// Share of tokens or sessions without a result
     waste: f64,
     #[schema(required)]
     trend: Option<String>,
@@ -108,7 +108,7 @@ pub(crate) struct OutcomesAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     head: HeadAnswer,

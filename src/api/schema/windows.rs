@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::usage::{CostSums, TokenCounts};
 
-/// What the provider or a person said last about a window.
+/// The last reading of a window, from the provider or a person.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -17,14 +17,14 @@ pub(crate) struct SignalAnswer {
     at: String,
     /// `provider` or `person`
     by: String,
-    /// The feed, or the author
+    /// The feed or the author
     source: String,
-    /// Whether it is too old to be relied on
+    /// Whether it is too old to be used as is
     stale: bool,
     position: u64,
 }
 
-/// One quota window, now.
+/// The current state of a quota window.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -37,28 +37,28 @@ pub(crate) struct WindowAnswer {
     /// The limit in weighted tokens
     #[schema(required)]
     limit: Option<u64>,
-    /// How much of the window is used
+    /// Used percentage
     #[schema(required)]
     percent: Option<f64>,
     #[schema(required, format = DateTime)]
     started_at: Option<String>,
     #[schema(required, format = DateTime)]
     resets_at: Option<String>,
-    /// What the provider said, where that is too old to be relied on
+    /// The provider's reading, if it is stale
     #[schema(required)]
     at_least: Option<f64>,
-    /// The percentage by recorded tokens alone
+    /// The percentage computed from recorded tokens alone
     #[schema(required)]
     estimate: Option<f64>,
     #[schema(required)]
     observed: Option<SignalAnswer>,
     #[schema(required)]
     overridden: Option<SignalAnswer>,
-    /// Weighted tokens since the percentage was said
+    /// Weighted tokens since that reading
     since: u64,
     /// `observed`, `observed + local delta`, `estimated`, `unmetered`, `overridden` or `unknown`
     basis: String,
-    /// Positions of the events that the numbers rest on
+    /// Positions of the events that the numbers depend on
     evidence: Vec<u64>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct PoolAnswer {
     position: u64,
 }
 
-/// A provider's own refusal, while it holds.
+/// A provider's refusal in force.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -89,7 +89,7 @@ pub(crate) struct RefusalAnswer {
     at: String,
     #[schema(format = DateTime)]
     until: String,
-    /// Absent where it is about every model
+    /// Absent if it applies to every model
     #[schema(nullable = false)]
     model: Option<String>,
     rule: String,
@@ -97,7 +97,7 @@ pub(crate) struct RefusalAnswer {
     position: u64,
 }
 
-/// The percentage used at which each mode begins.
+/// The used percentage at which each mode begins.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -110,7 +110,7 @@ pub(crate) struct MarksAnswer {
     wait: Option<u8>,
 }
 
-/// How fast the session is being used.
+/// The rate at which the session window is used.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
@@ -120,7 +120,7 @@ pub(crate) struct BurnAnswer {
     minutes_left: Option<u64>,
 }
 
-/// What a run may take on.
+/// What a run may do.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(rename_all = "lowercase")]
@@ -131,26 +131,26 @@ pub(crate) enum ModeName {
     Deep,
 }
 
-/// A decision, within a status.
+/// The decision in a status.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerdictAnswer {
     provider: String,
-    /// Absent where there is only one account
+    /// Absent if there is only one account
     #[schema(nullable = false)]
     account: Option<String>,
     metered: bool,
     mode: ModeName,
     need: ModeName,
-    /// What is left of the tightest window, less the margin
+    /// Remaining percentage of the tightest window, minus the margin
     #[schema(required)]
     available_percent: Option<f64>,
-    /// Whether the gate is shut
+    /// Whether the gate is closed
     gated: bool,
     reason: String,
     basis: String,
-    /// Positions of the events that the decision rests on
+    /// Positions of the events that the decision depends on
     evidence: Vec<u64>,
     budget_mode: String,
     #[schema(required)]
@@ -161,7 +161,7 @@ pub(crate) struct VerdictAnswer {
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
-    /// How the decision was come to, step by step
+    /// The steps of the decision
     trail: Vec<String>,
     warnings: Vec<String>,
 }
@@ -171,36 +171,36 @@ pub(crate) struct VerdictAnswer {
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GateAnswer {
-    /// The number of this shape
+    /// Version of this shape
     #[schema(minimum = 1, maximum = 1)]
     schema: u32,
     provider: String,
-    /// Absent where there is only one account
+    /// Absent if there is only one account
     #[schema(nullable = false)]
     account: Option<String>,
     metered: bool,
     mode: ModeName,
     need: ModeName,
-    /// What is left of the tightest window, less the margin
+    /// Remaining percentage of the tightest window, minus the margin
     #[schema(required)]
     available_percent: Option<f64>,
-    /// Whether the gate is shut
+    /// Whether the gate is closed
     gated: bool,
     reason: String,
     basis: String,
-    /// Positions of the events that the decision rests on
+    /// Positions of the events that the decision depends on
     evidence: Vec<u64>,
     budget_mode: String,
     #[schema(required)]
     begins: Option<MarksAnswer>,
-    /// When it is worth asking again
+    /// When a retry may succeed
     #[schema(required, format = DateTime)]
     resumes_at: Option<String>,
     #[schema(required)]
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
-    /// How the decision was come to, step by step
+    /// The steps of the decision
     trail: Vec<String>,
     warnings: Vec<String>,
 }
