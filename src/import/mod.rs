@@ -1,4 +1,4 @@
-//! Agents' logs into a ledger: incremental, idempotent, whatever order the files come in.
+//! Imports agents' logs into a ledger: incremental, idempotent, and independent of the order of files.
 
 mod agents;
 mod engine;
@@ -40,14 +40,15 @@ pub fn names() -> Vec<&'static str> {
     agents::ALL.iter().map(|agent| agent.name).collect()
 }
 
-/// The directories that an import without options searches, by agent.
+/// Lists the directories that an import without options searches, by agent.
 #[cfg(feature = "cli")]
 pub(crate) fn searched() -> Result<Vec<(&'static str, Vec<PathBuf>)>> {
     let agents = ImportOptions::default().agents()?.into_iter();
     agents.map(|agent| Ok((agent.name, engine::discover::roots(agent, &[])?))).collect()
 }
 
-/// How ccusage reports the agents of this build, for [`CcusageOptions::agents`](crate::export::CcusageOptions::agents).
+/// Describes how ccusage names the agents of this build, for
+/// [`CcusageOptions::agents`](crate::export::CcusageOptions::agents).
 ///
 /// ```
 /// use usage_ledger::import;

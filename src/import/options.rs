@@ -1,4 +1,4 @@
-//! What to import.
+//! Options of an import.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::import::engine::agent::{Agent, Overlap};
 use crate::model::error::{Error, Result};
 use crate::model::time::Zone;
 
-/// What to import.
+/// Options of an import.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -21,17 +21,17 @@ use crate::model::time::Zone;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// Importers by name; none means all but `koan`, whose calls the logs of the agents it runs tell of too.
+    /// Importers by name. Empty selects all except `koan`, whose calls are also in the logs of the agents it runs.
     pub sources: Vec<String>,
-    /// The home directories to look in, such as one for each machine or user. Without one it is the user's own, and
-    /// the agents' environment variables are honoured besides.
+    /// Home directories to search, such as one per machine or user. Empty selects the user's own home and the
+    /// directories in the agents' environment variables.
     pub homes: Vec<PathBuf>,
-    /// The zone of times that a log states without an offset; without one, UTC.
+    /// Time zone of log times without an offset; UTC if absent.
     pub zone: Option<Zone>,
 }
 
 impl ImportOptions {
-    /// The agents whose logs are read.
+    /// Returns the selected agents.
     pub(in crate::import) fn agents(&self) -> Result<Vec<&'static Agent>> {
         if self.sources.is_empty() {
             return Ok(ALL.iter().copied().filter(|agent| agent.overlap != Overlap::Unmarked).collect());

@@ -1,11 +1,11 @@
-//! What an import did, and how far it has come.
+//! Results and progress of an import.
 
 use serde::Serialize;
 
 use crate::import::health::schema_drift::SchemaDrift;
 use crate::model::event::SkippedLine;
 
-/// What an import did.
+/// The result of an import.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -24,7 +24,7 @@ pub struct ImportReport {
     pub sources: Vec<SourceReport>,
 }
 
-/// What one importer did.
+/// The result of one importer.
 ///
 /// ```
 /// use usage_ledger::import::SourceReport;
@@ -35,28 +35,29 @@ pub struct ImportReport {
 pub struct SourceReport {
     /// The importer.
     pub source: String,
-    /// Log files found.
+    /// Number of log files.
     pub files: u64,
-    /// Bytes newly read.
+    /// Bytes that no earlier import read.
     pub bytes: u64,
-    /// Records that were new.
+    /// Number of new records.
     pub recorded: u64,
-    /// Copies of records that were known already.
+    /// Number of duplicates of recorded calls.
     pub duplicates: u64,
-    /// Records whose numbers, time or conversation the new lines changed.
+    /// Number of records whose counts, time or conversation changed.
     pub amended: u64,
-    /// Lines that could not be read, each with its reason.
+    /// Lines that were skipped, each with a reason.
     pub skipped: Vec<SkippedLine>,
-    /// Of these, files and directories that cannot be read, or not to their end: a later import tries again.
+    /// Number of entries in `skipped` for files and directories that cannot be read completely. A later import tries
+    /// again.
     pub unreadable: u64,
-    /// What the logs tell of quotas and was new: observations, and how much an agent took for used.
+    /// Number of new quota events: observations, and overrides by an agent.
     pub observed: u64,
-    /// What makes the counts of the new records doubtful.
+    /// Signs that counts of the new records are wrong.
     #[serde(flatten)]
     pub doubts: SchemaDrift,
 }
 
-/// How far an import has come.
+/// Progress of an import.
 ///
 /// ```
 /// use usage_ledger::import::Progress;
@@ -65,10 +66,10 @@ pub struct SourceReport {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes to look at.
+    /// Bytes to read.
     pub total: u64,
-    /// Bytes looked at.
+    /// Bytes read.
     pub done: u64,
-    /// Records found so far.
+    /// Calls found so far.
     pub records: u64,
 }

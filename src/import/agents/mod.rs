@@ -21,7 +21,7 @@ pub(in crate::import) mod qwen_code;
 
 use crate::import::engine::agent::Agent;
 
-/// Every agent, in the order in which the importers run: if two logs contain the same call, the first record stays.
+/// Every agent, in the order in which the importers run. If two logs contain the same call, the first record stays.
 pub(in crate::import) static ALL: &[&Agent] = &[
     &claude_code::DESCRIPTOR,
     &codex::DESCRIPTOR,
@@ -45,7 +45,7 @@ pub(in crate::import) static ALL: &[&Agent] = &[
     &koan::DESCRIPTOR,
 ];
 
-/// The agent of this name or alias.
+/// Returns the agent with this name or alias.
 pub(in crate::import) fn find(name: &str) -> Option<&'static Agent> {
     let by_name = ALL.iter().find(|agent| agent.name == name);
     by_name.or_else(|| ALL.iter().find(|agent| agent.is_called(name))).copied()

@@ -1,4 +1,4 @@
-//! The descriptor of an agent: all that this build knows about it besides how its logs read.
+//! The descriptor of an agent: everything this build knows about the agent except how its logs are parsed.
 //!
 //! Each agent states its descriptor in its own folder. Code that depends on an agent asks the descriptor.
 
@@ -12,18 +12,18 @@ use crate::import::engine::source::Source;
 use crate::import::engine::telemetry_words::TelemetryWords;
 use crate::model::event::TokenRecord;
 
-/// Bytes of an agent's settings that are read.
+/// Maximum size in bytes of an agent's settings file. A larger file is ignored.
 const LONGEST_SETTINGS: u64 = 1 << 20;
 
-/// An agent, as its folder in `import/agents` describes it.
+/// One agent. Its folder in `import/agents` defines the value.
 pub(crate) struct Agent {
     /// The id of the agent and of its importer: `claude-code`.
     pub name: &'static str,
-    /// Further names by which a person, or another program, may call it.
+    /// Other names that people or programs use for it.
     pub aliases: &'static [&'static str],
-    /// Where its logs are, on Linux, macOS and Windows, and which environment variables move them.
+    /// Directories of its logs on Linux, macOS and Windows, and the environment variables that override them.
     pub places: &'static [Place],
-    /// Which files are logs, and how each is read.
+    /// How its log files are recognised and parsed.
     pub source: &'static dyn Source,
     /// Whether and when it deletes its logs.
     pub retention: Retention,
@@ -42,10 +42,10 @@ pub(crate) struct Agent {
 /// Whether and when an agent deletes its logs.
 #[derive(Clone, Copy)]
 pub(crate) enum Retention {
-    /// It keeps them.
+    /// It never deletes logs.
     Kept,
-    /// Its settings, `settings.json` beside the directory of the logs, decide: the days after the last change, if it
-    /// deletes logs at all. The function gets the directory, and no bytes if there are no settings.
+    /// `settings.json` next to the log directory decides. The function receives that directory and the bytes of the
+    /// file (empty if absent). It returns the days after the last change, or `None` if logs are never deleted.
     BySettings(fn(&Path, &[u8]) -> Option<u32>),
 }
 
@@ -61,16 +61,16 @@ pub(crate) struct Counters {
 /// Whether a log states a counter of each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stated {
-    /// Always, be it 0.
+    /// Always, including 0.
     Always,
-    /// Always, if this provider served the call.
+    /// Always, if the call was served by this provider.
     By(&'static str),
     /// Not always.
     Sometimes,
 }
 
 impl Stated {
-    /// Whether the counter of a record must be there.
+    /// Returns whether this record must have the counter.
     pub fn of(self, record: &TokenRecord) -> bool {
         match self {
             Self::Always => true,
@@ -83,11 +83,11 @@ impl Stated {
 /// Whether the logs of other agents contain the same calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overlap {
-    /// No other importer sees a call of this one: such importers run in parallel.
+    /// No other importer reads the same calls. Such importers run in parallel.
     Apart,
-    /// Other logs may contain the same calls under the same keys: of two, the record of the first importer stays.
+    /// Other logs may contain the same calls with the same keys. The importer that runs first owns the record.
     ByKeys,
-    /// Other logs contain the same calls and nothing tells which: an import reads this agent only if it is named.
+    /// Other logs contain the same calls without a common key. An import reads this agent only if it is named.
     Unmarked,
 }
 
@@ -102,7 +102,7 @@ impl Agent {
         places::below(self.places, home)
     }
 
-    /// The directories that the environment names besides, if no home is given on the command line.
+    /// Further log directories from environment variables. Used only if the command line names no home.
     pub fn configured(&self, variable: EnvLookup<'_>) -> Vec<PathBuf> {
         places::configured(self.places, variable)
     }

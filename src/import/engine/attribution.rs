@@ -1,8 +1,8 @@
-//! Who served a call that Claude Code logs: it can be pointed at any server that speaks Anthropic's API, and its log does
-//! not say at which.
+//! Determines the provider of a call from the log of Claude Code. Claude Code can use any server with Anthropic's API,
+//! and its log does not name the server.
 //!
-//! Anthropic itself, unless the call says otherwise: by its id, which Bedrock and Vertex mark, or by its model, when that is
-//! named as others name theirs or is of a family that Anthropic does not serve. A name that tells nothing moves no call.
+//! The default is Anthropic. A message id marked by Bedrock, Vertex or `OpenRouter` overrides it, and so does a model
+//! name in another provider's spelling or of a family that Anthropic does not serve. An unknown name changes nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,18 +16,18 @@ const OLLAMA: &str = "ollama";
 const OPENROUTER: &str = "openrouter";
 const VERTEX: &str = "google-vertex";
 
-/// How the ids of those begin that pass Anthropic's API on.
+/// Prefixes of message ids, by the gateway that creates them.
 const IDS: [(&str, &str); 3] = [("msg_bdrk_", BEDROCK), ("msg_vrtx_", VERTEX), ("gen-", OPENROUTER)];
 
-/// Who stands before a model's name where a gateway passes it on: all of these serve what others made.
+/// Prefixes of model names that gateways add. These gateways serve models of other makers.
 const HOSTS: [&str; 9] =
     ["azure", "bedrock", "cerebras", "fireworks-ai", "groq", "ollama", "openrouter", "together", "vertex-ai"];
 
-/// What `OpenRouter` writes behind a model's name, where Ollama writes a size.
+/// Suffixes that `OpenRouter` appends to a model name. Ollama writes a size in the same place.
 const ROUTES: [&str; 7] = ["beta", "exacto", "extended", "floor", "free", "nitro", "thinking"];
 
-/// How the names of families begin, and who serves them under such names. Open weights that their makers do not serve are
-/// run by Ollama, the one local server that Claude Code is set up for.
+/// Prefixes of model families, with the provider that serves them under these names. Open weights without a service of
+/// their maker run on Ollama, the only local server that Claude Code can be set up for.
 const FAMILIES: [(&str, &str); 32] = [
     ("chatgpt", "openai"),
     ("codellama", OLLAMA),
@@ -63,13 +63,13 @@ const FAMILIES: [(&str, &str); 32] = [
     ("starcoder", OLLAMA),
 ];
 
-/// What Alibaba's names of Qwen models have behind the family's; without any it is the name of the open weights.
+/// Suffixes of Alibaba's own Qwen models. A Qwen name without one of them is the name of the open weights.
 const ALIBABA: [&str; 8] = ["flash", "instruct", "long", "max", "plus", "preview", "thinking", "turbo"];
 
-/// Gives a call that is filed under Anthropic to who served it.
+/// Moves a call from Anthropic to the provider that served it.
 ///
-/// The ids that its keys make under Anthropic stay with it: by them it is found where it was taken for Anthropic's, and by
-/// whoever tells of it without knowing better.
+/// The ids derived from its keys under Anthropic remain. Earlier imports and other feeds that assume Anthropic find the
+/// call by these ids.
 pub(in crate::import) fn settle(record: &mut TokenRecord) {
     if record.provider != ANTHROPIC {
         return;
@@ -81,7 +81,7 @@ pub(in crate::import) fn settle(record: &mut TokenRecord) {
     record.key_ids = ids;
 }
 
-/// Who served a call, if it was not Anthropic.
+/// Returns the provider, or `None` for Anthropic.
 fn by(keys: &[String], model: Option<&str>) -> Option<&'static str> {
     let marked = |key: &String| IDS.iter().find(|(mark, _)| key.starts_with(mark));
     let marked = keys.iter().find_map(marked).map(|(_, server)| *server);
@@ -102,7 +102,7 @@ fn of_model(model: &str) -> Option<&'static str> {
         return Some(BEDROCK);
     }
     match tag {
-        // Bedrock counts the versions of a model behind its name: `-v1:0`.
+        // Bedrock appends a version to the model: `-v1:0`.
         Some(version) if version.bytes().all(|byte| byte.is_ascii_digit()) => return Some(BEDROCK),
         Some(route) if !place.is_empty() && ROUTES.contains(&route) => return Some(OPENROUTER),
         Some(_) => {
@@ -115,7 +115,7 @@ fn of_model(model: &str) -> Option<&'static str> {
         return family.contains('@').then_some(VERTEX);
     }
     let Some((_, server)) = FAMILIES.iter().find(|(begins, _)| family.starts_with(begins)).copied() else {
-        // A gateway writes the maker before a model that no family is known of.
+        // A gateway prefixes the model with its maker. This applies to models of no known family.
         let maker = ProviderId::resolve(place.rsplit('/').next()?).ok()?.known()?;
         return Some(maker.id).filter(|id| *id != ANTHROPIC);
     };
@@ -123,7 +123,7 @@ fn of_model(model: &str) -> Option<&'static str> {
     Some(if weights { OLLAMA } else { server })
 }
 
-/// Under which names two sightings of one call know it, where they do not simply have the same.
+/// The provider-dependent names of two sightings of one call, if they differ.
 pub(in crate::import) struct Names([KnownModel; 2]);
 
 struct KnownModel {
@@ -143,8 +143,8 @@ impl Names {
         (!same).then(|| Self([known(a), known(b)]))
     }
 
-    /// Makes what the two became a call of who served it, known by all their names. One that was moved away from where
-    /// the other still is knows better.
+    /// Moves the joined call to the provider that served it, and keeps the names of both sightings. If only one
+    /// sighting was moved away from Anthropic, that one is right.
     pub fn agree(self, joined: &mut TokenRecord) {
         let [a, b] = &self.0;
         if let Some(better) = [(a, b), (b, a)].into_iter().find(|(one, other)| one.corrects(other)) {

@@ -1,4 +1,4 @@
-//! Hands that take from the writer what another thread can do as well.
+//! Background threads that free imported batches and run store housekeeping, so the writer thread waits for neither.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
@@ -6,13 +6,13 @@ use std::thread::Scope;
 use crate::ledger::Ready;
 use crate::store::Housekeeping;
 
-/// Lots of written events that wait to be dropped.
+/// Number of written batches that may wait to be freed.
 const LOTS: usize = 2;
 
-/// Threads that work until this is dropped, of which a run with little to do needs none.
+/// Threads that run until this value is dropped. A small run starts none.
 #[derive(Default)]
 pub(in crate::import) struct BackgroundThreads {
-    /// Drops what is written: made by other threads, piece by piece, it is dear to drop.
+    /// Receives written batches. Freeing them is slow because other threads allocated them in many small pieces.
     pub spent: Option<SyncSender<Vec<Ready>>>,
     tidy: Option<SyncSender<()>>,
 }
@@ -29,7 +29,7 @@ impl BackgroundThreads {
         Self { spent: Some(spent), tidy }
     }
 
-    /// Has the store put in order, unless somebody is at it or will be next.
+    /// Requests housekeeping of the store, unless a request is already waiting.
     pub fn tidy(&self) {
         if let Some(tidy) = &self.tidy {
             let _ = tidy.try_send(());

@@ -1,8 +1,8 @@
-//! How far readers may run ahead of the writer.
+//! Limits how far readers may run ahead of the writer.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Room for so many records at a time, whoever holds them.
+/// A number of records that may be in memory at once, over all threads.
 pub(in crate::import) struct Budget {
     room: Mutex<usize>,
     freed: Condvar,
@@ -14,9 +14,9 @@ impl Budget {
         Self { room: Mutex::new(total), freed: Condvar::new(), total }
     }
 
-    /// Waits until there is room for so many records, and takes it until the share is dropped.
+    /// Waits until there is capacity for `records`, and reserves it until the share is dropped.
     ///
-    /// Something is taken for none, and never more than there is for any number.
+    /// A request for 0 reserves 1. A request above the total reserves the total, so it cannot wait for ever.
     pub fn take(&self, records: usize) -> QueueShare<'_> {
         let records = records.clamp(1, self.total);
         let room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +26,7 @@ impl Budget {
     }
 }
 
-/// Room that is taken.
+/// Reserved capacity.
 pub(in crate::import) struct QueueShare<'b> {
     budget: &'b Budget,
     records: usize,

@@ -1,4 +1,5 @@
-//! Between the readers and the writer: joins sightings, and makes lines of them, while the writer is at an earlier batch.
+//! The stage between readers and writer: joins sightings and serialises events while the writer commits an earlier
+//! batch.
 
 use std::collections::HashMap;
 
@@ -9,55 +10,55 @@ use crate::ledger::Ready;
 use crate::model::event::{ImportedFile, NewEvent, SkippedLine};
 use crate::model::time::Timestamp;
 
-/// Records and observations handed over at a time.
+/// Records and observations per batch.
 const BATCH: usize = 1_024;
 
 /// An event to be written.
 pub(in crate::import) struct Delivery {
     pub ready: Ready,
-    /// Whether an event of this run, or one that was there before it, may have one of its keys.
+    /// Whether an event of this run, or an earlier one, may have one of its keys.
     pub known: bool,
-    /// Whether a file tells it that an older version of the importer read.
+    /// Whether it comes from a file that an older version of the importer read.
     pub again: bool,
 }
 
-/// What is handed over to the writer.
+/// The unit of work of the writer.
 #[derive(Default)]
 pub(in crate::import) struct Batch {
-    /// Whose it is: which of the sources that are read at a time.
+    /// Index of the source, among those that are imported together.
     pub of: usize,
-    /// Calls whose keys make an id.
+    /// Calls with at least one key, which determines the id.
     pub calls: Vec<Delivery>,
     /// Calls without keys.
     pub keyless: Vec<NewEvent>,
-    /// What is told of quotas, each with an id that its words make.
+    /// Quota observations. The id is a hash of the content.
     pub observed: Vec<Delivery>,
-    /// How far files are read.
+    /// How far each file has been read.
     pub states: Vec<ImportedFile>,
     pub skipped: Vec<SkippedLine>,
-    /// Of these, files that cannot be read, or not to their end.
+    /// Number of skipped entries that stand for a file that cannot be read, or only in part.
     pub unreadable: u64,
-    /// When conversations begin, as far as this batch tells.
+    /// Start times of conversations that this batch reports.
     pub began: HashMap<String, Timestamp>,
-    /// Copies that met each other before they were written.
+    /// Duplicates that were joined before writing.
     pub copies: u64,
-    /// Bytes newly read.
+    /// Bytes that no earlier import read.
     pub bytes: u64,
 }
 
 impl Batch {
-    /// Whether there is nothing in it to be written or told.
+    /// Returns whether there is nothing to write or report.
     pub fn is_empty(&self) -> bool {
         let written = self.calls.is_empty() && self.keyless.is_empty() && self.observed.is_empty();
         written && self.states.is_empty() && self.skipped.is_empty() && self.copies == 0 && self.bytes == 0
     }
 }
 
-/// Gathers one source's chunks into batches.
+/// Collects the chunks of one source into batches.
 pub(in crate::import) struct Gatherer {
     of: usize,
     source: &'static str,
-    /// When what is written will have been recorded; should that turn out otherwise, the line is made anew.
+    /// The expected `recorded_at`. The writer serialises the line again if the actual one differs.
     recorded_at: Timestamp,
     pending: Pending,
     began: HashMap<String, Timestamp>,
@@ -78,7 +79,7 @@ impl Gatherer {
         }
     }
 
-    /// Takes what was read. Gives a batch when there is enough for one.
+    /// Adds a chunk. Returns a batch once it is full.
     pub fn take(&mut self, mut chunk: Chunk, keys: &mut SeenKeys) -> Option<Batch> {
         chunk.scrub();
         let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
@@ -104,7 +105,7 @@ impl Gatherer {
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
     }
 
-    /// What is left.
+    /// Returns what remains as the last batch.
     pub fn rest(&mut self, keys: &mut SeenKeys) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         batch.of = self.of;

@@ -1,4 +1,4 @@
-//! A part of a log that was read, on its way to the writer.
+//! A parsed part of a log, on its way to the writer.
 
 use std::borrow::Cow;
 
@@ -8,29 +8,29 @@ use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 
-/// A part of a file that was read, up to the end of a line.
+/// A parsed part of a file, up to the end of a line.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Chunk {
     pub found: Vec<KeyedCall>,
-    /// What the file tells of quotas, each with the id that its words make.
+    /// Quota observations. The id is a hash of the content.
     pub observed: Vec<(EventId, NewEvent)>,
     pub skipped: Vec<SkippedLine>,
-    /// Of these, files that cannot be read, or not to their end.
+    /// Number of skipped entries that stand for a file that cannot be read, or only in part.
     pub unreadable: u64,
-    /// When conversations began, besides the one that the file is the log of.
+    /// Start times of conversations, except the conversation of the file itself.
     pub began: Vec<(String, Timestamp)>,
-    /// How far the file is read with this part; `None` when there is nothing to remember.
+    /// How far the file is read after this part. `None` if there is nothing to store.
     pub state: Option<ImportedFile>,
-    /// Bytes newly taken in with this part.
+    /// Bytes that no earlier import read.
     pub bytes: u64,
-    /// Bytes of progress, those read again included.
+    /// Bytes for the progress display, including those that were read before.
     pub progress: u64,
-    /// Whether an older version of the importer read the file before.
+    /// Whether an older version of the importer read the file.
     pub again: bool,
 }
 
 impl Chunk {
-    /// States which version of the importer read it, and whether an older one did before.
+    /// Sets the version of the importer, and whether an older version read the file.
     pub fn by(&mut self, version: u32, again: bool) {
         self.again = again;
         if let Some(state) = &mut self.state {
@@ -38,12 +38,12 @@ impl Chunk {
         }
     }
 
-    /// How many records and observations it holds.
+    /// Returns the number of records and observations.
     pub fn weight(&self) -> usize {
         self.found.len() + self.observed.len()
     }
 
-    /// Removes credentials from everything but the calls, which had theirs removed before their ids were made.
+    /// Removes credentials from everything except calls. Calls are scrubbed before their ids are derived.
     pub fn scrub(&mut self) {
         self.observed.iter_mut().for_each(|(_, event)| event.payload.scrub());
         self.skipped.iter_mut().for_each(SkippedLine::scrub);
@@ -58,7 +58,7 @@ impl Chunk {
     }
 }
 
-/// The calls that a ledger takes, and why it would refuse the others: one bad call is a skip, not the end of an import.
+/// Splits calls into those that a ledger accepts and skipped ones with a reason. One bad call must not end an import.
 pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<KeyedCall>, Vec<SkippedLine>) {
     let mut refused = Vec::new();
     let admitted = found.into_iter().filter(|found| match found.record.validate() {
@@ -73,7 +73,7 @@ pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<Ke
     (sightings, refused)
 }
 
-/// A reason without what it quotes of the line: nothing that was said or typed is stored.
+/// Removes quoted text from a reason, because no text of a conversation may be stored.
 pub(in crate::import) fn unquoted(why: &str) -> String {
     let mut parts = why.split('"');
     let mut kept = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Logs as they lie on the disk, some of them compressed: unpacked while they are read, within limits of bytes and time.
+//! Reads plain and compressed logs, with limits of bytes and time.
 
 use std::fs::File;
 use std::io::{self, BufRead, Error, ErrorKind, Read};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::regular;
 
-/// Bytes that any compressed log may unpack to.
+/// Bytes that any compressed log may unpack to, independent of its size.
 const UNPACKED: u64 = 64 << 20;
-/// Bytes that a compressed log may unpack to for each of its own. Logs of agents shrink to a tenth or a thirtieth.
+/// Maximum ratio of unpacked to stored bytes. Logs of agents compress by a factor of 10 to 30.
 const RATIO: u64 = 256;
-/// How long any log may take to be read, in seconds.
+/// Seconds that any log may take to read.
 const SECONDS: u64 = 10;
-/// Bytes on the disk for which a log may take a second longer.
+/// Stored bytes that extend the time limit by one second.
 const PER_SECOND: u64 = 10 << 20;
 
-/// Whether a log is compressed with Zstandard, by its name.
+/// Returns whether the name marks a log compressed with Zstandard.
 pub(in crate::import) fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "zst")
 }
 
-/// How long a file that takes up so many bytes of the disk may take to be read.
+/// Returns the time limit for a file with this many stored bytes.
 pub(in crate::import) const fn time_for(stored: u64) -> Duration {
     Duration::from_secs(SECONDS + stored / PER_SECOND)
 }
 
-/// How much a compressed log of so many bytes may unpack to.
+/// Returns the limit of unpacked bytes for a compressed log of this size.
 const fn unpacked(size: u64) -> u64 {
     UNPACKED.saturating_add(size.saturating_mul(RATIO))
 }
@@ -38,7 +38,7 @@ pub(in crate::import) fn open(path: &Path) -> io::Result<Log> {
     let meta = file.metadata()?;
     let time = time_for(regular::stored(&meta));
     let end = Instant::now() + time;
-    // What was appended to a compressed file is a frame of its own; the decoder goes on with it.
+    // Data appended to a compressed file is a frame of its own. The decoder continues with it.
     let (content, left) = if is_packed(path) {
         (Content::Packed(Box::new(zstd::Decoder::new(file)?)), unpacked(meta.len()))
     } else {
@@ -47,7 +47,7 @@ pub(in crate::import) fn open(path: &Path) -> io::Result<Log> {
     Ok(Log { content, left, size: meta.len(), end, time })
 }
 
-/// Whether any line of a log fits. Lines that are too long to be read at all fit nothing.
+/// Returns whether `fits` accepts any line. Lines above the length limit are ignored.
 pub(in crate::import) fn any_line(path: &Path, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<bool> {
     let (mut log, mut line) = (io::BufReader::with_capacity(1 << 16, open(path)?), Vec::new());
     while log.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line)? > 0 {
@@ -64,24 +64,24 @@ enum Content {
     Packed(Box<zstd::Decoder<'static, io::BufReader<File>>>),
 }
 
-/// A log that is being read. It refuses to go on when it has unpacked to too much, or takes too long.
+/// An open log. Reading fails when the limit of unpacked bytes or of time is reached.
 pub(in crate::import) struct Log {
     content: Content,
-    /// Bytes that it may still unpack to.
+    /// Bytes that may still be unpacked.
     left: u64,
-    /// Its bytes on the disk.
+    /// Stored bytes.
     size: u64,
     end: Instant,
     time: Duration,
 }
 
 impl Log {
-    /// Time in which the reader waited for others does not count.
+    /// Extends the time limit by the time in which the reader waited for other threads.
     pub fn pause(&mut self, waited: Duration) {
         self.end += waited;
     }
 
-    /// Ends its time, as a slow disk would.
+    /// Ends the time limit now, to simulate a slow disk.
     #[cfg(test)]
     pub fn expire(&mut self) {
         self.end = Instant::now();
@@ -146,7 +146,7 @@ mod tests {
     fn a_log_is_given_time_for_what_lies_on_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.jsonl");
-        // A hole of a terabyte takes up nothing.
+        // A hole of one terabyte occupies no disk space.
         File::create(&path).and_then(|file| file.set_len(1 << 40)).unwrap();
         let mut log = open(&path).unwrap();
         assert!(cfg!(not(unix)) || log.time < Duration::from_secs(2 * SECONDS), "{:?}", log.time);

@@ -11,7 +11,7 @@ use crate::import::engine::regular;
 use crate::import::engine::source::Source;
 use crate::model::error::{Error, Result};
 
-/// The directories that may hold an agent's logs, whether they exist or not.
+/// Returns the candidate directories of an agent's logs, including absent ones.
 pub(in crate::import) fn roots(agent: &Agent, homes: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     for home in homes {
@@ -28,27 +28,28 @@ pub(in crate::import) fn roots(agent: &Agent, homes: &[PathBuf]) -> Result<Vec<P
     Ok(whole(roots))
 }
 
-/// Paths from the root on: the system tells of changes by such, and a log is known by its path wherever an import is started.
+/// Makes paths absolute. File events use absolute paths, and a log must have the same path whatever the working
+/// directory is.
 pub(in crate::import) fn whole(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect()
 }
 
-/// What was found below some directories.
+/// Result of a search.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Logs {
-    /// In the order of their paths.
+    /// Sorted by path.
     pub files: Vec<LogFile>,
-    /// What may be a log or hold some, and cannot be looked at.
+    /// Paths that may be logs or contain logs, and cannot be examined.
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-/// Every log of an agent below these directories.
+/// Finds every log of an agent below these directories.
 pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     let mut walk = Walk { source, found: Logs::default(), seen: HashSet::new(), links: Vec::new() };
     for root in roots {
         match fs::metadata(root) {
             Ok(meta) if meta.is_dir() => walk.linked(root),
-            // A setting may name the one file that an agent writes to.
+            // A setting may name the single file that an agent writes to.
             Ok(_) => match regular::check(root).and_then(|meta| Ok((fs::canonicalize(root)?, meta))) {
                 Ok((real, meta)) => {
                     if walk.seen.insert(real.into_os_string()) {
@@ -57,17 +58,17 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
                 }
                 Err(error) => walk.found.unreadable.push((root.clone(), error)),
             },
-            // Its agent is not there.
+            // The agent is not installed.
             Err(error) if is_absent(&error) => {}
             Err(error) => walk.hidden(root, error),
         }
     }
-    // Links come last: what they lead to may be there under its own name too.
+    // Follow links last. Their targets may also be reachable by their own path, which takes precedence.
     while let Some(link) = walk.links.pop() {
         walk.linked(&link);
     }
     let mut found = walk.found;
-    // As bytes: to compare the names of directories one by one takes many times as long.
+    // Compare bytes. Comparing paths component by component is many times slower.
     found.files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
     found.files.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
     found.unreadable.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -75,7 +76,7 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     found
 }
 
-/// A file with its size and time; those of a database include what its write-ahead log holds.
+/// Builds the entry of a file. Size and time of a database include those of its write-ahead log.
 fn log_file(source: &dyn Source, path: PathBuf, meta: &fs::Metadata) -> LogFile {
     let mut file = LogFile::new(path, meta);
     if source.format(&file.path).is_database() {
@@ -84,12 +85,12 @@ fn log_file(source: &dyn Source, path: PathBuf, meta: &fs::Metadata) -> LogFile 
     file
 }
 
-/// Whether nothing is there.
+/// Returns whether the error means that the path does not exist.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Those of some files that are logs of an agent below these directories.
+/// Returns those of `paths` that are logs of an agent below these directories.
 pub(in crate::import) fn named(source: &dyn Source, roots: &[PathBuf], paths: &BTreeSet<PathBuf>) -> Vec<LogFile> {
     let is_log = |path: &Path| {
         let root = roots.iter().find(|root| path.starts_with(root));
@@ -105,24 +106,24 @@ pub(in crate::import) fn named(source: &dyn Source, roots: &[PathBuf], paths: &B
     found.collect()
 }
 
-/// The log that a change of a file is one of: what is written to a database stands beside it first.
+/// Maps a changed file to its log: changes of a database appear in its write-ahead log first.
 pub(in crate::import) fn logged(path: &Path) -> PathBuf {
     let name = path.to_string_lossy();
     let beside = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
     beside.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
-/// A way through directories that goes into each once, however often links lead there.
+/// A directory walk that enters each directory once, however many links lead to it.
 struct Walk<'s> {
     source: &'s dyn Source,
     found: Logs,
-    /// The directories that were gone into, whatever their names.
+    /// Real paths of the directories that were entered.
     seen: HashSet<OsString>,
     links: Vec<PathBuf>,
 }
 
 impl Walk<'_> {
-    /// Goes into a directory whose name may have links in it.
+    /// Enters a directory whose path may contain links.
     fn linked(&mut self, directory: &Path) {
         match fs::canonicalize(directory).and_then(|real| regular::expect_real(&real).map(|()| real)) {
             Ok(real) => self.directory(directory, real),
@@ -131,20 +132,20 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes a place that cannot be looked at: the directory above it that lets nobody in.
+    /// Records a path that cannot be examined because a directory above it denies access.
     fn hidden(&mut self, place: &Path, error: io::Error) {
         let closed = place.ancestors().skip(1).find(|above| fs::metadata(above).is_ok());
         self.found.unreadable.push((closed.unwrap_or(place).to_owned(), error));
     }
 
-    /// Goes into a directory, `real` without links in its name, unless it was gone into.
+    /// Enters a directory unless it was entered before. `real` is its path without links.
     fn directory(&mut self, directory: &Path, real: PathBuf) {
         if self.seen.contains(real.as_os_str()) {
             return;
         }
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
-            // Its agent has deleted it just now.
+            // The agent deleted it during the walk.
             Err(error) if is_absent(&error) => return,
             Err(error) => return self.found.unreadable.push((directory.to_owned(), error)),
         };
@@ -163,7 +164,7 @@ impl Walk<'_> {
         self.seen.insert(real.into_os_string());
     }
 
-    /// Takes what a directory holds besides directories.
+    /// Handles a directory entry that is not a directory.
     fn entry(&mut self, path: PathBuf, kind: fs::FileType) {
         let (wants, enters) = (self.source.wants(&path), kind.is_symlink() && self.source.enters(&path));
         if !wants && !enters {
@@ -177,12 +178,12 @@ impl Walk<'_> {
             }
             Ok(_) if !wants => {}
             Ok(meta) if meta.is_file() => self.found.files.push(log_file(self.source, path, &meta)),
-            // It would keep a reader waiting.
+            // Opening a pipe or device could block the reader.
             Ok(meta) => {
                 let why = format!("it is {}, not a regular file", regular::kind(meta.file_type()));
                 self.found.unreadable.push((path, io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
-            // Its agent has deleted it just now, or the link never led to a log.
+            // The agent deleted it during the walk, or the link never led to a log.
             Err(error) if is_absent(&error) && !(kind.is_symlink() && wants) => {}
             Err(error) => self.found.unreadable.push((path, error)),
         }

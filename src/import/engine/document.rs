@@ -1,23 +1,23 @@
-//! What an importer reads in a document or a database.
+//! The result of parsing a document or a database.
 
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::model::time::Timestamp;
 
-/// What a document or a database tells.
+/// The result of parsing a document or a database.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub found: Vec<ParsedCall>,
-    /// Parts that cannot be taken in: which one, counted from 1 (0 for the whole), and why.
+    /// Entries that cannot be used: the number of the entry from 1 (0 for the whole file), and the reason.
     pub skipped: Vec<(u64, String)>,
-    /// The conversation the document is the log of, if it is of one.
+    /// The conversation of the document, if it belongs to one.
     pub conversation: Option<String>,
-    /// The first time that stands in it.
+    /// The earliest time in it.
     pub began: Option<Timestamp>,
-    /// When conversations began, of a database that holds many; told anew with every reading.
+    /// Start times of conversations in a database that contains several. Each reading reports all of them.
     pub conversations: Vec<(String, Timestamp)>,
-    /// What a later reading needs to tell what is new.
+    /// State from which a later reading continues.
     pub resume: Option<serde_json::Value>,
-    /// Why the reading ended before all was read. A later import goes on from `resume`.
+    /// Reason why the reading ended early. A later import continues from `resume`.
     pub cut: Option<Refusal>,
 }

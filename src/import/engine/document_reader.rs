@@ -1,4 +1,4 @@
-//! Reads files that are no logs of lines: documents that an agent rewrites, and databases that it writes to.
+//! Reads files that are not line logs: documents that an agent rewrites, and databases.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -12,7 +12,7 @@ use crate::import::engine::source::{DatabaseLog, DocumentLog};
 use crate::model::event::{ImportedFile, SkippedLine};
 use crate::model::time::Zone;
 
-/// Reads a document, unless it is as it was, and hands its calls on as one chunk.
+/// Reads a document unless it is unchanged, and emits its calls as one chunk.
 pub(in crate::import) fn read_document(
     log: &dyn DocumentLog,
     zone: Zone,
@@ -23,7 +23,7 @@ pub(in crate::import) fn read_document(
     emit_read(text(log, zone, file, known), file, emit);
 }
 
-/// Reads what is new in a database and hands its calls on as one chunk.
+/// Reads the new rows of a database, and emits their calls as one chunk.
 pub(in crate::import) fn read_database(
     log: &dyn DatabaseLog,
     file: &LogFile,
@@ -47,7 +47,7 @@ fn emit_read(read: DocumentResult, file: &LogFile, emit: &mut dyn FnMut(Chunk) -
     emit(chunk);
 }
 
-/// What was read, and a hash of all that was.
+/// The parsed document and the hash of its content; `None` if it is unchanged.
 type DocumentResult = Result<Option<(Document, u64)>, Refusal>;
 
 fn text(log: &dyn DocumentLog, zone: Zone, file: &LogFile, known: Option<&ImportedFile>) -> DocumentResult {
@@ -92,7 +92,7 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
             path: name,
             identity: file.identity.clone(),
             size: file.size,
-            // What was cut off is tried again, whether the file changes or not.
+            // A document that was cut off is read again even if the file does not change.
             modified: if unreadable == 0 { file.modified } else { 0 },
             offset: file.size,
             hash: hex(hash),

@@ -1,14 +1,14 @@
-//! What two feeds state of one call, where they differ in ways that are known.
+//! Known differences between the counts that two feeds state for one call.
 
 use crate::import::engine::telemetry_match::INSTRUMENTED;
 use crate::model::event::TokenRecord;
 use crate::model::tokens::Tokens;
 
-/// What a stream announces at its start is part of its final count. The most that it announces.
+/// Maximum output count in the first event of a stream. The final count already includes it.
 pub(in crate::import) const START: u64 = 16;
 
-/// Whether an instrumentation counts what a stream announced at its start besides the final output, of which the provider's
-/// own count is known.
+/// Returns whether an instrumentation added the count of the first stream event to the final output. `own` has the
+/// provider's count.
 pub(in crate::import) fn repeats_start(own: &TokenRecord, told: &TokenRecord) -> bool {
     let instrumented =
         |record: &TokenRecord| record.normaliser.as_deref().is_some_and(|name| INSTRUMENTED.contains(&name));
@@ -20,14 +20,14 @@ pub(in crate::import) fn repeats_start(own: &TokenRecord, told: &TokenRecord) ->
     own.0 == told.0 && more > 0 && more <= START && more <= own.1
 }
 
-/// All that went in and all that came out; feeds tell more or less of their parts.
+/// Returns total input and total output. Feeds split these into classes differently.
 pub(in crate::import) fn gross(tokens: &Tokens) -> Option<(u64, u64)> {
     let [input, read, five, hour, written, output, reasoning] = tokens.counts();
     let input = [input, read, five, hour, written].into_iter().try_fold(0_u64, u64::checked_add)?;
     Some((input, output.checked_add(reasoning)?))
 }
 
-/// Keeps how long cache writes live, which one sighting states and the one that counts does not, if both state as many.
+/// Copies the lifetimes of cache writes from a sighting that states them, if both state the same total of cache writes.
 pub(in crate::import) fn keep_lifetimes(counts: &mut Tokens, other: &Tokens) {
     let written = |tokens: &Tokens| {
         let classes = [tokens.cache_write_5m, tokens.cache_write_1h, tokens.cache_write];
@@ -65,7 +65,7 @@ mod tests {
         ] {
             assert!(!repeats_start(&own, &other), "{why}");
         }
-        // The first line of a stream states less than half of it.
+        // The first event of a stream states less than half of the output.
         assert!(!repeats_start(&told(None, 10, 1), &told(Some(NAMED), 10, 3)));
     }
 

@@ -1,4 +1,4 @@
-//! What documents of JSON and rows of databases tell, taken with care: names, counts, times and costs.
+//! Lenient access to fields of JSON documents and database rows: names, counts, times and costs.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::model::tokens::Usd;
 use crate::readers::normalise::Normalised;
 use crate::readers::normalise::logged::Logged;
 
-/// Reads a document. It must be a whole one: an agent may be writing it.
+/// Parses a document. A partial one is an error, because an agent may be writing it.
 pub(in crate::import) fn parse(text: &[u8]) -> Result<Value, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     serde_json::from_slice(text).map_err(|error| jsonl::refusal(&error))
 }
 
-/// A name, if one is told.
+/// Returns the text of a field that is neither absent nor empty.
 pub(in crate::import) fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
     object.get(name)?.as_str().map(str::trim).and_then(jsonl::name)
 }
 
-/// A count, if one is told. A number below 0 is none, and is for the normaliser to flag: the other counts of the call
-/// are not lost with it.
+/// Returns a count, if there is one. A negative number is treated as absent and left to the normaliser, which flags it.
+/// So the other counts of the call are kept.
 pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<i64>, String> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -38,13 +38,13 @@ pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<i64>
     }
 }
 
-/// A number from 0.
+/// Returns a number that is not negative.
 pub(in crate::import) fn unsigned(object: &Value, name: &str) -> Result<Option<u64>, String> {
     let number = count(object, name)?.map(u64::try_from).transpose();
     number.map_err(|_| format!("unknown shape: `{name}` is no whole number from 0"))
 }
 
-/// A count, which some exporters write as a text.
+/// Returns a count that may be written as a string, as some exporters do.
 pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Option<i64>, String> {
     match object.get(name).and_then(Value::as_str) {
         Some(text) => {
@@ -54,20 +54,20 @@ pub(in crate::import) fn worded_count(object: &Value, name: &str) -> Result<Opti
     }
 }
 
-/// A whole number that is written with a decimal point.
+/// Converts a whole number with a decimal point.
 pub(in crate::import) fn whole(number: f64) -> Option<i64> {
     let exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
     exact.then_some(number as i64)
 }
 
-/// An amount of US dollars. What is no amount, or less than nothing, is none.
+/// Returns an amount in US dollars. Anything else, and a negative amount, is treated as absent.
 pub(in crate::import) fn cost(value: Option<&Value>) -> Option<Usd> {
     let number = value?.as_number()?;
     number.as_f64().filter(|amount| *amount >= 0.0)?;
     number.to_string().parse().ok()
 }
 
-/// A time: RFC 3339, or milliseconds or seconds since 1970, or UTC without saying so, as SQLite writes it.
+/// Parses a time: RFC 3339, seconds or milliseconds since 1970, or SQLite's format, which is UTC without an offset.
 pub(in crate::import) fn time(value: Option<&Value>) -> Option<Timestamp> {
     match value? {
         Value::String(text) => time_text(text),
@@ -75,7 +75,7 @@ pub(in crate::import) fn time(value: Option<&Value>) -> Option<Timestamp> {
     }
 }
 
-/// The same of a text.
+/// Parses a time given as text.
 pub(in crate::import) fn time_text(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let text = text.replacen(' ', "T", 1);
@@ -85,7 +85,7 @@ pub(in crate::import) fn time_text(text: &str) -> Option<Timestamp> {
     NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|at| at.and_utc().into())
 }
 
-/// Milliseconds, or seconds, since 1970; nothing before 2001 is a time.
+/// Converts seconds or milliseconds since 1970. Values before 2001 are rejected.
 pub(in crate::import) const fn epoch(number: i64) -> Option<Timestamp> {
     const FIRST: i64 = 1_000_000_000;
     match number {
@@ -95,7 +95,7 @@ pub(in crate::import) const fn epoch(number: i64) -> Option<Timestamp> {
     }
 }
 
-/// A record of what a log says of a call, without its names.
+/// Builds the record of a logged call, without keys and names.
 pub(in crate::import) fn record(provider: &str, agent: &str, logged: Logged) -> Result<TokenRecord, String> {
     let Normalised { tokens, normaliser, quality, residual, cost, .. } =
         logged.settle().map_err(|error| format!("unknown shape: {error}"))?;
@@ -108,18 +108,18 @@ pub(in crate::import) fn record(provider: &str, agent: &str, logged: Logged) -> 
     Ok(record)
 }
 
-/// Keeps the counts as the log words them.
+/// Keeps the counts as they are written in the log.
 pub(in crate::import) fn raw(counts: &BTreeMap<&str, Value>) -> Option<Raw> {
     serde_json::to_string(counts).ok().and_then(|json| Raw::parse(&json).ok())
 }
 
-/// Checks what a ledger would refuse, so that it is a skip and not the end of an import.
+/// Validates a record, so that a record that the ledger would refuse is a skip and does not end the import.
 pub(in crate::import) fn checked(at: Timestamp, record: TokenRecord) -> Result<ParsedCall, String> {
     record.validate().map_err(|error| format!("unknown shape: {error}"))?;
     Ok(ParsedCall { at, record })
 }
 
-/// Reasons to skip, each with how often it was met.
+/// Skip reasons with their number of occurrences.
 #[derive(Debug, Default)]
 pub(in crate::import) struct SkipTally(BTreeMap<&'static str, u64>);
 
@@ -128,18 +128,18 @@ impl SkipTally {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// One line for each reason: `requests without token counts: 3`.
+    /// Returns one line for each reason: `requests without token counts: 3`.
     pub fn skipped(self) -> Vec<(u64, String)> {
         self.0.into_iter().map(|(reason, count)| (0, format!("{reason}: {count}"))).collect()
     }
 }
 
-/// The names of a table's columns; none when there is no such table. A view is an error: it may have no end.
+/// Returns the column names of a table, or none if it does not exist. A view is an error because it may be endless.
 pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, Refusal> {
     let mut found = Vec::new();
     let kind = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
     if database.prepare_cached(kind)?.exists([table])? {
-        // SQLite refuses it as well, but says less.
+        // SQLite also refuses it, with a less helpful message.
         let why = format!("the database cannot be read: `{table}` is a view, not a table");
         return Err(Refusal::Unreadable(why));
     }
@@ -150,7 +150,8 @@ pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -
     Ok(found)
 }
 
-/// Those of the wanted columns that a table has, for a query; an error names the first that must be there and is not.
+/// Selects those of the wanted columns that the table has. Fails with the name of the first required column that is
+/// missing.
 pub(in crate::import) fn choose(
     have: &[String],
     table: &str,
@@ -166,8 +167,7 @@ pub(in crate::import) fn choose(
     Ok(chosen.join(", "))
 }
 
-/// Visits the rows of a query, each as an object; blobs are taken as text. An error tells why it ended before the last
-/// row; the rows before that were visited.
+/// Visits the rows of a query as JSON objects. An error states why the query ended early; earlier rows were visited.
 pub(in crate::import) fn visit(
     database: &rusqlite::Connection,
     sql: &str,
@@ -180,7 +180,7 @@ pub(in crate::import) fn visit(
     })
 }
 
-/// A row as an object, whatever its values are: blobs are taken as text.
+/// Converts a row to a JSON object. Blobs are read as text.
 pub(in crate::import) fn object(row: &rusqlite::Row<'_>) -> rusqlite::Result<Value> {
     let mut object = serde_json::Map::new();
     for (at, name) in row.as_ref().column_names().enumerate() {

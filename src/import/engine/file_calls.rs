@@ -1,20 +1,20 @@
-//! The calls of one file: a client that writes an answer several times has written one call.
+//! Collects the calls of one file. A client may write one answer several times; that is one call.
 
 use std::collections::HashMap;
 
 use crate::import::engine::merge::{counted, total};
 use crate::import::engine::parsed_call::ParsedCall;
 
-/// Calls in the order in which they were first seen.
+/// Calls in the order of their first sighting.
 #[derive(Default)]
 pub(in crate::import) struct FileCalls {
     found: Vec<ParsedCall>,
-    /// Where in `found` a call is, by its first key.
+    /// Index in `found` by first key.
     places: HashMap<String, usize>,
 }
 
 impl FileCalls {
-    /// Adds a sighting. Of several of one call the largest total counts, whole, at the earliest of their times.
+    /// Adds a sighting. Of several sightings of one call the largest total wins, dated at the earliest time.
     pub fn add(&mut self, found: ParsedCall) {
         let Some(key) = found.record.keys.first() else {
             self.found.push(found);

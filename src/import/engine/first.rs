@@ -1,4 +1,4 @@
-//! The first import of all: into a ledger that is not there yet.
+//! The first import, into a ledger that does not exist yet.
 
 use std::path::Path;
 
@@ -10,15 +10,17 @@ use crate::model::error::Result;
 use crate::model::time::Timestamp;
 use crate::store::DraftLedger;
 
-/// Imports agents' logs into a ledger that is not there yet, which is quicker than making one and [importing](run) into it.
+/// Imports agents' logs into a ledger that does not exist yet. This is faster than creating it and then calling
+/// [`run`].
 ///
-/// It is written beside its place and put there once it is whole and durable, so others find no ledger or one with
-/// everything in it. A process that is killed leaves none; what it leaves beside is removed by a later import.
-/// Of several processes that do so at once one makes the ledger, and the others wait for it. `None`,
-/// and nothing has changed, when there is a ledger already, or by the time this one is whole: import into that.
+/// The import writes a draft next to the final path and links it there when it is complete and durable. So other
+/// processes see no ledger or a complete one. A killed process leaves only the draft, which a later import removes. If
+/// several processes do this at once, one creates the ledger and the others wait. Returns `None` and changes nothing if
+/// a ledger exists at the start or at the end; then import into that ledger.
 ///
 /// # Errors
-/// As those of [`run`], and [`Error::Io`](crate::Error::Io) where no file can be made. No ledger is made then.
+/// Those of [`run`], and [`Error::Io`](crate::Error::Io) if the file cannot be created. In both cases no
+/// ledger is created.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -48,7 +50,7 @@ pub fn first(
     }
 }
 
-/// Imports into a draft, and puts it in its place; `None` where something is there by now.
+/// Imports into a draft and publishes it. Returns `None` if a ledger exists by then.
 pub(crate) fn fill(
     draft: DraftLedger,
     options: &ImportOptions,

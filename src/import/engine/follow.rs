@@ -18,19 +18,18 @@ use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 
-/// How long further changes are waited for when there is one: an agent writes several lines at a time.
+/// How long to wait for more changes after a change: an agent writes several lines at a time.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// How long at most: somebody may always be writing.
+/// Maximum of that wait, because some agent may be writing all the time.
 const LONGEST: Duration = Duration::from_millis(40);
-/// How often all is looked at anew: a directory may have come into being, and not every file system tells of changes.
+/// Interval of a full scan. Directories may have been created, and some file systems report no changes.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How long after a directory has come into being all is looked at: what was written in it before it was watched is not
-/// told of.
+/// Delay between the creation of a directory and a full scan. Changes made before the watch started are not reported.
 const SETTLED: Duration = Duration::from_millis(50);
-/// How often directories are looked for that came or went without being told of.
+/// Interval of a search for directories that appeared or vanished without a notification.
 const APPEAR: Duration = Duration::from_secs(2);
 
-/// Follows the logs of agents by what the operating system tells of their directories.
+/// Follows agents' logs by file notifications of the operating system.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
@@ -47,19 +46,19 @@ const APPEAR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Follower {
     options: ImportOptions,
-    /// Directories that hold homes of agents.
+    /// Directories that contain homes of agents.
     homes: Vec<PathBuf>,
     told: Receiver<notify::Result<Event>>,
     watched: Watched,
-    /// When all is looked at next.
+    /// Time of the next full scan.
     look: Instant,
-    /// When directories are looked for next.
+    /// Time of the next search for directories.
     seek: Instant,
     unfinished: Unfinished,
 }
 
 impl Follower {
-    /// Follows what an import with these options would read.
+    /// Follows the logs that an import with these options would read.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source and when the operating system cannot watch,
@@ -73,7 +72,7 @@ impl Follower {
     pub fn new(options: ImportOptions) -> Result<Self> {
         let (tell, told) = channel();
         let system = notify::recommended_watcher(move |event| {
-            // Nobody listens any more when the follower is gone.
+            // Sending fails only after the follower is dropped, so the error does not matter.
             let _ = tell.send(event);
         })
         .map_err(|error| refused(&error, None))?;
@@ -91,7 +90,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Watches directories that have come into being, and all there is in them is looked at.
+    /// Watches new directories, and requests a full scan if there are any.
     fn seek(&mut self) -> Result<()> {
         if self.watched.seek(&self.homes)? {
             self.look = Instant::now();
@@ -100,9 +99,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Imports what has changed, waiting at most so long for a change. The first call imports all there is. `None` when
-    /// nothing changed. A last line that is not whole is being written: nothing is said of it, unless nobody goes on with it
-    /// for a minute.
+    /// Imports what changed, and waits at most `wait` for a change. The first call imports everything. Returns `None`
+    /// if nothing changed. A partial last line is not reported until it has stayed partial for one minute.
     ///
     /// # Errors
     /// As those of [`run`](crate::import::run).
@@ -152,7 +150,7 @@ impl Follower {
         Ok((!report.sources.is_empty()).then_some(report))
     }
 
-    /// The files that were written to.
+    /// Returns the files that changed.
     fn changed(&mut self, wait: Duration) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         let mut end = (Instant::now() + wait).min(self.seek).min(self.look);
@@ -165,14 +163,14 @@ impl Follower {
                         end = (Instant::now() + TOGETHER).min(until);
                     }
                 }
-                // What was missed is found when all is looked at.
+                // A full scan finds the changes that were missed.
                 Ok(Err(_)) => self.look = Instant::now(),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return changed,
             }
         }
     }
 
-    /// Takes what the system tells; whether it is about logs.
+    /// Handles a notification. Returns whether it concerns a log.
     fn take(&mut self, event: Event, changed: &mut BTreeSet<PathBuf>) -> bool {
         if event.need_rescan() {
             self.look = Instant::now();

@@ -1,4 +1,5 @@
-//! A parser for logs whose lines are JSON objects that each state a whole call: an agent states only how a line reads.
+//! A parser for logs in which each line is a JSON object with a whole call. An agent implements only the parsing of one
+//! line.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,12 +12,12 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::source::LineParser;
 use crate::model::time::Timestamp;
 
-/// What a log has stated so far, and how its next line reads. It is stored between imports.
+/// State of the parser, stored between imports, and the parsing of one line.
 pub(in crate::import) trait JsonLineState: Default + Serialize + DeserializeOwned + Send {
-    /// Whether a line may matter: all others are not parsed.
+    /// Returns whether a line may be relevant. Other lines are not parsed.
     fn matters(&self, line: &[u8]) -> bool;
 
-    /// Reads a line. An error says why the line is skipped.
+    /// Parses a line. An error states why the line is skipped.
     fn read(&mut self, line: &Value, calls: &mut FileCalls) -> Result<(), String>;
 
     /// The conversation of the log.
@@ -33,7 +34,7 @@ pub(in crate::import) struct JsonLines<S> {
 }
 
 impl<S: JsonLineState> JsonLines<S> {
-    /// From the state that an earlier parser left, or from `new`.
+    /// Restores the state of an earlier parser, or starts with `new`.
     pub fn new(resume: Option<&Value>, new: S) -> Self {
         let known = resume.and_then(|resume| S::deserialize(resume).ok());
         Self { state: known.unwrap_or(new), calls: FileCalls::default() }

@@ -1,4 +1,4 @@
-//! Limits of what is read of a log.
+//! Limits for reading logs.
 
-/// A longer line is skipped, not kept.
+/// A longer line is skipped.
 pub(in crate::import) const LONGEST_LINE: usize = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! A log file as the file system shows it.
+//! Metadata of a log file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::import::engine::query::wal;
 use crate::model::event::ImportedFile;
 
-/// A log file as the file system shows it.
+/// Metadata of a log file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::import) struct LogFile {
     pub path: PathBuf,
@@ -17,7 +17,7 @@ pub(in crate::import) struct LogFile {
     pub identity: Option<String>,
 }
 
-/// Nanoseconds since the epoch.
+/// Returns nanoseconds since the epoch.
 fn modified(meta: &fs::Metadata) -> i64 {
     meta.modified()
         .ok()
@@ -38,7 +38,7 @@ impl LogFile {
         Self { path, size: meta.len(), modified: modified(meta), identity }
     }
 
-    /// What is written to a database stands in its write-ahead log first.
+    /// Adds the write-ahead log, which receives changes of a database first.
     pub fn with_wal(&mut self) {
         if let Ok(wal) = fs::metadata(wal(&self.path)) {
             self.size += wal.len();
@@ -47,7 +47,7 @@ impl LogFile {
     }
 }
 
-/// Whether a file is as it was when it was read: then it is not opened.
+/// Returns whether a file is unchanged since it was read. Such a file is not opened.
 pub(in crate::import) fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
     file.size == known.size && file.modified == known.modified && file.identity == known.identity
 }

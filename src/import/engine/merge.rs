@@ -1,4 +1,4 @@
-//! Many sightings of one call become one record, whatever order they come in.
+//! Joins the sightings of one call into one record, independent of their order.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -19,20 +19,20 @@ use crate::model::tokens::TokenClass::{
 };
 use crate::readers::normalise::merged;
 
-/// When each conversation's log begins.
+/// Returns the time at which the log of a conversation begins.
 pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 
-/// Joins two sightings of a call: the larger total wins whole, at the earliest time, in the conversation whose log
-/// begins first; its counts were told when the first sighting with that total was. Every choice is by a total order of the
-/// contents, so the result does not depend on who came first.
+/// Joins two sightings of a call. The larger total wins as a whole, dated at the earliest time, in the conversation
+/// whose log begins first. `counted_at` is the time of the first sighting with that total. Every choice is a total
+/// order of the contents, so the result does not depend on the order of arrival.
 ///
-/// `a` is what is known so far, `b` comes to it.
+/// `a` is the current state, `b` the new sighting.
 pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
     let names = Names::of(&a.record, &b.record);
     let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
         told_by(a, b)
     } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
-        // What a fork repeats has its parent's key besides, so what has one key only is the call itself.
+        // A fork's copy also has its parent's key. So the sighting with one key is the original.
         told_by(b, a)
     } else {
         join_equals(a, b, began)
@@ -43,8 +43,8 @@ pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) ->
     joined
 }
 
-/// Joins what a log and what telemetry tell of one call: the larger total wins whole, else the log, which knows the
-/// call's place; telemetry fills in what the log does not tell, such as the cost.
+/// Joins a call from a log with the same call from telemetry. The larger total wins as a whole. On a tie the log wins,
+/// because it knows the project and conversation. Telemetry adds what the log lacks, such as the cost.
 pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCall {
     let names = Names::of(&log.record, &told.record);
     let telemetry_knows_more = total(&told) > total(&log) && !repeats_start(&log.record, &told.record);
@@ -83,8 +83,8 @@ pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCa
     ParsedCall { at: log.at.min(told_at), record }.counted(counted)
 }
 
-/// Joins what telemetry tells of one call in two places, such as a span and the log record in it: the fuller one counts,
-/// the other fills in. `a` is what is known so far, and stays where both tell as much.
+/// Joins two telemetry items of one call, such as a span and the log record in it. The more detailed one wins and the
+/// other one adds what is missing. On a tie `a`, the current state, wins.
 pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
     let counted = counted(&a, &b);
     let b_is_fuller = fullness(&b.record) > fullness(&a.record) && !repeats_start(&a.record, &b.record);
@@ -97,14 +97,14 @@ pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
     united.counted(counted)
 }
 
-/// Whether `a` knows all keys of `b` already, which is a fork's repetition.
+/// Returns whether `a` has all keys of `b`: then `b` is a fork's copy that is already joined.
 fn is_known_repetition(a: &ParsedCall, b: &ParsedCall) -> bool {
     let (known, new) = (&a.record.keys, &b.record.keys);
     new.len() > 1 && new.first() != known.first() && new.iter().all(|key| known.contains(key))
 }
 
-/// Whether `b` names `a` as what it repeats: a fork gives its own name and its parent's to each call it repeats,
-/// the parent only its own.
+/// Returns whether `a` is the original of the copy `b`. A fork gives each copied call its own key and its parent's key;
+/// the parent has only its own.
 fn is_origin(a: &ParsedCall, b: &ParsedCall) -> bool {
     match (a.record.keys.first(), b.record.keys.first()) {
         (Some(first), Some(other)) => b.record.keys.contains(first) && !a.record.keys.contains(other),
@@ -112,7 +112,8 @@ fn is_origin(a: &ParsedCall, b: &ParsedCall) -> bool {
     }
 }
 
-/// A repetition adds its keys and, should it tell of more tokens, those. All else the origin knows better.
+/// Joins a copy into its original: adds its keys, and its counts if they are larger. Everything else comes from the
+/// original.
 fn told_by(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     let mut keys = std::mem::take(&mut origin.record.keys);
     let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
@@ -144,8 +145,8 @@ fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall
     ParsedCall { at, record }.counted(counted)
 }
 
-/// Puts the counts of one answer together, where one sighting states nothing of what went in: the last event of a stream
-/// may state the output alone.
+/// Completes the counts of one answer where a sighting has no input counts. The last event of a stream may state only
+/// the output.
 fn fill(record: &mut TokenRecord, other: &TokenRecord) {
     let sides = |record: &TokenRecord| {
         let [input, read, five, hour, written, output, reasoning] = record.tokens.counts().map(u128::from);
@@ -176,7 +177,7 @@ pub(in crate::import) fn total(found: &ParsedCall) -> u64 {
     found.record.tokens.total().unwrap_or(u64::MAX)
 }
 
-/// When the larger total of two was told; of equal ones the earlier time.
+/// Returns when the larger total was reported; on a tie, the earlier time.
 pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
     match total(a).cmp(&total(b)) {
         Ordering::Less => b.told_at(),
@@ -193,14 +194,14 @@ pub(in crate::import) fn set_home(record: &mut TokenRecord, home: TokenRecord) {
     record.labels = home.labels;
 }
 
-/// What makes one sighting tell more than another: the larger total, then the finer one.
+/// Sort key of detail: the larger total, then the finer split into classes.
 fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<Cow<'_, str>>) {
     let raw = record.raw.as_ref().map(crate::model::event::Raw::minified);
     let known = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
     (record.tokens.total().unwrap_or(u64::MAX), known, record.tokens.counts(), record.model.as_deref(), raw)
 }
 
-/// What makes one sighting's conversation the call's own: the least of these wins.
+/// Sort key of the conversation of a call: the smallest wins.
 pub(in crate::import) type Placement<'r> =
     (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
@@ -208,22 +209,22 @@ pub(in crate::import) fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> 
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
-    // One that names no conversation is in no better one.
+    // A sighting without a conversation sorts last.
     (start, conversation.is_none(), conversation, labels.len(), record.project.as_deref(), labels)
 }
 
-/// A sighting with the ids that its keys make; working them out is dear enough to do it once, where it was read.
+/// A sighting with the ids of its keys. Computing ids is slow, so it happens once, on the reader's thread.
 #[derive(Clone, Debug)]
 pub(in crate::import) struct KeyedCall {
     pub found: ParsedCall,
     pub ids: Vec<EventId>,
-    /// Whether a file tells it that an older version of the importer read.
+    /// Whether it comes from a file that an older version of the importer read.
     pub again: bool,
 }
 
 impl From<ParsedCall> for KeyedCall {
     fn from(mut found: ParsedCall) -> Self {
-        // Before its ids are made: whoever states the call again makes the same ones.
+        // Scrub before deriving ids, so that every sighting of the call gets the same ids.
         found.record.scrub();
         project_paths::unify(&mut found.record);
         let ids = found.record.ids().collect();
@@ -231,12 +232,12 @@ impl From<ParsedCall> for KeyedCall {
     }
 }
 
-/// Sightings not yet written, joined by their keys.
+/// Sightings that are not written yet, joined by their keys.
 #[derive(Default)]
 pub(in crate::import) struct Pending {
     found: Vec<Option<KeyedCall>>,
     index: HashMap<EventId, usize>,
-    /// Copies that met a sighting already pending.
+    /// Number of copies that were joined to a pending sighting.
     pub copies: u64,
 }
 
@@ -273,7 +274,7 @@ impl Pending {
         }
     }
 
-    /// Where those are that one of its keys finds.
+    /// Returns the indexes of the pending sightings with one of its keys.
     fn places(&self, sighting: &KeyedCall) -> Vec<usize> {
         let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
         places.sort_unstable();
@@ -281,7 +282,7 @@ impl Pending {
         places
     }
 
-    /// Takes all sightings, in the order in which they came.
+    /// Removes and returns all sightings in the order of their arrival.
     pub fn drain(&mut self) -> Vec<KeyedCall> {
         self.index.clear();
         self.found.drain(..).flatten().collect()

@@ -1,31 +1,31 @@
-//! A call that an importer found.
+//! A call that an importer parsed.
 
 use crate::model::event::TokenRecord;
 use crate::model::time::Timestamp;
 
-/// A token record found in a log, resolved within its file: of several lines of one call the largest
-/// total counts, at the earliest of their times.
+/// A token record from a log, joined within its file: of several lines of one call the largest total wins, dated at the
+/// earliest time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ParsedCall {
-    /// The earliest time the call was seen at.
+    /// The earliest time of a sighting.
     pub at: Timestamp,
-    /// The record; its keys are every natural key the line knows, the one that makes the id first.
+    /// The record. Its keys are all natural keys of the line; the first one determines the id.
     pub record: TokenRecord,
 }
 
 impl ParsedCall {
-    /// When its counts were told.
+    /// Returns when its counts were reported.
     pub fn told_at(&self) -> Timestamp {
         self.record.told_at(self.at)
     }
 
-    /// The same call, with counts that were told then.
+    /// Sets when its counts were reported.
     pub fn counted(mut self, told_at: Timestamp) -> Self {
         self.count_at(told_at);
         self
     }
 
-    /// Says when the counts were told, which needs no word where that was at the time of the call.
+    /// Sets when its counts were reported. Stores nothing if that is the time of the call.
     pub fn count_at(&mut self, told_at: Timestamp) {
         self.record.counted_at = Some(told_at).filter(|told_at| *told_at > self.at);
     }

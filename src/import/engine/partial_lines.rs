@@ -1,4 +1,5 @@
-//! Last lines that are being written: who follows logs says nothing of them, unless they stay as they are.
+//! Tracks files that end in a partial line. When following logs we report a partial line only if it remains for a
+//! minute.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,10 +11,10 @@ use crate::import::engine::regular;
 use crate::import::outcome::{ImportReport, SourceReport};
 use crate::model::event::SkippedLine;
 
-/// How long nobody has written to a file whose last line is not whole. Agents write a line in a moment.
+/// Age at which a partial last line is reported. Agents write a whole line at once.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// Files whose last line is not whole.
+/// Files with a partial last line.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Unfinished(BTreeMap<String, PartialLine>);
 
@@ -21,14 +22,14 @@ pub(in crate::import) struct Unfinished(BTreeMap<String, PartialLine>);
 struct PartialLine {
     source: String,
     skipped: SkippedLine,
-    /// How large the file was.
+    /// Size of the file at that time.
     size: u64,
     since: Instant,
     told: bool,
 }
 
 impl Unfinished {
-    /// Takes out of a report what it says of lines that are being written.
+    /// Removes partial lines from a report and remembers them.
     pub fn hold(&mut self, report: &mut ImportReport, now: Instant) {
         for source in &mut report.sources {
             let name = &source.source;
@@ -50,7 +51,7 @@ impl Unfinished {
         }
     }
 
-    /// Adds to a report what nobody has gone on with, each once.
+    /// Adds the lines that remained partial to a report, each once.
     pub fn tell(&mut self, report: &mut Option<ImportReport>, now: Instant) {
         for (source, skipped) in self.stuck(now) {
             let sources = &mut report.get_or_insert_default().sources;
@@ -67,7 +68,7 @@ impl Unfinished {
             if line.told || now.saturating_duration_since(line.since) < STUCK {
                 return true;
             }
-            // Whoever went on with it was told of.
+            // The file has grown, so an import has reported it since.
             if size(file) != line.size || is_ended(file) {
                 return false;
             }
@@ -79,12 +80,12 @@ impl Unfinished {
     }
 }
 
-/// The size of a file; of one that is gone, none that a file with a line has.
+/// Returns the size of a file, or 0 if it does not exist. A file with a line is never empty.
 fn size(file: &str) -> u64 {
     std::fs::metadata(file).map_or(0, |meta| meta.len())
 }
 
-/// Whether a file ends with a whole line: that may have come while the file was read.
+/// Returns whether a file ends with a whole line, which may have been completed while the file was read.
 fn is_ended(file: &str) -> bool {
     let last = || {
         let (mut file, mut last) = (regular::open(Path::new(file))?, [0]);
@@ -127,18 +128,18 @@ mod tests {
             report.map(|report| report.sources)
         };
         assert_eq!(tell(&mut unfinished, 70), None);
-        // Read again and as it was: all is looked at now and then.
+        // A periodic full scan reads the unchanged line again.
         hold(&mut unfinished, 100);
         let told = tell(&mut unfinished, 110).unwrap();
         assert_eq!((told.len(), told[0].source.as_str(), told[0].skipped[0].line), (1, "my-agent", 2));
         hold(&mut unfinished, 160);
         assert_eq!(tell(&mut unfinished, 300), None);
-        // Somebody goes on with it, and it is whole.
+        // The agent completes the line.
         std::fs::write(&file, "{}\n{\"ab").unwrap();
         hold(&mut unfinished, 310);
         std::fs::write(&file, "{}\n{\"ab\":1}\n").unwrap();
         assert_eq!((tell(&mut unfinished, 400), unfinished.0.len()), (None, 0));
-        // It became whole just when it was read.
+        // The line was completed while it was read.
         hold(&mut unfinished, 410);
         assert_eq!((tell(&mut unfinished, 500), unfinished.0.len()), (None, 0));
     }

@@ -1,8 +1,8 @@
-//! Names in the path of a log.
+//! Components of a log's path.
 
 use std::path::Path;
 
-/// The name of the directory that `path` is in, some levels up: 1 is its own.
+/// Returns the name of a directory above `path`: level 1 is its parent.
 pub(in crate::import) fn above(path: &Path, levels: usize) -> Option<&str> {
     path.ancestors().nth(levels)?.file_name()?.to_str()
 }

@@ -1,4 +1,4 @@
-//! Where the logs of an agent are: below a home on each system, and where environment variables name a place.
+//! Directories of an agent's logs: below a home on each system, and from environment variables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 use crate::import::engine::platform_dirs;
 use crate::import::engine::platform_dirs::EnvLookup;
 
-/// A place of logs. The names are paths below the directory, `""` for the directory itself.
+/// A location of logs. The names are paths relative to it; `""` is the location itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Below the home, on every system.
+    /// Below the home on every system.
     Home(&'static [&'static str]),
-    /// Below the directories where programs keep data: `~/.local/share`, `~/Library/Application Support`, `%APPDATA%` …
-    /// and those that `XDG_DATA_HOME`, `APPDATA` and `LOCALAPPDATA` name.
+    /// Below the data directories of programs: `~/.local/share`, `~/Library/Application Support`, `%APPDATA%` …, and
+    /// those in `XDG_DATA_HOME`, `APPDATA` and `LOCALAPPDATA`.
     Data(&'static [&'static str]),
-    /// Below the directories where programs keep settings: `~/.config`, `~/Library/Application Support`, `%APPDATA%`
-    /// and those that `XDG_CONFIG_HOME` and `APPDATA` name.
+    /// Below the configuration directories of programs: `~/.config`, `~/Library/Application Support`, `%APPDATA%`, and
+    /// those in `XDG_CONFIG_HOME` and `APPDATA`.
     Config(&'static [&'static str]),
-    /// Below the settings of Windows packages whose names begin so: the publisher's id follows.
+    /// Below the settings of Windows packages whose name has this prefix. The publisher's id follows it.
     Package(&'static str, &'static [&'static str]),
-    /// Below the storage of extensions in Visual Studio Code and the editors made from it.
+    /// Below the extension storage of Visual Studio Code and its derivatives.
     Editor(&'static [&'static str]),
-    /// Below each of the directories that a variable lists with commas between them.
+    /// Below each directory of a variable that contains a comma-separated list.
     Listed(&'static str, &'static [&'static str]),
-    /// Below the one directory that a variable names, commas included.
+    /// Below the single directory that a variable contains, commas included.
     Named(&'static str, &'static [&'static str]),
-    /// The file that a variable names: absolute, or in one of these places.
+    /// The file that a variable contains: absolute, or relative to one of these locations.
     File(&'static str, &'static [Place]),
 }
 
-/// The directories below a home, whether they exist or not.
+/// Returns the candidate directories below a home, including absent ones.
 pub(in crate::import) fn below(places: &[Place], home: &Path) -> Vec<PathBuf> {
     let of = |place: &Place| match place {
         Place::Home(names) => each(&[home.to_owned()], names),
@@ -42,7 +42,7 @@ pub(in crate::import) fn below(places: &[Place], home: &Path) -> Vec<PathBuf> {
     unique(places.iter().flat_map(of))
 }
 
-/// The directories that the environment names.
+/// Returns the directories from environment variables.
 pub(in crate::import) fn configured(places: &[Place], variable: EnvLookup<'_>) -> Vec<PathBuf> {
     let of = |place: &Place| match *place {
         Place::Home(_) => Vec::new(),
@@ -64,7 +64,7 @@ fn each(directories: &[PathBuf], names: &[&str]) -> Vec<PathBuf> {
     let of_name = |name: &&str| -> Vec<PathBuf> {
         if name.is_empty() { directories.to_vec() } else { platform_dirs::each(directories, name) }
     };
-    // All names of the first directory before those of the next one.
+    // All names of one directory precede those of the next.
     match directories {
         [] => Vec::new(),
         [_] => names.iter().flat_map(of_name).collect(),

@@ -1,32 +1,32 @@
-//! Where programs keep their data on Linux, macOS and Windows. All places are looked at everywhere: a home may be a
-//! mounted one, or a copy.
+//! Data directories of programs on Linux, macOS and Windows. All of them are searched on every system, because a home
+//! may be mounted or copied from another machine.
 
 use std::path::{Path, PathBuf};
 
-/// Looks up an environment variable; one that is set to nothing is not set.
+/// Looks up an environment variable. An empty variable counts as unset.
 pub(in crate::import) type EnvLookup<'v> = &'v dyn Fn(&str) -> Option<String>;
 
-/// Directories of programs' data below a home.
+/// Returns the data directories below a home.
 pub(in crate::import) fn data(home: &Path) -> Vec<PathBuf> {
     below(home, &[".local/share", "Library/Application Support", "AppData/Roaming", "AppData/Local"])
 }
 
-/// Directories of programs' data that the environment names.
+/// Returns the data directories from environment variables.
 pub(in crate::import) fn data_configured(variable: EnvLookup<'_>) -> Vec<PathBuf> {
     listed(variable, &["XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"])
 }
 
-/// Directories of programs' settings below a home.
+/// Returns the configuration directories below a home.
 pub(in crate::import) fn config(home: &Path) -> Vec<PathBuf> {
     below(home, &[".config", "Library/Application Support", "AppData/Roaming"])
 }
 
-/// Directories of programs' settings that the environment names.
+/// Returns the configuration directories from environment variables.
 pub(in crate::import) fn config_configured(variable: EnvLookup<'_>) -> Vec<PathBuf> {
     listed(variable, &["XDG_CONFIG_HOME", "APPDATA"])
 }
 
-/// The directories that variables name, several in one with commas between them.
+/// Returns the directories that variables contain, separated by commas.
 pub(in crate::import) fn listed(variable: EnvLookup<'_>, names: &[&str]) -> Vec<PathBuf> {
     let values: Vec<_> = names.iter().filter_map(|name| variable(name)).collect();
     values
@@ -38,12 +38,12 @@ pub(in crate::import) fn listed(variable: EnvLookup<'_>, names: &[&str]) -> Vec<
         .collect()
 }
 
-/// Each of the directories with `name` behind it.
+/// Appends `name` to each directory.
 pub(in crate::import) fn each(directories: &[PathBuf], name: &str) -> Vec<PathBuf> {
     directories.iter().map(|directory| directory.join(name)).collect()
 }
 
-/// Visual Studio Code and the editors made from it.
+/// Visual Studio Code and its derivatives.
 const EDITORS: [&str; 13] = [
     "Code",
     "Code - Insiders",
@@ -60,7 +60,7 @@ const EDITORS: [&str; 13] = [
     "Trae CN",
 ];
 
-/// What editors leave where they are used from afar.
+/// Directories that editors create on remote machines.
 const SERVERS: [&str; 10] = [
     ".vscode-server/data",
     ".vscode-server-insiders/data",
@@ -74,7 +74,7 @@ const SERVERS: [&str; 10] = [
     ".local/share/code-server",
 ];
 
-/// Where Flatpak puts the settings of editors that come by it.
+/// Directories of editors that are installed with Flatpak.
 const FLATPAKS: [&str; 4] = [
     ".var/app/com.visualstudio.code/config",
     ".var/app/com.visualstudio.code.insiders/config",
@@ -82,7 +82,7 @@ const FLATPAKS: [&str; 4] = [
     ".var/app/com.vscodium.codium/config",
 ];
 
-/// Where editors keep what their extensions store, below a home.
+/// Returns the extension storage directories below a home.
 pub(in crate::import) fn editors(home: &Path) -> Vec<PathBuf> {
     let mut found = edited(&config(home));
     found.extend(edited(&below(home, &FLATPAKS)));
@@ -90,7 +90,7 @@ pub(in crate::import) fn editors(home: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The same where the environment names it.
+/// Returns the extension storage directories from environment variables.
 pub(in crate::import) fn editors_configured(variable: EnvLookup<'_>) -> Vec<PathBuf> {
     let mut found = edited(&config_configured(variable));
     found.extend(each(&listed(variable, &["VSCODE_PORTABLE"]), "user-data/User/globalStorage"));

@@ -1,4 +1,4 @@
-//! What an import would do, tried on a copy of the ledger.
+//! Previews an import on a copy of the ledger.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 use crate::projection::effective;
 use crate::store::GO_ON;
 
-/// What an import would append and amend.
+/// The effect of an import.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -25,12 +25,12 @@ use crate::store::GO_ON;
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Preview {
-    /// What each importer would do.
+    /// The report of each importer.
     #[serde(flatten)]
     pub report: ImportReport,
-    /// The records that would be amended, in the order of the amendments.
+    /// Records that would be amended, in the order of the amendments.
     pub amendments: Vec<Amendment>,
-    /// The records that would be withdrawn.
+    /// Records that would be withdrawn.
     pub withdrawals: Vec<Withdrawal>,
 }
 
@@ -45,13 +45,13 @@ pub struct Preview {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Amendment {
-    /// The record's event.
+    /// The event of the record.
     pub target: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// What it counts as now; nothing if this import would append it first.
+    /// Its current value. `None` if the same import would append it first.
     pub before: Option<TokenRecord>,
-    /// What it would count as.
+    /// Its value after the import.
     pub after: TokenRecord,
 }
 
@@ -66,18 +66,18 @@ pub struct Amendment {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Withdrawal {
-    /// The record's event.
+    /// The event of the record.
     pub target: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Tries an import on a copy of the ledger, or on an empty one, and writes nothing to the ledger.
+/// Runs an import on a copy of the ledger, or on an empty ledger. The ledger itself is not changed.
 ///
-/// The copy stands in the system's directory for temporary files, in a place that nobody else can read, until this returns.
+/// The copy is in the system's temporary directory, readable by this user only, until the function returns.
 ///
 /// # Errors
-/// As those of [`run`], and [`Error::Io`](crate::Error::Io) where no copy can be made.
+/// Those of [`run`], and [`Error::Io`](crate::Error::Io) if no copy can be made.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};

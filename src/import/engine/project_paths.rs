@@ -1,11 +1,11 @@
-//! One spelling for the directory of a project on Windows.
+//! Normalises project directories on Windows.
 
 use crate::model::event::TokenRecord;
 
-/// The prefix that Windows programs put before a path to switch its interpretation off.
+/// The prefix that makes Windows use a path without interpreting it.
 const VERBATIM: &str = r"\\?\";
 
-/// Writes the drive letter of a record's project in upper case. Editors write `c:\app` where terminals write `C:\app`.
+/// Writes the drive letter of a project in upper case. Editors write `c:\app` and terminals `C:\app`.
 pub(in crate::import) fn unify(record: &mut TokenRecord) {
     let Some(project) = &mut record.project else { return };
     let path = project.strip_prefix(VERBATIM).unwrap_or(project);

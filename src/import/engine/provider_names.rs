@@ -1,14 +1,14 @@
-//! Maps the name that an agent gives a provider to the id of that provider.
+//! Maps an agent's name of a provider to the id of the provider.
 
 use crate::model::provider::ProviderId;
 
-/// The provider of a call of which no log says who served it.
+/// The provider of a call whose log does not name it.
 pub(in crate::import) const UNKNOWN: &str = "unknown";
 
-/// The id of the provider that an agent names. `None` if the name has no letter and no digit.
+/// Returns the provider id for an agent's name. `None` if the name has no letter and no digit.
 ///
-/// People name their own providers, so a character that an id cannot have becomes a `-`. The model decides where one
-/// program serves both its own models and those of a paid service.
+/// People choose names for their own providers, so characters that an id cannot contain become `-`. The model decides
+/// for programs that serve both local models and those of a paid service.
 pub(in crate::import) fn provider_id(name: &str, model: Option<&str>) -> Option<String> {
     let name = name.trim();
     if !name.contains(|c: char| c.is_ascii_alphanumeric()) {
@@ -19,7 +19,7 @@ pub(in crate::import) fn provider_id(name: &str, model: Option<&str>) -> Option<
     ProviderId::resolve(&id).ok().map(|id| id.serving(model.unwrap_or_default()).to_string())
 }
 
-/// The same, or `fallback` if the name is absent or cannot be an id.
+/// As [`provider_id`], with a fallback if the name is absent or cannot be an id.
 pub(in crate::import) fn provider(name: Option<&str>, model: Option<&str>, fallback: &str) -> String {
     name.and_then(|name| provider_id(name, model)).unwrap_or_else(|| fallback.to_owned())
 }

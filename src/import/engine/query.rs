@@ -1,5 +1,5 @@
-//! Asks the databases of other programs. Each query has a limit of time and bytes: what a name stands for in a foreign
-//! database can be anything, and it may be damaged.
+//! Queries the databases of other programs. Each query has a limit of time and bytes, because a foreign database may be
+//! damaged or malicious.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,30 +12,30 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use super::compression::time_for;
 use super::regular;
 
-/// Bytes that the rows of any query may have.
+/// Bytes that the rows of any query may have, independent of the database's size.
 const BYTES: u64 = 16 << 20;
-/// How often the rows of a query may have the size of the whole database.
+/// Maximum ratio of the bytes of a query's rows to the size of the database.
 const TIMES: u64 = 4;
-/// Bytes that a row takes in memory besides its values.
+/// Memory overhead of a row in bytes.
 const ROW: u64 = 24;
-/// A longer value is skipped, not read.
+/// A longer value is skipped.
 pub(in crate::import) const LONGEST_VALUE: i32 = 64 << 20;
-/// Steps of SQLite's machine between two looks at the clock: a millisecond at most.
+/// Virtual machine steps between two checks of the time limit: at most a millisecond.
 const STEPS: i32 = 10_000;
-/// How long a lock of the program that owns the database is waited for.
+/// How long to wait for a lock of the program that owns the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why nothing, or nothing more, is taken from a file.
+/// Reason why a file, or the rest of it, is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It cannot be read, or only beyond a limit: a later import tries again.
+    /// It cannot be read, or only beyond a limit. A later import tries again.
     Unreadable(String),
-    /// It can be read, but not be understood.
+    /// It can be read but has an unknown format.
     Unknown(String),
 }
 
 impl Refusal {
-    /// Whether it cannot be read.
+    /// Returns whether the file cannot be read.
     pub const fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable(_))
     }
@@ -70,13 +70,14 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-/// Opens an agent's database to read it, and leaves no trace beside it.
+/// Opens an agent's database for reading, and creates no files.
 pub(in crate::import) fn open(path: &Path) -> Result<Connection, Refusal> {
     let unreadable = |why: &dyn fmt::Display| Refusal::Unreadable(format!("the database cannot be opened: {why}"));
     let refused = |error: rusqlite::Error| unreadable(&error);
     let mut stored = regular::stored(&regular::check(path).map_err(|error| unreadable(&error))?);
-    // Nobody writes to a database without a log beside it; SQLite would make a write-ahead log to read it. With a journal
-    // there the file has pages in it that are not committed, and may have to be taken back.
+    // A database without a log file has no writer, but SQLite would create a write-ahead log to read it. Open it as
+    // immutable instead. With a rollback journal present the file may contain uncommitted pages, so it must not be
+    // opened this way.
     let mut immutable = true;
     for end in ["-wal", "-journal"] {
         let log = beside(path, end);
@@ -103,18 +104,18 @@ pub(in crate::import) fn open(path: &Path) -> Result<Connection, Refusal> {
     Ok(connection)
 }
 
-/// Gives a connection so much time for all that it is asked, and takes from the database what may run code of its own.
+/// Sets the time limit for everything on this connection, and disables features of the database that may run code.
 fn limit(connection: &mut Connection, time: Duration) -> rusqlite::Result<()> {
     let end = Instant::now() + time;
     connection.progress_handler(STEPS, Some(move || Instant::now() >= end))?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 4 * LONGEST_VALUE)?;
-    // The agents whose databases are known keep what they write in tables. A view may have no end.
+    // All known agents store data in tables. A view may be endless.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.execute_batch("PRAGMA cell_size_check=ON")
 }
 
-/// The write-ahead log beside a database, where what is newest stands.
+/// Returns the path of a database's write-ahead log, which contains the newest changes.
 pub(in crate::import) fn wal(path: &Path) -> PathBuf {
     beside(path, "-wal")
 }
@@ -125,14 +126,14 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// What to do behind a row.
+/// What to do after a row.
 pub(in crate::import) enum Next {
     Row,
-    /// The reading ends before this row.
+    /// End before this row.
     End(Refusal),
 }
 
-/// Visits the rows of a query. An error tells why it ended before the last row; the rows before that were visited.
+/// Visits the rows of a query. An error states why it ended early; earlier rows were visited.
 pub(in crate::import) fn rows(
     database: &Connection,
     sql: &str,
@@ -160,7 +161,7 @@ pub(in crate::import) fn rows(
     Ok(())
 }
 
-/// The bytes of a database.
+/// Returns the size of a database in bytes.
 fn pages(database: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma: &str| database.query_row(pragma, [], |row| row.get::<_, u32>(0));
     Ok(u64::from(number("PRAGMA page_count")?) * u64::from(number("PRAGMA page_size")?))
@@ -170,7 +171,7 @@ fn pages(database: &Connection) -> rusqlite::Result<u64> {
 mod tests {
     use super::*;
 
-    /// A writer that was killed after it had written pages which it never committed.
+    /// Simulates a writer that was killed after it wrote pages without committing them.
     #[test]
     fn what_was_not_committed_is_not_read() {
         let home = tempfile::tempdir().unwrap();
@@ -191,7 +192,7 @@ mod tests {
         for end in ["", "-journal"] {
             std::fs::copy(beside(&path, end), beside(&killed, end)).unwrap();
         }
-        // Somebody who may write has to take it back first.
+        // Only a process with write access can roll it back.
         assert!(changed(&killed).unwrap_err().contains("readonly"));
     }
 

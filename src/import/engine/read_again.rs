@@ -1,4 +1,4 @@
-//! A call that a newer version of an importer reads again.
+//! Updates records that a newer version of an importer reads again.
 
 use crate::import::engine::attribution::Names;
 use crate::import::engine::feed_counts::keep_lifetimes;
@@ -7,15 +7,16 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::service_tiers;
 use crate::import::engine::telemetry_match::{is_met, is_telemetry};
 
-/// Why a record is amended that a newer version of its importer read again.
+/// Reason of an amendment by a newer version of the importer.
 pub(in crate::import) fn again_reason(version: u32) -> String {
     format!("read again by version {version} of the importer")
 }
 
-/// Replaces what an older version made of a call by what this one makes of it.
+/// Replaces the result of an older importer with that of the current one.
 ///
-/// The same usage object is counted anew. Of different ones the larger total counts, as of any two sightings: the fuller copy
-/// may be gone. The call moves to another conversation only if that one's log begins earlier. What telemetry told stays.
+/// If both have the same usage object, the new counts win. Otherwise the larger total wins, as for any two sightings,
+/// because the fuller copy may have been deleted. The call moves to another conversation only if the log of that
+/// conversation begins earlier. Data from telemetry remain.
 pub(in crate::import) fn read_again(known: ParsedCall, found: ParsedCall, began: Began<'_>) -> ParsedCall {
     if is_telemetry(&known.record) {
         return complete(found, known);
@@ -98,7 +99,7 @@ mod tests {
         let record = again(known.clone(), found.clone());
         assert_eq!((record.labels["purpose"].as_str(), record.labels["mode"].as_str()), ("compact", "new"));
         assert_eq!((record.project.as_deref(), record.keys.len(), record.cost), (Some("p"), 2, known.record.cost));
-        // Without telemetry a label that is not read any more goes.
+        // Without telemetry, a label that the importer no longer reads is removed.
         known.record.keys.pop();
         assert!(!again(known, found).labels.contains_key("purpose"));
     }

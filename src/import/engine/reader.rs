@@ -1,4 +1,4 @@
-//! Reads one file line by line with memory of one line.
+//! Reads a file line by line. Memory is bounded by the longest line.
 
 use std::io::Read;
 use std::ops::Range;
@@ -20,15 +20,15 @@ use crate::model::event::{ImportedFile, SkippedLine};
 use crate::model::invariant::bug;
 use crate::model::time::Zone;
 
-/// Bytes read at a time.
+/// Bytes per read.
 const BLOCK: usize = 256 * 1024;
-/// Records handed on at a time.
+/// Records per chunk.
 const CHUNK: usize = 2_048;
 
-/// Why a last line is left for later.
+/// Skip reason of a partial last line.
 pub(in crate::import) const INCOMPLETE: &str = "incomplete last line: it is read when it is complete";
 
-/// Reads what is new in a file and hands it on in chunks. `emit` says whether to go on.
+/// Reads the new part of a file and emits it in chunks. `emit` returns whether to continue.
 pub(in crate::import) fn read(
     source: &dyn Source,
     zone: Zone,
@@ -50,7 +50,7 @@ pub(in crate::import) fn read(
     }
 }
 
-/// Reads a log of lines; `reached` is its last line that was read.
+/// Reads a line log. `reached` is the number of the last line that was read.
 fn lines(
     log: &dyn LineLog,
     zone: Zone,
@@ -71,13 +71,13 @@ fn lines(
     })
 }
 
-/// A part of a buffer. One that does not exist is a fault of this file, not the end of the log.
+/// Returns a part of a buffer. A range outside it is a bug in this file, and must not look like the end of the log.
 fn piece(buffer: &[u8], range: Range<usize>) -> std::io::Result<&[u8]> {
     let wrong = || std::io::Error::other(bug!("bytes {range:?} of {}", buffer.len()));
     buffer.get(range.clone()).ok_or_else(wrong)
 }
 
-/// As [`piece`], to be read into.
+/// As [`piece`], for reading into the buffer.
 fn piece_mut(buffer: &mut [u8], range: Range<usize>) -> std::io::Result<&mut [u8]> {
     let length = buffer.len();
     let wrong = || std::io::Error::other(bug!("bytes {range:?} of {length}"));
@@ -92,14 +92,14 @@ struct FileReading<'a> {
     handle: Log,
     parser: Box<dyn LineParser>,
     hash: Xxh3,
-    /// Bytes hashed, all of them whole lines.
+    /// Bytes that are hashed; they end with a whole line.
     offset: u64,
     lines: u64,
     skipped: u64,
     buffer: Vec<u8>,
     filled: usize,
     chunk: Chunk,
-    /// Where the last chunk ended.
+    /// Offset at the end of the last chunk.
     emitted: u64,
 }
 
@@ -123,7 +123,8 @@ impl<'a> FileReading<'a> {
         })
     }
 
-    /// Goes on where an earlier run stopped, if what it read is still there to the letter; else starts anew.
+    /// Continues after the part that an earlier run read, if that part has the same hash. Otherwise starts at the
+    /// beginning.
     fn resume(&mut self, known: &ImportedFile) -> std::io::Result<()> {
         let mut left = known.offset;
         let mut block = vec![0; BLOCK];
@@ -189,7 +190,7 @@ impl<'a> FileReading<'a> {
         Ok(())
     }
 
-    /// Parses the whole lines in the buffer and keeps the rest; no newline is before `scanned`.
+    /// Parses the whole lines in the buffer and keeps the rest. No newline precedes `scanned`.
     fn take_lines(&mut self, scanned: usize) -> std::io::Result<()> {
         let mut start = 0;
         let mut from = scanned;
@@ -211,7 +212,7 @@ impl<'a> FileReading<'a> {
         Ok(())
     }
 
-    /// Reads past a line that is too long to keep. False when the file ends within it.
+    /// Reads past a line above the length limit. Returns false if the file ends within it.
     fn skip_line(&mut self) -> std::io::Result<bool> {
         let mut hash = self.hash.clone();
         let mut length = self.filled as u64;
@@ -252,7 +253,7 @@ impl<'a> FileReading<'a> {
         self.chunk.skipped.push(SkippedLine { file: self.name.clone(), line: self.lines + 1, why });
     }
 
-    /// The last line may lack its newline because the agent is writing it, or because it never wrote one.
+    /// The last line may lack its newline because the agent is still writing it, or because it never writes one.
     fn last_line(&mut self) -> std::io::Result<()> {
         let line = piece(&self.buffer, 0..self.filled)?;
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -273,14 +274,14 @@ impl<'a> FileReading<'a> {
         Ok(())
     }
 
-    /// The last part, with what is to be said of the file as it stands.
+    /// Returns the last chunk, with the findings about the whole file.
     fn end(&mut self) -> Chunk {
         let ending = self.parser.end(is_settled(self.file));
         let mut last = self.cut();
         match ending {
             Ending::Plain => {}
             Ending::Silent(why) => last.skipped.push(SkippedLine { file: self.name.clone(), line: 0, why }),
-            // Whether something is written to it or not: a later import looks at it again.
+            // A later import examines the file again even if it does not change.
             Ending::Open => {
                 if let Some(state) = &mut last.state {
                     state.modified = 0;
@@ -290,7 +291,7 @@ impl<'a> FileReading<'a> {
         last
     }
 
-    /// What was read before the file refused to be read further. A later import tries again, changed or not.
+    /// Returns what was read before an error. A later import tries again even if the file does not change.
     fn broken_off(&mut self) -> Chunk {
         let mut chunk = self.cut();
         if let Some(state) = &mut chunk.state {
@@ -299,7 +300,7 @@ impl<'a> FileReading<'a> {
         chunk
     }
 
-    /// What was read since the last cut.
+    /// Returns what was read since the last chunk.
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
         let (found, refused) = admitted(&self.name, self.parser.take());
@@ -311,7 +312,7 @@ impl<'a> FileReading<'a> {
             chunk.progress += chunk.bytes;
         }
         self.emitted = self.offset;
-        // A line that is still being written is not among them.
+        // A partial last line is not counted.
         self.skipped += chunk.skipped.iter().filter(|skipped| skipped.line <= self.lines).count() as u64;
         chunk.state = Some(ImportedFile {
             path: self.name.clone(),

@@ -1,4 +1,4 @@
-//! A call that is told of again: what it says is held against what the ledger knows of it.
+//! Reconciles a call that was imported before with a new sighting of it: keep, amend or withdraw the earlier record.
 
 use std::collections::HashMap;
 
@@ -12,28 +12,28 @@ use crate::model::event::{EventId, EventVoided, NewEvent, Payload, Position, Tok
 use crate::model::time::Timestamp;
 use crate::projection::{Effective, began, effective};
 
-/// Who tells, and what was heard so far of when conversations began.
+/// The source of the sighting, and the conversations reported so far.
 pub(in crate::import) struct Meeting<'m> {
     pub source: &'m str,
     pub now: Timestamp,
     pub began: &'m HashMap<String, Timestamp>,
-    /// Conversations that telemetry has told of, where a log tells.
+    /// Conversations that telemetry reported, for a sighting from a log.
     pub heard: Option<&'m SeenConversations>,
-    /// The version of the importer that reads again what an older one read.
+    /// The importer's version, if it reads a file that an older version read.
     pub again: Option<u32>,
 }
 
-/// What became of a call that was known.
+/// Result for a call that is already recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::import) enum Reconciled {
-    /// Nothing about it is new, or nobody asked.
+    /// The sighting contains nothing new.
     Known,
-    /// It changed what the ledger knows.
+    /// The record was amended.
     Amended,
 }
 
 impl Meeting<'_> {
-    /// Holds a sighting against the records it meets in the ledger, of which there is at least one.
+    /// Reconciles a sighting with the recorded calls that have one of its keys. `known` has at least one.
     pub fn meet(&self, appender: &mut Appender<'_>, found: ParsedCall, known: &[Position]) -> Result<Reconciled> {
         let mut counting = Vec::new();
         for position in known {
@@ -42,9 +42,9 @@ impl Meeting<'_> {
             }
         }
         let mut counting = counting.into_iter();
-        // Somebody withdrew it: seeing it again in a log does not bring it back.
+        // The record was withdrawn. A new sighting does not restore it.
         let Some((position, keeper)) = counting.next() else { return Ok(Reconciled::Known) };
-        // What a person said last about a call is not overruled by a log.
+        // A log does not override a person's correction.
         if !self.may_change(&keeper.source) {
             return Ok(Reconciled::Known);
         }
@@ -52,7 +52,7 @@ impl Meeting<'_> {
         self.join(appender, found, (position, keeper), others)
     }
 
-    /// Withdraws a record, unless a person had a say in it.
+    /// Withdraws a record, unless a person corrected it.
     #[cfg(feature = "web")]
     pub fn withdraw(&self, appender: &mut Appender<'_>, position: Position, reason: &str) -> Result<()> {
         let Some(told) = effective(appender.flushed_view(), position, None)? else { return Ok(()) };
@@ -63,7 +63,7 @@ impl Meeting<'_> {
         self.tell(appender, Payload::from(void), told.amended_at)
     }
 
-    /// Whether a record is a log's or telemetry's, and not another log's.
+    /// Returns whether this source may change a record of that source. A log does not change records of another log.
     fn may_change(&self, told_by: &str) -> bool {
         let telemetry = |name: &str| name == TELEMETRY;
         let feed = |name: &str| telemetry(name) || crate::import::names().contains(&name);
@@ -119,10 +119,11 @@ impl Meeting<'_> {
             self.tell(appender, Payload::from(void), told.amended_at)?;
         }
         if shredded {
-            // The numbers may still become better; the names do not come back.
+            // Counts of a shredded record may still be updated, but its names are not restored.
             after.record = after.record.without_names();
         }
-        // When the counts were told is no news of its own: what was written before anybody noted it stays as it is.
+        // A different `counted_at` alone is no reason to amend. Records written before that field existed stay as they
+        // are.
         if after.at == before.at && after.record.says_what(&before.record) {
             return Ok(Reconciled::Known);
         }
@@ -136,8 +137,8 @@ impl Meeting<'_> {
         Ok(Reconciled::Amended)
     }
 
-    /// Telemetry that told of the call before the log told all of it: with the counts that the record has only now, it
-    /// was taken for another call.
+    /// Finds the telemetry record of a call whose counts changed. Telemetry may have recorded the call separately because
+    /// the log had only a part of its counts then.
     fn twin_of_changed(
         &self,
         appender: &mut Appender<'_>,
@@ -154,7 +155,7 @@ impl Meeting<'_> {
         Ok(effective(view, position, None)?.map(|told| (position, told)))
     }
 
-    /// Later than the amend it replaces, whatever the clock says.
+    /// The correction must be later than the one that it replaces, even if the clock is not.
     fn tell(&self, appender: &mut Appender<'_>, payload: Payload, after: Option<Timestamp>) -> Result<()> {
         let at = after.map_or(self.now, |amended| self.now.max(amended.plus(1)));
         appender.push(NewEvent::new(payload, at).source(self.source.to_owned()))?;

@@ -1,4 +1,5 @@
-//! The logs whose names were shredded: as long as nothing is new in one it is not read, or its name would come back.
+//! Logs whose names were shredded. Such a log is not read until it has new content, because reading it would restore
+//! the name.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -14,11 +15,11 @@ use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
 /// Bytes read at a time.
 const BLOCK: usize = 64 * 1024;
 
-/// What is left of what was known of a source's shredded logs.
+/// The stored states of a source's shredded logs.
 pub(in crate::import) struct Withdrawn(Vec<ImportedFile>);
 
 impl Withdrawn {
-    /// Takes them from all that is known of a source's logs.
+    /// Moves them out of the states of all logs of a source.
     pub fn take(states: &mut HashMap<String, ImportedFile>) -> Self {
         let mut found: Vec<ImportedFile> =
             states.extract_if(|path, _| path.starts_with(WITHDRAWN_PATH)).map(|(_, state)| state).collect();
@@ -26,14 +27,14 @@ impl Withdrawn {
         Self(found)
     }
 
-    /// Whether a file is one of them and tells nothing that it did not tell then: by its place on the disk, or, wherever it
-    /// is now, under which name and however it is packed, to the letter.
+    /// Returns whether a file is one of them and has no new content. It is recognised by device and inode, or by a hash
+    /// of its content, whatever its name and compression are.
     pub fn knows(&self, source: &dyn Source, file: &LogFile) -> bool {
         if self.0.is_empty() {
             return false;
         }
         self.0.iter().any(|known| is_unchanged(file, known))
-            // Of a database no hash of what it says is kept.
+            // No content hash exists for a database.
             || !source.format(&file.path).is_database() && self.is_same(file).unwrap_or(false)
     }
 
@@ -48,7 +49,7 @@ impl Withdrawn {
         let mut hash = Xxh3::new();
         let (mut block, mut read, mut matching) = (vec![0; BLOCK], 0_u64, Vec::new());
         loop {
-            // As far as the next of them was read, at most.
+            // Advance at most to the next recorded offset.
             while known.next_if(|known| known.offset < read).is_some() {}
             while let Some(here) = known.next_if(|known| known.offset == read) {
                 if here.hash == format!("{:016x}", hash.digest()) {
@@ -68,7 +69,7 @@ impl Withdrawn {
             hash.update(block.get(..got).unwrap_or_default());
             read += got as u64;
         }
-        // Behind what was read may stand a line that was being written then, and still is.
+        // After the part that was read there may be a line that was partial then, and still is.
         Ok(matching.iter().any(|known| known.offset == read || (known.offset > 0 && known.size == read)))
     }
 }
@@ -129,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
         assert!(known("{}\n", 11).knows(&AnyLines, &whole));
-        // Of a file of which nothing was read nothing is known.
+        // Nothing was read of it, so there is no hash to compare.
         assert!(!known("", 11).knows(&AnyLines, &whole));
     }
 }

@@ -1,13 +1,13 @@
-//! Opens the files of other programs. Only regular files of a real file system are read: a pipe, a device, or a file below
-//! `/proc` can keep a reader waiting for ever, or has no end.
+//! Opens files of other programs. Only regular files of a real file system are read. A pipe, a device or a file below
+//! `/proc` may block the reader for ever or have no end.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Error, ErrorKind, Read};
 use std::path::Path;
 
-/// Opens a regular file for reading. Anything else is an error at once: this never waits for a writer.
+/// Opens a regular file for reading. Fails at once for anything else, and never waits for a writer.
 pub(in crate::import) fn open(path: &Path) -> io::Result<File> {
-    // Closing it would drop the locks that this process holds on the ledger.
+    // Closing it would drop this process's locks on the ledger.
     crate::store::refuse_ledger(path, None).map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
     let mut options = fs::OpenOptions::new();
     options.read(true);
@@ -16,7 +16,8 @@ pub(in crate::import) fn open(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
 
         use nix::fcntl::OFlag;
-        // Without it, opening a pipe waits until somebody writes to it, and a terminal may become this process's own.
+        // Without these flags, opening a pipe waits for a writer, and opening a terminal may make it this process's
+        // controlling terminal.
         options.custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     }
     let file = options.open(path)?;
@@ -26,8 +27,8 @@ pub(in crate::import) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Checks the same without opening the file: for files that another part of this process may hold locks on, which closing
-/// a descriptor would drop.
+/// Checks this without opening the file. Used for files on which this process may hold locks, which closing a
+/// descriptor would drop.
 pub(in crate::import) fn check(path: &Path) -> io::Result<Metadata> {
     let meta = fs::metadata(path)?;
     expect_file(&meta)?;
@@ -35,7 +36,7 @@ pub(in crate::import) fn check(path: &Path) -> io::Result<Metadata> {
     Ok(meta)
 }
 
-/// Reads a regular file of at most `most` bytes. A larger one is an error.
+/// Reads a regular file of at most `most` bytes. A larger file is an error.
 pub(in crate::import) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -46,12 +47,12 @@ pub(in crate::import) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A size for people: `64 MiB`, `512 KiB`.
+/// Formats a size: `64 MiB`, `512 KiB`.
 pub(in crate::import) fn size(bytes: u64) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1 << 10)) }
 }
 
-/// Bytes that a file takes up on the disk: a file with holes is larger than that.
+/// Returns the bytes that a file occupies on disk. A sparse file occupies less than its size.
 pub(in crate::import) fn stored(meta: &Metadata) -> u64 {
     #[cfg(unix)]
     {
@@ -70,7 +71,7 @@ fn refused(what: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a regular file"))
 }
 
-/// What a file is that is no regular one.
+/// Names the kind of a file that is not regular.
 pub(in crate::import) fn kind(kind: fs::FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -86,7 +87,7 @@ pub(in crate::import) fn kind(kind: fs::FileType) -> &'static str {
     if kind.is_dir() { "a directory" } else { "something else" }
 }
 
-/// Refuses a path on a file system whose files the system makes up as they are read.
+/// Refuses a path on a pseudo file system, whose content is generated on reading.
 pub(in crate::import) fn expect_real(path: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return expect_storage(nix::sys::statfs::statfs(path)?);
@@ -99,7 +100,7 @@ pub(in crate::import) fn expect_real(path: &Path) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn expect_storage(found: nix::sys::statfs::Statfs) -> io::Result<()> {
-    /// Numbers of linux/magic.h.
+    /// Magic numbers from `linux/magic.h`.
     const MADE_UP: [(u32, &str); 15] = [
         (0x0000_9fa0, "proc"),
         (0x6265_6572, "sysfs"),

@@ -1,4 +1,4 @@
-//! Records of logs that are gone: a newer version of the importer counts the usage objects that they keep.
+//! Normalises the stored usage objects again after the importer changed, for records whose logs were deleted.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::projection::{Effective, effective};
 use crate::readers::normalise::{self, UsageFormat};
 use crate::store::{GO_ON, STOP};
 
-/// Whether nothing is at the path of a log that was read. One that cannot be looked at may be there.
+/// Returns whether the log does not exist any more. A path that cannot be examined counts as existing.
 pub(in crate::import) fn is_gone(path: &str) -> bool {
     Path::new(path).symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Counts the records of a source anew up to a position, but for those that this import met in a log, and notes that this was
-/// done for the logs that are gone. Gives how many records it amends.
+/// Counts the records of a source again, up to a position, except those that this import found in a log. Marks the
+/// deleted logs as done. Returns the number of amended records.
 pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
@@ -89,13 +89,13 @@ fn amends(
     Ok(amends)
 }
 
-/// The name of a normaliser without its version.
+/// Returns the name of a normaliser without its version.
 fn family(normaliser: &str) -> &str {
     normaliser.split('/').next().unwrap_or(normaliser)
 }
 
-/// The record with the counts that its usage object gives now, if those differ. Counts that were worked out of more than the
-/// object stay.
+/// Returns the record with the counts that its usage object gives now, if they differ. Counts that were derived from
+/// more than the object remain.
 fn counted_anew(told: &Effective, format: UsageFormat) -> Option<TokenRecord> {
     let record = &told.record;
     let is_of_format = record.normaliser.as_deref().is_some_and(|name| family(name) == family(format.normaliser()));

@@ -1,7 +1,8 @@
-//! Answers of a relay that gives all of them the same id.
+//! Distinguishes the calls of a relay that gives all of them the same id.
 //!
-//! A call whose only key is a message id is taken for another one with that id only if it can be: a copy in a resumed
-//! session has the same time, and what telemetry states of it is close by. Any other call gets a key with its time.
+//! Two calls with the same message id as their only key are the same call only if their times agree: a copy in a
+//! resumed session has the same time, and telemetry has a close one. Otherwise the second call gets a key that includes
+//! its time.
 
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{is_met, is_telemetry};
@@ -10,16 +11,16 @@ use crate::model::time::MINUTE;
 use crate::model::tokens::TokenClass;
 use crate::readers::normalise::UsageFormat;
 
-/// How far the log and telemetry may put one call apart.
+/// Maximum difference in time between log and telemetry of one call.
 const APART: u64 = 10 * MINUTE as u64;
 
-/// Whether the only name of a call is an id that its server made up, and may have made up before.
+/// Returns whether the only key of a call is an id that the server may use again.
 pub(in crate::import) fn may_repeat(record: &TokenRecord) -> bool {
     let is_log = record.normaliser.as_deref() == Some(UsageFormat::ClaudeCode.normaliser());
     is_log && record.keys.len() == 1 && !is_telemetry(record)
 }
 
-/// Whether two calls with one id can be the same call.
+/// Returns whether two calls with the same id can be the same call.
 pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> bool {
     let (a, b) = (&known.record, &found.record);
     let (of_a, of_b) = (prompt(a), prompt(b));
@@ -27,12 +28,12 @@ pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> b
     let same_place = a.conversation == b.conversation;
     let apart = known.at.millis().abs_diff(found.at.millis());
     let is_near = apart <= APART && (is_met(a) || is_met(b));
-    // Ids as Anthropic and others make them hardly repeat, and not with the same counts.
+    // Random ids practically never repeat, least of all with equal counts.
     let is_copy = a.tokens == b.tokens && a.model == b.model && b.keys.iter().all(|key| is_random(key));
     (apart == 0 && (same_place || same_prompt)) || (same_place && same_prompt && is_near) || is_copy
 }
 
-/// Whether an id has enough letters and digits behind its last mark to be drawn at random.
+/// Returns whether the part of an id after its last separator is long enough to be random.
 fn is_random(id: &str) -> bool {
     let drawn = id.rsplit(['_', '-', '/']).next().unwrap_or_default();
     let mixed = drawn.bytes().any(|byte| byte.is_ascii_digit()) && drawn.bytes().any(|byte| byte.is_ascii_alphabetic());
@@ -45,13 +46,13 @@ fn prompt(record: &TokenRecord) -> u64 {
     classes.iter().fold(0, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
 }
 
-/// The same call under a key that holds its time.
+/// Returns the call with a key that includes its time.
 pub(in crate::import) fn with_time(mut call: ParsedCall) -> ParsedCall {
     let at = call.at;
     for key in &mut call.record.keys {
         *key = format!("{key}@{at}");
     }
-    // Ids under another provider are those of the keys.
+    // Ids under another provider are derived from the keys, so derive them again.
     if !call.record.key_ids.is_empty() {
         let keys = &call.record.keys;
         let anthropic = crate::import::engine::attribution::ANTHROPIC;

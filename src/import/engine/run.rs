@@ -1,4 +1,4 @@
-//! The import: files in parallel, who gathers what they tell, and one writer.
+//! Runs an import: parallel readers, one batcher for each source, and one writer.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,19 +27,19 @@ use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 use crate::projection::{file_outlines, file_state};
 
-/// Records that readers may be ahead.
+/// Number of records that readers may be ahead of the writer.
 const AHEAD: usize = 4_096;
-/// Batches that may wait for the writer, so that nobody waits while it commits.
+/// Number of batches that may wait for the writer, so that the batcher does not wait during a commit.
 const WAITING: usize = 1;
-/// Bytes of logs from which on other threads help the writer.
+/// Bytes of logs from which background threads support the writer.
 const MUCH: u64 = 16 << 20;
-/// How often progress is told.
+/// Interval of progress reports.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Imports what is new in agents' logs.
+/// Imports the new content of agents' logs.
 ///
-/// Every transaction holds the records of some files' parts together with how far those files are read, so an
-/// import that is killed loses nothing and repeats nothing. `progress` is called now and then.
+/// Each transaction contains records together with the read offsets of their files. So an import that is killed loses
+/// nothing and repeats nothing. `progress` is called periodically.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source, [`Error::Io`](crate::Error::Io) for a home
@@ -71,13 +71,13 @@ pub fn run(
     run_some(ledger, options, None, now, progress)
 }
 
-/// Files that are known to have changed, and the directories that are watched.
+/// Changed files, and the watched directories.
 pub(in crate::import) struct NamedSource<'n> {
     pub paths: BTreeSet<PathBuf>,
     pub roots: &'n BTreeSet<PathBuf>,
 }
 
-/// Imports all that is new, or what is new in some files.
+/// Imports all new content, or that of some files.
 pub(in crate::import) fn run_some(
     ledger: &Ledger,
     options: &ImportOptions,
@@ -86,7 +86,7 @@ pub(in crate::import) fn run_some(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport> {
     let now = now.into();
-    // Look everywhere before anything is written.
+    // Search all sources before writing anything.
     let mut jobs = Vec::new();
     for agent in options.agents()? {
         let mut roots = roots(agent, &options.homes)?;
@@ -119,23 +119,23 @@ pub(in crate::import) fn run_some(
         Ok(ImportReport { sources: sources.into_iter().map(|(_, report)| report).collect() })
     });
     if much {
-        // However it went: what is committed is kept.
+        // Even after an error, make durable what was committed.
         ledger.sync()?;
     }
     imported
 }
 
-/// Jobs that are done at a time: those of sources that tell of no call that another source tells of. The others are done
-/// one after the other, for of two that tell of one call the first counts.
+/// Groups jobs that may run at the same time: sources whose calls occur in no other source. The other jobs run one
+/// after the other, because the first sighting of a call owns the record.
 fn lanes(jobs: &[Job]) -> Vec<Lane<'_>> {
     let (apart, others): (Vec<_>, Vec<_>) =
         jobs.iter().enumerate().partition(|(_, job)| job.agent.overlap == Overlap::Apart);
     std::iter::once(apart).chain(others.into_iter().map(|job| vec![job])).map(Lane).collect()
 }
 
-/// How far the readers of a job are.
+/// Progress of the readers of a job.
 struct ReadFile {
-    /// The next file.
+    /// Index of the next file.
     next: AtomicUsize,
     bytes: AtomicU64,
     records: AtomicU64,
@@ -166,15 +166,15 @@ impl ReadFile {
 /// A file that is new or changed, or that an older version of the importer read.
 struct Changed {
     file: LogFile,
-    /// How far it was read before, if reading can go on from there.
+    /// The stored state, if reading can continue from it.
     known: Option<ImportedFile>,
     /// Whether an older version of the importer read it.
     again: bool,
 }
-/// A file to be read: which of the jobs of a lane it belongs to, and that job.
+/// A file to read: the index of its job in the lane, and the job.
 type FileTask<'j> = (usize, &'j Job, &'j Changed);
 
-/// One importer's files that are new or changed.
+/// The new or changed files of one importer.
 struct Job {
     agent: &'static Agent,
     roots: Vec<PathBuf>,
@@ -182,7 +182,7 @@ struct Job {
     files: u64,
     unreadable: Vec<SkippedLine>,
     changed: Vec<Changed>,
-    /// Files that an older version of the importer read and that are gone.
+    /// Deleted files that an older version of the importer read.
     gone: Vec<ImportedFile>,
 }
 
@@ -217,7 +217,8 @@ impl Job {
                 }
                 Some(known) if is_unchanged(&file, &known) => continue,
                 Some(_) => file_state(snapshot.view(), agent.name, &path)?,
-                // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
+                // A shredded log with new content is read from the beginning. Its earlier calls are found by their
+                // keys.
                 None if withdrawn.knows(agent.source, &file) => continue,
                 None => None,
             };
@@ -236,7 +237,8 @@ impl Job {
         self.changed.iter().map(|changed| changed.file.size).sum()
     }
 
-    /// Takes in what stands beside the logs; an event that is known by its id is not told again.
+    /// Appends events that an importer reads from files next to the logs. An event whose id is in the ledger is
+    /// skipped.
     fn beside(&self, ledger: &Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
         let mut beside = self.agent.source.beside(&self.roots, self.zone, ledger, now)?;
         beside.events.iter_mut().for_each(|event| event.payload.scrub());
@@ -251,7 +253,7 @@ impl Job {
             for event in beside.events {
                 match appender.push(event.source(name)) {
                     Ok(outcome) => report.observed += u64::from(outcome.is_new()),
-                    // One event that the ledger refuses does not keep the others out.
+                    // One event that the ledger refuses does not affect the others.
                     Err(error) if error.is_store() => return Err(error),
                     Err(error) => {
                         report.skipped.push(SkippedLine { file: name.to_owned(), line: 0, why: error.to_string() });
@@ -263,7 +265,7 @@ impl Job {
     }
 }
 
-/// Jobs that are done at a time, each with its place among all.
+/// Jobs that run at the same time, with their indexes among all jobs.
 struct Lane<'j>(Vec<(usize, &'j Job)>);
 
 impl<'j> Lane<'j> {
@@ -296,14 +298,14 @@ impl<'j> Lane<'j> {
             job.beside(ledger, now, &mut report)?;
             report.skipped.extend(job.unreadable.iter().cloned());
             report.unreadable += job.unreadable.len() as u64;
-            // Readers tell of them as they come by.
+            // Readers report them in an arbitrary order.
             report.skipped.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             reports.push((*place, report));
         }
         Ok(reports)
     }
 
-    /// Reads files and writes what they tell.
+    /// Reads files and writes their calls.
     fn read(
         &self,
         ledger: &Ledger,
@@ -319,7 +321,7 @@ impl<'j> Lane<'j> {
             let batches = self.start(scope, files, &read, recorded_at, known);
             loop {
                 match batches.recv_timeout(TICK) {
-                    // A failed write drops the receiver, which stops all who work towards it.
+                    // A failed write drops the receiver, which stops the threads that send to it.
                     Ok(batch) => writer.flush(ledger, batch, &batches)?,
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -331,8 +333,8 @@ impl<'j> Lane<'j> {
         })
     }
 
-    /// All files in the order in which they are read: of each job about as much at a time, so that who parses much and
-    /// who has much written are at work together.
+    /// Returns all files in reading order. The jobs alternate in equal amounts, so that jobs with expensive parsing and
+    /// jobs with many writes overlap.
     fn files(&self) -> Vec<FileTask<'j>> {
         let mut files = Vec::new();
         for (of, (_, job)) in self.0.iter().enumerate() {
@@ -343,7 +345,7 @@ impl<'j> Lane<'j> {
         files.into_iter().map(|(_, file)| file).collect()
     }
 
-    /// Starts who reads the files, and who gathers what they find.
+    /// Starts the reader threads and the batcher thread.
     fn start<'s>(
         &self,
         scope: &'s std::thread::Scope<'s, '_>,
@@ -385,7 +387,7 @@ impl<'j> Lane<'j> {
         let mut gatherers: Vec<_> =
             sources.map(|(of, (_, job))| Gatherer::new(of, job.agent.name, recorded_at)).collect();
         scope.spawn(move || {
-            // Who stops here drops what the readers have sent, and so all room they wait for.
+            // An early end drops the queued chunks, and with them the capacity that readers wait for.
             for (of, chunk, _share) in chunks {
                 let batch = gatherers.get_mut(of).and_then(|gatherer| gatherer.take(chunk, known));
                 if let Some(batch) = batch

@@ -1,24 +1,24 @@
-//! The keys that a run has come across, in a fixed room.
+//! A filter, of fixed size, of the keys that a run has met.
 
 use fastbloom::BloomFilter;
 
 use crate::model::event::EventId;
 
-/// Bits by which keys are remembered. Of a million keys one in a hundred is taken for known, and looked up.
+/// Number of bits. With a million keys, one in a hundred new keys is a false positive, which costs a lookup.
 const BITS: usize = 1 << 24;
-/// Bits a key.
+/// Bits per key.
 const HASHES: u32 = 2;
 
-/// Remembers the keys of a run that begins with an empty ledger, which spares looking them up in it.
+/// Tracks the keys of a run that starts with an empty ledger, which saves lookups.
 pub(in crate::import) struct SeenKeys(Option<BloomFilter>);
 
 impl SeenKeys {
-    /// What a run knows that begins with an empty ledger, or with one of which every key has to be looked up.
+    /// Creates the filter. Without `empty`, every key has to be looked up.
     pub fn new(empty: bool) -> Self {
         Self(empty.then(|| BloomFilter::with_num_bits(BITS).hashes(HASHES)))
     }
 
-    /// Whether the run may have come across one of these keys before; remembers them.
+    /// Returns whether the run may have met one of these keys before, and adds them.
     pub fn any(&mut self, ids: &[EventId]) -> bool {
         let Some(keys) = &mut self.0 else { return true };
         let mut any = false;

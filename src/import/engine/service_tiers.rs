@@ -1,22 +1,22 @@
-//! The service tier of a call: what the response says, or what only a setting asks for.
+//! The service tier of a call: stated by the response, or only requested by a setting.
 
 use std::collections::BTreeMap;
 
 use crate::model::event::{SERVICE_TIER, TokenRecord, is_special};
 
-/// The label that says where a tier comes from, if not from a response or from telemetry of the call.
+/// Label with the origin of a tier that neither a response nor telemetry states.
 const FROM: &str = "service_tier_from";
 const SETTING: &str = "setting";
-/// A response or telemetry says that the call had the standard price.
+/// The tier of a call that a response or telemetry marks as standard.
 const STANDARD: &str = "standard";
 
-/// Files a call under the tier that a setting asks for, and marks that nothing confirms it.
+/// Sets the tier that a setting requests, and marks it as unconfirmed.
 pub(in crate::import) fn asked(record: &mut TokenRecord, tier: &str) {
     record.labels.insert(SERVICE_TIER.to_owned(), tier.to_owned());
     record.labels.insert(FROM.to_owned(), SETTING.to_owned());
 }
 
-/// Files a call under the tier that its response states.
+/// Sets the tier that the response states.
 pub(in crate::import) fn answered(record: &mut TokenRecord, tier: &str) {
     record.labels.remove(FROM);
     if is_special(tier) {
@@ -30,7 +30,7 @@ fn is_asked(labels: &BTreeMap<String, String>) -> bool {
     labels.get(FROM).is_some_and(|from| from == SETTING)
 }
 
-/// Takes over what another feed of the same call says of its tier, where only a setting names one.
+/// Takes the tier from another feed of the same call, if the current tier is unconfirmed.
 pub(in crate::import) fn settle(record: &mut TokenRecord, other: &BTreeMap<String, String>) {
     if let Some(tier) = other.get(SERVICE_TIER).filter(|_| is_asked(&record.labels) && !is_asked(other)) {
         answered(record, &tier.clone());

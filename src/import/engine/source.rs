@@ -1,4 +1,4 @@
-//! What an importer states about one agent's log files: which files are logs, and how each is read.
+//! The interface of an importer: which files of an agent are logs, and how each is parsed.
 
 use std::path::{Path, PathBuf};
 
@@ -15,14 +15,14 @@ use crate::model::event::{EventId, NewEvent, SkippedLine};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
 
-/// How a file is read, and by whom.
+/// The format of a file, with its reader.
 #[derive(Clone, Copy)]
 pub(crate) enum LogFormat<'s> {
-    /// A log that grows line by line: only what is new is read.
+    /// A log that grows line by line. Only new lines are read.
     Lines(&'s dyn LineLog),
-    /// A document that is rewritten as a whole: it is read again when it changed.
+    /// A document that the agent rewrites. It is read as a whole when it changed.
     Document(&'s dyn DocumentLog),
-    /// An SQLite database: it is asked for what is new.
+    /// An SQLite database. Only new rows are queried.
     Database(&'s dyn DatabaseLog),
 }
 
@@ -36,39 +36,39 @@ impl LogFormat<'_> {
     }
 }
 
-/// Which of the files below an agent's directories are logs, and in which format.
+/// The log files of an agent, and their formats.
 pub(crate) trait Source: Sync {
     /// The version of the importer, from 1. Files that an older version read are read again once.
     fn version(&self) -> u32 {
         1
     }
 
-    /// The format of the usage objects that its records keep, if their counts can be made of nothing else.
+    /// The format of the usage objects in its records, if counts depend on nothing else.
     fn usage_format(&self) -> Option<UsageFormat> {
         None
     }
 
-    /// Whether a file below a root is a log. A root that is a file itself is one.
+    /// Returns whether a file below a root is a log. A root that is a file is always a log.
     fn wants(&self, path: &Path) -> bool;
 
-    /// Whether logs may be in this directory below a root.
+    /// Returns whether this directory below a root may contain logs.
     fn enters(&self, _directory: &Path) -> bool {
         true
     }
 
-    /// How the log at `path` is read.
+    /// Returns the format of the log at `path`.
     fn format(&self, path: &Path) -> LogFormat<'_>;
 
-    /// Documents beside the logs that state how much of a quota is used.
+    /// Reads documents next to the logs that state how much of a quota is used.
     fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {
         Ok(Beside::default())
     }
 }
 
-/// A log of lines.
+/// A line log.
 pub(crate) trait LineLog: Sync {
-    /// A parser for one file, from its beginning or from the state that an earlier parser left in `resume`. Times
-    /// without an offset are of `zone`. An error says why the log cannot be read yet.
+    /// Returns a parser for one file. It starts at the beginning or with the state `resume` of an earlier parser. Times
+    /// without an offset are in `zone`. An error states why the log cannot be read yet.
     fn parser(
         &self,
         path: &Path,
@@ -76,7 +76,7 @@ pub(crate) trait LineLog: Sync {
         zone: Zone,
     ) -> std::result::Result<Box<dyn LineParser>, Refusal>;
 
-    /// Whether a parser can continue where an earlier one stopped. Small files may be simpler to read whole.
+    /// Returns whether a parser can continue from a stored state. Small files may be simpler to read as a whole.
     fn resumes(&self) -> bool {
         true
     }
@@ -84,7 +84,8 @@ pub(crate) trait LineLog: Sync {
 
 /// A document that the agent rewrites.
 pub(crate) trait DocumentLog: Sync {
-    /// Reads a document, of which an earlier reading may have left `resume`. An error says why nothing of it counts.
+    /// Reads a document; `resume` is the state of an earlier reading. An error states why the whole document is
+    /// skipped.
     fn document(
         &self,
         path: &Path,
@@ -96,7 +97,7 @@ pub(crate) trait DocumentLog: Sync {
 
 /// An SQLite database.
 pub(crate) trait DatabaseLog: Sync {
-    /// Reads what is new since the reading that left `resume`.
+    /// Reads the rows that are new since the reading that returned `resume`.
     fn database(
         &self,
         path: &Path,
@@ -105,47 +106,47 @@ pub(crate) trait DatabaseLog: Sync {
     ) -> std::result::Result<Document, Refusal>;
 }
 
-/// Facts from documents that are no logs, with ids that their contents make.
+/// Events from documents that are not logs. Their ids are hashes of the content.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     pub events: Vec<NewEvent>,
     pub skipped: Vec<SkippedLine>,
-    /// Documents that were looked at.
+    /// Number of documents that were examined.
     pub files: u64,
 }
 
-/// Reads one file's lines in order.
+/// Parses the lines of one file in order.
 pub(crate) trait LineParser: Send {
-    /// Takes a complete line, without its newline. An error says why the line cannot be taken in.
+    /// Parses a complete line, without its newline. An error states why the line is skipped.
     fn line(&mut self, line: &[u8]) -> std::result::Result<(), String>;
 
-    /// Hands over the records found since the last call.
+    /// Returns the calls found since the last call of this function.
     fn take(&mut self) -> Vec<ParsedCall>;
 
-    /// Hands over what the log tells of quotas, found since the last call.
+    /// Returns the quota observations found since the last call of this function.
     fn take_observed(&mut self) -> Vec<(EventId, NewEvent)> {
         Vec::new()
     }
 
-    /// How many records and observations would be handed over.
+    /// Returns the number of calls and observations that are ready to be taken.
     fn pending(&self) -> usize;
 
-    /// The conversation this file is the log of, once it is known.
+    /// The conversation of this file, once it is known.
     fn conversation(&self) -> Option<&str>;
 
-    /// The first time that stands in the file: when this log begins.
+    /// The first time in the file, which is when this log begins.
     fn began(&self) -> Option<Timestamp>;
 
-    /// What a later parser needs to go on from here.
+    /// State from which a later parser continues.
     fn resume(&self) -> Option<serde_json::Value>;
 
-    /// At the end of the file as it stands: whether answers stand in it and no counts, told once. `settled` says that
-    /// nobody writes to it any more.
+    /// Called at the end of the file. Reports answers without counts, once. `settled` states that the agent no longer
+    /// writes to the file.
     fn end(&mut self, _settled: bool) -> Ending {
         Ending::Plain
     }
 
-    /// Whether that was told and still holds: it counts as a skip until the file tells counts after all.
+    /// Returns whether such a report still holds. It counts as a skip until the file has counts.
     fn is_silent(&self) -> bool {
         false
     }
@@ -155,7 +156,7 @@ pub(crate) trait LineParser: Send {
 pub(in crate::import) mod tests {
     use super::*;
 
-    /// Takes every file that ends in `.jsonl`, packed or not, and reads nothing in it.
+    /// Accepts every `.jsonl` file, compressed or not, and parses nothing.
     pub(in crate::import) struct AnyLines;
 
     impl Source for AnyLines {

@@ -1,7 +1,8 @@
-//! Two feeds of one call that share no key: an agent's log, and its telemetry.
+//! Matches the log and the telemetry of one call that share no key.
 //!
-//! They are one call when they name the same conversation, and no other agent or model, state the same counts, and are
-//! at most some minutes apart. Each is the twin of one only, so as many calls stay as the fuller feed tells of.
+//! They match if they name the same conversation and no different agent or model, state the same counts, and are at
+//! most five minutes apart. Each record matches at most one other. So the number of calls is that of the feed that has
+//! more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,36 +14,36 @@ use crate::projection::{Totals, effective, file_states, uses_between};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::accounts;
 
-/// The source of what telemetry tells.
+/// The source of records from telemetry.
 pub(in crate::import) const TELEMETRY: &str = "otlp";
-/// How the names of its normalisers end.
+/// Suffix of the normalisers of telemetry.
 pub(in crate::import) const NORMALISER: &str = "-otlp/1";
-/// The normaliser of what telemetry seems to tell of: a call because it has counts and a model.
+/// Normaliser of an item that is presumably a call: it has counts and a model.
 pub(in crate::import) const GUESSED: &str = "gen-ai-like-otlp/1";
-/// The normaliser of what an instrumentation tells of, which counts on its own.
+/// Normaliser of calls from an instrumentation that counts tokens itself.
 pub(in crate::import) const NAMED: &str = "gen-ai-otlp/1";
-/// The normaliser of what a provider's own SDK tells of.
+/// Normaliser of calls from a provider's own SDK.
 pub(in crate::import) const OWN_SDK: &str = "sdk-otlp/1";
 /// The normalisers of instrumentations.
 pub(in crate::import) const INSTRUMENTED: [&str; 2] = [NAMED, GUESSED];
-/// How the keys begin that are made for calls which telemetry names no id of.
+/// Prefix of generated keys, for calls without an id in telemetry.
 pub(in crate::import) const KEY: &str = "otlp/";
-/// How far apart an agent's clock may put an answer, its end and the telemetry of it.
+/// Maximum difference in milliseconds between the times of an answer, its end and its telemetry.
 const APART: i64 = 5 * MINUTE;
-/// Events that are looked at at a time, from the end of the ledger back: a twin is mostly young.
+/// Positions per step of the search, which goes backwards from the end of the ledger because a match is mostly recent.
 const STRETCH: u64 = 4_096;
 
-/// Whether nothing but telemetry has told of a call yet.
+/// Returns whether only telemetry has reported the call so far.
 pub(in crate::import) fn is_telemetry(record: &TokenRecord) -> bool {
     record.normaliser.as_deref().is_some_and(|normaliser| normaliser.ends_with(NORMALISER))
 }
 
-/// Whether telemetry was found to tell of a call, or told of it first.
+/// Returns whether telemetry has reported the call.
 pub(in crate::import) fn is_met(record: &TokenRecord) -> bool {
     is_telemetry(record) || record.keys.iter().any(|key| key.starts_with(KEY))
 }
 
-/// Conversations that telemetry has told of: only in those a log's call may have a twin.
+/// Conversations that telemetry has reported. Calls of other conversations need no search.
 #[derive(Debug, Default)]
 pub(in crate::import) struct SeenConversations(BTreeSet<String>);
 
@@ -56,14 +57,14 @@ impl SeenConversations {
         record.conversation.as_ref().is_some_and(|conversation| self.0.contains(conversation))
     }
 
-    /// Whether it was not heard of before.
+    /// Adds a conversation. Returns whether it is new.
     #[cfg(feature = "web")]
     pub fn add(&mut self, conversation: &str) -> bool {
         self.0.insert(conversation.to_owned())
     }
 }
 
-/// What both feeds state: uncached input, read from a cache, written to one, and put out.
+/// The counts that both feeds state: uncached input, cache reads, cache writes, output.
 type CountVector = [u128; 4];
 
 fn sums([input, read, five, hour, written, output, reasoning]: [u128; 7]) -> CountVector {
@@ -75,7 +76,7 @@ fn of_tokens(tokens: &Tokens) -> CountVector {
     sums(tokens.counts().map(u128::from))
 }
 
-/// The record, among those that are wanted, that tells of the same call; of several the nearest in time.
+/// Finds the record of the same call among those that `wanted` accepts; if there are several, the nearest in time.
 pub(in crate::import) fn find(
     view: &dyn ReadView,
     record: &TokenRecord,
@@ -107,7 +108,7 @@ pub(in crate::import) fn find(
     Ok(best.map(|(_, position)| position))
 }
 
-/// The instants near a time at which a call may have used just that much, and how many calls there were.
+/// Returns the instants near `at` at which calls used exactly these counts, and the number of calls at each.
 fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTreeMap<Timestamp, i64>> {
     let mut found = BTreeMap::new();
     for account in accounts(view)? {
@@ -125,7 +126,7 @@ fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
     Ok(if totals.requests == 1 { there == used } else { there.iter().zip(used).all(|(there, used)| *there >= used) })
 }
 
-/// The records in a stretch of the log that count at one of these instants.
+/// Returns the records between two positions that count at one of these instants.
 fn told_at(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
     let (recorded, amended) = (EventKind::TokensRecorded.code(), EventKind::TokensAmended.code());
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());

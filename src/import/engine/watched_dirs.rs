@@ -1,7 +1,7 @@
-//! The directories that the operating system is asked about: those that hold logs, and those above them.
+//! The directories that the operating system watches for us: those that contain logs, and their parents.
 //!
-//! A directory that was deleted or moved away is not told of any more, whatever is at its place later. So the ones above it
-//! are watched too, each by itself: there is where it goes, and where another one comes.
+//! The watch of a directory ends when the directory is deleted or moved, even if another one takes its place. So its
+//! parents are watched too, each without its children, and report when a directory vanishes or appears.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::model::error::{Error, Result};
 
-/// What tells a directory from another one that has its name.
+/// Distinguishes a directory from a later one of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     place: Option<(u64, u64)>,
@@ -32,11 +32,11 @@ impl Identity {
     }
 }
 
-/// What is watched.
+/// The watched directories.
 #[derive(Debug)]
 pub(in crate::import) struct Watched {
     watcher: RecommendedWatcher,
-    /// The directories that may hold logs, whether they exist or not.
+    /// Directories that may contain logs, including absent ones.
     sought: BTreeSet<PathBuf>,
     /// Those that exist.
     roots: BTreeSet<PathBuf>,
@@ -48,22 +48,22 @@ impl Watched {
         Self { watcher, sought, roots: BTreeSet::new(), held: BTreeMap::new() }
     }
 
-    /// The directories with logs that are watched.
+    /// Returns the watched log directories.
     pub const fn roots(&self) -> &BTreeSet<PathBuf> {
         &self.roots
     }
 
-    /// Whether a path is below a watched directory with logs, or is one.
+    /// Returns whether a path is a watched log directory or below one.
     pub fn holds(&self, path: &Path) -> bool {
         path.ancestors().any(|directory| self.roots.contains(directory))
     }
 
-    /// Whether a directory with logs is at this path or below it, or would be.
+    /// Returns whether a log directory, existing or not, is at this path or below it.
     pub fn is_above(&self, path: &Path) -> bool {
         self.sought.iter().any(|root| root.starts_with(path))
     }
 
-    /// Something came to this path or went from it: what was watched there is not what is there now.
+    /// Ends the watches at this path, where a directory appeared or vanished.
     pub fn lose(&mut self, path: &Path) {
         let lost: Vec<PathBuf> = self.held.keys().filter(|held| held.starts_with(path)).cloned().collect();
         for path in lost {
@@ -72,13 +72,13 @@ impl Watched {
     }
 
     fn let_go(&mut self, path: &Path) {
-        // The system may have let it go already.
+        // The system may have ended the watch already.
         let _ = self.watcher.unwatch(path);
         self.held.remove(path);
         self.roots.remove(path);
     }
 
-    /// Watches what has come into being and lets go what is gone. Whether there is a directory with logs that is new.
+    /// Adds and removes watches to match the directories that exist. Returns whether there is a new log directory.
     pub fn seek(&mut self, homes: &[PathBuf]) -> Result<bool> {
         let wanted = self.wanted(homes);
         let stale: Vec<PathBuf> = self
@@ -88,7 +88,7 @@ impl Watched {
             .map(|(path, _)| path.clone())
             .collect();
         for path in stale {
-            // With it goes whatever is watched below it.
+            // Watches below it end with it.
             self.lose(&path);
         }
         let mut new = false;
@@ -105,7 +105,7 @@ impl Watched {
                         new = true;
                     }
                 }
-                // It is gone again, or it is above only and what happens there is seen later.
+                // It vanished again, or it is only a parent; later scans cover it.
                 Err(_) if !is_root || !path.exists() => {}
                 Err(error) => return Err(refused(&error, Some(&path))),
             }
@@ -125,14 +125,14 @@ impl Watched {
                 }
             }
         }
-        // What happens within a directory with logs is told of in any case.
+        // Log directories are watched with everything below them.
         let inside = |path: &Path| path.ancestors().skip(1).any(|above| self.sought.contains(above) && above.exists());
         wanted.retain(|path, (_, mode)| *mode == RecursiveMode::Recursive || !inside(path));
         wanted
     }
 }
 
-/// The directories above a root that exist, up to its home; outside of any home only the nearest one.
+/// Returns the existing parents of a root up to its home; outside any home, only the nearest.
 fn above<'r>(root: &'r Path, homes: &[PathBuf]) -> Vec<&'r Path> {
     let existing = || root.ancestors().skip(1).filter(|directory| directory.is_dir());
     let at_home = |directory: &&Path| homes.iter().any(|home| directory.starts_with(home));

@@ -1,4 +1,4 @@
-//! The one writer of an import: what was gathered goes into the ledger, each call once.
+//! The single writer of an import: it writes batches to the ledger, each call once.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,23 +21,23 @@ use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::{effective, find_record};
 
-/// Batches written in one transaction, unless they keep it waiting: the fewer commits, the fewer pages are written again.
+/// Maximum number of batches in one transaction. Fewer commits rewrite fewer pages.
 const TOGETHER: usize = 16;
-/// How long a transaction waits for a batch. Others who write wait for it.
+/// How long a transaction waits for the next batch. Other writers are blocked meanwhile.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Skipped lines kept in one `imported` event; the report has them all.
+/// Maximum number of skipped lines in one `imported` event. The report contains all of them.
 const SKIPPED_KEPT: usize = 1_000;
 
-/// Where the log ends, as far as a run knows that is alone to write.
+/// The end of the log, as long as no other process has written since the run began.
 pub(in crate::import) struct UncontendedWriter(Option<Position>);
 
 impl UncontendedWriter {
-    /// A run that begins at this head.
+    /// Starts at this head.
     pub const fn since(head: Position) -> Self {
         Self(Some(head))
     }
 
-    /// Whether the run alone has written up to this head; once it has not, it is not alone any more.
+    /// Returns whether only this run has written up to this head. Once false, it stays false.
     fn is(&mut self, head: Position) -> bool {
         self.0 = self.0.filter(|expected| *expected == head);
         self.0.is_some()
@@ -48,17 +48,17 @@ impl UncontendedWriter {
     }
 }
 
-/// One source's share of a run.
+/// State of one source in a run.
 struct FilePart {
     report: SourceReport,
     /// The importer's version.
     version: u32,
     doubting: Doubting,
-    /// When conversations begin, as far as this run has seen.
+    /// Start times of conversations, as far as this run has read them.
     began: HashMap<String, Timestamp>,
 }
 
-/// What one transaction takes in of one source.
+/// What one transaction writes for one source.
 struct WrittenBatch {
     run: Imported,
     states: HashMap<String, ImportedFile>,
@@ -74,7 +74,7 @@ impl WrittenBatch {
         Self { run, states: HashMap::new(), skipped: Vec::new(), unreadable: 0, observed: 0, bytes: 0 }
     }
 
-    /// Tells what was taken in, if anything was.
+    /// Appends the `imported` event, unless nothing was read.
     fn tell(&mut self, appender: &mut Appender<'_>, now: Timestamp) -> Result<()> {
         let run = &mut self.run;
         run.files = new_states(appender, &run.source, std::mem::take(&mut self.states))?;
@@ -97,16 +97,16 @@ impl WrittenBatch {
     }
 }
 
-/// Writes batches, several in a transaction.
+/// Writes batches, several per transaction.
 pub(in crate::import) struct Writer<'w> {
     now: Timestamp,
     parts: Vec<FilePart>,
-    /// Conversations that telemetry has told of.
+    /// Conversations that telemetry has reported.
     heard: SeenConversations,
     alone: &'w mut UncontendedWriter,
     hands: &'w BackgroundThreads,
-    /// Records that files tell which an older version of the importer read. Of several copies the first replaces what that
-    /// version made of the call, the others are joined with it.
+    /// Positions of records that an older version of the importer wrote and this run has read again. The first sighting
+    /// replaces the older result; further sightings are joined to it.
     met: HashSet<Position>,
 }
 
@@ -127,13 +127,13 @@ impl<'w> Writer<'w> {
         Self { now, parts: parts.collect(), heard, alone, hands, met: HashSet::new() }
     }
 
-    /// What was taken in of each source, and which records were read again.
+    /// Returns the report of each source, and the positions that were read again.
     pub fn into_reports(self) -> (Vec<SourceReport>, HashSet<Position>) {
         let reports = self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report });
         (reports.collect(), self.met)
     }
 
-    /// Writes a batch, and those that follow soon, in one transaction.
+    /// Writes a batch, and those that follow shortly, in one transaction.
     pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
         let mut taken: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
@@ -144,7 +144,7 @@ impl<'w> Writer<'w> {
             let mut next = Some(first);
             for written in 1.. {
                 let Some(batch) = next else { break };
-                // Copies of what was written just now have to be found.
+                // Lookups must see the records that this transaction has written.
                 appender.view()?;
                 let part =
                     self.parts.get_mut(batch.of).ok_or_else(|| bug!("a batch of source {} of none", batch.of))?;
@@ -190,14 +190,14 @@ impl<'w> Writer<'w> {
             taken.run.recorded += 1;
         }
         for Delivery { ready, known, .. } in batch.observed {
-            // Forks and moved logs tell it again: the same words at the same time are one observation.
+            // Forks and moved logs repeat observations. Equal content at the same time is one observation.
             let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
             taken.observed += u64::from(outcome.is_new());
         }
         Ok(())
     }
 
-    /// Writes a call, unless one of its keys finds one.
+    /// Writes a call, or reconciles it with the records that have one of its keys.
     fn look_up(
         &mut self,
         appender: &mut Appender<'_>,
@@ -225,7 +225,7 @@ impl<'w> Writer<'w> {
         self.meet_known(appender, (found, again), &known, of, run)
     }
 
-    /// Writes a call whose id was another call's before, unless it is known under its id and its time.
+    /// Writes a call whose id belongs to an earlier call, under a key that includes its time.
     fn look_up_with_time(
         &mut self,
         appender: &mut Appender<'_>,
@@ -245,7 +245,7 @@ impl<'w> Writer<'w> {
         self.record(appender, Ready::new(id, event, Some(ids), self.now), of, run)
     }
 
-    /// Compares a call with the records that its keys find.
+    /// Reconciles a call with the records that have one of its keys.
     fn meet_known(
         &mut self,
         appender: &mut Appender<'_>,
@@ -254,13 +254,13 @@ impl<'w> Writer<'w> {
         of: usize,
         run: &mut Imported,
     ) -> Result<()> {
-        // All are marked, whichever of them decides.
+        // Mark all of them, whichever is amended.
         let new = if again { known.iter().filter(|position| self.met.insert(**position)).count() } else { 0 };
         let is_first = again && new == known.len();
         self.meet(appender, (found, is_first), known, of, run)
     }
 
-    /// Writes a call that no key finds: telemetry may have told of it without one.
+    /// Writes a call whose keys are unknown, unless telemetry has recorded it without a common key.
     fn record(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
         let event = call.event();
         if let Payload::TokensRecorded(record) = &event.payload
@@ -306,7 +306,8 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// Whether a call with an id that may repeat is none of those that the id finds. One that was withdrawn may be it.
+/// Returns whether a call with a repeatable id differs from all calls with that id. A withdrawn record counts as the
+/// same call.
 fn is_another(appender: &Appender<'_>, found: &ParsedCall, known: &[Position]) -> Result<bool> {
     for position in known {
         let Some(told) = effective(appender.flushed_view(), *position, None)? else { return Ok(false) };
@@ -317,7 +318,7 @@ fn is_another(appender: &Appender<'_>, found: &ParsedCall, known: &[Position]) -
     Ok(true)
 }
 
-/// The files that were read further, or differ from what is known of them: in what they say, or in what is made of it.
+/// Returns the states of files that were read further, or whose stored state differs.
 fn new_states(
     appender: &mut Appender<'_>,
     source: &str,

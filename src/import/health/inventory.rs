@@ -1,4 +1,4 @@
-//! Which logs there are, and which of them are in the ledger already.
+//! Lists the logs on this machine, and which of them are imported.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::model::secrets;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::projection::file_states;
 
-/// Logs that are deleted within so many days are soon gone.
+/// Logs that will be deleted within this number of days are listed.
 const SOON_DAYS: i64 = 7;
 
 /// The logs of one agent.
@@ -42,34 +42,34 @@ const SOON_DAYS: i64 = 7;
 pub struct Surveyed {
     /// The importer.
     pub source: String,
-    /// The directories that are there.
+    /// Existing directories.
     pub places: Vec<PathBuf>,
-    /// Logs that were found.
+    /// Number of logs.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of all logs.
     pub bytes: u64,
-    /// Logs that an import would read: they are new, or have changed.
+    /// Number of logs that an import would read, because they are new or changed.
     pub unread: u64,
-    /// Logs that the ledger knows and the agent has deleted: their records are safe.
+    /// Number of imported logs that the agent has deleted. Their records remain.
     pub gone: u64,
-    /// After how many days without a change the agent deletes a log, if it does.
+    /// Days without a change after which the agent deletes a log, if it does.
     pub deleted_after_days: Option<u32>,
-    /// The calls that its logs never contain.
+    /// Calls that its logs never contain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub never_logged: Vec<&'static str>,
     /// Logs that it deletes within a week, the next one first.
     pub going: Vec<ExpiringLog>,
-    /// Logs and directories that cannot be read, and why.
+    /// Logs and directories that cannot be read, and the reasons.
     pub unreadable: Vec<Unreadable>,
-    /// Lines or entries that an import could not understand, of logs that are there or were.
+    /// Number of lines or entries that imports skipped, including those of deleted logs.
     pub skipped: u64,
-    /// The logs they stand in.
+    /// Logs with skipped lines.
     pub skipped_in: Vec<PathBuf>,
-    /// The lines or entries and why, as far as the ledger tells.
+    /// Skipped lines or entries with reasons, as far as the ledger contains them.
     pub reasons: Vec<SkippedLine>,
 }
 
-/// A log that its agent deletes soon.
+/// A log that its agent will delete soon.
 ///
 /// ```
 /// use usage_ledger::import::ExpiringLog;
@@ -82,13 +82,13 @@ pub struct Surveyed {
 pub struct ExpiringLog {
     /// The file.
     pub file: PathBuf,
-    /// From when on the agent deletes it, unless it is written to before.
+    /// The time from which the agent deletes it, unless it changes before.
     pub from: Timestamp,
-    /// Whether the ledger has all that it says.
+    /// Whether the ledger contains all its content.
     pub safe: bool,
 }
 
-/// A log, or a directory that may hold some, that cannot be read.
+/// A log, or a directory of logs, that cannot be read.
 ///
 /// ```
 /// let denied = usage_ledger::import::Unreadable { file: "/root/x.jsonl".into(), why: "permission denied".to_owned() };
@@ -98,14 +98,14 @@ pub struct ExpiringLog {
 pub struct Unreadable {
     /// The file.
     pub file: PathBuf,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-/// Looks at the logs that an import with these options would read, and imports none.
+/// Examines the logs that an import with these options would read, and imports nothing.
 ///
 /// # Errors
-/// As those of [`run`](crate::import::run).
+/// Those of [`run`](crate::import::run).
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -197,13 +197,13 @@ impl Surveyed {
     }
 }
 
-/// Whether a log can be opened. SQLite opens databases itself.
+/// Checks that a log can be opened. SQLite opens databases itself.
 fn opened(source: &dyn Source, path: &Path) -> std::io::Result<()> {
     let is_database = source.format(path).is_database();
     if is_database { regular::check(path).map(drop) } else { regular::open(path).map(drop) }
 }
 
-/// Why an import would take nothing of a log that can be opened.
+/// Returns why an import would skip the whole of a log that can be opened.
 fn refused(
     source: &dyn Source,
     options: &ImportOptions,
@@ -211,7 +211,7 @@ fn refused(
     known: Option<&ImportedFile>,
 ) -> Option<String> {
     if source.format(&file.path).is_lines() {
-        // Lines are told of one by one; but what cannot be unpacked has none.
+        // Skipped lines are reported one by one. A file that cannot be unpacked has no lines to report.
         return is_packed(&file.path).then(|| content_hash(&file.path).err()).flatten().map(|error| error.to_string());
     }
     let mut why = None;
@@ -226,7 +226,7 @@ fn refused(
     why
 }
 
-/// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
+/// Returns whether the content of a log is unchanged although its time is not: an import would find nothing new.
 fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
     !source.format(&file.path).is_database()
         && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)

@@ -1,4 +1,5 @@
-//! Logs of answers that tell no token counts, or none any more: they are told of, for nothing of them would be seen otherwise.
+//! Detects logs whose answers have no token counts, or no longer have them. Without a warning such usage would be
+//! missing silently.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,40 +8,41 @@ use serde::{Deserialize, Serialize};
 use crate::import::engine::compression::is_packed;
 use crate::import::engine::log_file::LogFile;
 
-/// How long nobody has written to a log in which nothing is under way any more. A tool may run for long, or wait for a
-/// person's word, before the counts of the answer that called it are written.
+/// Time without a change after which a log is settled. A tool may run long, or wait for a person, before the agent
+/// writes the counts of the answer that called it.
 const SETTLED: Duration = Duration::from_secs(60 * 60);
-/// How many answers in a row lack counts, of a log that has counts, before it is told of. One that was broken off has none.
+/// Number of consecutive answers without counts before we warn about a log that had counts. A single one is normal: an
+/// interrupted answer has none.
 const SEVERAL: u64 = 3;
 
-/// What is said of answers that no count stands for.
+/// Skip reason of answers without counts.
 pub(in crate::import) const WITHOUT_COUNTS: &str = "answers without token counts";
 
-/// What is to be said of a log at its end, as it stands.
+/// Result at the end of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Nothing that was not said before.
+    /// Nothing new to report.
     Plain,
-    /// Why nothing counts in it.
+    /// The log has no counts, with the reason.
     Silent(String),
-    /// Its counts may be on their way. It is looked at again.
+    /// Counts may follow. A later import examines the log again.
     Open,
 }
 
-/// What a log says before it tells its first count, or behind the last one.
+/// Tracks answers without counts in one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::import) struct Silence {
-    /// Who writes it: the program and its version.
+    /// The program that writes the log, and its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     writer: Option<String>,
-    /// There was a count.
+    /// Whether any count was read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     counted: bool,
-    /// Since then the model answered so often, and so long ago that the counts would be there.
+    /// Number of answers since the last count that are complete, so their counts should be there.
     #[serde(skip_serializing_if = "is_zero")]
     over: u64,
-    /// It answered once more.
+    /// Whether one more answer followed, which may not be complete.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     answered: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -53,7 +55,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Silence {
-    /// Who writes the log, if that is a plain version.
+    /// Sets the program that writes the log, if the version is a plain number.
     pub fn by(&mut self, program: &str, version: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_');
         if self.writer.is_none() && version.len() <= 64 && version.chars().all(plain) && !version.is_empty() {
@@ -61,33 +63,33 @@ impl Silence {
         }
     }
 
-    /// The model answered. Counts may follow.
+    /// Notes an answer of the model. Its counts may follow.
     pub const fn answer(&mut self) {
         self.answered = true;
     }
 
-    /// What is written behind the counts of an answer was written.
+    /// Notes an entry that is written only after the counts of an answer.
     pub const fn go_on(&mut self) {
         self.over += self.answered as u64;
         self.answered = false;
     }
 
-    /// There is a count, or one that cannot be read, which is told of as such.
+    /// Notes a count, or a malformed count, which is reported elsewhere.
     pub fn count(&mut self) {
         *self = Self { writer: self.writer.take(), counted: true, ..Self::default() };
     }
 
-    /// What is known of a log by someone who only knows that there were counts.
+    /// The state of a log of which only is known that it had counts.
     pub fn counted() -> Self {
         Self { counted: true, ..Self::default() }
     }
 
-    /// Whether there is one that was told of.
+    /// Returns whether missing counts were reported.
     pub const fn is_told(&self) -> bool {
         self.told
     }
 
-    /// What is to be said at the end of the log as it stands, once.
+    /// Returns what to report at the end of the log, once.
     pub fn end(&mut self, settled: bool) -> Ending {
         let least = if self.counted { SEVERAL } else { 1 };
         let answers = self.over + u64::from(self.answered);
@@ -107,10 +109,10 @@ impl Silence {
     }
 }
 
-/// Whether nobody will write more about the answers that stand in a log.
+/// Returns whether the agent no longer writes to the log.
 pub(in crate::import) fn is_settled(file: &LogFile) -> bool {
     let modified = Duration::from_nanos(u64::try_from(file.modified).unwrap_or_default());
-    // Agents compress logs that nobody has written to for days.
+    // Agents compress logs that have not changed for days.
     is_packed(&file.path)
         || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + modified).is_ok_and(|since| since >= SETTLED)
 }

@@ -1,4 +1,4 @@
-//! What an import could not see: skipped lines, missing usage, renamed counters, expiring logs.
+//! Detects what an import cannot see: skipped lines, missing usage, renamed counters, expiring logs.
 
 pub(in crate::import) mod inventory;
 pub(in crate::import) mod missing_usage;

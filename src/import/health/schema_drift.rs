@@ -1,4 +1,4 @@
-//! What makes the counts of a run doubtful: a counter that its agent has renamed is read as absent, and no report shows that.
+//! Detects counters that an agent has renamed. An importer reads them as absent, and no report would show it.
 
 use serde::Serialize;
 
@@ -7,12 +7,12 @@ use crate::model::event::{Quality, TokenRecord};
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::{PARTS_APART, SPLIT_APART};
 
-/// Records from which on a class that none of them has is missed.
+/// Number of records after which a class that none of them has is reported.
 const MANY: u64 = 20;
-/// What a residual says where a stated sum is not that of its parts.
+/// Residuals that state a sum different from that of its parts.
 const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 
-/// How many of an importer's new records may lack what their log tells.
+/// Number of new records of an importer that lack expected counts.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -30,19 +30,19 @@ const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SchemaDrift {
-    /// Records without an input count, of an agent that tells one of each call.
+    /// Records without an input count, of an agent that always states one.
     #[serde(skip_serializing_if = "is_zero")]
     pub without_input: u64,
-    /// Records without an output count, of an agent that tells one of each call.
+    /// Records without an output count, of an agent that always states one.
     #[serde(skip_serializing_if = "is_zero")]
     pub without_output: u64,
-    /// Records whose stated total is not the sum of their counts.
+    /// Records whose stated total differs from the sum of their counts.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_adding_up: u64,
-    /// Records with a count above [`IMPLAUSIBLE_COUNT`](crate::IMPLAUSIBLE_COUNT). `doctor` names each.
+    /// Records with a count above [`IMPLAUSIBLE_COUNT`](crate::IMPLAUSIBLE_COUNT). `doctor` lists them.
     #[serde(skip_serializing_if = "is_zero")]
     pub implausible: u64,
-    /// Classes that the agent usually tells, and that not one of 20 or more records has.
+    /// Classes that the agent normally states and that none of 20 or more records has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
 }
@@ -52,11 +52,11 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A class, or several that are one to most agents.
+/// A token class, or several that most agents state as one.
 struct Usual {
     name: &'static str,
     has: fn(&Tokens) -> bool,
-    /// Whether the agent tells it of such a call, even if it is 0.
+    /// Whether the agent states the class for such a call, including 0.
     tells: fn(Counters, &TokenRecord) -> bool,
 }
 
@@ -66,7 +66,7 @@ const USUAL: [Usual; 4] = [
     Usual {
         name: "cache_read",
         has: |tokens| tokens.cache_read.is_some(),
-        // What was written to a cache is stated beside what was read from it.
+        // Logs that state cache reads also state cache writes.
         tells: |counters, record| counters.cache_read.of(record) || writes(&record.tokens),
     },
     Usual { name: "cache_write", has: writes, tells: |counters, record| counters.cache_write.of(record) },
@@ -76,16 +76,16 @@ const fn writes(tokens: &Tokens) -> bool {
     tokens.cache_write.is_some() || tokens.cache_write_5m.is_some() || tokens.cache_write_1h.is_some()
 }
 
-/// Looks at the records of a run as they are written.
+/// Checks the records of a run as they are written.
 pub(in crate::import) struct Doubting {
     counters: Counters,
     doubts: SchemaDrift,
-    /// For each usual class, the records that should have it and those that do.
+    /// For each class, the number of records that should have it and of those that do.
     classes: [(u64, u64); USUAL.len()],
 }
 
 impl Doubting {
-    /// Looks at the records of an agent whose log states these counters.
+    /// Checks records of an agent whose log states these counters.
     pub fn new(counters: Counters) -> Self {
         Self { counters, doubts: SchemaDrift::default(), classes: <[(u64, u64); USUAL.len()]>::default() }
     }

@@ -1,4 +1,4 @@
-//! What the importers of this build make of some logs, in words that name nobody and nothing: for a bug report.
+//! Reports how the importers of this build read some logs, without names or content, for a bug report.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::import::health::skip_reasons::loses_counts;
 use crate::model::error::{Error, Result};
 use crate::model::time::Zone;
 
-/// What importers make of one log. The log has a number in place of its path.
+/// How importers read one log. The log has a number instead of its path.
 ///
 /// ```
 /// use usage_ledger::import::CheckedLog;
@@ -27,27 +27,27 @@ use crate::model::time::Zone;
 pub struct CheckedLog {
     /// The number of the log, from 1.
     pub file: u64,
-    /// The agent whose log it is, if an importer knows it.
+    /// The agent of the log, if an importer recognises it.
     pub agent: Option<String>,
     /// The version of that importer.
     pub importer: Option<u32>,
-    /// How it is read: `lines`, `document` or `database`.
+    /// Its format: `lines`, `document` or `database`.
     pub form: Option<&'static str>,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Lines that were read; 0 of documents and databases.
+    /// Number of lines; 0 for documents and databases.
     pub lines: u64,
-    /// Calls that were found, before copies are joined.
+    /// Number of calls, before duplicates are joined.
     pub calls: u64,
-    /// Observations of quotas that were found.
+    /// Number of quota observations.
     pub observations: u64,
-    /// Why lines or entries were skipped, the most frequent reason first.
+    /// Reasons for skipped lines or entries, the most frequent first.
     pub skipped: Vec<SkipCount>,
-    /// Whether it cannot be read to its end.
+    /// Whether it cannot be read completely.
     pub unreadable: bool,
 }
 
-/// A reason for which lines or entries were skipped.
+/// A reason for skipping, and how often it occurred.
 ///
 /// ```
 /// use usage_ledger::import::SkipCount;
@@ -57,16 +57,17 @@ pub struct CheckedLog {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SkipCount {
-    /// Why.
+    /// The reason.
     pub why: String,
-    /// How many.
+    /// Number of occurrences.
     pub count: u64,
-    /// The first of them; 0 of a whole file.
+    /// Line of the first occurrence; 0 for the whole file.
     pub line: u64,
 }
 
 impl CheckedLog {
-    /// Whether counts may be missing: no importer knows the log, it cannot be read, or what was skipped may have counts.
+    /// Returns whether counts may be missing: no importer recognises the log, it cannot be read, or a skipped part may
+    /// have counts.
     ///
     /// ```
     /// # use usage_ledger::import::CheckedLog;
@@ -77,10 +78,10 @@ impl CheckedLog {
     }
 }
 
-/// Reads logs of any agent, and directories or homes with such, and imports nothing.
+/// Parses logs of any agent, or directories and homes that contain logs, and imports nothing.
 ///
 /// # Errors
-/// [`Error::Io`] for a path that is not there.
+/// [`Error::Io`] for a path that does not exist.
 ///
 /// ```
 /// # let home = tempfile::tempdir()?;
@@ -108,7 +109,7 @@ pub fn self_check(paths: &[PathBuf], zone: Option<Zone>) -> Result<Vec<CheckedLo
     Ok(checked)
 }
 
-/// Checks the logs below a home, below a directory of an agent's logs, or else all files that an importer may want.
+/// Checks the logs below a home or below an agent's log directory, otherwise all files that an importer may accept.
 fn directory(path: &Path, zone: Zone, checked: &mut Vec<CheckedLog>) -> Result<()> {
     let all = crate::import::agents::ALL;
     let of_home = |agent: &&'static Agent| (*agent, logs(agent.source, &agent.roots(path)));
@@ -144,7 +145,7 @@ fn directory(path: &Path, zone: Zone, checked: &mut Vec<CheckedLog>) -> Result<(
     Ok(())
 }
 
-/// Checks one file: as a log of the agent in whose place it is, else of the agent that finds most in it.
+/// Checks one file as a log of the agent in whose directory it is, otherwise of the agent that finds most in it.
 fn file(path: &Path, bytes: u64, zone: Zone) -> CheckedLog {
     let all = crate::import::agents::ALL;
     let located = all.iter().filter_map(|agent| Some((located(agent, path)?, *agent)));
@@ -158,7 +159,7 @@ fn file(path: &Path, bytes: u64, zone: Zone) -> CheckedLog {
         files.into_iter().chain(found.unreadable.into_iter().map(move |(_, error)| unreadable(agent, &error)))
     });
     let skips = |log: &CheckedLog| log.skipped.iter().map(|skip| skip.count).sum::<u64>();
-    // Of equal ones the first in the order of importers.
+    // On a tie the first importer wins.
     let best = tried.reduce(|best, other| {
         let better = (other.calls, std::cmp::Reverse(skips(&other))) > (best.calls, std::cmp::Reverse(skips(&best)));
         if better { other } else { best }
@@ -166,7 +167,7 @@ fn file(path: &Path, bytes: u64, zone: Zone) -> CheckedLog {
     best.unwrap_or_else(|| CheckedLog { bytes, ..CheckedLog::default() })
 }
 
-/// How many names of an agent's places stand in a path, if it is in one of them.
+/// Returns how many components of an agent's directory occur in a path, if the path is below such a directory.
 fn located(agent: &Agent, path: &Path) -> Option<usize> {
     fn names(path: &Path) -> Vec<&str> {
         let normal = path.components().filter(|part| matches!(part, Component::Normal(_)));
@@ -221,7 +222,7 @@ fn read(agent: &Agent, file: &LogFile, zone: Zone) -> CheckedLog {
     log
 }
 
-/// A reason without what it repeats of the log, but for names of fields and types.
+/// Removes quoted content from a reason, except names of fields and types.
 fn anonymous(why: &str) -> String {
     let mut kept = String::new();
     for (at, part) in why.split('`').enumerate() {
@@ -241,7 +242,7 @@ fn anonymous(why: &str) -> String {
     kept
 }
 
-/// Whether a word is a name of the format rather than somebody's.
+/// Returns whether a word is part of the format rather than content.
 fn is_of_the_format(before: &str, word: &str) -> bool {
     const AFTER: [&str; 8] = ["type", "kind", "event", "column", "columns", "table", "operation", "without"];
     const COUNTS: [&str; 8] = ["token", "usage", "input", "output", "cache", "count", "time", "reasoning"];
@@ -249,7 +250,7 @@ fn is_of_the_format(before: &str, word: &str) -> bool {
     is_word && (AFTER.contains(&before) || COUNTS.iter().any(|count| word.to_ascii_lowercase().contains(count)))
 }
 
-/// Text without paths, addresses and long words.
+/// Removes paths, addresses and long words.
 fn words(text: &str) -> String {
     let hides = |word: &str| word.len() > 40 || (word.len() > 1 && word.contains(['/', '\\', '@']));
     let words = text.split(' ').map(|word| if hides(word) { "…" } else { word });
@@ -291,7 +292,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients");
         let codex = fs::read_dir(fixtures.join(".codex/sessions/2026/11/23")).unwrap().next().unwrap().unwrap().path();
-        // At another place under another name, as people send them.
+        // A copy in another place with another name, as users send it.
         let sent = home.path().join("sent.jsonl");
         fs::copy(&codex, &sent).unwrap();
         for path in [codex, sent] {

@@ -1,4 +1,4 @@
-//! Why importers skipped lines, as the ledger tells it.
+//! Reads the reasons for skipped lines from the ledger.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,11 +9,11 @@ use crate::model::error::Result;
 use crate::model::event::{Event, EventKind, Payload, Position, SkippedLine};
 use crate::store::GO_ON;
 
-/// How many entries are skipped now of each file, by importer and path.
+/// Number of entries that are currently skipped, by importer and path.
 pub(in crate::import) type Skipping = HashMap<(String, String), u64>;
 
-/// The newest reasons, as many of each file as it has skipped entries, by importer. What was read again since, and is
-/// understood now, is told no more.
+/// Returns the newest reasons by importer, for each file as many as it has skipped entries. Reasons of lines that a
+/// later import understood are left out.
 pub(in crate::import) fn reasons(
     snapshot: &Snapshot<'_>,
     skipping: &Skipping,
@@ -24,7 +24,7 @@ pub(in crate::import) fn reasons(
             if !row.is_kind(EventKind::Imported) {
                 return GO_ON;
             }
-            // Of a line whose names were shredded nothing is to be told.
+            // Skip redacted lines: their file names are gone, so there is nothing to report.
             let Ok(Payload::Imported(run)) = Event::from_line(position, row.body).map(|event| event.payload) else {
                 return GO_ON;
             };
@@ -49,7 +49,7 @@ pub(in crate::import) fn reasons(
     Ok(by_source)
 }
 
-/// Whether what was skipped for a reason may have told of tokens that no record has.
+/// Returns whether a skip for this reason may have lost token counts.
 ///
 /// ```
 /// use usage_ledger::import::loses_counts;

@@ -1,4 +1,4 @@
-//! Agents that this build knows by their directories and cannot read.
+//! Detects agents that this build cannot read, by their directories.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::import::engine::discover::whole;
 use crate::import::engine::places::{self, Place};
 use crate::model::secrets;
 
-/// Names and directories, after the documentation of the agents and of ccusage and tokscale.
+/// Names and directories, from the documentation of the agents, ccusage and tokscale.
 const KNOWN: [(&str, &[Place]); 9] = [
     ("antigravity", &[Place::Home(&[".gemini/antigravity"])]),
     ("codebuff", &[Place::Config(&["manicode/projects"])]),
@@ -22,7 +22,7 @@ const KNOWN: [(&str, &[Place]); 9] = [
     ("zed", &[Place::Data(&["zed/threads"])]),
 ];
 
-/// A directory of an agent that no importer of this build reads.
+/// A directory of an agent without an importer in this build.
 ///
 /// ```
 /// use usage_ledger::import::{self, ImportOptions};
@@ -37,11 +37,11 @@ const KNOWN: [(&str, &[Place]); 9] = [
 pub struct UnreadAgent {
     /// The agent.
     pub agent: &'static str,
-    /// The directory that is there.
+    /// The directory.
     pub directory: PathBuf,
 }
 
-/// The directories of agents that exist and that no importer of this build reads.
+/// Lists the existing directories of agents without an importer in this build.
 ///
 /// ```
 /// use usage_ledger::import::{self, ImportOptions};

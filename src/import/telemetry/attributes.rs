@@ -1,4 +1,4 @@
-//! Attributes as one object of plain values.
+//! Converts OTLP attributes to a JSON object.
 
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -6,25 +6,25 @@ use serde_json::{Map, Value};
 
 use crate::model::time::Timestamp;
 
-/// Attributes by name. Of a name that stands twice the last counts.
+/// Returns the attributes by name. The last of several equal names wins.
 pub(super) fn flat(attributes: &[KeyValue]) -> Value {
     let named = attributes.iter().filter_map(|one| Some((one.key.clone(), plain(one.value.as_ref()?)?)));
     Value::Object(named.collect::<Map<_, _>>())
 }
 
-/// A text, number or truth; lists and bytes hold nothing that is asked for.
+/// Converts a text, number or boolean. Lists and bytes are not used.
 fn plain(value: &AnyValue) -> Option<Value> {
     match value.value.as_ref()? {
         any_value::Value::StringValue(text) => Some(Value::from(text.as_str())),
         any_value::Value::BoolValue(truth) => Some(Value::from(*truth)),
         any_value::Value::IntValue(number) => Some(Value::from(*number)),
-        // The shortest text that reads as this number, so that 0.1 stays 0.1.
+        // The shortest text that parses to this number, so that 0.1 remains 0.1.
         any_value::Value::DoubleValue(number) => Some(Value::from(*number)),
         _ => None,
     }
 }
 
-/// The text of a value that is one.
+/// Returns the text of a value, if it is one.
 pub(super) fn text(value: Option<&AnyValue>) -> Option<&str> {
     match value?.value.as_ref()? {
         any_value::Value::StringValue(text) => Some(text),
@@ -32,18 +32,18 @@ pub(super) fn text(value: Option<&AnyValue>) -> Option<&str> {
     }
 }
 
-/// An instant in nanoseconds since 1970, where 0 is none.
+/// Converts nanoseconds since 1970; 0 means absent.
 pub(super) fn instant(nanos: u64) -> Option<Timestamp> {
     let millis = i64::try_from(nanos / 1_000_000).ok()?;
     (millis > 0).then(|| Timestamp::from_millis(millis))
 }
 
-/// A span as it is written elsewhere: `trace/span`.
+/// Formats a span as `trace/span`.
 pub(super) fn span_id(trace: &[u8], span: &[u8]) -> Option<String> {
     id(trace).zip(id(span)).map(|(trace, span)| format!("{trace}/{span}"))
 }
 
-/// An id as it is written elsewhere; none when there is none, or it is all zeros.
+/// Formats an id in hexadecimal. `None` if it is empty or all zeros.
 fn id(bytes: &[u8]) -> Option<String> {
     use std::fmt::Write;
     bytes.iter().any(|byte| *byte != 0).then(|| {

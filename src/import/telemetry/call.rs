@@ -1,4 +1,4 @@
-//! The call that a log record or span tells of.
+//! Extracts the call from a log record or span.
 
 use std::collections::BTreeMap;
 
@@ -21,31 +21,31 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::logged::{Field, Logged};
 
-/// The label that says what a call was made for.
+/// Label with the purpose of a call.
 const PURPOSE: &str = "purpose";
 
 const UNTOLD: [Field; 2] = [("", None); 2];
 
-/// What a name is in an agent's own words.
+/// Meaning of a name in an agent's vocabulary.
 enum Match {
     Call,
-    /// It repeats a call that is stated elsewhere.
+    /// It repeats a call that another item states.
     Repetition,
     Other,
 }
 
-/// A log record or a span.
+/// A log record or span.
 pub(super) struct TelemetryItem<'r> {
-    /// What the event is called, or the span.
+    /// Name of the event or span.
     pub name: String,
     at: Option<Timestamp>,
     duration_ms: Option<u64>,
     pub attributes: Value,
     resource: &'r Value,
-    /// The library that tells.
+    /// Name of the instrumentation scope.
     scope: &'r str,
     pub place: NestPlace,
-    /// Of what was written to a cache, the counts of what lives five minutes and an hour.
+    /// Cache writes that live five minutes and one hour.
     pub lives: [Field; 2],
 }
 
@@ -56,7 +56,7 @@ impl<'r> TelemetryItem<'r> {
         let attributes = flat(&record.attributes);
         let name =
             [Some(record.event_name.as_str()), fields::text(&attributes, "event.name"), text(record.body.as_ref())];
-        // An agent's body may have the whole name, its attribute the end of it.
+        // The body may have the full name of an agent's event, and the attribute only its end.
         let name = name.into_iter().flatten().max_by_key(|name| (is_known(name), name.len().min(64)));
         let at = instant(record.time_unix_nano)
             .or_else(|| fields::time(attributes.get("event.timestamp")))
@@ -68,7 +68,7 @@ impl<'r> TelemetryItem<'r> {
         Self { name, at, duration_ms, attributes, resource, scope, place, lives: UNTOLD }
     }
 
-    /// `within` is the span that this one stands in.
+    /// `within` is the parent span.
     pub fn of_span(span: &Span, within: Option<String>, resource: &'r Value, scope: &'r str) -> Self {
         let (started, ended) = (instant(span.start_time_unix_nano), instant(span.end_time_unix_nano));
         let lasted = started.zip(ended).map(|(started, ended)| ended.millis() - started.millis());
@@ -84,9 +84,9 @@ impl<'r> TelemetryItem<'r> {
         }
     }
 
-    /// The call it tells of; `None` when it is about something else, or tells again what others tell.
+    /// Returns the call of this item. `None` if it has no tokens or repeats another item.
     ///
-    /// An error says why something that tells of tokens cannot be read.
+    /// An error states why an item with tokens cannot be used.
     pub fn call(self) -> ParsedItem {
         let service = self.text("service.name").unwrap_or_default().to_lowercase();
         let known = || agents::ALL.iter().filter_map(|agent| Some((agent.name, agent.telemetry?)));
@@ -105,12 +105,12 @@ impl<'r> TelemetryItem<'r> {
         if !is_counted(&self.attributes) {
             return self.other();
         }
-        // These agents state each call in words of their own besides.
+        // These agents also report each call in their own vocabulary.
         let mut own = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
         if own.any(|own| service.starts_with(own)) { Ok(None) } else { self.gen_ai() }
     }
 
-    /// Whether it is a call in an agent's own words.
+    /// Matches the item with an agent's vocabulary.
     fn is_of(&self, words: &TelemetryWords, calls: &CallWords, service: &str) -> Match {
         let name = self.name.as_str();
         let is_service = words.service.is_some_and(|own| service.starts_with(own));
@@ -126,7 +126,7 @@ impl<'r> TelemetryItem<'r> {
         if is_own && is_counted { Match::Call } else { Match::Other }
     }
 
-    /// Whether it repeats in sum what calls used that its agent states one by one.
+    /// Returns whether it is a sum of calls that the agent also reports one by one.
     fn is_sum(&self, words: &TelemetryWords, service: &str) -> bool {
         let is_service = words.service.is_some_and(|own| service.starts_with(own));
         let of_prefix = words.prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));
@@ -137,17 +137,17 @@ impl<'r> TelemetryItem<'r> {
             || self.attributes.as_object().is_some_and(|all| all.keys().any(is_of_sum))
     }
 
-    /// Whether the SDK of a provider tells, which knows the provider's own count.
+    /// Returns whether the scope is the SDK of a provider, which states the provider's own counts.
     pub fn is_of_own_sdk(&self) -> bool {
         self.scope.starts_with("com.") && self.scope.contains(".sdk")
     }
 
-    /// Whether the instrumentation of this scope tells.
+    /// Returns whether this scope, or a part of it, sent the item.
     pub fn is_of_scope(&self, scope: &str) -> bool {
         self.scope == scope
     }
 
-    /// What a call was made for, as its agent states it.
+    /// Returns the purpose of a call, as the agent states it.
     fn purpose(&self, names: &[&str]) -> Option<(String, String)> {
         let purpose = names.iter().find_map(|name| fields::text(&self.attributes, name))?;
         Some((PURPOSE.to_owned(), purpose.to_owned()))
@@ -165,7 +165,7 @@ impl<'r> TelemetryItem<'r> {
         Ok((name, fields::worded_count(&self.attributes, name)?))
     }
 
-    /// A call in an agent's own words.
+    /// Parses a call in an agent's own vocabulary.
     fn own(self, agent: &'static str, words: &CallWords) -> ParsedItem {
         let mut logged = Logged::new(agent, words.normaliser, self.field(words.input)?, self.field(words.output)?);
         logged.cache_read = self.field(words.cache_read)?;
@@ -191,7 +191,7 @@ impl<'r> TelemetryItem<'r> {
         }))
     }
 
-    /// What is of no known form: about tokens or not.
+    /// Classifies an item of unknown form: with tokens or without.
     fn other(self) -> ParsedItem {
         let named = self.attributes.as_object().and_then(|all| all.iter().find(|(name, told)| is_count(name, told)));
         match named {
@@ -213,7 +213,7 @@ impl<'r> TelemetryItem<'r> {
         keys: Vec<String>,
     ) -> ParsedItem {
         if logged.is_nothing() {
-            // A call that failed used nothing; one that states no count at all has a form that is not known.
+            // A failed call used nothing. A successful call without any count has an unknown form.
             let stated = [logged.input, logged.output].iter().any(|(_, count)| count.is_some());
             return if stated {
                 Ok(None)
@@ -239,7 +239,7 @@ impl<'r> TelemetryItem<'r> {
         fields::checked(at, record).map(Some)
     }
 
-    /// Tells what was written to a cache by how long it lives; what is left of it has an unknown lifetime.
+    /// Splits cache writes by lifetime. The remainder has an unknown lifetime.
     fn tell_lives(&self, tokens: &mut Tokens) -> Result<(), String> {
         let [five_minutes, hour] = self.lives.map(|(_, count)| count.and_then(|count| u64::try_from(count).ok()));
         if five_minutes.is_none() && hour.is_none() {
@@ -255,20 +255,20 @@ impl<'r> TelemetryItem<'r> {
         Ok(())
     }
 
-    /// Some exporters write every value as a text.
+    /// Some exporters write every value as text.
     fn worded_cost(&self) -> Option<crate::model::tokens::Usd> {
         let number: serde_json::Number = self.text("cost_usd")?.parse().ok()?;
         fields::cost(Some(&Value::Number(number)))
     }
 }
 
-/// Whether the name of an event is one of an agent's own, or of the convention.
+/// Returns whether an event name belongs to an agent or to the convention.
 fn is_known(name: &str) -> bool {
     let mut prefixes = agents::ALL.iter().filter_map(|agent| agent.telemetry).flat_map(|words| words.prefixes);
     name.starts_with("gen_ai.") || prefixes.any(|known| name.starts_with(known))
 }
 
-/// Whether an attribute is of no known name and looks like a count of tokens that were used, not of those that were allowed.
+/// Returns whether an unknown attribute looks like a count of used tokens, as opposed to a limit.
 fn is_count(name: &str, told: &Value) -> bool {
     let name = name.to_lowercase();
     let allowed = ["max", "limit", "budget", "request.", "threshold"].iter().any(|word| name.contains(word));

@@ -1,9 +1,9 @@
-//! The attributes in which instrumentations of the GenAI convention state counts.
+//! Attributes with token counts in GenAI instrumentations.
 
 use serde_json::Value;
 
-/// Names of each count, the newest first: input, output, read from a cache, written to one, reasoning, and of what is
-/// written what lives five minutes and an hour.
+/// Names of each count, the newest first: input, output, cache reads, cache writes, reasoning, and cache writes that
+/// live five minutes and one hour.
 pub(super) const COUNTS: [&[&str]; 7] = [
     &[
         "gen_ai.usage.input_tokens",
@@ -45,7 +45,7 @@ pub(super) const COUNTS: [&[&str]; 7] = [
     &["anthropic.usage.cache_creation.ephemeral_1h_input_tokens"],
 ];
 
-/// Whether there is a count of these instrumentations.
+/// Returns whether any of these attributes is present.
 pub(super) fn is_counted(attributes: &Value) -> bool {
     COUNTS.iter().flat_map(|names| names.iter()).any(|name| attributes.get(name).is_some())
 }

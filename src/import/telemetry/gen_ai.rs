@@ -1,4 +1,5 @@
-//! Calls as GenAI instrumentations word them: OpenTelemetry's convention, its earlier forms, `OpenInference`, and the AI SDK.
+//! Parses calls of GenAI instrumentations: OpenTelemetry's convention, its earlier forms, `OpenInference` and the AI
+//! SDK.
 
 use super::call::{ParsedItem, TelemetryItem};
 use super::counts::COUNTS;
@@ -12,7 +13,7 @@ use crate::model::provider::CATALOGUE;
 use crate::model::secrets;
 use crate::readers::normalise::logged::{Field, Logged};
 
-/// Operations, and sorts of spans, that are sums of calls, or none. In lower case, as all that is compared.
+/// Operations and span kinds that are sums of calls, or no calls. Compared in lower case.
 const SUMS: [&str; 35] = [
     "agent",
     "agent_run",
@@ -50,7 +51,7 @@ const SUMS: [&str; 35] = [
     "workflow",
     "copilot_chat.agent.turn",
 ];
-/// What a call is named.
+/// Operations and span kinds that are calls.
 const CALLS: [&str; 20] = [
     "chat",
     "chat.completions",
@@ -73,7 +74,7 @@ const CALLS: [&str; 20] = [
     "ai.streamtext.dostream",
     "ai.embed.doembed",
 ];
-/// Attributes that say what a span or log record is of.
+/// Attributes with the operation or kind.
 const OPERATIONS: [&str; 6] = [
     "gen_ai.operation.name",
     "llm.request.type",
@@ -84,7 +85,7 @@ const OPERATIONS: [&str; 6] = [
 ];
 const PROVIDERS: [&str; 5] =
     ["gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"];
-/// Who calls a provider and names itself in its place.
+/// Frameworks that call a provider and state their own name as provider.
 const FRAMEWORKS: [&str; 8] =
     ["langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "litellm", "semantic_kernel"];
 const MODELS: [&str; 8] = [
@@ -99,7 +100,7 @@ const MODELS: [&str; 8] = [
 ];
 const CONVERSATIONS: [&str; 4] =
     ["gen_ai.conversation.id", "copilot_chat.session_id", "copilot_chat.chat_session_id", "session.id"];
-/// What the answer says of the tier; what was asked for may not be what was given.
+/// Attributes with the tier in the response. The requested tier may differ from the granted one.
 const TIERS: [&str; 4] = [
     "openai.response.service_tier",
     "anthropic.response.service_tier",
@@ -107,21 +108,22 @@ const TIERS: [&str; 4] = [
     "gen_ai.response.service_tier",
 ];
 
-/// Whether an instrumentation told of a call.
+/// Returns whether an instrumentation reported the call.
 pub(super) fn is_told_by(record: &TokenRecord) -> bool {
     record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED, OWN_SDK].contains(&normaliser))
 }
 
-/// What tells of tokens.
+/// Kinds of items with tokens.
 enum Sort {
     Call,
-    /// Of no known name; what has counts and a model is taken for a call.
+    /// Unknown kind. With counts and a model it is treated as a call.
     Like,
     Sum,
 }
 
 impl TelemetryItem<'_> {
-    /// The convention: cached input inside the input, reasoning inside the output. Calls count; sums of them do not.
+    /// Parses an item of the convention: input includes cached input, output includes reasoning. Sums of calls are
+    /// ignored.
     pub(super) fn gen_ai(mut self) -> ParsedItem {
         let models = self.first(&MODELS);
         let normaliser = match self.sort() {
@@ -188,7 +190,7 @@ impl TelemetryItem<'_> {
         }
     }
 
-    /// The agent whose attributes stand beside those of the convention, and who serves its calls.
+    /// Returns the agent whose attributes accompany those of the convention, and the provider of its calls.
     fn marked_agent(&self) -> Option<(&'static str, &'static ServedWords)> {
         let names = self.attributes.as_object()?;
         agents::ALL.iter().find_map(|agent| {
@@ -216,7 +218,7 @@ impl TelemetryItem<'_> {
     }
 }
 
-/// The AI SDK adds which of a provider's interfaces it was: `openai.chat`.
+/// The AI SDK appends the interface of the provider: `openai.chat`.
 fn served(name: String) -> String {
     let is_known = |name: &str| CATALOGUE.iter().any(|known| known.id == name || known.aliases.contains(&name));
     match name.split_once('.') {

@@ -11,12 +11,12 @@ use crate::{Report, ReportKey};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 
-/// What is told of one call, and by whom.
+/// One report of a call, and its sender.
 #[derive(Clone, Debug)]
 struct Tale {
     name: &'static str,
     second: u64,
-    /// The span that tells; a log record has none.
+    /// The span; a log record has none.
     span: Option<u8>,
     within: Option<u8>,
     attributes: BTreeMap<&'static str, Value>,
@@ -91,7 +91,7 @@ fn send(ledger: &Ledger, told: Telemetry) -> Ingested {
     take(ledger, told, now).unwrap().counts
 }
 
-/// Requests and tokens by provider.
+/// Returns requests and tokens by provider.
 fn counted(ledger: &Ledger) -> Vec<(String, u64, u128)> {
     let table = ledger.report(&Report::by(ReportKey::Provider)).unwrap();
     let row = |row: &crate::ReportRow| {
@@ -116,7 +116,7 @@ fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     found
 }
 
-/// Whatever comes first, so much is counted, also when all is sent again.
+/// Expects these counts for every order of arrival, and after sending everything again.
 fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u128)]) {
     for order in orders(told) {
         let ledger = Ledger::in_memory().unwrap();
@@ -161,7 +161,7 @@ fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
         event(2, 2, &chat(100, 20)),
     ];
     count_in_every_order(&told, &[("openai", 1, 120)]);
-    // Three deep, with a span of no tokens between.
+    // Three levels, with a span without tokens between.
     let told = [
         span(1, None, "ChatOpenAI", &outer),
         span(2, Some(1), "chat", &with(used(100, 20), "llm.request.type", "chat")),
@@ -184,7 +184,7 @@ fn siblings_and_calls_of_other_counts_or_ids_stay_apart() {
     count_in_every_order(&told, &[("openai", 2, 240)]);
     let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &chat(7, 3))];
     count_in_every_order(&told, &[("openai", 2, 130)]);
-    // A call that was tried twice below one span.
+    // A call with two attempts below one span.
     let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &one), span(3, Some(1), "chat", &two)];
     count_in_every_order(&told, &[("openai", 2, 240)]);
 }
@@ -195,7 +195,7 @@ fn a_span_that_states_what_those_below_it_do_is_their_sum() {
         |id: u8, name: &str, input: u64| span(id, Some(1), "chat", &with(chat(input, 10), "gen_ai.response.id", name));
     let told = [span(1, None, "chat", &chat(30, 20)), below(2, "a", 10), below(3, "b", 20)];
     count_in_every_order(&told, &[("openai", 2, 50)]);
-    // One of no known name is a sum as soon as a call stands in it, whatever it states.
+    // A span of unknown kind becomes a sum when a call appears below it, whatever it states.
     let told = [span(1, None, "my pipeline", &with(used(77, 7), "gen_ai.system", "openai")), below(2, "a", 10)];
     count_in_every_order(&told, &[("openai", 1, 20)]);
 }
@@ -230,7 +230,7 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
         let told = span(90, None, name, &attributes).telemetry();
         assert_eq!((told.calls(), told.unread.len()), (0, 0), "{name}");
     }
-    // Nothing that tells of tokens is dropped without a word.
+    // An item with tokens is never dropped silently.
     let nameless = span(91, None, "x", &[("gen_ai.usage.input_tokens", 3.into())]).telemetry();
     assert!(nameless.unread[0].contains("names no model"), "{:?}", nameless.unread);
     let foreign = span(92, None, "x", &[("my.tokens_used", 3.into()), ("gen_ai.request.max_tokens", 9.into())]);

@@ -1,15 +1,15 @@
-//! Telemetry of agents in OpenTelemetry's protocol (OTLP): each call that a log record or span tells of.
+//! Reads telemetry in OpenTelemetry's protocol (OTLP): the calls in log records and spans.
 //!
 //! | from | what tells of a call | known by |
 //! |---|---|---|
 //! | an agent with words of its own | what its descriptor names (`import/agents`) | request or response id, else its conversation, time and counts |
 //! | any GenAI instrumentation | span or log record with counts and a model | response id, its place in the trace |
 //!
-//! Spans of agents and workflows are sums of such calls and add nothing; so does a span that turns out to be one by the
-//! calls that stand in it. What else tells of tokens is unknown, and counted as such. Metrics are sums too: see [`MetricSums`].
+//! Spans of agents and workflows are sums of such calls and add nothing. A span that contains calls with the same total
+//! is a sum, too. Other items with tokens are unknown, and reported as such. Metrics are sums: see [`MetricSums`].
 //!
-//! A call that an agent's own log tells of as well is one record, whichever comes first. Without a common id it is the
-//! same when conversation, model and counts agree within five minutes.
+//! A call that an agent's log also contains is one record, whichever arrives first. Without a common id they match if
+//! conversation, model and counts agree within five minutes.
 
 mod attributes;
 mod call;
@@ -40,7 +40,7 @@ use crate::model::secrets;
 pub use sums::{MetricSum, MetricSums};
 pub use take::{Ingested, TakenCalls, take};
 
-/// What a message tells of.
+/// The content of one message.
 ///
 /// ```
 /// use usage_ledger::import::telemetry::Telemetry;
@@ -52,12 +52,12 @@ pub use take::{Ingested, TakenCalls, take};
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     found: Vec<(ParsedCall, NestPlace)>,
-    /// What tells of tokens and cannot be read: why, each once for every time.
+    /// Reasons why items with tokens cannot be read, one entry per item.
     pub unread: Vec<String>,
 }
 
 impl Telemetry {
-    /// What log records tell of.
+    /// Reads log records.
     ///
     /// ```
     /// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -91,7 +91,7 @@ impl Telemetry {
         told
     }
 
-    /// What spans tell of.
+    /// Reads spans.
     ///
     /// ```
     /// # use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -125,7 +125,7 @@ impl Telemetry {
         told
     }
 
-    /// The sums that metrics state. They add no record.
+    /// Reads the sums of metrics. They add no record.
     ///
     /// ```
     /// # use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -140,7 +140,7 @@ impl Telemetry {
         sums.add(request)
     }
 
-    /// How many calls were told of.
+    /// Returns the number of calls.
     ///
     /// ```
     /// assert_eq!(usage_ledger::import::telemetry::Telemetry::default().calls(), 0);

@@ -1,13 +1,13 @@
-//! Spans and log records of one trace that tell of the same call, without an id of it that both know.
+//! Matches the spans and log records of one call within a trace, where they share no id of the call.
 //!
-//! A call may be told of by the span of a framework, by the client's span below it, and by a log record within either.
-//! Where one stands in the other and both state the same counts, they are one call. Each span has one twin below it and one
-//! log record, so as many calls stay as the lower ones tell of. A span that states what several below it state together
-//! is their sum. So that what comes later finds what came before, a record keeps a key of its place: `trace/span/c1`
-//! is the first call below a span, `trace/span/e1` the first log record in it.
+//! A framework's span, the client's span below it, and a log record within either may report the same call. If one is
+//! inside the other and both state the same counts, they are one call. A span matches at most one span below it and one
+//! log record, so the number of calls is that of the lower items. A span that states the sum of several spans below it
+//! is their sum. A record keeps a key for its place in the trace, so that later items find it: `trace/span/c1` is the
+//! first call below a span, `trace/span/e1` the first log record in it.
 //!
-//! An instrumentation may also open its span beside that of the provider's SDK instead of around it. Two spans side by side
-//! are one call when kinds of instrumentations differ, and model and counts agree and their times overlap.
+//! An instrumentation may also open its span next to that of the provider's SDK instead of around it. Two sibling spans
+//! are one call if they come from different kinds of instrumentation, overlap in time, and agree in model and counts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,27 +26,27 @@ use crate::projection::{effective, positions_of_key};
 use crate::store::ReadView;
 use crate::usage::accounts;
 
-/// How many calls are looked at below one span. A sum of more has to be known by its name.
+/// Maximum number of calls to examine below one span. A sum of more calls must be recognised by its name.
 const BELOW: usize = 16;
 
-/// Where in a trace something is told; spans are written `trace/span`.
+/// Place of an item in a trace. Spans are written `trace/span`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NestPlace {
-    /// The span that tells.
+    /// The span itself.
     pub own: Option<String>,
-    /// The span it stands in.
+    /// The parent span.
     pub within: Option<String>,
 }
 
 impl NestPlace {
-    /// How its key in the span it stands in begins.
+    /// Returns the prefix of its key in the parent span.
     fn prefix(&self) -> Option<String> {
         let kind = if self.own.is_some() { CALL } else { LOG };
         self.within.as_ref().map(|within| format!("{within}/{kind}"))
     }
 }
 
-/// The spans of one message.
+/// The spans of one message, with their parent and whether they count tokens.
 pub(super) struct Spans(HashMap<String, (Option<String>, bool)>);
 
 impl Spans {
@@ -59,8 +59,7 @@ impl Spans {
         Self(known.collect())
     }
 
-    /// The span that a span stands in: the nearest around it that counts tokens, or of which this message does not tell,
-    /// else the outermost.
+    /// Returns the nearest ancestor that counts tokens or is outside this message, otherwise the outermost ancestor.
     pub fn within(&self, span: &Span) -> Option<String> {
         let mut around = span_id(&span.trace_id, &span.parent_span_id)?;
         for _ in 0..self.0.len() {
@@ -76,18 +75,18 @@ impl Spans {
 const CALL: char = 'c';
 const LOG: char = 'e';
 
-/// What is known in the same place.
+/// Recorded calls around a place.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Kin {
     /// Records of the same call.
     pub same: Vec<Position>,
-    /// A record that turns out to be a sum of calls.
+    /// A record that is a sum of calls.
     pub sum: Option<Position>,
-    /// Whether the call itself is a sum of calls that are known.
+    /// Whether the new item is a sum of recorded calls.
     pub is_sum: bool,
-    /// The key of the call's place, unless it has one.
+    /// The key for the place of the call, unless the call has one.
     pub key: Option<String>,
-    /// A key that says that two instrumentations told of the call side by side.
+    /// A key that marks a call reported by two sibling spans.
     pub pair: Option<String>,
 }
 
@@ -97,8 +96,8 @@ struct NestedCall {
     record: TokenRecord,
 }
 
-/// Looks around the place of a call; `known` are the records that its own keys find, `named` providers whose records may
-/// not be counted yet.
+/// Finds the recorded calls around the place of a call. `known` are records with one of its keys; `named` are providers
+/// whose records may not be counted yet.
 pub(super) fn look(
     view: &dyn ReadView,
     place: &NestPlace,
@@ -154,7 +153,7 @@ pub(super) fn look(
     Ok(kin)
 }
 
-/// The records of a trace. Those who tell may name its provider differently, or not at all.
+/// The records of a trace. Their senders may name different providers, or none.
 struct Trace<'v> {
     view: &'v dyn ReadView,
     providers: BTreeSet<String>,
@@ -168,7 +167,7 @@ impl<'v> Trace<'v> {
         Ok(Self { view, providers })
     }
 
-    /// The records that a key finds, those that were withdrawn too.
+    /// Returns the records with a key, including withdrawn ones.
     fn positions(&self, key: &str) -> Result<BTreeSet<Position>> {
         let mut found = BTreeSet::new();
         for provider in &self.providers {
@@ -190,12 +189,12 @@ impl<'v> Trace<'v> {
         self.first(&self.positions(key)?)
     }
 
-    /// What is known to stand in a span, and the number of the next; `None` when there are too many.
+    /// Returns the recorded calls below a span and the next number; `None` if there are too many.
     fn below(&self, span: &str, kind: char) -> Result<(Vec<NestedCall>, Option<usize>)> {
         self.numbered(&format!("{span}/{kind}"))
     }
 
-    /// Of the many calls in a span those that state what this one does, and the key of the next.
+    /// Returns those of many calls below a span that state the same counts, and the next key.
     fn alike(&self, prefix: &str, record: &TokenRecord) -> Result<(Vec<NestedCall>, Option<String>)> {
         let Some((input, output)) = gross(record) else { return Ok((Vec::new(), None)) };
         let own = format!("{prefix}/{input}-{output}/");
@@ -208,7 +207,7 @@ impl<'v> Trace<'v> {
         Ok((all, next.map(|next| format!("{own}{next}"))))
     }
 
-    /// The calls whose keys begin so and end with a number, and the next number.
+    /// Returns the calls whose keys consist of this prefix and a number, and the next number.
     fn numbered(&self, prefix: &str) -> Result<(Vec<NestedCall>, Option<usize>)> {
         let mut all: Vec<NestedCall> = Vec::new();
         for number in 1..=BELOW {
@@ -223,26 +222,26 @@ impl<'v> Trace<'v> {
     }
 }
 
-/// Taken for a call because of its counts, not of its name.
+/// Returns whether the record is a call only by its counts, not by its name.
 fn is_like(record: &TokenRecord) -> bool {
     record.normaliser.as_deref() == Some(GUESSED)
 }
 
-/// All that went in and all that came out.
+/// Returns total input and total output.
 fn gross(record: &TokenRecord) -> Option<(u64, u64)> {
     feed_counts::gross(&record.tokens)
 }
 
-/// Whether two may state the counts of one call.
+/// Returns whether the counts of both may be those of one call.
 fn states_the_same(a: &TokenRecord, b: &TokenRecord) -> bool {
     gross(a) == gross(b) || feed_counts::repeats_start(a, b) || feed_counts::repeats_start(b, a)
 }
 
-/// Ends the key of a record that two instrumentations told of side by side.
+/// Suffix of the key of a record that two sibling spans reported.
 const PAIR: &str = "/s";
 
-/// Whether two spans that stand side by side are of one call: instrumentations of two kinds tell of the same model at the same
-/// time, and no other has told of the call beside the first.
+/// Returns whether two sibling spans are one call: they come from different kinds of instrumentation, have the same
+/// model at the same time, and the first one is not matched yet.
 fn are_siblings(told: &NestedCall, found: &ParsedCall) -> bool {
     let (a, b) = (&told.record, &found.record);
     let agree = a.model.is_none() || b.model.is_none() || a.model == b.model;
@@ -254,7 +253,7 @@ fn are_siblings(told: &NestedCall, found: &ParsedCall) -> bool {
     agree && overlap && convention(a) != convention(b) && !a.keys.iter().any(|key| key.ends_with(PAIR))
 }
 
-/// The kind of instrumentation that stated the counts.
+/// Returns the kind of instrumentation that stated the counts.
 fn convention(record: &TokenRecord) -> (bool, bool) {
     let is_openinference = record.raw.as_ref().is_some_and(|raw| raw.get().contains("\"llm.token_count."));
     (is_openinference, record.normaliser.as_deref() == Some(OWN_SDK))
@@ -267,7 +266,7 @@ fn sum(told: &[NestedCall]) -> Option<(u64, u64)> {
     })
 }
 
-/// Whether both have ids that the API gave, and none in common.
+/// Returns whether both have ids from the API, and none in common.
 fn differ(a: &TokenRecord, b: &TokenRecord) -> bool {
     let given = |record: &TokenRecord| -> BTreeSet<String> {
         record.keys.iter().filter(|key| !key.starts_with(KEY) && !is_place(key)).cloned().collect()
@@ -276,7 +275,7 @@ fn differ(a: &TokenRecord, b: &TokenRecord) -> bool {
     !a.is_empty() && !b.is_empty() && a.is_disjoint(&b)
 }
 
-/// `trace/span`, or a place in it.
+/// Returns whether a key is `trace/span` or a place below it.
 fn is_place(key: &str) -> bool {
     let mut parts = key.split('/');
     let hex = |part: Option<&str>, length| {

@@ -1,4 +1,4 @@
-//! Two instrumentations of one call, and what agents note besides calls.
+//! Tests of two instrumentations of one call, and of items that are no calls.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::{Value, json};
@@ -11,10 +11,10 @@ use crate::model::tokens::TokenClass;
 use crate::projection::effective;
 use crate::{Report, ReportKey};
 
-/// What an SDK and an instrumentation sent of four calls: the path and the message.
+/// Four calls, as an SDK and an instrumentation sent them: path and message.
 const SENT: &str = include_str!("../../../tests/fixtures/otlp/anthropic-sdk-and-openinference.jsonl");
 
-/// The spans of the file one by one, each with its scope.
+/// Returns the spans of the file one by one, each with its scope.
 fn spans() -> Vec<Value> {
     let message: Value = serde_json::from_str(SENT.lines().next().unwrap()).unwrap();
     let resource = &message[1]["resourceSpans"][0];
@@ -39,13 +39,14 @@ fn sent(ledger: &Ledger, spans: &[Value]) -> Ingested {
     take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts
 }
 
-/// Requests, and tokens by class in the order of `TokenClass::ALL`.
+/// Returns requests, and tokens by class in the order of `TokenClass::ALL`.
 fn counted(ledger: &Ledger) -> (u64, [u128; 7]) {
     let total = ledger.report(&Report::by(ReportKey::Model)).unwrap().total;
     (total.requests, TokenClass::ALL.map(|class| total.tokens.get(class)))
 }
 
-/// Input, read, written for five minutes and an hour, of unknown lifetime, output, reasoning of the four calls.
+/// The true counts of the four calls: input, cache reads, cache writes for five minutes, an hour and unknown, output,
+/// reasoning.
 const TRUTH: (u64, [u128; 7]) = (4, [721, 67_128, 1_826, 793, 0, 878, 370]);
 
 fn attribute<'s>(scope: &'s mut Value, name: &str) -> Option<&'s mut Value> {
@@ -101,7 +102,7 @@ fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
 
 #[test]
 fn equal_calls_side_by_side_stay_apart() {
-    // The same call again beside itself: two SDK spans of other ids, and two of the instrumentation.
+    // A second call with equal counts: two SDK spans with different ids, and two of the instrumentation.
     let all = spans();
     let (sdk, other) =
         (all[2].clone(), all.iter().find(|scope| scope["spans"][0]["name"] == "messages.stream").unwrap().clone());
@@ -121,7 +122,7 @@ fn equal_calls_side_by_side_stay_apart() {
         }
         assert_eq!(counted(&ledger).0, 2, "{order:?}");
     }
-    // One that is over before the other begins is another call.
+    // A call that ends before the other one begins.
     let mut later = twins[1].clone();
     for end in ["startTimeUnixNano", "endTimeUnixNano"] {
         let nanos: u64 = later["spans"][0][end].as_str().unwrap().parse().unwrap();
@@ -138,7 +139,7 @@ fn spans_side_by_side_are_paired_however_many_a_trace_has() {
     for at in 0..40_u64 {
         for (scope, more) in spans().into_iter().filter(|scope| scope["spans"][0]["name"] != "app root").zip(0_u64..) {
             let mut scope = scope;
-            // All stand in one span.
+            // All of them have the same parent span.
             scope["spans"][0]["parentSpanId"] = json!("7c2478a000000000");
             scope["spans"][0]["spanId"] = json!(format!("{:016x}", 1 + at * 100 + more));
             for id in ["gen_ai.response.id", "anthropic.request.id"] {
@@ -197,7 +198,7 @@ fn notes_of_agents_are_no_calls_and_nothing_unknown() {
     }]});
     let told = message(&[turn]);
     assert_eq!((told.calls(), told.unread.len()), (0, 0));
-    // Anything else that tells of tokens is still named.
+    // Any other item with tokens is still reported.
     assert_eq!(log("claude-code", &[("event.name", "summary".into()), ("total_tokens", 900.into())]).unread.len(), 1);
 }
 
@@ -275,6 +276,6 @@ fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
             (tier, from)
         );
     }
-    // A call that no log contains, as with `codex exec --ephemeral`, is recorded with its tier.
+    // A call without a log, as of `codex exec --ephemeral`, is recorded with its tier.
     assert_eq!(taken(codex(Some("priority"))).labels["service_tier"], "priority");
 }

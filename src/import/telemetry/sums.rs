@@ -1,4 +1,4 @@
-//! Sums that metrics state, held against what was recorded: they say whether a feed is whole, and add nothing.
+//! Compares the sums of metrics with the recorded calls, to show whether a feed is complete. Sums add no record.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use crate::import::engine::telemetry_words::MetricWords;
 use crate::model::event::TokenRecord;
 use crate::model::secrets;
 
-/// The metric of the GenAI convention.
+/// The token metric of the GenAI convention.
 static CONVENTION: MetricWords = MetricWords {
     name: "gen_ai.client.token.usage",
     kind: "gen_ai.token.type",
@@ -27,7 +27,7 @@ static CONVENTION: MetricWords = MetricWords {
     parts: &[],
 };
 
-/// The metric of this name, and the agent whose own it is.
+/// Returns the metric with this name, and the agent it belongs to.
 fn metric(name: &str) -> Option<(Option<&'static str>, &'static MetricWords)> {
     if name == CONVENTION.name {
         return Some((None, &CONVENTION));
@@ -36,7 +36,7 @@ fn metric(name: &str) -> Option<(Option<&'static str>, &'static MetricWords)> {
     agents::ALL.iter().filter_map(own).find(|(_, metric)| metric.name == name)
 }
 
-/// The agent of a service that states its metrics twice: in its own words, and in those of the convention.
+/// Returns the agent of a service that sends each metric twice: under its own name and under that of the convention.
 fn own_service(service: &str) -> Option<&'static str> {
     let is_own = |agent: &&&'static Agent| {
         agent.telemetry.is_some_and(|words| words.service.is_some_and(|own| service.starts_with(own)))
@@ -44,17 +44,17 @@ fn own_service(service: &str) -> Option<&'static str> {
     agents::ALL.iter().find(is_own).map(|agent| agent.name)
 }
 
-/// Pairs of agent and model that are told apart. What is beyond is summed as one, without names.
+/// Maximum number of pairs of agent and model. Further ones are summed together, without names.
 const NAMES: usize = 1_000;
-/// Series of metrics that are told apart. A series beyond is not counted, since its sum could not be continued.
+/// Maximum number of metric series. A further series is ignored, because its sum could not be continued.
 const SERIES: usize = 10_000;
-/// Longest name that is kept, in bytes.
+/// Maximum length of a name in bytes.
 const NAME: usize = 200;
 
-/// Calls that are remembered, so that what is sent again does not count again.
+/// Number of calls that are remembered, so that a repeated message does not count twice.
 const REMEMBERED: usize = 1 << 20;
 
-/// What metrics and records say of one agent's model.
+/// Tokens of one agent and model, by metrics and by records.
 ///
 /// ```
 /// use usage_ledger::import::telemetry::MetricSum;
@@ -65,15 +65,15 @@ const REMEMBERED: usize = 1 << 20;
 pub struct MetricSum {
     /// The agent.
     pub agent: String,
-    /// The model; empty when it is not told.
+    /// The model; empty if unknown.
     pub model: String,
-    /// Tokens that metrics state.
+    /// Tokens according to metrics.
     pub stated: u64,
-    /// Tokens of the calls that logs and spans told of.
+    /// Tokens of calls from logs and spans.
     pub recorded: u64,
 }
 
-/// Sums since a receiver was started.
+/// Sums since the receiver started.
 ///
 /// ```
 /// use usage_ledger::{TokenRecord, import::telemetry::MetricSums};
@@ -84,14 +84,14 @@ pub struct MetricSum {
 #[derive(Debug, Default)]
 pub struct MetricSums {
     by_model: BTreeMap<(String, String), MetricSum>,
-    /// Calls that were counted.
+    /// Hashes of the calls that were counted.
     calls: HashSet<u64>,
-    /// The last value, and its time, of every series, by the hash of its name.
+    /// Last time and value of each series, by a hash of its name.
     series: HashMap<u128, (u64, f64)>,
 }
 
 impl MetricSums {
-    /// Adds a call that was told of.
+    /// Adds a reported call.
     ///
     /// ```
     /// # use usage_ledger::{TokenRecord, import::telemetry::MetricSums};
@@ -110,7 +110,7 @@ impl MetricSums {
         sum.recorded = sum.recorded.saturating_add(record.tokens.total().unwrap_or(0));
     }
 
-    /// The sums, by agent and model.
+    /// Iterates over the sums by agent and model.
     ///
     /// ```
     /// assert_eq!(usage_ledger::import::telemetry::MetricSums::default().list().count(), 0);
@@ -155,7 +155,7 @@ impl MetricSums {
         unread
     }
 
-    /// Adds a data point; an error says why it is not known what it counts.
+    /// Adds a data point. An error states why its meaning is unknown.
     fn point(&mut self, metric: &MetricWords, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
         let (name, attributes) = (metric.name, flat(point.attributes));
         let Some(kind) = fields::text(&attributes, metric.kind) else {
@@ -171,7 +171,7 @@ impl MetricSums {
                 Err(format!("metric `{name}` of an unknown `{}`: {}", metric.kind, secrets::quoted(&kind)))
             };
         }
-        // A delta's series goes on through all intervals, a cumulative one begins anew with a new start.
+        // A delta series continues over all intervals. A cumulative one restarts with a new start time.
         let begun = if point.cumulative { point.started } else { 0 };
         let series = xxh3_128(format!("{name}\n{resource}\n{attributes}\n{begun}").as_bytes());
         if self.series.len() >= SERIES && !self.series.contains_key(&series) {
@@ -191,7 +191,7 @@ impl MetricSums {
     }
 }
 
-/// The beginning of a name that is too long to keep.
+/// Truncates a name that is too long.
 fn short(name: &str) -> &str {
     let mut end = name.len().min(NAME);
     while !name.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! Telemetry into a ledger: each call once, whoever told of it first.
+//! Records telemetry in a ledger: each call once, whichever feed reports it first.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,7 +17,7 @@ use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::projection::find_record;
 
-/// What a ledger took from telemetry.
+/// Number of calls by result.
 ///
 /// ```
 /// use usage_ledger::import::telemetry::Ingested;
@@ -26,11 +26,11 @@ use crate::projection::find_record;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ingested {
-    /// Calls that were new.
+    /// New calls.
     pub recorded: u64,
-    /// Calls of which nothing was new.
+    /// Recorded calls about which the message contains nothing new.
     pub known: u64,
-    /// Calls of which something was, such as their cost.
+    /// Recorded calls that were amended, such as by their cost.
     pub amended: u64,
 }
 
@@ -42,7 +42,7 @@ impl Ingested {
     }
 }
 
-/// What became of the calls of one request.
+/// Result of one request.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::telemetry::{self, Telemetry}};
@@ -53,18 +53,18 @@ impl Ingested {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TakenCalls {
-    /// How many calls were new, known or amended.
+    /// Number of calls by result.
     pub counts: Ingested,
-    /// Their records, also those of known calls.
+    /// The records of all calls, including unchanged ones.
     pub records: Vec<TokenRecord>,
-    /// Why calls that could be read were not recorded, one text a call.
+    /// Reasons why readable calls were not recorded, one text per call.
     pub refused: Vec<String>,
 }
 
-/// Records the calls of a request, in one transaction. A call that was reported before counts once.
+/// Records the calls of a request in one transaction. A call that was reported before counts once.
 ///
-/// A call that the ledger refuses (a name that is too long, another content under a known id) is left out and named. The
-/// others are recorded.
+/// A call that the ledger refuses (a name that is too long, different content under a used id) is left out and
+/// reported. The others are recorded.
 ///
 /// # Errors
 /// The store's own. Nothing is recorded then.
@@ -104,14 +104,14 @@ pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Resu
     if calls.is_empty() {
         return Ok(taken);
     }
-    // Those of one message may name a call's provider differently.
+    // Senders within one message may name different providers for a call.
     let named: BTreeSet<String> = calls.iter().map(|(found, _)| found.record.provider.to_string()).collect();
     match together(ledger, &calls, &named, now) {
         Ok(counts) => {
             taken.counts = counts;
             taken.records.extend(calls.into_iter().map(|(found, _)| found.record));
         }
-        // The transaction is undone. Each call gets one of its own, so that one call costs no other.
+        // The transaction is rolled back. Then each call gets its own, so that one call does not affect the others.
         Err(error) if is_of_a_call(&error) => {
             for call in calls {
                 match together(ledger, std::slice::from_ref(&call), &named, now) {
@@ -129,7 +129,7 @@ pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Resu
     Ok(taken)
 }
 
-/// Whether an error is about one call and not about the ledger.
+/// Returns whether an error concerns a single call rather than the ledger.
 const fn is_of_a_call(error: &Error) -> bool {
     matches!(
         error,
@@ -142,7 +142,7 @@ const fn is_of_a_call(error: &Error) -> bool {
     )
 }
 
-/// Why a call was refused; the text may quote the sender.
+/// Describes why a call was refused. The text may quote the sender.
 fn refusal(error: &Error) -> String {
     secrets::short(&error.to_string()).into_owned()
 }
@@ -180,7 +180,7 @@ fn together(
     })
 }
 
-/// Records a call, or holds it against the record that it is; `None` when it was new.
+/// Records a call, or reconciles it with its record; `None` if it is new.
 fn one(
     appender: &mut Appender<'_>,
     mut found: ParsedCall,
@@ -204,12 +204,12 @@ fn one(
         found.record.keys.extend(kin.pair);
     }
     if known.is_empty() {
-        // The agent's own log may have told of it under a name that telemetry does not know.
+        // The agent's log may contain the call under a key that telemetry lacks.
         appender.sink()?;
         let unmet = |record: &TokenRecord| !telemetry_match::is_met(record);
         known.extend(telemetry_match::find(appender.view()?, &found.record, found.at, &unmet)?);
         if !known.is_empty() && !found.record.keys.iter().any(|key| key.starts_with(KEY)) {
-            // So that no other call is taken for this one, and an exporter's second try finds it.
+            // The key marks this call as matched, and lets a repeated message find it.
             found.record.keys.push(made_key(&found, place));
         }
     }
@@ -220,7 +220,7 @@ fn one(
     meeting.meet(appender, found, &known).map(Some)
 }
 
-/// A key of what is told, so that a call without an id is one record however often it is sent.
+/// Derives a key from the content, so that a call without an id is one record however often it is sent.
 fn made_key(found: &ParsedCall, place: &NestPlace) -> String {
     let record = &found.record;
     let of = record.conversation.as_deref().or(record.agent.as_deref()).unwrap_or_default();
@@ -232,7 +232,7 @@ fn made_key(found: &ParsedCall, place: &NestPlace) -> String {
     format!("{KEY}{}/{:016x}", found.at.millis(), xxh3_64(told.as_bytes()))
 }
 
-/// That a conversation was told of, for those who look for the same calls in its log.
+/// Marks a conversation as reported by telemetry, for importers of its log.
 fn conversation_of(record: &TokenRecord, conversation: &str) -> ImportedFile {
     let agent = record.agent.as_deref().unwrap_or("unknown");
     ImportedFile {

@@ -17,7 +17,7 @@ fn attributes(of: &[(&str, Value)]) -> Value {
     Value::from(of.iter().map(one).collect::<Vec<_>>())
 }
 
-/// A Codex call of so many input tokens at a millisecond of a day in June.
+/// Builds a Codex call with this input, at a millisecond of a day in June.
 fn codex(millis: i64, input: u64, conversation: &str) -> Telemetry {
     let nanos = (1_780_308_000_000 + millis) * 1_000_000;
     told(&json!({"timeUnixNano": nanos.to_string(), "attributes": attributes(&[
@@ -53,7 +53,7 @@ const AMENDED: Ingested = Ingested { recorded: 0, known: 0, amended: 1 };
 fn a_log_has_one_twin_only_and_the_nearest_one() {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let ledger = Ledger::in_memory().unwrap();
-    // Two equal calls of one moment, a later one, and one of another conversation.
+    // Two equal calls at one instant, a later one, and one of another conversation.
     let logs = [log(0, 5, "a", "k1"), log(0, 5, "a", "k2"), log(60_000, 5, "a", "k3"), log(0, 5, "b", "k4")];
     ledger.append(logs, now).unwrap();
     assert_eq!(taken(&ledger, codex(59_000, 5, "a")), AMENDED);
@@ -61,7 +61,7 @@ fn a_log_has_one_twin_only_and_the_nearest_one() {
     assert_eq!(ledger.event(5).unwrap().payload.corrects(), Some(ledger.event(3).unwrap().id));
     assert_eq!(taken(&ledger, codex(100, 5, "a")), AMENDED);
     assert_eq!(taken(&ledger, codex(200, 5, "a")), AMENDED);
-    // All of them are told of: this is another call. So are one of other counts, and one of long after.
+    // All of them are matched, so this is another call. So are calls with other counts or a much later time.
     assert_eq!(taken(&ledger, codex(300, 5, "a")), RECORDED);
     assert_eq!(taken(&ledger, codex(300, 6, "b")), RECORDED);
     assert_eq!(taken(&ledger, codex(300_001, 5, "b")), RECORDED);

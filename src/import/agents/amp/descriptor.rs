@@ -1,4 +1,4 @@
-//! What is known about Amp.
+//! The descriptor of Amp.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

@@ -1,13 +1,12 @@
 //! Amp: `~/.local/share/amp/threads/T-<id>.json`, a document for each thread.
 //!
-//! Known: threads with a `usageLedger` (its `events` are the calls; what was read from and written to a cache stands
-//! in the `usage` of the message that `toMessageId` names) and older ones, where each answer has a `usage` of its own.
-//! The input is without the cache, unless the message says that it is its `totalInputTokens`. Credits are Amp's own
-//! money and no US dollars: they are in no cost. Who served a model is not told as a rule; then it is `amp`.
+//! Supported: threads with a `usageLedger`, whose `events` are the calls (cache reads and writes are in the `usage` of
+//! the message that `toMessageId` names), and older threads, in which each answer has its own `usage`. The input
+//! excludes the cache unless the message states it as `totalInputTokens`. Credits are Amp's own currency, so they are
+//! no cost. The provider is mostly not named; then it is `amp`.
 //!
-//! What is not known is refused by name: a thread without an id, messages or a ledger that are no list, an event or an
-//! answer without a time or without counts. Calls that tell nothing but a total are counted as such: no class of tokens is
-//! known of them.
+//! Skipped with a reason: a thread without an id, messages or a ledger that are no list, an event or answer without a
+//! time or without counts. Calls that state only a total are counted as skipped, because their classes are unknown.
 
 mod descriptor;
 
@@ -32,7 +31,7 @@ pub(crate) struct Amp;
 
 const AGENT: &str = "amp";
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Amp {
@@ -76,7 +75,7 @@ impl DocumentLog for Amp {
     }
 }
 
-/// What is found in a thread.
+/// The calls found in a thread.
 struct AmpReading<'t> {
     thread: &'t str,
     project: Option<String>,
@@ -101,7 +100,7 @@ impl<'t> AmpReading<'t> {
         }
     }
 
-    /// Takes the calls that the ledger tells of, and the answers from before there was one.
+    /// Adds the calls in the usage ledger, and the answers that precede it.
     fn ledger(&mut self, events: &[Value]) {
         let mut named = BTreeSet::new();
         for (at, event) in events.iter().enumerate() {
@@ -116,7 +115,7 @@ impl<'t> AmpReading<'t> {
         let number = |name: &str| event.get(name).and_then(Value::as_i64);
         let last = number("toMessageId");
         if let Some(last) = last {
-            // What lies between the two was said in this call.
+            // The messages between the two belong to this call.
             named.extend(number("fromMessageId").filter(|first| last - first < 10_000).unwrap_or(last)..=last);
         }
         let at = fields::time(event.get("timestamp")).ok_or("unknown shape: an event of usage without a timestamp")?;
@@ -145,13 +144,13 @@ impl<'t> AmpReading<'t> {
         self.call(at, logged, whose, model, &key, tokens)
     }
 
-    /// Takes the usage of answers that no event names. Of those that are later than the ledger's beginning it is not
-    /// known whether an event tells of them too.
+    /// Adds the usage of answers that no event names. After the start of the usage ledger such an answer may also be
+    /// part of an event, so it is skipped.
     fn messages(&mut self, named: &BTreeSet<i64>, begun: Option<Timestamp>) {
         let answers = self.answers.clone();
         for (at, answer) in answers.into_iter().enumerate() {
             let Some(usage) = answer.get("usage").filter(|usage| usage.is_object()) else {
-                // A ledger has the calls, whatever its answers say.
+                // With a usage ledger, only its events count.
                 if begun.is_none() {
                     self.tally.add("answers without a usage, whose token counts are not known");
                 }
@@ -201,7 +200,7 @@ impl<'t> AmpReading<'t> {
     ) -> Result<Option<ParsedCall>, String> {
         if logged.is_nothing() {
             let is_told = |name| fields::count(counts, name).is_ok_and(|total| total.is_some_and(|total| total > 0));
-            // Input and output are counted apart, and have prices of their own.
+            // A total alone cannot be split into input and output, which have different prices.
             self.tally.add(if ["total", "totalTokens"].into_iter().any(is_told) {
                 "calls that tell a total, and not how much of it is input or output"
             } else {
@@ -213,7 +212,7 @@ impl<'t> AmpReading<'t> {
         record = record.conversation(self.thread).key(format!("amp/{}/{key}", self.thread));
         record.model = model.map(str::to_owned);
         record.project.clone_from(&self.project);
-        // Numbers only: nothing else of a thread is kept.
+        // Keep numbers only, no text of the thread.
         let numbers = counts.as_object().into_iter().flatten().filter(|(_, value)| value.is_number());
         record.raw =
             fields::raw(&numbers.map(|(name, value)| (name.as_str(), value.clone())).collect::<BTreeMap<_, _>>());

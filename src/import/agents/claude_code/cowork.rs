@@ -1,39 +1,39 @@
-//! Where Cowork, the agent in Claude Desktop, keeps the logs of the Claude Code that it runs.
+//! Logs of the Claude Code sessions that Cowork, the agent in Claude Desktop, runs.
 //!
-//! Each session has a home of its own: `local-agent-mode-sessions/<account>/<organisation>/local_<id>/.claude/projects`, or
-//! with `agent` before `local_<id>`. Beside the logs stand `audit.jsonl`, which repeats answers before their output is
-//! complete, and what people uploaded; neither is read.
+//! Each session has its own home: `local-agent-mode-sessions/<account>/<organisation>/local_<id>/.claude/projects`,
+//! optionally with `agent` before `local_<id>`. Next to the logs are `audit.jsonl`, which repeats answers before their
+//! output is complete, and uploaded files. Neither is read.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path};
 
 const SESSIONS: &str = "local-agent-mode-sessions";
-/// Directories between `local-agent-mode-sessions` and a session's `.claude`, at most.
+/// Maximum number of directories between `local-agent-mode-sessions` and `.claude`.
 const DEEPEST: usize = 4;
 
-/// Whether a root is one of Cowork's.
+/// Returns whether a root belongs to Cowork.
 pub(super) fn is_root(root: &Path) -> bool {
     root.file_name().is_some_and(|name| name == SESSIONS)
 }
 
-/// What stands in a path behind `local-agent-mode-sessions`; nothing of a path that is not Cowork's.
+/// Returns the path components after `local-agent-mode-sessions`; `None` for other paths.
 fn within(path: &Path) -> Option<Vec<&str>> {
     let mut parts = path.components();
     parts.find(|part| *part == Component::Normal(OsStr::new(SESSIONS)))?;
     parts.map(|part| part.as_os_str().to_str()).collect()
 }
 
-/// Whether a directory may hold logs. Any of another place may.
+/// Returns whether a directory may contain logs. Always true outside Cowork.
 pub(super) fn may_hold_logs(directory: &Path) -> bool {
     let Some(parts) = within(directory) else { return true };
     match parts.iter().position(|part| *part == ".claude") {
         Some(at) => parts.get(at + 1).is_none_or(|next| *next == "projects"),
-        // A session's own files stand beside its `.claude`.
+        // The session's own files are next to its `.claude`.
         None => parts.len() <= DEEPEST && parts.iter().rev().skip(1).all(|part| !part.starts_with("local_")),
     }
 }
 
-/// Whether a file may be a log. Any of another place may.
+/// Returns whether a file may be a log. Always true outside Cowork.
 pub(super) fn may_be_a_log(file: &Path) -> bool {
     let Some(parts) = within(file) else { return true };
     let home = parts.iter().position(|part| *part == ".claude");

@@ -1,4 +1,4 @@
-//! What is known about Claude Code.
+//! The descriptor of Claude Code.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, T
 
 use super::{ClaudeCode, cowork};
 
-/// The sessions of Cowork below the settings of Claude Desktop.
+/// Cowork's sessions below the configuration of Claude Desktop.
 const COWORK: &str = "Claude/local-agent-mode-sessions";
 
 /// Claude Code, by Anthropic.
@@ -29,7 +29,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     retention: Retention::BySettings(kept_days),
     counters: Counters {
         omits_zeros: false,
-        // The servers of others may state no cache.
+        // Servers of other providers may state no cache.
         cache_read: Stated::By("anthropic"),
         cache_write: Stated::By("anthropic"),
     },
@@ -75,7 +75,7 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
     sums: SumWords { events: &["subagent_completed", "compaction"], attributes: &[], spans: false },
 };
 
-/// The client's own setting, `cleanupPeriodDays`; without it 30 days.
+/// The setting `cleanupPeriodDays`; the default is 30 days.
 fn kept_days(root: &Path, settings: &[u8]) -> Option<u32> {
     #[derive(Default, Deserialize)]
     struct ClaudeSettings {
@@ -89,7 +89,7 @@ fn kept_days(root: &Path, settings: &[u8]) -> Option<u32> {
     Some(settings.days.unwrap_or(30))
 }
 
-/// The directory of a log's project below the directory of all projects: ccusage's name of the project.
+/// Returns the project directory of a log, which is ccusage's name of the project.
 fn project(path: &str) -> Option<String> {
     let path = path.replace('\\', "/");
     let (project, _) = path.rsplit_once("/projects/")?.1.split_once('/')?;

@@ -1,47 +1,47 @@
-//! Which lines tell of one answer, where its only name is an id that may be another answer's too.
+//! Groups the lines of one answer where the message id is not unique.
 //!
-//! Anthropic's ids are unique, and the client logs a request id beside them. Relays send no request id, and some of them
-//! send the same message id with every answer. Then time, prompt and what stands between the lines decide.
+//! Anthropic's ids are unique, and the client also logs a request id. Relays send no request id, and some send the same
+//! message id with every answer. Then time, prompt size and the lines in between decide.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::{MINUTE, Timestamp};
 
-/// How long the lines of one streamed answer may be apart, if its prompt is the same.
+/// Maximum time in milliseconds between the lines of one streamed answer with the same prompt.
 const STREAMED: i64 = 10 * MINUTE;
-/// The same of an answer that came as a whole: its blocks are written at once.
+/// The same for an answer that arrives as a whole: the client writes its blocks at once.
 const AT_ONCE: i64 = 2_000;
 
-/// How far an answer has been read.
+/// The part of an answer read so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerSpan {
     pub first: Timestamp,
     pub last: Timestamp,
-    /// Tokens of its prompt; 0 while they are not known.
+    /// Tokens of its prompt; 0 while unknown.
     pub prompt: u64,
-    /// Whether a line says why it ended.
+    /// Whether a line has a stop reason.
     pub ended: bool,
-    /// How many lines of the user stand before it.
+    /// Number of user lines before it.
     pub turn: u64,
 }
 
 impl AnswerSpan {
-    /// Whether a further line with the same id is of the same answer.
+    /// Returns whether another line with the same id belongs to this answer.
     pub fn includes(&self, line: &Self) -> bool {
         let same_prompt = self.prompt == line.prompt || self.prompt == 0 || line.prompt == 0;
         let same_turn = self.turn == line.turn;
         let since = |at: Timestamp| line.first.millis().saturating_sub(at.millis());
-        // A log may repeat what it says.
+        // A log may contain copies of its lines.
         let repeated = self.first <= line.first && line.first <= self.last;
         match self.ended {
             _ if repeated => same_prompt,
-            // While an answer is streamed, tools may run and their results be written.
+            // Tools may run, and their results be logged, while an answer is streamed.
             false => same_turn || (same_prompt && since(self.first) <= STREAMED),
             true => same_turn && same_prompt && since(self.last).abs() <= AT_ONCE,
         }
     }
 
-    /// Takes in a further line.
+    /// Adds another line.
     pub fn extend(&mut self, line: &Self) {
         self.first = self.first.min(line.first);
         self.last = self.last.max(line.last);
@@ -51,11 +51,11 @@ impl AnswerSpan {
     }
 }
 
-/// The last answer of a log, as long as it may go on behind what was read.
+/// The last answer of a log, while lines may still follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OpenAnswer {
     pub id: String,
-    /// Its first time.
+    /// Time of its first line.
     pub at: Timestamp,
     /// Tokens of its prompt.
     pub prompt: u64,
@@ -65,7 +65,8 @@ pub(super) struct OpenAnswer {
 }
 
 impl OpenAnswer {
-    /// Whether a line of the user's same turn, or of the same prompt soon after, goes on with it.
+    /// Returns whether a line continues the answer: in the same turn of the user, or with the same prompt shortly
+    /// after.
     pub fn continues(&self, id: &str, line: &AnswerSpan, same_turn: bool) -> bool {
         let since = line.first.millis().saturating_sub(self.at.millis());
         self.id == id && (same_turn || since == 0 || (self.prompt == line.prompt && (0..=STREAMED).contains(&since)))

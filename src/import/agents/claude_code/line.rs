@@ -1,4 +1,4 @@
-//! What one line of a Claude Code log says.
+//! Parses one line of a Claude Code log.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl::{self, Declined, JsonCursor};
 
-/// The fields of a line that matter here. The rest, nearly all of it, is stepped over.
+/// The relevant fields of a line. The rest, which is most of it, is skipped.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 pub(super) struct TranscriptLine<'a> {
     /// `assistant`, `user`, `progress` …
@@ -25,14 +25,14 @@ pub(super) struct TranscriptLine<'a> {
     pub advisor: Option<Cow<'a, str>>,
     #[serde(default, rename = "isSidechain")]
     pub sidechain: Option<bool>,
-    /// What clients before 1.0.9 reckoned the call cost, to the letter.
+    /// The cost that clients before 1.0.9 computed, as written.
     #[serde(default, rename = "costUSD", borrow, deserialize_with = "verbatim")]
     pub cost: Option<&'a str>,
     #[serde(default, borrow, deserialize_with = "message")]
     pub message: Option<TranscriptMessage<'a>>,
 }
 
-/// The API's answer, as far as it matters here.
+/// The relevant fields of the API's response.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 pub(super) struct TranscriptMessage<'a> {
     #[serde(default)]
@@ -41,7 +41,7 @@ pub(super) struct TranscriptMessage<'a> {
     pub role: Option<Cow<'a, str>>,
     #[serde(default)]
     pub model: Option<Cow<'a, str>>,
-    /// Why the answer ended, which the last line of it says.
+    /// The stop reason, which only the last line of an answer has.
     #[serde(default, rename = "stop_reason", borrow, deserialize_with = "verbatim")]
     pub stop: Option<&'a str>,
     #[serde(default, borrow, deserialize_with = "verbatim")]
@@ -52,7 +52,7 @@ fn verbatim<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(Option::<&RawValue>::deserialize(deserializer)?.map(RawValue::get))
 }
 
-/// Some lines carry a plain text as their message: nothing to count, and nothing to complain about.
+/// Some lines have plain text as their message. They have no counts and are valid.
 fn message<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TranscriptMessage<'a>>, D::Error> {
     let Some(raw) = Option::<&RawValue>::deserialize(deserializer)? else { return Ok(None) };
     if !raw.get().starts_with('{') {
@@ -62,12 +62,12 @@ fn message<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 impl<'a> TranscriptLine<'a> {
-    /// Reads a whole line: quickly, or else by the book, which also says what is wrong with it.
+    /// Parses a whole line: with the cursor, or else with `serde_json`, which reports what is wrong.
     pub fn parse(line: &'a [u8]) -> Result<Self, String> {
         Self::quick(line).or_else(|Declined| serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error)))
     }
 
-    /// Reads the line when it is shaped as clients write it.
+    /// Parses a line that has the form that clients write.
     fn quick(line: &'a [u8]) -> Result<Self, Declined> {
         let mut cursor = JsonCursor::new(line)?;
         let mut read = Self::default();

@@ -1,22 +1,22 @@
 //! Claude Code: `~/.claude/projects/<project>/<session>.jsonl` and `<session>/subagents/agent-*.jsonl`, the same below
 //! `~/.config/claude` (`XDG_CONFIG_HOME`), and in the directories that `CLAUDE_CONFIG_DIR` lists. Cowork, in Claude
-//! Desktop, keeps the same logs below the settings of that program (`cowork`).
+//! Desktop, writes the same logs below the configuration of that program (`cowork`).
 //!
-//! Known: the logs of clients 1.0 to 2.1 (checked against a real 2.1.197 and what its server answered), and the
-//! `costUSD` of those before 1.0.9. A call is a line whose top level says `"type":"assistant"` (or, in older exports,
-//! says no type at all) and whose `message` has an `id` and a `usage`. The client writes one line per content block,
-//! all with the same `message.id` and the later ones with the larger output, so of the lines of one message the
-//! largest counts, whole; a last line that states no input takes it from an earlier one. Relays may send no request id and one
-//! message id for all answers: `identity` tells them apart. An answer whose counts are all 0 is no call of no tokens, but
-//! one of an unknown number, and is told as skipped. Iterations of other models in a `usage` are calls of their own.
-//! `usage` elsewhere is a copy: in `toolUseResult` it repeats a subagent's own log, in
-//! `progress` lines it repeats the record it wraps. Lines of the model `<synthetic>` are the client's own error
-//! messages and cost nothing.
+//! Supported: logs of clients 1.0 to 2.1 (checked against a real 2.1.197 and the responses of its server), and the
+//! `costUSD` of clients before 1.0.9. A call is a line with the top-level `"type":"assistant"` (or, in older exports,
+//! without a type) and a `message` with `id` and `usage`. The client writes one line per content block, all with the
+//! same `message.id`; later lines have a larger output. So the line with the largest counts of a message wins as a
+//! whole, and takes the input from an earlier line if it states none. Relays may send no request id and one message id
+//! for all answers: see `identity`. An answer whose counts are all 0 used an unknown number of tokens, so it is
+//! reported as skipped. Iterations of other models in a `usage` are separate calls. Other occurrences of `usage` are
+//! copies: `toolUseResult` repeats a subagent's own log, `progress` lines repeat the record that they wrap. Lines of
+//! the model `<synthetic>` are error messages of the client and have no cost.
 //!
-//! Who served a call the log does not say: Anthropic, unless the call's id or model says otherwise (`served`).
+//! The log does not name the provider. It is Anthropic, unless the id or the model of the call indicates another one:
+//! see `engine/attribution`.
 //!
-//! A line of type `assistant` that lacks the message, its id or its usage, and usage of whoever but the user in a line of
-//! an unknown type, are of a shape this build does not know: it is refused by name, never counted as nothing.
+//! A line of type `assistant` without a message, id or usage has an unknown form. So has usage in a line of an unknown
+//! type, except a user's. Such a line is skipped with a reason and never counted as 0.
 
 mod cowork;
 mod descriptor;
@@ -44,7 +44,7 @@ pub(crate) struct ClaudeCode;
 
 const AGENT: &str = "claude-code";
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for ClaudeCode {
@@ -84,7 +84,7 @@ impl LineLog for ClaudeCode {
     }
 }
 
-/// The main log of the session whose subagent wrote `path`.
+/// Returns the main log of the session whose subagent wrote `path`.
 fn main_log(path: &Path) -> Option<PathBuf> {
     let session = path.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "subagents"))?.parent()?;
     let mut log = session.file_name()?.to_owned();
@@ -92,7 +92,7 @@ fn main_log(path: &Path) -> Option<PathBuf> {
     Some(session.with_file_name(log))
 }
 
-/// The first time that stands in a log; only its beginning is read.
+/// Returns the first time in a log. Only the start of the file is read.
 fn first_time(log: &Path) -> Option<Timestamp> {
     const BEGINNING: u64 = 4 << 20;
     let mut reader = BufReader::new(regular::open(log).ok()?.take(BEGINNING));

@@ -34,7 +34,7 @@ fn usage(output: u64) -> String {
     )
 }
 
-/// A line as the client writes it.
+/// Builds a line as the client writes it.
 fn line(second: u32, message: &str, request: &str, usage: &str) -> String {
     format!(
         r#"{{"parentUuid":null,"isSidechain":false,"userType":"external","cwd":"/work","sessionId":"s1","version":"2.1.50","message":{{"model":"claude-opus-4-6","id":"{message}","type":"message","role":"assistant","content":[{{"type":"text","text":"say \"usage\": {{}}"}}],"stop_reason":null,"usage":{usage}}},"requestId":"{request}","type":"assistant","uuid":"u","timestamp":"2026-06-01T10:00:{second:02}.000Z"}}"#
@@ -141,7 +141,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
     assert!(refused(&good[..good.len() - 40]).starts_with("torn line"));
     assert!(refused(&good[20..]).starts_with("torn line"));
     assert!(refused(&format!("{}{good}", &good[..300])).starts_with("not valid JSON"));
-    // A line cut short that swallowed the next: whatever it was, the answer in it is missed.
+    // A line that was cut and continues with the next line: an answer in it is lost, so it is reported.
     let cut = r#"{"parentUuid":null,"type":"user","message":{"role":"user","content":"cut"#;
     assert!(refused(&format!("{cut}{good}")).starts_with("not valid JSON"));
     assert!(refused(&good.replace("T10:00:05.000Z", "T25:00")).starts_with("unreadable timestamp `2026-06-01T25:00`"));
@@ -239,7 +239,7 @@ fn logs_are_looked_for_where_clients_put_them() {
     assert!(!ClaudeCode.wants(Path::new("a/agent-1.meta.json")));
 }
 
-/// The logs of a real client against what the server answered it.
+/// Compares the logs of a real client with the responses of its server.
 #[test]
 fn a_real_client_s_logs_agree_with_the_server() {
     #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! The lines of one log, and the calls that they tell of.
+//! Parses the lines of one log into calls.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -22,27 +22,27 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, NestedUsage, Normalised, UsageFormat};
 
-/// Stands near the front of every answer, and nowhere in other lines but for copies of answers. Inside of a text its
-/// quotes would be escaped.
+/// Occurs near the start of every answer, and elsewhere only in copies of answers. Within a string its quotes would be
+/// escaped.
 static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
-/// Where a log begins and whose it is.
+/// The session of a log and when it began.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct CallOrigin {
     /// The first time in the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
-    /// The first session named in the file.
+    /// The first session id in the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation: Option<String>,
-    /// When the session began whose subagent wrote the file.
+    /// Start of the main session, if a subagent wrote the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Timestamp>,
-    /// The last answer, if it may go on in a later line.
+    /// The last answer, if later lines may continue it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<OpenAnswer>,
-    /// Answers that were told of because all their counts are 0.
+    /// Number of answers that were reported because all their counts are 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     zeros: u64,
 }
@@ -53,7 +53,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl CallOrigin {
-    /// That of a log whose session began with another one.
+    /// Creates the origin of a log whose session started at `parent`.
     pub fn below(parent: Option<Timestamp>) -> Self {
         Self { parent, ..Self::default() }
     }
@@ -62,7 +62,7 @@ impl CallOrigin {
         self.began.is_some() && self.conversation.is_some()
     }
 
-    /// Takes from any line what is not known yet.
+    /// Takes missing values from any line.
     pub fn learn(&mut self, line: &[u8]) {
         if let Ok(line) = TranscriptLine::parse(line) {
             self.learn_from(&line);
@@ -79,15 +79,15 @@ impl CallOrigin {
     }
 }
 
-/// A call found, with what is needed to weigh a further line of it against this one.
+/// A call, with the data needed to compare further lines of the same call.
 struct LoggedCall {
     found: ParsedCall,
-    /// When the first line with this total was written.
+    /// Time of the first line with this total.
     counted: Timestamp,
     total: u64,
     usage: String,
     span: AnswerSpan,
-    /// An earlier call with the same id.
+    /// Index of an earlier call with the same id.
     earlier: Option<usize>,
     /// Calls of other models within it, such as those of an advisor.
     nested: Vec<NestedUsage>,
@@ -96,23 +96,23 @@ struct LoggedCall {
 #[derive(Default)]
 pub(super) struct TranscriptParser {
     origin: CallOrigin,
-    /// In the order in which they were first seen.
+    /// Calls in the order of their first line.
     calls: Vec<LoggedCall>,
-    /// Lines of the user so far.
+    /// Number of user lines so far.
     turn: u64,
-    /// Where `origin.open` stands among the user's lines.
+    /// Number of user lines before `origin.open`.
     open_turn: u64,
-    /// Whether that call is among `calls`.
+    /// Whether that call is in `calls`.
     open_is_here: bool,
-    /// Answers whose counts are all 0 that nobody was told of yet.
+    /// Number of answers with all counts 0 that are not reported yet.
     zeros: u64,
-    /// Where in `calls` the last message with an id is, by the hash of the id. Should two ever share one, the second is handed over in
-    /// pieces, which is not wrong either.
+    /// Index in `calls` of the last message with an id, by a hash of the id. After a hash collision the second call is
+    /// emitted in parts, which the writer joins.
     places: HashMap<u64, usize>,
 }
 
 impl TranscriptParser {
-    /// A parser for a log of which so much is known.
+    /// Creates a parser that continues from this state.
     pub fn new(origin: CallOrigin) -> Self {
         Self { origin, ..Self::default() }
     }
@@ -148,7 +148,7 @@ impl LineParser for TranscriptParser {
         for LoggedCall { found: mut call, counted, usage, nested, .. } in self.calls.drain(..) {
             call.count_at(counted);
             for nested in nested {
-                // Its part of the usage object was read as JSON before.
+                // Cannot fail: this part of the usage object was parsed as JSON before.
                 let Ok(record) = nested.record(&call.record) else { continue };
                 let mut nested = ParsedCall { at: call.at, record }.counted(counted);
                 attribution::settle(&mut nested.record);
@@ -193,7 +193,7 @@ impl LineParser for TranscriptParser {
     }
 }
 
-/// Whether a type counts nothing. Most bytes of a log are in lines of such.
+/// Returns whether lines of this type have no counts. Most bytes of a log are in such lines.
 fn is_other(kind: &[u8]) -> bool {
     const OTHERS: [&[u8]; 6] = [
         b"\"progress\"",
@@ -206,7 +206,7 @@ fn is_other(kind: &[u8]) -> bool {
     OTHERS.contains(&kind)
 }
 
-/// The message of a line that is an answer of the API.
+/// Returns the message of a line that is a response of the API.
 fn answer<'l, 'a>(line: &'l TranscriptLine<'a>) -> Result<Option<&'l TranscriptMessage<'a>>, String> {
     let unknown = |what: &str| Err(format!("unknown shape: {what}"));
     let Some(message) = &line.message else {
@@ -219,7 +219,7 @@ fn answer<'l, 'a>(line: &'l TranscriptLine<'a>) -> Result<Option<&'l TranscriptM
     match line.kind.as_deref() {
         Some("assistant") => {}
         None if message.usage.is_some() && message.role.as_deref().is_none_or(|role| role == "assistant") => {}
-        // Copies and prompts are of these types.
+        // These types are copies and prompts.
         None | Some("user" | "progress" | "system") => return Ok(None),
         Some(_) if message.usage.is_some() && message.role.as_deref() != Some("user") => {
             return unknown("an answer with usage in a line of another type than `assistant`");
@@ -236,7 +236,7 @@ fn answer<'l, 'a>(line: &'l TranscriptLine<'a>) -> Result<Option<&'l TranscriptM
 }
 
 impl TranscriptParser {
-    /// Whether a line may be an answer. Lines that say early what else they are need no second look.
+    /// Returns whether a line may be an answer. Most other lines show their type early.
     fn may_matter(&mut self, line: &[u8]) -> bool {
         if ANSWER.find(line).is_some() {
             return true;
@@ -260,7 +260,7 @@ impl TranscriptParser {
         let mut at = jsonl::time(line.timestamp.as_deref())?;
         let hash = xxh3_64(id.as_bytes());
         let latest = self.places.get(&hash).copied();
-        // The same letters as before need no second reading.
+        // An identical usage object need not be parsed again.
         let same = latest.and_then(|place| self.calls.get(place)).filter(|call| call.usage == usage);
         let counted = match same {
             Some(_) => None,
@@ -279,12 +279,12 @@ impl TranscriptParser {
             Some(counted) => counted,
             None => CountedReply::new(usage)?,
         };
-        // It may go on what was read before.
+        // It may continue the answer of an earlier run.
         if let Some(open) = self.origin.open.take() {
             if open.continues(id, &span, self.turn == self.open_turn) {
                 at = open.at;
             } else {
-                // One that is still here is counted when the calls are handed over.
+                // An answer in `calls` is counted when the calls are taken.
                 self.zeros += u64::from(open.zero && !self.open_is_here);
             }
         }
@@ -297,7 +297,7 @@ impl TranscriptParser {
         Ok(())
     }
 
-    /// The call that a line is of, if it was seen. One that has a request id is known by its ids alone.
+    /// Returns the index of the call that a line belongs to. A call with a request id is matched by its ids alone.
     fn place(&self, latest: Option<usize>, id: &str, only: bool, span: &AnswerSpan) -> Option<usize> {
         let mut next = latest;
         while let Some(place) = next {
@@ -312,7 +312,7 @@ impl TranscriptParser {
         None
     }
 
-    /// Remembers the last answer while a later line may go on with it and its id alone does not say so.
+    /// Remembers the last answer while later lines may continue it and its id is ambiguous.
     fn keep_open(&mut self, id: &str, place: usize, only: bool) {
         let Some(call) = self.calls.get(place) else { return };
         let zero = call.total == 0;
@@ -322,7 +322,7 @@ impl TranscriptParser {
         (self.open_turn, self.open_is_here) = (self.turn, true);
     }
 
-    /// Takes in a further line of a call: the larger total counts.
+    /// Joins another line to its call: the larger total wins.
     fn further(
         &mut self,
         place: usize,
@@ -369,8 +369,8 @@ impl TranscriptParser {
         Ok(())
     }
 
-    /// Takes out the answers whose counts are all 0: a server that states none used tokens all the same. The last one may
-    /// still be told of by a later line.
+    /// Removes answers whose counts are all 0: a server that states none has still used tokens. The last one is kept
+    /// because later lines may have counts.
     fn weigh_zeros(&mut self, settled: bool) {
         let all = self.calls.len();
         self.calls.retain(|call| call.total > 0);
@@ -381,7 +381,7 @@ impl TranscriptParser {
         }
         let waits = self.origin.open.as_ref().is_some_and(|open| open.zero);
         if waits && settled {
-            // Nobody writes to the log any more.
+            // The agent no longer writes to the log.
             zeros += u64::from(!self.open_is_here);
             self.origin.open = None;
         } else if waits && self.open_is_here {
@@ -438,7 +438,7 @@ impl TranscriptParser {
     }
 }
 
-/// What a usage object says.
+/// Parsed usage object.
 struct CountedReply {
     counts: Normalised,
     total: u64,
@@ -453,14 +453,14 @@ impl CountedReply {
         Ok(Self { counts, total })
     }
 
-    /// Tokens that went in.
+    /// Returns the input tokens, cached ones included.
     fn prompt(&self) -> u64 {
         let [input, read, five, hour, written, ..] = self.counts.tokens.counts();
         [input, read, five, hour, written].into_iter().fold(0, u64::saturating_add)
     }
 }
 
-/// The calls of other models; the line names the adviser where the usage object does not.
+/// Adds the advisor's model from the line to nested calls whose usage does not name one.
 fn advised_by(mut nested: Vec<NestedUsage>, line: &TranscriptLine<'_>) -> Vec<NestedUsage> {
     for one in &mut nested {
         if one.model.is_none() && one.purpose == "advisor" {

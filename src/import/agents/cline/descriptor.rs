@@ -1,4 +1,4 @@
-//! What is known about Cline, Roo Code and Kilo Code.
+//! The descriptors of Cline, Roo Code and Kilo Code.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

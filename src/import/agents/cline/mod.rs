@@ -1,20 +1,21 @@
-//! Cline, Roo Code and Kilo Code: extensions of Visual Studio Code and the editors made from it, which keep a directory
-//! for each task, `<global storage>/<extension>/tasks/<id>`; Cline's command keeps the same in `~/.cline/data/tasks`.
+//! Cline, Roo Code and Kilo Code: extensions of Visual Studio Code and its derivatives, with one directory per task,
+//! `<global storage>/<extension>/tasks/<id>`. Cline's command uses the same layout in `~/.cline/data/tasks`.
 //!
-//! Known: `ui_messages.json` of all three. A request is a message of the kind `api_req_started` whose text is JSON with
-//! `tokensIn`, `tokensOut`, `cacheWrites`, `cacheReads`, `cost` and, of Roo Code and Kilo Code, `apiProtocol`; in the oldest
-//! logs its counts stand in the `api_req_finished` behind it. While it is being made it has no counts, and is no record.
-//! Known too: `data/sessions/<id>/<id>.messages.json` of Cline's command from 3 on, whose answers have `metrics`.
+//! Supported: `ui_messages.json` of all three. A request is a message of the kind `api_req_started` whose text is JSON
+//! with `tokensIn`, `tokensOut`, `cacheWrites`, `cacheReads`, `cost` and, for Roo Code and Kilo Code, `apiProtocol`. In
+//! the oldest logs the counts are in the `api_req_finished` that follows. A request in progress has no counts and is no
+//! record. Also supported: `data/sessions/<id>/<id>.messages.json` of Cline's command since version 3, whose answers
+//! have `metrics`.
 //!
-//! Model and provider stand in the message (`modelInfo`), or in `task_metadata.json` by time (Cline), or the model alone in
-//! what the model was told of its surroundings (Roo Code, Kilo Code). Where nothing tells them, the model is absent and the
-//! provider is the agent. Whether `tokensIn` includes the cache: see [`tasks`].
+//! Model and provider are in the message (`modelInfo`), or in `task_metadata.json` by time (Cline), or the model alone
+//! is in the environment details of the prompt (Roo Code, Kilo Code). Otherwise the model is absent and the provider is
+//! the agent. Whether `tokensIn` includes the cache: see [`tasks`].
 //!
-//! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code, made from `OpenCode`, keep `kilo.db`
-//! with its schema instead: see [`opencode`].
+//! Requests made through Claude Code are in its own logs. Newer versions of Kilo Code, derived from `OpenCode`, use
+//! `kilo.db` with its schema instead: see [`opencode`].
 //!
-//! What is not known is refused by name: a document that is no list of messages, a request without a time or whose text is
-//! no JSON; requests that tell no counts are counted.
+//! Skipped with a reason: a document that is no list of messages, a request without a time or whose text is no JSON.
+//! Requests without counts are counted.
 
 pub(in crate::import) mod descriptor;
 mod models;
@@ -33,7 +34,7 @@ use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source}
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::Logged;
 
-/// The importer of one of the three.
+/// The importer of one of the three agents.
 pub(crate) struct Family {
     name: &'static str,
     normaliser: &'static str,
@@ -56,7 +57,7 @@ impl Family {
 }
 
 impl Source for Family {
-    /// A task's directory, and nothing in it: checkpoints are whole repositories.
+    /// Enters the directory of a task but no directory in it: checkpoints are whole repositories.
     fn enters(&self, directory: &Path) -> bool {
         let parent = directory.parent().and_then(Path::file_name);
         parent.is_some_and(|name| name == "tasks" || (self.is_cline() && name == "sessions"))
@@ -98,8 +99,8 @@ impl DatabaseLog for Family {
     }
 }
 
-/// Decides whether the input includes the cache, where nothing says so: a cache that is larger than the input shows
-/// that it is beside it, in one request of a task and so in all. If none is, it is taken as inside.
+/// Decides whether the input includes the cache if nothing states it. A cache that is larger than the input shows that
+/// the input excludes it, in all requests of the task. Otherwise the input is assumed to include it.
 fn is_inside<'l>(requests: impl IntoIterator<Item = &'l Logged>) -> bool {
     requests
         .into_iter()

@@ -1,4 +1,4 @@
-//! Which model answered a request, and who served it: what stands beside the messages of a task.
+//! Finds model and provider of a request in the files next to a task's messages.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::import::engine::fields;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::regular;
 
-/// A larger history is not looked at for the names in it.
+/// A larger history file is not searched for names.
 const LARGEST: u64 = 64 << 20;
 
-/// What is known of a request.
+/// Model and provider of a request, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NamedModel {
     pub model: Option<String>,
@@ -21,15 +21,15 @@ pub(super) struct NamedModel {
     pub project: Option<String>,
 }
 
-/// What a task's directory tells of models.
+/// Models named in a task's directory.
 #[derive(Debug, Default)]
 pub(super) struct ModelHistory {
-    /// From when on which one was used.
+    /// Models with the time of their first use.
     used: Vec<(i64, NamedModel)>,
-    /// What the model was told it is, by time.
+    /// Model names from the prompts, by time.
     told: Vec<(Option<i64>, String)>,
     project: Option<String>,
-    /// When requests were made.
+    /// Times of the requests.
     requests: Vec<i64>,
 }
 
@@ -60,7 +60,7 @@ impl ModelHistory {
         self.used.sort_by_key(|(ts, _)| *ts);
     }
 
-    /// Finds what the model was told of its surroundings. Only names are taken from it.
+    /// Searches the prompts for environment details. Only names are taken.
     fn history(&mut self, history: &Value) {
         for message in history.as_array().into_iter().flatten() {
             if message.get("role").and_then(Value::as_str) != Some("user") {
@@ -81,7 +81,7 @@ impl ModelHistory {
         }
     }
 
-    /// What is known of a request: what its message says, else what was used at that time.
+    /// Returns model and provider of a request: from its message, else those in use at that time.
     pub fn of(&self, ts: i64, message: &Value) -> NamedModel {
         let mut named = NamedModel { project: self.project.clone(), ..NamedModel::default() };
         if let Some(info) = message.get("modelInfo") {
@@ -97,7 +97,7 @@ impl ModelHistory {
         named
     }
 
-    /// What the model of a request was told it is. It is told when the request is made, before the next one.
+    /// Returns the model name in the prompt of a request. The prompt precedes the next request.
     fn told_at(&self, ts: i64) -> Option<String> {
         let (_, first) = self.told.first()?;
         if self.told.iter().all(|(_, model)| model == first) {
@@ -109,7 +109,7 @@ impl ModelHistory {
     }
 }
 
-/// What stands between two marks, if it can be a name.
+/// Returns the text between two marks, if it is a valid name.
 fn between(text: &str, open: &str, close: &str) -> Option<String> {
     let (_, rest) = text.split_once(open)?;
     let (name, _) = rest.split_once(close)?;
@@ -117,8 +117,8 @@ fn between(text: &str, open: &str, close: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= 512 && !name.contains(['\n', '\0'])).then(|| name.to_owned())
 }
 
-/// A document beside the messages; nothing when there is none, or one that is too large. One that cannot be read may be
-/// just being written: who served a request is part of what it is known by, so that is no time to guess.
+/// Reads a document next to the messages. Returns null if it is absent or too large. A malformed one may be incomplete,
+/// and a request's identity depends on its provider, so that is an error instead of a guess.
 pub(super) fn beside(path: &Path) -> Result<Value, Refusal> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let bytes = match regular::read(path, LARGEST) {

@@ -1,4 +1,4 @@
-//! The sessions of Cline's command: `<id>.messages.json`, and `<id>.json` beside it.
+//! Sessions of Cline's command: `<id>.messages.json`, with `<id>.json` next to it.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
 use crate::readers::normalise::logged::Logged;
 
-/// How a session's messages are named.
+/// Suffix of the message files.
 pub(super) const SUFFIX: &str = ".messages.json";
 
 const COUNTS: [&str; 4] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens"];

@@ -1,12 +1,12 @@
-//! The messages of a task, `ui_messages.json`.
+//! Parses the messages of a task, `ui_messages.json`.
 //!
-//! Cline tells `tokensIn` without the cache, whoever served it, but for servers that copy `OpenAI`'s API (`openai`). Roo
-//! Code and Kilo Code tell what the API told, which `apiProtocol` names: of `openai` the cache is inside, of `anthropic`
-//! it was beside in older versions and is inside in newer ones, which no field says; the task's requests together show it.
+//! Cline's `tokensIn` excludes the cache, except for servers with `OpenAI`'s API (`openai`). Roo Code and Kilo Code
+//! pass on the API's count, and `apiProtocol` names the API. With `openai` it includes the cache. With `anthropic`
+//! older versions exclude it and newer ones include it, which no field states; the requests of a task together show it.
 //!
-//! Requests that a person deleted are gone from the messages and stand in one `deleted_api_reqs` as a sum. Those that were
-//! imported before keep their records, so only what they leave of the sum is new; for this a reading remembers the requests
-//! it saw.
+//! Requests that a user deleted are removed from the messages, and their sum is added to one `deleted_api_reqs`.
+//! Requests that were imported before keep their records, so only the rest of the sum is new. For this a reading stores
+//! the requests that it saw.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,20 +24,20 @@ use crate::model::event::Quality;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Logged;
 
-/// Fields of the text of a request: input, output, written to a cache, read from it.
+/// Counts in the text of a request: input, output, cache writes, cache reads.
 const COUNTS: [&str; 4] = ["tokensIn", "tokensOut", "cacheWrites", "cacheReads"];
 
-/// What requests a reading saw, by time, with their four counts.
+/// Requests of a reading by time, with their four counts.
 type SeenTasks = BTreeMap<i64, [u64; 4]>;
 
-/// A request that tells counts.
+/// A request with counts.
 struct Request<'m> {
     ts: i64,
     at: Timestamp,
     message: &'m Value,
     text: Value,
     logged: Logged,
-    /// Where the counts are of several requests: whose.
+    /// What the counts are a sum of, if they are one.
     role: Option<&'static str>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Va
     Ok(document)
 }
 
-/// The requests of a task, in the order in which they were made.
+/// Returns the requests of a task in order of time.
 fn gather<'m>(
     family: &Family,
     messages: &'m [Value],
@@ -77,9 +77,9 @@ fn gather<'m>(
     tally: &mut SkipTally,
 ) -> Vec<Request<'m>> {
     let mut requests = Vec::new();
-    // A request whose counts are not told yet: they may stand in a message of their own.
+    // A request whose counts are missing so far. They may follow in a separate message.
     let mut open: Option<&Value> = None;
-    // Whether something stands behind it that comes when it is done.
+    // Whether a message follows that is written only after the request.
     let mut is_over = false;
     for (at, message) in messages.iter().enumerate() {
         let (from, role) = match message.get("say").and_then(Value::as_str) {
@@ -113,7 +113,7 @@ fn gather<'m>(
                     requests.push(request);
                 }
             }
-            // The last one is being made.
+            // The last request is still in progress.
             Ok(None) => {}
             Err(why) => {
                 open = open.filter(|_| role.is_some());
@@ -127,14 +127,14 @@ fn gather<'m>(
     requests
 }
 
-/// Whether a message is one that comes when no request is being made.
+/// Returns whether the message is of a kind that is written only when no request is in progress.
 fn ends_request(message: &Value) -> bool {
     const BEHIND: [&str; 4] = ["completion_result", "resume_task", "resume_completed_task", "user_feedback"];
     let is = |name: &str| message.get(name).and_then(Value::as_str).is_some_and(|kind| BEHIND.contains(&kind));
     is("say") || is("ask")
 }
 
-/// A request that tells counts; `None` while it does not.
+/// Parses a request; `None` while it has no counts.
 fn request<'m>(
     family: &Family,
     message: &Value,
@@ -166,14 +166,15 @@ fn four(logged: &Logged) -> [u64; 4] {
     [logged.input, logged.output, logged.cache_write, logged.cache_read].map(|(_, stated)| count(stated))
 }
 
-/// Leaves of new sums of deleted requests only what was not imported before. A sum that was seen is imported already.
+/// Reduces new sums of deleted requests by what was imported before. A sum that an earlier reading saw is imported
+/// already.
 fn settle_deleted(requests: &mut Vec<Request<'_>>, before: &SeenTasks, seen: &SeenTasks, tally: &mut SkipTally) {
     let is_new = |request: &Request<'_>| request.role == Some("deleted") && !before.contains_key(&request.ts);
     let Some(last) = requests.iter().rposition(is_new) else {
         requests.retain(|request| request.role != Some("deleted"));
         return;
     };
-    // Sums that are new together cover what is missing together.
+    // New sums cover the missing requests together.
     let mut sum = [0_u64; 4];
     for request in requests.iter().filter(|request| is_new(request)) {
         sum = added(sum, four(&request.logged));
@@ -213,7 +214,7 @@ fn added(mut all: [u64; 4], more: [u64; 4]) -> [u64; 4] {
     all
 }
 
-/// What is known of whether the input includes the cache.
+/// What is known about whether the input includes the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Inside,
@@ -252,7 +253,7 @@ fn made(
         Protocol::Beside => false,
         Protocol::Unclear => inside,
     };
-    // Any server that copies its API is `openai` to these agents.
+    // These agents call every server with `OpenAI`'s API `openai`.
     let provider = named.provider.as_deref().map(|name| match name {
         "openai" => "openai-compatible",
         "openai-native" | "openai-codex" => "openai",

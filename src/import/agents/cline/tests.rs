@@ -135,7 +135,7 @@ fn roo_code_says_by_protocol_and_by_all_requests_what_is_inside() {
     let openai = of(&[protocol(asked(10, 100, 60), "openai")]);
     assert_eq!(counts(&openai), [[40, 60, 0, 0, 0, 7, 0]]);
     assert_eq!((openai.found[0].record.quality, &*openai.found[0].record.provider), (Quality::Reported, "roo-code"));
-    // In older versions the cache is beside the input, as the second request shows.
+    // Older versions exclude the cache from the input, as the second request shows.
     let older = of(&[protocol(asked(10, 100, 60), "anthropic"), protocol(asked(20, 3, 90), "anthropic")]);
     assert_eq!(counts(&older), [[100, 60, 0, 0, 0, 7, 0], [3, 90, 0, 0, 0, 7, 0]]);
     assert_eq!(older.found[0].record.quality, Quality::Reported);
@@ -185,18 +185,18 @@ fn deleted_requests_count_but_those_that_were_imported_count_once() {
         )
     };
     let first = task.read(&CLINE, &json!([asked(10, 5, 0), asked(20, 6, 0)]), None);
-    // The second one was deleted, and another that was made and deleted since.
+    // The second request was deleted, and so was another one that was made in between.
     let messages = json!([asked(10, 5, 0), deleted(50, 6 + 100, 7 + 30)]);
     let second = task.read(&CLINE, &messages, first.resume.as_ref());
     assert_eq!(counts(&second), [[5, 0, 0, 0, 0, 7, 0], [100, 0, 0, 0, 0, 30, 0]]);
     let record = &second.found[1].record;
     assert_eq!((record.quality, &*record.labels["role"], record.cost), (Quality::Derived, "deleted", None));
-    // It is not told again, nor once it is itself part of a larger sum.
+    // It is not reported again, not even as part of a larger sum.
     let third = task.read(&CLINE, &messages, second.resume.as_ref());
     assert_eq!(counts(&third), [[5, 0, 0, 0, 0, 7, 0]]);
     let last = task.read(&CLINE, &json!([deleted(90, 5 + 106, 7 + 37)]), third.resume.as_ref());
     assert!(last.found.is_empty() && last.skipped.is_empty());
-    // Without an earlier import the sum is all there is.
+    // Without an earlier import only the sum is available.
     assert_eq!(counts(&task.read(&CLINE, &messages, None)), [[5, 0, 0, 0, 0, 7, 0], [106, 0, 0, 0, 0, 37, 0]]);
     let odd = task.read(&CLINE, &json!([deleted(90, 1, 1)]), third.resume.as_ref());
     assert_eq!(

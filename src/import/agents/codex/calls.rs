@@ -1,7 +1,8 @@
-//! The calls of one rollout. Newer clients write each twice, as a record and as a movement of the counter.
+//! Collects the calls of one rollout. Newer clients write each call twice: as a record, and as an increase of the
+//! counter.
 //!
-//! The two share the thread's total only until the client compacts the context: that call is recorded, but does not
-//! move the counter. So they are also matched, in their order, by what the call itself used.
+//! Both state the thread's total, and the totals agree until the client compacts the context: that call is recorded but
+//! does not increase the counter. So they are also matched in order by the counts of the call itself.
 
 use std::collections::HashMap;
 
@@ -12,32 +13,32 @@ use crate::import::engine::merge::total;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::time::Timestamp;
 
-/// Calls recorded and not yet seen in the counter that are kept in mind.
+/// Maximum number of recorded calls to remember until the counter shows them.
 const MAX_OPEN: usize = 4;
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ThreadCalls {
-    /// Calls recorded, but not seen in the counter yet.
+    /// Calls that are recorded but not in the counter yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recorded: Vec<Open>,
-    /// The last call seen in the counter, unless it was recorded too.
+    /// The last call in the counter, unless it was recorded too.
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<Open>,
     #[serde(skip)]
     found: Vec<ParsedCall>,
-    /// Where in `found` a key is.
+    /// Index in `found` by key.
     #[serde(skip)]
     places: HashMap<String, usize>,
 }
 
-/// A call of which one side has been seen.
+/// A call of which one side was read.
 #[derive(Serialize, Deserialize)]
 struct Open {
     used: Vector,
     at: Timestamp,
     keys: Vec<String>,
-    /// Where in `found` it is, until it is handed over.
+    /// Its index in `found`, until it is emitted.
     #[serde(skip)]
     place: Option<usize>,
 }
@@ -55,7 +56,7 @@ impl ThreadCalls {
         std::mem::take(&mut self.found)
     }
 
-    /// Adds a call that was recorded.
+    /// Adds a call from a record.
     pub fn recorded(&mut self, used: Vector, found: ParsedCall) {
         if let Some(place) = self.place(&found) {
             self.counted.take_if(|open| open.place == Some(place));
@@ -71,14 +72,14 @@ impl ThreadCalls {
         }
     }
 
-    /// Adds a call that the counter moved by.
+    /// Adds a call from an increase of the counter.
     pub fn counted(&mut self, used: Vector, found: ParsedCall) {
         self.counted = None;
         if let Some(place) = self.place(&found) {
             self.recorded.retain(|open| open.place != Some(place));
             self.unite(place, found, false);
         } else if let Some(nth) = self.recorded.iter().position(|open| open.used == used) {
-            // Those before it never moved the counter.
+            // Earlier recorded calls never increased the counter.
             let open = self.recorded.drain(..=nth).next_back();
             if let Some(open) = open {
                 self.join(open, found, false);
@@ -88,7 +89,7 @@ impl ThreadCalls {
         }
     }
 
-    /// Where a call is that shares a key with this one.
+    /// Returns the index of a call that shares a key with this one.
     fn place(&self, found: &ParsedCall) -> Option<usize> {
         found.record.keys.iter().find_map(|key| self.places.get(key).copied())
     }
@@ -101,13 +102,13 @@ impl ThreadCalls {
         Open { used, at, keys, place: Some(place) }
     }
 
-    /// Brings the two sides of one call together.
+    /// Joins the two sides of a call.
     fn join(&mut self, open: Open, mut found: ParsedCall, is_record: bool) {
         if let Some(place) = open.place {
             self.unite(place, found, is_record);
             return;
         }
-        // The other side was handed over already. What it did not know yet is told under its name.
+        // The other side was emitted already. Emit this side under the same key, for the data that it adds.
         let mut keys = open.keys;
         let known = keys.len();
         add(&mut keys, std::mem::take(&mut found.record.keys));
@@ -119,11 +120,11 @@ impl ThreadCalls {
         }
     }
 
-    /// Makes one call of two. The larger counts; when they are equal, the side that was recorded.
+    /// Joins two sightings. The larger total wins; on a tie the record wins.
     fn unite(&mut self, place: usize, mut found: ParsedCall, is_record: bool) {
         let Some(other) = self.found.get_mut(place) else { return };
         let [before, now] = [&*other, &found].map(total);
-        // When they are equal, the counter says when: it moves when the call is at its end.
+        // On a tie the counter gives the time, because it increases at the end of a call.
         let counted = if now > before || (now == before && !is_record) { found.told_at() } else { other.told_at() };
         other.at = other.at.min(found.at);
         let mut keys = std::mem::take(&mut other.record.keys);
@@ -143,7 +144,7 @@ impl ThreadCalls {
     }
 }
 
-/// Adds the keys that are not there yet.
+/// Adds missing keys.
 fn add(keys: &mut Vec<String>, more: Vec<String>) {
     for key in more {
         if !keys.contains(&key) {

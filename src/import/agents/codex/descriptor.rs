@@ -1,4 +1,4 @@
-//! What is known about Codex.
+//! The descriptor of Codex.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
@@ -7,7 +7,7 @@ use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, T
 
 use super::Codex;
 
-/// The directories of a Codex home that hold rollouts.
+/// Directories of a Codex home that contain rollouts.
 const ROLLOUTS: &[&str] = &["sessions", "archived_sessions"];
 
 /// Codex, by `OpenAI`.
@@ -16,7 +16,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     aliases: &["codex-acp"],
     places: &[
         Place::Home(&[".codex/sessions", ".codex/archived_sessions"]),
-        // The client takes the value as one home, whatever its name; users who keep several homes list them.
+        // The client uses the value as one home, even with commas in it. Users with several homes list them.
         Place::Named("CODEX_HOME", ROLLOUTS),
         Place::Listed("CODEX_HOME", ROLLOUTS),
     ],
@@ -65,7 +65,8 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
     sums: SumWords { events: &[], attributes: &["codex.turn.", "codex.usage."], spans: true },
 };
 
-/// A rollout's place below the directory of all of them, without its ending: ccusage's name of the session.
+/// Returns the path of a rollout below the rollout directory, without its extension, which is ccusage's name of the
+/// session.
 fn rollout(path: &str) -> Option<String> {
     let path = path.replace('\\', "/");
     let place = ["/sessions/", "/archived_sessions/"].iter().find_map(|root| path.rsplit_once(root))?.1;

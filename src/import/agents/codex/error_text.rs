@@ -1,25 +1,25 @@
-//! Whether the model answered in a line, and whether a turn goes on behind its answer.
+//! Classifies lines without counts: whether the model answered, and whether a turn has ended.
 
 use super::line::LineOutline;
 use crate::import::engine::jsonl::{Declined, JsonCursor};
 
-/// What a line that counts nothing says of a turn.
+/// The meaning of a line without counts.
 ///
-/// A client writes what a call used behind what the call answered and before the turn is done; the first clients wrote
-/// items alone, and no counts.
+/// A client writes the counts of a call after its answer and before the end of the turn. The first clients wrote only
+/// items, without counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorText {
-    /// The model's words, or what it called.
+    /// Text or a tool call of the model.
     Answer,
-    /// The same from a client that never wrote counts.
+    /// The same, from a client that never wrote counts.
     BareAnswer,
-    /// A prompt, or the end of a turn: what was before is over.
+    /// A prompt, or the end of a turn: what precedes is complete.
     Over,
     Nothing,
 }
 
 impl ErrorText {
-    /// What a line says. One that cannot be read says nothing: it is there for its text.
+    /// Classifies a line. A malformed line has no meaning here; it only contains text.
     pub fn of(line: &[u8]) -> Self {
         Self::quick(line)
             .or_else(|Declined| {
@@ -32,13 +32,13 @@ impl ErrorText {
             .unwrap_or(Self::Nothing)
     }
 
-    /// The same of a line that is shaped as clients write it: types and roles before what was said.
+    /// Classifies a line in the form that clients write: type and role precede the text.
     fn quick(line: &[u8]) -> Result<Self, Declined> {
         let mut cursor = JsonCursor::new(line)?;
         let (mut kind, mut of, mut role, mut inside) = (None, None, None, false);
         while let Some(key) = cursor.key()? {
             match key {
-                // What else has a payload says nothing, however long it is.
+                // Any other line with a payload has no meaning here, however long it is.
                 b"payload" if kind.is_some_and(|kind| !is_envelope(kind)) => return Ok(Self::Nothing),
                 b"payload" if !inside => {
                     inside = cursor.enter()?;
@@ -80,7 +80,7 @@ impl ErrorText {
     }
 }
 
-/// Whether lines of this type hold what is said in their payload.
+/// Returns whether lines of this type contain the item in their payload.
 fn is_envelope(kind: &str) -> bool {
     matches!(kind, "response_item" | "event_msg")
 }

@@ -1,4 +1,4 @@
-//! What a rollout tells of the account's quota windows, each time anew with every counter.
+//! Quota windows of the account in a rollout. Every counter line repeats them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,18 +10,18 @@ use crate::readers::quota;
 
 const FEED: &str = "codex-rollout";
 
-/// Windows of one log whose last observation is kept in mind.
+/// Maximum number of windows per log whose last observation is remembered.
 const MAX_WINDOWS: usize = 32;
 
-/// The windows of one rollout: only what changes is an observation.
+/// The quota windows of one rollout. Only a change is an observation.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Limits {
-    /// The last observation of each window, and when it was made.
+    /// The last observation of each window, with its time.
     latest: Vec<(QuotaObserved, Timestamp)>,
     #[serde(skip)]
     found: Vec<(EventId, NewEvent)>,
-    /// The limits as they were told last; most lines only repeat them.
+    /// The last limits as text. Most lines repeat them unchanged.
     #[serde(skip)]
     told: String,
 }
@@ -39,7 +39,7 @@ impl Limits {
         std::mem::take(&mut self.found)
     }
 
-    /// Takes what a line tells. What cannot be read of it is left out: the line is there for its counts.
+    /// Adds the limits of a line. Malformed limits are ignored, because the line matters for its counts.
     pub fn tell(&mut self, limits: &RawValue, at: Timestamp, provider: &str) {
         let recent = self.latest.iter().all(|(_, then)| at.millis() - then.millis() < quota::CONFIRMED);
         if limits.get() == self.told && recent {
@@ -58,7 +58,7 @@ impl Limits {
             self.found.push((quota::id(&seen, at), NewEvent::new(seen, at)));
         }
         self.told.clear();
-        // In so many seconds is another instant in each line.
+        // A relative reset time is a different instant in each line.
         if !limits.get().contains("econds") {
             self.told.push_str(limits.get());
         }

@@ -1,4 +1,4 @@
-//! What one line of a Codex rollout says.
+//! Parses one line of a Codex rollout.
 
 use crate::model::secrets;
 use std::borrow::Cow;
@@ -8,29 +8,29 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl::{self, Declined, JsonCursor};
 
-/// What a line is, as far as it matters here.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
-    /// Who writes this rollout: its thread, its provider, its parent.
+    /// Metadata of the rollout: thread, provider, parent.
     Meta,
-    /// What a turn runs with: its model and directory.
+    /// Context of a turn: model and directory.
     Context,
-    /// What the thread's later turns run with, since a person changed it.
+    /// New settings for the later turns of the thread.
     Settings,
-    /// The counter of the thread, after a call or again.
+    /// The counter of the thread, after a call or repeated.
     Count,
     /// One call.
     Record,
-    /// What was said or done: nothing in it counts, whatever it quotes.
+    /// A message or tool call. It has no counts, whatever text it quotes.
     Item,
     /// Anything else.
     Other,
-    /// Not to be told from the beginning of the line.
+    /// Not recognisable from the start of the line.
     Unclear,
 }
 
 impl LineKind {
-    /// The kind of a line that is shaped as clients write it: type before payload, and the payload's type first.
+    /// Returns the kind of a line in the form that clients write: type before payload, and the payload's type first.
     pub fn of(line: &[u8]) -> Self {
         Self::quick(line).unwrap_or(Self::Unclear)
     }
@@ -56,7 +56,7 @@ impl LineKind {
         Err(Declined)
     }
 
-    /// The kind of an event by the type of its payload.
+    /// Returns the kind of an event from the type of its payload.
     fn event(quoted: &[u8]) -> Self {
         match quoted {
             b"\"token_count\"" => Self::Count,
@@ -75,7 +75,8 @@ impl LineKind {
         }
     }
 
-    /// The kind of any line, by the book. The first rollouts began with the bare payload of a `session_meta`.
+    /// Returns the kind of any line with `serde_json`. The first rollouts began with the bare payload of a
+    /// `session_meta`.
     pub fn by_the_book(line: &[u8]) -> Result<Self, String> {
         let outline = LineOutline::read(line)?;
         let Some(kind) = &outline.kind else {
@@ -90,7 +91,7 @@ impl LineKind {
     }
 }
 
-/// What any line tells of itself, by the book.
+/// The type of a line and the outline of its payload, parsed with `serde_json`.
 #[derive(Deserialize)]
 pub(super) struct LineOutline<'a> {
     #[serde(rename = "type")]
@@ -105,7 +106,7 @@ pub(super) struct LineOutline<'a> {
     timestamp: Option<&'a RawValue>,
 }
 
-/// What the payload of a line tells of itself.
+/// The type and role of a payload.
 #[derive(Default, Deserialize)]
 pub(super) struct RolloutEvent<'a> {
     #[serde(rename = "type")]
@@ -127,30 +128,30 @@ impl<'a> LineOutline<'a> {
         read(line)
     }
 
-    /// Whose words the line is, of a line that is an item without an envelope.
+    /// The role of a line that is an item without an envelope.
     pub fn role(&self) -> Option<&'a str> {
         self.role.map(unquoted)
     }
 
-    /// What the payload tells; nothing where it is no object.
+    /// Returns the outline of the payload; empty if it is no object.
     pub fn event(&self) -> RolloutEvent<'a> {
         self.payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default()
     }
 }
 
 impl<'a> RolloutEvent<'a> {
-    /// Whose words the payload is.
+    /// The role of the payload.
     pub fn role(&self) -> Option<&'a str> {
         self.role.map(unquoted)
     }
 }
 
-/// A word without its quotes; of anything else, what is written there.
+/// Returns a string without quotes; any other value as written.
 fn unquoted(value: &RawValue) -> &str {
     value.get().trim_matches('"')
 }
 
-/// Refuses a line of an unknown type that tells of tokens.
+/// Skips, with a reason, a line of an unknown type that contains token counts.
 pub(super) fn refuse_tokens(line: &[u8]) -> Result<(), String> {
     let outline = LineOutline::read(line)?;
     let told = outline.event();
@@ -171,7 +172,7 @@ pub(super) struct RolloutLine<'a, P> {
     pub payload: Option<P>,
 }
 
-/// Reads a line that matters.
+/// Parses a relevant line.
 pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error))
 }
@@ -189,7 +190,7 @@ pub(super) struct Meta<'a> {
 }
 
 impl Meta<'_> {
-    /// The threads whose history this one may repeat.
+    /// Iterates over the threads whose history this one may repeat.
     pub fn parents(&self) -> impl Iterator<Item = String> {
         let spawned = self.source.and_then(|source| spawned_by(source.get()));
         let named = [&self.parent_thread_id, &self.forked_from_id].map(|id| id.as_deref().map(str::to_owned));
@@ -197,7 +198,7 @@ impl Meta<'_> {
     }
 }
 
-/// The thread that spawned this one. `source` is a plain word for threads that a person began.
+/// Returns the thread that spawned this one. `source` is a plain string for threads that a user started.
 fn spawned_by(source: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct SessionSource {
@@ -237,14 +238,14 @@ pub(super) struct ThreadSettings<'a> {
 pub(super) struct TokenCount<'a> {
     #[serde(borrow)]
     pub info: Option<Info<'a>>,
-    /// Counts beside `info` instead of in it: how clients wrote them before rollouts kept events.
+    /// Counts next to `info` instead of in it, as clients wrote them before rollouts had events.
     #[serde(borrow)]
     pub input_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     pub total_token_usage: Option<&'a RawValue>,
     #[serde(borrow)]
     pub last_token_usage: Option<&'a RawValue>,
-    /// What is used of the account's windows.
+    /// State of the account's quota windows.
     #[serde(borrow)]
     pub rate_limits: Option<&'a RawValue>,
 }
@@ -261,7 +262,7 @@ pub(super) struct Info<'a> {
 pub(super) struct Record<'a> {
     pub thread_id: Option<Cow<'a, str>>,
     pub response_id: Option<Cow<'a, str>>,
-    /// The tier that the response names.
+    /// The service tier in the response.
     pub service_tier: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub usage: Option<&'a RawValue>,

@@ -1,25 +1,25 @@
-//! Codex: `~/.codex/sessions/**/rollout-*.jsonl`, `~/.codex/archived_sessions/**`, and either compressed, which
-//! clients since 0.137 do to cold ones (`*.jsonl.zst`). `CODEX_HOME` moves the home.
+//! Codex: `~/.codex/sessions/**/rollout-*.jsonl`, `~/.codex/archived_sessions/**`, and both compressed (`*.jsonl.zst`),
+//! as clients since 0.137 do with old ones. `CODEX_HOME` sets the home.
 //!
-//! Known: the rollouts of clients 0.3x to 0.169 (checked against a real 0.169.0 and what its server answered). A
-//! `token_count` event shows the thread's counter: the total so far and what the last call used. It is shown again
-//! whenever the rate limits change, so a call is behind it only when the total moved. Since about 0.151 a
-//! `token_usage_record` also records each call, under the id of its response; it says what calls the counter leaves
-//! out. A forked or spawned thread may repeat its parent's history, with new times or the old ones: its calls carry
-//! the parent's name for them besides, and so they are the parent's own calls again. What it repeats ends with the first
-//! total that its parents did not show, or, when their rollouts are gone, some seconds after it began.
+//! Supported: rollouts of clients 0.3x to 0.169 (checked against a real 0.169.0 and the responses of its server). A
+//! `token_count` event has the thread's counter: the total so far and the counts of the last call. It is repeated
+//! whenever the rate limits change, so it is a new call only if the total increased. Since about 0.151 a
+//! `token_usage_record` also states each call with the id of its response, including calls that the counter omits. A
+//! forked or spawned thread may repeat its parent's history, with new times or the old ones. Its calls also have the
+//! parent's keys, so they are the parent's calls. The repetition ends at the first total that no parent has or, if the
+//! parents' rollouts are deleted, some seconds after the fork began.
 //!
-//! `thread_settings_applied` names the service tier that later calls ask for. The client may ask for none all the same, so a
-//! tier that only this setting names is marked by the label `service_tier_from`; a response or telemetry decides.
+//! `thread_settings_applied` names the service tier that later calls request. The client may still omit it, so a tier
+//! from this setting alone has the label `service_tier_from`. A response or telemetry decides.
 //!
-//! The same lines tell what is used of the account's quota windows. That is kept where it changes, as observations.
+//! The same lines state how much of the account's quota windows is used. Changes become observations.
 //!
-//! Counts beside `info` instead of in it, an `info` without a total, a record without usage, usage under other names and
-//! lines of another type that tell of tokens are shapes this build does not know: such a line is refused by name, never
-//! counted as nothing. An `info` of `null` holds only rate limits. The first clients' sessions (`rollout-*.json`) tell no
-//! counts, and are told of. So is a rollout with answers and without any count, as clients wrote before there were counters:
-//! once the turn is done or the next one begins, for the counts stand before that, or when nobody has written to it for an hour.
-//! So are three turns and more without a count behind the last one, as a client writes that goes on with an older one's thread.
+//! Counts next to `info` instead of in it, an `info` without a total, a record without usage, usage under other names,
+//! and other lines with token counts have unknown forms. Such a line is skipped with a reason and never counted as 0.
+//! An `info` of `null` has only rate limits. Sessions of the first clients (`rollout-*.json`) have no counts and are
+//! reported. A rollout with answers and without any count, as of early clients, is reported too: once the turn is done
+//! or the next one begins, because counts precede that, or when the file has not changed for an hour. So are three or
+//! more turns without counts after the last count, which an old client writes that continues a newer client's thread.
 
 mod calls;
 mod descriptor;
@@ -52,22 +52,22 @@ use thread::Thread;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
-/// The importer of Codex' rollouts.
+/// The importer of Codex rollouts.
 pub(crate) struct Codex;
 
 const AGENT: &str = "codex";
 
-/// Begins the types of the lines that count. Inside of a text a backslash stands before its quote.
+/// Prefix of the types of lines with counts. Within a string its quote would be escaped.
 static COUNTING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"token_"));
-/// Stands in every usage object.
+/// Occurs in every usage object.
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"input_tokens\""));
 
-/// The directories of a Codex home that hold rollouts. Archiving moves a rollout from one to the other.
+/// Returns the directories of a Codex home that contain rollouts. Archiving moves a rollout from one to the other.
 fn rollouts(home: &Path) -> Vec<PathBuf> {
     vec![home.join("sessions"), home.join("archived_sessions")]
 }
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Codex {
@@ -115,19 +115,19 @@ impl DocumentLog for Codex {
     }
 }
 
-/// Whether a file is a session of the first clients, before they wrote lines.
+/// Returns whether a file is a session of the first clients, which did not write lines.
 fn is_first(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with("rollout-") && name.ends_with(".json")
 }
 
-/// A log's name without its extensions. The client compresses what nobody wrote to for a week.
+/// Returns a log's name without extensions. The client compresses files that have not changed for a week.
 fn log_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
     name.strip_suffix(".zst").unwrap_or(&name).strip_suffix(".jsonl").map(str::to_owned)
 }
 
-/// The thread's id as the file name has it, `rollout-<time>-<id>.jsonl`; of a file named otherwise, its name.
+/// Returns the thread id from the file name `rollout-<time>-<id>.jsonl`, otherwise the whole name.
 fn name_of(path: &Path) -> String {
     let name = log_name(path).unwrap_or_default();
     let id = name.len().checked_sub(36).and_then(|at| name.get(at..)).filter(|id| uuid::Uuid::parse_str(id).is_ok());
@@ -220,7 +220,7 @@ impl RolloutParser {
                     }
                     _ => {}
                 }
-                // A line without a time may hold nothing but limits: it is no reason to refuse it.
+                // A line without a time may contain only limits, so it is no error.
                 if let Some(limits) = line.payload.as_ref().and_then(|count| count.rate_limits)
                     && let Ok(at) = time(&line)
                 {
@@ -232,7 +232,7 @@ impl RolloutParser {
                 let record = line.payload.as_ref().ok_or("unknown shape: a token_usage_record without a payload")?;
                 self.thread.record(time(&line)?, record)?;
             }
-            // A line that was cut may have swallowed the one behind it.
+            // A line that was cut may contain the line after it.
             LineKind::Item if counts(line) => {
                 read::<IgnoredAny>(line)?;
             }
@@ -243,7 +243,7 @@ impl RolloutParser {
     }
 }
 
-/// The time a line of any kind says it was written at.
+/// Returns the time of a line of any kind.
 fn first_time(line: &[u8]) -> Option<Timestamp> {
     let mut cursor = jsonl::JsonCursor::new(line).ok()?;
     while let Some(key) = cursor.key().ok()? {
@@ -255,7 +255,7 @@ fn first_time(line: &[u8]) -> Option<Timestamp> {
     None
 }
 
-/// Whether a type that counts stands in the line, rather than in a text that quotes one.
+/// Returns whether a type with counts occurs as a field of the line and not within a text.
 fn counts(line: &[u8]) -> bool {
     COUNTING.find_iter(line).any(|at| at.checked_sub(1).and_then(|before| line.get(before)) != Some(&b'\\'))
 }

@@ -1,7 +1,7 @@
-//! What the rollouts of a fork's parents show: a fork that repeats their calls shows the same totals.
+//! Reads the totals in the rollouts of a fork's parents. A fork that repeats their calls shows the same totals.
 //!
-//! How long after it began a fork is written its history is not to be relied on: it waits for a first prompt, or for a
-//! slow disk. So the totals say it, where the parents' rollouts are still there.
+//! The time between the start of a fork and the writing of its history is not reliable: the client waits for a first
+//! prompt, or the disk is slow. So the totals decide, if the parents' rollouts still exist.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -17,11 +17,11 @@ use crate::model::time::{DAY, Timestamp};
 
 /// The parents of one rollout.
 pub(super) struct Parents {
-    /// The rollout itself.
+    /// Path of the rollout itself.
     path: PathBuf,
-    /// Their rollouts were looked for.
+    /// Whether the parents' rollouts were searched for.
     sought: bool,
-    /// What they show, if there are any.
+    /// The totals in them, if any exists.
     totals: Option<HashSet<Vector>>,
 }
 
@@ -30,7 +30,7 @@ impl Parents {
         Self { path, sought: false, totals: None }
     }
 
-    /// Whether a total is one that a parent showed before a time; `None` when no parent's rollout is there.
+    /// Returns whether a parent had this total before `before`; `None` if no parent's rollout exists.
     pub fn showed(&mut self, ids: &[String], total: &Vector, before: Timestamp) -> Option<bool> {
         if !self.sought {
             self.sought = true;
@@ -41,13 +41,13 @@ impl Parents {
         self.totals.as_ref().map(|totals| totals.contains(total))
     }
 
-    /// Forgets what is not asked for any more.
+    /// Frees the totals.
     pub fn forget(&mut self) {
         self.totals = None;
     }
 }
 
-/// The rollout of a thread, in the home of another one's.
+/// Finds the rollout of a thread in the same home.
 fn rollout(beside: &Path, id: &str) -> Option<PathBuf> {
     let is_rollouts =
         |directory: &&Path| directory.file_name().is_some_and(|name| name == "sessions" || name == "archived_sessions");
@@ -64,7 +64,8 @@ fn rollout(beside: &Path, id: &str) -> Option<PathBuf> {
     })
 }
 
-/// The directories of the days around that on which a thread began, if its id tells; the client goes by local days.
+/// Returns the directories of the days around the start of a thread, from the time in its id. The client uses local
+/// days.
 fn days(id: &str) -> Option<[String; 3]> {
     let id = uuid::Uuid::parse_str(id).ok()?;
     let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
@@ -76,7 +77,7 @@ fn days(id: &str) -> Option<[String; 3]> {
     }))
 }
 
-/// The totals that a rollout showed before a time; `None` when it cannot be read, which its own import reports.
+/// Returns the totals in a rollout before a time; `None` if it cannot be read, which its own import reports.
 fn shown(rollout: &Path, before: Timestamp) -> Option<Vec<Vector>> {
     let found = RefCell::new(Vec::new());
     let is_later = |line: &[u8]| {

@@ -48,7 +48,7 @@ fn context(model: &str) -> String {
     line(1, "turn_context", &format!(r#"{{"cwd":"/work","model":"{model}"}}"#))
 }
 
-/// A usage object of so many times 100 input, 60 of them cached, and 10 output, 4 of them reasoning.
+/// Builds a usage object with `calls` times 100 input (60 cached) and 10 output (4 reasoning).
 fn usage(calls: u64) -> String {
     let [input, cached, output, reasoning] = [100, 60, 10, 4].map(|count| count * calls);
     let total = input + output;
@@ -109,7 +109,7 @@ fn without_the_call_s_own_usage_the_movement_counts() {
         meta("own", ""),
         count(3, &usage(2), "null"),
         count(4, &usage(5), "null"),
-        // The counter went back: it began anew, and all it shows is new.
+        // The counter decreased, so it restarted, and its whole value is new.
         count(5, &usage(1), "null"),
     ]);
     assert_eq!(outputs(&all), [20, 30, 10]);
@@ -162,7 +162,7 @@ fn a_record_and_its_count_are_one_call_in_either_order() {
 
 #[test]
 fn after_a_compaction_record_and_count_still_meet() {
-    // The record's total has the compaction in it, the counter's has not.
+    // The record's total includes the compaction, the counter's does not.
     let all = found(&[
         meta("own", ""),
         record(1, "r1", &usage(1), &usage(1)),
@@ -180,7 +180,7 @@ fn after_a_compaction_record_and_count_still_meet() {
     assert_eq!(all[4].record.keys, ["r4".to_owned(), key("own", 14), key("own", 7)]);
 }
 
-/// Whatever is handed over in between, and wherever a later run goes on, the sightings are of the same calls.
+/// Wherever the calls are taken and a later run continues, the sightings are of the same calls.
 #[test]
 fn interruptions_lose_nothing_and_repeat_nothing() {
     let lines = [
@@ -260,7 +260,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
     let nameless = record(2, "", &usage(1), "null");
     assert!(refused(&nameless).contains("without response_id and thread_token_usage"));
     assert!(refused(&record(2, "r", "null", &usage(1))).contains("without usage"));
-    // A line cut short that swallowed the next: the count in it is missed.
+    // A line that was cut and continues with the next line: its count is lost, so it is reported.
     let cut = r#"{"timestamp":"2026-06-01T10:00:01Z","type":"response_item","payload":{"text":"cut"#;
     assert!(refused(&format!("{cut}{good}")).starts_with("not valid JSON"));
     let mut broken = good.into_bytes();
@@ -294,7 +294,7 @@ fn rollouts_are_looked_for_where_clients_put_them() {
     assert!(Codex.wants(Path::new(FILE)));
 }
 
-/// The rollouts of a real client against what the server answered it.
+/// Compares the rollouts of a real client with the responses of its server.
 #[test]
 fn a_real_client_s_rollouts_agree_with_the_server() {
     #[derive(Deserialize)]
@@ -416,7 +416,7 @@ fn a_tier_that_only_the_settings_name_sets_the_price_and_is_marked() {
     assert_eq!(labels(&with(r#","service_tier":"flex""#)), marked("flex"));
     for tier in [r#","service_tier":"default""#, r#","service_tier":null"#, ""] {
         assert_eq!(labels(&with(tier)), BTreeMap::new(), "{tier}");
-        // What is set later holds for later calls.
+        // A later setting applies to later calls.
         let lines = [with(r#","service_tier":"priority""#), vec![settings(tier)]].concat();
         assert_eq!(labels(&lines), BTreeMap::new(), "{tier}");
     }

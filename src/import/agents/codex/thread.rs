@@ -1,4 +1,4 @@
-//! What is known of a thread after the lines so far, and what its counter's movements mean.
+//! The state of a thread, and the calls that increases of its counter represent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,24 +18,24 @@ use crate::model::event::{Quality, Raw, TokenRecord, is_special};
 use crate::model::time::Timestamp;
 use crate::readers::normalise::{self, UsageFormat};
 
-/// Threads further up than this are not looked for.
+/// Maximum number of ancestors to search.
 const MAX_PARENTS: usize = 8;
 
-/// Who serves a thread that does not say so.
+/// Provider of a thread that does not name one.
 const DEFAULT_PROVIDER: &str = "openai";
 
-/// How long after a fork began the repetition of its parents' calls is believed without looking at theirs, in milliseconds.
+/// Milliseconds after the start of a fork in which calls count as repeated without a check of the parents' rollouts.
 const REPLAY: i64 = 2_000;
 
-/// The state of one rollout; a later run goes on from it.
+/// State of one rollout, from which a later run continues.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Thread {
-    /// Of the first `session_meta`: a fork repeats those of its parents behind its own.
+    /// From the first `session_meta`. A fork repeats those of its parents after its own.
     id: Option<String>,
-    /// The file's name for it, until then.
+    /// The id in the file name, used until then.
     file: String,
-    /// The threads whose history may be repeated here.
+    /// Threads whose history may be repeated here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parents: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,34 +44,34 @@ pub(super) struct Thread {
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
-    /// The service tier that the thread's settings name, if it has prices of its own.
+    /// The service tier in the thread's settings, if it has its own prices.
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
     pub began: Option<Timestamp>,
-    /// The counter when it was last shown.
+    /// The last value of the counter.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<Vector>,
-    /// A call of this thread's own was recorded: what it repeats of its parents is over.
+    /// Whether a call of this thread itself was recorded, which ends the repetition of its parents.
     own: bool,
-    /// The counter moved as a parent's did.
+    /// Whether the counter last increased as a parent's did.
     #[serde(skip)]
     repeats: bool,
     pub calls: ThreadCalls,
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// What was said since the last call that was found.
+    /// Answers since the last call.
     #[serde(default = "Silence::counted")]
     pub silence: Silence,
 }
 
-/// What a call used, and how that is known.
+/// The counts of a call and their origin.
 struct Used<'a> {
     vector: Vector,
-    /// The object to count.
+    /// The usage object to normalise.
     usage: &'a str,
-    /// The client's object: the same one, unless the counts had to be worked out of it.
+    /// The client's usage object; the same one unless the counts are derived.
     raw: &'a RawValue,
-    /// Why the counts are not simply what the client reported.
+    /// Why the counts are derived rather than reported.
     derived: Option<String>,
 }
 
@@ -123,16 +123,16 @@ impl Thread {
         }
     }
 
-    /// Takes the settings of the turns that follow.
+    /// Applies settings to the turns that follow.
     pub fn settings(&mut self, settings: &ThreadSettings<'_>) {
         self.context(&TurnContext { model: settings.model.clone(), cwd: settings.cwd.clone() });
         let tier = settings.service_tier.as_deref().filter(|tier| is_special(tier));
-        // What the client calls fast is the provider's priority processing.
+        // The client's name for the provider's priority processing is `fast`.
         let tier = tier.map(|tier| if tier == "fast" { "priority" } else { tier });
         self.tier = tier.and_then(jsonl::name).map(str::to_owned);
     }
 
-    /// Takes a line that shows the counter. It is shown again and again: a call is behind it only when it moved.
+    /// Handles a counter line. The line is repeated often: it is a call only if the counter increased.
     pub fn count(&mut self, at: Timestamp, info: &Info<'_>, parents: &mut Parents) -> Result<(), String> {
         let Some(shown) = info.total_token_usage else {
             return Err("unknown shape: a token_count without total_token_usage".to_owned());
@@ -143,7 +143,7 @@ impl Thread {
         if before == Some(total) || total.is_synthetic() {
             return Ok(());
         }
-        // `None` for the first total, and for a counter that went back: it began anew.
+        // `None` for the first total, and for a counter that decreased because it restarted.
         let moved = before.and_then(|before| total.since(&before));
         let written;
         let used = match (last, moved) {
@@ -181,10 +181,10 @@ impl Thread {
         Ok(())
     }
 
-    /// Whether a total may be one that a parent's counter moved to.
+    /// Returns whether a parent's counter may have had this total.
     ///
-    /// What a fork repeats of its parents stands at its head, at their times, in the moment of the fork, or when it is first
-    /// written. A later call may move two forks' counters alike: it is no call of their parent's.
+    /// A fork repeats its parents' calls at its start: with their times, at the moment of the fork, or when the file is
+    /// first written. Later, an equal total of two forks is a coincidence and not a call of the parent.
     fn is_repetition(&mut self, at: Timestamp, total: &Vector, parents: &mut Parents) -> bool {
         if self.own || self.parents.is_empty() {
             return false;
@@ -200,10 +200,10 @@ impl Thread {
         showed == Some(true)
     }
 
-    /// Takes what a line without counts says.
+    /// Handles a line without counts.
     pub fn said(&mut self, line: &[u8]) {
         let said = ErrorText::of(line);
-        // What a fork repeats was answered to its parents.
+        // Repeated answers belong to its parents.
         let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
         if said == ErrorText::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
             return;
@@ -216,9 +216,9 @@ impl Thread {
         }
     }
 
-    /// Takes what a line tells of the account's windows.
+    /// Handles the quota windows of a line.
     pub fn limits(&mut self, at: Timestamp, limits: &RawValue) {
-        // A fork may repeat its parents' lines with the time of the fork: what they tell held earlier than that.
+        // A fork may repeat its parents' lines with its own time, but their readings are older.
         let is_repeated = !self.own
             && !self.parents.is_empty()
             && (self.repeats || self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at)));
@@ -227,7 +227,7 @@ impl Thread {
         }
     }
 
-    /// Takes a line that records one call.
+    /// Handles a line with one call.
     pub fn record(&mut self, at: Timestamp, record: &Record<'_>) -> Result<(), String> {
         let Some(usage) = record.usage else {
             return Err("unknown shape: a token_usage_record without usage".to_owned());
@@ -241,7 +241,7 @@ impl Thread {
         if keys.is_empty() {
             return Err("unknown shape: a token_usage_record without response_id and thread_token_usage".to_owned());
         }
-        // The record names its own thread, so no parent's key is needed: it would only be mistaken for a sibling's.
+        // The record names its own thread, so it needs no parent's key, which could match a sibling's call.
         self.own |= own;
         let mut found = self.found(at, keys, &Used::reported(usage, vector))?;
         if let Some(tier) = record.service_tier.as_deref() {
@@ -252,7 +252,8 @@ impl Thread {
         Ok(())
     }
 
-    /// The provider of a call: of a model of a paid service, that service and not the local program.
+    /// Returns the provider of a call. A model of a paid service is attributed to that service and not to the local
+    /// program.
     fn provider_of_call(&self) -> Option<String> {
         let model = self.model.as_deref().filter(|model| model.contains("cloud"));
         match (&self.provider, model) {
@@ -299,7 +300,7 @@ impl Thread {
     }
 }
 
-/// The name of a call that has none: nothing else moves a thread's counter to the same total.
+/// Builds the key of a call without an id: the total identifies it within the thread.
 fn key(thread: &str, total: &Vector) -> String {
     format!("{thread}/{total}")
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
 
-/// A usage object's counts: input, cached input, output, reasoning output and their total.
+/// The counts of a usage object: input, cached input, output, reasoning output and their total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Vector([u64; 5]);
 
@@ -34,13 +34,13 @@ impl Vector {
         Ok(Self(counts.map(Option::unwrap_or_default)))
     }
 
-    /// Whether nothing but the total is set. The client writes such counts itself: an estimate of the context after a
-    /// compaction, or the whole window when the context has outgrown it. No call stands behind them.
+    /// Returns whether only the total is set. The client writes such counts itself: an estimate of the context after a
+    /// compaction, or the whole window if the context exceeds it. They are no calls.
     pub const fn is_synthetic(&self) -> bool {
         matches!(self.0, [0, 0, 0, 0, _])
     }
 
-    /// How far the counter went on from `before`, or `None` when a part of it went back: it began anew.
+    /// Returns the increase since `before`; `None` if a count decreased, because the counter restarted.
     pub fn since(&self, before: &Self) -> Option<Self> {
         let mut moved = self.0;
         for (count, before) in moved.iter_mut().zip(before.0) {
@@ -49,7 +49,7 @@ impl Vector {
         Some(Self(moved))
     }
 
-    /// A usage object with these counts, as the client would have written it.
+    /// Returns a usage object with these counts in the form of the client.
     pub fn to_json(self) -> String {
         let [input, cached, output, reasoning, total] = self.0;
         format!(

@@ -1,4 +1,4 @@
-//! What is known about Copilot CLI.
+//! The descriptor of Copilot CLI.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

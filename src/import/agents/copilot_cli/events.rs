@@ -1,4 +1,4 @@
-//! `session-state/<id>/events.jsonl`: what happened in a session, and sums at the end of each run.
+//! `session-state/<id>/events.jsonl`: the events of a session, and sums at the end of each run.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -26,7 +26,7 @@ struct CopilotRun {
     began: Option<Timestamp>,
     ended: Option<Timestamp>,
     answers: u64,
-    /// What they say they put out, if they do.
+    /// Output tokens that its answers state, if they do.
     put_out: Option<u64>,
     compacted: bool,
 }
@@ -39,10 +39,10 @@ struct EventsReading<'p> {
     run: CopilotRun,
     /// The calls that the log states one by one.
     log: SessionLog,
-    /// The sums at the end of the run before.
+    /// The sums at the end of the previous run.
     told: Option<SessionMetrics>,
     document: Document,
-    /// Why it is not known whether other files tell of the calls.
+    /// Why it is unknown whether other files contain the calls.
     refusal: Option<Refusal>,
 }
 
@@ -121,7 +121,7 @@ impl EventsReading<'_> {
         Ok(())
     }
 
-    /// Takes the sums at the end of a run, unless other files tell of its calls.
+    /// Adds the sums at the end of a run, unless other files contain its calls.
     fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
         let is_told = self.is_told();
         let Some(told) = data.get("modelMetrics").and_then(Value::as_object) else {
@@ -132,7 +132,7 @@ impl EventsReading<'_> {
         for (model, metric) in told {
             wrong = metrics.add(model, metric).err().or(wrong);
         }
-        // A run without an answer put nothing out.
+        // A run without answers has no output.
         let put_out = self.run.put_out.or_else(|| (self.run.answers == 0).then_some(0));
         let before = self.told.replace(metrics.clone()).filter(|before| metrics.go_on_from(before, put_out));
         if is_told {
@@ -190,7 +190,7 @@ impl EventsReading<'_> {
         fields::checked(at, record).map(Some)
     }
 
-    /// Whether other files tell of the calls of this run.
+    /// Returns whether other files contain the calls of this run.
     fn is_told(&mut self) -> bool {
         let (Some(began), Some(ended)) = (self.run.began, self.run.ended) else { return false };
         let stored = self.store.as_ref().is_some_and(|store| store.has_between(&self.session, began, ended));
@@ -201,7 +201,8 @@ impl EventsReading<'_> {
             })
     }
 
-    /// Whether telemetry has a call of the session at that time. A run writes it of all of its calls, or of none.
+    /// Returns whether telemetry has a call of the session in this time. A run reports all its calls to telemetry, or
+    /// none.
     fn is_in_telemetry(&self, from: Timestamp, to: Timestamp) -> Result<bool, Refusal> {
         let Some(directory) = home_of(self.path).map(|home| home.join(TELEMETRY)) else { return Ok(false) };
         let session = memmem::Finder::new(self.session.as_bytes());
@@ -216,7 +217,7 @@ impl EventsReading<'_> {
             Refusal::Unreadable(format!("the telemetry `{name}` beside it may tell of its calls: {error}"))
         };
         for path in files(&directory).map_err(|error| refused(directory.clone(), error))? {
-            // What is no file tells nothing, and no session is refused for it.
+            // Ignore anything but files. It must not make the session fail.
             let is_log = path.extension().is_some_and(|name| name == "jsonl") && regular::check(&path).is_ok();
             if is_log && compression::any_line(&path, &tells).map_err(|error| refused(path, error))? {
                 return Ok(true);
@@ -225,7 +226,7 @@ impl EventsReading<'_> {
         Ok(false)
     }
 
-    /// Ends a run that told no sums: it goes on, or it was killed.
+    /// Ends a run without sums: it continues, or it was killed.
     fn close(&mut self) {
         if self.run.answers > 0 && !self.is_told() {
             let why =
@@ -236,8 +237,8 @@ impl EventsReading<'_> {
     }
 }
 
-/// The files below a directory, none where there is no such directory. Links to directories are not followed: they may
-/// lead in a circle.
+/// Lists the files below a directory; none if it does not exist. Links to directories are not followed because they may
+/// form a cycle.
 fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = left.pop() {

@@ -1,6 +1,6 @@
-//! The sums that a run's end tells, model by model.
+//! The sums per model at the end of a run.
 //!
-//! Some clients count each run from nothing; those that restore a session restore its sums too, and go on from them.
+//! Some clients start each run at 0. Those that restore a session also restore its sums and continue from them.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::import::engine::fields;
 
 pub(super) const COUNTS: [&str; 5] =
     ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "reasoningTokens"];
-/// Where the output is among them.
+/// Index of the output.
 const OUTPUT: usize = 1;
 
-/// A model's counts, in the order of their names.
+/// Counts of a model, in the order of their names.
 pub(super) type Counts = [Option<u64>; 5];
 
-/// What the models of a session had used at the end of a run.
+/// The sums of a session's models at the end of a run.
 #[derive(Clone, Default)]
 pub(super) struct SessionMetrics(BTreeMap<String, Counts>);
 
 impl SessionMetrics {
-    /// Adds a model's counts.
+    /// Adds the counts of a model.
     pub fn add(&mut self, model: &str, metric: &Value) -> Result<(), String> {
         let usage = metric.get("usage").filter(|usage| usage.is_object());
         let usage = usage.ok_or("unknown shape: a summary without the usage of a model")?;
@@ -33,7 +33,7 @@ impl SessionMetrics {
         Ok(())
     }
 
-    /// How far the counts of a model went on from an earlier run's end.
+    /// Returns the increase of a model's counts since the end of an earlier run.
     pub fn since(&self, before: Option<&Self>, model: &str) -> Counts {
         let mut moved = self.0.get(model).copied().unwrap_or_default();
         let before = before.and_then(|before| before.0.get(model)).copied().unwrap_or_default();
@@ -43,10 +43,10 @@ impl SessionMetrics {
         moved
     }
 
-    /// Whether these counts go on from an earlier run's rather than from nothing.
+    /// Returns whether these counts continue those of an earlier run instead of starting at 0.
     ///
-    /// A count that went down began anew. When none did, what the run's answers say they put out tells, or nothing does: then
-    /// they go on, as they do with newer clients.
+    /// A count that decreased shows a restart. Otherwise the output that the run's answers state decides. Without it
+    /// they continue, as newer clients do.
     pub fn go_on_from(&self, before: &Self, put_out: Option<u64>) -> bool {
         let known = |model: &str| self.0.get(model).copied().unwrap_or_default();
         let grew = |(now, before): (&Option<u64>, &Option<u64>)| now.unwrap_or_default() >= before.unwrap_or_default();

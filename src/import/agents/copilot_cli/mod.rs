@@ -1,22 +1,22 @@
-//! GitHub Copilot CLI: `~/.copilot` (`COPILOT_HOME`), where up to three files tell of one call. Each call counts once, by
-//! the best of them:
+//! GitHub Copilot CLI: `~/.copilot` (`COPILOT_HOME`). Up to three files contain the same call. Each call counts once,
+//! from the first of them:
 //!
-//! 1. `session-store.db`, since the middle of 2026: a row of `assistant_usage_events` for each call, written as it is made.
-//! 2. `otel/**/*.jsonl`, where a person had telemetry written: spans and logs of each call, known by `gen_ai.response.id`. They
-//!    give way to a store that had rows of their session by then. Files that were written elsewhere can be linked there.
-//! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since the run
-//!    began or since the context was last compacted. They are records at that end, of the quality `derived`, and give way to
-//!    the other two where those tell of the run. Clients that restore a session go on from its sums, others begin anew: what
-//!    went up on the whole, as far as its answers do not say otherwise, goes on.
+//! 1. `session-store.db`, since mid 2026: one row of `assistant_usage_events` per call, written when it is made.
+//! 2. `otel/**/*.jsonl`, if the user enabled telemetry: spans and logs of each call with its `gen_ai.response.id`. They
+//!    are ignored if the store has rows of the session by then. Files in other places can be linked here.
+//! 3. `session-state/<id>/events.jsonl`: sums by model at the end of each run (`session.shutdown`), for the calls since
+//!    the run began or the context was compacted. They are records at that time with the quality `derived`, and are
+//!    ignored if one of the other files has the run. Clients that restore a session continue its sums, others restart.
+//!    Sums that increased count as continued unless the answers show otherwise.
 //!
-//! Everywhere the input includes the cache and the output the reasoning. Premium requests, multipliers and AI units are no US
-//! dollars: they are in no cost. The provider is `github-copilot`, whoever made the model, but for calls with a person's own
-//! key: those the provider of the key served. The session's log says it of each call (`isByok`, `providerType`), telemetry by
-//! the provider that it names (`github` otherwise).
+//! The input always includes the cache, and the output the reasoning. Premium requests, multipliers and AI units are no
+//! US dollars, so they are no cost. The provider is `github-copilot`, whoever made the model, except for calls with the
+//! user's own key, which that key's provider served. The session's log marks each such call (`isByok`, `providerType`),
+//! and telemetry names its provider (`github` otherwise).
 //!
-//! What is not known is refused by name: tables with other columns, telemetry of tokens in another shape, a summary without
-//! its sums. Runs without a summary, telemetry of answers without any count, and older sessions (`history-session-state`),
-//! whose files tell no counts, are told of.
+//! Skipped with a reason: tables with other columns, token telemetry in an unknown form, a summary without sums.
+//! Reported: runs without a summary, telemetry of answers without counts, and older sessions (`history-session-state`),
+//! whose files have no counts.
 
 mod descriptor;
 mod events;
@@ -60,17 +60,18 @@ fn is_store(path: &Path) -> bool {
     is_named(Some(path), &[STORE])
 }
 
-/// Whether a path is in the directory of telemetry, however far down.
+/// Returns whether a path is below the telemetry directory.
 fn is_telemetry(path: &Path) -> bool {
     path.ancestors().skip(1).any(|directory| is_named(Some(directory), &[TELEMETRY]))
 }
 
-/// Whether a file is about a session; what is neither that nor the store is telemetry in a place of the user's choice.
+/// Returns whether a file belongs to a session. A file that is neither that nor the store is telemetry in a location of
+/// the user's choice.
 fn is_session(path: &Path) -> bool {
     is_named(Some(path), &["events.jsonl"]) || is_named(path.parent(), &SESSIONS)
 }
 
-/// The directory of Copilot CLI that a file is in.
+/// Returns the Copilot CLI directory that contains a file.
 fn home_of(path: &Path) -> Option<&Path> {
     let inner = path
         .ancestors()
@@ -78,7 +79,7 @@ fn home_of(path: &Path) -> Option<&Path> {
     inner?.parent()
 }
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for CopilotCli {
@@ -137,7 +138,7 @@ impl DatabaseLog for CopilotCli {
     }
 }
 
-/// Counts as all of these files tell them: input, output, read from and written to a cache, reasoning.
+/// Builds the counts that all these files state: input, output, cache reads, cache writes, reasoning.
 fn logged(fields: [Field; 5]) -> Logged {
     let [input, output, read, written, reasoning] = fields;
     let mut logged = Logged::new(AGENT, NORMALISER, input, output);

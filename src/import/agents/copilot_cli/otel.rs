@@ -1,7 +1,8 @@
-//! `otel/*.jsonl`: telemetry that Copilot writes where it is told to.
+//! `otel/*.jsonl`: telemetry that Copilot writes to a file.
 //!
-//! A call is a span `chat …`, and a log of its own where logs are written too; both have the `gen_ai.response.id` and so are
-//! one record. The log of a turn (`copilot_chat.agent.turn`) and the span `invoke_agent` are sums of calls, and add nothing.
+//! A call is a span `chat …`, and a log record too where logs are enabled. Both have the `gen_ai.response.id`, so they
+//! are one record. The log record of a turn (`copilot_chat.agent.turn`) and the span `invoke_agent` are sums of calls
+//! and are ignored.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
@@ -23,14 +24,14 @@ use crate::model::event::TokenRecord;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Field;
 
-/// Stands in every line that tells of tokens.
+/// Occurs in every line with token counts.
 pub(super) static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"gen_ai.usage."));
-/// Stands in what tells of an answer, with its counts or without.
+/// Occurs in every line of an answer, with counts or without.
 static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"gen_ai.response.id\""));
-/// Traces whose calls were seen, of which a sum may follow.
+/// Maximum number of traces to remember, for a sum that may follow their calls.
 const TRACES: usize = 64;
 
-/// Names of each count; older telemetry has others.
+/// Names of each count. Older telemetry uses the later ones.
 const NAMES: [&[&str]; 5] = [
     &["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"],
     &["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"],
@@ -43,12 +44,12 @@ pub(super) struct OtelParser {
     store: Option<Store>,
     logs: SessionLogs,
     traces: VecDeque<String>,
-    /// What was said since the last count.
+    /// Answers since the last count.
     silence: Silence,
     found: Vec<ParsedCall>,
 }
 
-/// What a line tells of.
+/// The kind of a line.
 enum LogLevel {
     Call,
     Sum,
@@ -116,7 +117,7 @@ impl OtelParser {
 }
 
 impl OtelParser {
-    /// Files a call under who served it: as the session's log says, else as the client's telemetry does.
+    /// Sets the provider of a call: from the session's log, otherwise from the telemetry.
     fn serve(&self, record: &mut TokenRecord, line: &Value, attributes: &Value) -> Result<(), Refusal> {
         let response = fields::text(attributes, "gen_ai.response.id");
         let log = record.conversation.as_deref().map(|session| self.logs.of(session)).transpose()?;
@@ -134,7 +135,7 @@ impl OtelParser {
     }
 }
 
-/// Whether the client itself wrote a line. Editors name the maker of a model whoever served it.
+/// Returns whether the client itself wrote a line. Editors name the maker of a model, whoever served it.
 fn is_client(line: &Value) -> bool {
     let scope = line.get("instrumentationScope").and_then(|scope| fields::text(scope, "name"));
     scope == Some("github.copilot")
@@ -214,19 +215,19 @@ fn level(line: &Value, attributes: &Value) -> LogLevel {
     }
 }
 
-/// The id of the span that a line is, or is written in.
+/// Returns the id of the span that a line is or belongs to.
 fn id<'l>(line: &'l Value, name: &str) -> Option<&'l str> {
     fields::text(line, name).or_else(|| fields::text(line.get("spanContext")?, name))
 }
 
-/// When a call was answered.
+/// Returns the time of the response.
 pub(super) fn time(line: &Value) -> Option<Timestamp> {
     ["endTime", "startTime", "hrTime", "_hrTime", "time", "timestamp", "observedTimestamp", "timeUnixNano"]
         .iter()
         .find_map(|name| instant(line.get(*name)?))
 }
 
-/// An instant: seconds and nanoseconds, or nanoseconds, or what other documents write.
+/// Parses an instant: seconds and nanoseconds, nanoseconds, or any form that other documents use.
 fn instant(value: &Value) -> Option<Timestamp> {
     if let Some(parts) = value.as_array() {
         let part = |at: usize| parts.get(at).and_then(Value::as_i64);

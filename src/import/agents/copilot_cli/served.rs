@@ -1,7 +1,7 @@
-//! Who served a call: GitHub, or the provider whose key a person gave to the client.
+//! Determines the provider of a call: GitHub, or the provider of the user's own key.
 //!
-//! The log of a session says it of each call since the middle of 2026, in `session.usage_record`. The store and the sums of a
-//! run do not say it; their calls are looked up there.
+//! The log of a session states it for each call since mid 2026, in `session.usage_record`. The store and the sums of a
+//! run do not; their calls are looked up there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,22 +21,22 @@ use crate::model::event::{EventId, TokenRecord};
 use crate::model::time::Timestamp;
 
 pub(super) const USAGE_RECORD: &str = "session.usage_record";
-/// What the log says of a maker that it does not know.
+/// The log's name for an unknown maker.
 const OTHER: &str = "other";
 
-/// One call as the log of its session states it.
+/// One call in the log of its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LoggedUse {
     pub model: Option<String>,
     pub counts: Counts,
-    /// Who served it, if not GitHub.
+    /// The provider, if it is not GitHub.
     pub provider: Option<String>,
-    /// The ids of the response and of the request.
+    /// Ids of the response and of the request.
     pub ids: Vec<String>,
 }
 
 impl LoggedUse {
-    /// Reads the data of a `session.usage_record`.
+    /// Parses the data of a `session.usage_record`.
     pub fn parse(data: &Value) -> Result<Self, String> {
         let usage = data.get("usage").filter(|usage| usage.is_object());
         let usage = usage.ok_or("unknown shape: a usage record without its usage")?;
@@ -53,7 +53,8 @@ impl LoggedUse {
         })
     }
 
-    /// Files a call under who served it, with the ids of the response. It is still found where it was taken for GitHub's.
+    /// Sets the provider of a call and adds the ids of the response. Ids under GitHub are kept, so earlier imports find
+    /// the call.
     pub fn file(&self, record: &mut TokenRecord) {
         let known: Vec<EventId> = record.ids().collect();
         record.keys.extend(self.ids.iter().cloned());
@@ -61,7 +62,7 @@ impl LoggedUse {
     }
 }
 
-/// Files a call under the provider of a person's own key.
+/// Sets the provider of a call with the user's own key.
 pub(super) fn serve(record: &mut TokenRecord, provider: Option<&str>, mut known: Vec<EventId>) {
     let Some(provider) = provider else { return };
     record.provider = provider.to_owned().into();
@@ -69,7 +70,7 @@ pub(super) fn serve(record: &mut TokenRecord, provider: Option<&str>, mut known:
     record.key_ids = known;
 }
 
-/// The provider of a person's own key, if the call was made with one.
+/// Returns the provider of the user's own key, if the call was made with one.
 fn own_key(usage: &Value) -> Option<String> {
     if usage.get("isByok").and_then(Value::as_bool) != Some(true) {
         return None;
@@ -82,13 +83,13 @@ fn own_key(usage: &Value) -> Option<String> {
     )
 }
 
-/// The provider that Copilot's telemetry names, if it is not GitHub: it names that of a person's own key.
+/// Returns the provider in Copilot's telemetry, if it is not GitHub: then the user has an own key for it.
 pub(super) fn told(attributes: &Value) -> Option<String> {
     let name = fields::text(attributes, "gen_ai.provider.name")?;
     provider_id(name, None).filter(|id| !id.starts_with("github"))
 }
 
-/// The calls of one session's log, and how far that log goes.
+/// The calls in one session's log, and the time up to which the log is written.
 #[derive(Clone, Default)]
 pub(super) struct SessionLog {
     calls: Vec<LoggedUse>,
@@ -100,7 +101,7 @@ impl SessionLog {
         self.calls.push(call);
     }
 
-    /// The call with these counts. Of several alike, what they have in common.
+    /// Finds the call with these counts. Several equal ones yield their common values.
     pub fn find(&self, model: Option<&str>, counts: Counts) -> Option<LoggedUse> {
         let stated = |count: Option<u64>| count.unwrap_or_default();
         let mut alike = self
@@ -109,7 +110,7 @@ impl SessionLog {
             .filter(|call| call.model.as_deref() == model && call.counts.map(stated) == counts.map(stated));
         let mut found = alike.next()?.clone();
         for other in alike {
-            // Which of them it is cannot be told, and an id belongs to one call only.
+            // The matching one is ambiguous, and an id belongs to one call only.
             found.ids.clear();
             if other.provider != found.provider {
                 return None;
@@ -118,12 +119,12 @@ impl SessionLog {
         Some(found)
     }
 
-    /// The call of a response.
+    /// Returns the call of a response.
     pub fn response(&self, id: &str) -> Option<&LoggedUse> {
         self.calls.iter().find(|call| call.ids.iter().any(|known| known == id))
     }
 
-    /// Who served all calls of a model, if the log tells of any and it was one.
+    /// Returns the provider of all calls of a model, if the log has any and they agree.
     pub fn server(&self, model: &str) -> Option<&str> {
         let mut servers =
             self.calls.iter().filter(|call| call.model.as_deref() == Some(model)).map(|call| &call.provider);
@@ -131,13 +132,13 @@ impl SessionLog {
         servers.all(|server| server.as_deref() == Some(first)).then_some(first)
     }
 
-    /// Whether a call of this time may still come.
+    /// Returns whether the log may still get a call of this time.
     pub fn awaits(&self, at: Timestamp) -> bool {
         self.until.is_some_and(|until| until <= at)
     }
 }
 
-/// The logs of sessions beside a store or telemetry, each read when it is asked for.
+/// The session logs next to a store or telemetry, read on demand.
 pub(super) struct SessionLogs {
     home: Option<PathBuf>,
     read: RefCell<HashMap<String, SessionLog>>,
@@ -148,8 +149,8 @@ impl SessionLogs {
         Self { home: home.map(Path::to_owned), read: RefCell::default() }
     }
 
-    /// The log of a session, empty where there is none. An error says why it cannot be read: its calls might be filed under
-    /// the wrong provider.
+    /// Returns the log of a session, empty if there is none. If it cannot be read that is an error, because its calls
+    /// could get the wrong provider.
     pub fn of(&self, session: &str) -> Result<SessionLog, Refusal> {
         if let Some(known) = self.read.borrow().get(session) {
             return Ok(known.clone());
@@ -177,7 +178,7 @@ impl SessionLogs {
     }
 }
 
-/// Reads the calls of a log. What cannot be read of it is told of where the log itself is read.
+/// Parses the calls of a log. The import of the log itself reports malformed lines.
 fn parse(text: &[u8]) -> SessionLog {
     let record = Finder::new(USAGE_RECORD);
     let mut log = SessionLog::default();

@@ -1,4 +1,4 @@
-//! `session-store.db`: what is in it, and whether it tells of a call that another file tells of too.
+//! `session-store.db`: reads its calls, and answers whether it contains a call that another file also contains.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,14 +20,14 @@ const NEEDED: [&str; 6] = ["id", "session_id", "model", "input_tokens", "output_
 const COUNTS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
 
-/// Calls, at most, that a session's log may still tell of.
+/// Maximum number of calls that may wait for an entry in their session's log.
 const MOST_AWAITED: usize = 64;
 
-/// Reads the calls that are new.
+/// Reads the new calls.
 pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Value>) -> Result<Document, Refusal> {
     let have = fields::columns(database, TABLE)?;
     if have.is_empty() {
-        // Older ones know sessions only; those have files of their own.
+        // Older stores contain only sessions, which have files of their own.
         let sessions = fields::columns(database, "sessions")?;
         if sessions.is_empty() {
             return Err("unknown shape: a store without a table of sessions".into());
@@ -58,7 +58,7 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
     let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
     let awaited = resume.and_then(|resume| resume.get("awaited")?.as_array().cloned()).unwrap_or_default();
     let mut awaited: Vec<i64> = awaited.iter().filter_map(Value::as_i64).collect();
-    // A store that was made anew counts from the beginning.
+    // A recreated store numbers its rows from the beginning.
     if newest < last {
         last = 0;
         awaited.clear();
@@ -109,7 +109,7 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
     Ok(document)
 }
 
-/// Files a call under who served it, as its session's log says. Gives whether that log may still come to say it.
+/// Sets the provider of a call from its session's log. Returns whether the log may still get an entry for it.
 fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool, Refusal> {
     let Some(session) = found.record.conversation.clone() else { return Ok(false) };
     let log = logs.of(&session)?;
@@ -125,7 +125,7 @@ fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool,
     Ok(false)
 }
 
-/// Whether another table has counts.
+/// Returns whether another table contains counts.
 fn counts_elsewhere(database: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
                WHERE t.type = 'table' AND c.name IN ('input_tokens', 'output_tokens'))";
@@ -146,7 +146,7 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
     let at = fields::time(row.get("created_at")).ok_or("unknown shape: a call without a time")?;
     let mut record = fields::record(PROVIDER, AGENT, logged)?;
     record = record.conversation(session).key(format!("copilot-cli/{session}/{id}"));
-    // What was asked for may be "auto"; what was billed says which model that was.
+    // The requested model may be "auto"; the billed model is the real one.
     let billed = fields::text(row, "copilot_usage_model");
     record.model = billed.or_else(|| fields::text(row, "model")).map(str::to_owned);
     record.project = fields::text(row, "cwd").map(str::to_owned);
@@ -160,15 +160,15 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
     fields::checked(at, record).map(Some)
 }
 
-/// The store beside other files, asked whether it tells of what they tell.
+/// The store next to other files, to check whether it contains their calls.
 pub(super) struct Store {
-    /// When the rows of each session were written.
+    /// Times of the rows by session.
     rows: HashMap<String, Vec<Timestamp>>,
 }
 
 impl Store {
-    /// The store in the home that a file is in, if there is one that tells of calls. An error says why it cannot be read:
-    /// what is in the file might then count twice.
+    /// Opens the store in the same home as a file, if it contains calls. If it cannot be read that is an error, because
+    /// the file's calls could count twice.
     pub fn beside(file: &Path) -> Result<Option<Self>, Refusal> {
         let Some(path) = home_of(file).map(|home| home.join(STORE)).filter(|path| path.is_file()) else {
             return Ok(None);
@@ -191,12 +191,13 @@ impl Store {
         Ok(Some(Self { rows }))
     }
 
-    /// Whether the session had a row by this time. A row may be written a moment after what is told elsewhere.
+    /// Returns whether the session had a row by this time. Allows for a row that is written slightly later than the
+    /// other file.
     pub fn knew(&self, session: &str, at: Timestamp) -> bool {
         self.any(session, &|row| row <= at.plus(MINUTE))
     }
 
-    /// Whether the session has a row of this time.
+    /// Returns whether the session has a row in this time.
     pub fn has_between(&self, session: &str, from: Timestamp, to: Timestamp) -> bool {
         self.any(session, &|row| row >= from.plus(-MINUTE) && row <= to.plus(MINUTE))
     }

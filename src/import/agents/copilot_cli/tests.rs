@@ -139,7 +139,7 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
     );
     assert_eq!(record.keys, ["copilot-cli/s1/e-09:10:00/gpt-5.4"]);
     assert!(document.skipped.is_empty());
-    // Telemetry of the first run, then a store that had the second run too.
+    // Telemetry of the first run, then a store that also has the second run.
     let (found, _) = home.telemetry(&[span(30, "chat gpt-5.4", "chat", "c1")]);
     assert_eq!(found[0].at.to_string(), "2026-08-06T09:00:30.500Z");
     assert_eq!(told(&home.events(&lines)), [100]);
@@ -288,10 +288,10 @@ fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
         told["modelMetrics"]["gpt-5.4"]["usage"]["outputTokens"] = json!(output);
         told
     };
-    // Nothing was asked: the sums are those that were restored.
+    // The run had no prompt: its sums are the restored ones.
     assert_eq!(resumed(&[], &told(100, 50)), [150]);
     assert_eq!(resumed(&[30], &told(180, 80)), [150, 110]);
-    // They began anew: one went down, or they are what the answers say.
+    // The sums restarted: one decreased, or they equal the output of the answers.
     assert_eq!(resumed(&[80], &told(90, 80)), [150, 170]);
     assert_eq!(resumed(&[80], &told(180, 80)), [150, 260]);
 }
@@ -308,7 +308,7 @@ fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
     let below = Path::new("/h/.copilot/otel/2026/08");
     assert!(CopilotCli.enters(below) && CopilotCli.wants(&below.join("x.jsonl")));
     assert!(matches!(CopilotCli.format(&below.join("x.jsonl")), LogFormat::Lines(_)));
-    // Such telemetry tells of a run as well as any.
+    // Telemetry in this place covers a run as well.
     let directory = home.0.path().join(TELEMETRY).join("2026");
     fs::create_dir_all(&directory).unwrap();
     drop(database);

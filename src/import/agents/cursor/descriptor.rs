@@ -1,4 +1,4 @@
-//! What is known about Cursor.
+//! The descriptor of Cursor.
 
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
 use crate::import::engine::places::Place;

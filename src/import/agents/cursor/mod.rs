@@ -1,17 +1,17 @@
-//! Cursor: `User/globalStorage/state.vscdb`, where it keeps token counts.
+//! Cursor: `User/globalStorage/state.vscdb`, which contains token counts.
 //!
-//! Known: the table `cursorDiskKV`, whose keys `bubbleId:<conversation>:<message>` have a message each, with `tokenCount`
-//! (`inputTokens`, `outputTokens`), `modelInfo.modelName`, and `createdAt` or the `timingInfo` of older ones. The last
-//! message of an answer has the counts of all of it; newer versions keep zeros. The first versions kept the messages in
-//! `composerData:<conversation>` itself, whose `createdAt` is the time of messages that tell none. A zero is a count that Cursor did not keep,
-//! so it is absent, and conversations without any are counted as such. The input says nothing of a cache. The model
-//! `default` is whatever Cursor chose. The costs and the size of the context that `composerData` holds are of no call, and
-//! stay out. Of the other tables, which hold credentials, nothing is read.
+//! Supported: the table `cursorDiskKV`. Each key `bubbleId:<conversation>:<message>` has a message with `tokenCount`
+//! (`inputTokens`, `outputTokens`), `modelInfo.modelName`, and `createdAt` or, in older ones, `timingInfo`. The last
+//! message of an answer has the counts of the whole answer; newer versions store zeros. The first versions stored the
+//! messages in `composerData:<conversation>`, whose `createdAt` is the time of messages without one. A zero means that
+//! Cursor did not store the count, so it is absent; conversations without any count are counted. The input has no
+//! information about a cache. The model `default` is the one that Cursor chose. Costs and context sizes in
+//! `composerData` belong to no call and are ignored. Other tables contain credentials and are not read.
 //!
-//! A row that is written again gets a new number, so only what is newer than the last number read is looked at.
+//! A row that is written again gets a new row number, so only rows after the last number are read.
 //!
-//! What is not known is refused by name: a database without that table, a message that is no JSON; messages with counts
-//! and without a time are counted.
+//! Skipped with a reason: a database without that table, a message that is no JSON. Messages with counts but without a
+//! time are counted.
 
 mod descriptor;
 
@@ -39,7 +39,7 @@ pub(crate) struct Cursor;
 
 const AGENT: &str = "cursor";
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Cursor {
@@ -67,7 +67,7 @@ impl DatabaseLog for Cursor {
         let newest = "SELECT coalesce(max(rowid), 0) FROM cursorDiskKV";
         let newest: i64 = database.query_row(newest, [], |row| row.get(0))?;
         let last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
-        // A database that was made anew counts from the beginning.
+        // A recreated database numbers its rows from the beginning.
         let mut reading = CursorReading { last: if newest < last { 0 } else { last }, ..CursorReading::default() };
         reading.document.cut = reading.rows(database).err();
         let reached = if reading.document.cut.is_none() { newest } else { reading.last };
@@ -75,11 +75,11 @@ impl DatabaseLog for Cursor {
     }
 }
 
-/// A message, as far as it matters here.
+/// The relevant fields of a message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Bubble {
-    /// 1 is the person, 2 the model.
+    /// 1 is the user, 2 the model.
     #[serde(default, rename = "type")]
     kind: Value,
     #[serde(default)]
@@ -90,7 +90,7 @@ struct Bubble {
     created_at: Value,
     #[serde(default)]
     timing_info: Value,
-    /// A step of an answer, in which a tool was used.
+    /// Present in a step of an answer that used a tool.
     #[serde(default)]
     tool_former_data: Option<serde::de::IgnoredAny>,
 }
@@ -103,19 +103,19 @@ impl Bubble {
     }
 }
 
-/// A conversation, as far as it matters here.
+/// The relevant fields of a conversation.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Composer {
     created_at: Value,
-    /// Its messages, of versions that had no rows for them.
+    /// Its messages, in versions without rows for them.
     conversation: Value,
 }
 
-/// What is found in the rows that are new.
+/// Calls in the new rows.
 #[derive(Default)]
 struct CursorReading {
-    /// The number of the last row that was read.
+    /// Number of the last row that was read.
     last: i64,
     document: Document,
     timeless: u64,
@@ -126,7 +126,7 @@ struct CursorReading {
 
 impl CursorReading {
     fn rows(&mut self, database: &Connection) -> Result<(), Refusal> {
-        // Without the plus signs the index of the keys would be walked, and every row be fetched for its number.
+        // The plus signs keep SQLite from using the index of keys, which would fetch every row for its number.
         let sql = format!(
             "SELECT rowid AS number, key, CASE WHEN octet_length(value) <= {LONGEST_VALUE} THEN value END AS value, \
              octet_length(value) AS length FROM cursorDiskKV WHERE rowid > ?1 \
@@ -171,7 +171,7 @@ impl CursorReading {
         unreadable.map_or(Ok(took?), Err)
     }
 
-    /// Takes the messages that stand in a conversation itself.
+    /// Reads messages that are stored in a conversation.
     fn composer(&mut self, conversation: &str, value: &str) -> Result<(), String> {
         let composer: Composer =
             serde_json::from_str(value).map_err(|error| crate::import::engine::jsonl::refusal(&error))?;
@@ -188,7 +188,7 @@ impl CursorReading {
         first
     }
 
-    /// Takes a message. One without a time is of its conversation's beginning, as near as is known.
+    /// Reads a message. One without a time is dated at the start of its conversation.
     fn bubble(
         &mut self,
         conversation: &str,
@@ -196,7 +196,7 @@ impl CursorReading {
         bubble: &Bubble,
         began: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> Result<(), String> {
-        // A zero is what is not known.
+        // A zero stands for an unknown count.
         let known = |name| fields::count(&bubble.token_count, name).map(|count| count.filter(|count| *count > 0));
         let input = ("tokenCount.inputTokens", known("inputTokens")?);
         let logged = Logged::new(AGENT, "cursor/1", input, ("tokenCount.outputTokens", known("outputTokens")?));
@@ -242,11 +242,11 @@ impl CursorReading {
     }
 }
 
-/// When a conversation began, as it says itself.
+/// Returns when a conversation began.
 fn began(database: &Connection, conversation: &str) -> Result<Option<Timestamp>, Refusal> {
     let key = format!("composerData:{conversation}");
     let mut began = None;
-    // A row that cannot be understood is reported where it is itself read.
+    // A malformed row is reported where it is read itself.
     fields::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
         let value = row.get("value").and_then(Value::as_str).unwrap_or_default();
         began = serde_json::from_str::<Composer>(value).ok().and_then(|it| fields::time(Some(&it.created_at)));

@@ -1,4 +1,4 @@
-//! What is known about Droid.
+//! The descriptor of Droid.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

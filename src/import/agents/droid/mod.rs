@@ -1,13 +1,13 @@
 //! Droid: `~/.factory/sessions/**/<id>.settings.json`, the sums of a session.
 //!
-//! Known: `tokenUsage` with `inputTokens`, `outputTokens`, `cacheCreationTokens`, `cacheReadTokens` and `thinkingTokens`, all
-//! beside each other. There are no counts of single calls, so a session is one record that grows, at the time it began
-//! (the first time in the `<id>.jsonl` beside it, else `providerLockTimestamp`); its quality is `derived`. The model is the
-//! one the session used last. Factory serves and meters them all, so it is the provider; whose model it is, `providerLock`,
-//! is a label.
+//! Supported: `tokenUsage` with `inputTokens`, `outputTokens`, `cacheCreationTokens`, `cacheReadTokens` and
+//! `thinkingTokens`, all disjoint. Single calls have no counts, so a session is one record that grows, dated at its
+//! start (the first time in the `<id>.jsonl` next to it, otherwise `providerLockTimestamp`), with the quality
+//! `derived`. The model is the last one of the session. Factory serves and meters all calls, so it is the provider; the
+//! maker of the model, `providerLock`, is a label.
 //!
-//! What is not known is refused by name: settings that are no object, sums that are no counts, a session without a time.
-//! Sessions without sums are counted.
+//! Skipped with a reason: settings that are no object, sums that are no counts, a session without a time. Sessions
+//! without sums are counted.
 
 mod descriptor;
 
@@ -35,7 +35,7 @@ const PROVIDER: &str = "factory";
 const SUFFIX: &str = ".settings.json";
 const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheCreationTokens", "thinkingTokens"];
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Droid {
@@ -106,7 +106,7 @@ fn logged(usage: &Value) -> Result<Logged, String> {
     Ok(logged)
 }
 
-/// What the log of a session says of it.
+/// Data from the log of a session.
 #[derive(Default)]
 struct SettingsLog {
     began: Option<Timestamp>,
@@ -114,7 +114,7 @@ struct SettingsLog {
 }
 
 impl SettingsLog {
-    /// Reads the beginning of a log, if there is one.
+    /// Reads the start of the log, if it exists.
     fn beside(path: &Path) -> Self {
         const BEGINNING: u64 = 4 << 20;
         let mut log = Self::default();

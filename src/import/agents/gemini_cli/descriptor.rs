@@ -1,4 +1,4 @@
-//! What is known about Gemini CLI.
+//! The descriptor of Gemini CLI.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

@@ -1,4 +1,4 @@
-//! What a chat says, line by line or as one document, and the call behind a message.
+//! Parses chats, as lines or as one document, and the call of a message.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::event::{Raw, TokenRecord};
 use crate::readers::normalise::{self, UsageFormat};
 
-/// A client that writes such chats.
+/// A client that writes this format.
 #[derive(Clone, Copy)]
 pub(in crate::import) struct Dialect {
     pub agent: &'static str,
     pub provider: &'static str,
     pub format: UsageFormat,
-    /// The types of messages that are answers.
+    /// Message types that are answers.
     pub answers: &'static [&'static str],
 }
 
-/// A line or a document. What matters is at its top level, in `$set`, or in a list of messages of either.
+/// A line or a document. The relevant fields are at its top level, in `$set`, or in a list of messages of either.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::import) struct ChatEntry<'a> {
@@ -35,14 +35,14 @@ pub(in crate::import) struct ChatEntry<'a> {
     pub messages: Option<Vec<&'a RawValue>>,
     #[serde(borrow, rename = "$set")]
     pub set: Option<Update<'a>>,
-    /// Of a line that is a message.
+    /// Set if the line is a message.
     #[serde(borrow)]
     pub tokens: Option<&'a RawValue>,
     #[serde(borrow, rename = "usageMetadata")]
     pub renamed: Option<&'a RawValue>,
 }
 
-/// What a `$set` line replaces.
+/// Fields that a `$set` line replaces.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::import) struct Update<'a> {
@@ -69,12 +69,12 @@ struct ChatMessage<'a> {
     renamed: Option<&'a RawValue>,
 }
 
-/// What a message without counts says.
+/// The meaning of a message without counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::import) enum ChatRole {
-    /// An answer that is whole: its counts would be written with it.
+    /// A complete answer: its counts would be written with it.
     Answer,
-    /// An answer without words. Its counts may be written later.
+    /// An answer without text. Its counts may follow.
     Begun,
     Nothing,
 }
@@ -105,12 +105,12 @@ impl ChatRole {
     }
 }
 
-/// Whose chat it is.
+/// The owner of a chat.
 #[derive(Clone, Debug, Default)]
 pub(in crate::import) struct ChatPlace {
-    /// The session that the messages are of.
+    /// The session of the messages.
     pub session: Option<String>,
-    /// The session that it was started from, when it is a subagent's.
+    /// The main session, if a subagent wrote the chat.
     pub parent: Option<String>,
     /// Whether a subagent wrote it.
     pub aside: bool,
@@ -123,7 +123,7 @@ impl<'a> ChatEntry<'a> {
     }
 }
 
-/// The call that a message is the answer of, if it states what it took.
+/// Returns the call of a message, if it is an answer with counts.
 pub(in crate::import) fn call(dialect: Dialect, place: &ChatPlace, json: &str) -> Result<Option<ParsedCall>, String> {
     let message: ChatMessage<'_> = serde_json::from_str(json).map_err(|error| jsonl::refusal(&error))?;
     let Some(tokens) = message.tokens else {
@@ -167,7 +167,7 @@ pub(in crate::import) fn call(dialect: Dialect, place: &ChatPlace, json: &str) -
     Ok(Some(ParsedCall { at, record }))
 }
 
-/// A random id names a message wherever it is written again; any other only within its session.
+/// A random id identifies a message in every session. Any other id is unique only within its session.
 pub(in crate::import) fn key(session: Option<&str>, id: &str) -> String {
     let is_random = id.len() == 36 && uuid::Uuid::parse_str(id).is_ok();
     match session {

@@ -1,18 +1,18 @@
 //! Gemini CLI: `~/.gemini/tmp/<project>/chats/session-*.jsonl`, the `session-*.json` of older clients, and
-//! `chats/<session>/<subagent>.jsonl`. `GEMINI_CLI_HOME` moves the home.
+//! `chats/<session>/<subagent>.jsonl`. `GEMINI_CLI_HOME` sets the home.
 //!
-//! Known: the documents of clients 0.2 to 0.38 (`{sessionId, messages:[…]}`, rewritten with every message) and the
-//! lines of those since 0.39 (checked against a real client and what its server answered). An answer is a message of
-//! type `gemini` with `tokens`. A line is the head of a session, a message, a `$set` that replaces fields, or a
-//! `$rewindTo`. Messages are written again when tools have run, with `$set`, and when a client goes on with an older
-//! document as lines: their ids tell. What was rewound was still answered, so it counts. A message without `tokens`
-//! is the client's own, or the API said nothing of it; a chat whose answers all lack them is told of. Prompts
-//! (`logs.json`) and checkpoints lie outside of `chats`.
+//! Supported: documents of clients 0.2 to 0.38 (`{sessionId, messages:[…]}`, rewritten with every message) and lines of
+//! clients since 0.39 (checked against a real client and the responses of its server). An answer is a message of type
+//! `gemini` with `tokens`. A line is the head of a session, a message, a `$set` that replaces fields, or a `$rewindTo`.
+//! Messages are written again after tools ran, with `$set`, and when a client continues an older document as lines;
+//! their ids identify them. Rewound messages were still answered, so they count. A message without `tokens` is the
+//! client's own, or the API stated none; a chat in which all answers lack them is reported. Prompts (`logs.json`) and
+//! checkpoints are outside `chats`.
 //!
-//! `input` includes `cached`; `thoughts` are beside `output`, and `tool` is beside `input`.
+//! `input` includes `cached` but not `tool`, and `output` excludes `thoughts`.
 //!
 //! Tokens in a message of another type, under other names, without an id or a time, and a document without messages
-//! are shapes this build does not know: each is refused by name, never counted as nothing.
+//! have unknown forms. Each is skipped with a reason and never counted as 0.
 
 mod descriptor;
 pub(in crate::import) mod message;
@@ -46,13 +46,13 @@ pub(crate) struct GeminiCli;
 const DIALECT: Dialect =
     Dialect { agent: "gemini-cli", provider: "google", format: UsageFormat::GeminiCli, answers: &["gemini"] };
 
-/// Stand in every line that matters. Inside of a text a backslash would stand before the last quote.
+/// Occurs in every relevant line. Within a string the last quote would be escaped.
 static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"tokens\""));
 static SESSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"sessionId\""));
-/// What the API calls them.
+/// The API's name for them.
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for GeminiCli {
@@ -92,23 +92,23 @@ impl DocumentLog for GeminiCli {
     }
 }
 
-/// Whether a file is a chat, or a subagent's, which is one level further down.
+/// Returns whether a file is a chat or, one level below, a subagent's chat.
 pub(in crate::import) fn is_chat(path: &Path) -> bool {
     let is_json = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "json");
     is_json && (1..=2).any(|levels| above(path, levels) == Some("chats"))
 }
 
-/// How a chat is written.
+/// Returns whether a chat is a document.
 pub(in crate::import) fn is_document(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// The session whose subagent wrote `path`.
+/// Returns the session whose subagent wrote `path`.
 fn parent(path: &Path) -> Option<String> {
     (above(path, 2) == Some("chats")).then(|| above(path, 1).map(str::to_owned)).flatten()
 }
 
-/// Reads a whole chat.
+/// Parses a whole chat.
 pub(in crate::import) fn document(
     dialect: Dialect,
     path: &Path,
@@ -130,7 +130,7 @@ pub(in crate::import) fn document(
             Err(why) => document.skipped.push((number, why)),
         }
     }
-    // It is read anew whenever it changes.
+    // The document is read again whenever it changes.
     if document.skipped.is_empty()
         && let Ending::Silent(why) = parser.end(true)
     {
@@ -142,13 +142,13 @@ pub(in crate::import) fn document(
     Ok(document)
 }
 
-/// Whose log a file is.
+/// The owner of a log.
 #[derive(Default, Serialize, Deserialize)]
 struct ChatOrigin {
-    /// The first session named in the file.
+    /// The first session id in the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<String>,
-    /// The last session named so far, which messages are of: a client may go on with a file.
+    /// The last session id so far, to which messages belong: a client may continue a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,7 +156,7 @@ struct ChatOrigin {
     /// Whether a subagent wrote it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     aside: bool,
-    /// What was said since the last count.
+    /// Answers since the last count.
     #[serde(default = "Silence::counted")]
     silence: Silence,
 }
@@ -174,13 +174,13 @@ impl ChatOrigin {
     }
 }
 
-/// Reads the lines of one chat.
+/// Parses the lines of one chat.
 pub(in crate::import) struct ChatParser {
     dialect: Dialect,
     origin: ChatOrigin,
     place: ChatPlace,
     calls: FileCalls,
-    /// Whether the last line, or message of a document, told a count.
+    /// Whether the last line, or message of a document, has a count.
     has_count: bool,
 }
 
@@ -207,7 +207,7 @@ impl ChatParser {
         Ok(())
     }
 
-    /// Takes what a message without counts says.
+    /// Handles a message without counts.
     fn said(&mut self, message: &[u8]) {
         let said = ChatRole::of(self.dialect, message);
         if said != ChatRole::Nothing {
@@ -218,7 +218,7 @@ impl ChatParser {
         }
     }
 
-    /// Reads a line that may count or names a session.
+    /// Parses a line that may have counts or names a session.
     fn read(&mut self, line: &[u8], counts: bool) -> Result<(), String> {
         jsonl::utf8(line)?;
         let entry = ChatEntry::parse(line)?;

@@ -1,4 +1,4 @@
-//! Which directory a chat was held in. The client keeps its chats under a short name, and before that under a hash.
+//! Finds the directory of a chat. The client files chats under a short name, and older ones under a hash.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 use crate::import::engine::jsonl;
 use crate::import::engine::regular;
 
-/// More is no path and no registry of paths.
+/// A larger file is not a path or a registry of paths.
 const MOST: u64 = 1 << 20;
 
-/// The client's list of directories and their short names.
+/// The client's registry of directories and their short names.
 #[derive(Deserialize)]
 struct Registry {
     projects: BTreeMap<String, String>,
 }
 
-/// The project of the chat at `path`: its directory if that is written down, else the name it goes by.
+/// Returns the project of the chat at `path`: its directory if known, otherwise its short name.
 pub(super) fn of(path: &Path) -> Option<String> {
     let chats = path.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "chats"))?;
     let home = chats.parent()?;
@@ -33,7 +33,7 @@ pub(super) fn of(path: &Path) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The directory that has this short name or this hash.
+/// Returns the directory with this short name or hash.
 fn registered(registry: &Path, name: &str) -> Option<String> {
     let registry: Registry = serde_json::from_str(&read(registry)?).ok()?;
     let named = |(directory, short): &(&String, &String)| *short == name || hash(directory) == name;

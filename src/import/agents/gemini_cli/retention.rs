@@ -1,11 +1,11 @@
-//! How long the client keeps chats: 30 days, unless its settings say otherwise (`general.sessionRetention`).
+//! How long the client keeps chats: 30 days, unless the setting `general.sessionRetention` differs.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 const DAYS: u32 = 30;
 
-/// After how many days a chat is deleted by these settings, if it is.
+/// Returns the number of days after which a chat is deleted, if it is.
 pub(super) fn days(settings: &[u8]) -> Option<u32> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -32,12 +32,12 @@ pub(super) fn days(settings: &[u8]) -> Option<u32> {
     }
     match retention.age {
         Value::Null => Some(DAYS),
-        // With an age that it does not understand the client deletes nothing.
+        // The client deletes nothing if it cannot parse the age.
         age => whole_days(age.as_str()?),
     }
 }
 
-/// An age such as `30d`, `24h`, `4w` or `6m` in whole days, the shorter where it is not whole.
+/// Converts an age such as `30d`, `24h`, `4w` or `6m` to days, rounded down.
 fn whole_days(age: &str) -> Option<u32> {
     let (count, unit) = age.trim().split_at_checked(age.trim().len().checked_sub(1)?)?;
     let count: u32 = count.parse().ok().filter(|count| *count > 0)?;

@@ -37,7 +37,7 @@ fn usage(output: u64) -> String {
     format!(r#"{{"input":100,"output":{output},"cached":60,"thoughts":9,"tool":4,"total":{total}}}"#)
 }
 
-/// An answer as the client writes it.
+/// Builds an answer as the client writes it.
 fn answer(second: u32, id: &str, output: u64) -> String {
     format!(
         r#"{{"id":"{id}","timestamp":"2026-06-01T10:00:{second:02}Z","type":"gemini","content":"say \"tokens\": {{}}","tokens":{},"model":"gemini-2.5-pro"}}"#,
@@ -95,7 +95,7 @@ fn a_document_and_the_lines_that_go_on_with_it_tell_of_the_same_calls() {
     assert_eq!(whole.skipped, []);
     assert_eq!(whole.conversation.as_deref(), Some(SESSION));
     assert_eq!(whole.began.unwrap().to_string(), "2026-06-01T10:00:00.000Z");
-    // A random id is the same call in whatever session it is written again.
+    // A random id is the same call in every session.
     let resumed = found(&[head("other", "main"), messages[0].clone()]);
     assert_eq!(resumed[0].record.keys, lines[0].record.keys);
     assert_eq!(lines[0].record.keys, [random]);
@@ -144,7 +144,7 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     assert!(refused(&answer[..answer.len() - 9]).starts_with("torn line"));
     assert_eq!(document(r#"{"sessionId":"s","turns":[]}"#).unwrap_err(), "unknown shape: a chat without messages");
     assert!(document("[]").unwrap_err().starts_with("unknown shape"));
-    // One bad message of a document hides no other, and neither does one of a `$set`.
+    // A malformed message of a document or of a `$set` does not affect the others.
     let bad = answer.replace("\"id\":\"m1\",", "");
     let read = document(&chat(&[bad.clone(), answer.clone()])).unwrap();
     assert_eq!((read.found.len(), read.skipped.len(), read.skipped[0].0), (1, 1, 1));

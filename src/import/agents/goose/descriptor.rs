@@ -1,4 +1,4 @@
-//! What is known about Goose.
+//! The descriptor of Goose.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
@@ -6,7 +6,7 @@ use crate::import::engine::places::Place;
 
 use super::Goose;
 
-/// The directories of sessions below those of data; on macOS and Windows the maker's name comes first.
+/// Session directories below the data directories. On macOS and Windows they are below the maker's name.
 const SESSIONS: &[&str] =
     &["goose/sessions", "Block/goose/sessions", "Block/goose/data/sessions", "Block.goose/sessions"];
 

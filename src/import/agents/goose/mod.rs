@@ -1,17 +1,17 @@
-//! Goose: `sessions.db` in `~/.local/share/goose/sessions` (and where macOS and Windows keep such), and the older
-//! `sessions/*.jsonl`.
+//! Goose: `sessions.db` in `~/.local/share/goose/sessions` (and the corresponding directories on macOS and Windows),
+//! and the older `sessions/*.jsonl`.
 //!
-//! Known: schemas 1 to 17 of the database. From 15 on the table `usage_ledger` has a row for each call; what a session
-//! had used before stands in it once, as `carried_forward`. Of a session without such rows only its sums are known
-//! (`accumulated_*`, else those of its last call are no sums and nothing is taken): one record that grows, at the time the
-//! session began, since any later one would depend on when it was imported; its quality is `derived`. The input
-//! includes the cache. A session's sums stay with the provider they were first told of, for one session is one record.
+//! Supported: schemas 1 to 17 of the database. Since 15 the table `usage_ledger` has one row per call; one row,
+//! `carried_forward`, has the sums from before. A session without such rows has only sums (`accumulated_*`; the counts
+//! of its last call are no sums and are ignored). They are one record that grows, dated at the start of the session
+//! because any later time would depend on the time of the import; its quality is `derived`. The input includes the
+//! cache. The sums of a session stay with the provider of their first import, because one session is one record.
 //!
-//! The logs of lines say a session's sums in their first line. Where a database stands beside them it has taken them in
-//! already. Calls that Goose made through another agent's program (`claude-code`, `codex` …) are in that agent's logs.
+//! Line logs state the sums of a session in their first line. A database next to them already contains them. Calls that
+//! Goose made through another agent's program (`claude-code`, `codex` …) are in that agent's logs.
 //!
-//! What is not known is refused by name: a database without a table of sessions or with other columns, a log whose first
-//! line is no description of a session.
+//! Skipped with a reason: a database without a table of sessions or with other columns, a log whose first line does not
+//! describe a session.
 
 mod descriptor;
 
@@ -42,7 +42,7 @@ const DATABASE: &str = "sessions.db";
 const PROGRAMS: [&str; 7] =
     ["claude-code", "claude-acp", "codex", "codex-acp", "gemini-cli", "cursor-agent", "gemini_cli"];
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Goose {
@@ -86,11 +86,11 @@ impl DatabaseLog for Goose {
     }
 }
 
-/// What a database tells.
+/// Calls and sums in a database.
 struct GooseReading {
-    /// The last row of the ledger that was read.
+    /// Last row of the usage ledger that was read.
     last: i64,
-    /// Under which provider the sums of a session are known.
+    /// Provider under which the sums of a session are recorded.
     summed: HashMap<String, String>,
     sessions: HashMap<String, GooseSession>,
     document: Document,
@@ -103,7 +103,7 @@ struct GooseSession {
     provider: Option<String>,
     model: Option<String>,
     began: Option<Timestamp>,
-    /// Whether the ledger has rows of it.
+    /// Whether the usage ledger has rows of it.
     in_ledger: bool,
 }
 
@@ -147,7 +147,7 @@ impl GooseReading {
             };
             sessions.insert(id, session);
         })?;
-        // A database that was made anew counts from the beginning.
+        // A recreated database numbers its rows from the beginning.
         if !fields::columns(database, "usage_ledger")?.is_empty() {
             let newest = database.query_row("SELECT max(id) FROM usage_ledger", [], |row| row.get::<_, Option<i64>>(0));
             if newest?.unwrap_or(0) < last {
@@ -199,7 +199,7 @@ impl GooseReading {
         Ok(())
     }
 
-    /// Takes a row of the ledger.
+    /// Adds a row of the usage ledger.
     fn call(&mut self, id: i64, row: &Value) -> Result<(), String> {
         let conversation = fields::text(row, "session_id").ok_or("unknown shape: a call without a session")?.to_owned();
         let at = fields::time(row.get("created_timestamp")).ok_or("unknown shape: a call without a time")?;
@@ -209,7 +209,7 @@ impl GooseReading {
         let mut provider = session.map_or_else(|| AGENT.to_owned(), GooseSession::whose);
         let (mut at, mut key) = (at, format!("goose/{conversation}/{id}"));
         if carried {
-            // These are the sums that were known before: the same record.
+            // These are the sums of earlier imports: the same record.
             provider.clone_from(self.summed.entry(conversation.clone()).or_insert_with(|| provider.clone()));
             at = session.and_then(|session| session.began).unwrap_or(at);
             key = format!("goose/{conversation}");
@@ -237,7 +237,7 @@ impl GooseReading {
         Ok(())
     }
 
-    /// Takes the sums of a session that the ledger has no rows of.
+    /// Adds the sums of a session without rows in the usage ledger.
     fn sums(&mut self, id: &str) -> Result<(), String> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let names = [
@@ -248,7 +248,7 @@ impl GooseReading {
         ];
         let nothing = |name: &str| session.row.get(name).is_none_or(Value::is_null);
         if names.into_iter().all(nothing) {
-            // It never got an answer, or its provider tells no counts.
+            // The session had no answer, or its provider states no counts.
             self.tally.add("sessions without token counts");
             return Ok(());
         }
@@ -269,13 +269,13 @@ impl GooseReading {
     }
 }
 
-/// Counts of a row, or why there are none.
+/// The counts of a row, or why there are none.
 enum CountSource {
     Record(Box<TokenRecord>),
     Uncounted(&'static str),
 }
 
-/// A record of the counts in four columns: input, output, read from and written to a cache.
+/// Builds a record from four columns: input, output, cache reads, cache writes.
 fn counted(
     row: &Value,
     names: [&'static str; 4],
@@ -307,7 +307,7 @@ fn counted(
     Ok(CountSource::Record(Box::new(record)))
 }
 
-/// Reads a log of lines: its first one describes the session and has its sums.
+/// Reads a line log: its first line describes the session and has its sums.
 fn log(path: &Path, text: &[u8]) -> Result<Document, String> {
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| jsonl::whole(line).ok().flatten());

@@ -1,4 +1,4 @@
-//! What is known about Hermes Agent.
+//! The descriptor of Hermes Agent.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

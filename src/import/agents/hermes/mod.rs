@@ -1,9 +1,9 @@
 //! Hermes Agent: `~/.hermes/state.db`.
 //!
-//! Known: schema 22 (checked against a real 0.19.0 and what its server answered). `session_model_usage` has the sums of a session for
-//! each model, provider and task: one record that grows, at the time of its first call; its quality is `derived`. A session
-//! without such rows has only its own sums. `input_tokens` is without the cache, `output_tokens` includes reasoning. The
-//! calls of a subagent are in no sum.
+//! Supported: schema 22 (checked against a real 0.19.0 and the responses of its server). `session_model_usage` has the
+//! sums of a session for each model, provider and task: one record that grows, dated at its first call, with the
+//! quality `derived`. A session without such rows has only its own sums. `input_tokens` excludes the cache,
+//! `output_tokens` includes reasoning. The calls of a subagent are in no sum.
 
 mod descriptor;
 
@@ -31,7 +31,7 @@ const AGENT: &str = "hermes";
 const DATABASE: &str = "state.db";
 const COUNTS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
-/// What Hermes calls a provider that a person set up.
+/// Hermes' name for a provider that the user configured.
 const OWN: &str = "custom";
 
 impl Source for Hermes {
@@ -40,7 +40,7 @@ impl Source for Hermes {
     }
 
     fn enters(&self, directory: &Path) -> bool {
-        // `profiles/<name>/state.db`; beside them are logs, skills and checkouts.
+        // `profiles/<name>/state.db`; next to them are logs, skills and checkouts.
         let is = |levels: usize| {
             directory.ancestors().nth(levels).and_then(Path::file_name).is_some_and(|name| name == "profiles")
         };
@@ -80,7 +80,7 @@ impl DatabaseLog for Hermes {
     }
 }
 
-/// Reads the sums for each model; gives the sessions that have some.
+/// Reads the sums per model, and returns the sessions that have some.
 fn by_model(
     database: &Connection,
     sessions: &BTreeMap<String, Value>,
@@ -118,7 +118,7 @@ fn take(document: &mut Document, place: u64, read: Result<Option<ParsedCall>, St
     }
 }
 
-/// The record of a row with sums. `None` if nothing was used.
+/// Returns the record of a row with sums. `None` if nothing was used.
 fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Option<ParsedCall>, String> {
     let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
     let [input, output, read, written, reasoning] = COUNTS;
@@ -135,7 +135,7 @@ fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Optio
     let named = fields::text(row, "billing_provider").filter(|name| *name != OWN);
     let provider = provider_names::provider(named, model, provider_names::UNKNOWN);
     let [billing, server, mode, task] = key;
-    // The server's address may contain a credential: only a hash of it is in the key.
+    // The server's address may contain a credential, so the key has only its hash.
     let server = xxhash_rust::xxh3::xxh3_64(server.as_bytes());
     let model_name = model.unwrap_or_default();
     let mut record = fields::record(&provider, AGENT, logged)?;

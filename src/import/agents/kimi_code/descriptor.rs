@@ -1,4 +1,4 @@
-//! What is known about Kimi Code.
+//! The descriptor of Kimi Code.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

@@ -1,10 +1,11 @@
 //! Kimi Code: `~/.kimi-code/sessions/<workspace>/<session>/agents/<agent>/wire.jsonl`.
 //!
-//! Known: the wire log of protocol 1.5 (checked against a real 2.1.0 and what its server answered). A line `usage.record` states the
-//! counts of one call; `llm.request` before it names provider and model. The same counts stand again in `step.end` and in
-//! `agent.message.appended`, which are not read. Reasoning is inside `output` and is not stated; `inputOther` is without the cache.
+//! Supported: the wire log of protocol 1.5 (checked against a real 2.1.0 and the responses of its server). A line
+//! `usage.record` states the counts of one call; the preceding `llm.request` names provider and model. `step.end` and
+//! `agent.message.appended` repeat the counts and are not read. Reasoning is part of `output` and not stated
+//! separately; `inputOther` excludes the cache.
 //!
-//! A call is identified by its time and its counts, which stay where a session is copied.
+//! A call is identified by its time and counts, which remain the same in a copied session.
 
 mod descriptor;
 
@@ -57,7 +58,7 @@ impl LineLog for KimiCode {
     }
 }
 
-/// What a log has stated so far.
+/// State of a log so far.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct WireLog {
@@ -71,7 +72,7 @@ struct WireLog {
     provider: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    /// What the last request was made for, unless it was a step of a turn.
+    /// Purpose of the last request, unless it was a step of a turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     purpose: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ impl WireLog {
         if logged.is_nothing() {
             return Err("unknown usage: all counts of a call are 0".to_owned());
         }
-        // The name of a model in the record may be that of a setting.
+        // The model name in the record may be the name of a setting.
         let setting = fields::text(line, "model").filter(|name| !name.starts_with("__"));
         let model = self.model.as_deref().or(setting);
         let provider = provider_names::provider(self.provider.as_deref(), model, provider_names::UNKNOWN);

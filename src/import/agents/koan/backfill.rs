@@ -1,4 +1,4 @@
-//! Activity without tokens: sessions that ended and left no row.
+//! Backfills activity without tokens: sessions that ended without a row.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{NewEvent, Payload, Quality, SkippedLine, TokenRecord};
 use crate::model::time::{MINUTE, Timestamp, Zone};
 
-/// How far a row may be from the session it is of.
+/// Maximum time in milliseconds between a row and its session.
 const NEAR: i64 = 10 * MINUTE;
 
-/// What a backfill did, or would do.
+/// The result of a backfill, or of a dry run.
 ///
 /// ```
 /// use usage_ledger::import::koan::Backfill;
@@ -30,13 +30,13 @@ const NEAR: i64 = 10 * MINUTE;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backfill {
-    /// Each local day with outcomes.
+    /// Local days with outcomes.
     pub days: Vec<BackfillDay>,
-    /// Records to be written on all of them.
+    /// Number of records to write on all days.
     pub planned: u64,
-    /// Records written; none in a dry run.
+    /// Number of records written; 0 in a dry run.
     pub written: u64,
-    /// Outcomes that could not be read, each with its reason.
+    /// Outcomes that could not be read, with reasons.
     pub skipped: Vec<SkippedLine>,
 }
 
@@ -53,15 +53,15 @@ pub struct BackfillDay {
     /// The day.
     #[serde(serialize_with = "date")]
     pub day: NaiveDate,
-    /// Sessions that ended on it.
+    /// Number of sessions that ended on it.
     pub outcomes: u64,
-    /// Rows with tokens of their own.
+    /// Number of rows with tokens.
     pub real: u64,
-    /// Rows that an earlier backfill wrote.
+    /// Number of rows from an earlier backfill.
     pub synthetic: u64,
-    /// Records to be written.
+    /// Number of records to write.
     pub planned: u64,
-    /// Backfilled rows beyond what the outcomes call for. They are left alone: a person may void them.
+    /// Number of backfilled rows beyond those needed. They remain; a user may void them.
     pub surplus: u64,
 }
 
@@ -84,12 +84,12 @@ struct HistoryRows {
     synthetic: u64,
 }
 
-/// Writes a record without tokens for each session in `session_outcomes.json` that left no row, when `apply` is true;
-/// else only tells what it would write.
+/// Writes a record without tokens for each session in `session_outcomes.json` that has no row. With `apply` false it
+/// only reports what it would write.
 ///
-/// Of a day with as many rows as sessions nothing is missing. Of another, a session has a row when the two share a
-/// mission id, or a project and, within ten minutes, the time; rows that belong to no session that way stand for its
-/// earliest ones. Import the rows first: what is not in the ledger is missing.
+/// A day with at least as many rows as sessions is complete. Otherwise a session has a row if they share a mission id,
+/// or if they share a project and their times differ by at most ten minutes. Rows without such a session stand for the
+/// earliest sessions. Import the rows first: rows that are not in the ledger count as missing.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{ImportOptions, koan}};
@@ -138,7 +138,7 @@ pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl
     Ok(done)
 }
 
-/// The outcomes of every instance.
+/// Finds the outcome files of all instances.
 fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
     let roots = discover::roots(&DESCRIPTOR, &options.homes)?;
     let mut files: Vec<PathBuf> = Vec::new();
@@ -153,7 +153,7 @@ fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Koan's rows in the ledger, by local day.
+/// Returns Koan's rows in the ledger by local day.
 fn rows(ledger: &Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> {
     let snapshot = ledger.snapshot()?;
     let mut rows: HashMap<NaiveDate, HistoryRows> = HashMap::new();
@@ -173,7 +173,7 @@ fn rows(ledger: &Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> 
     Ok(rows)
 }
 
-/// The sessions of a day that no row tells of, at most so many, the latest of them.
+/// Returns the latest sessions of a day without a row, at most `planned`.
 fn missing(mut outcomes: Vec<Outcome>, mut rows: HistoryRows, planned: u64) -> Vec<Outcome> {
     outcomes.sort_by_key(|outcome| (outcome.at, outcome.content));
     let mut take = |fits: &dyn Fn(&HistoryRow) -> bool| match rows.real.iter().position(fits) {

@@ -1,4 +1,4 @@
-//! The documents of an instance that say how much of a quota is used.
+//! Reads the documents of an instance that state how much of a quota is used.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::model::event::{EventId, NewEvent, Payload, QuotaObserved, SkippedLine
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 
-/// The largest such document that is read, in bytes.
+/// Maximum size of such a document in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Looks into every instance, each of which holds one of these directories.
+/// Reads the documents of every instance. Each root is a directory of an instance.
 pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
     let mut beside = Beside::default();
     let mut seen = BTreeSet::new();
@@ -32,7 +32,7 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
                 Ok(facts) => {
                     for (fact, known_by) in facts {
                         let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));
-                        // The same counters under another limit say nothing new.
+                        // The same counters with a different limit are no news.
                         if ledger.snapshot()?.position(id).is_err() {
                             beside.events.push(NewEvent::new(fact, modified).id(id));
                         }
@@ -41,7 +41,7 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
                 Err(why) => beside.skipped.push(skipped(&counters, why)),
             }
         }
-        // Of a home whose page happens to have that name only what reads as Koan's is taken.
+        // A home directory may contain an unrelated page of that name, so the content must have Koan's form.
         let path = instance.join("usage.md");
         if let Some((text, modified)) = document(&path, &mut beside) {
             let page = usage_md::parse(&text);
@@ -60,7 +60,7 @@ fn skipped(path: &Path, why: String) -> SkippedLine {
     SkippedLine { file: path.to_string_lossy().into_owned(), line: 0, why }
 }
 
-/// A document and when it was last written.
+/// Reads a document and its modification time.
 fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
     let meta = match fs::metadata(path) {
         Ok(meta) if meta.is_file() => meta,
@@ -86,7 +86,7 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
     }
 }
 
-/// An event whose id is made of what it says, so that the same document is taken in once.
+/// Builds an event whose id is a hash of its content, so that a document is recorded once.
 fn event(fact: Payload, at: Timestamp) -> NewEvent {
     let said = match &fact {
         Payload::QuotaObserved(said) => serde_json::to_string(said),
@@ -96,7 +96,7 @@ fn event(fact: Payload, at: Timestamp) -> NewEvent {
     NewEvent::new(fact, at).id(id)
 }
 
-/// What the page quotes of the provider; of a page that Koan worked out by itself, nothing.
+/// Returns the provider's percentages on the page. A page that Koan computed itself has none.
 fn observed(page: &usage_md::UsageMdFile, at: Timestamp) -> Result<Vec<Payload>> {
     if page.source.as_deref() != Some("oauth_usage") {
         return Ok(Vec::new());

@@ -1,8 +1,8 @@
-//! What kind of mission a title names, and what stands in for a title.
+//! Derives the type of a mission from its title, and a key that replaces the title.
 
 use sha2::{Digest, Sha256};
 
-/// Kinds that are commands of the same name, also with a word before or behind: `/ci_check` is a check.
+/// Types that are also command names, with or without a prefix or suffix: `/ci_check` is a check.
 const FAMILIES: [&str; 12] = [
     "plan",
     "review",
@@ -18,7 +18,7 @@ const FAMILIES: [&str; 12] = [
     "incident",
 ];
 
-/// Commands whose name does not tell their kind.
+/// Commands whose name does not show their type.
 const OTHERS: [(&str, &str); 16] = [
     ("deepplan", "plan"),
     ("rr", "review"),
@@ -38,8 +38,8 @@ const OTHERS: [(&str, &str); 16] = [
     ("doc", "maintenance"),
 ];
 
-/// The kind of a mission by its title: the family of its slash command, `autonomous` for no title and for titles that
-/// begin with that word, else `freetext`.
+/// Returns the type of a mission: the family of its slash command, `autonomous` for no title and for titles that begin
+/// with that word, otherwise `freetext`.
 ///
 /// ```
 /// use usage_ledger::import::koan::mission_type;
@@ -63,8 +63,8 @@ pub fn mission_type(title: &str) -> &'static str {
     named(&command).or_else(other).or_else(|| named(first)).or_else(|| named(last)).unwrap_or("freetext")
 }
 
-/// A name for a title that stands in for it: rows of one mission have the same, and it does not tell the words, which are
-/// not kept. What a list of missions adds, blanks and case make no difference.
+/// Returns a key that replaces a title, because titles are not stored. Rows of one mission have the same key. List
+/// marks, white space and case are ignored.
 pub(super) fn title_key(title: &str) -> Option<String> {
     let words = bare(title).split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
     let hash = Sha256::digest(words.as_bytes());
@@ -72,7 +72,7 @@ pub(super) fn title_key(title: &str) -> Option<String> {
     (!words.is_empty()).then(|| hex.collect())
 }
 
-/// The title without the dash and the project tag of a list entry.
+/// Removes the dash and the project tag of a list entry.
 fn bare(title: &str) -> &str {
     let title = title.trim();
     let title = title.strip_prefix("- ").unwrap_or(title).trim_start();

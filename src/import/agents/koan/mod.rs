@@ -1,8 +1,8 @@
-//! Koan: the rows of usage of an instance, its counters, and its page of percentages.
+//! Koan: the usage rows of an instance, its counters, and its page of percentages.
 //!
-//! A row is a run, and all rows together are the history: they become records. The counters repeat what the rows say
-//! already, so they add no tokens. They are taken in, as an observation, only for a window of which no row exists.
-//! The page of percentages is taken in only where it quotes the provider.
+//! Each row is a run, and the rows are the complete history, so they become records. The counters repeat the rows, so
+//! they add no tokens: they become an observation, and only for a window without rows. The page of percentages is
+//! recorded only where it quotes the provider.
 
 mod backfill;
 mod beside;
@@ -35,10 +35,10 @@ pub(in crate::import) use descriptor::DESCRIPTOR;
 pub(crate) struct Koan;
 
 const AGENT: &str = "koan";
-/// How a row begins.
+/// Start of a row.
 const HEAD: &[u8] = b"{\"ts\":";
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 1;
 
 impl Source for Koan {
@@ -70,7 +70,7 @@ impl LineLog for Koan {
         Ok(parser(path, zone))
     }
 
-    /// A file is a day's rows, and which of several equal rows one is takes all of them to tell.
+    /// A file has the rows of a day. Numbering equal rows needs all of them, so the file is read as a whole.
     fn resumes(&self) -> bool {
         false
     }
@@ -82,18 +82,18 @@ fn parser(path: &Path, zone: Zone) -> Box<dyn LineParser> {
     Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() })
 }
 
-/// The day that a file is named by.
+/// Returns the day in a file name.
 fn day_named(stem: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(stem, "%Y-%m-%d").ok()
 }
 
-/// Reads the rows of one day.
+/// Parses the rows of one day.
 struct KoanParser {
-    /// The file's name, which is the day: rows have no ids.
+    /// The file name, which is the day. It is part of the keys, because rows have no ids.
     file: String,
     day: NaiveDate,
     zone: Zone,
-    /// How often each row stood in the file so far.
+    /// Number of occurrences of each row so far.
     told: HashMap<u64, u32>,
     found: Vec<ParsedCall>,
 }
@@ -116,7 +116,7 @@ impl LineParser for KoanParser {
         }
         jsonl::utf8(line)?;
         let Err(why) = self.row(line.trim_ascii()) else { return Ok(()) };
-        // A row that was cut while it was written lacks its newline too: the next one stands behind it.
+        // A row that was cut also lacks its newline, so the next row follows on the same line.
         let next = line.windows(HEAD.len()).rposition(|part| part == HEAD).filter(|at| *at > 0);
         if let Some(row) = next.and_then(|at| line.get(at..))
             && self.row(row.trim_ascii()).is_ok()

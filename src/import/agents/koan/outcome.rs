@@ -1,4 +1,4 @@
-//! How sessions of an instance ended.
+//! Parses how sessions of an instance ended.
 
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -7,7 +7,7 @@ use super::row::local_time;
 use crate::model::event::SkippedLine;
 use crate::model::time::{Timestamp, Zone};
 
-/// A session that ended, whether or not its tokens are known.
+/// A session that ended, with tokens or without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub at: Timestamp,
@@ -18,11 +18,11 @@ pub(super) struct Outcome {
     pub end: Option<String>,
     pub mode: Option<String>,
     pub duration_ms: Option<u64>,
-    /// A hash of what is told about it.
+    /// Hash of its content.
     pub content: u64,
 }
 
-/// Reads a list of outcomes, or one a line.
+/// Parses a list of outcomes, or one per line.
 pub(super) fn read(text: &str, file: &str, zone: Zone) -> (Vec<Outcome>, Vec<SkippedLine>) {
     let (mut outcomes, mut skipped) = (Vec::new(), Vec::new());
     let mut take = |number: u64, value: Result<Value, String>| match value.and_then(|value| one(&value, zone)) {

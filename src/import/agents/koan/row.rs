@@ -1,4 +1,4 @@
-//! One row of a day's usage.
+//! Parses one row of a day's usage.
 
 use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::Value;
@@ -13,18 +13,18 @@ use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
 
-/// Reads a row: when, what, and a hash of its content, by which equal rows are known. A row that does not say when is of
-/// the day of its file.
+/// Parses a row into its time, its record, and a hash of its content that identifies equal rows. A row without a time
+/// is dated at the day of its file.
 pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp, TokenRecord, u64), String> {
     if !line.starts_with(b"{") {
-        // serde would fill a struct from an array too.
+        // serde would also fill a struct from an array.
         return Err(match serde_json::from_slice::<serde::de::IgnoredAny>(line) {
             Ok(_) => "unknown shape: the row is not an object".to_owned(),
             Err(error) => jsonl::refusal(&error),
         });
     }
     let row: Value = serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error))?;
-    // The same for the same fields in another order or with other blanks.
+    // Independent of the order of fields and of white space.
     let content = xxh3_64(row.to_string().as_bytes());
     let told = text(&row, "ts").map(|ts| local_time(ts, zone)).transpose()?;
     let at = told.unwrap_or_else(|| zone.start_of_day(day));
@@ -68,7 +68,7 @@ pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp
     Ok((at, record, content))
 }
 
-/// A name, if one is told.
+/// Returns the text of a field that is neither absent nor empty.
 fn text<'r>(row: &'r Value, name: &str) -> Option<&'r str> {
     row.get(name)?.as_str().filter(|text| !text.trim().is_empty()).and_then(jsonl::name)
 }
@@ -96,9 +96,9 @@ fn cost(told: Option<&Value>) -> Result<Option<Usd>, String> {
     }
 }
 
-/// The slash command of a title. The title's other words are not kept: they may say anything.
+/// Returns the slash command of a title. Other words of the title are not stored, because they may contain anything.
 fn command(title: &str) -> Option<&str> {
-    /// A longer title is a text that begins with a slash.
+    /// A longer title is text that happens to begin with a slash.
     const LONGEST: usize = 200;
     let word = title.split_whitespace().next().filter(|_| title.len() <= LONGEST)?;
     let name = word.strip_prefix('/')?;
@@ -106,7 +106,7 @@ fn command(title: &str) -> Option<&str> {
     (!name.is_empty() && name.bytes().all(fine)).then_some(word)
 }
 
-/// A time as Koan writes it, without an offset: the wall clock of its zone. One with an offset is taken as it is.
+/// Parses a time in Koan's format: local time of `zone` without an offset. An offset, if present, is respected.
 pub(super) fn local_time(text: &str, zone: Zone) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);

@@ -1,4 +1,4 @@
-//! Koan's two counters.
+//! Parses Koan's two counters.
 
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use crate::model::time::{DAY, HOUR, Timestamp, Zone};
 use crate::projection::AccountRef;
 use crate::usage::{COUNTED_BY_AGENT, Limits, is_recorded};
 
-/// The limits that Koan has without a setting, in tokens.
+/// Koan's default limits in tokens.
 const SESSION_LIMIT: u64 = 500_000;
 const WEEKLY_LIMIT: u64 = 5_000_000;
 
@@ -29,14 +29,14 @@ struct KoanState {
     runs: u64,
 }
 
-/// How much of each window was used when the counters were written, as far as the window was still open then, and what
-/// each is known by.
+/// Returns how much of each window was used when the counters were written, if the window was still open, with a key
+/// for each event.
 ///
-/// A counter is taken in only for a window of which the ledger has no record: rows that were rotated away, for example.
-/// Koan sets its counters to zero when its provider changes and whenever it resumes from a pause, and it writes them
-/// before the row of the run that they count last. A provider's own word goes before them too.
+/// A counter is used only for a window without any record in the ledger, for example because rows were rotated. Koan
+/// resets its counters when its provider changes and whenever it resumes from a pause, and writes them before the row
+/// of the last run that they include. An observation of the provider also takes precedence.
 ///
-/// The inner error says why the document is none.
+/// The inner error states why the document is invalid.
 pub(super) fn facts(
     text: &str,
     written: Timestamp,
@@ -85,13 +85,13 @@ pub(super) fn facts(
             account: None,
             window_minutes: minutes,
             scope: None,
-            // Koan's own percentage ends at 100 too.
+            // Koan also limits its percentage to 100.
             used_percent: Some(Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000))),
             resets_at: Some(resets_at),
             status: None,
             feed: COUNTED_BY_AGENT.to_owned(),
         };
-        // The counter makes the id, not the percentage: another limit makes no new event of the same file.
+        // The id depends on the counter and not on the percentage, so a different limit makes no new event.
         facts.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
     }
     Ok(Ok(facts))

@@ -69,7 +69,7 @@ fn bad_rows_are_told_of_and_hide_no_other() {
     let mut text = Vec::new();
     for row in bad {
         text.extend_from_slice(row);
-        // The torn one swallows the newline and so the next row.
+        // The cut row lacks its newline, so the next row is on the same line.
         text.extend_from_slice(if row.ends_with(b"inp") { b"" } else { b"\n" });
     }
     text.extend_from_slice(format!("{ROW}\n\n{ROW}\n").as_bytes());
@@ -99,7 +99,7 @@ fn counters_become_observations_once_and_no_tokens() {
     let limits = crate::model::event::LimitSet::new("claude").unwrap().session(1_000_000);
     ledger.set_limit(limits, now).unwrap();
     assert_eq!(import(&ledger, home.path(), "UTC").observed, 0, "the same counters under another limit");
-    // Whatever the provider says, also earlier, goes before what an agent counted.
+    // An observation of the provider, even an earlier one, precedes an agent's own count.
     let seen =
         crate::model::event::QuotaObserved { used_percent: Some("97".parse().unwrap()), feed: "oauth".into(), ..word };
     ledger.append([crate::model::event::NewEvent::new(seen, now.plus(-1_000))], now).unwrap();
@@ -138,7 +138,7 @@ fn a_session_that_has_its_row_is_not_written_again() {
     let (home, ledger) = (instance(), Ledger::in_memory().unwrap());
     day(home.path(), format!("{ROW}\n"));
     import(&ledger, home.path(), "UTC");
-    // The row is of the second session: the first one is missing, not the second.
+    // The row belongs to the second session, so the first one is missing.
     let outcomes = r#"{"timestamp":"2026-06-10T09:00:00","project":"other","outcome":"empty"}
 {"timestamp":"2026-06-10T12:05:00","project":"acme","outcome":"productive"}
 {"project":"no time"}

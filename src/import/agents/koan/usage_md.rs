@@ -1,9 +1,9 @@
-//! `usage.md`, the page by which Koan's parts tell each other how much is used.
+//! Parses `usage.md`, the page through which Koan's parts share percentages.
 
 use crate::model::event::Percent;
 use crate::model::time::{DAY, HOUR, MINUTE};
 
-/// What a page says.
+/// The content of a page.
 ///
 /// ```
 /// use usage_ledger::import::koan::usage_md;
@@ -15,15 +15,15 @@ use crate::model::time::{DAY, HOUR, MINUTE};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageMdFile {
-    /// The line about the session window, if one reads as such.
+    /// The line of the session window, if valid.
     pub session: Option<UsageMdReading>,
-    /// The line about the week, if one reads as such.
+    /// The line of the weekly window, if valid.
     pub weekly: Option<UsageMdReading>,
-    /// What the percentages rest on: `heuristic`, or `oauth_usage` when the provider reported them.
+    /// Origin of the percentages: `heuristic`, or `oauth_usage` if the provider reported them.
     pub source: Option<String>,
-    /// When the page was made, as it says.
+    /// Creation time, as written on the page.
     pub generated: Option<String>,
-    /// Whether nothing stands on the page.
+    /// Whether the page is empty.
     pub blank: bool,
 }
 
@@ -37,14 +37,14 @@ pub struct UsageMdFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageMdReading {
-    /// How much is used.
+    /// Used percentage.
     pub percent: Percent,
-    /// How long until the window resets, in the page's words.
+    /// Time until the window resets, as written.
     pub resets_in: String,
 }
 
 impl UsageMdFile {
-    /// Whether there is a page, and neither line can be read.
+    /// Returns whether there is a page, but neither line is valid.
     ///
     /// ```
     /// use usage_ledger::import::koan::usage_md;
@@ -56,7 +56,7 @@ impl UsageMdFile {
     }
 }
 
-/// Reads a page as Koan does, which looks for its two lines anywhere; besides it takes decimals.
+/// Parses a page as Koan does, which searches for its two lines anywhere. Also accepts decimals.
 ///
 /// ```
 /// use usage_ledger::import::koan::usage_md;
@@ -73,9 +73,9 @@ pub fn parse(text: &str) -> UsageMdFile {
     }
 }
 
-/// The first line of that word.
+/// Returns the first line with this word.
 fn reading(text: &str, word: &str) -> Option<UsageMdReading> {
-    // ASCII only, so that places in both texts are the same.
+    // ASCII lower case, so that indexes are equal in both texts.
     let lower = text.to_ascii_lowercase();
     lower.match_indices(word).find_map(|(at, _)| read(text.get(at + word.len()..)?, lower.get(at + word.len()..)?))
 }
@@ -84,7 +84,7 @@ fn blanks(text: &str) -> &str {
     text.trim_start_matches([' ', '\t'])
 }
 
-/// `(label) : ~25% (reset in 3h)`, behind the word.
+/// Parses `(label) : ~25% (reset in 3h)`, after the word.
 fn read(text: &str, lower: &str) -> Option<UsageMdReading> {
     let (line, lower) = (text.lines().next()?, lower.lines().next()?);
     let (label, rest) = blanks(lower).strip_prefix('(')?.split_once(')')?;
@@ -103,13 +103,13 @@ fn read(text: &str, lower: &str) -> Option<UsageMdReading> {
     let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix([' ', '\t'])?;
     let rest = blanks(rest).strip_prefix("in")?.strip_prefix([' ', '\t'])?;
     let (left, _) = blanks(rest).split_once(')')?;
-    // The words as they stand, in their own case.
+    // The text in its original case.
     let at = line.len().checked_sub(blanks(rest).len())?;
     let resets_in = line.get(at..at + left.len())?.trim().to_owned();
     (!resets_in.is_empty()).then_some(UsageMdReading { percent: number.parse().ok()?, resets_in })
 }
 
-/// What a comment says behind a name.
+/// Returns the value of a named comment.
 fn comment(text: &str, name: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let at = lower.find(name)? + name.len();
@@ -118,7 +118,7 @@ fn comment(text: &str, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// The milliseconds of a countdown such as `3d4h`, `2h05m` or `45m`.
+/// Converts a countdown such as `3d4h`, `2h05m` or `45m` to milliseconds.
 ///
 /// ```
 /// use usage_ledger::{import::koan::usage_md::duration, time::{HOUR, MINUTE}};

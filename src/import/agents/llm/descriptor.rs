@@ -1,4 +1,4 @@
-//! What is known about `llm`.
+//! The descriptor of `llm`.
 
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
 use crate::import::engine::places::Place;

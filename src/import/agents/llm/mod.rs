@@ -1,9 +1,9 @@
-//! `llm`, the command by Simon Willison: `logs.db` in the directory of settings `io.datasette.llm`.
+//! `llm`, the command by Simon Willison: `logs.db` in the configuration directory `io.datasette.llm`.
 //!
-//! Known: the table `turns` of 0.36 (checked against a real one and what its server answered), and `responses` of older versions with
-//! the same columns. A row is a call. `token_details` has what the provider stated besides, in the words of its API: `OpenAI`'s
-//! counts are inside of input and output, Anthropic's cache is beside the input. No row names the provider: the model's
-//! name does if it begins with one that is known, else the provider is `unknown`.
+//! Supported: the table `turns` of 0.36 (checked against a real one and the responses of its server), and `responses`
+//! of older versions with the same columns. A row is a call. `token_details` has further counts under the names of the
+//! provider's API: `OpenAI`'s are included in input and output, Anthropic's cache is not part of the input. No row
+//! names the provider. It follows from a known prefix of the model, otherwise it is `unknown`.
 
 mod descriptor;
 
@@ -71,7 +71,7 @@ impl DatabaseLog for Llm {
     }
 }
 
-/// Reads the new rows of a table; gives the last one that was read.
+/// Reads the new rows of a table and returns the number of the last one.
 fn rows(
     database: &Connection,
     (table, conversation): (&str, &str),
@@ -81,7 +81,7 @@ fn rows(
 ) -> Result<i64, Refusal> {
     let newest: i64 =
         database.query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {table}"), [], |row| row.get(0))?;
-    // A database that was made anew counts from the beginning.
+    // A recreated database numbers its rows from the beginning.
     let mut reached = if newest < last { 0 } else { last };
     let sql = format!("SELECT rowid AS row, {columns} FROM {table} WHERE rowid > ?1 ORDER BY rowid");
     let read = query::rows(database, &sql, [reached], &mut |row| {
@@ -104,7 +104,7 @@ fn call(row: &Value, conversation: &str) -> Result<Option<ParsedCall>, String> {
     };
     let logged = counts(row, &details)?;
     if logged.is_nothing() {
-        // A model whose plugin states no counts.
+        // The model's plugin states no counts.
         return Err("requests without token counts".to_owned());
     }
     let id = fields::text(row, "id").ok_or("unknown shape: a call without an id")?;

@@ -1,4 +1,4 @@
-//! What is known about Mistral Vibe.
+//! The descriptor of Mistral Vibe.
 
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
 use crate::import::engine::places::Place;

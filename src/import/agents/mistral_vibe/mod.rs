@@ -1,11 +1,12 @@
-//! Mistral Vibe: `~/.vibe/logs/session/unified/<session>/`, with a checkpoint of the session in each `generations/<number>`
-//! and, behind the last one, `journal/<number>.jsonl`.
+//! Mistral Vibe: `~/.vibe/logs/session/unified/<session>/`, with a checkpoint of the session in each
+//! `generations/<number>` and, after the last one, `journal/<number>.jsonl`.
 //!
-//! Known: the files of 3.0.3 (checked against a real one and what its server answered). A checkpoint deletes the journal
-//! before it, so most calls cannot be seen one by one. The sums of the session stay: `tokenUsage` in `projection-state.json`
-//! and in the states that the journal sets. They become one record for each session, which grows; its quality is `derived`.
-//! `inputTokens` includes the cache. Reasoning is inside the output and is not stated. `meta.json` beside them names the
-//! model and the directory. No file names the provider: it is Mistral's unless the model is another maker's.
+//! Supported: files of 3.0.3 (checked against a real one and the responses of its server). A checkpoint deletes the
+//! journal before it, so most single calls are lost. The sums of the session remain: `tokenUsage` in
+//! `projection-state.json` and in the states that the journal sets. They are one record per session, which grows, with
+//! the quality `derived`. `inputTokens` includes the cache. Reasoning is part of the output and not stated separately.
+//! `meta.json` next to them names the model and the directory. No file names the provider: it is Mistral unless the
+//! model is another maker's.
 
 mod descriptor;
 
@@ -39,11 +40,11 @@ const AGENT: &str = "mistral-vibe";
 const PROVIDER: &str = "mistral";
 const STATE: &str = "projection-state.json";
 const COUNTS: [&str; 3] = ["inputTokens", "cachedInputTokens", "outputTokens"];
-/// How the names of Mistral's models begin.
+/// Prefixes of Mistral's models.
 const MODELS: [&str; 7] = ["codestral", "devstral", "magistral", "ministral", "mistral", "open-mistral", "pixtral"];
-/// Bytes of a description that are read.
+/// Maximum size of a description in bytes.
 const LONGEST: u64 = 1 << 20;
-/// How deep in a line the state of a session may be.
+/// Maximum depth of the session state in a line.
 const DEEPEST: usize = 8;
 
 impl Source for MistralVibe {
@@ -86,7 +87,7 @@ impl LineLog for MistralVibe {
     }
 }
 
-/// What a journal has stated so far.
+/// State of a journal so far.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Journal {
@@ -121,7 +122,7 @@ impl JsonLineState for Journal {
     }
 }
 
-/// The object that states the sums of a session, wherever it is.
+/// Finds the object with the sums of a session.
 fn state_of(value: &Value, depth: usize) -> Option<&Value> {
     if value.get("tokenUsage").is_some_and(Value::is_object) {
         return Some(value);
@@ -134,7 +135,7 @@ fn state_of(value: &Value, depth: usize) -> Option<&Value> {
     }
 }
 
-/// What `meta.json` states about a session.
+/// The content of `meta.json`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct SessionAbout {

@@ -1,4 +1,4 @@
-//! What is known about `OpenClaw`.
+//! The descriptor of `OpenClaw`.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

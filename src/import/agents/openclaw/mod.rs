@@ -1,10 +1,11 @@
 //! `OpenClaw`: `~/.openclaw/agents/<agent>/agent/openclaw-agent.sqlite`, and the `agents/<agent>/sessions/*.jsonl` of older
 //! versions.
 //!
-//! Known: the database of 2026.9.6 (checked against a real one and what its server answered), and lines of the same
-//! entries. An entry is one of pi, which it is made from: see [`pi::message`]. The table `transcript_events` has the entries of a
-//! session, as text or compressed with zstd; `trajectory_runtime_events` repeats their usage and is not read. A file of
-//! lines may be renamed when its session is deleted or reset (`*.jsonl.deleted.<time>`, `*.jsonl.reset.<time>`): it still counts.
+//! Supported: the database of 2026.9.6 (checked against a real one and the responses of its server), and lines with the
+//! same entries. `OpenClaw` is derived from pi and uses its entries: see [`pi::message`]. The table `transcript_events`
+//! has the entries of a session, as text or compressed with zstd; `trajectory_runtime_events` repeats their usage and
+//! is not read. A line log may be renamed when its session is deleted or reset (`*.jsonl.deleted.<time>`,
+//! `*.jsonl.reset.<time>`); it still counts.
 
 mod descriptor;
 
@@ -45,7 +46,7 @@ impl Source for Openclaw {
     }
 
     fn enters(&self, directory: &Path) -> bool {
-        // `agents/<agent>/agent` and `agents/<agent>/sessions`; beside them are workspaces.
+        // `agents/<agent>/agent` and `agents/<agent>/sessions`; next to them are workspaces.
         let name = |levels: usize| directory.ancestors().nth(levels).and_then(Path::file_name);
         name(1).is_some_and(|name| name == "agents")
             || (name(2).is_some_and(|name| name == "agents")
@@ -121,7 +122,7 @@ fn heads(
     query::rows(database, &sql, [], &mut |row| {
         let id: String = row.get("session_id")?;
         let mut session = EntrySession::named(&id);
-        // What is wrong with it is reported when it is read as an entry.
+        // A malformed entry is reported when it is read as an entry.
         if let Ok(entry) = entry_of(row) {
             session.read_head(&entry);
         }
@@ -130,7 +131,7 @@ fn heads(
     })
 }
 
-/// The entry of a row, unpacked if it is compressed.
+/// Returns the entry of a row, decompressed if needed.
 fn entry_of(row: &rusqlite::Row<'_>) -> Result<Value, String> {
     let text: Option<String> = row.get("event_json").map_err(|error| format!("unknown shape: {error}"))?;
     if let Some(text) = text.filter(|text| !text.is_empty()) {

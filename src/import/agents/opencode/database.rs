@@ -1,4 +1,4 @@
-//! The client's database, asked for what is new since the last time.
+//! Reads new rows from the client's database.
 
 use memchr::memmem;
 use rusqlite::types::Value;
@@ -14,9 +14,9 @@ use crate::import::engine::fields::columns;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
 
-/// Rows may become visible later than the time they bear, when another process commits late.
+/// Rows of a transaction that commits late become visible after their own time, by at most this many milliseconds.
 const LATE: i64 = 60_000;
-/// Rows kept in mind to tell those that are read again from those that changed.
+/// Maximum number of rows to remember, to distinguish unchanged rows from changed ones.
 const MOST: usize = 256;
 
 /// How far the tables are read.
@@ -30,14 +30,14 @@ struct Marks {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct RowMark {
-    /// The last row.
+    /// Last row number.
     row: i64,
-    /// The last time a row was changed at.
+    /// Time of the last change of a row.
     updated: i64,
-    /// Hashes of the rows changed shortly before that.
+    /// Hashes of the rows that changed shortly before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recent: Vec<String>,
-    /// Answers under way.
+    /// Answers in progress.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     open: Vec<String>,
 }
@@ -45,7 +45,7 @@ struct RowMark {
 /// A table of messages.
 struct MessageTable {
     name: &'static str,
-    /// Of the second generation, which has a message's type beside its data.
+    /// Whether it is a table of the second generation, which stores a message's type in a column.
     second: bool,
 }
 
@@ -79,9 +79,9 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     if !any {
         return Err("unknown shape: a database without a table `message`".into());
     }
-    // A session may have no message yet, but no parts of any either.
+    // A session may have no messages yet, but then it has no parts of messages either.
     let elsewhere = || Ok::<_, Refusal>(columns(database, "message")?.is_empty() || is_filled(database, "part")?);
-    // Only where no message was found: what stands in the place of the sessions may have no end.
+    // Query this only if no message was found, because the sessions may be an endless view.
     let has_sessions = || {
         let filled = sessions::TABLES.into_iter().map(|table| is_filled(database, table));
         filled.collect::<Result<Vec<_>, _>>().map(|filled| filled.contains(&true))
@@ -90,12 +90,12 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
         return Err("unknown shape: a database with sessions, whose messages are in no table that is known".into());
     }
     document.resume = serde_json::to_value(&marks).ok();
-    // Without the sessions the messages count all the same; only the projects they are of are not known.
+    // Without sessions the messages still count; only their projects are unknown.
     document.cut = document.cut.or(unknown);
     Ok(document)
 }
 
-/// Whether there is such a table, and a row in it.
+/// Returns whether the table exists and has a row.
 fn is_filled(database: &Connection, table: &str) -> Result<bool, Refusal> {
     if columns(database, table)?.is_empty() {
         return Ok(false);
@@ -103,33 +103,33 @@ fn is_filled(database: &Connection, table: &str) -> Result<bool, Refusal> {
     Ok(database.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))?)
 }
 
-/// The reading of one table of messages.
+/// A reading of one table of messages.
 struct Reading<'d> {
     database: &'d Connection,
     table: &'d MessageTable,
     sessions: &'d Sessions,
 }
 
-/// The rows of a table as they come by.
+/// State of a reading.
 struct Passing<'d> {
     document: &'d mut Document,
     mark: &'d mut RowMark,
     /// Hashes of rows that the last reading saw.
     seen: Vec<String>,
     recent: Vec<(i64, String)>,
-    /// Answers that were under way at the last reading and have not come by yet.
+    /// Answers that were in progress at the last reading and were not read yet.
     awaited: Vec<String>,
     has_parts: bool,
 }
 
 impl Reading<'_> {
-    /// Reads the rows that are new, were changed, or are under way. Gives why it ended before the last one, if it did.
+    /// Reads rows that are new, changed or in progress. Returns why it ended early, if it did.
     fn rows(&self, mark: &mut RowMark, document: &mut Document) -> Result<Option<Refusal>, Refusal> {
         let name = self.table.name;
         let last = format!("SELECT ifnull(max(rowid), 0) FROM {name}");
         let last: i64 = self.database.query_row(&last, [], |row| row.get(0))?;
         if last < mark.row {
-            // Rows were deleted, and numbers may have been given anew.
+            // Rows were deleted, and their numbers may be reused.
             *mark = RowMark::default();
         }
         let kind = if self.table.second { "type" } else { "NULL" };
@@ -151,7 +151,7 @@ impl Reading<'_> {
         Ok(cut.err())
     }
 
-    /// Takes a row. One that is damaged is skipped.
+    /// Reads a row. A damaged one is skipped.
     fn row(&self, row: &Row<'_>, passing: &mut Passing<'_>) -> rusqlite::Result<Next> {
         let number: i64 = row.get(0)?;
         let told = match name(row, 1)? {
@@ -170,7 +170,7 @@ impl Reading<'_> {
         Ok(Next::Row)
     }
 
-    /// The answer that stands before a row of a session: what summarises the session names no model.
+    /// Returns the answer before a row of a session: a summary names no model.
     fn answer_before(&self, session: &str, row: i64) -> Result<Option<String>, Refusal> {
         let query = format!(
             "SELECT data FROM {} WHERE session_id = ?1 AND rowid < ?2 AND type = '{ANSWER}' \
@@ -200,7 +200,7 @@ impl Reading<'_> {
         let is_summary = kind.as_deref() == Some(COMPACTION);
         let may_matter = match kind.as_deref() {
             None => has("\"assistant\"") || has("\"tokens\""),
-            // Before it carried counts, a summary said nothing of what it took.
+            // Before summaries had counts, they stated nothing about usage.
             Some(kind) => kind == ANSWER || (is_summary && has("\"tokens\"")),
         };
         if passing.seen.contains(&hash) || !may_matter {
@@ -239,7 +239,7 @@ impl Reading<'_> {
 }
 
 impl Passing<'_> {
-    /// Remembers what a later reading has to know. Where this one was cut off, nothing that it waited for is forgotten.
+    /// Stores the state for a later reading. After an early end, everything that is still awaited is kept.
     fn done(self, is_cut: bool) {
         let Self { mark, mut recent, awaited, .. } = self;
         if is_cut {
@@ -253,14 +253,14 @@ impl Passing<'_> {
     }
 }
 
-/// Types of the second generation's messages that state counts: an answer, and a summary of the conversation.
+/// Message types of the second generation with counts: an answer, and a summary of the conversation.
 const ANSWER: &str = "assistant";
 const COMPACTION: &str = "compaction";
 
-/// What an answer tells.
+/// The state of an answer.
 enum RowContent {
     Call(Box<ParsedCall>),
-    /// Nothing yet.
+    /// In progress.
     UnderWay,
 }
 
@@ -275,12 +275,12 @@ fn answer(message: &MessageRow<'_>, known: KnownSession<'_>) -> Result<Option<Ro
     })
 }
 
-/// A number of a column that may hold something else in a database that others have written to.
+/// Reads a number from a column, which may have another type if other programs wrote to the database.
 pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(row.get_ref(column)?.as_i64_or_null().unwrap_or_default())
 }
 
-/// The same for a text.
+/// Reads a text in the same way.
 pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(row.get_ref(column)?.as_str_or_null().ok().flatten().map(str::to_owned))
 }

@@ -1,4 +1,4 @@
-//! What is known about `OpenCode`.
+//! The descriptor of `OpenCode`.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

@@ -1,4 +1,4 @@
-//! The call behind a message, which is a row of a database or a file of its own.
+//! Parses the call of a message, which is a database row or a file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
 use crate::readers::normalise::{self, Normalised, UsageFormat};
 
-/// What of a message matters here.
+/// The relevant fields of a message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MessageRow<'a> {
@@ -31,12 +31,12 @@ pub(super) struct MessageRow<'a> {
     model_id: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "providerID")]
     provider_id: Option<Cow<'a, str>>,
-    /// Both in one, as the second generation writes them.
+    /// Provider and model in one object, as in the second generation.
     #[serde(borrow)]
     model: Option<ModelName<'a>>,
     #[serde(borrow)]
     agent: Option<Cow<'a, str>>,
-    /// The agent's older name.
+    /// The former name of the agent.
     #[serde(borrow)]
     mode: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -46,11 +46,11 @@ pub(super) struct MessageRow<'a> {
     tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
-    /// Why the answer ended, once it has.
+    /// The finish reason, once the answer has ended.
     #[serde(borrow)]
     finish: Option<Cow<'a, str>>,
     error: Option<IgnoredAny>,
-    /// Where the first clients kept all of this.
+    /// Contains all of this in the first clients' messages.
     metadata: Option<IgnoredAny>,
 }
 
@@ -77,7 +77,7 @@ struct Times {
     completed: Option<Number>,
 }
 
-/// What is known of a message besides what it says.
+/// Facts about a message from outside the message.
 #[derive(Clone, Copy, Default)]
 pub(super) struct KnownSession<'a> {
     pub id: &'a str,
@@ -87,11 +87,11 @@ pub(super) struct KnownSession<'a> {
     pub created: Option<i64>,
     /// Whether the second generation of the client wrote it.
     pub second: bool,
-    /// The counts of each of its steps, as far as they are written down.
+    /// The counts of its steps, as far as they are stored.
     pub steps: &'a [String],
-    /// Whether it summarises the conversation: a call of its own, which names no model.
+    /// Whether it is a summary of the conversation: a separate call, which names no model.
     pub summary: bool,
-    /// The answer before it.
+    /// The preceding answer.
     pub before: Option<&'a str>,
 }
 
@@ -100,12 +100,12 @@ impl<'a> MessageRow<'a> {
         serde_json::from_slice(json).map_err(|error| jsonl::refusal(&error))
     }
 
-    /// When it was begun, in milliseconds since the epoch.
+    /// Returns when it began, in milliseconds since the epoch.
     pub fn created(&self) -> Option<i64> {
         self.time.created.as_ref().and_then(millis)
     }
 
-    /// Whether it is of the role that has counts.
+    /// Returns whether it has the role of an answer.
     pub fn is_answer(&self) -> Result<bool, String> {
         match self.role.as_deref() {
             Some("assistant") => Ok(true),
@@ -116,18 +116,18 @@ impl<'a> MessageRow<'a> {
         }
     }
 
-    /// Whether it is of a time when its counts stood elsewhere.
+    /// Returns whether it has the form of the first clients, whose counts are elsewhere.
     pub fn is_of_the_first_clients(&self) -> bool {
         self.metadata.is_some() && self.tokens.is_none()
     }
 
-    /// Whether more will be told of it.
+    /// Returns whether the answer is in progress.
     pub fn is_under_way(&self) -> bool {
         self.time.completed.is_none() && self.finish.is_none() && self.error.is_none()
     }
 
-    /// The call that this answer is of. `None` while it is under way, and when it failed or was broken off before the
-    /// provider said what it took.
+    /// Returns the call of this answer. `None` while it is in progress, and if it failed or was aborted before the
+    /// provider stated counts.
     pub fn call(&self, known: KnownSession<'_>) -> Result<Option<ParsedCall>, String> {
         let unknown = |error: crate::Error| format!("unknown shape: {error}");
         let (mut model, mut provider) = (&self.model_id, &self.provider_id);
@@ -146,7 +146,7 @@ impl<'a> MessageRow<'a> {
             None => None,
         };
         let Some(counts) = counts.filter(|counts| counts.tokens.total().is_ok_and(|total| total > 0)) else {
-            // Older clients tell when an answer ended, and not why.
+            // Older clients store when an answer ended, but no reason.
             let completed = self.time.completed.is_some();
             let has_ended = self.finish.as_deref().map_or(completed, |why| !matches!(why, "error" | "unknown"));
             let has_failed = self.error.is_some();
@@ -165,7 +165,7 @@ impl<'a> MessageRow<'a> {
         let model = text(model.as_deref());
         let mode = text(self.agent.as_deref()).or_else(|| text(self.mode.as_deref()));
         let cwd = self.path.as_ref().and_then(|path| path.cwd.as_deref());
-        // A summary says when it was begun, and nothing of when it ended.
+        // A summary has a start time and no end time.
         let completed = self.time.completed.as_ref().and_then(millis).or(known.summary.then_some(created));
         let same = completed.filter(|_| made_at(known.id, created).is_some());
         let mut keys = vec![known.id.to_owned()];
@@ -203,8 +203,8 @@ impl<'a> MessageRow<'a> {
     }
 }
 
-/// The counts of all steps. Older clients took them over as their SDK had them; of Google's it has reasoning beside the
-/// output.
+/// Adds the counts of all steps. Older clients copied the counts of their SDK; for Google's models these exclude
+/// reasoning from the output.
 fn counts(tokens: &str, known: KnownSession<'_>, provider: Option<&str>) -> crate::Result<Normalised> {
     let beside = known.second || matches!(provider, Some("google" | "google-vertex"));
     let read = |tokens: &str| {
@@ -225,7 +225,7 @@ fn counts(tokens: &str, known: KnownSession<'_>, provider: Option<&str>) -> crat
     Ok(counts)
 }
 
-/// The sum; what neither states stays unknown.
+/// Adds two counts. A class that neither states remains unknown.
 fn sum(one: Tokens, other: Tokens) -> crate::Result<Tokens> {
     let mut all = Tokens::default();
     for class in TokenClass::ALL {
@@ -237,8 +237,8 @@ fn sum(one: Tokens, other: Tokens) -> crate::Result<Tokens> {
     Ok(all)
 }
 
-/// A second name of a call, for a forked session copies messages under new ids. No two calls begin and end in the
-/// same milliseconds with the same counts.
+/// Returns a second key of a call, because a forked session copies messages under new ids. Two different calls do not
+/// begin and end in the same milliseconds with the same counts.
 fn likeness(created: i64, completed: i64, model: Option<&str>, tokens: &Tokens) -> String {
     let counts = tokens.counts().map(|count| count.to_string()).join("-");
     format!("{}/{created}/{completed}/{counts}", model.unwrap_or_default())
@@ -248,15 +248,15 @@ fn millis(number: &Number) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().filter(|millis| millis.is_finite()).map(|millis| millis as i64))
 }
 
-/// When an id was made: it begins with the low bits of the milliseconds and a counter of 12 bits. A copy's is later
-/// than what it is a copy of, `created`. Ids that others made up tell nothing.
+/// Returns the time in an id, which begins with the low bits of the milliseconds and a counter of 12 bits. The id of a
+/// copy is later than the `created` time of the original. Ids from other sources contain no time.
 pub(super) fn made_at(id: &str, created: i64) -> Option<i64> {
     const BITS: u32 = 36;
     let hex = id.strip_prefix("msg_")?.get(..12)?;
     let low = i64::from_str_radix(hex, 16).ok().filter(|_| !hex.contains(['+', '-']))? >> 12;
     let span = 1_i64 << BITS;
     let ahead = (low - created).rem_euclid(span);
-    // The client takes the id a moment before the time.
+    // The client creates the id slightly before the time.
     Some(if ahead > span / 2 { created - (span - ahead) } else { created + ahead })
 }
 

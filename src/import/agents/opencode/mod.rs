@@ -1,25 +1,24 @@
-//! `OpenCode`: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` of other channels) and the
-//! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` moves them, `OPENCODE_DB` names
+//! `OpenCode`: the database `~/.local/share/opencode/opencode.db` (`opencode-<channel>.db` for other channels) and the
+//! files `storage/message/<session>/<message>.json` of older clients. `XDG_DATA_HOME` sets the directory, `OPENCODE_DB`
 //! the database, `OPENCODE_DATA_DIR` further directories.
 //!
-//! Known: the files of the clients of 2025 but the first (`project/<project>/storage/session/message/…` before 0.6), the
-//! table `message` of those since 1.2 (checked against a real 1.18.33 and what its server answered), and the table
-//! `session_message` that the second generation writes. An answer is a message of role `assistant`, or a summary of the
-//! conversation (type `compaction`), whose model is that of the answer before it; a newer client
-//! takes the files over into its database under the same ids, so both are one call. A forked session copies messages
-//! under new ids with their times and counts, by which they are known. The second generation keeps sessions in
-//! `session_v2`, which names the session that a fork was made of: what the fork copied belongs to that session, also when it
-//! was deleted. What the client asks for titles is nowhere in it.
+//! Supported: files of the clients of 2025 except the first (`project/<project>/storage/session/message/…` before 0.6),
+//! the table `message` of clients since 1.2 (checked against a real 1.18.33 and the responses of its server), and the
+//! table `session_message` of the second generation. An answer is a message of role `assistant`, or a summary of the
+//! conversation (type `compaction`), whose model is that of the answer before it. A newer client copies the files to
+//! its database with the same ids, so both are one call. A forked session copies messages under new ids, with their
+//! times and counts, which identify them. The second generation stores sessions in `session_v2`, which names the origin
+//! of a fork: copied messages belong to that session, even if it is deleted. Calls for titles are not stored.
 //!
-//! A message states the tokens of its last step; of one that has several, its parts tell, and the sum counts.
-//! `input` excludes what was cached. `output` excludes `reasoning` where a `total` is stated; before that it included
-//! it, but for Google's models, and such a record is marked as derived. A cost of 0 is that of a model without a known
-//! price, or of a subscription: no cost is told then. An answer without counts is under way, failed, or was broken
-//! off; one that ended well without them is told as skipped.
+//! A message states the tokens of its last step. For several steps, the sum of its parts counts. `input` excludes
+//! cached tokens. `output` excludes `reasoning` if a `total` is stated. Before that it included it, except for Google's
+//! models, and such a record is marked as derived. A cost of 0 stands for a model without a known price, or a
+//! subscription, so it is absent. An answer without counts is in progress, failed or aborted; one that ended
+//! successfully without counts is reported as skipped.
 //!
-//! A database without these tables or their columns, one with sessions whose messages are elsewhere, a message without a
-//! role, counts of another role than the answers', and a row or file that cannot be read, are shapes this build does not
-//! know: each is refused by name, never counted as nothing.
+//! A database without these tables or their columns, one with sessions whose messages are elsewhere, a message without
+//! a role, counts in a message of another role, and a malformed row or file have unknown forms. Each is skipped with a
+//! reason and never counted as 0.
 
 mod database;
 mod descriptor;
@@ -43,7 +42,7 @@ pub(crate) struct Opencode;
 
 const AGENT: &str = "opencode";
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for Opencode {
@@ -51,7 +50,7 @@ impl Source for Opencode {
         VERSION
     }
 
-    /// Beside the messages lie as many parts, and whole checkouts.
+    /// The directories next to the messages contain as many parts, and whole checkouts.
     fn enters(&self, directory: &Path) -> bool {
         let is = |levels, names: &[&str]| above(directory, levels).is_some_and(|name| names.contains(&name));
         is(0, &["storage", "project", "session", "message"]) || is(1, &["project", "message"])
@@ -89,7 +88,7 @@ impl DocumentLog for Opencode {
         let known = KnownSession { id, session, steps: &steps, ..KnownSession::default() };
         document.found.extend(message.call(known)?);
         document.conversation = session.map(str::to_owned);
-        // A copy's time is that of what it was copied from; its session is not that old.
+        // The time of a copy is that of its original, so it does not date the session.
         document.began = message
             .created()
             .map(|created| made_at(id, created).map_or(created, |made| made.max(created)))
@@ -109,7 +108,7 @@ impl DatabaseLog for Opencode {
     }
 }
 
-/// Older clients kept messages in a directory of the project's, below that of its sessions.
+/// Older clients have message directories per project, below that of its sessions.
 fn is_file_of_message(path: &Path) -> bool {
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     is_json && above(path, 2) == Some("message") && matches!(above(path, 3), Some("storage" | "session"))

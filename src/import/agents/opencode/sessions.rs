@@ -1,4 +1,4 @@
-//! The sessions of a database: their directories, when each began, and what each was forked from.
+//! Reads the sessions of a database: directory, start time and origin of a fork.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use crate::import::engine::fields::columns;
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::model::time::Timestamp;
 
-/// Where the first generation of the client keeps sessions, and where the second does.
+/// Tables of sessions, of the first and the second generation of the client.
 pub(super) const TABLES: [&str; 2] = ["session", "session_v2"];
-/// Forks of forks that are followed.
+/// Maximum depth of forks of forks.
 const DEEPEST: usize = 64;
 
 struct SessionInfo {
     directory: Option<String>,
     created: Option<i64>,
-    /// The session whose messages it began with.
+    /// The session whose messages it copied.
     forked_from: Option<String>,
 }
 
@@ -26,8 +26,8 @@ struct SessionInfo {
 pub(super) struct Sessions(HashMap<String, SessionInfo>);
 
 impl Sessions {
-    /// Reads the sessions, and tells the document when each began: a fork's copies belong to the session that was there
-    /// first. Gives why not all were read, if so: messages count without their sessions too.
+    /// Reads the sessions, and adds their start times to the document: copied messages belong to the session that began
+    /// first. Returns why it ended early, if it did, because messages count without their sessions too.
     pub fn read(database: &Connection, document: &mut Document) -> (Self, Option<Refusal>) {
         let mut sessions = Self::default();
         let cut = TABLES.into_iter().find_map(|table| sessions.table(database, table, document).err());
@@ -60,8 +60,8 @@ impl Sessions {
         self.0.get(session)?.directory.as_deref()
     }
 
-    /// The session that a message was written in. One that is older than its session was copied from what the session was
-    /// forked from.
+    /// Returns the session in which a message was written. A message that is older than its session was copied from the
+    /// origin of the fork.
     pub fn home<'s>(&'s self, session: &'s str, created: Option<i64>) -> &'s str {
         let mut home = session;
         for _ in 0..DEEPEST {

@@ -1,4 +1,4 @@
-//! The steps of an answer. A message states the tokens of its last step and the cost of all; most have only one.
+//! Reads the steps of an answer. A message states the tokens of its last step and the cost of all; most have only one.
 
 use std::borrow::Cow;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::regular;
 
-/// Stands in every part that ends a step.
+/// Occurs in every part that ends a step.
 const END: &[u8] = b"step-finish";
 
 #[derive(Default, Deserialize)]
@@ -27,7 +27,7 @@ struct StepPart<'a> {
     tokens: Option<&'a RawValue>,
 }
 
-/// The token counts of a step, if this part ends one.
+/// Returns the token counts of a step, if this part ends one.
 fn ended(part: &[u8]) -> Result<Option<String>, String> {
     if memmem::find(part, END).is_none() {
         return Ok(None);
@@ -37,7 +37,7 @@ fn ended(part: &[u8]) -> Result<Option<String>, String> {
     Ok(part.tokens.filter(|_| is_end).map(|tokens| tokens.get().to_owned()))
 }
 
-/// The steps of a message of a database.
+/// Reads the steps of a message in a database.
 pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<String>, Refusal> {
     let mut steps = Vec::new();
     let mut wrong = None;
@@ -60,7 +60,7 @@ pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<St
     wrong.map_or(Ok(steps), |why| Err(why.into()))
 }
 
-/// The steps of a message that is a file: its parts lie in a directory of its name, in older layouts below that of
+/// Reads the steps of a message in a file. Its parts are in a directory with its name, in older layouts below that of
 /// its session.
 pub(super) fn in_files(message: &Path) -> Result<Vec<String>, Refusal> {
     let inside = || Some((message.file_stem()?, message.parent()?, message.ancestors().nth(3)?));

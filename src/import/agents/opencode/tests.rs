@@ -8,11 +8,11 @@ use crate::ledger::Ledger;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
 
-/// When everything here happens.
+/// Time of the first message, in milliseconds since the epoch.
 const START: i64 = 1_795_464_190_450;
 const ID: &str = "msg_20a0159f2001dIKjgYkSV6AIAq";
 
-/// An answer as the client writes it, begun and ended so many milliseconds in.
+/// Builds an answer as the client writes it. Start and end are milliseconds after `START`.
 fn answer(begun: i64, ended: Option<i64>, tokens: &str) -> String {
     let completed = ended.map(|at| format!(r#","completed":{}"#, START + at)).unwrap_or_default();
     let finish = ended.map(|_| r#","finish":"stop""#).unwrap_or_default();
@@ -35,7 +35,7 @@ fn file(name: &str, text: &str) -> Result<Document, String> {
     Opencode.document(&path, text.as_bytes(), Zone::UTC, None).map_err(|refusal| refusal.to_string())
 }
 
-/// A home with a database of its own.
+/// A home with its own database.
 struct Home {
     directory: TempDir,
     database: Connection,
@@ -87,7 +87,7 @@ impl Home {
     }
 }
 
-/// How many records were new, repeated and changed, and how many rows or files refused.
+/// Returns the numbers of new, repeated and changed records, and of skipped rows or files.
 fn told(report: &SourceReport) -> [u64; 4] {
     [report.recorded, report.duplicates, report.amended, report.skipped.len() as u64]
 }
@@ -150,14 +150,14 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     assert_eq!(refused(r#","providerID":"mock""#, ""), "unknown shape: an answer without a provider");
     assert_eq!(refused(&format!(r#""created":{}"#, START + 1), r#""x":1"#), "unknown shape: an answer without a time");
     assert_eq!(refused(&counts(20), NONE), "unknown usage: an answer that ended without counts");
-    // Older clients do not say why it ended.
+    // Older clients store no finish reason.
     let older = whole.replace(r#","finish":"stop""#, "").replace(&counts(20), NONE);
     assert_eq!(file(ID, &older).unwrap_err(), "unknown usage: an answer that ended without counts");
     assert_eq!(
         refused(&format!(r#","tokens":{}"#, counts(20)), ""),
         "unknown usage: an answer that ended without counts"
     );
-    // A number below zero loses its class alone.
+    // A negative number loses only its own class.
     let negative = file(ID, &whole.replace(r#""input":100"#, r#""input":-1"#)).unwrap().found.remove(0).record;
     assert_eq!((negative.tokens.input, negative.tokens.output), (None, Some(20)));
     assert_eq!(negative.residual.as_deref(), Some("`input` is -1: left out; total 175 but parts sum to 75"));
@@ -189,7 +189,7 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
     let record = Opencode.document(&path, text.as_bytes(), Zone::UTC, None).unwrap().found.remove(0).record;
     assert_eq!(record.residual.as_deref(), Some("the sum of 2 steps, of which the message states the last"));
     assert_eq!(record.cost.unwrap().to_string(), "0.012345678901", "which is of all steps already");
-    // A step that cannot be read is told of, and takes nothing silently away.
+    // A malformed step is reported, and the other counts remain.
     home.database.execute("UPDATE part SET data = ? WHERE id = '1'", [step(r#"{"input":"7"}"#)]).unwrap();
     home.update(ID, 990, &answer(1, Some(990), &counts(20)));
     assert_eq!(told(&home.import(&ledger)), [0, 0, 0, 1]);
@@ -216,14 +216,14 @@ fn rows_are_read_once_and_again_when_they_change() {
     home.put("msg_c", "ses_1", 20, &answer(2, None, NONE));
     assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
     assert_eq!(told(&home.import(&ledger)), [0; 4]);
-    // The one that was under way has counts now, though its row bears an old time; then they grow.
+    // The answer in progress gets counts, although its row has an old time; then they grow.
     home.update("msg_c", -900_000, &answer(2, None, &counts(5)));
     assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
     home.update("msg_c", 50, &answer(2, Some(50), &counts(30)));
     home.put("msg_d", "ses_1", 60, &answer(3, Some(60), &counts(1)));
     assert_eq!(told(&home.import(&ledger)), [1, 0, 1, 0]);
     assert_eq!(total(&ledger), 3 * 155 + 20 + 30 + 1);
-    // A row that cannot be read hides none behind it.
+    // A malformed row does not affect those after it.
     home.put("msg_e", "ses_1", 70, r#"{"role":"assistant","tokens":{"input":"1"}}"#);
     home.put("msg_f", "ses_1", 80, &answer(4, Some(80), &counts(2)));
     let report = home.import(&ledger);
@@ -256,7 +256,7 @@ fn a_file_and_the_row_it_became_are_one_record() {
     home.put(ID, "ses_1", 900, &text);
     assert_eq!(told(&home.import(&ledger)), [0, 1, 0, 0]);
     assert_eq!(told(&home.import(&ledger)), [0; 4]);
-    // Another ledger sees both at once.
+    // Another ledger imports both at once.
     let other = Ledger::in_memory().unwrap();
     assert_eq!(told(&home.import(&other)), [1, 1, 0, 0]);
     assert_eq!((total(&ledger), total(&other)), (175, 175));
@@ -267,7 +267,7 @@ fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
     let home = Home::new();
     let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
-    // The copy has an id of its own, made an hour later, and its place is read first.
+    // The copy has its own id, created an hour later, and its path sorts first.
     home.put("msg_20a383e5d001dIKjgYkSV6AIAq", "ses_2", 3_600_000, &text);
     home.database.execute("INSERT INTO session VALUES ('ses_2', '/work', ?)", [START + 3_600_000]).unwrap();
     home.import(&ledger);
@@ -279,7 +279,7 @@ fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
     assert_eq!(rows.iter().map(|row| row.keys[0].as_deref()).collect::<Vec<_>>(), [Some("ses_1")]);
 }
 
-/// A row of the second generation's messages, made so many minutes in.
+/// Builds a message row of the second generation, `minute` minutes after `START`.
 fn second(home: &Home, id: &str, session: &str, minute: i64, input: u64) {
     let created = START + minute * 60_000;
     let data = format!(
@@ -290,7 +290,7 @@ fn second(home: &Home, id: &str, session: &str, minute: i64, input: u64) {
     home.database.execute(insert, params![id, session, created, created + 9, data]).unwrap();
 }
 
-/// Conversations with their projects and totals.
+/// Returns conversations with their projects and totals.
 fn placed(ledger: &Ledger) -> Vec<(String, String, u64)> {
     let report =
         crate::report::Report::by(crate::report::ReportKey::Conversation).and(crate::report::ReportKey::Project);
@@ -305,7 +305,7 @@ fn the_second_generations_sessions_have_projects_and_forks() {
     let table =
         "CREATE TABLE session_v2 (id text PRIMARY KEY, directory text, fork_session_id text, time_created integer);";
     home.database.execute_batch(table).unwrap();
-    // A later session has the smaller id.
+    // The later session has the smaller id.
     for (id, directory, origin, minute) in
         [("ses_9", "/a", None, 0), ("ses_5", "/b", Some("ses_9"), 10), ("ses_3", "/c", Some("ses_5"), 20)]
     {
@@ -324,7 +324,7 @@ fn the_second_generations_sessions_have_projects_and_forks() {
     let ledger = Ledger::in_memory().unwrap();
     home.import(&ledger);
     assert_eq!(placed(&ledger), expected);
-    // Copies say whose they are also where the sessions that they were copied from were deleted.
+    // Copies are attributed correctly even if the original sessions were deleted.
     for session in ["ses_5", "ses_9"] {
         home.database.execute("DELETE FROM session_message WHERE session_id = ?", [session]).unwrap();
     }
@@ -392,7 +392,7 @@ fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_
     assert_eq!(told(&report), [0, 0, 0, 1]);
     let why = "unknown shape: a database with sessions, whose messages are in no table that is known";
     assert_eq!(report.skipped[0].why, why);
-    // The table may be there, and be used no more.
+    // The table may exist without being in use.
     home.database.execute_batch("CREATE TABLE message AS SELECT * FROM message_v2 LIMIT 0").unwrap();
     assert_eq!(home.import(&ledger).skipped[0].why, why);
     home.database.execute_batch("DROP TABLE message; ALTER TABLE message_v2 RENAME TO message").unwrap();

@@ -1,4 +1,4 @@
-//! What is known about pi.
+//! The descriptor of pi.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

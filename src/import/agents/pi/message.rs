@@ -1,4 +1,4 @@
-//! An entry of a session: pi's own, and those of agents that are made from it.
+//! Parses an entry of a session, for pi and the agents derived from it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names;
 use crate::readers::normalise::logged::{Field, Logged};
 
-/// What differs between agents that write such entries.
+/// The differences between agents that write such entries.
 pub(in crate::import) struct MessageDialect {
     pub agent: &'static str,
     pub normaliser: &'static str,
@@ -17,23 +17,23 @@ pub(in crate::import) struct MessageDialect {
     pub reasoning: &'static [&'static str],
 }
 
-/// Where an entry is.
+/// The location of an entry.
 #[derive(Clone, Copy)]
 pub(in crate::import) struct MessagePlace<'p> {
     pub session: Option<&'p str>,
     pub directory: Option<&'p str>,
 }
 
-/// The counts besides that of reasoning.
+/// The counts other than reasoning.
 const COUNTS: [&str; 4] = ["input", "output", "cacheRead", "cacheWrite"];
 
-/// The call that an entry states. `None` if it is no answer, or the answer failed before it used anything.
+/// Returns the call of an entry. `None` if it is no answer, or failed before it used tokens.
 pub(in crate::import) fn call(
     dialect: &MessageDialect,
     entry: &Value,
     place: MessagePlace<'_>,
 ) -> Result<Option<ParsedCall>, String> {
-    // An entry of another type may state the usage of a call of its own, such as that of a summary.
+    // An entry of another type may state the usage of a separate call, such as a summary.
     let message = entry.get("message").unwrap_or(entry);
     let Some(usage) = message.get("usage").filter(|usage| !usage.is_null()) else {
         let is_answer = fields::text(message, "role") == Some("assistant");
@@ -48,7 +48,7 @@ pub(in crate::import) fn call(
         let failed = matches!(stop, Some("error" | "aborted"));
         return if failed { Ok(None) } else { Err("unknown usage: all counts of an answer are 0".to_owned()) };
     }
-    // An answer's own time stays in copies; the entry's time is when it was written.
+    // Copies keep the time of the answer. The time of the entry is when it was written.
     let own = message.get("timestamp").filter(|_| entry.get("message").is_some());
     let at = fields::time(own).or_else(|| fields::time(entry.get("timestamp")));
     let at = at.ok_or("unknown shape: an answer without a time")?;

@@ -1,11 +1,12 @@
 //! pi, the coding agent by Mario Zechner: `~/.pi/agent/sessions/<directory>/<time>_<session>.jsonl`.
 //!
-//! Known: sessions of version 3 (checked against a real 1.6.0 and what its server answered). A line is an entry of a tree. An
-//! answer is an entry `message` of the role `assistant` with `usage`. The entry `session` names the session and its
-//! directory. A forked session copies entries with their times: an answer's own time and its response id identify it.
+//! Supported: sessions of version 3 (checked against a real 1.6.0 and the responses of its server). A line is an entry
+//! of a tree. An answer is an entry `message` of the role `assistant` with `usage`. The entry `session` names the
+//! session and its directory. A forked session copies entries with their times: the time of an answer and its response
+//! id identify it.
 //!
-//! `input` is without the cache, `output` includes `reasoning`. A cost that pi worked out itself is no cost that anybody
-//! reported. Failed and aborted answers without counts used nothing.
+//! `input` excludes the cache, `output` includes `reasoning`. A cost that pi computed is not a reported cost. Failed
+//! and aborted answers without counts used nothing.
 
 mod descriptor;
 pub(in crate::import) mod message;
@@ -44,7 +45,7 @@ impl Source for Pi {
 
 impl LineLog for Pi {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
-        // The name ends with the id of the session, which the first line repeats.
+        // The name ends with the session id, which the first line repeats.
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let id = stem.rsplit_once('_').map_or(stem, |(_, id)| id);
         Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))))

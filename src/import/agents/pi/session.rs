@@ -1,4 +1,4 @@
-//! The state of one log of entries, for pi and the agents that are made from it.
+//! The state of one log of entries, for pi and the agents derived from it.
 
 use std::marker::PhantomData;
 
@@ -16,7 +16,7 @@ pub(in crate::import) trait Dialect: Send {
     const DIALECT: MessageDialect;
 }
 
-/// The session of a log, as far as its entries have stated it.
+/// The session of a log, as far as its entries state it.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(in crate::import) struct EntrySession<D> {
@@ -31,18 +31,18 @@ pub(in crate::import) struct EntrySession<D> {
 }
 
 impl<D> EntrySession<D> {
-    /// The session of a file whose name contains its id, if it does.
+    /// Creates the state from a session id in the file name, if there is one.
     pub fn named(id: &str) -> Self {
         Self { id: Some(id.to_owned()).filter(|id| !id.is_empty()), ..Self::default() }
     }
 
-    /// Takes the directory and the beginning from the first entry of a session.
+    /// Takes the directory and the start time from the first entry of a session.
     pub fn read_head(&mut self, entry: &Value) {
         self.directory = fields::text(entry, "cwd").map(str::to_owned);
         self.began = fields::time(entry.get("timestamp"));
     }
 
-    /// The id of the session and its first time.
+    /// Returns the session id and its first time.
     pub fn start(self) -> Option<(String, Timestamp)> {
         Some((self.id?, self.began?))
     }

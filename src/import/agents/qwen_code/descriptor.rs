@@ -1,4 +1,4 @@
-//! What is known about Qwen Code.
+//! The descriptor of Qwen Code.
 
 use crate::export::CcusageAgent;
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};

@@ -1,4 +1,4 @@
-//! What one line of a Qwen Code chat says.
+//! Parses one line of a Qwen Code chat.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
 
-/// The fields that matter here; the rest, nearly all of it, is stepped over.
+/// The relevant fields. The rest, which is most of the line, is skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ChatLine<'a> {
@@ -28,10 +28,10 @@ pub(super) struct ChatLine<'a> {
     pub usage: Option<&'a RawValue>,
     #[serde(borrow, rename = "usage")]
     pub renamed: Option<&'a RawValue>,
-    /// Of a subagent.
+    /// Whether a subagent wrote it.
     #[serde(rename = "isSidechain")]
     pub sidechain: Option<bool>,
-    /// Where a line of a branched session was copied from.
+    /// Origin of a line that a branched session copied.
     #[serde(borrow, rename = "forkedFrom")]
     pub forked: Option<Forked<'a>>,
 }

@@ -1,18 +1,18 @@
 //! Qwen Code: `~/.qwen/projects/<project>/chats/<session>.jsonl` and `…/subagents/<session>/agent-*.jsonl`, and the
-//! chats of older clients under `~/.qwen/tmp/<project>/chats`. `QWEN_HOME` and `QWEN_RUNTIME_DIR` move them.
+//! chats of older clients in `~/.qwen/tmp/<project>/chats`. `QWEN_HOME` and `QWEN_RUNTIME_DIR` set the directories.
 //!
-//! Known: the records of clients 0.4 to 0.25, one a line, of which the answers are those of type `assistant` with
-//! `usageMetadata`; and the documents of those before, which are Gemini CLI's but for the name of their answers. A
-//! branched session copies its parent's records with their `uuid`, so they are the parent's calls again. Records of
-//! type `system` repeat the counts for the client's own statistics and count nothing; what the client asks beside the
-//! conversation (titles, summaries) stands only there, and is not counted.
+//! Supported: records of clients 0.4 to 0.25, one per line, whose answers have the type `assistant` and
+//! `usageMetadata`; and documents of earlier clients, which have Gemini CLI's format with another name for answers. A
+//! branched session copies its parent's records with their `uuid`, so they are the parent's calls. Records of type
+//! `system` repeat the counts for the client's statistics and are ignored. Calls outside the conversation (titles,
+//! summaries) are only there, so they are not counted.
 //!
-//! `promptTokenCount` includes what was cached. Thoughts are inside `candidatesTokenCount` where the API is `OpenAI`'s
-//! kind, which the total tells. No record names who served it: all calls are those of Alibaba's service.
+//! `promptTokenCount` includes cached tokens. `candidatesTokenCount` includes thoughts if the API is `OpenAI`'s kind,
+//! which the total shows. No record names the provider, so all calls are attributed to Alibaba.
 //!
-//! Usage in a record of another type, under other names, without a `uuid` or a time is a shape this build does not
-//! know: it is refused by name, never counted as nothing. A chat whose answers all lack usage is told of, and so are three
-//! answers and more without usage behind the last one that has it.
+//! Usage in a record of another type, under other names, without a `uuid` or a time has an unknown form: it is skipped
+//! with a reason and never counted as 0. A chat in which all answers lack usage is reported, and so are three or more
+//! answers without usage after the last one with usage.
 
 mod descriptor;
 mod line;
@@ -48,16 +48,16 @@ pub(crate) struct QwenCode;
 const AGENT: &str = "qwen-code";
 const PROVIDER: &str = "alibaba";
 
-/// The chats of clients that had not left Gemini CLI's format yet.
+/// Chats of clients that still used Gemini CLI's format.
 const OLDER: Dialect =
     Dialect { agent: AGENT, provider: PROVIDER, format: UsageFormat::QwenCode, answers: &["qwen", "gemini"] };
 
-/// Stands in every line that counts. Inside of a text a backslash would stand before its last quote.
+/// Occurs in every line with counts. Within a string the last quote would be escaped.
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usageMetadata\""));
-/// What other formats call it.
+/// The name in other formats.
 static RENAMED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
-/// The version of this importer. Raise it when the same logs give other records, so that older ledgers follow.
+/// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
 const VERSION: u32 = 2;
 
 impl Source for QwenCode {
@@ -106,25 +106,25 @@ fn is_subagent(path: &Path) -> bool {
     above(path, 2) == Some("subagents")
 }
 
-/// Whether a file lies where older clients kept their chats: `tmp/<project>/chats`.
+/// Returns whether a file is in the directory of older clients, `tmp/<project>/chats`.
 fn is_older(path: &Path) -> bool {
     above(path, 1) == Some("chats") && above(path, 3) == Some("tmp")
 }
 
-/// An older chat names its directory by a hash only.
+/// An older chat has only a hash of its directory.
 fn project(path: &Path) -> Option<String> {
     above(path, 2).and_then(jsonl::name).map(str::to_owned)
 }
 
-/// Whose log a file is.
+/// The session of a log and when it began.
 #[derive(Default, Serialize, Deserialize)]
 struct ChatOrigin {
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
-    /// The first time that is not of a copied line: a branch begins behind what it took over.
+    /// The first time that is not of a copied line: a branch begins after the copied part.
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
-    /// What was said since the last count.
+    /// Answers since the last count.
     #[serde(default = "Silence::counted")]
     silence: Silence,
 }
@@ -148,7 +148,7 @@ struct ChatParser {
 impl LineParser for ChatParser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
-        // A record is written with its counts.
+        // A record is written together with its counts.
         if is_answer(line) {
             self.origin.silence.answer();
             self.origin.silence.go_on();
@@ -189,7 +189,7 @@ impl LineParser for ChatParser {
     }
 }
 
-/// Whether a record is an answer. One that cannot be read is none: it counts nothing.
+/// Returns whether a record is an answer. A malformed one is not, and has no counts.
 fn is_answer(line: &[u8]) -> bool {
     match jsonl::kind(line) {
         Ok(kind) => kind == Some(b"\"assistant\""),
@@ -206,7 +206,7 @@ impl ChatParser {
         }
         let read = match ChatLine::parse(line) {
             Err(why) if counts => return Err(why),
-            // What cannot be read and counts nothing is no loss.
+            // A malformed line without counts is no loss.
             Err(_) => return Ok(()),
             Ok(read) => read,
         };

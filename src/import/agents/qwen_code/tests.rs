@@ -25,7 +25,7 @@ fn refused(line: &str) -> String {
 
 const USAGE: &str = r#"{"promptTokenCount":100,"candidatesTokenCount":50,"thoughtsTokenCount":20,"totalTokenCount":150,"cachedContentTokenCount":40}"#;
 
-/// An answer as the client writes it.
+/// Builds an answer as the client writes it.
 fn answer(session: &str, id: &str) -> String {
     format!(
         r#"{{"uuid":"{id}","parentUuid":null,"sessionId":"{session}","timestamp":"2026-06-01T10:00:05Z","type":"assistant","cwd":"/work","version":"0.5.0","model":"qwen3-coder-plus","message":{{"role":"model","parts":[{{"text":"\"usageMetadata\":{{}}"}}]}},"usageMetadata":{USAGE}}}"#

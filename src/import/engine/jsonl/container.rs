@@ -1,29 +1,29 @@
-//! Steps over whole objects and arrays.
+//! Skips whole objects and arrays.
 
-/// Bytes looked at together: one bit of a word each.
+/// Bytes per step: one bit each in a 64-bit word.
 const BLOCK: usize = 64;
 
-/// One bit for every byte of the block that is the wanted one, the first byte lowest.
+/// Returns one bit for each byte of the block that equals `wanted`; the first byte is the lowest bit.
 #[inline]
 fn bits(block: &[u8; BLOCK], wanted: u8) -> u64 {
-    /// Brings the lowest bits of eight bytes together in the highest byte.
+    /// Multiplier that collects the lowest bits of eight bytes in the highest byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let hits = block.map(|byte| u8::from(byte == wanted));
     let (eights, _) = hits.as_chunks::<8>();
     eights.iter().rev().fold(0, |bits, eight| (bits << 8) | (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56))
 }
 
-/// How far the object or array at the front of `bytes` reaches, if its brackets match.
+/// Returns the length of the object or array at the start of `bytes`, if its brackets match.
 ///
-/// Tool output is dense with escaped quotes, so stopping at each is slow. A word of bits per 64 bytes says which
-/// quotes are escaped and which bytes are outside of strings; only those few are looked at one by one.
+/// Tool output contains many escaped quotes, so stopping at each is slow. Words with one bit per byte state which
+/// quotes are escaped and which bytes are outside strings. Only the remaining few bytes are examined one by one.
 pub(super) fn container(bytes: &[u8]) -> Option<usize> {
     const EVEN: u64 = 0x5555_5555_5555_5555;
-    // All bits are set while a string goes on into the next block.
+    // All bits are set while a string continues into the next block.
     let mut in_string = 0_u64;
-    // One when the next block begins with an escaped byte.
+    // One if the next block begins with an escaped byte.
     let mut escape = 0_u64;
-    // The kinds of the brackets that are open, the innermost lowest: 1 is an object.
+    // Kinds of the open brackets, the innermost in the lowest bit: 1 is an object.
     let (mut open, mut depth) = (0_u64, 0_u32);
     let mut padded = [b' '; BLOCK];
     let mut rest = bytes;
@@ -32,22 +32,22 @@ pub(super) fn container(bytes: &[u8]) -> Option<usize> {
             padded.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
             (&padded, &[])
         });
-        // No text holds these bare: where they stand, something else was written over the line.
+        // JSON text contains no bare control characters. If there is one, the line was overwritten.
         if block.iter().fold(b' ', |least, byte| least.min(*byte)) < b' ' {
             return None;
         }
         let backslashes = bits(block, b'\\');
         let mut quotes = bits(block, b'"');
         if backslashes | escape != 0 {
-            // A run of backslashes escapes what follows it when its length is odd: adding its first bit to the run
-            // carries to the byte behind it, whose place (odd or even) then tells the length.
+            // A backslash run of odd length escapes the byte after it. Adding the first bit of the run carries to the
+            // byte after the run, and the parity of its position gives the length.
             let starting = backslashes & !escape;
             let behind = (starting << 1) | escape;
             let (sums, carried) = (starting & !EVEN & !behind).overflowing_add(starting);
             escape = u64::from(carried);
             quotes &= !((EVEN ^ (sums << 1)) & behind);
         }
-        // Every bit between an opening quote and its closing one.
+        // Set every bit between an opening quote and its closing quote.
         let mut inside = quotes;
         for by in [1, 2, 4, 8, 16, 32] {
             inside ^= inside << by;
@@ -85,8 +85,8 @@ pub(super) fn container(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether a byte may stand outside of strings besides brackets. Of letters those of `true`, `false`, `null` and
-/// exponents do; any other shows that a string was cut.
+/// Returns whether a byte other than a bracket may occur outside strings. Letters are those of `true`, `false`, `null`
+/// and exponents. Any other letter shows that a string was cut.
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b',' | b':' | b' ' | b'0'..=b'9' | b'-' | b'+' | b'.')
         || matches!(byte, b'a' | b'e' | b'f' | b'l' | b'n' | b'r' | b's' | b't' | b'u' | b'E')
@@ -96,7 +96,7 @@ const fn is_plain(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// Values that are hard to step over, each with any distance to the borders of blocks.
+    /// Values that are hard to skip, each at any distance from block borders.
     fn hard() -> Vec<String> {
         let mut values: Vec<String> = [
             r#"{"a":[1,2.5e-3,true,null,{"b":"}]"}]}"#,

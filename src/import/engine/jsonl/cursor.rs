@@ -1,4 +1,4 @@
-//! From key to key through one line.
+//! A cursor over the keys and values of one line.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,29 @@ use memchr::memchr2;
 
 use super::container::container;
 
-/// The cursor does not understand the line: it is broken, or not shaped as clients write it.
+/// The cursor cannot handle the line: it is malformed, or not in the form that clients write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::import) struct Declined;
 
 type Result<T> = std::result::Result<T, Declined>;
 
-/// Walks the keys and values of one line from left to right.
+/// Iterates over the keys and values of one line from left to right.
 pub(in crate::import) struct JsonCursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> JsonCursor<'a> {
-    /// A cursor in the object that a line holds.
+    /// Creates a cursor inside the object of a line.
     pub fn new(line: &'a [u8]) -> Result<Self> {
         line.strip_prefix(b"{").map(|rest| Self { rest }).ok_or(Declined)
     }
 
-    /// Whether nothing follows.
+    /// Returns whether nothing follows.
     pub fn is_done(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next byte that is not blank.
+    /// Returns the next byte that is not white space.
     #[inline]
     fn peek(&mut self) -> Result<u8> {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
@@ -37,7 +37,7 @@ impl<'a> JsonCursor<'a> {
         self.rest.first().copied().ok_or(Declined)
     }
 
-    /// Steps over the next byte when it is this one.
+    /// Consumes the next byte if it equals `byte`.
     fn eat(&mut self, byte: u8) -> Result<bool> {
         let found = self.peek()? == byte;
         if let ([_, rest @ ..], true) = (self.rest, found) {
@@ -46,11 +46,11 @@ impl<'a> JsonCursor<'a> {
         Ok(found)
     }
 
-    /// The next key of the object the cursor is in, or `None` behind its last one; the cursor is then behind the
-    /// object. A key with an escape in it is declined: no log writes one.
+    /// Returns the next key of the current object, or `None` after the last one; the cursor is then behind the object.
+    /// A key with an escape is declined, because no log writes one.
     #[inline]
     pub fn key(&mut self) -> Result<Option<&'a [u8]>> {
-        // As clients write it, without blanks.
+        // Fast path: clients write no white space.
         if let [b',', b'"', text @ ..] | [b'"', text @ ..] = self.rest
             && let Some((key, [b'"', b':', rest @ ..])) = text.split_at_checked(stop(text)?)
         {
@@ -69,7 +69,7 @@ impl<'a> JsonCursor<'a> {
         if self.eat(b':')? && !escaped { Ok(Some(key)) } else { Err(Declined) }
     }
 
-    /// Steps into the object that is the next value. A `null` is stepped over.
+    /// Enters the object that is the next value. Skips a `null`.
     pub fn enter(&mut self) -> Result<bool> {
         if self.eat(b'{')? {
             return Ok(true);
@@ -78,7 +78,7 @@ impl<'a> JsonCursor<'a> {
         Ok(false)
     }
 
-    /// The next value when it is a string or `null`.
+    /// Returns the next value if it is a string or `null`.
     pub fn string(&mut self) -> Result<Option<Cow<'a, str>>> {
         if self.peek()? != b'"' {
             self.null()?;
@@ -95,12 +95,12 @@ impl<'a> JsonCursor<'a> {
         Ok(Some(text))
     }
 
-    /// Steps over a `null`; anything else is declined.
+    /// Skips a `null`; declines anything else.
     fn null(&mut self) -> Result<()> {
         if self.skip()? == b"null" { Ok(()) } else { Err(Declined) }
     }
 
-    /// The bytes between the quotes of the string the cursor is at, and whether there are escapes among them.
+    /// Returns the bytes between the quotes of the string at the cursor, and whether they contain escapes.
     #[inline]
     fn literal(&mut self) -> Result<(&'a [u8], bool)> {
         let text = self.rest.strip_prefix(b"\"").ok_or(Declined)?;
@@ -116,7 +116,7 @@ impl<'a> JsonCursor<'a> {
         }
     }
 
-    /// Steps over the next value, whatever it is, and gives its bytes.
+    /// Skips the next value of any kind and returns its bytes.
     pub fn skip(&mut self) -> Result<&'a [u8]> {
         let first = self.peek()?;
         let value = self.rest;
@@ -130,13 +130,13 @@ impl<'a> JsonCursor<'a> {
         if value.is_empty() { Err(Declined) } else { Ok(value) }
     }
 
-    /// Steps over the next value unless it holds others.
+    /// Skips the next value unless it is an object or array.
     pub fn skip_scalar(&mut self) -> Result<&'a [u8]> {
         if matches!(self.peek()?, b'{' | b'[') { Err(Declined) } else { self.skip() }
     }
 }
 
-/// Where the first quote or backslash is.
+/// Returns the index of the first quote or backslash.
 #[inline]
 fn stop(text: &[u8]) -> Result<usize> {
     memchr2(b'"', b'\\', text).ok_or(Declined)

@@ -1,8 +1,8 @@
-//! Reads JSON lines without parsing what does not matter: a log is mostly the text of conversations, and its counts
-//! are a hundredth of it.
+//! Reads JSON lines without parsing the irrelevant parts. Most of a log is conversation text; counts are about one
+//! percent.
 //!
-//! Nothing here is trusted blindly. What the cursor does not understand it declines (`None`), and its caller then asks
-//! `serde_json`, which either reads the line or says where it is broken.
+//! The cursor declines (`None`) whatever it does not handle. Its caller then uses `serde_json`, which parses the line
+//! or reports the position of the error.
 
 mod container;
 mod cursor;
@@ -12,11 +12,11 @@ pub(in crate::import) use cursor::{Declined, JsonCursor};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 
-/// The line without the blanks around it, or `None` when nothing else is on it.
+/// Returns the line without surrounding white space, or `None` for an empty line.
 ///
-/// A line that does not begin and end as an object was cut while it was written.
+/// A line that does not begin and end like an object was cut while it was written.
 pub(in crate::import) fn whole(line: &[u8]) -> Result<Option<&[u8]>, String> {
-    // Some editors begin a text file with a mark of its encoding.
+    // Some editors write a byte order mark at the start of a text file.
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     match line.trim_ascii() {
         [] => Ok(None),
@@ -26,7 +26,7 @@ pub(in crate::import) fn whole(line: &[u8]) -> Result<Option<&[u8]>, String> {
     }
 }
 
-/// Checks that a line is UTF-8, stepping over plain ASCII a piece at a time.
+/// Checks that a line is UTF-8, with a fast path for ASCII.
 pub(in crate::import) fn utf8(line: &[u8]) -> Result<(), String> {
     let lead = |bytes: &[u8], plain: bool| -> usize {
         bytes.chunks(64).take_while(|piece| piece.is_ascii() == plain).map(<[u8]>::len).sum()
@@ -45,7 +45,7 @@ pub(in crate::import) fn utf8(line: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Why `serde_json` refused a line, without its words: they may quote the conversation.
+/// Describes an error of `serde_json` without its message, which may quote the conversation.
 pub(in crate::import) fn refusal(error: &serde_json::Error) -> String {
     if error.is_data() {
         format!("unknown shape at column {}", error.column())
@@ -54,18 +54,18 @@ pub(in crate::import) fn refusal(error: &serde_json::Error) -> String {
     }
 }
 
-/// A text of a log that can stand in a record: records hold names, not texts.
+/// Returns the text if a record may contain it as a name: neither empty nor longer than 4 KiB, and without NUL.
 pub(in crate::import) fn name(text: &str) -> Option<&str> {
     (!text.is_empty() && text.len() <= 4096 && !text.contains('\0')).then_some(text)
 }
 
-/// The time of a line that counts.
+/// Parses the time of a line with a call.
 pub(in crate::import) fn time(text: Option<&str>) -> Result<Timestamp, String> {
     let text = text.ok_or("unknown shape: a call without a timestamp")?;
     text.parse().map_err(|_| format!("unreadable timestamp {}", secrets::quoted_time(text)))
 }
 
-/// The value of the top level's `type`, when it stands before every object and array of the line.
+/// Returns the value of the top-level `type` if it precedes every object and array of the line.
 pub(in crate::import) fn kind(line: &[u8]) -> Result<Option<&[u8]>, Declined> {
     let mut cursor = JsonCursor::new(line)?;
     while let Some(key) = cursor.key()? {

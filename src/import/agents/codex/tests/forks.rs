@@ -1,4 +1,4 @@
-//! What a fork repeats of its parent, and what is its own.
+//! Tests which calls of a fork are its parent's, and which are its own.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn a_parent_s_history_meets_the_parent_s_own_calls() {
     for (own, theirs) in child.iter().zip(&parent) {
         assert!(own.record.keys.contains(&theirs.record.keys[0]));
     }
-    // Its own calls are nobody else's: two siblings may well have used the same.
+    // Its own calls have no parent's key, because two siblings may use the same counts.
     assert_eq!(child[2].record.keys, ["r1".to_owned(), key("own", 4)]);
     assert_eq!(child[3].record.keys, [key("own", 6)]);
     assert!(child.iter().all(|found| found.record.conversation.as_deref() == Some("own")));
@@ -31,7 +31,7 @@ fn a_call_made_after_the_fork_is_no_call_of_the_parent_s() {
     assert_eq!(all[1].record.keys, [key("own", 3)]);
 }
 
-/// The keys of a fork's calls whose parent's rollout, the day before, shows these lines.
+/// Returns the keys of a fork's calls, given the lines of its parent's rollout of the day before.
 fn keys_of_fork(parent: &[String], fork: &[String]) -> Vec<Vec<String>> {
     let home = tempfile::tempdir().unwrap();
     let [of_parent, of_fork] = ["2026/05/31", "2026/06/01"].map(|day| home.path().join(".codex/sessions").join(day));
@@ -46,7 +46,7 @@ fn keys_of_fork(parent: &[String], fork: &[String]) -> Vec<Vec<String>> {
     parser.take().into_iter().map(|found| found.record.keys).collect()
 }
 
-/// Of the evening of 2026-05-31.
+/// An id of the evening of 2026-05-31.
 const PARENT: &str = "019e7ff6-3500-7000-8000-000000000001";
 
 fn earlier(line: &str) -> String {
@@ -73,12 +73,12 @@ fn a_history_that_is_written_late_or_slowly_is_the_parent_s_all_the_same() {
     let late =
         [head(), count(40, &usage(1), &usage(1)), count(40, &usage(3), &usage(2)), count(50, &usage(6), &usage(3))];
     assert_eq!(keys_of_fork(&parent, &late), [both(1), both(3), own(6)]);
-    // The total at which the parent went on is shown once, with none before it.
+    // The total of the parent's last call is shown once, with no total before it.
     assert_eq!(keys_of_fork(&parent, &[head(), count(30, &usage(4), &usage(1))]), [both(4)]);
-    // What the fork did itself ends what it repeats.
+    // The fork's first own call ends the repetition.
     let back = [head(), count(10, &usage(2), &usage(1)), count(11, &usage(3), &usage(1))];
     assert_eq!(keys_of_fork(&parent, &back), [own(2), own(3)]);
-    // The parent went on after the fork: what it used then is not repeated.
+    // The parent continued after the fork: those calls are not repeated.
     let ahead: Vec<String> =
         parent.iter().map(|line| line.replace("2026-05-31T23:00:09", "2026-06-02T10:00:00")).collect();
     let fork = [head(), count(10, &usage(3), &usage(2)), count(11, &usage(4), &usage(1))];
