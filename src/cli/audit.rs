@@ -1,4 +1,4 @@
-//! `verify` and `replay`: what is stored against what it ought to be.
+//! `verify` and `replay`: compare the stored state with what the events yield.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ pub(crate) struct ReplayArgs {
     write: bool,
 }
 
-/// What `replay --write` did.
+/// The result of `replay --write`.
 #[derive(Serialize)]
 struct Replayed {
     rebuilt: bool,
@@ -67,7 +67,7 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
         let kept = checkpoint::read(path, context)?;
         match signed_by_any(&kept.note, &verifiers) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
-            // What nobody signed says nothing about the ledger; that it is there is worth a look.
+            // An unsigned checkpoint proves nothing about the ledger, but the user should look at it.
             Err(Error::Unproven { what }) => {
                 let what = format!("the checkpoint {} proves nothing: {what}", path.display());
                 unsigned.push(Finding::new(Position::new(kept.checkpoint.size()), what));
@@ -84,12 +84,12 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
     answer(&verification, &done, context, out)
 }
 
-/// The checkpoint in a note that one of these keys signed; else what is wrong with the last of them.
+/// Returns the checkpoint in a note that one of these keys signed; otherwise the error of the last key.
 pub(crate) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
     by_any(verifiers, |verifier| Checkpoint::open(note, verifier))
 }
 
-/// What one of the keys proves; else what is wrong with the last of them.
+/// Returns the proof by one of the keys; otherwise the error of the last key.
 pub(crate) fn by_any(
     verifiers: &[Verifier],
     check: impl Fn(&Verifier) -> Result<Checkpoint, Error>,
@@ -118,7 +118,7 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) 
     Ok(writeln!(out, "rebuilt from {}, root {}", counted(replayed.size, "event"), replayed.root)?)
 }
 
-/// One line for each finding, with its position.
+/// Prints one line per finding, with its position.
 pub(crate) fn places(findings: &[Finding], out: &mut dyn Write) -> Result<(), Failure> {
     for finding in findings {
         let place = finding.position.map_or_else(|| "nowhere".to_owned(), |at| format!("position {at}"));

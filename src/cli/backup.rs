@@ -1,4 +1,4 @@
-//! `backup` and `restore`: copies of the ledger that are verified.
+//! `backup` and `restore`: verified copies of the ledger.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
     context.refuse_as_of("a backup has all there is")?;
     context.refuse_ledger(&args.file)?;
     let key = key_file::place(args.key.as_deref())?;
-    // A key that is named must be there.
+    // A key that the user names must exist.
     let signer = if args.key.is_some() || key.exists() { Some(key_file::read(&key, context)?) } else { None };
     let made = context.read_existing()?.backup(&args.file, args.replace, signer.as_ref())?;
     let beside = made.checkpoint.as_ref().map(|note| {

@@ -1,4 +1,4 @@
-//! One call as flags or a provider's response state it, for `record` and `settle`.
+//! One call from flags or from a provider's response, for `record` and `settle`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,18 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 
-/// Longest response accepted, in bytes.
+/// Maximum size of a response in bytes.
 const LONGEST_RESPONSE: u64 = 64 << 20;
 
-/// What one call used.
+/// Options that describe one call.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CallArgs {
     /// Read the usage from a response of this API: a body, a usage object, or a stream
     ///
-    /// agent-output reads the output of an agent's run (the result of Claude Code, the turns of Codex): one document, or
-    /// lines, where a later total replaces an earlier one and turns are summed. A result that states several models makes a
-    /// record for each; agent-output-total makes one, of the dearest. They need --provider if the output does not name the
-    /// provider.
+    /// agent-output reads the output of an agent's run (the result of Claude Code, the turns of Codex): one document,
+    /// or lines, where a later total replaces an earlier one and turns are summed. A result with several models yields
+    /// one record per model; agent-output-total yields one record, of the most expensive model. They need --provider if
+    /// the output does not name the provider.
     #[arg(long, value_parser = PossibleValuesParser::new(formats()), conflicts_with = "CountArgs")]
     format: Option<String>,
     /// The file with the response; - is stdin
@@ -49,8 +49,8 @@ pub(crate) struct CallArgs {
 }
 
 impl CallArgs {
-    /// The record of the call, and those of other models that answered in it. `reserved` is the provider that tokens were
-    /// set aside with: it served the call unless a flag names another one.
+    /// Returns the record of the call, and those of nested calls. `reserved` is the provider of the reservation; it
+    /// served the call unless a flag names another provider.
     pub fn records(
         &self,
         reserved: Option<&ProviderId>,
@@ -73,13 +73,13 @@ impl CallArgs {
         Ok((record, nested))
     }
 
-    /// A record with what the flags state.
+    /// Adds the values of the flags to a record.
     fn complete(&self, mut record: TokenRecord, key: Option<String>) -> Result<TokenRecord, Failure> {
         self.counts.apply(&mut record);
         self.names.apply(&mut record);
         record.attribute_to_server();
         if let Some(key) = key {
-            // The response's own id still finds the record.
+            // The response's own id remains a key of the record.
             record.keys.retain(|known| *known != key);
             record.keys.insert(0, key);
         }

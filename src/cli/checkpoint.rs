@@ -33,13 +33,13 @@ pub(crate) struct CheckpointArgs {
     out: Option<PathBuf>,
 }
 
-/// The checkpoint in a file.
+/// Reads the checkpoint in a file.
 pub(crate) fn read(path: &Path, context: &Context) -> Result<Kept, Failure> {
     let text = key_file::text(path, context)?;
     Kept::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
-/// That the ledger still begins as a checkpoint says.
+/// Checks that the ledger extends a checkpoint.
 pub(crate) fn expect(kept: &Kept, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     match snapshot.check(&kept.checkpoint)? {
         None => Ok(()),
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
     Ok(())
 }
 
-/// What is replaced must be a checkpoint of this log that the ledger continues: a log never signs two histories.
+/// An existing file must be a checkpoint of this log that the ledger extends: a log must never sign two histories.
 fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: &Context) -> Result<(), Failure> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -84,7 +84,7 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
     }
 }
 
-/// Puts a text into a file, all of it or none; a pipe or device is written to directly.
+/// Writes a text to a file completely or not at all. Pipes and devices are written directly.
 pub(crate) fn replace(path: &Path, text: &str, context: &Context) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
     put(path, text).map_err(|error| key_file::trouble(path, error))

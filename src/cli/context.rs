@@ -1,4 +1,4 @@
-//! Where the ledger is, what time it is, and in which form to answer.
+//! The context of a command: the path of the ledger, the time, and the form of answers.
 
 use std::ffi::OsString;
 use std::fs;
@@ -46,16 +46,16 @@ pub(crate) struct Globals {
     pub json: bool,
 }
 
-/// What every command is given.
+/// The context of every command.
 pub(crate) struct Context {
     globals: Globals,
-    /// What stands in for the system's clock.
+    /// The time that replaces the system's clock.
     clock: Option<Timestamp>,
     /// Whether to answer in JSON.
     pub json: bool,
 }
 
-/// An environment variable that is set to something.
+/// Returns an environment variable unless it is unset or empty.
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -67,7 +67,7 @@ impl Context {
         Ok(Self { json: globals.json, globals, clock })
     }
 
-    /// The ledger's file.
+    /// Returns the path of the ledger.
     pub fn path(&self) -> Result<PathBuf, Failure> {
         let Some(given) = self.globals.ledger.clone().or_else(|| variable("USAGE_LEDGER")) else {
             let strategy = etcetera::choose_base_strategy().map_err(|error| {
@@ -87,7 +87,7 @@ impl Context {
         Ok(given.into())
     }
 
-    /// The ledger to read, which is never made: one that is not there yet is an empty one.
+    /// Opens the ledger for reading and never creates it. A ledger that does not exist is an empty one.
     pub fn read(&self) -> Result<Ledger, Failure> {
         let (ledger, obstacle) = self.read_and_tell()?;
         if let Some(why) = obstacle {
@@ -96,7 +96,7 @@ impl Context {
         Ok(ledger)
     }
 
-    /// As [`read`](Self::read), but returns why the ledger is read-only here instead of printing it.
+    /// As [`read`](Self::read), but returns the reason for read-only mode instead of printing it.
     pub fn read_and_tell(&self) -> Result<(Ledger, Option<String>), Failure> {
         let path = self.path()?;
         if !exists(&path)? {
@@ -108,7 +108,7 @@ impl Context {
         }
     }
 
-    /// As [`read`](Self::read), but says so when there is no file: for answers that would be taken as a proof.
+    /// As [`read`](Self::read), but warns if there is no file, because the user may take the answer as a proof.
     pub fn read_aloud(&self) -> Result<Ledger, Failure> {
         let path = self.path()?;
         if !exists(&path)? {
@@ -117,13 +117,13 @@ impl Context {
         self.read()
     }
 
-    /// The ledger to read, which must be there: what is said of it is taken as a proof, and of nothing there is none.
+    /// Opens an existing ledger for reading. An answer about a missing ledger would prove nothing.
     pub fn read_existing(&self) -> Result<Ledger, Failure> {
         self.expect_existing()?;
         self.read()
     }
 
-    /// Whether the ledger's file exists.
+    /// Returns whether the ledger's file exists.
     pub fn is_made(&self) -> Result<bool, Failure> {
         exists(&self.path()?)
     }
@@ -131,11 +131,11 @@ impl Context {
     /// Fails if a file that the user names for another purpose is the ledger. Every such path is checked before it is
     /// opened: closing the file would drop the locks that this process holds on the ledger.
     pub fn refuse_ledger(&self, given: &Path) -> Result<(), Failure> {
-        // Some commands need no ledger. Where no path can be determined, there is none that a file could be.
+        // Some commands need no ledger. If no path can be determined, no file can be the ledger.
         Ok(crate::store::refuse_ledger(given, self.path().ok().as_deref())?)
     }
 
-    /// That there is a ledger.
+    /// Fails if there is no ledger.
     pub fn expect_existing(&self) -> Result<(), Failure> {
         let path = self.path()?;
         if exists(&path)? {
@@ -147,17 +147,17 @@ impl Context {
         )))
     }
 
-    /// The ledger to write, made with its directory when it is not there.
+    /// Opens the ledger for writing. Creates it and its directory if necessary.
     pub fn write(&self) -> Result<Ledger, Failure> {
         open(&self.place()?, true)
     }
 
-    /// A ledger in the making, when there is nothing at its place yet.
+    /// Creates a draft of a new ledger, unless a ledger exists.
     pub fn draft(&self) -> Result<Option<DraftLedger>, Failure> {
         DraftLedger::beside(&self.place()?).map_err(on_opening)
     }
 
-    /// Where a ledger is written to, with the directory made that it is in.
+    /// Returns the path of the ledger, and creates its directory.
     pub fn place(&self) -> Result<PathBuf, Failure> {
         self.refuse_as_of("this command writes")?;
         let path = self.path()?;
@@ -167,23 +167,23 @@ impl Context {
         Ok(path)
     }
 
-    /// As [`write`](Self::write), for who cannot wait: when another process holds the write lock it fails at once.
+    /// As [`write`](Self::write), but fails at once if another process holds the write lock.
     pub fn write_now(&self) -> Result<Ledger, Failure> {
         self.write_within(0)
     }
 
-    /// As [`write`](Self::write), for who can wait so many seconds only for another process that holds the write lock.
+    /// As [`write`](Self::write), but waits at most `seconds` for another process that holds the write lock.
     pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
         open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
     }
 
-    /// The ledger to write something about what is in it; without a file there is nothing in it.
+    /// Opens an existing ledger for writing, for commands that refer to its events.
     pub fn write_known(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
         if exists(&self.path()?)? { self.write() } else { self.read() }
     }
 
-    /// Whether the past is asked about.
+    /// Returns whether the command is about the past.
     pub const fn is_past(&self) -> bool {
         self.globals.as_of.is_some()
     }
@@ -198,7 +198,7 @@ impl Context {
         }
     }
 
-    /// The ledger as it stands, or as it stood.
+    /// Returns the current snapshot, or the past one that the command line names.
     pub fn snapshot<'l>(&self, ledger: &'l Ledger) -> Result<Snapshot<'l>, Failure> {
         Ok(match self.globals.as_of {
             None => ledger.snapshot()?,
@@ -211,8 +211,8 @@ impl Context {
         })
     }
 
-    /// Says so when a time cannot name the state that was known then: after a clock that jumped ahead, later events are
-    /// recorded at the time of the jump too.
+    /// Warns if a time does not identify a past state: after the clock jumped ahead, later events have the recording
+    /// time of the jump.
     fn warn_of_a_jump(&self, snapshot: &Snapshot<'_>, time: Timestamp) -> Result<(), Failure> {
         let Some((position, recorded_at)) = snapshot.recorded_ahead_of(self.now())? else { return Ok(()) };
         let before = snapshot.position_at(time)?;
@@ -225,27 +225,27 @@ impl Context {
         Ok(())
     }
 
-    /// The clock, or what stands in for it.
+    /// Returns the time of the clock, or the one that replaces it.
     pub fn now(&self) -> Timestamp {
         self.globals.now.or(self.clock).unwrap_or_else(|| chrono::Utc::now().into())
     }
 
-    /// The time that stands in for the clock, if one is named.
+    /// Returns the time that replaces the clock, if there is one.
     pub fn fixed_now(&self) -> Option<Timestamp> {
         self.globals.now.or(self.clock)
     }
 
-    /// The time that the command line names for every question.
+    /// Returns the time from the command line, if there is one.
     pub const fn named_now(&self) -> Option<Timestamp> {
         self.globals.now
     }
 
-    /// The time that a snapshot is asked at: its own moment when it is of the past, unless the command line names one.
+    /// Returns the time of queries on a snapshot: for a past snapshot its own time, unless the command line sets one.
     pub fn now_of(&self, snapshot: &Snapshot<'_>) -> Timestamp {
         self.globals.now.or(snapshot.moment()).unwrap_or_else(|| self.now())
     }
 
-    /// The zone of days and of the times that are shown.
+    /// Returns the time zone of days and printed times.
     pub fn zone(&self) -> Zone {
         let named = |name: &str| name.trim_start_matches(':').parse().ok();
         self.globals
@@ -260,7 +260,7 @@ fn unreachable(path: &Path, source: std::io::Error) -> Failure {
     Failure::Unreachable(Error::Io { path: path.to_owned(), source })
 }
 
-/// Whether there is anything at a path; a file that nothing was written to yet is as good as none.
+/// Returns whether a path has content. An empty file counts as absent.
 fn exists(path: &Path) -> Result<bool, Failure> {
     match fs::metadata(path) {
         Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
@@ -273,11 +273,11 @@ fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
     open_with(path, Options::new().create(create))
 }
 
-/// Opens a ledger to be read where it cannot be opened to be written to, and returns why it cannot.
+/// Opens a ledger read-only because it cannot be opened for writing, and returns the reason.
 fn read_only(path: &Path, failure: Failure) -> Result<(Ledger, String), Failure> {
     let why = match &failure {
         Failure::Ledger(Error::ReadOnly { why, .. }) => why.clone(),
-        // A disk that is full, or a device that fails, has no room for the files that SQLite writes beside the ledger.
+        // On a full disk or a failing device, SQLite cannot create its files next to the ledger.
         Failure::Ledger(error @ (Error::Store { .. } | Error::DiskFull)) | Failure::Unreachable(error) => {
             error.to_string()
         }
@@ -301,7 +301,7 @@ fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
     Ok(ledger.map_err(on_opening)?.source("cli"))
 }
 
-/// A bar for a ledger that an earlier build wrote; indicatif shows it on a terminal only.
+/// A progress bar for the upgrade of an older ledger. indicatif shows it only on a terminal.
 fn upgrade_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
     if let Ok(style) = ProgressStyle::with_template("upgrading the ledger {wide_bar} {percent} %") {
@@ -310,7 +310,7 @@ fn upgrade_bar() -> ProgressBar {
     bar
 }
 
-/// An error about the ledger's file.
+/// Classifies an error from opening the ledger.
 fn on_opening(error: Error) -> Failure {
     match error {
         Error::Io { .. } => Failure::Unreachable(error),
@@ -318,7 +318,7 @@ fn on_opening(error: Error) -> Failure {
     }
 }
 
-/// Makes a directory that only its owner can look into, if it is missing.
+/// Creates a missing directory that only its owner can read.
 pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
     crate::store::directory::make_private(directory).map_err(|error| unreachable(directory, error))
 }

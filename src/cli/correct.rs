@@ -1,4 +1,4 @@
-//! `amend` and `void`: an earlier event replaced or withdrawn, with a reason; the original stays.
+//! `amend` and `void`: replace or withdraw an earlier event with a reason. The original remains.
 
 use std::io::Write;
 
@@ -68,7 +68,7 @@ pub(crate) fn void(args: &VoidArgs, context: &Context, out: &mut dyn Write) -> R
     answer(&ledger, outcome, context, out)
 }
 
-/// Says what was appended.
+/// Prints the result.
 pub(crate) fn answer(
     ledger: &crate::Ledger,
     outcome: crate::Outcome,

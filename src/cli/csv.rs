@@ -7,7 +7,7 @@ use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
 use crate::report::ReportTable;
 
-/// The columns behind the keys; `cache_write` is the sum of all cache writes, as in JSON.
+/// Columns after the keys. `cache_write` is the sum of all cache writes, as in JSON.
 const COLUMNS: [&str; 11] = [
     "requests",
     "input",
@@ -22,7 +22,7 @@ const COLUMNS: [&str; 11] = [
     "usd",
 ];
 
-/// Writes the rows, without the total: who reads this can add.
+/// Writes the rows without the total, which readers can compute.
 pub(super) fn write(table: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     rows(table, out).map_err(Failure::from)
 }
@@ -44,7 +44,7 @@ fn rows(table: &ReportTable, out: &mut dyn Write) -> Result<(), ExportError> {
             tokens.get(TokenClass::CacheRead),
             tokens.get(TokenClass::CacheWrite5m),
             tokens.get(TokenClass::CacheWrite1h),
-            // As in JSON: all three write classes together.
+            // As in JSON: the sum of the three write classes.
             tokens.cache_write(),
             tokens.get(TokenClass::Output),
             tokens.get(TokenClass::Reasoning),

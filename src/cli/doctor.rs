@@ -1,4 +1,4 @@
-//! `doctor`: whether what this ledger believes fits what providers say, and whether it has what agents have logged.
+//! `doctor`: finds contradictions between limits and providers' reports, and gaps between agents' logs and the ledger.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ struct Checked {
     windows: Vec<Drift>,
 }
 
-/// Something to look at, and what to do about it.
+/// A problem, and what to do about it.
 #[derive(Serialize)]
 pub(crate) struct Problem {
     #[serde(flatten)]
@@ -63,7 +63,7 @@ pub(crate) struct Problem {
     pub remedy: String,
 }
 
-/// What a finding is about.
+/// The subject of a problem.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Topic {
@@ -122,7 +122,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::Finding) }
 }
 
-/// Makes anew what the lines determine, or says why not.
+/// Rebuilds what the lines determine, or prints why it cannot.
 fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.expect_existing()?;
     let repair = context.write()?.repair()?;

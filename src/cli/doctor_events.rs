@@ -1,4 +1,4 @@
-//! What `doctor` finds in the events: records that nobody can mean, and times of a clock that was ahead.
+//! Problems in events: implausible records, and times of a clock that was ahead.
 
 use super::doctor::{Problem, Topic};
 use crate::ledger::{Snapshot, Suspicion};
@@ -8,7 +8,7 @@ use crate::present::failure::Failure;
 use crate::present::output::grouped;
 use crate::present::wording::withdrawal;
 
-/// Records that are named one by one.
+/// Maximum number of records to list.
 const NAMED: usize = 100;
 
 pub(crate) fn findings(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Problem>, Failure> {

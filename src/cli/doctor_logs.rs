@@ -1,4 +1,4 @@
-//! What `doctor` says of agents' logs.
+//! Problems in agents' logs.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::model::time::{Timestamp, Zone};
 use crate::present::failure::Failure;
 use crate::present::output::{Plain, counted, grouped, skipped};
 
-/// Files that are named for people; JSON has all of them.
+/// Maximum number of files to list for people. JSON lists all.
 const NAMED: usize = 5;
 
-/// The agents that have logs here, or had.
+/// Lists the agents with logs on this machine, now or earlier.
 pub(crate) fn found(snapshot: &Snapshot<'_>, homes: Vec<PathBuf>, now: Timestamp) -> Result<Vec<Surveyed>, Failure> {
     let options = ImportOptions { homes, ..ImportOptions::default() };
     let mut found = import::survey(snapshot, &options, now)?;
@@ -23,7 +23,7 @@ pub(crate) fn found(snapshot: &Snapshot<'_>, homes: Vec<PathBuf>, now: Timestamp
     Ok(found)
 }
 
-/// The directories of agents that no importer reads.
+/// Lists the directories of agents without an importer.
 pub(crate) fn unread(homes: Vec<PathBuf>) -> Vec<UnreadAgent> {
     import::unread_agents(&ImportOptions { homes, ..ImportOptions::default() })
 }

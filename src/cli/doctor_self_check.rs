@@ -1,4 +1,4 @@
-//! `doctor --self-check`: what the importers make of some logs, ready to paste into a bug report.
+//! `doctor --self-check`: reports how importers read some logs, for a bug report.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::import::{self, CheckedLog};
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, grouped};
 
-/// The answer: the build, and each log by a number.
+/// The answer: the build, and each log with a number.
 #[derive(Serialize)]
 struct SelfCheck {
     build: &'static str,
@@ -18,7 +18,7 @@ struct SelfCheck {
     files: Vec<CheckedLog>,
 }
 
-/// Exits 1 if counts may be missing.
+/// Runs the check. Exits 1 if counts may be missing.
 pub(super) fn run(logs: &[PathBuf], context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let files = import::self_check(logs, Some(context.zone()))?;
     let is_sound = !files.is_empty() && files.iter().all(|log| !log.is_problem());

@@ -1,4 +1,4 @@
-//! `export`: the ledger in a format that other programs read.
+//! `export`: writes the ledger in a format of other programs.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
     })
 }
 
-/// What was shredded is gone from the past too, and the event that says so may stand behind it: then whoever checks the
-/// export alone cannot know that.
+/// Warns if an `event_shredded` follows the exported range. Shredded bodies are missing from the past too, so a check
+/// of the export alone cannot explain them.
 fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     let head = snapshot.head()?.position;
     let mut found = None;
@@ -87,7 +87,7 @@ fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes beside the file and puts it in place when all of it is there; a pipe or device is written to directly.
+/// Writes to a temporary file and renames it when complete. Pipes and devices are written directly.
 fn to_file(
     exporter: &dyn Exporter,
     snapshot: &Snapshot<'_>,

@@ -34,7 +34,7 @@ pub(crate) struct CountArgs {
     reasoning: Option<u64>,
 }
 
-/// Names by which reports group a record, and further facts about the call.
+/// Names for grouping, and further facts about the call.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Names")]
 pub(crate) struct NameArgs {
@@ -87,7 +87,7 @@ impl CountArgs {
         self.given().next().is_none()
     }
 
-    /// Sets the counts that are given; the others stay.
+    /// Sets the given counts; others do not change.
     pub fn apply(&self, record: &mut TokenRecord) {
         for (class, count) in self.given() {
             record.tokens.set(class, Some(count));
@@ -105,7 +105,7 @@ impl NameArgs {
             && self.duration_ms.is_none()
     }
 
-    /// Sets the fields that are given; the others stay.
+    /// Sets the given fields; others do not change.
     pub fn apply(&self, record: &mut TokenRecord) {
         fn set(field: &mut Option<String>, given: Option<&String>) {
             if let Some(given) = given {
@@ -126,14 +126,14 @@ impl NameArgs {
     }
 }
 
-/// Reads a count: a whole number, or one in thousands, millions or billions, such as `500k` or `1.5M`.
+/// Parses a count: a whole number, or one in thousands, millions or billions, such as `500k` or `1.5M`.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     whole(text).filter(|count| *count <= MAX_COUNT).ok_or_else(|| {
         format!("a count is a whole number from 0 to {MAX_COUNT}, with k, M or B for thousands, millions or billions")
     })
 }
 
-/// The number of `1.5M`; `None` for a text that is no whole number.
+/// Returns the number of `1.5M`; `None` if it is no whole number.
 fn whole(text: &str) -> Option<u64> {
     let (number, digits) = match text.char_indices().last()? {
         (end, 'k' | 'K') => (text.get(..end)?, 3),
@@ -152,7 +152,7 @@ fn whole(text: &str) -> Option<u64> {
     format!("{units}{decimals}{}", "0".repeat(digits - decimals.len())).parse().ok()
 }
 
-/// Reads `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -160,12 +160,12 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A length of time, in milliseconds.
+/// Parses a duration into milliseconds.
 pub(crate) fn duration(text: &str) -> Result<i64, String> {
     parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
 }
 
-/// A name that says something.
+/// Refuses an empty text.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         Err("it is empty: leave it out or give it a name".to_owned())

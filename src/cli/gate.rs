@@ -1,4 +1,4 @@
-//! `gate`: may I run?
+//! `gate`: decides whether a run may start.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ fn feed(text: &str) -> Result<(QuotaFormat, PathBuf), String> {
     Ok((format.parse().map_err(|error: crate::Error| error.to_string())?, path.into()))
 }
 
-/// A feed's document. One that cannot be read is as one that says nothing readable.
+/// Reads a feed's document. A file that cannot be read counts as an invalid document.
 fn document(path: &Path, context: &Context) -> Result<String, Failure> {
     const LONGEST: u64 = 1 << 20;
     if path != Path::new("-") {
@@ -108,7 +108,7 @@ impl Need {
     }
 }
 
-/// Who wants to run what, and when.
+/// Builds the request and its time.
 fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
     let now = context.now_of(snapshot);
     let input = GateInput {
@@ -131,7 +131,7 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     let ledger = match writes.then(|| context.write()) {
         Some(Err(failure)) if args.probe.is_some() => return Err(failure),
         Some(Ok(ledger)) => ledger,
-        // What the feed says cannot be kept, but it can be gone by.
+        // The reading cannot be recorded, but the decision can use it.
         Some(Err(_)) | None => context.read()?,
     };
     let fed = match &args.feed {
@@ -203,7 +203,7 @@ fn tell(
     Ok(())
 }
 
-/// Prints a text behind a mark, its further lines under the first.
+/// Prints a text after a label, with further lines indented.
 fn story(mark: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     for (number, line) in wrapped(&Plain(text).to_string(), 79 - mark.len()).into_iter().enumerate() {
         let mark = if number == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };

@@ -1,4 +1,4 @@
-//! A report as a table, with as much detail as the terminal is wide.
+//! Prints a report as a table, with as many columns as the terminal has room for.
 
 use std::io::Write;
 
@@ -14,20 +14,20 @@ use crate::present::output::{self, Plain, grouped};
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
-/// How much is shown.
+/// Level of detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Detail {
-    /// Every class to the last token.
+    /// Every class, exact numbers.
     Full,
-    /// Every class, in short numbers.
+    /// Every class, abbreviated numbers.
     Short,
-    /// Reads and writes of caches together, and output with reasoning, in short numbers.
+    /// Cache reads and writes together, output including reasoning, abbreviated numbers.
     Merged,
-    /// Requests and totals.
+    /// Requests and totals only.
     Least,
 }
 
-/// A column of numbers: its heading, and its value in a row.
+/// A numeric column: heading, and value of a row.
 type Column = (&'static str, fn(&Usage) -> u128);
 
 const REQUESTS: Column = ("requests", |usage| usage.requests.into());
@@ -46,7 +46,7 @@ const MERGED: [Column; 3] = [
 ];
 
 impl Detail {
-    /// The columns; a class of tokens that nobody used takes none.
+    /// Returns the columns. A class without any tokens has no column.
     fn columns(self, total: &Usage) -> Vec<Column> {
         let classes: &[Column] = match self {
             Self::Full | Self::Short => &CLASSES,
@@ -61,14 +61,14 @@ impl Detail {
         if self == Self::Full { grouped(number) } else { scaled(number) }
     }
 
-    /// Decimals of reported amounts: all there are, so that they stand below each other, or cents.
+    /// Returns the decimals of reported amounts: as many as the most precise one, or two.
     fn decimals(self, answer: &ReportTable) -> u32 {
         let amounts = answer.rows.iter().map(|row| &row.usage).chain([&answer.total]);
         let scales = amounts.filter_map(|usage| usage.cost.reported_usd).map(|usd| decimal(usd).scale());
         if self == Self::Full { scales.max().unwrap_or(0).max(2) } else { 2 }
     }
 
-    /// Decimals of computed amounts, which have many: cents, and hundredths of them where there are few.
+    /// Returns the decimals of computed amounts: two, or four for small amounts.
     fn computed_decimals(self, answer: &ReportTable) -> u32 {
         let total = answer.total.cost.usd.map(decimal).unwrap_or_default();
         if self == Self::Full && total < Decimal::ONE { 4 } else { 2 }
@@ -86,7 +86,7 @@ fn money(usd: Option<Usd>, decimals: u32) -> String {
     amount.to_string()
 }
 
-/// `████░░░░░░  41.2 %`, of a share in thousandths.
+/// Formats `████░░░░░░  41.2 %` from a share in thousandths.
 fn share_bar(share: Option<u32>) -> String {
     const CELLS: usize = 10;
     let Some(share) = share else { return "-".to_owned() };

@@ -1,4 +1,4 @@
-//! `import`: agents' logs into the ledger.
+//! `import`: imports agents' logs.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use crate::model::error::Error;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, counted, grouped, skipped};
 
-/// How long a change is waited for at a time.
+/// Maximum wait for a change before the next check.
 const WAIT: Duration = Duration::from_secs(1);
-/// Skipped lines that are listed for people; JSON has all of them.
+/// Maximum number of skipped lines to list for people. JSON lists all.
 const SKIPPED: usize = 20;
 
 /// Import new calls from the logs of agents
@@ -62,7 +62,7 @@ pub(crate) struct ImportArgs {
     apply: bool,
 }
 
-/// What an import and a backfill did.
+/// The result of an import and a backfill.
 #[derive(Serialize)]
 struct Both {
     #[serde(flatten)]
@@ -74,7 +74,7 @@ struct Both {
 pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     for home in &args.homes {
         if let Err(source) = std::fs::read_dir(home) {
-            // Before a ledger is made for nothing.
+            // Fail before creating a ledger.
             return Err(Error::Io { path: home.clone(), source }.into());
         }
     }
@@ -98,7 +98,7 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let done = into_ledger(&options, context, shown);
     bar.finish_and_clear();
     let imported = done?;
-    // Rows first: a session whose row is not in the ledger would seem to have none.
+    // Import rows first. A session without an imported row would count as missing.
     let backfill = args.backfill.then(|| backfill(&options, args.apply, context)).transpose()?;
     let unreadable = imported.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
@@ -131,7 +131,7 @@ pub(crate) fn new_calls(context: &Context) -> Result<ImportReport, Failure> {
     done
 }
 
-/// Imports into the ledger, which is made whole when it is not there yet.
+/// Imports into the ledger. A new ledger is created complete.
 fn into_ledger(
     options: &ImportOptions,
     context: &Context,
@@ -149,7 +149,7 @@ fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<B
     Ok(koan::backfill(&context.write()?, options, apply, context.now())?)
 }
 
-/// Imports until the process is ended. Every import is whole: nothing is lost by ending it.
+/// Imports until the process ends. Every transaction is complete, so an interruption loses nothing.
 fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut follower = Follower::new(options.clone())?;
     let (mut first, mut is_lost) = (true, false);
@@ -163,7 +163,7 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
                 }
                 is_lost = true;
                 std::thread::sleep(WAIT);
-                // Whatever is there next may know less than the one before: all logs are looked at again.
+                // The new ledger may contain less than the old one, so read all logs again.
                 follower = Follower::new(options.clone())?;
                 continue;
             }
@@ -191,7 +191,8 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
     }
 }
 
-/// Koan runs other agents, whose own logs tell of the same calls under names that its rows lack.
+/// Warns about calls that are recorded twice: Koan runs other agents, and their logs contain its calls without a common
+/// key.
 fn told_twice(report: &ImportReport) {
     let (own, others): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| source.source == "koan");
     let new = report.sources.iter().any(|source| source.recorded > 0);
@@ -223,12 +224,12 @@ fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), F
     Ok(writeln!(out, "backfill: {} to write, {} written{dry}", counted(done.planned, "record"), grouped(done.written))?)
 }
 
-/// A bar on stderr; where that is no terminal it draws nothing.
+/// A progress bar on stderr, shown only on a terminal.
 fn progress_bar(context: &Context) -> ProgressBar {
     if context.json {
         return ProgressBar::hidden();
     }
-    // Ten times a second is as often as anybody looks.
+    // Ten updates per second are enough for a reader.
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
     match ProgressStyle::with_template("{bar:30.##-} {bytes}/{total_bytes} {msg} {eta}") {
         Ok(style) => bar.with_style(style.progress_chars("##-")),
@@ -236,7 +237,7 @@ fn progress_bar(context: &Context) -> ProgressBar {
     }
 }
 
-/// Tells what seems to be missing of what was recorded.
+/// Prints signs that counts are missing.
 fn doubtful(source: &SourceReport) {
     let (doubts, all) = (&source.doubts, source.recorded);
     let of = |number: u64| format!("{}: {} of {}", source.source, grouped(number), counted(all, "new record"));
@@ -259,7 +260,7 @@ fn doubtful(source: &SourceReport) {
     }
 }
 
-/// Tells what was done. Where no source was named, those without a file are only named.
+/// Prints the result. If no source was named, sources without files are listed in one line.
 pub(super) fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let (without, with): (Vec<_>, Vec<_>) =
         report.sources.iter().partition(|source| all && source.files == 0 && source.skipped.is_empty());

@@ -1,4 +1,4 @@
-//! `import --dry-run`: what an import would do.
+//! `import --dry-run`: shows the effect of an import.
 
 use std::io::Write;
 
@@ -12,10 +12,10 @@ use crate::model::tokens::TokenClass;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, grouped};
 
-/// Amendments and withdrawals that are listed for people; JSON has all of them.
+/// Maximum number of amendments and withdrawals to list for people. JSON lists all.
 const CHANGES: usize = 20;
 
-/// What a dry run answers, marked as such.
+/// The answer of a dry run.
 #[derive(Serialize)]
 struct DryRun<'p> {
     dry_run: bool,
@@ -23,7 +23,7 @@ struct DryRun<'p> {
     preview: &'p Preview,
 }
 
-/// Shows what an import would do. Exits 1 as the import would.
+/// Prints the effect of an import. Exits 1 if the import would.
 pub(super) fn write(preview: &Preview, all: bool, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let unreadable = preview.report.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
@@ -52,7 +52,7 @@ fn changed(preview: &Preview, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What differs between two states of a record, in words.
+/// Describes the differences between two states of a record.
 fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
     let Some(before) = before else { return vec!["a record of this import".to_owned()] };
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0: messages in, answers out.
+//! JSON-RPC 2.0: parses messages and writes answers.
 
 use std::io::{self, Write};
 
@@ -10,18 +10,18 @@ use crate::api::operations::{OPERATIONS, operation};
 use crate::api::problem::Problem;
 use crate::api::service::Service;
 
-/// The text is no JSON.
+/// The text is not JSON.
 const PARSE_ERROR: i32 = -32_700;
-/// The JSON is no request.
+/// The JSON is not a request.
 const INVALID_REQUEST: i32 = -32_600;
-/// No operation has this name.
+/// No method has this name.
 const METHOD_NOT_FOUND: i32 = -32_601;
-/// The parameters make no sense.
+/// The parameters are invalid.
 const INVALID_PARAMS: i32 = -32_602;
-/// The program is at fault.
+/// A bug of this program.
 const INTERNAL_ERROR: i32 = -32_603;
 
-/// The code of a failure. The protocol leaves -32000 to -32099 to programs.
+/// Returns the code of a failure. The protocol reserves -32000 to -32099 for applications.
 const fn code(kind: FaultKind) -> i32 {
     match kind {
         FaultKind::InvalidInput => INVALID_PARAMS,
@@ -37,7 +37,7 @@ const fn code(kind: FaultKind) -> i32 {
     }
 }
 
-/// A request, its members unread. `None` is a member that is absent; null is a value.
+/// A request, with members that are not parsed yet. `None` is an absent member; null is a value.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request<'a> {
@@ -51,7 +51,7 @@ struct Request<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// What is left of a message that is no request: the id by which its sender knows it.
+/// The id in a message that is not a valid request.
 #[derive(Default, Deserialize)]
 struct Sender<'a> {
     #[serde(borrow, default, deserialize_with = "value")]
@@ -62,14 +62,14 @@ fn value<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<&'a RawV
     <&RawValue>::deserialize(reader).map(Some)
 }
 
-/// Why a request failed: the code of the protocol and the problem.
+/// Why a request failed: error code and problem.
 type Refused = (i32, Fault);
 
 fn refuse(code: i32, why: impl Into<String>) -> Refused {
     (code, Fault::input(why))
 }
 
-/// Answers a message, which is a request or a list of requests. A request without an id gets no answer.
+/// Answers a message: one request or a list of requests. A request without an id gets no answer.
 pub(super) fn answer(service: &Service, message: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let message: &RawValue = match serde_json::from_slice(message) {
         Ok(message) => message,
@@ -92,18 +92,18 @@ pub(super) fn answer(service: &Service, message: &[u8], out: &mut dyn Write) -> 
     }
 }
 
-/// Answers a list of requests with a list, one answer after the other, so that no more than one is in memory.
+/// Answers a list of requests. Answers are written one by one, so only one is in memory.
 fn many(service: &Service, requests: &[&RawValue], out: &mut dyn Write) -> io::Result<()> {
     let mut between = "[";
     for answer in requests.iter().filter_map(|request| one(service, request.get())) {
         write!(out, "{between}{answer}")?;
         between = ",";
     }
-    // Without any answer there is no list either.
+    // Without any answer, no list is written.
     if between == "," { writeln!(out, "]") } else { Ok(()) }
 }
 
-/// A message that is too long to be read.
+/// Answers a message above the length limit.
 pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
     let why = format!("the line is longer than {} MiB: send less at a time", most >> 20);
     writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, why)))
@@ -128,7 +128,7 @@ fn one(service: &Service, text: &str) -> Option<String> {
     match (run(service, &request), id) {
         (Ok(body), Some(id)) => Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{body}}}")),
         (Err(refused), Some(id)) => Some(failed(id, refused)),
-        // What is no request is answered, even without an id: its sender does not know the protocol.
+        // An invalid request is answered even without an id, because its sender does not know the protocol.
         (Err(refused @ (INVALID_REQUEST, _)), None) => Some(failed("null", refused)),
         (_, None) => None,
     }

@@ -1,4 +1,4 @@
-//! `key`: the key that signs checkpoints.
+//! `key`: manages the key that signs checkpoints.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ fn generate(args: GenerateArgs, context: &Context, out: &mut dyn Write) -> Resul
     show(signer.verifier(), file, context, out)
 }
 
-/// A name that tells ledgers of different users apart.
+/// Returns a name that distinguishes the ledgers of different users.
 fn default_name() -> String {
     let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
     let user =

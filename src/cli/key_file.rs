@@ -1,4 +1,4 @@
-//! Where keys are kept: files that only their owner can read, never the ledger.
+//! Key files, which only their owner can read.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +11,7 @@ use crate::merkle::{Signer, Verifier};
 use crate::model::error::Error;
 use crate::present::failure::Failure;
 
-/// The key's file: the one that is given, or the one in the XDG configuration directory.
+/// Returns the path of the key: the given one, or the default in the XDG configuration directory.
 pub(crate) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = given {
         return Ok(path.to_owned());
@@ -21,12 +21,12 @@ pub(crate) fn place(given: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(strategy.config_dir().join("usage-ledger").join("key"))
 }
 
-/// A failure about a file that is not the ledger.
+/// Creates a failure about a file that is not the ledger.
 pub(crate) fn trouble(path: &Path, source: std::io::Error) -> Failure {
     Failure::Ledger(Error::Io { path: path.to_owned(), source })
 }
 
-/// Keeps a new key. What is there already stays: checkpoints were signed with it.
+/// Stores a new key. An existing key is never replaced, because it has signed checkpoints.
 pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -47,13 +47,13 @@ pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<
         _ => trouble(path, error),
     })?;
     writeln!(file, "{}", signer.secret()).and_then(|()| file.sync_all()).map_err(|error| {
-        // Half a key is no key, and would be in the way of the next try.
+        // Remove a partial key, which would block the next attempt.
         let _ = fs::remove_file(path);
         trouble(path, error)
     })
 }
 
-/// The key in a file that nobody but its owner can read.
+/// Reads a key. Fails if others can read the file.
 pub(crate) fn read(path: &Path, context: &Context) -> Result<Signer, Failure> {
     context.refuse_ledger(path)?;
     let mut file = File::open(path).map_err(|error| match error.kind() {
@@ -63,7 +63,7 @@ pub(crate) fn read(path: &Path, context: &Context) -> Result<Signer, Failure> {
         )),
         _ => trouble(path, error),
     })?;
-    // What is read is what was looked at, whatever the path names by then.
+    // Check the open file, because the path may name another one by now.
     refuse_public(path, &file.metadata().map_err(|error| trouble(path, error))?)?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|error| trouble(path, error))?;
@@ -75,7 +75,7 @@ fn refuse_public(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     let mode = meta.permissions().mode() & 0o777;
     if mode.trailing_zeros() >= 6 {
-        // Nothing in it is about the group or others.
+        // The mode has no permissions for the group or others.
         return Ok(());
     }
     Err(Failure::usage(format!(
@@ -90,13 +90,13 @@ fn refuse_public(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text of a file that a user names. The ledger is refused.
+/// Reads a text file that the user names. Refuses the ledger.
 pub(crate) fn text(path: &Path, context: &Context) -> Result<String, Failure> {
     context.refuse_ledger(path)?;
     fs::read_to_string(path).map_err(|error| trouble(path, error))
 }
 
-/// A verifier key as it is given: itself, or a file with it.
+/// Parses a verifier key, given directly or as a file.
 pub(crate) fn verifier(given: &str, context: &Context) -> Result<Verifier, Failure> {
     let as_key = given.parse::<Verifier>();
     let path = Path::new(given);

@@ -108,7 +108,7 @@ struct LimitSetArgs {
     unset: Vec<Setting>,
 }
 
-/// A feed that somebody may speak on: a format of `quota observe`, or what an import finds.
+/// Parses a feed: a format of `quota observe`, or a feed of an importer.
 fn feed(name: &str) -> Result<String, String> {
     let others = ["any", "none", "codex-rollout", "koan-usage-md", "koan-usage-state", "probe"];
     let known =
@@ -160,7 +160,7 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     if given.is_empty() {
         limit.validate()?;
     } else {
-        // What cannot be right with any earlier setting is refused before the ledger is made.
+        // Refuse limits that are invalid with any earlier setting, before a ledger is created.
         LimitSet { thresholds: Some(given.at_most()?), ..limit.clone() }.validate()?;
     }
     let now = context.now();
@@ -176,7 +176,7 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     answer(&ledger, outcome, context, out)
 }
 
-/// The limits that an agent's settings state. What they state without a meaning is named.
+/// Reads the limits in an agent's settings. Invalid values are reported.
 fn agents_settings(path: &Path, provider: &str, context: &Context) -> Result<LimitSet, Failure> {
     const LONGEST: u64 = 1 << 20;
     let mut text = String::new();
@@ -191,7 +191,7 @@ fn agents_settings(path: &Path, provider: &str, context: &Context) -> Result<Lim
     Ok(settings.limit_set(provider)?)
 }
 
-/// The thresholds that are given.
+/// The thresholds on the command line.
 #[derive(Clone, Copy, PartialEq)]
 struct Given {
     implement: Option<u8>,
@@ -205,16 +205,16 @@ impl Given {
         matches!(self, Self { implement: None, warn: None, stop: None, margin: None })
     }
 
-    /// What is given, with everything else as permissive as it can be.
+    /// Returns the given thresholds, with every other one at its maximum.
     fn at_most(self) -> crate::Result<Thresholds> {
         let at = Thresholds::new(self.warn.unwrap_or(0), self.stop.unwrap_or(100), self.margin.unwrap_or(0))?;
         self.implement.map_or(Ok(at), |percent| at.implement_from(percent))
     }
 
-    /// The thresholds that hold when these are set over earlier ones.
+    /// Applies these thresholds to earlier ones.
     ///
-    /// With a margin, the thresholds that are not given stay as they were stated. Without one, every percentage is where its
-    /// mode begins, so those that are not given stay where their modes begin now.
+    /// With a margin, missing thresholds keep their stated values. Without one, every percentage is where its mode
+    /// begins, so missing thresholds keep the begin of their mode.
     fn over(self, held: Thresholds) -> crate::Result<Thresholds> {
         if let Some(margin) = self.margin {
             let at = Thresholds::new(self.warn.unwrap_or(held.warn), self.stop.unwrap_or(held.stop), margin)?;
@@ -222,7 +222,7 @@ impl Given {
         }
         let now = Marks::of(held);
         let stop = self.stop.or(now.wait).unwrap_or(100);
-        // A mode that is not named gives way to the one that is.
+        // A mode that is not given yields to the given one.
         let warn = self.warn.unwrap_or_else(|| now.review.unwrap_or(100).min(stop));
         let implement = self.implement.unwrap_or_else(|| now.implement.unwrap_or(100));
         Thresholds::new(warn, stop, 0)?.implement_from(implement)
@@ -239,7 +239,7 @@ struct LimitAnswer {
     weights: Weights,
     budget_mode: BudgetMode,
     thresholds: Thresholds,
-    /// The percentage used at which each mode begins.
+    /// The used percentage at which each mode begins.
     begins: Marks,
     stale_after_seconds: i64,
     feeds: String,

@@ -1,4 +1,4 @@
-//! Lines of an input that is read twice: first to see whether all of it is good, then to take it in.
+//! Lines of an input that is read twice: once to validate it, once to process it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,15 +10,15 @@ use super::context::Context;
 use crate::model::error::{Error, Result};
 use crate::present::failure::Failure;
 
-/// Bytes of an input without a place to go back to that are kept in memory; the rest goes to a temporary file.
+/// Bytes of a pipe that are buffered in memory. The rest goes to a temporary file.
 const IN_MEMORY: usize = 16 << 20;
-/// Longest line accepted, in bytes: a record holds names and numbers, no texts.
+/// Maximum length of a line in bytes. A record contains names and numbers, no long texts.
 const LONGEST: u64 = 1 << 20;
 
 trait SeekableInput: Read + Seek {}
 impl<T: Read + Seek> SeekableInput for T {}
 
-/// An input, `-` being stdin.
+/// An input; `-` is stdin.
 pub(crate) struct Lines {
     name: PathBuf,
     reader: BufReader<Box<dyn SeekableInput>>,
@@ -26,7 +26,7 @@ pub(crate) struct Lines {
     number: u64,
 }
 
-/// Opens a file to read, or stdin for `-`. The ledger is refused.
+/// Opens a file, or stdin for `-`. Refuses the ledger.
 pub(crate) fn open(path: &Path, context: &Context) -> Result<Box<dyn Read>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
@@ -58,18 +58,18 @@ impl Lines {
         Error::Io { path: self.name.clone(), source }
     }
 
-    /// Goes back to the first line.
+    /// Returns to the first line.
     pub fn rewind(&mut self) -> Result<()> {
         self.number = 0;
         self.reader.seek(SeekFrom::Start(0)).map(|_| ()).map_err(|error| self.fail(error))
     }
 
-    /// Number of the line that was read last, from 1.
+    /// Number of the last line, from 1.
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next line that is not blank.
+    /// Returns the next line that is not blank.
     pub fn next(&mut self) -> Result<Option<&[u8]>> {
         loop {
             self.buffer.clear();

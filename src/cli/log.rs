@@ -1,4 +1,4 @@
-//! `log`: events, filtered, one a line.
+//! `log`: lists events, one per line.
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::present::failure::Failure;
 use crate::present::summary::summary;
 use crate::projection::blocks::NameKind;
 
-/// How long `--follow` waits before it looks again.
+/// Interval of `--follow`.
 const WAIT: Duration = Duration::from_millis(200);
 
 /// List events: position, time, kind, summary, id
@@ -72,7 +72,7 @@ pub(crate) struct LogArgs {
     reverse: bool,
 }
 
-/// What is listed, and how.
+/// Selection and form of the list.
 struct LogAnswer<'a> {
     args: &'a LogArgs,
     filter: EventFilter,
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
 }
 
 impl LogAnswer<'_> {
-    /// The line for an event, if it is listed.
+    /// Returns the line of an event, if it is selected.
     fn show(&self, snapshot: &Snapshot<'_>, position: Position, line: &str) -> Result<Option<String>> {
         let envelope = Envelope::parse(position, line)?;
         if self.args.activity && envelope.kind != "tokens_recorded" {
@@ -123,7 +123,7 @@ impl LogAnswer<'_> {
             return Ok(None);
         }
         if self.args.activity && !self.json {
-            // As it counts now: a withdrawn call is no activity.
+            // Use the current values: a withdrawn call is no activity.
             let told = snapshot.effective(position)?;
             return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
         }
@@ -148,7 +148,7 @@ impl LogAnswer<'_> {
         Ok(failed?)
     }
 
-    /// Visits what is listed from the end back, at most so many.
+    /// Visits the last selected events backwards.
     fn back(
         &self,
         snapshot: &Snapshot<'_>,
@@ -168,12 +168,12 @@ impl LogAnswer<'_> {
         visited
     }
 
-    /// Looks for what came since, again and again, until nobody listens any more.
+    /// Prints new events until the reader closes the output.
     fn follow(&self, context: &Context, mut head: Position, out: &mut dyn Write) -> Result<(), Failure> {
         loop {
             out.flush()?;
             std::thread::sleep(WAIT);
-            // A ledger that was not there may be there now.
+            // A ledger may have been created since.
             let ledger = context.read()?;
             loop {
                 let snapshot = ledger.snapshot()?;
@@ -192,7 +192,7 @@ impl LogAnswer<'_> {
     }
 }
 
-/// Which events are listed.
+/// Builds the filter.
 fn filter(args: &LogArgs, since: Option<Timestamp>, until: Option<Timestamp>) -> EventFilter {
     let kinds = args.kind.iter().filter_map(|kind| EventKind::named(kind));
     let calls = (args.activity && args.kind.is_empty()).then_some(EventKind::TokensRecorded);

@@ -1,6 +1,6 @@
-//! The `usage-ledger` command: parse, validate, act.
+//! The commands: each parses its options, runs an operation and prints the answer.
 //!
-//! What the command line means is decided below this floor; here answers are given a form.
+//! Lower layers decide; this layer formats.
 
 pub(crate) mod audit;
 pub(crate) mod backup;

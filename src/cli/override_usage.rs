@@ -1,4 +1,4 @@
-//! `override`: a person's word on how much of a window is used.
+//! `override`: records a user's statement of how much of a window is used.
 
 use std::io::Write;
 
@@ -57,7 +57,7 @@ enum OverrideWindow {
     Weekly,
 }
 
-/// The user's name, as far as the environment tells it.
+/// Returns the user's name from the environment.
 pub(crate) fn author() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .iter()

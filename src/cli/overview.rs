@@ -1,4 +1,4 @@
-//! The program without a command: import what is new, then show the periods, the windows and a next step.
+//! The program without a command: imports new calls, then shows periods, windows and a next step.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `pause` and `resume`: work stops and goes on. No counter changes.
+//! `pause` and `resume`: stop and continue work. No counter changes.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
-//! A line of JSON over several lines, every name, number and order as it stands.
+//! Formats JSON over several lines and preserves names, numbers and order.
 
-/// Indents JSON that is known to be well formed.
+/// Indents JSON that is known to be valid.
 pub(crate) fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut text, mut escaped) = (0_usize, false, false);

@@ -1,4 +1,4 @@
-//! `price`: what tokens cost, and prices of one's own.
+//! `price`: shows prices and sets the user's own.
 
 use std::io::Write;
 
@@ -130,17 +130,17 @@ fn set(args: PriceSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     answer(&ledger, outcome, context, out)
 }
 
-/// A price and where it is from.
+/// A price and its origin.
 #[derive(Serialize)]
 struct PriceAnswer {
     provider: String,
     model: String,
     at: Timestamp,
-    /// The table's name of the model, or the fragment of a price of one's own.
+    /// The model in the price table, or the name fragment of an own price.
     stated_for: Option<String>,
-    /// The event that states it.
+    /// The event that sets it.
     position: Option<Position>,
-    /// US dollars for a million tokens, by class.
+    /// US dollars per million tokens, by class.
     usd_per_million: serde_json::Map<String, serde_json::Value>,
     prices: PriceSource,
 }
@@ -190,7 +190,7 @@ fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-/// `genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)`
+/// Formats `genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)`.
 pub(crate) fn told(source: &PriceSource) -> String {
     let (Some(table), Some(published), Some(hash)) = (source.table, source.published, source.sha256) else {
         return "prices of your own".to_owned();
@@ -198,7 +198,7 @@ pub(crate) fn told(source: &PriceSource) -> String {
     format!("{table} of {published} (sha256 {}…)", hash.get(..12).unwrap_or(hash))
 }
 
-/// The prices of one's own.
+/// The user's own prices.
 #[derive(Serialize)]
 struct PriceList {
     prices: PriceSource,

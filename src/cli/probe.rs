@@ -1,4 +1,4 @@
-//! A command that finds out whether a provider answers, for `gate --probe`.
+//! Runs a command that calls a provider, for `gate --probe`.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
@@ -9,14 +9,14 @@ use crate::budget::Probe;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::exhaustion::{ScanVerdict, judge};
 
-/// A command that takes longer says nothing about the quota.
+/// Time limit. A timeout shows nothing about the quota.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How often the end of the command is looked for.
+/// Interval of checks for the end of the command.
 const STEP: Duration = Duration::from_millis(20);
-/// So many bytes of each stream are judged; the rest is read and dropped.
+/// Bytes of each stream that are examined. The rest is discarded.
 const KEPT: u64 = 1 << 20;
 
-/// Runs the command in a shell and judges its output as `scan-output` does.
+/// Runs the command in a shell and classifies its output as `scan-output` does.
 pub(crate) fn run(command: &str, provider: &str, now: Timestamp, zone: Zone) -> Probe {
     let (stdout, stderr, exit) = match output(command) {
         Ok(output) => output,
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &str, provider: &str, now: Timestamp, zone: Zone) -> 
     }
 }
 
-/// Standard output, standard error and exit code of a command.
+/// Returns standard output, standard error and exit code of a command.
 fn output(command: &str) -> io::Result<(String, String, i32)> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     let mut child = shell
@@ -55,7 +55,7 @@ fn output(command: &str) -> io::Result<(String, String, i32)> {
     })
 }
 
-/// The beginning of a stream, which is read to its end.
+/// Returns the start of a stream, and reads it to its end.
 fn stream(from: Option<impl Read>) -> io::Result<String> {
     let mut from = from.ok_or_else(|| io::Error::other("its output is not connected"))?;
     let mut bytes = Vec::new();
@@ -64,12 +64,12 @@ fn stream(from: Option<impl Read>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Waits for the end of a command; one that takes too long is killed.
+/// Waits for the end of a command, and kills it at the time limit.
 fn ended(child: &mut Child) -> io::Result<i32> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            // A command that a signal ended has no code, and did not succeed.
+            // A command that a signal ended has no exit code, and did not succeed.
             return Ok(status.code().unwrap_or(-1));
         }
         if began.elapsed() > LONGEST {

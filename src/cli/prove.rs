@@ -1,4 +1,4 @@
-//! `prove`: texts that show something about the ledger to those who do not have it.
+//! `prove`: prints proofs that others can check without the ledger.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
     print(proof.proof.clone(), proof, context, out)
 }
 
-/// Prints a proof: its text, or all that is known of it.
+/// Prints a proof as text, or as JSON.
 fn print(text: Option<String>, proof: impl Serialize, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
         return Answer::new(proof).write(out);
@@ -130,14 +130,14 @@ fn print(text: Option<String>, proof: impl Serialize, context: &Context, out: &m
     Ok(write!(out, "{text}")?)
 }
 
-/// A checkpoint in a file that this ledger still continues.
+/// Reads a checkpoint that this ledger extends.
 fn kept(path: &Path, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
     let kept = checkpoint::read(path, context)?;
     checkpoint::expect(&kept, snapshot)?;
     Ok(kept)
 }
 
-/// A checkpoint of a size, signed now.
+/// Signs a checkpoint of a size, now.
 fn sign(size: Option<u64>, key: Option<&Path>, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
     let signer = key_file::read(&key_file::place(key)?, context)?;
     Ok(Kept::sign(snapshot, size, &signer)?)

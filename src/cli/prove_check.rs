@@ -1,4 +1,4 @@
-//! `prove check`: a proof, for somebody who has no ledger.
+//! `prove check`: checks a proof without a ledger.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub(crate) struct CheckArgs {
     old: Option<PathBuf>,
 }
 
-/// The checkpoint that a proof leads to.
+/// The checkpoint that a proof refers to.
 #[derive(Serialize)]
 struct Proven {
     ok: bool,

@@ -1,4 +1,4 @@
-//! `provider`: who is known, and who has a quota.
+//! `provider`: lists providers and declares whether they have a quota.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -76,7 +76,7 @@ struct ProviderAnswer {
     name: Option<&'static str>,
     metered: bool,
     catalogue: bool,
-    /// Whether the catalogue or this ledger says if it has a quota.
+    /// Whether the catalogue or this ledger states if it has a quota.
     declared: bool,
     /// Whether this ledger has records or settings of it.
     used: bool,

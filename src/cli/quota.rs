@@ -1,4 +1,4 @@
-//! `quota`: what providers say about their windows.
+//! `quota`: records and shows providers' reports about their windows.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::present::failure::{Failure, say};
 use crate::present::output::{self, Answer, Plain, counted};
 use crate::readers::quota::{self, Observed, QuotaFormat};
 
-/// Longest document accepted, in bytes.
+/// Maximum size of a document in bytes.
 const LONGEST: u64 = 4 << 20;
 
 /// Record and show what providers report about their quota windows
@@ -80,7 +80,7 @@ pub(crate) fn run(args: QuotaArgs, context: &Context, out: &mut dyn Write) -> Re
     }
 }
 
-/// A window as it was recorded.
+/// A recorded window.
 #[derive(Serialize)]
 struct ObservedAnswer<'a> {
     position: Position,
@@ -98,7 +98,7 @@ struct ObservedAnswer<'a> {
 #[derive(Serialize)]
 struct AppendedAnswer<'a> {
     observed: Vec<ObservedAnswer<'a>>,
-    /// Windows of which nothing new was said.
+    /// Number of windows without news.
     unchanged: usize,
     warnings: &'a [String],
 }
@@ -185,7 +185,7 @@ fn json(
     Answer::new(taken).write(out)
 }
 
-/// An observation on one line: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
+/// Formats an observation: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
 fn line(seen: &QuotaObserved, zone: Zone) -> String {
     let account = seen.account.iter().map(|account| format!("({})", Plain(account)));
     let window = match (kind_of(seen.window_minutes), &seen.scope) {
@@ -206,7 +206,7 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
     words.join(" ")
 }
 
-/// A length in its largest whole unit: `7d`, `5h`, `1m`.
+/// Formats a length in its largest whole unit: `7d`, `5h`, `1m`.
 fn length(minutes: u32) -> String {
     let millis = i64::from(minutes) * MINUTE;
     let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m")];

@@ -1,4 +1,4 @@
-//! `quota show`: the windows of the provider worked with, and where its tokens went these seven days.
+//! `quota show`: the windows of a provider, and who used its tokens in the last seven days.
 
 use std::io::Write;
 
@@ -18,11 +18,11 @@ use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey, ReportRow};
 use crate::usage::{Basis, Pool, ProviderUsage, Usage, WindowUsage};
 
-/// Projects and models that are named.
+/// Maximum number of projects and models to list.
 const PROJECTS: usize = 3;
 const MODELS: usize = 2;
 
-/// A project or model and what it used.
+/// A project or model, and its usage.
 #[derive(Serialize)]
 struct PoolShare {
     name: String,
@@ -30,20 +30,20 @@ struct PoolShare {
     usage: Usage,
 }
 
-/// All that the page shows.
+/// The content of the page.
 #[derive(Serialize)]
 struct QuotaPage {
     now: Timestamp,
     provider: String,
     accounts: Vec<ProviderUsage>,
-    /// The last seven days.
+    /// Of the last seven days.
     top_projects: Vec<PoolShare>,
     top_models: Vec<PoolShare>,
     today: Usage,
     cache_hit_rate_today: f64,
 }
 
-/// Shows a provider's quota, by default that of the one worked with.
+/// Prints a provider's quota; by default that of the active provider.
 pub(crate) fn show(
     provider: Option<&ProviderId>,
     context: &Context,
@@ -138,7 +138,7 @@ fn line(window: &WindowUsage, now: Timestamp) -> String {
     }
 }
 
-/// A window that is neither the session nor the week of the account: of a model, or of another length.
+/// Formats a window other than the session and weekly windows: of one model, or of another length.
 fn pool_line(pool: &Pool, now: Timestamp) -> String {
     let used = pool
         .percent

@@ -1,4 +1,4 @@
-//! `record`: one call from flags or a provider's response, or many from lines of JSON.
+//! `record`: records one call from flags or a response, or many from JSON lines.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{self, Answer, Plain, counted};
 
-/// Providers outside the catalogue that are looked at in one run.
+/// Maximum number of undeclared providers to check in one run.
 const ODD: usize = 100;
 
 /// Record the tokens of one call, of a response, or of many calls
@@ -75,7 +75,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
     output::outcome(out, outcome, &what)
 }
 
-/// Looks at every line before the ledger is touched, then takes them all in, in one transaction.
+/// Validates every line before the ledger is opened, then records all in one transaction.
 fn many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let mut odd = BTreeSet::new();
@@ -89,7 +89,7 @@ fn many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write)
     Ok(writeln!(out, "{} recorded{already}", counted(recorded, "record"))?)
 }
 
-/// Reads all lines and counts them; providers outside the catalogue are gathered.
+/// Validates and counts all lines, and collects undeclared providers.
 fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> {
     let mut records = 0;
     loop {
@@ -124,7 +124,7 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
     Ok(tally)
 }
 
-/// A provider outside the catalogue is taken as it is, but one that looks misspelt is worth a word, until it is declared.
+/// Warns about an undeclared provider that is similar to a known one.
 pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<(), Failure> {
     if let Some(hint) = api::record::hint(provider, ledger, now)? {
         say(&hint);

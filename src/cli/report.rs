@@ -1,4 +1,4 @@
-//! `report`: who used how much, by any keys.
+//! `report`: usage and cost by any keys.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ pub(crate) struct ReportArgs {
     format: Option<ReportFormat>,
 }
 
-/// A program whose shape an answer may have.
+/// A program whose output format a report can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
     /// ccusage 20
@@ -134,12 +134,12 @@ enum ReportFormat {
 }
 
 impl ReportArgs {
-    /// Whether the answer is CSV.
+    /// Returns whether the answer is CSV.
     pub(crate) const fn is_csv(&self) -> bool {
         self.csv
     }
 
-    /// Whether the answer is JSON of another program.
+    /// Returns whether the answer is JSON of another program.
     pub(crate) const fn is_foreign_json(&self) -> bool {
         self.format.is_some()
     }
@@ -159,10 +159,10 @@ impl ReportArgs {
     }
 }
 
-/// Keys of a report without `--by`.
+/// Default of `--by`.
 pub(crate) const DEFAULT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
 
-/// Reads a key; `session` and `block` are the names of other programs.
+/// Parses a key. `session` and `block` are names in other programs.
 fn key(text: &str) -> Result<ReportKey, Error> {
     match text {
         "session" => Ok(ReportKey::Conversation),
@@ -171,7 +171,7 @@ fn key(text: &str) -> Result<ReportKey, Error> {
     }
 }
 
-/// Prints a report by the keys of `--by`, or by `default_by` without them.
+/// Prints a report by the keys of `--by`; default: `default_by`.
 pub(crate) fn run(
     args: &ReportArgs,
     default_by: &[ReportKey],
@@ -244,7 +244,7 @@ pub(crate) fn run(
     efficiency.map_or(Ok(()), |found| outcomes(&found, out))
 }
 
-/// The question without its filters: keys, range and prices.
+/// Builds the query without filters: keys, range and prices.
 fn question(
     args: &ReportArgs,
     by: &[ReportKey],
@@ -273,7 +273,7 @@ fn question(
     if args.fill {
         report = report.fill()?;
     }
-    // ccusage leaves costs out of its answer, and yet sorts by them.
+    // ccusage omits costs from its answer but still sorts by them.
     if args.no_cost && args.format.is_none() {
         return Ok(report.prices(Prices::none()));
     }
@@ -283,7 +283,7 @@ fn question(
     }
 }
 
-/// Draws the figures that were asked for. Returns whether the terminal has the answer.
+/// Draws the requested figures. Returns whether one was printed to the terminal.
 fn draw(args: &ReportArgs, answer: &ReportTable, context: &Context, out: &mut dyn Write) -> Result<bool, Failure> {
     if let Some(file) = &args.svg {
         let drawn = chart::svg(&chart::Figure::of(answer)?);
@@ -298,7 +298,7 @@ fn draw(args: &ReportArgs, answer: &ReportTable, context: &Context, out: &mut dy
     Ok(true)
 }
 
-/// How rows are ordered, limited and shown.
+/// Order, limit and form of the rows.
 struct Rows {
     sort: Option<Sort>,
     top: Option<u32>,
@@ -306,7 +306,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Orders and limits the rows. Returns how many are left out.
+    /// Sorts and limits the rows. Returns how many are left out.
     fn arrange(&self, answer: &mut ReportTable) -> usize {
         let by_size = if report_rows::shares_are_of_cost(answer) { Sort::Cost } else { Sort::Tokens };
         let sort = self.sort.unwrap_or(if self.top.is_some() { by_size } else { Sort::Key });
@@ -322,7 +322,7 @@ fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Repor
     Ok(report)
 }
 
-/// Says by which prices costs were worked out, and for how many requests there is none.
+/// Prints the origin of the prices, and the number of requests without a price.
 fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     let (cost, source) = (&answer.total.cost, &answer.prices);
     if cost.usd.is_some() {
@@ -343,7 +343,7 @@ fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A report and the seal it stands on.
+/// A report and its seal.
 #[derive(Serialize)]
 struct AsSealed<'s> {
     #[serde(flatten)]

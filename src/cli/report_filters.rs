@@ -1,25 +1,25 @@
-//! Filters of a report that match no call: the values that the user may have meant.
+//! Handles filters that match no call: completes or suggests values.
 
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
 
-/// Most values that a message names.
+/// Maximum number of values in a message.
 const NAMED: usize = 5;
 
-/// What to do about filters that match nothing.
+/// Result for filters that match nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    /// The filters, with a unique full value in place of a part of it.
+    /// The filters, with a partial value replaced by its unique full form.
     pub filters: Vec<(ReportKey, String)>,
-    /// One sentence for each filter that is changed or unknown.
+    /// One sentence per changed or unknown filter.
     pub notes: Vec<String>,
-    /// Whether a filter is changed.
+    /// Whether a filter was changed.
     pub is_changed: bool,
 }
 
-/// Looks at filters that match nothing: completes a value of which the ledger has one full form, and names near values.
+/// Completes a value that has a unique full form in the ledger, and suggests similar values for others.
 pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) -> Result<Resolved> {
     let mut resolved = Resolved { filters: Vec::new(), notes: Vec::new(), is_changed: false };
     for (key, value) in filters {
@@ -50,13 +50,13 @@ pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) 
     Ok(resolved)
 }
 
-/// Every value of a key in the ledger.
+/// Lists the values of a key in the ledger.
 fn values(snapshot: &Snapshot<'_>, key: &ReportKey) -> Result<Vec<String>> {
     let table = snapshot.report(&Report::by(key.clone()).prices(Prices::none()))?;
     Ok(table.rows.into_iter().filter_map(|mut row| row.keys.pop().flatten()).collect())
 }
 
-/// Whether a text is the end of a path, or the beginning of a name that ends with a date, a version or a maker's part.
+/// Returns whether a text is the end of a path, or a name without its date, version or maker.
 fn completes(text: &str, known: &str) -> bool {
     let is_border = |character: char| !character.is_alphanumeric();
     let ends = known.strip_suffix(text).is_some_and(|before| before.ends_with(is_border));
@@ -64,7 +64,7 @@ fn completes(text: &str, known: &str) -> bool {
     !text.is_empty() && (ends || begins)
 }
 
-/// The values that differ from a text by few letters, the nearest first.
+/// Returns the values with a small edit distance, the nearest first.
 fn nearest<'k>(text: &str, known: &'k [String]) -> Vec<&'k String> {
     let text = text.to_lowercase();
     let mut near: Vec<(usize, &String)> = known

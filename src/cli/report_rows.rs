@@ -1,4 +1,4 @@
-//! The rows of a report in another order, or only the largest of them.
+//! Sorts and limits the rows of a report.
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,7 @@ use crate::model::tokens::Usd;
 use crate::report::{ReportRow, ReportTable};
 use crate::usage::Usage;
 
-/// What rows are sorted by.
+/// Sort order of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
     /// The keys, ascending
@@ -34,17 +34,17 @@ pub(crate) fn arrange(table: &mut ReportTable, sort: Sort, top: Option<usize>) -
     all - table.rows.len()
 }
 
-/// The cost that is compared: the computed one, or the reported one without it. Rows without a cost come last.
+/// Returns the computed cost, or the reported one if there is none. Rows without a cost come last.
 fn amount(usage: &Usage) -> Option<Usd> {
     usage.cost.usd.or(usage.cost.reported_usd)
 }
 
-/// What shares are of: cost, if all calls of the report have a price, else tokens.
+/// Returns whether shares are computed from cost (if every call has a price) or from tokens.
 pub(crate) fn shares_are_of_cost(table: &ReportTable) -> bool {
     table.total.cost.unpriced_requests == 0 && table.total.cost.usd.is_some_and(|usd| usd > Usd::default())
 }
 
-/// The share of a row in the total, in thousandths, rounded half up. `None` if the total is zero.
+/// Returns the share of a row in the total, in thousandths, rounded half up. `None` if the total is zero.
 pub(crate) fn share(table: &ReportTable, row: &ReportRow) -> Option<u32> {
     if shares_are_of_cost(table) {
         let (part, whole) = (amount(&row.usage)?, amount(&table.total)?);

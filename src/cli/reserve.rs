@@ -1,4 +1,4 @@
-//! `reserve`, `settle`, `release`: tokens set aside before a call.
+//! `reserve`, `settle`, `release`: reserve tokens before a call.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `rpc`: the operations over standard input and output.
+//! `rpc`: runs operations over standard input and output.
 
 use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use crate::api::service::{Clock, Service};
 use crate::ledger::Ledger;
 use crate::present::failure::Failure;
 
-/// How many seconds a request waits for another process that writes; then the caller is asked to repeat it.
+/// Seconds that a request waits for another process that writes. Then the caller is asked to retry.
 const PATIENCE: u64 = 3;
-/// The longest line, as the longest body of the HTTP API.
+/// Maximum length of a line, equal to that of a body in the HTTP API.
 const LONGEST: usize = 16 << 20;
 
 /// Answer programs over standard input and output (JSON-RPC 2.0)
@@ -32,7 +32,7 @@ pub(crate) struct RpcArgs {
     key: Option<PathBuf>,
 }
 
-/// The operations on a ledger, as the command line sets them up.
+/// Creates the operations on a ledger, with the options of the command line.
 pub(crate) fn service(ledger: Ledger, key: Option<&PathBuf>, context: &Context) -> Result<Service, Failure> {
     let fixed = context.fixed_now();
     let clock =
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &RpcArgs, context: &Context, out: &mut dyn Write) -> Res
     }
 }
 
-/// Reads the rest of a line without keeping it.
+/// Discards the rest of a line.
 fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     loop {
         let (used, is_end) = {

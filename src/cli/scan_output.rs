@@ -1,4 +1,4 @@
-//! `scan-output`: whether an agent's output says that a quota is used up.
+//! `scan-output`: detects an exhausted quota in the output of an agent.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,7 +22,7 @@ use crate::present::output::{Answer, Plain};
 use crate::readers::exhaustion::reset::Reset;
 use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect, judge};
 
-/// How much of the end of an output is looked at, in bytes: what stopped a run stands there.
+/// Bytes at the end of an output that are examined, because the cause of a failed run is there.
 const TAIL: usize = 16 << 20;
 
 /// Detect an exhausted quota in the output of an agent, on stdin
@@ -65,7 +65,7 @@ pub(crate) struct ScanOutputArgs {
     wait: bool,
 }
 
-/// The name of a stream on the command line.
+/// Name of a stream on the command line.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Captured {
     Stderr,
@@ -84,7 +84,7 @@ impl ScanOutputArgs {
         }
     }
 
-    /// The sign that the quota is used up, on stdin or in the files that were named.
+    /// Searches stdin or the given files for a sign of an exhausted quota.
     fn scan(&self, context: &Context) -> Result<Option<Exhaustion>, Failure> {
         for path in self.stdout.iter().chain(&self.stderr) {
             context.refuse_ledger(path)?;
@@ -119,7 +119,7 @@ struct Scanned<'a> {
     exhausted: bool,
     rule: Option<&'a str>,
     excerpt: Option<&'a str>,
-    /// The model that is used up; absent when every model is.
+    /// The exhausted model; absent if all models are.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     resets_at: Option<Timestamp>,
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     } else {
         match append(args, context, &found, model, reset.as_ref(), occurred_at) {
             Ok(outcome) => Some(outcome),
-            // The caller asks whether to wait. That the ledger cannot keep the answer does not change it.
+            // The answer is valid even if the ledger cannot record it.
             Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull))) => {
                 say(&format!("the refusal was not recorded: {error}"));
                 None
@@ -205,7 +205,7 @@ fn append(
 ) -> Result<Outcome, Failure> {
     let resets_at = reset.and_then(|reset| reset.at);
     let account = args.account.clone().filter(|account| !account.is_empty());
-    // A text that names no fixed moment says something new when it is met an hour later.
+    // A text without an absolute time is a new event if it occurs again after an hour.
     let moment = match resets_at {
         Some(at) if reset.is_some_and(|reset| !reset.relative) => format!("until {at}"),
         _ => format!("hour {}", occurred_at.millis().div_euclid(HOUR)),
@@ -225,7 +225,7 @@ fn append(
     let ledger = context.write()?;
     let outcome = match ledger.append([event], now) {
         Ok(outcomes) => *outcomes.first().ok_or_else(|| Failure::from(bug!("no outcome for one appended event")))?,
-        // The same words within the hour, counted from a moment later: what was noted first holds.
+        // The same text within the hour, with a slightly later relative time, is the same event.
         Err(Error::Conflict { position, id }) => Outcome::Existing { position, id },
         Err(error) => return Err(error.into()),
     };
@@ -233,22 +233,22 @@ fn append(
     Ok(outcome)
 }
 
-/// The end of a stream that was captured into a file.
+/// Reads the end of a stream from a file.
 fn captured(path: &Path) -> io::Result<String> {
     tail(&mut File::open(path)?, TAIL)
 }
 
-/// The end of an input, at most so many bytes of it, from the beginning of a line on where lines were left out.
+/// Returns at most `most` bytes of the end of an input. If bytes were dropped, starts at a line.
 fn tail(input: &mut dyn Read, most: usize) -> io::Result<String> {
     let (mut kept, mut head, mut cut) = (Vec::new(), Vec::new(), false);
     loop {
-        // Twice the tail is gathered before its first half is let go, so that each byte moves once.
+        // Buffer twice the size and drop the first half, so that each byte moves only once.
         let read = input.take(2 * most as u64 - kept.len() as u64).read_to_end(&mut kept)?;
         if head.is_empty() {
             head = kept.iter().take(4).copied().collect();
         }
         if kept.len() > most {
-            // Whole pairs of bytes: they may be units of UTF-16.
+            // Drop an even number of bytes, because the text may be UTF-16.
             kept.drain(..(kept.len() - most).next_multiple_of(2));
             cut = true;
         }

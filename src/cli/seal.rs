@@ -1,4 +1,4 @@
-//! `seal`: a period is closed, in a signed statement.
+//! `seal`: closes a period with a signed statement.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::present::failure::Failure;
 use crate::present::output::counted;
 use crate::report::{Restatement, Seal};
 
-/// Events named in a line for people.
+/// Maximum number of events to list for people.
 const NAMED: usize = 20;
 
 /// Close a period: sign its totals, positions and root
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     Ok(write!(out, "{}", sealed.statement)?)
 }
 
-/// The seal that a report is to stand on, with the ledger as it was then.
+/// Finds the seal of a report, and the snapshot at that seal.
 pub(crate) fn find(ledger: &Ledger, which: Option<Position>, now: Timestamp) -> Result<(Seal, Snapshot<'_>), Failure> {
     match which {
         None => ledger
@@ -72,7 +72,7 @@ pub(crate) fn find(ledger: &Ledger, which: Option<Position>, now: Timestamp) -> 
     }
 }
 
-/// Tells which seal a report stands on, what came later, and which seals in front of it no longer say all.
+/// Prints the seal of a report, later events, and earlier seals that were restated.
 pub(crate) fn stands_on(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
     let sealed = &seal.sealed;
     let since = sealed.since.map(|since| format!(" from {since}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `show`: one event, where it stands, and what it counts as now.
+//! `show`: prints one event, its position, and its current values.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -36,7 +36,7 @@ pub(crate) struct ShowArgs {
     provider: Option<ProviderId>,
 }
 
-/// What a token record counts as now.
+/// The current values of a token record.
 #[derive(Serialize)]
 struct CountsAs {
     at: Timestamp,
@@ -49,24 +49,24 @@ struct CountsAs {
 struct EventAnswer<'a> {
     position: Position,
     leaf: String,
-    /// Who took its body, when and why; then `event` is what stays of it.
+    /// Who erased its body, when and why. Then `event` is the tombstone.
     #[serde(skip_serializing_if = "Option::is_none")]
     shredded: Option<TombstoneAnswer>,
     void: bool,
-    /// Whether it has its effect.
+    /// Whether it is in effect.
     holds: bool,
     amended: bool,
     counts_as: Option<CountsAs>,
-    /// `None` when the tree is damaged.
+    /// `None` if the tree is damaged.
     proof: Option<Proof>,
     event: &'a RawValue,
 }
 
-/// Where an event is said to be shredded, and what is said there.
+/// The `event_shredded` that names the event, with its content.
 #[derive(Serialize)]
 struct TombstoneAnswer {
     position: Position,
-    /// `None` where a snapshot of the past ends before it.
+    /// `None` if the snapshot ends before it.
     at: Option<Timestamp>,
     author: Option<String>,
     reason: Option<String>,
@@ -93,10 +93,10 @@ impl TombstoneAnswer {
     }
 }
 
-/// That the event is in the tree (RFC 6962 §2.1.1).
+/// Proof that the event is in the tree (RFC 6962 §2.1.1).
 #[derive(Serialize)]
 struct Proof {
-    /// Its position less one.
+    /// Its position minus one.
     index: u64,
     size: u64,
     root: String,
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     Ok(())
 }
 
-/// The way from the event up to the root. An event is shown whatever state the tree is in.
+/// Returns the proof. An event is shown even if the tree is damaged.
 fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<Proof>, Failure> {
     let made = snapshot.prove_inclusion(position, None).and_then(|proof| Ok((snapshot.root()?, proof)));
     match made {
@@ -174,7 +174,7 @@ fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<Proof>, F
     }
 }
 
-/// The record that a key finds, whichever of this ledger's providers made it.
+/// Finds the record with a key, of any provider in this ledger.
 fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position, Failure> {
     let mut found = BTreeMap::new();
     for account in accounts(snapshot.view())? {
@@ -195,7 +195,7 @@ fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position, Failure> {
     }
 }
 
-/// Whether the event has its effect, and what a token record counts as.
+/// Sets whether the event is in effect, and the current values of a token record.
 fn weigh<'a>(mut shown: EventAnswer<'a>, event: &Event, snapshot: &Snapshot<'_>) -> Result<EventAnswer<'a>, Failure> {
     match &event.payload {
         Payload::TokensRecorded(_) => {

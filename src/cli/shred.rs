@@ -1,4 +1,4 @@
-//! `shred`: names that must go, while numbers and proofs stay.
+//! `shred`: erases names. Numbers and proofs remain.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use crate::model::event::Position;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, counted, grouped};
 
-/// Positions named in a line for people.
+/// Maximum number of positions to list for people.
 const NAMED: usize = 20;
 
 /// Erase names for privacy: project, conversation, labels, keys and texts; numbers stay
@@ -61,9 +61,9 @@ pub(crate) struct ShredArgs {
 #[derive(Serialize)]
 struct ShredAnswer<'a> {
     events: &'a [Position],
-    /// Lines that still hold a name, as part of what stays.
+    /// Lines that still contain a name in a part that remains.
     still: &'a [Position],
-    /// Whether the file holds nothing of it any more; `None` when nothing was written.
+    /// Whether the file no longer contains the erased bytes; `None` if nothing was written.
     erased: Option<bool>,
 }
 
@@ -125,7 +125,7 @@ fn tell(
     Ok(())
 }
 
-/// ` at position 1, 2, 3`
+/// Formats ` at position 1, 2, 3`.
 fn at(positions: &[Position]) -> String {
     let mut names: Vec<String> = positions.iter().take(NAMED).map(ToString::to_string).collect();
     let more = positions.len().saturating_sub(NAMED);

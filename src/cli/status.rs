@@ -1,4 +1,4 @@
-//! `status`: everything at a glance.
+//! `status`: windows, cost and decision of every provider account.
 
 use std::io::Write;
 
@@ -34,7 +34,7 @@ pub(crate) struct StatusArgs {
     since_switch: bool,
 }
 
-/// Warns on stderr of an event that was recorded in the future.
+/// Warns about an event with a recording time in the future.
 pub(crate) fn warn_of_clock(state: &StatusState) {
     if let Some(Ahead { position, recorded_at }) = &state.recorded_ahead {
         say(&format!(
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     switches(&status, zone, out)
 }
 
-/// Keeps the accounts of one provider.
+/// Removes the accounts of other providers.
 fn only(provider: &ProviderId, status: &mut Status) -> Result<(), Failure> {
     let known: Vec<String> = status.providers.iter().map(|one| one.usage.provider.clone()).collect();
     status.providers.retain(|one| one.usage.provider == provider.as_str());
@@ -92,7 +92,7 @@ fn only(provider: &ProviderId, status: &mut Status) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `* anthropic (work)  undeclared`
+/// Formats `* anthropic (work)  undeclared`.
 pub(crate) fn title(provider: &ProviderStatus, status: &Status) -> String {
     let usage = &provider.usage;
     let active = status.active_provider.as_deref() == Some(&usage.provider);
@@ -144,7 +144,7 @@ fn one(
     Ok(writeln!(out)?)
 }
 
-/// A text behind its name, its further lines under the first.
+/// Prints a text after its name, with further lines indented.
 fn told(name: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     for (number, line) in wrapped(text, 69).into_iter().enumerate() {
         writeln!(out, "  {:<9}{line}", if number == 0 { name } else { "" })?;

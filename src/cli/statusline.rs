@@ -1,4 +1,4 @@
-//! `statusline`: one line for a prompt or an agent's status line.
+//! `statusline`: prints one line for a prompt or an agent's status bar.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::mpsc;
@@ -27,9 +27,9 @@ use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
 use crate::usage::{Pause, WindowUsage, accounts, active_provider, paused};
 
-/// Longest document accepted, in bytes.
+/// Maximum size of a document in bytes.
 const LONGEST: u64 = 1 << 20;
-/// How long to wait for a document: an agent has it ready.
+/// How long to wait for a document. An agent sends it at once.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Cells of the bar.
 const CELLS: usize = 8;
@@ -59,7 +59,7 @@ pub(crate) struct StatuslineArgs {
     no_color: bool,
 }
 
-/// What the line says.
+/// The content of the line.
 #[derive(Serialize)]
 struct StatuslineInput {
     #[serde(flatten)]
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write)
     Ok(writeln!(out, "{line}")?)
 }
 
-/// The document on stdin, if there is one; whoever keeps it open and writes nothing is not waited for.
+/// Reads the document on stdin, if there is one. Does not wait for a writer that sends nothing.
 fn document() -> Option<String> {
     if io::stdin().is_terminal() {
         return None;
@@ -97,7 +97,7 @@ fn document() -> Option<String> {
     thread::spawn(move || {
         let mut text = String::new();
         let read = io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
-        // Nobody listens any more when it took too long.
+        // The receiver is gone after the time limit.
         let _ = send.send(read.map(|_| text));
     });
     match receive.recv_timeout(PATIENCE).ok()? {
@@ -126,7 +126,7 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInp
     let records = !args.no_record && !context.is_past();
     let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
     if let Some(news) = news {
-        // A status line does not wait for another writer: the next document says the same again.
+        // A status line does not wait for other writers. The next document repeats the readings.
         let kept = context.write_now().map(|ledger| ledger.source("statusline").observe(news, now, now));
         if !matches!(kept, Ok(Ok(_))) {
             say(
@@ -154,14 +154,14 @@ fn ask(
 ) -> Result<StatuslineInput, Failure> {
     let known = accounts(snapshot.view())?;
     let own = || known.iter().filter(|one| one.provider == provider);
-    // Of a provider whose only account has a name, that one is meant.
+    // If the provider has only one account, use it, even if it has a name.
     let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
     let account = account.or(only);
     let mut ask = Ask::new(provider)?;
     if let Some(account) = account {
         ask = ask.account(account);
     }
-    // The line itself has no room for what was used in all time.
+    // The line shows no all-time totals, so they are computed only for JSON.
     let status = snapshot.provider_status(&ask, context.json, now)?;
     let zone = context.zone();
     let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
@@ -173,7 +173,7 @@ fn ask(
     Ok(StatuslineInput { status, tokens_today, paused: paused(snapshot.view(), now)?, now })
 }
 
-/// How the line looks.
+/// The form of the line.
 struct Style {
     ascii: bool,
     colour: bool,
@@ -184,7 +184,7 @@ impl Style {
         Self { ascii: args.ascii, colour: crate::present::tint::colours(args.no_color) }
     }
 
-    /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today`
+    /// Formats `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today`.
     fn line(&self, told: &StatuslineInput) -> String {
         let (usage, verdict) = (&told.status.usage, &told.status.budget);
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
@@ -205,7 +205,7 @@ impl Style {
         if self.ascii { line.chars().map(|char| if char.is_ascii() { char } else { '?' }).collect() } else { line }
     }
 
-    /// A window by its length, the usual one while it is not open; `whole` with its bar and the time to its reset.
+    /// Formats a window with its length, or `usual` if it is not open; `whole` adds the bar and the time to the reset.
     fn window(&self, usual: &str, window: &WindowUsage, whole: bool, now: Timestamp) -> String {
         let span = window.started_at.zip(window.resets_at).map(|(start, end)| (end.millis() - start.millis()) / MINUTE);
         let known = span.and_then(|span| u32::try_from(span).ok()).filter(|span| span % 60 == 0).map(length);

@@ -1,4 +1,4 @@
-//! `switch`: a marker that work moves to another provider.
+//! `switch`: records the change to another provider.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! The event that a command is about.
+//! The event that a command refers to.
 
 use std::str::FromStr;
 
@@ -26,7 +26,7 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// Its position.
+    /// Returns its position.
     pub fn position(&self, snapshot: &Snapshot<'_>) -> Result<Position> {
         match self {
             Self::Position(position) => Ok(*position),
@@ -38,7 +38,7 @@ impl Target {
         }
     }
 
-    /// Its id.
+    /// Returns its id.
     pub fn id(&self, snapshot: &Snapshot<'_>) -> Result<EventId> {
         match self {
             Self::Id(id) => Ok(*id),
