@@ -1,4 +1,4 @@
-//! One provider account: its windows as bars, and what is decided for it.
+//! One provider account: its windows as bars, and its decision.
 
 mod bar;
 
@@ -15,12 +15,12 @@ use crate::present::tint::{Tint, tint};
 use crate::present::wording;
 use crate::usage::{Pool, WindowUsage};
 
-/// Columns of the names before what they name.
+/// Columns of labels.
 const NAMES: usize = 10;
-/// What a line of the reason is worth; no other line is worth the same.
+/// Priority of a line of the reason. No other line has this priority.
 const REASON: u8 = 3;
 
-/// How much is told of an account.
+/// Level of detail of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowDetail {
     Line,
@@ -56,7 +56,7 @@ impl<'s> AccountBlock<'s> {
         }
     }
 
-    /// The lines worth most, at most so many.
+    /// Returns at most `most` lines, those with the highest priority.
     pub fn trimmed(&self, most: usize) -> Vec<Line<'static>> {
         if most < 2 {
             return vec![self.line()];
@@ -69,7 +69,7 @@ impl<'s> AccountBlock<'s> {
             lines.remove(found);
             cut_off |= least == REASON;
         }
-        // A sentence that lost its end says so.
+        // Mark a sentence that was cut off.
         if let Some((_, line)) = lines.iter_mut().rfind(|(worth, _)| cut_off && *worth == REASON) {
             line.push_span(Span::styled(" …", self.theme.dim()));
         }
@@ -99,7 +99,7 @@ impl<'s> AccountBlock<'s> {
         line
     }
 
-    /// `anthropic  5h 42%  7d 61%  deep`
+    /// Formats `anthropic  5h 42%  7d 61%  deep`.
     fn line(&self) -> Line<'static> {
         let mut line = Line::from(vec![self.mark(), self.name()]);
         let usage = &self.one.usage;
@@ -130,7 +130,7 @@ impl<'s> AccountBlock<'s> {
         lines
     }
 
-    /// A provider without a quota: nothing fills up, and nothing is to be overridden.
+    /// A provider without a quota has no bars, and nothing to override.
     fn unmetered(&self) -> Vec<Line<'static>> {
         let dim = self.theme.dim();
         vec![
@@ -144,7 +144,7 @@ impl<'s> AccountBlock<'s> {
         ]
     }
 
-    /// All that is told, each line with what it is worth: the least go first where there is no room.
+    /// Returns all lines with their priorities. Lines of low priority are dropped first.
     fn all(&self) -> Vec<(u8, Line<'static>)> {
         let (usage, verdict) = (&self.one.usage, &self.one.budget);
         let mut lines = vec![(9, self.title())];
@@ -180,14 +180,14 @@ impl<'s> AccountBlock<'s> {
         lines
     }
 
-    /// What a window's number is made of, or as much of that as has room.
+    /// Formats the parts of a window's number, as far as they fit.
     fn made_of(&self, window: &WindowUsage) -> Line<'static> {
         let (text, room) = (made_of(window), self.width.saturating_sub(NAMES));
         let short = text.split_once("), ").filter(|_| text.len() > room).map(|(first, _)| format!("{first})"));
         Line::styled(format!("{:<NAMES$}{}", "", cut(&short.unwrap_or(text), room)), self.theme.dim())
     }
 
-    /// Who said how much is used, where that is not what holds, or not the provider.
+    /// Formats the last reading, if the shown percentage differs from it or a person stated it.
     fn said(&self, window: &WindowUsage) -> Option<Line<'static>> {
         let said = cut(&wording::said(window, self.view_model.now)?, self.width.saturating_sub(NAMES));
         Some(Line::styled(format!("{:<NAMES$}{said}", ""), self.theme.dim()))
@@ -207,7 +207,7 @@ impl<'s> AccountBlock<'s> {
         Some(Line::styled(format!("{:<NAMES$}{text}", "Exhausted"), self.theme.bad()))
     }
 
-    /// The mode, and when it is worth asking again.
+    /// Formats the mode, and when a retry may succeed.
     fn mode(&self, whole: bool) -> Line<'static> {
         let verdict = &self.one.budget;
         let style = if verdict.gated { self.theme.bad() } else { self.theme.good() };

@@ -1,4 +1,4 @@
-//! Tokens of each day, by provider.
+//! Tokens per day and provider.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,17 +9,17 @@ use super::text::{put, rule};
 use super::theme::Theme;
 use crate::model::humanize::number::scaled;
 
-/// Providers are told apart without colours, too.
+/// Distinguishes providers without colours.
 const GLYPHS: [&str; 4] = ["█", "▓", "▒", "░"];
-/// Columns of the day and of its sum.
+/// Columns of the date and of the sum.
 const SIDES: usize = 7 + 8;
 
-/// The glyph of the provider with a number.
+/// Returns the glyph of a provider.
 fn glyph(number: usize) -> &'static str {
     GLYPHS.get(number % GLYPHS.len()).copied().unwrap_or("█")
 }
 
-/// Lines that this panel fills.
+/// Returns the number of lines of this panel.
 pub(super) fn wanted(view_model: &ViewModel) -> u16 {
     u16::try_from(view_model.days.len() + 2).unwrap_or(u16::MAX)
 }
@@ -37,7 +37,7 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     }
 }
 
-/// How many of `cells` a part of `most` fills, rounded down.
+/// Returns how many of `cells` represent `part` of `most`, rounded down.
 fn share(part: u128, most: u128, cells: usize) -> usize {
     usize::try_from(part.saturating_mul(cells as u128) / most.max(1)).unwrap_or(cells)
 }
@@ -47,7 +47,7 @@ fn bar(day: &DayUse, most: u128, cells: usize, theme: Theme) -> Line<'static> {
     let (mut sum, mut filled) = (0_u128, 0);
     for (number, tokens) in day.tokens.iter().enumerate() {
         sum += *tokens;
-        // Ends are rounded, not parts: the whole bar is as long as the day's sum.
+        // Round cumulative sums and not parts, so that the whole bar matches the day's sum.
         let end = share(sum, most, cells);
         line.push_span(Span::styled(glyph(number).repeat(end - filled), theme.provider(number)));
         filled = end;
@@ -60,7 +60,7 @@ fn bar(day: &DayUse, most: u128, cells: usize, theme: Theme) -> Line<'static> {
     line
 }
 
-/// The providers that the days know of, with their sums.
+/// Formats the providers of these days with their sums.
 fn legend(view_model: &ViewModel, days: &[DayUse], theme: Theme) -> Line<'static> {
     let mut line = Line::default();
     for (number, name) in view_model.names.iter().enumerate() {

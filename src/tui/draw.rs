@@ -1,4 +1,4 @@
-//! Where everything goes. What there is no room for is left out, the least telling first.
+//! The layout of the screen. If there is not enough room, the least important parts are left out.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,14 +14,14 @@ use crate::present::output::Plain;
 use crate::present::visible::is_hidden;
 use crate::present::wording;
 
-/// From here on the days stand beside the providers.
+/// Width from which the days are next to the providers.
 const WIDE: u16 = 100;
-/// The providers' share of a wide screen.
+/// Width of the providers on a wide screen.
 const PROVIDERS: u16 = 66;
-/// Fewer lines of events are not worth their title.
+/// Minimum number of event lines; below it the panel is left out.
 const FEWEST: u16 = 3;
 
-/// Takes so many lines off the top of an area, or none when there are not so many.
+/// Takes `height` lines from the top of an area; `None` if it has fewer.
 fn take(area: &mut Rect, height: u16) -> Option<Rect> {
     if height == 0 || area.height < height {
         return None;
@@ -31,7 +31,7 @@ fn take(area: &mut Rect, height: u16) -> Option<Rect> {
     Some(top)
 }
 
-/// Draws everything.
+/// Draws the screen.
 pub(crate) fn draw(state: &ScreenState, theme: Theme, whole: Rect, buffer: &mut Buffer) {
     let mut area = whole;
     if area.is_empty() {
@@ -56,7 +56,7 @@ pub(crate) fn draw(state: &ScreenState, theme: Theme, whole: Rect, buffer: &mut 
     }
     body(state, theme, area, buffer);
     modal::draw(state, theme, whole, buffer);
-    // Whatever a part forgot: no hidden character reaches the terminal.
+    // A last safeguard: no control character reaches the terminal.
     for cell in &mut buffer.content {
         if cell.symbol().chars().any(is_hidden) {
             cell.set_symbol("\u{fffd}");
@@ -76,7 +76,7 @@ fn body(state: &ScreenState, theme: Theme, mut area: Rect, buffer: &mut Buffer) 
     }
     let wide = area.width >= WIDE;
     let own = if wide { PROVIDERS } else { area.width };
-    // The accounts come first; of a tall screen the rest is promised a part, the tail before the time line.
+    // Accounts come first. A tall screen reserves lines for the rest, for the log before the time line.
     let promised = match area.height {
         0..16 => 0,
         16..20 => FEWEST + 1,

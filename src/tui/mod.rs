@@ -1,6 +1,6 @@
-//! `usage-ledger watch`: the status as a dashboard that keeps itself up to date.
+//! `usage-ledger watch`: the status as a live dashboard.
 //!
-//! It shows what [`Snapshot::status`] says and decides nothing. What a person does in it is an event.
+//! It shows the result of [`Snapshot::status`] and decides nothing. Each action of a user is an event.
 //!
 //! ```
 //! use usage_ledger::{Ledger, TokenRecord, Zone, tui};
@@ -42,10 +42,10 @@ use crate::model::error::Result;
 use crate::model::time::{Timestamp, Zone};
 use model::ScreenState;
 
-/// Days that the dashboard looks back unless it is told otherwise.
+/// Default number of days.
 const DAYS: u16 = 7;
 
-/// The dashboard of a moment as text, so many columns wide and lines high.
+/// Renders the dashboard as text of this width and height.
 ///
 /// # Errors
 /// The store's own.
@@ -70,7 +70,7 @@ pub fn render(
     Ok(lines_of(&buffer))
 }
 
-/// What the dashboard says of one provider, so many columns wide; nothing when the ledger does not know it.
+/// Renders one provider as text of this width; empty if the ledger does not know it.
 ///
 /// # Errors
 /// The store's own.
@@ -103,7 +103,7 @@ pub fn panel(
     Ok(text.join("\n"))
 }
 
-/// A buffer as text, without the blanks at the ends of its lines.
+/// Converts a buffer to text without trailing white space.
 pub(crate) fn lines_of(buffer: &Buffer) -> String {
     let mut text = String::new();
     for row in buffer.area.rows() {
@@ -111,7 +111,7 @@ pub(crate) fn lines_of(buffer: &Buffer) -> String {
         let mut covered = 0;
         for place in row.columns() {
             let symbol = buffer.cell(place.as_position()).map_or(" ", ratatui::buffer::Cell::symbol);
-            // The cell behind a wide character is covered by it.
+            // A wide character covers the next cell.
             if covered > 0 {
                 covered -= 1;
             } else {

@@ -1,4 +1,4 @@
-//! What stands before everything else: a question, or the keys.
+//! Dialogs in front of the dashboard: a question, or the list of keys.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use super::theme::Theme;
 use crate::present::output::Plain;
 use crate::present::tint::Tint;
 
-/// The keys, for the help.
+/// Keys in the help.
 const KEYS: [(&str, &str); 7] = [
     ("↑ ↓ j k Tab", "select a provider account"),
     ("r", "say how much of a window is used"),
@@ -22,7 +22,7 @@ const KEYS: [(&str, &str); 7] = [
     ("?", "this help"),
 ];
 
-/// What a modal says, and its title.
+/// Returns the title and lines of a dialog.
 fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec<Line<'static>>) {
     let whose = state.usage().map(|usage| {
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
@@ -85,7 +85,7 @@ pub(super) fn draw(state: &ScreenState, theme: Theme, area: Rect, buffer: &mut B
     Clear.render(place, buffer);
     let block = Block::bordered().title(format!(" {title} ")).border_style(theme.tint(Tint::Amber));
     let inner = block.inner(place);
-    // Where there is no room for a frame, there is room for what it says.
+    // Omit the frame if there is only room for the text.
     let (inner, margin) = if inner.height < 2 { (place, 0) } else { (inner, 1) };
     if margin > 0 {
         block.render(place, buffer);

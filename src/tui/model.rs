@@ -1,4 +1,4 @@
-//! What is shown, and what keys do to it. Nothing here draws, and nothing decides.
+//! The state of the dashboard, and the effect of keys. Nothing here draws or decides.
 
 mod keys;
 mod view_model;

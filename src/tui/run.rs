@@ -1,4 +1,4 @@
-//! The loop: draw, wait for a key or for news, and again.
+//! The event loop: draw, wait for a key or a change, repeat.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,22 +9,22 @@ use super::draw::draw;
 use super::model::{Action, ScreenState, ViewModel};
 use super::theme::Theme;
 
-/// How often the ledger is asked whether anything was appended.
+/// Interval of checks for appended events.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Where the dashboard looks and writes. What goes wrong there is told in words, and shown.
+/// Reads and writes the ledger for the dashboard. Errors are texts for the screen.
 pub(crate) trait Backend {
-    /// Everything that is shown, now.
+    /// Reads the current data.
     fn look(&mut self) -> Result<ViewModel, String>;
-    /// Whether anything was appended since this was looked at.
+    /// Returns whether events were appended since these data were read.
     fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String>;
-    /// Does what a person wants, and says what came of it.
+    /// Runs an action and returns its result as text.
     fn act(&mut self, action: Action) -> Result<String, String>;
 }
 
-/// Shows the dashboard until a person leaves it; `interval` is how often the time moves on when nothing else does.
+/// Shows the dashboard until the user quits. `interval` is the time between refreshes without changes.
 ///
-/// The terminal is put back as it was, also after a panic.
+/// Restores the terminal, also after a panic.
 pub(crate) fn run(
     backend: &mut dyn Backend,
     view_model: ViewModel,
@@ -64,13 +64,13 @@ fn watch(
             Some(action) => state.message = Some(backend.act(action).unwrap_or_else(|error| error)),
             None => {}
         }
-        // The past stays what it was.
+        // The past does not change.
         let live = !state.view_model.past;
         if acted || live && (looked.elapsed() >= interval || backend.is_news(&state.view_model) != Ok(false)) {
             looked = Instant::now();
             match backend.look() {
                 Ok(view_model) => state.show(view_model),
-                // What was seen last stays, with the reason why it does not move on.
+                // Keep the last data, and show why they are not updated.
                 Err(error) => state.message = Some(error),
             }
         }

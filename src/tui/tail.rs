@@ -1,4 +1,4 @@
-//! The last events, as they come in.
+//! The last events.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,7 +19,7 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     let (width, today) = (usize::from(area.width), view_model.zone.day(view_model.now));
     for (told, row) in view_model.tail.iter().skip(first).zip(area.rows()) {
         let local = view_model.zone.local(told.at);
-        // A day that is not today is told, in as many columns.
+        // An event of another day shows its date in the same width.
         let time = if local.date() == today { local.format("%H:%M:%S") } else { local.format("%b %d  ") };
         let head = if width >= 60 {
             format!("{:>6}  {time}  {:<17}  ", told.position.get(), told.kind)

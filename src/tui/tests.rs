@@ -1,4 +1,4 @@
-//! Screens, compared to the letter with `tests/fixtures/tui/*.txt`. With `UPDATE_SCREENS=1` they are written anew.
+//! Compares screens with `tests/fixtures/tui/*.txt`. `UPDATE_SCREENS=1` rewrites the files.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -20,7 +20,7 @@ fn call(provider: &str, model: &str, tokens: u64) -> TokenRecord {
     TokenRecord::new(provider, model).input(tokens)
 }
 
-/// Two providers with quotas and one without, switched between.
+/// Two providers with quotas and one without, with switches between them.
 fn busy() -> Ledger {
     let ledger = Ledger::in_memory().unwrap();
     let limits = |name: &str, session| LimitSet::new(name).unwrap().session(session).weekly(10 * session);
@@ -73,7 +73,7 @@ fn buffer(state: &ScreenState, theme: Theme, width: u16, height: u16) -> Buffer 
     terminal.backend().buffer().clone()
 }
 
-/// Compares a screen with the one that is kept under a name.
+/// Compares a screen with the stored one of this name.
 fn same(name: &str, state: &ScreenState, (width, height): (u16, u16)) {
     let shown = lines_of(&buffer(state, Theme::new(true), width, height));
     let path = format!("{}/tests/fixtures/tui/{name}.txt", env!("CARGO_MANIFEST_DIR"));
@@ -239,7 +239,7 @@ fn a_read_only_ledger_is_shown_as_one() {
     shown.view_model.obstacle = Some("the file cannot be written to".to_owned());
     let text = lines_of(&buffer(&shown, Theme::new(false), 80, 24));
     assert!(text.contains("read-only: the file cannot be written to") && !text.contains("p pause"), "{text}");
-    // A message takes the place of the keys; the mark stays.
+    // A message replaces the keys; the mark remains.
     shown.message = Some("no".to_owned());
     assert!(lines_of(&buffer(&shown, Theme::new(false), 80, 24)).contains("read-only"));
 }

@@ -1,4 +1,4 @@
-//! Texts in so many columns.
+//! Fits texts to columns.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::theme::Theme;
 
-/// A text in at most so many columns, its end told by `…` when it is longer. Wide characters count as two.
+/// Truncates a text to `width` columns, with `…` at the end. Wide characters count as two.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if Span::raw(text).width() <= width {
         return text.to_owned();
@@ -28,7 +28,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     short
 }
 
-/// Draws a line, and shows that it goes on where it is too long.
+/// Draws a line, with a mark if it is truncated.
 pub(super) fn put(line: &Line<'_>, row: Rect, buffer: &mut Buffer) {
     line.render(row, buffer);
     if line.width() > usize::from(row.width)
@@ -38,7 +38,7 @@ pub(super) fn put(line: &Line<'_>, row: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws a line with a title over an area, and gives the rest of it.
+/// Draws a line with a title at the top of an area, and returns the rest of the area.
 pub(super) fn rule(title: &str, theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
     let Some(first) = area.rows().next() else { return area };
     let title = format!("── {} ", cut(title, usize::from(area.width).saturating_sub(4)));

@@ -1,13 +1,13 @@
-//! Colours, and none where none are wanted.
+//! Colours, or none if they are disabled.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::present::tint::Tint;
 
-/// What providers are painted with, one after the other.
+/// Colours of providers, by index.
 const PROVIDERS: [u8; 6] = [79, 110, 179, 176, 150, 173];
 
-/// How things look.
+/// The styles of the dashboard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Theme {
     colour: bool,
@@ -34,7 +34,7 @@ impl Theme {
         self.tint(Tint::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// What stands back; without colours by the terminal's own means.
+    /// Less important text. Without colours it uses the terminal's dim attribute.
     pub const fn dim(self) -> Style {
         if self.colour { Style::new().fg(Color::Indexed(245)) } else { Style::new().add_modifier(Modifier::DIM) }
     }
@@ -43,12 +43,12 @@ impl Theme {
         self.fg(Color::Indexed(255)).add_modifier(Modifier::BOLD)
     }
 
-    /// A line that must be seen.
+    /// A line that must be noticed.
     pub const fn banner(self) -> Style {
         self.tint(Tint::Amber).add_modifier(Modifier::REVERSED)
     }
 
-    /// The colour of the provider with a number.
+    /// Returns the colour of a provider.
     pub fn provider(self, number: usize) -> Style {
         let colour = PROVIDERS.get(number % PROVIDERS.len()).copied().unwrap_or(79);
         self.fg(Color::Indexed(colour))

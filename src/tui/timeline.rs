@@ -1,4 +1,4 @@
-//! Which provider was worked with when: a strip of the last days, the switches as its joints.
+//! The active provider over the last days, with its switches.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,10 +10,10 @@ use super::theme::Theme;
 use crate::model::time::{DAY, Timestamp};
 use crate::present::output::Plain;
 
-/// Lines that this panel fills.
+/// Number of lines of this panel.
 pub(super) const WANTED: u16 = 4;
 
-/// One letter for each name: its first that none before has.
+/// Returns one letter per name: the first one that no earlier name uses.
 pub(super) fn letters(names: &[String]) -> Vec<char> {
     let mut taken = Vec::new();
     for name in names {
@@ -24,7 +24,7 @@ pub(super) fn letters(names: &[String]) -> Vec<char> {
     taken
 }
 
-/// The provider at each of `cells` stretches of time, by number: the one that the stretch ends with.
+/// Returns the active provider at the end of each of `cells` intervals.
 fn strip(view_model: &ViewModel, cells: usize) -> Vec<Option<usize>> {
     let Some(first) = view_model.days.first() else { return Vec::new() };
     let (from, to) = (view_model.zone.start_of_day(first.date).millis(), view_model.now.millis());
@@ -38,7 +38,7 @@ fn strip(view_model: &ViewModel, cells: usize) -> Vec<Option<usize>> {
         let name = match (done.checked_sub(1), timeline.first()) {
             (Some(last), _) => timeline.get(last).map(|switch| switch.switch.to.as_str()),
             (None, Some(first)) => first.switch.from.as_ref().map(crate::ProviderId::as_str),
-            // Without a switch nobody said who was worked with.
+            // Without a switch the active provider is unknown.
             (None, None) => None,
         };
         name.map(|name| view_model.number(name))
@@ -50,7 +50,7 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     let area = rule("who worked", theme, area, buffer);
     let width = usize::from(area.width);
     let lines = [segments(view_model, width, theme), axis(view_model, width, theme), legend(view_model, width, theme)];
-    // Of two lines the legend is the better second.
+    // If there are two lines, show the legend rather than the axis.
     let shown = if area.height == 2 { [0, 2, 1] } else { [0, 1, 2] };
     for (index, row) in shown.into_iter().zip(area.rows()) {
         if let Some(line) = lines.get(index) {
@@ -59,7 +59,7 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     }
 }
 
-/// `A━━━━━━━━━━O━━━A━━━`
+/// Formats `A━━━━━━━━━━O━━━A━━━`.
 fn segments(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let letters = letters(&view_model.names);
     let mut line = Line::default();
@@ -75,7 +75,7 @@ fn segments(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static>
     line
 }
 
-/// The days under the strip, each where it begins, as many as have room.
+/// Formats the days below the strip, as many as fit.
 fn axis(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let mut text = String::new();
     let Some(first) = view_model.days.first() else { return Line::default() };

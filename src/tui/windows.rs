@@ -1,4 +1,4 @@
-//! The provider accounts, as much of each as there is room for.
+//! The panel of provider accounts, with as much detail as fits.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,12 +9,12 @@ use super::model::ScreenState;
 use super::text::{put, rule};
 use super::theme::Theme;
 
-/// The lines of an account as the dashboard has them when it is selected and there is room.
+/// Returns the lines of the panel.
 pub(super) fn panel(state: &ScreenState, width: usize, theme: Theme) -> Vec<Line<'static>> {
     AccountBlock::of(state, state.selected, width, theme).map(|block| block.lines(RowDetail::All)).unwrap_or_default()
 }
 
-/// What is told of each account in so many lines: all of it, or less of those that are not selected, or less of all.
+/// Chooses the level of detail: full, reduced for accounts that are not selected, or reduced for all.
 fn fit(state: &ScreenState, width: usize, height: usize, theme: Theme) -> Vec<Vec<Line<'static>>> {
     let count = state.view_model.status.providers.len();
     let blocks = |others: RowDetail| -> Vec<Vec<Line<'static>>> {
@@ -38,7 +38,7 @@ fn fit(state: &ScreenState, width: usize, height: usize, theme: Theme) -> Vec<Ve
     told
 }
 
-/// Lines that the panel fills of those there are, with its title and, where there is room, blanks between accounts.
+/// Returns the number of lines of the panel, with its title and blank lines between accounts where there is room.
 pub(super) fn filled(state: &ScreenState, width: u16, theme: Theme, height: u16) -> u16 {
     let room = usize::from(height.saturating_sub(1));
     let told = fit(state, usize::from(width), room, theme);
@@ -51,7 +51,7 @@ pub(super) fn draw(state: &ScreenState, theme: Theme, area: Rect, buffer: &mut B
     let area = rule("providers", theme, area, buffer);
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let mut blocks = fit(state, width, height, theme);
-    // The selected account is in snapshot, whatever is not.
+    // Keep the selected account visible.
     let before: usize = blocks.iter().take(state.selected).map(Vec::len).sum();
     let own = blocks.get(state.selected).map_or(0, Vec::len);
     let skip = (before + own).saturating_sub(height).min(before);

@@ -12,9 +12,9 @@ use crate::present::tint::tint;
 use crate::tui::text::cut;
 use crate::usage::WindowUsage;
 
-/// Cells of a bar where there is room.
+/// Maximum cells of a bar.
 const CELLS: usize = 30;
-/// Columns of a percentage, and of the word on the reset, long and short.
+/// Columns of the percentage, and of the long and short text of the reset.
 const PERCENT: usize = 7;
 const RESET: usize = 18;
 const SHORT_RESET: usize = 9;
@@ -43,7 +43,7 @@ impl AccountBlock<'_> {
         }
     }
 
-    /// `Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 3h 0m`; a long name shortens the rest.
+    /// Formats `Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 3h 0m`. A long name shortens the rest.
     pub(super) fn bar(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! What keys do.
+//! The effect of keys.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -6,7 +6,7 @@ use super::ViewModel;
 use crate::model::event::{Percent, WindowKind};
 use crate::usage::ProviderUsage;
 
-/// What a person typed as the percentage that is used.
+/// A percentage that a user typed.
 ///
 /// ```
 /// use usage_ledger::tui::{KeyEntry, modal_input};
@@ -14,15 +14,15 @@ use crate::usage::ProviderUsage;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEntry {
-    /// Nothing: leave things as they are.
+    /// Empty: no change.
     Cancelled,
-    /// Nothing that could be meant.
+    /// Not a valid percentage.
     Invalid,
-    /// So many percent are used.
+    /// The used percentage.
     Used(Percent),
 }
 
-/// Reads what a person typed as the percentage that is used: a whole number from 0 to 100.
+/// Parses a whole number from 0 to 100.
 ///
 /// ```
 /// use usage_ledger::tui::{KeyEntry, modal_input};
@@ -40,18 +40,18 @@ pub fn modal_input(text: &str) -> KeyEntry {
     }
 }
 
-/// What stands before everything else.
+/// A dialog in front of the dashboard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Modal {
-    /// How much is used?
+    /// Asks for the used percentage.
     Override { text: String, window: WindowKind, invalid: bool },
-    /// Was it reset, really?
+    /// Asks to confirm a reset.
     Reset,
-    /// Which keys there are.
+    /// Lists the keys.
     Help,
 }
 
-/// What a person wants done; each but the last is an event.
+/// An action of a user. Each except the last appends an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Override { provider: String, account: Option<String>, window: WindowKind, used: Percent },
@@ -60,18 +60,18 @@ pub(crate) enum Action {
     Quit,
 }
 
-/// What is shown.
+/// The state of the screen.
 pub(crate) struct ScreenState {
     pub view_model: ViewModel,
-    /// Which provider account keys are about.
+    /// Index of the selected provider account, to which keys apply.
     pub selected: usize,
     pub modal: Option<Modal>,
-    /// What came of the last action.
+    /// Result of the last action.
     pub message: Option<String>,
 }
 
 impl ScreenState {
-    /// Starts with the provider that is worked with.
+    /// Starts with the active provider selected.
     pub fn new(view_model: ViewModel) -> Self {
         let active =
             |one: &crate::ProviderStatus| view_model.status.active_provider.as_ref() == Some(&one.usage.provider);
@@ -79,7 +79,7 @@ impl ScreenState {
         Self { view_model, selected, modal: None, message: None }
     }
 
-    /// Shows another moment, the same provider account staying selected.
+    /// Updates the data. The same provider account remains selected.
     pub fn show(&mut self, view_model: ViewModel) {
         let same = |usage: &ProviderUsage| {
             let before = self.usage()?;
@@ -90,12 +90,12 @@ impl ScreenState {
         self.view_model = view_model;
     }
 
-    /// The account that keys are about.
+    /// Returns the selected account.
     pub fn usage(&self) -> Option<&ProviderUsage> {
         self.view_model.status.providers.get(self.selected).map(|one| &one.usage)
     }
 
-    /// Takes in a key, and says what is to be done in the ledger.
+    /// Handles a key. Returns the action for the ledger.
     pub fn key(&mut self, key: KeyEvent) -> Option<Action> {
         self.message = None;
         if key.modifiers.contains(KeyModifiers::CONTROL) {
@@ -162,7 +162,7 @@ impl ScreenState {
             KeyCode::Backspace => {
                 text.pop();
             }
-            // Nobody means a longer number, and the box stays as wide as it is.
+            // No valid number is longer, and the dialog keeps its width.
             KeyCode::Char(char) if text.chars().count() < 8 && !char.is_control() => text.push(char),
             _ => {}
         }

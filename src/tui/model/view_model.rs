@@ -1,4 +1,4 @@
-//! What the ledger says at a moment.
+//! The data of the dashboard at one time.
 
 use chrono::{Days, NaiveDate};
 
@@ -12,10 +12,10 @@ use crate::present::summary::summary;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
 
-/// So many of the last events are looked at; what happened before them is not news.
+/// Number of the last events that are examined.
 const TAIL: u64 = 256;
 
-/// An event as a line of the tail.
+/// An event in the log panel.
 pub(crate) struct LogLine {
     pub position: Position,
     pub at: Timestamp,
@@ -23,7 +23,7 @@ pub(crate) struct LogLine {
     pub text: String,
 }
 
-/// What an agent did last with a provider account.
+/// The last action of an agent with a provider account.
 #[derive(Clone, Default)]
 pub(crate) struct Last {
     /// The label `last_action`.
@@ -31,7 +31,7 @@ pub(crate) struct Last {
     pub duration_ms: Option<u64>,
 }
 
-/// The tokens of a day, by provider in the order of [`ViewModel::names`].
+/// The tokens of a day by provider, in the order of [`ViewModel::names`].
 pub(crate) struct DayUse {
     pub date: NaiveDate,
     pub tokens: Vec<u128>,
@@ -43,28 +43,28 @@ impl DayUse {
     }
 }
 
-/// Everything that is shown, read in one snapshot.
+/// All data of the dashboard, from one snapshot.
 pub(crate) struct ViewModel {
     pub now: Timestamp,
     pub zone: Zone,
     pub position: Position,
-    /// Whether this is the past, of which nothing can be said any more.
+    /// Whether it shows the past, where actions are disabled.
     pub past: bool,
-    /// Why the ledger is read-only here, if it is.
+    /// Why the ledger is read-only, if it is.
     pub obstacle: Option<String>,
     pub status: Status,
-    /// For each provider account of the status.
+    /// One entry per provider account of the status.
     pub last: Vec<Last>,
-    /// Every provider there is a colour for.
+    /// Providers with a colour.
     pub names: Vec<String>,
-    /// Earliest first, the last one being today.
+    /// Earliest first; the last one is today.
     pub days: Vec<DayUse>,
     /// Earliest first.
     pub tail: Vec<LogLine>,
 }
 
 impl ViewModel {
-    /// Looks at a ledger; `days` is how far back the time line and the days go.
+    /// Reads a ledger. `days` is the range of the time line and of the days.
     pub fn look(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16) -> Result<Self> {
         let (status, position) = (costs::status(snapshot, now)?, snapshot.head()?.position);
         let events = events(snapshot, position)?;
@@ -95,13 +95,13 @@ impl ViewModel {
         Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, tail })
     }
 
-    /// The number of a provider, which its colour goes by.
+    /// Returns the index of a provider, which determines its colour.
     pub fn number(&self, provider: &str) -> usize {
         self.names.iter().position(|known| known == provider).unwrap_or(self.names.len())
     }
 }
 
-/// The last events; one that this version does not know is left out.
+/// Returns the last events. Events of unknown kinds are left out.
 fn events(snapshot: &Snapshot<'_>, head: Position) -> Result<Vec<(Position, Event)>> {
     let mut events = Vec::new();
     let from = Position::new(head.get().saturating_sub(TAIL).saturating_add(1));
@@ -116,7 +116,7 @@ fn events(snapshot: &Snapshot<'_>, head: Position) -> Result<Vec<(Position, Even
     Ok(events)
 }
 
-/// What the latest record of an account says of itself.
+/// Reads the labels of the latest record of an account.
 fn last_of(
     snapshot: &Snapshot<'_>,
     events: &[(Position, Event)],
