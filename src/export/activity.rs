@@ -1,12 +1,12 @@
-//! A call in one line, for people who follow a log.
+//! Formats a call as one line, for people who follow a log.
 
 use crate::model::event::TokenRecord;
 use crate::model::humanize::number;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::TokenClass;
 
-/// What a record says, in one line: when, for what, how long, its tokens, cache, reported cost and model, and the
-/// mission as far as the labels tell. Parts of which nothing is known are left out.
+/// Formats a record as one line: time, project, duration, tokens, cache, reported cost, model, and the mission if its
+/// labels state one. Unknown parts are left out.
 ///
 /// ```
 /// use usage_ledger::{TokenRecord, Zone, export};
@@ -53,12 +53,12 @@ pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
     parts.concat()
 }
 
-/// At most so many characters.
+/// Truncates to `most` characters.
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// On one line, without control characters.
+/// Removes line breaks and control characters.
 fn plain(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }

@@ -8,9 +8,10 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
 
-/// Every record as it counts now, a line each, in the order of the log (RFC 4180, with a plain newline at the end of a line).
+/// Exports the current state of every record, one CSV line each, in the order of the log (RFC 4180, with a plain
+/// newline at the end of a line).
 ///
-/// A count that was not reported is empty, and so is a cost that is not known; labels are an object of JSON.
+/// A count that was not reported is empty, and so is an unknown cost. Labels are a JSON object.
 pub(super) struct ExportedCalls;
 
 /// The columns.
@@ -40,13 +41,13 @@ pub(super) const COLUMNS: [&str; 23] = [
     "residual",
 ];
 
-/// A call as it counts now.
+/// The current state of a call.
 pub(super) struct ExportedCall {
     pub position: Position,
     pub id: EventId,
     pub at: Timestamp,
     pub record: TokenRecord,
-    /// What it costs by the ledger's prices.
+    /// Its cost by the ledger's prices.
     pub usd: Option<Usd>,
 }
 
@@ -65,14 +66,15 @@ pub(super) fn each(
         let usd = prices.cost(&told.record, told.at)?;
         let id = snapshot.event(position)?.id;
         failed = visit(ExportedCall { position, id, at: told.at, record: told.record, usd });
-        // What could not be written ends the visit; the error that says so is thrown away for the one that says why.
+        // If writing fails, stop the scan. The scan's own error is a placeholder; the write error in `failed` is
+        // returned.
         if failed.is_ok() { Ok(()) } else { Err(crate::Error::invalid("the export could not be written")) }
     });
     failed?;
     Ok(done?)
 }
 
-/// How good a record's numbers are.
+/// Names the quality of a record's counts.
 pub(super) const fn quality(quality: Quality) -> &'static str {
     match quality {
         Quality::Reported => "reported",

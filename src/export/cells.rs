@@ -1,13 +1,13 @@
-//! Texts in cells of a spreadsheet.
+//! Texts in spreadsheet cells.
 //!
-//! A spreadsheet runs a cell that begins like a formula, also one that a log or a sender of telemetry named. Such a text
-//! gets an apostrophe in front, which spreadsheets take for "this is text". The rule can be undone: if a cell is any number
-//! of apostrophes and then a character that begins a formula, one apostrophe was added. Cells of numbers, times and ids are
-//! written by this program and are not changed.
+//! A spreadsheet evaluates a cell that begins like a formula, even if the text comes from a log or from telemetry. Such
+//! a text gets a leading apostrophe, which spreadsheets interpret as "this is text". The rule can be reversed: if a
+//! cell is any number of apostrophes followed by a character that begins a formula, one apostrophe was added. Cells
+//! with numbers, times and ids are written by this program and not changed.
 
 use std::borrow::Cow;
 
-/// A foreign text that no spreadsheet runs.
+/// Escapes a foreign text for a cell.
 pub(crate) fn text_cell(text: &str) -> Cow<'_, str> {
     if text.trim_start_matches('\'').starts_with(begins_formula) {
         Cow::Owned(format!("'{text}"))
@@ -16,7 +16,7 @@ pub(crate) fn text_cell(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What spreadsheets run, with the wide forms that some take for the same.
+/// Returns whether spreadsheets evaluate cells that begin with this character. Some treat the full-width forms alike.
 const fn begins_formula(char: char) -> bool {
     matches!(char, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
 }
@@ -27,7 +27,7 @@ mod tests {
 
     use super::*;
 
-    /// What the module's text says of how to undo the rule.
+    /// Reverses the rule, as the module's documentation describes.
     fn undone(cell: &str) -> &str {
         match cell.strip_prefix('\'') {
             Some(rest) if rest.trim_start_matches('\'').starts_with(begins_formula) => rest,

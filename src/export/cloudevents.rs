@@ -8,13 +8,13 @@ use crate::ledger::Snapshot;
 use crate::model::event::{EventId, Position, Stub, on_one_line};
 use crate::model::time::Timestamp;
 
-/// Every event as one of [CloudEvents](https://cloudevents.io) 1.0 in JSON, one a line, in order.
+/// Exports every event in the envelope of [CloudEvents](https://cloudevents.io) 1.0, one JSON line each, in order.
 ///
-/// `source` and `id` name an event for all time, as the ledger does. `position` and `recordedat` are extension
-/// attributes; of a shredded event `data` is what stays.
+/// `source` and `id` identify an event permanently, as in the ledger. `position` and `recordedat` are extension
+/// attributes. For a shredded event, `data` is its tombstone.
 pub(super) struct CloudEvents;
 
-/// What type names begin with.
+/// Prefix of type names.
 const TYPES: &str = "usage-ledger.";
 
 #[derive(Serialize)]
@@ -26,13 +26,13 @@ struct EventData<'a> {
     kind: String,
     time: Timestamp,
     datacontenttype: &'static str,
-    /// A string, as integers of the format end at 2^31.
+    /// A string, because integers in this format end at 2^31.
     position: String,
     recordedat: Timestamp,
     data: &'a RawValue,
 }
 
-/// What is taken over of a line.
+/// The fields of a line that are copied.
 #[derive(serde::Deserialize)]
 struct CloudEventLine<'a> {
     id: EventId,
@@ -81,7 +81,7 @@ fn write(line: &CloudEventLine<'_>, position: Position, out: &mut dyn Write) -> 
     writeln!(out)
 }
 
-/// A text as a part of a path of a URI.
+/// Escapes a text for a path segment of a URI.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {

@@ -4,9 +4,9 @@ use super::{ExportError, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::event::{Position, exported};
 
-/// Every stored line to the letter, in order: what is hashed is what is printed, so anyone can check it.
+/// Exports every stored line unchanged and in order. These are the hashed bytes, so anyone can verify them.
 ///
-/// A shredded event is printed as its leaf hash, and a line with line breaks as a JSON string: see [`exported`].
+/// A shredded event is exported as its leaf hash, and a line with line breaks as a JSON string: see [`exported`].
 pub(super) struct Events;
 
 impl Exporter for Events {

@@ -12,16 +12,17 @@ use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::provider::CATALOGUE;
 
-/// Usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification: a row a UTC
-/// day, provider, account, model, service tier, token class, price and set of tags, in CSV.
+/// Exports usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification:
+/// one CSV row per UTC day, provider, account, model, service tier, token class, price and set of tags.
 ///
-/// Costs are list prices times quantities, and add up to what a report works out. What a subscription bills is not known
-/// to a ledger, so billed, contracted and effective cost are the list cost. Where a call's price is not known the unit
-/// prices are null, the costs 0, as the specification has it, and `x_PriceKnown` says false: filter by it before adding up.
+/// Costs are list prices times quantities, and sum to the computed cost of a report. A ledger does not know what a
+/// subscription bills, so billed, contracted and effective cost equal the list cost. If a call's price is unknown, the
+/// unit prices are null, the costs are 0 as the specification requires, and `x_PriceKnown` is false: filter by it
+/// before summing.
 pub(super) struct Focus;
 
-/// The columns. Of those that the specification asks for under a condition, such as commitments, regions and resources,
-/// there are those whose condition holds.
+/// The columns. Of the conditional columns of the specification, such as commitments, regions and resources, only those
+/// are present whose condition is met.
 const COLUMNS: [&str; 40] = [
     "AllocatedMethodDetails",
     "AvailabilityZone",
@@ -92,7 +93,7 @@ impl Exporter for Focus {
     }
 }
 
-/// A charge, and what several columns say of it.
+/// A charge, with values that several columns use.
 struct FocusRow<'r> {
     key: &'r Key,
     sum: &'r ChargeSum,
@@ -120,7 +121,7 @@ impl<'r> FocusRow<'r> {
         }
     }
 
-    /// A cell. Texts are foreign; all other columns are numbers and times that this program writes.
+    /// Returns a cell. Text columns are foreign text; all others are numbers and times from this program.
     fn cell(&self, column: &str, table: &str) -> String {
         let value = self.value(column, table);
         let is_text = value.parse::<Decimal>().is_err();
@@ -168,7 +169,7 @@ impl<'r> FocusRow<'r> {
             "x_PriceTable" => table.to_owned(),
             "x_Requests" => self.sum.requests.to_string(),
             "x_ServiceTier" => key.tier.clone().unwrap_or_default(),
-            // What tokens have none of.
+            // Columns that do not apply to tokens.
             _ => String::new(),
         }
     }
@@ -177,7 +178,8 @@ impl<'r> FocusRow<'r> {
         format!("{}/{}/{}", self.key.provider, self.model, self.meter)
     }
 
-    /// Names one price: whose it is, of what, how it was asked for, from which length of prompts on, and when it holds.
+    /// Identifies a price: whose it is, the model and meter, the service tier, the minimum prompt length, and the time
+    /// from which it applies.
     fn price_id(&self) -> String {
         let mut id = self.sku();
         if let Some(tier) = &self.key.tier {
@@ -194,7 +196,7 @@ impl<'r> FocusRow<'r> {
         }
     }
 
-    /// What all charges of one price have in common.
+    /// Returns the properties that all charges with one price share.
     fn details(&self) -> String {
         let mut details = Map::new();
         let mut add = |name: &str, value: String| details.insert(name.to_owned(), Value::from(value));

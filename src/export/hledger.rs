@@ -9,11 +9,11 @@ use crate::model::tokens::TokenClass;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey, ReportRow};
 
-/// A journal of plain-text accounting for [hledger](https://hledger.org): a transaction a day, provider account and
-/// model, a posting a token class, and behind each the balance that it must bring its account to.
+/// Exports a journal for plain-text accounting with [hledger](https://hledger.org): one transaction per day and
+/// provider account, one posting per token class, each with a balance assertion.
 ///
-/// Whoever adds the journal up has added the ledger up without its help: `hledger check` refuses an amount that is off
-/// by one. Reported cost stands beside the tokens in US dollars.
+/// The assertions verify the sums independently: `hledger check` refuses an amount that is off by one. Reported cost is
+/// posted next to the tokens, in US dollars.
 pub(super) struct Hledger;
 
 impl Exporter for Hledger {
@@ -49,14 +49,14 @@ impl Exporter for Hledger {
     }
 }
 
-/// What each account has come to.
+/// Balances of the accounts.
 #[derive(Default)]
 struct Balances {
     tokens: BTreeMap<String, u128>,
     usd: BTreeMap<String, Decimal>,
 }
 
-/// A name as a part of an account's: without what would end it or part it.
+/// Escapes a name for an account, which must not contain separators.
 fn part(name: &str) -> String {
     let clean: String = name
         .chars()

@@ -10,13 +10,13 @@ use crate::model::event::{Quality, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
 
-/// Every record as it counts now, as Koan writes its rows of usage: compact JSON, one a line, in the order of time.
+/// Exports the current state of every record in the format of Koan's usage rows: compact JSON lines in order of time.
 ///
-/// Times are the zone's wall clock, and the day whose file a row belongs into is that of its `ts`. Koan knows two
-/// counts of output and one of cache writes, so reasoning is in the output and writes are summed.
+/// Times are local times of the zone. A row belongs to the file of the day in its `ts`. Koan has one output count and
+/// one count of cache writes, so the output includes reasoning and cache writes are summed.
 pub(super) struct KoanJsonl;
 
-/// Decimals of a cost.
+/// Decimal places of a cost.
 const DECIMALS: u32 = 6;
 
 #[derive(Serialize)]
@@ -73,7 +73,7 @@ impl Exporter for KoanJsonl {
             }
             Ok(())
         })?;
-        // Several importers fill a ledger; a day's file is in the order of its times.
+        // Several importers fill a ledger, and the rows of a file must be in order of time.
         ordered.sort_unstable();
         for (_, position) in ordered {
             let Some(told) = snapshot.effective(position)? else { continue };
@@ -107,14 +107,14 @@ fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> KoanRow<'_> {
         cache_read_input_tokens: count(&[TokenClass::CacheRead]),
         cost_usd: record.cost.and_then(rounded),
         duration_seconds: record.duration_ms.unwrap_or(0) / 1_000,
-        // Koan leaves out a provider that it does not know.
+        // Koan omits an unknown provider.
         provider: label("cli_provider").or(Some(&*record.provider)).filter(|name| *name != "unknown"),
         mission_id: label("mission_id"),
         backfill: label("backfill") == Some("true") && record.quality == Quality::Estimated,
     }
 }
 
-/// An amount as a JSON number.
+/// Converts an amount to a JSON number.
 fn rounded(usd: Usd) -> Option<Box<RawValue>> {
     let amount: Decimal = usd.to_string().parse().ok()?;
     RawValue::from_string(amount.round_dp(DECIMALS).normalize().to_string()).ok()

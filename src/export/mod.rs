@@ -1,4 +1,4 @@
-//! A ledger in formats that other programs read.
+//! Exports a ledger in formats of other programs.
 
 mod activity;
 mod calls;
@@ -25,7 +25,7 @@ pub use ccusage::{CcusageAgent, CcusageOptions, ccusage};
 #[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
 pub(crate) use cells::text_cell;
 
-/// A format to export.
+/// An export format.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, export};
@@ -47,7 +47,7 @@ pub trait Exporter: Sync {
     /// ```
     fn name(&self) -> &'static str;
 
-    /// Writes what a snapshot sees.
+    /// Writes the content of a snapshot.
     ///
     /// # Errors
     /// [`ExportError::Output`] when `out` fails, [`ExportError::Ledger`] when the ledger does.
@@ -64,7 +64,7 @@ pub trait Exporter: Sync {
     /// ```
     fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError>;
 
-    /// The same for a moment, a zone and a provider, as far as the format depends on them.
+    /// As [`export`](Self::export), for a time, a zone and a provider, if the format depends on them.
     ///
     /// # Errors
     /// As of [`export`](Self::export).
@@ -90,7 +90,7 @@ pub trait Exporter: Sync {
     }
 }
 
-/// What some formats depend on besides the ledger.
+/// Parameters of some formats.
 ///
 /// ```
 /// use usage_ledger::{Zone, export::ExportOptions};
@@ -98,11 +98,11 @@ pub trait Exporter: Sync {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// The moment that windows are asked for; without one, the last event's.
+    /// The time of windows; default: that of the last event.
     pub now: Option<Timestamp>,
     /// The zone of days and of times without an offset.
     pub zone: Zone,
-    /// Only this provider; where a format is about one, the one worked with unless it is named here.
+    /// Export this provider only. A format about a single provider defaults to the active one.
     pub provider: Option<String>,
 }
 
@@ -131,16 +131,16 @@ impl ExportOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The ledger could not be read. Do as its error says.
+    /// The ledger could not be read. See the remedy in the error.
     #[error(transparent)]
     Ledger(#[from] Error),
-    /// What was exported could not be written. Check the place it goes to.
+    /// The output could not be written. Check its destination.
     #[error("the export could not be written: {0}")]
     Output(#[from] io::Error),
 }
 
 impl From<csv::Error> for ExportError {
-    /// What the writer of the lines met stays what it is: a closed pipe is no fault.
+    /// Keeps the kind of I/O errors, because a closed pipe is not a failure.
     fn from(error: csv::Error) -> Self {
         Self::Output(match error.into_kind() {
             csv::ErrorKind::Io(error) => error,
@@ -163,7 +163,7 @@ const ALL: &[&dyn Exporter] = &[
     &usage_md::UsageMdExport,
 ];
 
-/// The names of the formats.
+/// Lists the names of the formats.
 ///
 /// ```
 /// assert!(usage_ledger::export::names().contains(&"events"));
@@ -172,7 +172,7 @@ pub fn names() -> Vec<&'static str> {
     ALL.iter().map(|exporter| exporter.name()).collect()
 }
 
-/// The exporter of a format.
+/// Returns the exporter of a format.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a format this build does not know.
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::{Ledger, TokenRecord};
 
-    /// A reader that went away.
+    /// A closed pipe.
     struct Closed;
 
     impl Write for Closed {

@@ -1,4 +1,4 @@
-//! The columns of the CSV as a Parquet file, with types.
+//! Exports the columns of the CSV as a Parquet file, with types.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::tokens::{TokenClass, Usd};
 
-/// Every record as it counts now, a row each, in the order of the log.
+/// Exports the current state of every record, one row each, in the order of the log.
 ///
-/// Times are UTC with milliseconds, amounts decimals of twelve places, labels JSON. What is not known is null.
+/// Times are UTC with milliseconds, amounts decimals with twelve places, labels JSON. Unknown values are null.
 pub(super) struct Parquet;
 
-/// Rows in a group; as many are in memory at a time.
+/// Rows per group, which is the number in memory at once.
 const GROUP: usize = 1 << 16;
-/// Digits of an amount, and how many of them are behind the point.
+/// Digits of an amount, and how many of them are decimal places.
 const DIGITS: (i32, i32) = (38, 12);
 
 impl Exporter for Parquet {
@@ -71,7 +71,7 @@ fn told(error: ParquetError) -> ExportError {
     }
 }
 
-/// What was written and is on its way; the writer asks for one that other threads could take.
+/// Buffer between the Parquet writer, which requires `Send`, and the output.
 #[derive(Clone, Default)]
 struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
@@ -95,7 +95,7 @@ impl Write for SharedBuffer {
     }
 }
 
-/// A column: its name, and how a call's value of it is found. Columns that may be null have an option.
+/// The values of a column. Nullable columns have options.
 enum Values {
     Number(fn(&ExportedCall) -> Option<i64>),
     Time(fn(&ExportedCall) -> Option<i64>),
@@ -126,7 +126,7 @@ fn class(call: &ExportedCall, class: TokenClass) -> Option<i64> {
     call.record.tokens.get(class).and_then(number)
 }
 
-/// As those of the CSV, in its order.
+/// Returns the columns, which are those of the CSV in the same order.
 fn columns() -> [ParquetColumn; 23] {
     use Values::{Amount, Json, Number, Text, Time};
     [
@@ -210,7 +210,7 @@ impl ParquetColumn {
     }
 }
 
-/// The values that are known, and which calls they are of.
+/// Returns the known values, and a mask of the calls that have one.
 fn split<T>(calls: &[ExportedCall], of: impl Fn(&ExportedCall) -> Option<T>) -> (Vec<T>, Vec<bool>) {
     let values: Vec<Option<T>> = calls.iter().map(of).collect();
     let known = values.iter().map(Option::is_some).collect();

@@ -9,10 +9,11 @@ use crate::model::tokens::TokenClass;
 use crate::report::{Report, ReportKey, ReportTable};
 use crate::usage::WindowUsage;
 
-/// The counters and windows as a page for [Prometheus](https://prometheus.io), in its text format: put it where the node
-/// exporter's text file collector looks, or serve it.
+/// Exports counters and windows in the text format of [Prometheus](https://prometheus.io), for the text file collector
+/// of the node exporter or an HTTP server.
 ///
-/// Labels are provider, account, model and token class. Conversations and projects are none: there is no end to them.
+/// Labels are provider, account, model and token class. Conversations and projects are excluded because their number is
+/// unbounded.
 pub(super) struct Prometheus;
 
 impl Exporter for Prometheus {
@@ -56,11 +57,11 @@ impl Exporter for Prometheus {
     }
 }
 
-/// Each metric: its name, its type and what it says.
+/// Name, type and help text of each metric.
 const METRICS: [(&str, &str, &str); 12] = [
     ("usage_ledger_requests_total", "counter", "Calls that were recorded."),
     ("usage_ledger_tokens_total", "counter", "Tokens by class; the classes are disjoint."),
-    // Two names: what is reported and what is computed are of the same calls, and nobody is to add them up.
+    // Reported and computed cost are of the same calls, so they have different names and cannot be summed by mistake.
     ("usage_ledger_reported_cost_usd_total", "counter", "Cost in US dollars that agents and providers reported."),
     ("usage_ledger_computed_cost_usd_total", "counter", "Cost in US dollars, computed by the price table."),
     ("usage_ledger_unpriced_requests_total", "counter", "Calls without a known price."),
@@ -80,7 +81,7 @@ fn counters(table: &ReportTable, page: &mut MetricsPage) {
         let names = [("provider", next()), ("account", next()), ("model", next())];
         let with = |name: &'static str, value: &'static str| [names.as_slice(), &[(name, value)]].concat();
         page.add("usage_ledger_requests_total", &names, row.usage.requests);
-        // A class that nobody reported is not 0, it is unknown.
+        // A class that nobody reported is unknown, not 0.
         for (class, tokens) in TokenClass::ALL.map(|class| (class, row.usage.tokens.get(class))) {
             if tokens > 0 {
                 page.add("usage_ledger_tokens_total", &with("class", class.name()), tokens);

@@ -12,11 +12,11 @@ use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey};
 use crate::usage::{Basis, TokenSums, WindowUsage};
 
-/// The page by which Koan's parts tell each other how much is used, for the provider worked with: two lines of
-/// percentages, and comments about what they rest on.
+/// Exports the page through which Koan's parts share percentages, for the active provider: two lines of percentages,
+/// and comments with their origin.
 ///
-/// Its reader takes whole percent only, and a page on which it finds neither line for 75 %. So a percentage that
-/// nobody knows is written as 0, and a comment says so.
+/// Its reader accepts whole percentages only, and assumes 75 % if it finds neither line. So an unknown percentage is
+/// written as 0, with a comment.
 pub(super) struct UsageMdExport;
 
 impl Exporter for UsageMdExport {
@@ -37,7 +37,7 @@ impl Exporter for UsageMdExport {
         let now = options.now(snapshot)?;
         let status = snapshot.status(now)?;
         let provider = options.provider.clone().or(status.active_provider);
-        // Of several accounts the one that stops work first.
+        // Of several accounts, use the most restrictive one.
         let account = status
             .providers
             .into_iter()
@@ -52,7 +52,7 @@ impl Exporter for UsageMdExport {
     }
 }
 
-/// The tokens of the local day.
+/// Returns the tokens of the local day.
 fn today(snapshot: &Snapshot<'_>, provider: &str, now: Timestamp, zone: Zone) -> Result<TokenSums> {
     let day = DateWindow::ending(zone.day(now), 1, 0, Granularity::Day);
     let report = Report::by_all([]).prices(Prices::none()).tz(zone).days(day).only(ReportKey::Provider, provider)?;
@@ -110,7 +110,7 @@ const fn is_observed(window: &WindowUsage) -> bool {
     matches!(window.basis, Basis::Observed | Basis::ObservedAndDelta)
 }
 
-/// Whole percent: what the provider reported is rounded, half to even; an estimate is whole already.
+/// Rounds to whole percent: half to even for a provider's percentage. An estimate is whole already.
 fn percent(window: Option<&WindowUsage>) -> u32 {
     let Some(percent) = window.and_then(WindowUsage::used) else { return 0 };
     let (whole, rest) = (percent.whole(), percent.hundredths() % 100);
@@ -122,14 +122,14 @@ fn left(window: Option<&WindowUsage>, now: Timestamp) -> Option<i64> {
 }
 
 fn session_left(window: Option<&WindowUsage>, now: Timestamp) -> String {
-    // A window that is not open yet lasts for all of its five hours.
+    // A window that is not open yet has its full five hours left.
     countdown(Some(left(window, now).unwrap_or(5 * HOUR)))
 }
 
 fn weekly_left(window: Option<&WindowUsage>, now: Timestamp, zone: Zone) -> String {
     match window {
         Some(seen) if is_observed(seen) => countdown(left(window, now)),
-        // Of an estimate days are as fine as it gets; midnight belongs to the day that it begins.
+        // The reset of an estimated window is shown in days; midnight belongs to the day that it begins.
         _ => match window.and_then(|window| window.resets_at) {
             Some(at) => format!("{}d", (zone.day(at) - zone.day(now)).num_days().max(0)),
             None => format!("{}d", (Zone::monday(zone.day(now)) - zone.day(now)).num_days() + 7),

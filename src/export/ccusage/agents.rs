@@ -1,9 +1,9 @@
-//! How ccusage reports each agent: its own name for it, and the shape of its rows.
+//! How ccusage reports each agent: its name, and the form of its rows.
 
-/// Stands for a model, an agent or a session that is not known.
+/// Replaces an unknown model, agent or session.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// The name of a project or session in the path of a log.
+/// Extracts the name of a project or session from the path of a log.
 pub(super) type NameOfPath = fn(&str) -> Option<String>;
 
 /// How ccusage reports an agent.
@@ -22,19 +22,19 @@ pub struct CcusageAgent {
     command: Command,
 }
 
-/// The command of ccusage that reports one agent.
+/// The command of ccusage that reports a single agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Command {
-    /// Rows as those of most agents.
+    /// Rows in the common form.
     Plain,
-    /// `ccusage claude`: sessions name their projects, weeks begin on Sundays, and blocks are of this agent.
+    /// Like `ccusage claude`: sessions name their projects, weeks begin on Sundays, and blocks are of this agent.
     Projects(NameOfPath),
-    /// Sessions are threads: its rows have field names of their own, and sessions are named by their files.
+    /// Sessions are threads: rows have different field names, and files name the sessions.
     Threads(NameOfPath),
 }
 
 impl CcusageAgent {
-    /// An agent by the ledger's name and by ccusage's name.
+    /// Creates the entry of an agent, with the ledger's name and ccusage's name.
     ///
     /// ```
     /// assert_eq!(usage_ledger::export::CcusageAgent::new("kilo-code", "kilo").name(), "kilo");
@@ -43,7 +43,7 @@ impl CcusageAgent {
         Self { agent, name, reasoning_beside: false, states_activity: true, command: Command::Plain }
     }
 
-    /// Its reasoning counts in `totalTokens` alone, beside `outputTokens`.
+    /// Reasoning counts in `totalTokens` alone and not in `outputTokens`.
     ///
     /// ```
     /// let agent = usage_ledger::export::CcusageAgent::new("goose", "goose").with_reasoning_beside();
@@ -55,7 +55,7 @@ impl CcusageAgent {
         self
     }
 
-    /// Its sessions do not state when they were last active.
+    /// Sessions do not state the time of their last activity.
     ///
     /// ```
     /// let agent = usage_ledger::export::CcusageAgent::new("amp", "amp").without_activity();
@@ -67,7 +67,7 @@ impl CcusageAgent {
         self
     }
 
-    /// Its command is like `ccusage claude`; the function takes the name of the project from the path of a log.
+    /// The agent's command is like `ccusage claude`. The function extracts the project from the path of a log.
     ///
     /// ```
     /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_projects(|path| Some(path.to_owned()));
@@ -79,8 +79,8 @@ impl CcusageAgent {
         self
     }
 
-    /// Its sessions are threads, which its command prints with field names of their own; the function takes the name of
-    /// the session from the path of a log.
+    /// The agent's sessions are threads, for which its command has different field names. The function extracts the
+    /// session from the path of a log.
     ///
     /// ```
     /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_threads(|path| Some(path.to_owned()));
@@ -111,7 +111,7 @@ impl CcusageAgent {
     }
 }
 
-/// The agents that ccusage knows. Of any other agent the name stays, and its rows are as those of most.
+/// The agents that ccusage knows. Any other agent keeps its name and has rows in the common form.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CcusageAgents(pub &'static [CcusageAgent]);
 
@@ -120,37 +120,37 @@ impl CcusageAgents {
         self.0.iter().find(|known| Some(known.agent) == agent)
     }
 
-    /// ccusage's name of an agent.
+    /// Returns ccusage's name of an agent.
     pub fn name(self, agent: Option<&str>) -> &str {
         self.find(agent).map_or_else(|| agent.unwrap_or(UNKNOWN), |known| known.name)
     }
 
-    /// Whether the reasoning of an agent counts beside its output.
+    /// Returns whether the reasoning of an agent is not part of its output.
     pub fn reasoning_beside(self, agent: Option<&str>) -> bool {
         self.find(agent).is_some_and(|known| known.reasoning_beside)
     }
 
-    /// Whether the sessions of an agent state when they were last active.
+    /// Returns whether the sessions of an agent state the time of their last activity.
     pub fn states_activity(self, agent: Option<&str>) -> bool {
         self.find(agent).is_none_or(|known| known.states_activity)
     }
 
-    /// The command that reports an agent.
+    /// Returns the command that reports an agent.
     pub fn command(self, agent: Option<&str>) -> Command {
         self.find(agent).map_or(Command::Plain, |known| known.command)
     }
 
-    /// Whether sessions of an agent belong to projects, as those of `ccusage claude` do.
+    /// Returns whether sessions of an agent belong to projects, as in `ccusage claude`.
     pub fn has_projects(self, agent: Option<&str>) -> bool {
         matches!(self.command(agent), Command::Projects(_))
     }
 
-    /// Whether sessions of an agent are named by their files.
+    /// Returns whether files name the sessions of an agent.
     pub fn has_threads(self, agent: Option<&str>) -> bool {
         matches!(self.command(agent), Command::Threads(_))
     }
 
-    /// The agent whose calls blocks are made of.
+    /// Returns the agent whose calls form blocks.
     pub fn of_blocks(self) -> Option<&'static str> {
         self.0.iter().map(|known| known.agent).find(|agent| self.has_projects(Some(agent)))
     }

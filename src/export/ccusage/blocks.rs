@@ -1,4 +1,4 @@
-//! `blocks`: stretches of five hours by ccusage's own rule, which knows nothing of what the provider says.
+//! `blocks`: five-hour blocks by ccusage's own rule, independent of the provider's windows.
 
 mod cut;
 mod rate;
@@ -19,7 +19,7 @@ use crate::report::{Report, ReportKey};
 use cut::{BlockCall, SessionBlock, cut};
 use rate::{BurnRate, Projection};
 
-/// Cuts all calls into blocks and keeps those that begin in the report's range.
+/// Divides all calls into blocks and returns those that begin in the report's range.
 pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<BlocksAnswer> {
     let mut of_all_times = report.of_all_times();
     if let Some(agent) = options.known().of_blocks().filter(|_| report.wanted(&ReportKey::Agent).is_empty()) {
@@ -52,7 +52,7 @@ pub(super) struct BlocksAnswer {
     blocks: Vec<BlockRow>,
 }
 
-/// A block or a gap, with its fields in the order of their names.
+/// A block or a gap. Fields are sorted by name.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct BlockRow {

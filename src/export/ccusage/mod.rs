@@ -1,5 +1,5 @@
-//! The reports of [ccusage](https://github.com/ccusage/ccusage), in the JSON that its version 20.0.24 prints for
-//! `daily`, `weekly`, `monthly`, `session` and `blocks`: of all agents, or of one where the question is filtered by it.
+//! Reports in the JSON format of [ccusage](https://github.com/ccusage/ccusage) 20.0.24, for `daily`, `weekly`,
+//! `monthly`, `session` and `blocks`: of all agents, or of one if the query filters by it.
 
 mod agents;
 mod blocks;
@@ -25,7 +25,7 @@ use crate::report::{Report, ReportKey};
 
 pub use agents::CcusageAgent;
 
-/// What ccusage's reports depend on besides the question.
+/// Parameters of ccusage's reports besides the query.
 ///
 /// ```
 /// use usage_ledger::{Timestamp, export::CcusageOptions};
@@ -36,16 +36,16 @@ pub use agents::CcusageAgent;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CcusageOptions {
-    /// The moment that says which block is active.
+    /// The current time, which determines the active block.
     pub now: Timestamp,
-    /// Whether costs are printed; the order of rows is by cost all the same.
+    /// Whether to print costs. Rows are sorted by cost in any case.
     pub costs: bool,
-    /// The agents that ccusage knows, such as those of `import::ccusage_agents()`. Any other agent keeps its name.
+    /// Agents with a name in ccusage, such as those of `import::ccusage_agents()`. Any other agent keeps its name.
     pub agents: &'static [CcusageAgent],
 }
 
 impl CcusageOptions {
-    /// With costs, at a moment.
+    /// Creates parameters with costs, at a time.
     ///
     /// ```
     /// use usage_ledger::{Timestamp, export::CcusageOptions};
@@ -57,7 +57,7 @@ impl CcusageOptions {
         Self { now: now.into(), costs: true, agents: &[] }
     }
 
-    /// With ccusage's names and habits of these agents.
+    /// Sets ccusage's names and forms of agents.
     ///
     /// ```
     /// use usage_ledger::{Timestamp, export::{CcusageAgent, CcusageOptions}};
@@ -77,7 +77,7 @@ impl CcusageOptions {
     }
 }
 
-/// Which of ccusage's reports.
+/// A report of ccusage.
 enum CcusageReport {
     Periods(periods::Period),
     Sessions,
@@ -100,19 +100,19 @@ impl CcusageReport {
     }
 }
 
-/// Whose report.
+/// The form of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
-    /// All agents', with an `agent` in each row.
+    /// Of all agents, with an `agent` in each row.
     All,
-    /// That of one agent whose rows have field names of their own, by the ledger's name of it.
+    /// Of one agent with different field names. The value is the ledger's name of it.
     Threads(String),
-    /// That of another agent, by the ledger's name of it.
+    /// Of any other single agent. The value is the ledger's name of it.
     One(String),
 }
 
 impl Shape {
-    /// A report that is filtered by one agent has the shape of that agent's command.
+    /// Returns the form of a report. A report that filters by one agent has the form of that agent's command.
     fn of(report: &Report, known: CcusageAgents) -> Self {
         let mut agents = report.wanted(&ReportKey::Agent).into_iter();
         match (agents.next(), agents.next()) {
@@ -125,15 +125,15 @@ impl Shape {
     }
 }
 
-/// Answers a report as ccusage does: by day `daily`, by week `weekly`, by month `monthly`, by conversation `session`,
-/// by window `blocks`. One that is filtered by a single agent is answered as that agent's command is, such as
+/// Writes a report in ccusage's format: by day `daily`, by week `weekly`, by month `monthly`, by conversation
+/// `session`, by window `blocks`. A report that filters by a single agent has the form of that agent's command, such as
 /// `ccusage claude daily`.
 ///
-/// Tokens are counts, costs US dollars in exact decimals. A model without a known price counts 0, and is named: its
-/// breakdown says `missingPricing`, and totals list it in `unpricedModels`; blocks do not tell. Blocks are of the agent
-/// whose command is like `ccusage claude`, unless the report is filtered by agent; a range holds for the beginning of a block.
+/// Tokens are counts, costs exact decimals in US dollars. A model without a known price counts 0 and is marked: its
+/// breakdown has `missingPricing`, and totals list it in `unpricedModels`. Blocks have no such mark. Without a filter,
+/// blocks contain the agent whose command is like `ccusage claude`. The range applies to the start of a block.
 ///
-/// Calls are dated by [`counted_at`](crate::TokenRecord::counted_at), where they have one, and priced by their own time.
+/// A call is dated by [`counted_at`](crate::TokenRecord::counted_at) if it has one, and priced at its own time.
 ///
 /// # Errors
 /// [`ExportError::Ledger`] for a report by other keys and when the ledger fails, [`ExportError::Output`] when `out` does.

@@ -1,4 +1,4 @@
-//! Names that ccusage takes from the paths of logs.
+//! Names of projects and sessions from the paths of logs.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::projection::file_states;
 
-/// What the paths of the logs say of the conversations of all agents whose command needs it, by agent and conversation.
+/// Names of conversations from the paths of logs, by agent and conversation.
 #[derive(Debug, Default)]
 pub(super) struct NamesOfPaths(HashMap<String, HashMap<String, String>>);
 
 impl NamesOfPaths {
-    /// The directories of the projects of sessions.
+    /// Returns the project directories of sessions.
     pub fn projects(snapshot: &Snapshot<'_>, agents: CcusageAgents) -> Result<Self> {
         Self::read(snapshot, agents, |command| if let Command::Projects(name) = command { Some(name) } else { None })
     }
 
-    /// The places of the files of sessions.
+    /// Returns the file names of sessions.
     pub fn threads(snapshot: &Snapshot<'_>, agents: CcusageAgents) -> Result<Self> {
         Self::read(snapshot, agents, |command| if let Command::Threads(name) = command { Some(name) } else { None })
     }
@@ -36,13 +36,13 @@ impl NamesOfPaths {
         Ok(found)
     }
 
-    /// The name of an agent's conversation.
+    /// Returns the name of an agent's conversation.
     pub fn get(&self, agent: Option<&str>, conversation: Option<&str>) -> Option<&String> {
         self.0.get(agent?)?.get(conversation?)
     }
 }
 
-/// What the paths of a source's files say of its conversations; of several the least.
+/// Extracts names of conversations from the paths of a source. Of several names of one conversation the smallest wins.
 fn places(snapshot: &Snapshot<'_>, source: &str, place: NameOfPath) -> Result<HashMap<String, String>> {
     let mut places: HashMap<String, String> = HashMap::new();
     for file in file_states(snapshot.view(), source)?.into_values() {

@@ -5,18 +5,18 @@ use serde_json::value::RawValue;
 use crate::model::error::{Error, Result};
 use crate::model::tokens::Usd;
 
-/// An exact decimal that stands in JSON as a number.
+/// An exact decimal that is a number in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number(pub Decimal);
 
 impl Number {
-    /// An amount in US dollars.
+    /// Converts an amount in US dollars.
     pub fn usd(amount: Usd) -> Result<Self> {
         Ok(Self(decimal(amount)?))
     }
 }
 
-/// An amount in US dollars, to calculate with.
+/// Converts an amount in US dollars for calculations.
 pub(super) fn decimal(amount: Usd) -> Result<Decimal> {
     amount.to_string().parse().map_err(|_| Error::Overflow { what: "cost" })
 }

@@ -1,4 +1,4 @@
-//! `claude daily` and its kin: periods of one agent.
+//! `claude daily` and similar commands: periods of one agent.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::report::Report;
 
-/// Sums periods from the calls, as ccusage lists models in the order in which it reads them.
+/// Sums periods from the calls, because ccusage lists models in reading order.
 pub(super) fn answer(
     snapshot: &Snapshot<'_>,
     report: &Report,
@@ -48,7 +48,7 @@ pub(super) fn answer(
     Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })
 }
 
-/// The period of a day. In `ccusage claude` weeks begin on Sundays, in all other commands on Mondays.
+/// Returns the period of a day. Weeks of `ccusage claude` begin on Sundays, those of all other commands on Mondays.
 fn period(day: NaiveDate, from_sunday: bool, length: Period) -> String {
     match length {
         Period::Week if from_sunday => {

@@ -15,7 +15,7 @@ use crate::model::error::Result;
 use crate::model::time::Zone;
 use crate::report::{Report, ReportKey};
 
-/// How long a period is.
+/// Length of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Period {
     Day,
@@ -40,7 +40,7 @@ impl Period {
         }
     }
 
-    /// The period of a day, of all agents: its weeks begin on Mondays.
+    /// Returns the period of a day in a report of all agents, where weeks begin on Mondays.
     pub fn period(self, day: NaiveDate) -> String {
         match self {
             Self::Day => day.to_string(),
@@ -50,7 +50,7 @@ impl Period {
     }
 }
 
-/// Who called in each period, and what of which models.
+/// Agents and models by period.
 type Periods = BTreeMap<String, (BTreeSet<String>, ModelRows)>;
 
 /// Sums periods from the report by period, agent and model.
@@ -90,8 +90,8 @@ pub(super) fn answer(
     Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })
 }
 
-/// Looks up where ccusage reads models: equally dear ones, such as those without a price, stand in that order. It reads
-/// agents with projects first, by day and place, then those with threads, whose models go by their names.
+/// Finds the reading order of models. It decides between models with equal cost, such as those without a price. ccusage
+/// reads agents with projects first, by day and path, then agents with threads, whose models are sorted by name.
 fn place_equals(
     snapshot: &Snapshot<'_>,
     report: &Report,
@@ -115,7 +115,7 @@ fn place_equals(
     })
 }
 
-/// The date of the Monday of an ISO week, by which ccusage names it.
+/// Returns the date of the Monday of an ISO week, which is ccusage's name of it.
 pub(super) fn monday(week: &str) -> Option<String> {
     let (year, week) = week.split_once("-W")?;
     NaiveDate::from_isoywd_opt(year.parse().ok()?, week.parse().ok()?, Weekday::Mon).map(|day| day.to_string())

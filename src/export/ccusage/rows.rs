@@ -1,4 +1,4 @@
-//! The rows of periods and sessions, with their fields in the order of their names.
+//! Rows of periods and sessions. Fields are sorted by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,26 +11,25 @@ use super::spent::Spent;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 
-/// Where the first call of a model stands in the order in which ccusage reads: by day, project, session, subagents last,
-/// time.
+/// Position of a model's first call in ccusage's reading order: day, project, session, subagents last, time.
 pub(super) type RowPlace = (NaiveDate, String, String, bool, Timestamp);
 
-/// What was used by models together.
+/// Usage by model.
 #[derive(Debug, Default)]
 pub(super) struct ModelRows(Vec<ModelRow>);
 
 #[derive(Debug)]
 struct ModelRow {
     name: String,
-    /// Its first use, where models stand in the order of that and not of their names.
+    /// Its first use, for reports that sort models by it instead of by name.
     first: Option<RowPlace>,
-    /// Where it was read first, and of which agent, where only equally dear ones stand in that order.
+    /// Agent and position of its first reading, for reports that use them to order models with equal cost.
     read: Option<(usize, Option<RowPlace>)>,
     spent: Spent,
 }
 
 impl ModelRows {
-    /// Adds what was used of a model.
+    /// Adds usage of a model.
     pub fn add(&mut self, name: &str, first: Option<RowPlace>, spent: &Spent) -> Result<()> {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
             if first < model.first {
@@ -42,13 +41,13 @@ impl ModelRows {
         Ok(())
     }
 
-    /// Whether costs alone do not say in which order they stand.
+    /// Returns whether several models have equal cost.
     pub fn are_equally_dear(&self) -> bool {
         let mut seen = BTreeSet::new();
         !self.0.iter().all(|model| seen.insert(model.spent.cost))
     }
 
-    /// Says where a call of a model is read: the agent's number, and its place among the agent's logs.
+    /// Sets where a model is read first: index of the agent, and position in the agent's logs.
     pub fn read(&mut self, name: &str, place: (usize, Option<RowPlace>)) {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name)
             && model.read.as_ref().is_none_or(|first| place < *first)
@@ -57,12 +56,12 @@ impl ModelRows {
         }
     }
 
-    /// All of them by their names.
+    /// Returns the usage by model name.
     pub fn by_name(self) -> BTreeMap<String, Spent> {
         self.0.into_iter().map(|model| (model.name, model.spent)).collect()
     }
 
-    /// The row of all models together.
+    /// Returns the row of all models together.
     pub fn row(mut self, label: Label, costs: bool) -> Result<(UsageRow, Spent)> {
         self.0.sort_by(|a, b| (&a.first, &a.name).cmp(&(&b.first, &b.name)));
         let models_used = self.0.iter().map(|model| model.name.clone()).collect();
@@ -70,7 +69,7 @@ impl ModelRows {
         for model in &self.0 {
             all.add(&model.spent)?;
         }
-        // The dearest first; equally dear ones as they are read, or else in the order they have.
+        // Sorted by cost, descending; models with equal cost in reading order, or unchanged.
         self.0.sort_by(|a, b| (b.spent.cost, &a.read).cmp(&(a.spent.cost, &b.read)));
         let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
         let row = UsageRow {
@@ -97,7 +96,7 @@ impl ModelRows {
     }
 }
 
-/// What a row is of. Rows of all agents have a period and an agent, those of one agent what their report names.
+/// The label of a row. Rows of all agents have a period and an agent, those of one agent the name in its report.
 #[derive(Debug, Default)]
 pub(super) struct Label {
     pub agent: Option<String>,
@@ -151,27 +150,27 @@ pub(super) struct UsageRow {
     pub week: Option<String>,
 }
 
-/// What is told of a row besides.
+/// Additional fields of a row.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Metadata {
-    /// Of a period.
+    /// For a period.
     Agents {
-        /// Who called in it.
+        /// Agents with calls in it.
         agents: BTreeSet<String>,
     },
-    /// Of a session.
+    /// For a session.
     #[serde(rename_all = "camelCase")]
     Session {
-        /// The time of its last call.
+        /// Time of its last call.
         last_activity: Timestamp,
-        /// Of threads alone.
+        /// Threads only.
         #[serde(skip_serializing_if = "Option::is_none")]
         reasoning_output_tokens: Option<u128>,
     },
 }
 
-/// A model's part of a row.
+/// One model's part of a row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Breakdown {
@@ -219,7 +218,7 @@ struct RowTotals<'r> {
 /// A report of rows.
 #[derive(Debug)]
 pub(super) struct RowsAnswer {
-    /// What the list of rows is called.
+    /// Field name of the list of rows.
     pub name: &'static str,
     pub rows: Vec<UsageRow>,
     pub all: Spent,
@@ -242,7 +241,7 @@ impl Serialize for RowsAnswer {
     }
 }
 
-/// Rows and their sum, in the order of their names.
+/// Serialises rows and total in the order of their field names.
 pub(super) fn in_order<S: Serializer>(
     serializer: S,
     name: &str,

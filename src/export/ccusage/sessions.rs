@@ -1,4 +1,4 @@
-//! `session`, of all agents and of one.
+//! `session`: of all agents and of one.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::report::{PricedCall, Report};
 
-/// What is known of a session after some of its calls.
+/// The state of a session while its calls are added.
 pub(super) struct SessionRow {
     pub agent: Option<String>,
     pub conversation: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct SessionRow {
     pub models: ModelRows,
 }
 
-/// Sums sessions from their calls, as no projection knows their last one.
+/// Sums sessions from their calls, because no projection contains their last call.
 pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report, agents: CcusageAgents) -> Result<Vec<SessionRow>> {
     let mut sessions: HashMap<(Option<String>, Option<String>), SessionRow> = HashMap::new();
     report.each_call(snapshot, &mut |call| {
@@ -44,14 +44,14 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report, agents: CcusageAg
     Ok(sessions.into_values().collect())
 }
 
-/// Where a call stands in the order in which ccusage reads an agent's logs: by its first line, whichever counts.
+/// Returns the position of a call in ccusage's reading order, which uses its first line, whichever line counts.
 pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> RowPlace {
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let aside = call.record.labels.contains_key("sidechain");
     (day, text(project), text(call.record.conversation.as_ref()), aside, call.made)
 }
 
-/// Rows of sessions, of all agents or of one without field names of its own.
+/// Builds rows of sessions, for all agents or for one with the common field names.
 pub(super) fn answer(
     snapshot: &Snapshot<'_>,
     report: &Report,
@@ -91,7 +91,7 @@ pub(super) fn answer(
         all.add(&spent)?;
         rows.push((spent.cost, row));
     }
-    // The dearest first, equally dear ones by their names; those of one agent without projects by their names alone.
+    // Sorted by cost, descending, then by name. Those of one agent without projects are sorted by name alone.
     let by_cost = one.is_none_or(|name| agents.has_projects(Some(name)));
     rows.sort_by(|(a_cost, a), (b_cost, b)| {
         let dearer = if by_cost { b_cost.cmp(a_cost) } else { Ordering::Equal };
@@ -111,8 +111,8 @@ impl SessionRow {
         self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
         self.reasoning = self.reasoning.saturating_add(spent.reasoning);
-        // ccusage lists the models of threads by name, those of other sessions by first use; a session may go on for days, and
-        // its own log comes before those of its subagents.
+        // ccusage lists the models of threads by name, and those of other sessions by first use. A session may span
+        // several days, and its own log precedes those of its subagents.
         let has_threads = agents.has_threads(call.record.agent.as_deref());
         let first = (!has_threads).then(|| place(NaiveDate::MIN, None, call));
         self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)

@@ -4,26 +4,26 @@ use crate::model::tokens::{TokenClass, Usd};
 use crate::report::PricedCall;
 use crate::usage::Usage;
 
-/// Tokens in the four classes that ccusage has, and what they cost.
+/// Tokens in ccusage's four classes, and their cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub input: u128,
-    /// With reasoning, unless the agent's reasoning stands beside it.
+    /// Includes reasoning, unless the agent reports it separately.
     pub output: u128,
-    /// Reasoning that is not in the output.
+    /// Reasoning that the output does not include.
     pub beside: u128,
     pub cache_creation: u128,
     pub cache_read: u128,
-    /// All reasoning, wherever it stands.
+    /// All reasoning, whether the output includes it or not.
     pub reasoning: u128,
-    /// What is priced of it.
+    /// Cost of the calls with a price.
     pub cost: Usd,
-    /// Whether the price of any of it is not known.
+    /// Whether any price is unknown.
     pub unpriced: bool,
 }
 
 impl Spent {
-    /// What a row of a report used, which is of one agent.
+    /// Converts a row of a report, which is of one agent.
     pub fn of_usage(agents: CcusageAgents, agent: Option<&str>, usage: &Usage) -> Self {
         let cost = usage.cost.usd.unwrap_or_default();
         Self::new(
@@ -34,7 +34,7 @@ impl Spent {
         )
     }
 
-    /// What a call used.
+    /// Converts a call.
     pub fn of_call(agents: CcusageAgents, call: &PricedCall<'_>) -> Self {
         let (agent, cost) = (call.record.agent.as_deref(), call.cost.unwrap_or_default());
         Self::new(
@@ -61,7 +61,7 @@ impl Spent {
         }
     }
 
-    /// Adds another sum; what would pass 64 bits stays at the largest number.
+    /// Adds another sum. Sums above 64 bits stay at the maximum.
     pub fn add(&mut self, other: &Self) -> Result<()> {
         self.input = self.input.saturating_add(other.input);
         self.output = self.output.saturating_add(other.output);
@@ -74,7 +74,7 @@ impl Spent {
         Ok(())
     }
 
-    /// All classes together.
+    /// Returns the sum of all classes.
     pub fn total(&self) -> u128 {
         [self.output, self.beside, self.cache_creation, self.cache_read]
             .into_iter()

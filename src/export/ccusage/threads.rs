@@ -1,5 +1,5 @@
-//! Reports of an agent whose sessions are threads: `daily`, `monthly` and `session` with field names of their own, and
-//! `weekly` likewise, which ccusage does not have.
+//! Reports of an agent whose sessions are threads: `daily`, `monthly` and `session` with different field names, and
+//! `weekly` in the same form, which ccusage does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ pub(super) fn periods(
     Ok(answer)
 }
 
-/// Sums sessions, which stand in the order of their files.
+/// Sums sessions, sorted by file.
 pub(super) fn sessions(
     snapshot: &Snapshot<'_>,
     report: &Report,
@@ -99,7 +99,7 @@ impl ThreadsAnswer {
             if spent.unpriced {
                 self.unpriced.insert(name.clone());
             }
-            // ccusage guesses the model of a log that names none; the ledger does not.
+            // ccusage guesses the model of a log that names none. The ledger does not.
             let part =
                 ThreadsRow { is_fallback: Some(false), missing_pricing: spent.unpriced, ..ThreadsRow::default() };
             parts.insert(name, part.counted(&spent));
@@ -116,7 +116,7 @@ impl ThreadsAnswer {
     }
 }
 
-/// A day, a week, a month or a session; a model's part of one; and the sum of all. Fields stand in the order of their names.
+/// A day, week, month or session; one model's part of it; or the total. Fields are sorted by name.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ThreadsRow {
@@ -140,7 +140,7 @@ struct ThreadsRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     month: Option<String>,
     output_tokens: u128,
-    /// A part of the output.
+    /// Included in the output.
     reasoning_output_tokens: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_file: Option<String>,

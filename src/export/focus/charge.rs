@@ -1,4 +1,4 @@
-//! Charges: what calls used, told apart by all that a row says of them.
+//! Charges: usage grouped by everything that distinguishes rows.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::model::time::Zone;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::{Extras, Term};
 
-/// What is metered.
+/// The metered unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Meter {
     Tokens(TokenClass),
-    /// Calls, where a price asks for them besides.
+    /// Calls, if a price per call applies.
     Requests,
-    /// Tokens of a class that are no text, such as `input_audio`.
+    /// Tokens of a class other than text, such as `input_audio`.
     Modality(String),
     /// Uses of one of the provider's tools.
     Tool(String),
@@ -34,7 +34,7 @@ impl Meter {
         }
     }
 
-    /// How much a price is of, and of what.
+    /// Returns quantity and unit that a price refers to.
     pub const fn unit(&self) -> (u64, &'static str) {
         match self {
             Self::Tool(_) => (1_000, "Uses"),
@@ -44,7 +44,7 @@ impl Meter {
     }
 }
 
-/// A price that holds for a charge.
+/// The price of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UnitPrice {
     pub usd: Usd,
@@ -53,7 +53,7 @@ pub(super) struct UnitPrice {
     pub own: Option<Position>,
 }
 
-/// What a charge is for.
+/// The properties that distinguish charges.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub day: NaiveDate,
@@ -62,7 +62,7 @@ pub(super) struct Key {
     pub model: Option<String>,
     pub tier: Option<String>,
     pub meter: Meter,
-    /// None where the price of a call is not known, as reports have it: of all it used, or of nothing.
+    /// `None` if the price of a call is unknown. As in reports, a call is priced completely or not at all.
     pub price: Option<UnitPrice>,
     /// Project, agent and labels, as JSON.
     pub tags: Option<String>,
@@ -70,12 +70,12 @@ pub(super) struct Key {
 
 #[derive(Default)]
 pub(super) struct ChargeSum {
-    /// In the meter's unit.
+    /// In the unit of the meter.
     pub quantity: u128,
     pub requests: u64,
 }
 
-/// Charges are told apart by their price too, which depends on the length of each call's prompt.
+/// Sums usage into charges. The price distinguishes charges too, because it depends on the prompt length of each call.
 pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, ChargeSum>> {
     let prices = snapshot.prices()?;
     let mut sums: BTreeMap<Key, ChargeSum> = BTreeMap::new();
@@ -136,7 +136,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
     Ok(sums)
 }
 
-/// What somebody named the call by; a label of the same name goes before project and agent.
+/// Returns the user's names for a call. A label takes precedence over project and agent with the same name.
 fn tags(record: &TokenRecord) -> Option<String> {
     let mut tags: BTreeMap<&str, &str> =
         record.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -4,7 +4,7 @@ use super::super::spent::Spent;
 use crate::model::error::Result;
 use crate::model::time::{HOUR, Timestamp};
 
-/// How long a block is, in milliseconds.
+/// Length of a block in milliseconds.
 pub(super) const LENGTH: i64 = 5 * HOUR;
 
 /// A call.
@@ -15,24 +15,24 @@ pub(super) struct BlockCall {
     pub spent: Spent,
 }
 
-/// A stretch of calls, or a gap between two.
+/// A block of calls, or a gap between two blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SessionBlock {
     pub start: Timestamp,
     pub end: Timestamp,
-    /// Its first call; a gap has none.
+    /// Its first call; `None` for a gap.
     pub first: Option<Timestamp>,
     /// Its last call.
     pub last: Option<Timestamp>,
     pub calls: usize,
     pub spent: Spent,
-    /// In the order of their first use.
+    /// Models in the order of their first use.
     pub models: Vec<Rc<str>>,
 }
 
-/// Cuts calls into blocks. A block begins at the full hour (UTC) of its first call; the first call more than five hours
-/// behind that, or behind the call before it, begins another one. What is longer than five hours between two calls
-/// leaves a gap, from five hours after the former to the latter.
+/// Divides calls into blocks. A block begins at the full hour (UTC) of its first call. A call more than five hours
+/// after that, or after the previous call, begins a new block. If more than five hours pass between two calls there is
+/// a gap, which begins five hours after the earlier call and ends at the later call.
 pub(super) fn cut(mut calls: Vec<BlockCall>) -> Result<Vec<SessionBlock>> {
     calls.sort_by_key(|call| call.at);
     let mut blocks: Vec<SessionBlock> = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn cut(mut calls: Vec<BlockCall>) -> Result<Vec<SessionBlock>> {
         open = Some(block);
     }
     blocks.extend(open);
-    // A gap of less than an hour begins behind the full hour that the next block is laid at.
+    // A gap of less than an hour may begin after the full hour at which the next block begins.
     blocks.sort_by_key(|block| block.start);
     Ok(blocks)
 }
@@ -75,18 +75,18 @@ impl SessionBlock {
         Ok(())
     }
 
-    /// Whether a call at an instant is too late for this block.
+    /// Returns whether a call at this time is too late for the block.
     fn is_over(&self, at: Timestamp) -> bool {
         let since = |from: Timestamp| at.millis() - from.millis();
         since(self.start) > LENGTH || self.last.is_some_and(|last| since(last) > LENGTH)
     }
 
-    /// Whether it is a gap between two blocks.
+    /// Returns whether it is a gap.
     pub const fn is_gap(&self) -> bool {
         self.last.is_none()
     }
 
-    /// Whether calls of this moment would still be its own.
+    /// Returns whether a call at this time would belong to the block.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.last.is_some_and(|last| now < last.plus(LENGTH)) && now < self.end
     }

@@ -7,21 +7,21 @@ use super::cut::SessionBlock;
 use crate::model::error::{Error, Result};
 use crate::model::time::{HOUR, MINUTE};
 
-/// Decimals of what does not come out even.
+/// Decimal places of inexact quotients.
 const DECIMALS: u32 = 12;
 
-/// How fast a block is used up, from its first call to its last.
+/// The rate of use between the first and the last call of a block.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BurnRate {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_per_hour: Option<Number>,
     tokens_per_minute: Number,
-    /// Of input and output alone.
+    /// Input and output only.
     tokens_per_minute_for_indicator: Number,
 }
 
-/// What a block comes to if that goes on to its end.
+/// The totals of a block if this rate continues to its end.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Projection {
@@ -31,12 +31,12 @@ pub(super) struct Projection {
     total_tokens: Number,
 }
 
-/// Milliseconds from a block's first call to its last; a single instant has no rate.
+/// Returns the milliseconds between the first and the last call. A single instant has no rate.
 fn span(block: &SessionBlock) -> Option<i64> {
     Some(block.last?.millis() - block.first?.millis()).filter(|span| *span > 0)
 }
 
-/// How much of an amount falls on so many milliseconds, when it was used in a span of them.
+/// Scales an amount from `span` to `millis` milliseconds.
 fn share(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
     let over = Error::Overflow { what: "burn rate" };
     amount.checked_mul(millis.into()).and_then(|product| product.checked_div(span.into())).ok_or(over)
@@ -56,9 +56,9 @@ impl BurnRate {
 }
 
 impl Projection {
-    /// Of a block that has a burn rate.
+    /// Projects a block that has a burn rate.
     pub fn of(block: &SessionBlock, options: CcusageOptions) -> Result<Self> {
-        // ccusage rounds to whole minutes before it goes on.
+        // ccusage rounds to whole minutes first.
         let remaining = (block.end.millis() - options.now.millis() + MINUTE / 2) / MINUTE;
         let whole = |amount: Decimal, decimals| {
             let rest = span(block).map_or(Ok(Decimal::ZERO), |span| share(amount, remaining * MINUTE, span))?;
