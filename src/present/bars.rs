@@ -10,7 +10,7 @@ use crate::usage::{Basis, Pool, WindowUsage};
 /// Cells of a bar.
 const CELLS: u32 = 20;
 
-/// `[####----------------]`, a cell begun being a cell filled only when it is full.
+/// Formats `[####----------------]`. A cell is filled only if the percentage reaches its end.
 fn bar(percent: Percent) -> String {
     let filled = (u64::from(percent.hundredths()) * u64::from(CELLS) / 10_000).min(u64::from(CELLS));
     let filled = usize::try_from(filled).unwrap_or(0);
@@ -18,7 +18,7 @@ fn bar(percent: Percent) -> String {
     format!("[{}{}]", "#".repeat(filled), "-".repeat(open))
 }
 
-/// How many of the cells of a bar are filled: as many as the percentage makes, rounded half to even.
+/// Returns the number of filled cells, rounded half to even.
 ///
 /// ```
 /// # #[cfg(feature = "tui")] {
@@ -34,17 +34,17 @@ pub fn cells(percent: Percent, width: usize) -> usize {
     usize::try_from(cells).unwrap_or(width) + usize::from(up)
 }
 
-/// A pool of quota of its own, as a window's first line.
+/// Formats a separate quota pool like the first line of a window.
 pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
     let percent = pool.percent.map_or_else(|| "unknown".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
     let reset = pool.resets_at.map(|at| format!("  resets in {} ({})", duration(now, at), short(at, zone)));
     let old = if pool.stale { " (old)" } else { "" };
     let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
-    // A long name has a line of its own.
+    // A long name gets its own line.
     if name.chars().count() < 9 { format!("  {name:<9}{told}") } else { format!("  {name}\n  {:<9}{told}", "") }
 }
 
-/// When a window ends, and how long that is from now.
+/// Formats when a window ends, and the time until then.
 fn reset(window: &WindowUsage, now: Timestamp, zone: Zone) -> String {
     match window.resets_at {
         None => "not open".to_owned(),
@@ -52,7 +52,7 @@ fn reset(window: &WindowUsage, now: Timestamp, zone: Zone) -> String {
     }
 }
 
-/// The lines that show a window: how full it is, and what that is made of.
+/// Formats a window: its percentage, and the numbers behind it.
 pub(crate) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone) -> [String; 2] {
     let reset = reset(window, now, zone);
     let full = match (window.used(), window.limit) {
@@ -64,7 +64,7 @@ pub(crate) fn lines(name: &str, window: &WindowUsage, now: Timestamp, zone: Zone
     [format!("  {name:<9}{full}"), format!("  {:<9}{}", "", made_of(window))]
 }
 
-/// A window's tokens, and what they rest on: `401,000 of 500,000 (estimated), 401,000 tokens in 2 requests`.
+/// Formats the numbers behind a percentage: `401,000 of 500,000 (estimated), 401,000 tokens in 2 requests`.
 pub(crate) fn made_of(window: &WindowUsage) -> String {
     let usage = &window.usage;
     match window.limit {

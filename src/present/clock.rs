@@ -1,4 +1,4 @@
-//! Times as people give them and as they are shown to people.
+//! Parses and formats times.
 
 use std::str::FromStr;
 
@@ -7,12 +7,12 @@ use chrono::{Datelike, Days, NaiveDate};
 use crate::model::error::Error;
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND, Timestamp, Zone};
 
-/// The years that a person or a clock can mean.
+/// Range of plausible years.
 const FIRST_YEAR: i32 = 2000;
 const LAST_YEAR: i32 = 2199;
 const WRONG_YEAR: &str = "outside the years 2000 to 2199: check the year";
 
-/// Reads an instant that a person or a clock states: a year outside 2000 to 2199 is a typing error or a wrong clock.
+/// Parses an instant. A year outside 2000 to 2199 is a typing error or a wrong clock, so it is refused.
 pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
     let at: Timestamp = text.parse()?;
     if at.is_plausible() {
@@ -21,14 +21,14 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
     Err(Error::InvalidTime { text: text.to_owned(), why: WRONG_YEAR.to_owned() })
 }
 
-/// A time on the command line: an instant, or a day or month of the zone, which stands for its beginning.
+/// A time on the command line: an instant, or the start of a day or month in the zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Instant(Timestamp),
     Day(NaiveDate),
-    /// The start of the day that is so many days before today.
+    /// The start of the day this number of days before today.
     DaysAgo(u64),
-    /// A moment so many milliseconds ago.
+    /// Milliseconds before now.
     Ago(i64),
 }
 
@@ -59,7 +59,7 @@ impl FromStr for Moment {
         if let Some(ago) = ago(text) {
             return Ok(ago);
         }
-        // chrono reads 2026-6-1 too; a date has one form.
+        // chrono also accepts 2026-6-1; we accept one form only.
         let found = match text.len() {
             10 => day(text),
             7 => day(&format!("{text}-01")),
@@ -80,7 +80,7 @@ fn or_date(error: &Error) -> Error {
     ))
 }
 
-/// Reads `90m` and `2h`, which are moments, and `7d` and `4w`, which are the start of a day.
+/// Parses `90m` and `2h`, which are instants, and `7d` and `4w`, which are the start of a day.
 fn ago(text: &str) -> Option<Moment> {
     let unit = text.chars().last()?;
     let digits = text.strip_suffix(unit)?;
@@ -97,7 +97,7 @@ fn ago(text: &str) -> Option<Moment> {
     }
 }
 
-/// The range that `--since` and `--until` name.
+/// Returns the range of `--since` and `--until`.
 pub(crate) fn range(
     since: Option<Moment>,
     until: Option<Moment>,
@@ -113,7 +113,7 @@ pub(crate) fn range(
     }
 }
 
-/// A time with the zone's offset, to be read and to be given back: `2026-11-23T20:58:11+01:00`.
+/// Formats a time with the zone's offset, in a form that commands accept: `2026-11-23T20:58:11+01:00`.
 pub(crate) fn full(at: Timestamp, zone: Zone) -> String {
     let local = zone.local(at);
     let seconds = local.and_utc().timestamp() - at.millis().div_euclid(SECOND);
@@ -122,12 +122,12 @@ pub(crate) fn full(at: Timestamp, zone: Zone) -> String {
     format!("{}{sign}{:02}:{:02}", local.format("%Y-%m-%dT%H:%M:%S"), minutes / 60, minutes % 60)
 }
 
-/// A time at a glance: `2026-11-23 20:58`.
+/// Formats a time in a short form: `2026-11-23 20:58`.
 pub(crate) fn short(at: Timestamp, zone: Zone) -> String {
     zone.local(at).format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// How long it is from one instant to a later one, in its two largest units.
+/// Formats the duration between two instants in its two largest units.
 pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
     let millis = to.millis().saturating_sub(from.millis()).max(0);
     let (days, hours, minutes) = (millis / DAY, millis % DAY / HOUR, millis % HOUR / MINUTE);

@@ -1,4 +1,4 @@
-//! The status with the cost of each account's windows.
+//! Adds the cost of each account's windows to the status.
 
 use crate::budget::Status;
 use crate::ledger::Snapshot;
@@ -8,8 +8,8 @@ use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
 use crate::usage::{Cost, WindowUsage};
 
-/// The status at a time. Unlike [`Snapshot::status`], which reads no prices, it has the computed cost of the windows and of
-/// all calls.
+/// Returns the status at a time. Unlike [`Snapshot::status`], which reads no prices, it includes the computed cost of
+/// the windows and of all calls.
 pub(crate) fn status(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Status> {
     let mut status = snapshot.status(now)?;
     for provider in &mut status.providers {

@@ -1,4 +1,4 @@
-//! Why a command ended early, and with which exit code.
+//! Failures of commands, and their exit codes.
 
 use std::error::Error as _;
 use std::io::{self, Write};
@@ -9,29 +9,29 @@ use crate::model::error::Error;
 use crate::model::secrets;
 use crate::present::visible::{Breaks, visible};
 
-/// A finding of `verify` or `replay`, or what should be proven is not so.
+/// A finding of `verify` or `replay`, or a proof that is invalid.
 const FINDING: u8 = 1;
 /// Bad usage or input.
 const USAGE: u8 = 2;
 /// The ledger is damaged or unreachable.
 const STORE: u8 = 3;
-/// Wait and try again: `EX_TEMPFAIL` of sysexits.h.
+/// Wait and retry: `EX_TEMPFAIL` of sysexits.h.
 const WAIT: u8 = 75;
 
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The ledger said no, or what was asked of it makes no sense.
+    /// An operation on the ledger failed, or its input is invalid.
     Ledger(Error),
-    /// The ledger's file or directory cannot be reached.
+    /// The ledger's file or directory is not reachable.
     Unreachable(Error),
-    /// A line of the input is wrong.
+    /// A line of the input is invalid.
     Line { number: u64, error: Error },
     /// The answer could not be written.
     Output(io::Error),
-    /// Something was found, and told.
+    /// The command has printed a finding.
     Finding,
-    /// The answer is to wait, and it was told.
+    /// The command has printed that the caller must wait.
     Wait,
 }
 
@@ -40,10 +40,10 @@ impl Failure {
         Self::Ledger(Error::invalid(what))
     }
 
-    /// Lays an error at a line of the input, unless it is the store's.
+    /// Attributes an error to a line of the input, unless it is the store's.
     pub fn at_line(number: u64, error: Error) -> Self {
         match error {
-            // A sum that overflows or a store that fails need not do so at this line.
+            // An overflow or an I/O error need not be caused by this line.
             Error::Overflow { .. } | Error::Io { .. } => Self::Ledger(error),
             _ if error.is_store() => Self::Ledger(error),
             _ => Self::Line { number, error },
@@ -61,7 +61,7 @@ impl Failure {
         }
     }
 
-    /// What happened, where that was not told already.
+    /// Returns the message, unless the command has printed it already.
     pub fn message(&self) -> Option<String> {
         match self {
             Self::Ledger(error) | Self::Unreachable(error) => Some(with_sources(error) + &command_for(error)),
@@ -74,22 +74,23 @@ impl Failure {
         }
     }
 
-    /// Says on stderr what happened, and gives the exit code.
+    /// Prints the message to stderr, and returns the exit code.
     pub fn tell(&self) -> ExitCode {
         if let Some(message) = self.message() {
-            // An error may quote what it could not read.
+            // An error may quote input.
             say(&secrets::name(&message));
         }
         ExitCode::from(self.code())
     }
 }
 
-/// Says something on stderr. Where nobody listens, nothing is lost.
+/// Prints a message to stderr. A closed stderr is ignored.
 pub(crate) fn say(message: &str) {
     let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Kept));
 }
 
-/// What to type after an error, as the end of its message. The library's own messages know no command line.
+/// Returns the command that solves a problem, as the end of its message. The library's messages do not mention the
+/// command line.
 fn command_for(error: &Error) -> String {
     match error {
         Error::UnknownProvider { id, .. } => {
@@ -108,7 +109,7 @@ fn command_for(error: &Error) -> String {
     }
 }
 
-/// The message of an error with those of its causes that it does not tell itself.
+/// Returns the message of an error, with those of its causes that it does not include.
 fn with_sources(error: &Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What the surfaces share: bars, tables, numbers, clocks and wording.
+//! Shared by the surfaces: bars, tables, numbers, clocks and wording.
 
 pub(crate) mod bars;
 pub(crate) mod chart;

@@ -1,4 +1,4 @@
-//! Amounts of money for people.
+//! Formats amounts of money.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -6,15 +6,15 @@ use crate::model::tokens::Usd;
 use crate::present::output::grouped;
 use crate::usage::Cost;
 
-/// Decimal digits of the smallest amount, 10^-12 dollars.
+/// Decimal places of the smallest amount, 10^-12 dollars.
 const PICO_DIGITS: u32 = 12;
 
-/// An amount as a decimal number without trailing zeros. Amounts beyond 7.9 * 10^16 dollars are shown as that.
+/// Converts an amount to a decimal without trailing zeros. Amounts above 7.9 * 10^16 dollars become that value.
 pub(crate) fn decimal(usd: Usd) -> Decimal {
     Decimal::try_from_i128_with_scale(usd.picos(), PICO_DIGITS).map_or(Decimal::MAX, |amount| amount.normalize())
 }
 
-/// `$1,234.50`; amounts below a dollar have four decimals, since a call can cost less than a cent.
+/// Formats `$1,234.50`. Amounts below a dollar have four decimals, because a call may cost less than a cent.
 pub(crate) fn dollars(usd: Usd) -> String {
     let amount = decimal(usd);
     let sign = if usd < Usd::default() { "-" } else { "" };
@@ -28,7 +28,8 @@ pub(crate) fn dollars(usd: Usd) -> String {
     format!("{sign}${whole}.{rest}")
 }
 
-/// A computed cost: `$12.30`, `$12.30 + 2 unpriced` if calls lack a price, `unpriced` if all do, `-` without calls.
+/// Formats a computed cost: `$12.30`, `$12.30 + 2 unpriced` if calls lack a price, `unpriced` if all do, `-` without
+/// calls.
 pub(crate) fn cost(cost: &Cost) -> String {
     match (cost.usd, cost.unpriced_requests) {
         (Some(usd), 0) => dollars(usd),

@@ -1,4 +1,4 @@
-//! Forms that answers share: JSON, numbers with separators, tables.
+//! Shared forms of answers: JSON, numbers with separators, tables.
 
 use std::fmt;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::present::money;
 use crate::present::visible::{Breaks, visible};
 use crate::usage::Usage;
 
-/// An answer in JSON, with the number of its shape.
+/// A JSON answer with the version of its shape.
 #[derive(Serialize)]
 pub(crate) struct Answer<T> {
     schema: u32,
@@ -38,30 +38,30 @@ pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fa
     Ok(writeln!(out)?)
 }
 
-/// `1 request`, `2 requests`.
+/// Formats `1 request`, `2 requests`.
 pub(crate) fn counted(number: impl Into<u128>, one: &str) -> String {
     let number = number.into();
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// `FILE line 3: why`, of a line or entry that was skipped; of a whole file, without a line.
+/// Formats a skipped line or entry as `FILE line 3: why`; a skipped file has no line.
 pub(crate) fn skipped(skipped: &SkippedLine) -> String {
     let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
     format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
 }
 
-/// `401,000 tokens, 2 requests, $1.20`; without a known price, no cost.
+/// Formats `401,000 tokens, 2 requests, $1.20`; without a known price there is no cost.
 pub(crate) fn used(usage: &Usage) -> String {
     let tokens = counted(usage.tokens.total(), "token");
     format!("{tokens}, {}{}", counted(usage.requests, "request"), and_cost(usage))
 }
 
-/// `, $1.20`, or nothing if no call has a known price.
+/// Formats `, $1.20`, or nothing if no call has a known price.
 pub(crate) fn and_cost(usage: &Usage) -> String {
     usage.cost.usd.map(|_| format!(", {}", money::cost(&usage.cost))).unwrap_or_default()
 }
 
-/// A foreign text as it may stand on a terminal: on one line, with hidden characters written out.
+/// Formats a foreign text for a terminal: on one line, with hidden characters escaped.
 pub(crate) struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
@@ -70,7 +70,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// A text on lines of at most so many characters, as far as its words allow.
+/// Wraps a text at `width` characters. A longer word is not broken.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -85,7 +85,7 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Says what became of an event, `what` being what it says.
+/// Prints the result of an append; `what` describes the event.
 pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Result<(), Failure> {
     match outcome {
         Outcome::Appended { position, .. } => writeln!(out, "position {position}: {what}")?,
@@ -96,7 +96,7 @@ pub(crate) fn outcome(out: &mut dyn Write, outcome: Outcome, what: &str) -> Resu
     Ok(())
 }
 
-/// The same in JSON, under the names that `record` uses.
+/// The result of an append in JSON, with the field names of `record`.
 #[derive(Serialize)]
 pub(crate) struct AppendReceipt {
     pub recorded: u64,
@@ -105,7 +105,7 @@ pub(crate) struct AppendReceipt {
     pub positions: Vec<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What looks wrong about it; it was appended all the same.
+    /// Suspicious values. The event was appended nevertheless.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -123,10 +123,10 @@ impl AppendReceipt {
     }
 }
 
-/// Names up to this width are never broken.
+/// Names up to this width are not broken.
 pub(crate) const UNBROKEN: u16 = 20;
 
-/// A table without frames whose first `names` columns are texts, and the others numbers that are never broken.
+/// Builds a table without frames. The first `names` columns are text; the others are numbers, which are not broken.
 pub(crate) fn table(header: Vec<String>, names: usize, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     let last = header.len().saturating_sub(1);
@@ -147,12 +147,12 @@ pub(crate) fn table(header: Vec<String>, names: usize, rows: impl IntoIterator<I
     table
 }
 
-/// The width of the terminal in characters; 80 where there is no terminal.
+/// Returns the width of the terminal in characters; 80 without a terminal.
 pub(crate) fn width() -> usize {
     Table::new().width().map_or(80, usize::from)
 }
 
-/// Whether a table fits the terminal with its long names broken; where there is no terminal, all do.
+/// Returns whether a table fits the terminal if long names are broken. Without a terminal every table fits.
 pub(crate) fn fits(table: &Table, names: usize) -> bool {
     let Some(available) = table.width() else { return true };
     let widths = table.column_max_content_widths();
@@ -164,7 +164,7 @@ pub(crate) fn fits(table: &Table, names: usize) -> bool {
     needed <= u32::from(available) + 2
 }
 
-/// Writes a table without the blanks at the ends of its lines.
+/// Writes a table without trailing blanks.
 pub(crate) fn write_table(out: &mut dyn Write, table: &Table) -> Result<(), Failure> {
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;

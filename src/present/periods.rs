@@ -9,7 +9,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::report::Report;
 use crate::usage::Usage;
 
-/// Usage and cost of the calendar periods that contain a moment, in one zone. Weeks begin on Monday.
+/// Usage and cost of the calendar periods that contain an instant, in one zone. Weeks begin on Monday.
 #[derive(Serialize)]
 pub(crate) struct Periods {
     pub today: Usage,

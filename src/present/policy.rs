@@ -1,4 +1,4 @@
-//! Window policies as people write them.
+//! Parses and formats window policies.
 
 use std::str::FromStr;
 
@@ -38,7 +38,7 @@ pub(crate) enum WeeklyOpens {
 }
 
 impl WeeklyOpens {
-    /// The policy; a time without a zone is in the one given.
+    /// Returns the policy. A time without a zone is in `local`.
     pub fn policy(self, local: impl FnOnce() -> Zone) -> WeeklyPolicy {
         match self {
             Self::FirstUse => WeeklyPolicy::FirstUse,
@@ -75,7 +75,7 @@ impl FromStr for WeeklyOpens {
     }
 }
 
-/// A setting that can go back to its default.
+/// A setting that can be restored to its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Setting {
     /// The session limit
@@ -88,13 +88,13 @@ pub(crate) enum Setting {
     SessionPolicy,
     /// How weekly windows open
     WeeklyPolicy,
-    /// Which windows gate
+    /// Which windows can close the gate
     BudgetMode,
-    /// Where the rungs of the ladder are
+    /// The percentages at which modes begin
     Thresholds,
     /// How long an observation is fresh
     StaleAfter,
-    /// Whose observations count
+    /// Which feeds count
     Feeds,
 }
 
@@ -114,7 +114,7 @@ impl From<Setting> for LimitSetting {
     }
 }
 
-/// The name of a setting on the command line.
+/// Returns the name of a setting on the command line.
 pub(crate) const fn setting(setting: LimitSetting) -> &'static str {
     match setting {
         LimitSetting::Session => "session",
@@ -129,7 +129,7 @@ pub(crate) const fn setting(setting: LimitSetting) -> &'static str {
     }
 }
 
-/// How session windows open, in words.
+/// Describes how session windows open.
 pub(crate) fn session(policy: SessionPolicy) -> String {
     let (opens, minutes) = match policy {
         SessionPolicy::FirstUse { minutes } => ("at the first use", minutes),
@@ -144,7 +144,7 @@ pub(crate) fn session(policy: SessionPolicy) -> String {
     format!("sessions of {length} open {opens}")
 }
 
-/// How weekly windows open, in words.
+/// Describes how weekly windows open.
 pub(crate) fn weekly(policy: WeeklyPolicy) -> String {
     match policy {
         WeeklyPolicy::FirstUse => "weeks open at the first use".to_owned(),

@@ -1,10 +1,10 @@
-//! What an event says, in a line.
+//! Summarises an event in one line.
 
 use crate::model::event::{LimitSet, Payload, PriceSet, TokenRecord};
 use crate::model::tokens::TokenClass;
 use crate::present::output::{Plain, counted, grouped};
 
-/// A summary of an event's data, on one line and without control characters.
+/// Returns a summary of an event's data, on one line and without control characters.
 pub(crate) fn summary(payload: &Payload) -> String {
     Plain(&raw(payload)).to_string()
 }
@@ -89,7 +89,7 @@ fn raw(payload: &Payload) -> String {
     }
 }
 
-/// `anthropic (work) claude-opus-4-5: input 120, output 40`
+/// Formats `anthropic (work) claude-opus-4-5: input 120, output 40`.
 pub(crate) fn record(record: &TokenRecord) -> String {
     let model = record.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
     let counts: Vec<String> = TokenClass::ALL

@@ -1,13 +1,13 @@
-//! How alarming a percentage is, on every surface that has colours.
+//! The colour of a percentage, on every surface with colours.
 
 use crate::model::event::Percent;
 
-/// From here on a window is amber …
+/// Amber from this percentage.
 const AMBER: Percent = Percent::from_hundredths(70 * 100);
-/// … and from here on red.
+/// Red from this percentage.
 const RED: Percent = Percent::from_hundredths(90 * 100);
 
-/// How alarming a percentage is.
+/// Warning level of a percentage.
 ///
 /// ```
 /// use usage_ledger::tui::{Tint, tint};
@@ -25,7 +25,7 @@ pub enum Tint {
 }
 
 impl Tint {
-    /// `mint`, `amber` or `red`.
+    /// Returns `mint`, `amber` or `red`.
     ///
     /// ```
     /// # use usage_ledger::tui::Tint;
@@ -39,7 +39,7 @@ impl Tint {
         }
     }
 
-    /// Its number among the 256 colours that terminals share.
+    /// Returns its number in the 256-colour palette.
     pub(crate) const fn colour(self) -> u8 {
         match self {
             Self::Mint => 79,
@@ -49,7 +49,7 @@ impl Tint {
     }
 }
 
-/// The tint of a percentage.
+/// Returns the tint of a percentage.
 ///
 /// ```
 /// use usage_ledger::tui::{Tint, tint};
@@ -67,7 +67,7 @@ pub fn tint(percent: Percent) -> Tint {
     }
 }
 
-/// Whether colours are wanted: not when the environment or the command line says no.
+/// Returns whether to use colours: not if the environment or the command line disables them.
 pub(crate) fn colours(refused: bool) -> bool {
     !refused && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,19 +1,19 @@
-//! Foreign text on a terminal: what would steer the terminal or hide in the text is written out.
+//! Makes foreign text safe for a terminal: characters that control the terminal or hide in the text are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Whether line breaks are kept or written out.
+/// Whether line breaks are preserved or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaks {
     Kept,
-    /// A blank stands for a line break or tab: the text stays on one line.
+    /// A blank replaces each line break and tab, so that the text stays on one line.
     Blank,
 }
 
-/// Whether a character has no shape of its own and changes what stands around it: controls, bidirectional and other format
-/// characters, zero-width characters, and separators of lines.
+/// Returns whether a character is invisible and changes its surroundings: controls, bidirectional and other format
+/// characters, zero-width characters, and line separators.
 pub(crate) const fn is_hidden(char: char) -> bool {
     char.is_ascii_control()
         || matches!(
@@ -38,7 +38,7 @@ pub(crate) const fn is_hidden(char: char) -> bool {
         )
 }
 
-/// The text with every hidden character written out, such as `\u{202e}`.
+/// Escapes every hidden character, for example as `\u{202e}`.
 pub(crate) fn visible(text: &str, breaks: Breaks) -> Cow<'_, str> {
     let stays = |char: char| !is_hidden(char) || (breaks == Breaks::Kept && char == '\n');
     if text.chars().all(stays) {
@@ -57,22 +57,22 @@ pub(crate) fn visible(text: &str, breaks: Breaks) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What is written to a terminal.
+/// The form of output on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Lines of text, whose only control character is the line break.
+    /// Lines of text. The line break is the only control character.
     Text,
-    /// JSON. Its strings keep their values: a hidden character is written as JSON's own escape.
+    /// JSON. A hidden character becomes a JSON escape, so strings keep their values.
     Json,
-    /// Text that this program colours itself.
+    /// Text that this program colours.
     Coloured,
 }
 
-/// A writer that lets no hidden character through, whichever command forgot to.
+/// A writer that escapes every hidden character, in case a command does not.
 pub(crate) struct VisibleWriter<W: Write> {
     inner: W,
     form: Form,
-    /// The beginning of a character whose end was not written yet.
+    /// The bytes of an incomplete character.
     begun: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What a decision rests on, in the words that every surface shares.
+//! The wording of decisions, shared by the surfaces.
 
 use crate::budget::Burn;
 use crate::model::event::Position;
@@ -7,12 +7,12 @@ use crate::present::clock::{duration, short};
 use crate::present::output::Plain;
 use crate::usage::{Basis, Exhausted, Pause, Pool, ProviderSignal, WindowUsage};
 
-/// `0.25%/min`, from the rate an hour.
+/// Formats `0.25%/min` from a rate per hour.
 pub(crate) fn rate(burn: &Burn) -> String {
     format!("{:.2}%/min", f64::from(burn.percent_per_hour.hundredths()) / 6_000.0)
 }
 
-/// When the session is used up at its rate, and whether it resets before.
+/// Describes when the session window is exhausted at its rate, and whether it resets before.
 pub(crate) fn outlook(burn: &Burn, resets_at: Option<Timestamp>, now: Timestamp, zone: Zone) -> Option<String> {
     let minutes = i64::try_from(burn.minutes_left?).unwrap_or(i64::MAX);
     let end = now.plus(minutes.saturating_mul(MINUTE));
@@ -29,12 +29,12 @@ pub(crate) fn outlook(burn: &Burn, resets_at: Option<Timestamp>, now: Timestamp,
     })
 }
 
-/// The commands that correct a record or take it out.
+/// Names the commands that correct or withdraw a record.
 pub(crate) fn withdrawal(position: Position) -> String {
     format!("usage-ledger void {position} --reason TEXT, or usage-ledger amend {position} --input N … --reason TEXT")
 }
 
-/// Who said how much of a window is used, where it was a person, or where it was too long ago to hold.
+/// Describes the last reading of a window, if a person stated it or if it is stale.
 pub(crate) fn said(window: &WindowUsage, now: Timestamp) -> Option<String> {
     let tell = |who: &str, said: &ProviderSignal| {
         let percent = said.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) fn said(window: &WindowUsage, now: Timestamp) -> Option<String> {
     (!told.is_empty()).then(|| told.join("; "))
 }
 
-/// The length of a window in its largest whole unit: `7d`, `5h`, `90m`.
+/// Formats the length of a window in its largest whole unit: `7d`, `5h`, `90m`.
 pub(crate) fn length(minutes: u32) -> String {
     match minutes {
         _ if minutes > 0 && minutes.is_multiple_of(1_440) => format!("{}d", minutes / 1_440),
@@ -58,20 +58,20 @@ pub(crate) fn length(minutes: u32) -> String {
     }
 }
 
-/// `opus 7d`; a window of the account as a whole goes by its length.
+/// Formats `opus 7d`; a window of the whole account is named by its length.
 pub(crate) fn pool(pool: &Pool) -> String {
     let scope = pool.scope.as_ref().map(|scope| format!("{} ", Plain(scope))).unwrap_or_default();
     format!("{scope}{}", length(pool.window_minutes))
 }
 
-/// Why the provider refuses, and until when.
+/// Describes why the provider refuses, and until when.
 pub(crate) fn refusal(refused: &Exhausted, now: Timestamp, zone: Zone) -> String {
     let (until, rule) = (refused.until, Plain(&refused.rule));
     let model = refused.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default();
     format!("the provider refused{model} ({rule}): again in {} ({})", duration(now, until), short(until, zone))
 }
 
-/// Why and since when work is paused, and when it goes on.
+/// Describes why and since when work is paused, and when it resumes.
 pub(crate) fn pause(pause: &Pause, now: Timestamp, zone: Zone) -> String {
     let note = pause.note.as_ref().map(|note| format!(", {}", Plain(note))).unwrap_or_default();
     let since = short(pause.since, zone);

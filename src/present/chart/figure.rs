@@ -1,4 +1,4 @@
-//! What a figure shows: the numbers of a report, arranged by its keys.
+//! The content of a figure: the numbers of a report, arranged by its keys.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::present::output::Plain;
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
-/// Most series that a stacked figure tells apart; the rest is one series.
+/// Maximum number of series in a stacked figure. The others are combined into one.
 const SERIES: usize = 7;
-/// Most rows and columns of a matrix, and most rows of bars; the rest is one row or column.
+/// Maximum number of rows and columns of a matrix, and of bars. The others are combined into one.
 const LINES: usize = 20;
-/// Most columns of a stacked figure.
+/// Maximum number of columns in a stacked figure.
 const COLUMNS: usize = 800;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const OTHERS: &str = "others";
@@ -32,7 +32,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// Cost, if every call of a report has a price; else tokens.
+    /// Returns cost if every call of a report has a price, otherwise tokens.
     fn of(table: &ReportTable) -> Self {
         let cost = &table.total.cost;
         if cost.unpriced_requests == 0 && cost.usd.is_some_and(|usd| usd > Usd::default()) {
@@ -56,7 +56,7 @@ impl Unit {
         }
     }
 
-    /// A number for people.
+    /// Formats a number.
     pub fn show(self, value: u128) -> String {
         match self {
             Self::Cost => i128::try_from(value).map_or_else(|_| value.to_string(), |it| dollars(Usd::from_picos(it))),
@@ -75,17 +75,17 @@ pub(crate) struct Figure {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// A column for each time, divided into series: `values[series][column]`.
+    /// One column per time, divided into series: `values[series][column]`.
     Stacked { columns: Vec<String>, series: Vec<String>, values: Vec<Vec<u128>> },
-    /// A shade for each pair: `values[row][column]`.
+    /// One shade per pair: `values[row][column]`.
     Matrix { rows: Vec<String>, columns: Vec<String>, values: Vec<Vec<u128>> },
-    /// A bar for each name.
+    /// One bar per name.
     Bars { rows: Vec<(String, u128)> },
 }
 
 impl Figure {
-    /// The figure of a report: by its keys, columns of days, weeks, months or windows, stacked by another key; a heat map
-    /// of weekday and hour; a matrix of two names; or bars of one name.
+    /// Builds the figure of a report from its keys: columns of days, weeks, months or windows, stacked by another key;
+    /// a heat map of weekday and hour; a matrix of two names; or bars of one name.
     ///
     /// # Errors
     /// [`Error::Invalid`] for keys that have no figure, and for a report without calls.
@@ -121,12 +121,12 @@ const fn is_time(key: &ReportKey) -> bool {
     matches!(key, ReportKey::Hour | ReportKey::Day | ReportKey::Week | ReportKey::Month | ReportKey::Window)
 }
 
-/// The value of a row's key as a label.
+/// Returns the value of a row's key as a label.
 fn label(row: &[Option<String>], index: usize) -> String {
     row.get(index).and_then(Option::as_deref).map_or_else(|| NONE.to_owned(), |key| Plain(key).to_string())
 }
 
-/// Names in descending order of their sums, at most `most`; then `others`, if some are left.
+/// Returns the names with the largest sums, at most `most`, and whether any are left.
 fn largest(sums: BTreeMap<String, u128>, most: usize) -> (Vec<String>, bool) {
     let mut names: Vec<(String, u128)> = sums.into_iter().collect();
     names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -135,7 +135,7 @@ fn largest(sums: BTreeMap<String, u128>, most: usize) -> (Vec<String>, bool) {
     (names.into_iter().map(|(name, _)| name).collect(), is_cut)
 }
 
-/// Indices of names, with one index for all others.
+/// Maps names to indices, with one index for all others.
 struct Index {
     names: Vec<String>,
     others: Option<usize>,
@@ -194,7 +194,7 @@ fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) ->
     Ok(Shape::Stacked { columns, series: index.names, values })
 }
 
-/// Every day from the first to the last, also those without a call.
+/// Returns every day from the first to the last, including days without a call.
 fn every_day(days: Vec<String>) -> Result<Vec<String>> {
     let day = |text: &String| {
         text.parse::<NaiveDate>().map_err(|error| Error::invalid(format!("`{text}` is not a day: {error}")))

@@ -1,25 +1,25 @@
-//! Figures as SVG, in light and dark.
+//! Draws figures as SVG with a light and a dark theme.
 
 use std::fmt::Write as _;
 
 use super::figure::{Figure, Shape, Unit};
 use super::text::ending;
 
-/// Colours of series that are told apart in light and dark, also by people with colour-blindness (Okabe and Ito).
+/// Colours of series that are distinguishable in light and dark, also with colour blindness (Okabe and Ito).
 const SERIES: [&str; 7] = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#999999"];
-/// The colour of a matrix at its largest value.
+/// Colour of the largest value in a matrix.
 const HEAT: &str = "#0072B2";
 const WIDTH: f64 = 880.0;
 const PLOT_HEIGHT: f64 = 260.0;
 const TOP: f64 = 46.0;
-/// Most characters of a label.
+/// Maximum number of characters of a label.
 const LABEL: usize = 34;
 /// Width of a character of labels, in pixels.
 const CHARACTER: f64 = 6.7;
 /// Horizontal lines of a scale.
 const LINES: u32 = 4;
 
-/// Draws a figure as a file of its own.
+/// Draws a figure as a complete file.
 pub(crate) fn svg(figure: &Figure) -> String {
     let mut canvas = Canvas::default();
     match &figure.shape {
@@ -30,7 +30,7 @@ pub(crate) fn svg(figure: &Figure) -> String {
     canvas.finish(&figure.title)
 }
 
-/// The elements of a drawing and how far down they reach.
+/// The elements of a drawing, and its height so far.
 #[derive(Default)]
 struct Canvas {
     body: String,
@@ -46,7 +46,7 @@ impl Canvas {
         self.bottom = self.bottom.max(y + 6.0);
     }
 
-    /// A label below a column, turned so that neighbours have room.
+    /// Adds a label below a column, rotated so that neighbours do not overlap.
     fn turned(&mut self, x: f64, y: f64, text: &str) {
         let shown = escaped(text);
         let _ = writeln!(
@@ -56,7 +56,7 @@ impl Canvas {
         self.bottom = self.bottom.max(y + text.chars().count() as f64 * CHARACTER * 0.6);
     }
 
-    /// A rectangle with a text that browsers show at the pointer.
+    /// Adds a rectangle with a tooltip.
     fn rectangle(&mut self, (x, y, width, height): (f64, f64, f64, f64), fill: &str, opacity: f64, title: &str) {
         let title = escaped(title);
         let _ = writeln!(
@@ -90,12 +90,12 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A share of the largest value, from 0 to 1. Pixels need no exact numbers.
+/// Returns the share of the largest value, from 0 to 1. Pixels need no exact arithmetic.
 fn part(value: u128, most: u128) -> f64 {
     value as f64 / most.max(1) as f64
 }
 
-/// The next rounder number, so that lines of the scale stand at readable values.
+/// Returns the next larger round number, for readable values on the scale.
 fn rounder(value: u128) -> u128 {
     let mut unit = 1_u128;
     while unit.saturating_mul(10) < value.max(1) {
@@ -137,7 +137,7 @@ fn stacked(canvas: &mut Canvas, unit: Unit, columns: &[String], series: &[String
     }
 }
 
-/// Labels of columns, as many as have room.
+/// Adds column labels, as many as fit.
 fn labels_below(canvas: &mut Canvas, columns: &[String], (left, step, y): (f64, f64, f64)) {
     let widest = columns.iter().map(|name| name.chars().count().min(16)).max().unwrap_or(1) as f64 * CHARACTER + 10.0;
     let every = ((widest / step).ceil() as usize).max(1);
@@ -175,7 +175,7 @@ fn matrix(canvas: &mut Canvas, unit: Unit, rows: &[String], columns: &[String], 
         for (column, value) in values.iter().enumerate() {
             let x = left + step * column as f64;
             let of = columns.get(column).map_or("", String::as_str);
-            // A value that is not zero is visible.
+            // A value above zero must be visible.
             let shade = if *value == 0 { 0.05 } else { 0.15 + 0.85 * part(*value, most) };
             let title = format!("{name} {of}: {}", unit.show(*value));
             canvas.rectangle((x + 1.0, y + 1.0, step - 2.0, height - 2.0), HEAT, shade, &title);

@@ -1,12 +1,12 @@
-//! Figures on a terminal.
+//! Draws figures on a terminal.
 
 use std::fmt::Write as _;
 
 use super::figure::{Figure, Shape, Unit};
 
-/// Colours of series among the 256 of a terminal, and the characters that tell series apart without colours.
+/// Colours of series in the 256-colour palette, and characters that distinguish series without colours.
 const SERIES: [(u8, char); 7] = [(75, '█'), (179, '▓'), (79, '▒'), (203, '░'), (141, '#'), (215, '='), (245, '-')];
-/// Shades of a matrix, from no use to the most.
+/// Shades of a matrix, from zero to the maximum.
 const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
 /// Widest column of labels.
 const LABEL: usize = 28;
@@ -33,7 +33,7 @@ struct Area {
     colours: bool,
 }
 
-/// One line for each column of the figure: its label, a bar of its series, and its sum.
+/// Draws one line per column of the figure: label, bar of its series, and sum.
 fn stacked(
     out: &mut String,
     unit: Unit,
@@ -81,7 +81,7 @@ fn stacked(
 fn matrix(out: &mut String, unit: Unit, rows: &[String], columns: &[String], values: &[Vec<u128>], width: usize) {
     let most = values.iter().flatten().copied().max().unwrap_or(0).max(1);
     let label = rows.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LABEL);
-    // Short column labels stand above their column; long ones get a number and a legend.
+    // Short column labels are above their column; long ones are replaced by a number and a legend.
     let numbered = columns.iter().any(|name| name.chars().count() > 2);
     let cell = if (label + 2 + columns.len() * 3) <= width { 3 } else { 2 };
     let _ = write!(out, "{:label$} ", "");
@@ -107,17 +107,17 @@ fn matrix(out: &mut String, unit: Unit, rows: &[String], columns: &[String], val
     let _ = writeln!(out, "\n█ up to {}", unit.show(most));
 }
 
-/// How many of `cells` a value fills if `most` fills all of them, rounded half up.
+/// Returns how many of `cells` a value fills, rounded half up; `most` fills all.
 fn scale(value: u128, most: u128, cells: usize) -> usize {
     usize::try_from((value.saturating_mul(cells as u128 * 2) + most) / (2 * most)).unwrap_or(cells).min(cells)
 }
 
-/// The shade of a value: 0 for none, 1 to 4 for quarters of the largest.
+/// Returns the shade of a value: 0 for zero, 1 to 4 for quarters of the maximum.
 pub(super) fn level(value: u128, most: u128) -> usize {
     if value == 0 { 0 } else { usize::try_from(value.saturating_mul(4).div_ceil(most)).unwrap_or(4).clamp(1, 4) }
 }
 
-/// The end of a long text behind an ellipsis: names of projects differ at their ends.
+/// Truncates a long text at the front, because names of projects differ at their ends.
 pub(super) fn ending(text: &str, width: usize) -> String {
     let count = text.chars().count();
     if count <= width {
