@@ -1,8 +1,8 @@
-//! Who may ask: the names the server answers to, the pages that may call it, and the token.
+//! Access rules: accepted host names, pages that may call the server, and the token.
 //!
-//! A browser sends requests to a loopback server for any page. A page can also point its own host name at 127.0.0.1
-//! (DNS rebinding); its requests are then same-origin for the browser. The `Host` header still carries the page's name,
-//! so the server answers to known names only.
+//! A browser sends requests to a loopback server on behalf of any page. A page can also point its own host name to
+//! 127.0.0.1 (DNS rebinding), which makes its requests same-origin for the browser. The `Host` header still contains
+//! the page's name, so the server accepts known names only.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::answer::{BodyForm, Refusal};
 use super::intake::refuse;
 use super::token::Token;
 
-/// Content types that a page of another origin can send without asking first.
+/// Content types that a page of another origin can send without a preflight request.
 const SENT_BY_FORMS: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
 
-/// Which requests are let through. It holds for every route.
+/// The access rules, which apply to every route.
 ///
 /// ```
 /// use usage_ledger::web::{Access, Token};
@@ -36,12 +36,13 @@ pub struct Access {
     token: Option<Token>,
 }
 
-/// The address of this machine that a connection came in at.
+/// The local address of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Local(pub IpAddr);
 
 impl Access {
-    /// Access for a server that listens at an address: loopback names, loopback addresses and this address, with any port.
+    /// Creates the rules for a server that listens at an address. Loopback names, loopback addresses and this address
+    /// are accepted, with any port.
     ///
     /// ```
     /// let access = usage_ledger::web::Access::new([127, 0, 0, 1].into());
@@ -51,7 +52,7 @@ impl Access {
         Self { listen: listen.to_canonical(), hosts: Vec::new(), token: None }
     }
 
-    /// Requires a token of every request.
+    /// Requires a token in every request.
     ///
     /// ```
     /// use usage_ledger::web::{Access, Token};
@@ -64,7 +65,7 @@ impl Access {
         self
     }
 
-    /// Answers to another host name as well, such as that of a container or a reverse proxy.
+    /// Also accepts another host name, such as that of a container or a reverse proxy.
     ///
     /// ```
     /// let access = usage_ledger::web::Access::new([127, 0, 0, 1].into()).host("ledger.example");
@@ -75,12 +76,12 @@ impl Access {
         self
     }
 
-    /// Whether every request needs a token.
+    /// Returns whether every request needs a token.
     pub(super) const fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Refuses a request that must not reach a route.
+    /// Refuses a request that violates a rule.
     fn check(&self, parts: &Parts) -> Result<(), Refusal> {
         let refuse = |status, why: &str| Err(Refusal::new(BodyForm::of(parts), status, why));
         let Some(host) = authority(parts) else {
@@ -133,7 +134,7 @@ impl Access {
     }
 }
 
-/// The server that a request names. A target in absolute form must agree with the header.
+/// Returns the server that a request names. A target in absolute form must equal the header.
 fn authority(parts: &Parts) -> Option<Authority> {
     let header = only(&parts.headers, &header::HOST)?;
     let host: Authority = header.parse().ok().filter(|host: &Authority| !host.as_str().contains('@'))?;
@@ -143,19 +144,19 @@ fn authority(parts: &Parts) -> Option<Authority> {
     }
 }
 
-/// The value of a header that is sent once.
+/// Returns the value of a header that occurs once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok();
     value.filter(|_| values.next().is_none())
 }
 
-/// Whether no page sends this request, or a page of this server.
+/// Returns whether the request comes from no page, or from a page of this server.
 fn is_own_page(parts: &Parts, host: &Authority) -> bool {
     if parts.headers.contains_key(header::ORIGIN) {
         return only(&parts.headers, &header::ORIGIN).is_some_and(|origin| is_origin_of(origin, host));
     }
-    // Browsers send no Origin with a plain GET. They say where it comes from, and a link may be followed.
+    // Browsers send no Origin with a plain GET. They send Sec-Fetch-Site instead, and following a link is allowed.
     let sent = |name: &'static str| only(&parts.headers, &HeaderName::from_static(name));
     match sent("sec-fetch-site") {
         Some("cross-site" | "same-site") => parts.method == Method::GET && sent("sec-fetch-mode") == Some("navigate"),
@@ -163,7 +164,7 @@ fn is_own_page(parts: &Parts, host: &Authority) -> bool {
     }
 }
 
-/// Whether an origin is that of a server: the same name and port.
+/// Returns whether an origin is that of this server: the same name and port.
 fn is_origin_of(origin: &str, host: &Authority) -> bool {
     let (rest, default) = if let Some(rest) = origin.strip_prefix("http://") {
         (rest, 80)
@@ -178,20 +179,20 @@ fn is_origin_of(origin: &str, host: &Authority) -> bool {
     })
 }
 
-/// The token of `Authorization: Bearer TOKEN`.
+/// Returns the token of `Authorization: Bearer TOKEN`.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = only(headers, &header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether a form of another origin could have sent this body.
+/// Returns whether a form of another origin could have sent this body.
 fn is_from_form(parts: &Parts) -> bool {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     SENT_BY_FORMS.iter().any(|form| kind.eq_ignore_ascii_case(form))
 }
 
-/// Lets a request through, or answers why not.
+/// Passes a request on, or refuses it.
 pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match access.check(&parts) {

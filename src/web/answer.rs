@@ -1,4 +1,4 @@
-//! Answers in the sender's own encoding.
+//! Writes answers in the encoding of the request.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::problem::of_refusal;
 use crate::model::error::Error;
 
-/// How answers are written.
+/// The encoding of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyForm {
     Protobuf,
     Json,
-    /// RFC 9457, for every route that is not OTLP's.
+    /// RFC 9457, for every route outside OTLP.
     Problem,
 }
 
@@ -27,7 +27,7 @@ impl BodyForm {
         }
     }
 
-    /// The form in which a request can be refused before a route reads it.
+    /// Returns the encoding of a refusal that precedes the route.
     pub fn of(parts: &Parts) -> Self {
         if parts.uri.path().starts_with("/v1/") {
             Self::sent(&parts.headers).unwrap_or(Self::Json)
@@ -36,7 +36,7 @@ impl BodyForm {
         }
     }
 
-    /// The form of an OTLP message; `None` for a content type that is not OTLP's.
+    /// Returns the encoding of an OTLP message; `None` for other content types.
     pub fn sent(headers: &HeaderMap) -> Option<Self> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -48,10 +48,10 @@ impl BodyForm {
 }
 
 const ENDING: &str = "the server is ending: send again when it is back";
-/// The most reasons in one answer.
+/// Maximum number of reasons in one answer.
 const REASONS: usize = 20;
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub form: BodyForm,
@@ -59,7 +59,7 @@ pub(super) struct Refusal {
     pub why: String,
 }
 
-/// `google.rpc.Status`, which OTLP answers failures with.
+/// `google.rpc.Status`, the failure message of OTLP.
 #[derive(Clone, PartialEq, Message)]
 struct StatusBody {
     #[prost(int32, tag = "1")]
@@ -73,18 +73,18 @@ impl Refusal {
         Self { form, status, why: why.into() }
     }
 
-    /// The store's refusal: a busy one is asked again later.
+    /// Creates the refusal for a store error. A busy store asks the client to retry.
     pub fn of_store(form: BodyForm, error: &Error) -> Self {
         let status = if error.is_store() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
         Self::new(form, status, error.to_string())
     }
 
-    /// The server cannot take the request now.
+    /// Asks the client to retry later.
     pub fn later(form: BodyForm, why: &str) -> Self {
         Self::new(form, StatusCode::SERVICE_UNAVAILABLE, why)
     }
 
-    /// The server was asked to end.
+    /// The server is ending.
     pub fn ending(form: BodyForm) -> Self {
         Self::later(form, ENDING)
     }
@@ -93,13 +93,13 @@ impl Refusal {
         self.why == ENDING
     }
 
-    /// A job of this server panicked. Nothing of the request was recorded.
+    /// A job of this server panicked. Nothing of the request is recorded.
     pub fn failed(form: BodyForm) -> Self {
         let why = "this is a fault of the server, and nothing was recorded: report it, and leave this message out";
         Self::new(form, StatusCode::INTERNAL_SERVER_ERROR, why)
     }
 
-    /// The code of gRPC that means the same.
+    /// Returns the corresponding gRPC code.
     fn code(&self) -> i32 {
         match self.status {
             StatusCode::UNAUTHORIZED => 16,
@@ -137,9 +137,9 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Says that a message was taken, and of how much that is not so.
+/// Answers that a message was accepted, and which parts were not.
 ///
-/// `field` is what the protocol calls the number of rejected items of this kind.
+/// `field` is the protocol's name for the number of rejected items.
 pub(super) fn taken(form: BodyForm, field: &str, unread: &[String]) -> Response {
     let kind = [(header::CONTENT_TYPE, form.name())];
     if unread.is_empty() {
@@ -167,7 +167,7 @@ pub(super) fn taken(form: BodyForm, field: &str, unread: &[String]) -> Response 
     (StatusCode::OK, kind, body).into_response()
 }
 
-/// The answers of all three kinds are alike on the wire.
+/// The answers of all three signals have the same encoding.
 #[derive(Clone, PartialEq, Message)]
 struct BatchAnswer {
     #[prost(message, optional, tag = "1")]

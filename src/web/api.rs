@@ -30,7 +30,7 @@ use crate::api::schema::{
 use crate::api::service::{Reply, Service, parse};
 use crate::model::event::Position;
 
-/// What the routes share.
+/// State that the routes share.
 #[derive(Clone)]
 pub(super) struct Api {
     service: Arc<Service>,
@@ -40,7 +40,7 @@ pub(super) struct Api {
 
 pub(super) type Answered = Result<Response, Denial>;
 
-/// The routes of the API. The server puts its guards around them.
+/// Returns the routes of the API. The server applies its guards to them.
 pub(super) fn routes(service: Arc<Service>, work: Work, ending: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/api/v1/record", post(record))
@@ -61,7 +61,7 @@ pub(super) fn routes(service: Arc<Service>, work: Work, ending: watch::Receiver<
         .with_state(Api { service, work, streams: Streams::new(ending) })
 }
 
-/// Reads an input from a query string. The message names the parameter.
+/// Parses an input from a query string. Error messages name the parameter.
 fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
     let reader = serde_html_form::Deserializer::from_bytes(query.unwrap_or_default().as_bytes());
     serde_path_to_error::deserialize(reader).map_err(|error| {
@@ -71,7 +71,7 @@ fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
 }
 
 impl Api {
-    /// Runs an operation off the thread that serves connections.
+    /// Runs an operation on another thread than the one that serves connections.
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Service) -> Result<T, Fault> + Send + 'static,
@@ -81,7 +81,7 @@ impl Api {
         done.map_err(|fault| Denial::Fault(Box::new(fault), self.service.now()))
     }
 
-    /// Answers a question. `is_timeless` tells of which inputs the answer changes only with the ledger.
+    /// Answers a query. `is_timeless` returns whether the answer for an input depends on events alone.
     async fn ask<I: DeserializeOwned + Send + 'static>(
         &self,
         headers: HeaderMap,
@@ -91,7 +91,7 @@ impl Api {
     ) -> Answered {
         self.run(move |service| {
             let input = query(input.as_deref())?;
-            // The state is read first: an answer may then be newer than its tag, and is asked for once more.
+            // Read the state first. The answer may then be newer than its tag, which only costs one more request.
             let state = service.state()?;
             if is_timeless(&input) && cached::is_known(&headers, &state.tag(None)) {
                 return Ok(cached::respond(&headers, &state.tag(None), None));
@@ -102,7 +102,7 @@ impl Api {
         .await
     }
 
-    /// Changes the ledger. The answer comes when the change is durable.
+    /// Runs a change. The answer is sent when the change is durable.
     async fn change(
         &self,
         headers: &HeaderMap,
@@ -114,7 +114,7 @@ impl Api {
     }
 }
 
-/// The content type of a body, without parameters.
+/// Returns the content type of a body, without parameters.
 fn content_type(headers: &HeaderMap) -> String {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -124,7 +124,7 @@ fn is_lines(headers: &HeaderMap) -> bool {
     ["application/x-ndjson", "application/jsonl"].contains(&&*content_type(headers))
 }
 
-/// A body is JSON, and says so: a page of another origin cannot send this type without asking first.
+/// The content type must be JSON, because a page of another origin cannot send that without a preflight request.
 fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let refuse = |why| Err(Refusal::new(BodyForm::Problem, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
@@ -138,7 +138,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Record one call
 ///
-/// The same call under the same key or id is found, not added again; with other counts it is refused with 409.
+/// The same call with the same key or id is recorded once; with different counts it is refused with 409.
 #[utoipa::path(post, path = "/api/v1/record", tag = "write", request_body = RecordInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn record(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
@@ -147,7 +147,7 @@ pub(super) async fn record(State(api): State<Api>, headers: HeaderMap, body: Byt
 
 /// Record many calls, all or none
 ///
-/// The body is an object with a list, or lines of JSON as `application/x-ndjson`.
+/// The body is an object with a list, or JSON lines as `application/x-ndjson`.
 #[utoipa::path(post, path = "/api/v1/records", tag = "write", request_body = RecordsInput,
     responses((status = 200, description = "All calls are in the ledger", body = TallyAnswer), Problems))]
 pub(super) async fn records(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
@@ -155,18 +155,18 @@ pub(super) async fn records(State(api): State<Api>, headers: HeaderMap, body: By
     api.change(&headers, move |service| service.batch(&body, is_lines)).await
 }
 
-/// Mark that work moves to another provider; no counter changes
+/// Record a switch to another provider; no counter changes
 ///
-/// Switching to the provider that the last switch named already adds nothing.
+/// A switch to the active provider appends nothing.
 #[utoipa::path(post, path = "/api/v1/switch", tag = "write", request_body = SwitchInput,
     responses((status = 200, description = "The switch is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn switch(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.switch(&parse(&body)?)).await
 }
 
-/// Set tokens aside for a call, if the provider's windows can bear it
+/// Reserve tokens for a call, if the provider's windows have room
 ///
-/// 429 says that they cannot, with `Retry-After` where it is known when they can. Callers that ask at once never pass a
+/// Status 429 means that they have no room, with `Retry-After` if the time is known. Concurrent callers never exceed a
 /// limit together.
 #[utoipa::path(post, path = "/api/v1/reserve", tag = "write", request_body = ReserveInput,
     responses((status = 200, description = "The tokens are set aside", body = ReservationAnswer), Problems))]
@@ -174,25 +174,26 @@ pub(super) async fn reserve(State(api): State<Api>, headers: HeaderMap, body: By
     api.change(&headers, move |service| service.reserve(&parse(&body)?)).await
 }
 
-/// End a reservation with the tokens that its call used
+/// Settle a reservation with the tokens of its call
 ///
-/// It takes what `record` takes. Settling again with the same record finds it.
+/// The body is that of `record`. Settling again with the same record changes nothing.
 #[utoipa::path(post, path = "/api/v1/settle", tag = "write", request_body = SettleInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn settle(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.settle(&body)).await
 }
 
-/// Give a reservation back: its call did not happen
+/// Release a reservation whose call did not happen
 #[utoipa::path(post, path = "/api/v1/release", tag = "write", request_body = ReleaseInput,
     responses((status = 200, description = "The release is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn release(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.release(&parse(&body)?)).await
 }
 
-/// Ask whether a run may start, and how much it may take on
+/// Decide whether a run may start, and what it may do
 ///
-/// A shut gate is an answer with `"gated": true`. A provider that is in no catalogue, event or declaration is refused with 422.
+/// A closed gate is an answer with `"gated": true`. A provider that is in no catalogue, event or declaration is refused
+/// with 422.
 #[utoipa::path(get, path = "/api/v1/gate", tag = "read", params(GateInput, KnownTag),
     responses((status = 200, description = "The decision", body = GateAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -202,7 +203,7 @@ pub(super) async fn gate(State(api): State<Api>, headers: HeaderMap, RawQuery(in
 
 /// Show the active provider and the windows of each provider
 ///
-/// The counters of a provider stay as they are when work moves to another one.
+/// A switch to another provider changes no counter.
 #[utoipa::path(get, path = "/api/v1/status", tag = "read", params(StatusInput, KnownTag),
     responses((status = 200, description = "The status", body = StatusAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -212,7 +213,7 @@ pub(super) async fn status(State(api): State<Api>, headers: HeaderMap, RawQuery(
 
 /// Sum requests, tokens and cost by any keys
 ///
-/// Filters hold for rows and total alike; several values of one filter are alternatives.
+/// Filters apply to rows and total. Several values of one filter are alternatives.
 #[utoipa::path(get, path = "/api/v1/report", tag = "read", params(ReportInput, KnownTag),
     responses((status = 200, description = "The sums", body = ReportAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -222,7 +223,8 @@ pub(super) async fn report(State(api): State<Api>, headers: HeaderMap, RawQuery(
 
 /// List events in the order of the log
 ///
-/// Follow `next` until it is null. One answer looks at 100,000 events at most, so it may be empty and have a `next`.
+/// Repeat with `next` until it is null. One request examines at most 100,000 events, so its answer may be empty and
+/// still have a `next`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "read", params(EventsInput, KnownTag),
     responses((status = 200, description = "The events", body = EventsAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -232,7 +234,7 @@ pub(super) async fn events(State(api): State<Api>, headers: HeaderMap, RawQuery(
 
 /// Prove that an event is in the ledger
 ///
-/// Whoever has the line of the event, the signed proof and the verifier key needs nothing else to check it.
+/// The line of the event, the signed proof and the verifier key are sufficient to check it.
 #[utoipa::path(get, path = "/api/v1/proofs/inclusion", tag = "read", params(InclusionInput, KnownTag),
     responses((status = 200, description = "The proof", body = InclusionAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -240,9 +242,9 @@ pub(super) async fn inclusion(State(api): State<Api>, headers: HeaderMap, RawQue
     api.ask(headers, input, |_: &InclusionInput| true, Service::inclusion).await
 }
 
-/// Prove that a later state continues an earlier one
+/// Prove that a later state extends an earlier one
 ///
-/// Nothing of the earlier state was changed, moved or left out.
+/// Nothing of the earlier state was changed, moved or removed.
 #[utoipa::path(get, path = "/api/v1/proofs/consistency", tag = "read", params(ConsistencyInput, KnownTag),
     responses((status = 200, description = "The proof", body = ConsistencyAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
@@ -250,7 +252,7 @@ pub(super) async fn consistency(State(api): State<Api>, headers: HeaderMap, RawQ
     api.ask(headers, input, |_: &ConsistencyInput| true, Service::consistency).await
 }
 
-/// Sign how long the ledger is and what its root is
+/// Sign the size and root of the ledger
 ///
 /// The server needs a key: start it with `--key FILE`.
 #[utoipa::path(get, path = "/api/v1/checkpoint", tag = "read", params(CheckpointInput, KnownTag),
@@ -262,8 +264,8 @@ pub(super) async fn checkpoint(State(api): State<Api>, headers: HeaderMap, RawQu
 
 /// Follow new events as server-sent events
 ///
-/// The `id` of each event is its position: a client that connects again sends it as `Last-Event-ID` and misses nothing. Without
-/// it, and without `after`, the stream begins at the end of the log.
+/// The `id` of each event is its position. A client that reconnects sends it as `Last-Event-ID` and misses nothing.
+/// Without it, and without `after`, the stream starts at the end of the log.
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "read",
     params(StreamInput, ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event that the client has")),
     responses((status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"), Problems))]
@@ -273,7 +275,7 @@ pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap, RawQuery(
         let filter = EventFilter::new(&input.kind, &input.provider)?;
         let seen = stream::last_seen(&headers)?.or(input.after.map(Position::new));
         let after = match seen {
-            // A position beyond the end is of another ledger: the client is told before the stream begins.
+            // A position beyond the end belongs to another ledger. Refuse it before the stream starts.
             Some(after) => service.expect_position(after)?,
             None => service.head()?,
         };
@@ -283,7 +285,7 @@ pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap, RawQuery(
     Ok(api.streams.start(Arc::clone(&api.service), after, filter)?)
 }
 
-/// The OpenAPI document of this API.
+/// Returns the OpenAPI document of this API.
 async fn document(headers: HeaderMap) -> Answered {
     let json = openapi::json().map_err(|_| Refusal::failed(BodyForm::Problem))?;
     let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));

@@ -1,4 +1,4 @@
-//! The body of a request: its encoding undone, its size bounded.
+//! Decodes the body of a request, within a size limit.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::answer::{BodyForm, Refusal};
 use super::gzip::{self, Bound};
 
-/// The most a body may be, also when it is unpacked, in bytes.
+/// Maximum size of a body in bytes, also after decompression.
 pub(super) const MOST: usize = 16 << 20;
 
-/// The form of the sender's message.
+/// Returns the encoding of the message.
 pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, Refusal> {
     BodyForm::sent(headers).ok_or_else(|| {
         let why = "this content type is not read here: send application/x-protobuf or application/json";
@@ -21,7 +21,7 @@ pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, Refusal> {
     })
 }
 
-/// Reads a message.
+/// Parses a message.
 pub(super) fn read<M: Message + Default + DeserializeOwned>(
     form: BodyForm,
     headers: &HeaderMap,
@@ -49,21 +49,21 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
     read.map_err(|why| Refusal::new(form, StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
 }
 
-/// Where JSON is wrong. The reader's own message may quote the body, which may hold a prompt.
+/// Describes where JSON is invalid. The parser's own message may quote the body, which may contain a prompt.
 fn place(error: &serde_json::Error) -> String {
     let what = if error.is_data() { "a value is of the wrong type" } else { "it is no JSON" };
     format!("{what} at line {}, column {}", error.line(), error.column())
 }
 
-/// Reads what protobuf's JSON allows and serde does not: `null` for what is not there, and numbers that are written as
-/// texts, such as `"NaN"`, which here is no number.
+/// Accepts what protobuf's JSON mapping allows and serde does not: `null` for an absent field, and numbers written as
+/// strings, such as `"NaN"`, which becomes absent.
 fn as_proto3<M: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<M> {
     let mut told: Value = serde_json::from_slice(bytes)?;
     tidy(&mut told);
     serde_json::from_value(told)
 }
 
-/// Fields of floating point.
+/// Floating-point fields.
 const FLOATS: [&str; 9] =
     ["doubleValue", "asDouble", "sum", "min", "max", "quantile", "value", "zeroThreshold", "explicitBounds"];
 
@@ -86,7 +86,7 @@ fn tidy(told: &mut Value) {
     }
 }
 
-/// A number that is written as a text; `NaN` and the infinities count nothing.
+/// Converts a number written as a string. `NaN` and the infinities become absent.
 fn number(told: &mut Value) {
     if let Value::Array(all) = told {
         all.iter_mut().for_each(number);

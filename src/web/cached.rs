@@ -1,9 +1,9 @@
-//! Answers to GET requests: an entity tag from the head of the ledger, and 304 where the client has the answer already.
+//! Conditional GET requests: an entity tag from the head of the ledger, and 304 if the client's copy is current.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Whether a client that sent these headers has the answer with this tag. RFC 9110 §13.1.2: the comparison is weak.
+/// Returns whether the client has the answer with this tag. The comparison is weak (RFC 9110 §13.1.2).
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let own = opaque(tag);
@@ -15,7 +15,7 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
         .any(|sent| sent.trim() == "*" || opaque(sent) == own)
 }
 
-/// An answer, or 304 where the client has it.
+/// Returns the answer, or 304 if the client has it.
 pub(super) fn respond(headers: &HeaderMap, tag: &str, body: Option<String>) -> Response {
     let mut response = match body {
         Some(body) if !is_known(headers, tag) => {
@@ -26,7 +26,7 @@ pub(super) fn respond(headers: &HeaderMap, tag: &str, body: Option<String>) -> R
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    // A cache may keep the answer, and asks each time whether it still holds.
+    // A cache may store the answer but must revalidate it.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     response
 }

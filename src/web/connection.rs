@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 with deadlines, ended early when the server ends.
+//! One connection: HTTP/1.1 with deadlines, closed early when the server ends.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -29,27 +29,27 @@ use super::work::told_to_end;
 
 /// How long a client may leave an answer unread.
 const UNREAD: Duration = Duration::from_secs(10);
-/// How long a request that is worked on when the server ends may take.
+/// Time limit for requests in progress when the server ends.
 const GRACE: Duration = Duration::from_secs(4);
-/// The most bytes of a request's head.
+/// Maximum size of a request's head in bytes.
 const HEAD: usize = 64 << 10;
-/// What a stream and its service share.
+/// State shared by a stream and its service.
 #[derive(Debug, Default)]
 struct Progress {
-    /// When the first byte of the request that is coming in was read.
+    /// When the first byte of the current request was read.
     began: Mutex<Option<Instant>>,
-    /// Requests whose head is read and whose answer is not made yet.
+    /// Number of requests whose head is read and that are not answered yet.
     under_way: AtomicUsize,
 }
 
 impl Progress {
     fn began(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        // An instant is whole whatever panicked.
+        // A panic cannot leave a partial instant.
         self.began.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Serves a connection until it closes, or the server ends.
+/// Serves a connection until it closes or the server ends.
 pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::Receiver<bool>) {
     let progress = Arc::new(Progress::default());
     let local = stream.local_addr().ok().map(|address| Local(address.ip()));
@@ -83,14 +83,14 @@ pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::
         () = told_to_end(&mut ending) => {
             if progress.under_way.load(Ordering::Relaxed) > 0 {
                 Pin::new(&mut connection).graceful_shutdown();
-                // Whoever is not answered by now sends again.
+                // A client without an answer by now has to retry.
                 let _ = timeout(GRACE, connection).await;
             }
         }
     }
 }
 
-/// Answers on a connection without a request that could be routed, and closes it.
+/// Sends an error on a connection without a valid request, and closes it.
 pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str) {
     let body = of_refusal(status, why).to_json();
     let answer = format!(
@@ -98,7 +98,7 @@ pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str)
         BodyForm::Problem.name(),
         body.len(),
     );
-    // A client that is gone needs no answer.
+    // The client may be gone, so failures are ignored.
     let _ = timeout(Duration::from_secs(1), async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
@@ -106,7 +106,7 @@ pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str)
     .await;
 }
 
-/// A stream that notes when a request begins, and fails when an answer stays unread for too long.
+/// A stream that records when a request begins, and fails if an answer stays unread too long.
 #[derive(Debug)]
 struct Timed {
     stream: TcpStream,
@@ -115,7 +115,7 @@ struct Timed {
 }
 
 impl Timed {
-    /// Ends a write that waits for too long.
+    /// Fails a write that has been pending too long.
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.unread = None;

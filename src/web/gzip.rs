@@ -1,4 +1,4 @@
-//! Bodies in gzip, unpacked within bounds.
+//! Decompresses gzip bodies within limits.
 
 use std::io::{self, Read};
 
@@ -6,28 +6,28 @@ use flate2::bufread::GzDecoder;
 
 use super::body::MOST;
 
-/// The most members of one body. Exporters send one; each further member costs time and no bytes.
+/// Maximum number of members. Exporters send one; further members cost time at almost no size.
 const MEMBERS: usize = 16;
-/// How many times larger than the body its content may be. Telemetry packs up to some 60 times.
+/// Maximum ratio of content to body. Telemetry compresses by a factor of up to 60.
 const RATIO: usize = 200;
-/// Content up to this size is taken whatever the ratio, in bytes.
+/// Content up to this size in bytes is accepted at any ratio.
 const SMALL: usize = 1 << 20;
 
-/// Why a body was not unpacked.
+/// Why a body was not decompressed.
 #[derive(Debug)]
 pub(super) enum Bound {
-    /// It is no gzip, or is cut off.
+    /// It is not gzip, or is truncated.
     Broken(io::Error),
     /// It has too many members.
     Members,
     /// Its content is too large.
     Size,
-    /// Its content is too large for its size.
+    /// Its ratio is too high.
     Ratio,
 }
 
 impl Bound {
-    /// What is wrong and what to do.
+    /// Returns the message, with a remedy.
     pub fn why(&self) -> String {
         match self {
             Self::Broken(error) => format!("the body is no gzip ({error}): send it whole, or without Content-Encoding"),
@@ -40,7 +40,7 @@ impl Bound {
     }
 }
 
-/// The content of all members.
+/// Returns the content of all members.
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, Bound> {
     let most = MOST.min(SMALL.max(packed.len().saturating_mul(RATIO)));
     let mut content = Vec::new();

@@ -1,4 +1,4 @@
-//! Reads the body of a request within limits of size, time and memory, before a route sees it.
+//! Reads the body of a request within limits of size, time and memory, before the route runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use super::answer::{BodyForm, Refusal};
 use super::body::MOST;
 use super::work::told_to_end;
 
-/// How long a request may take to come in, head and body together.
+/// Time limit for receiving a request, head and body together.
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
-/// How much of a refused body is read and dropped, in bytes, and for how long. Many clients read no answer before they
-/// have sent everything.
+/// How much of a refused body is read and discarded, in bytes. Many clients read no answer before they have sent
+/// everything.
 const DROPPED: usize = 4 * MOST;
 const DROPPING: Duration = Duration::from_secs(2);
-/// Bytes of bodies that are in memory at a time, over all connections.
+/// Maximum bytes of bodies in memory, over all connections.
 const IN_FLIGHT: usize = 64 << 20;
 
-/// When a request must be there as a whole.
+/// Time by which a request must be received.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub Instant);
 
@@ -37,7 +37,7 @@ pub(super) struct Intake {
     ending: watch::Receiver<bool>,
 }
 
-/// Memory that a body takes. It is given back when the request is answered.
+/// Memory reserved for a body. It is released when the request is answered.
 #[derive(Default)]
 struct Held(Option<OwnedSemaphorePermit>);
 
@@ -46,7 +46,7 @@ impl Intake {
         Self { room: Arc::new(Semaphore::new(IN_FLIGHT)), ending }
     }
 
-    /// The body as a whole, and the memory it takes.
+    /// Reads the whole body, and reserves its memory.
     async fn read(&self, parts: &Parts, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
         let form = BodyForm::of(parts);
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -88,7 +88,7 @@ impl Intake {
 }
 
 impl Held {
-    /// Takes more memory; `None` when there is none left.
+    /// Reserves more memory; `None` if there is none left.
     fn add(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Option<()> {
         let more = Arc::clone(room).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
         match &mut self.0 {
@@ -104,9 +104,10 @@ fn too_large(form: BodyForm) -> Refusal {
     Refusal::new(form, StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
-/// Drops what is left of a refused request, within limits, and answers. The connection is closed behind the answer.
+/// Discards the rest of a refused request, within limits, and answers. Then the connection is closed.
 pub(super) async fn refuse(refusal: Refusal, parts: &Parts, mut body: Body) -> Response {
-    // Who expects `100 Continue` has not sent a body yet. No body holds up the end of the server, or of its own time.
+    // A client that expects `100 Continue` has not sent a body yet. A body must not delay the end of the server or
+    // exceed its own time limit.
     let is_over = refusal.is_ending() || refusal.status == StatusCode::REQUEST_TIMEOUT;
     if !is_over && !parts.headers.contains_key(header::EXPECT) {
         let dropping = async {
@@ -124,7 +125,7 @@ pub(super) async fn refuse(refusal: Refusal, parts: &Parts, mut body: Body) -> R
     response
 }
 
-/// Hands a route the whole body, or answers why not.
+/// Passes the whole body to the route, or refuses the request.
 pub(super) async fn take_in(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
     let (parts, mut body) = request.into_parts();
     match intake.read(&parts, &mut body).await {

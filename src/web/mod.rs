@@ -1,8 +1,8 @@
-//! The HTTP server: an API for programs and telemetry over OTLP/HTTP, behind guards that hold for every route.
+//! The HTTP server: an API for programs, and telemetry over OTLP/HTTP, with guards for every route.
 //!
-//! A request passes, in this order: the limit of connections and the time for its head (`server`, `connection`), the
-//! names and pages that may ask and the token (`access`), the limits of its body (`intake`), and a turn to be worked on
-//! (`work`). A route that is merged into the router has all of them.
+//! A request passes, in this order: the limit of connections and the time limit of its head (`server`, `connection`),
+//! the accepted host names, pages and token (`access`), the limits of its body (`intake`), and a queue for processing
+//! (`work`). Every route that is merged into the router has all of them.
 
 mod access;
 mod answer;
@@ -36,15 +36,15 @@ pub use offer::{Api, Offer};
 pub use server::serve;
 pub use token::Token;
 
-/// How long after it was busy the ledger is not asked again: those who wait behind each other would wait for long.
+/// How long to refuse requests after the ledger was busy. Otherwise waiting requests would add up their timeouts.
 const BUSY: Duration = Duration::from_secs(1);
-/// Reasons that are kept of what could not be read.
+/// Maximum number of reasons to keep.
 const KEPT: usize = 100;
 
-/// Takes telemetry into a ledger, one request after the other: what is answered is in the file.
+/// Records telemetry in a ledger, one request at a time. An answer means that the calls are in the file.
 pub struct Receiver {
     writer: Mutex<Writer>,
-    /// Apart from the writer: a question is answered while a transaction waits for the write lock.
+    /// Separate from the writer, so a query is answered while a transaction waits for the write lock.
     report: Mutex<Report>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -61,7 +61,7 @@ struct Report {
     sums: MetricSums,
 }
 
-/// What a receiver has taken since it was started.
+/// What a receiver has processed since its start.
 ///
 /// ```
 /// use usage_ledger::web::Received;
@@ -70,19 +70,19 @@ struct Report {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Received {
-    /// Calls that logs and spans told of.
+    /// Calls in logs and spans.
     #[serde(flatten)]
     pub calls: Ingested,
-    /// Records, spans and metrics that tell of tokens and could not be read.
+    /// Number of log records, spans and metrics with tokens that could not be read.
     pub unread: u64,
-    /// Why, of the first hundred kinds of them.
+    /// Reasons, at most one hundred different ones.
     pub reasons: Vec<String>,
-    /// What metrics state, beside what was recorded.
+    /// Sums of metrics, next to those of the records.
     pub sums: Vec<MetricSum>,
 }
 
 impl Receiver {
-    /// A receiver for a ledger, which asks for the time when it records.
+    /// Creates a receiver for a ledger. `now` returns the recording time.
     ///
     /// ```
     /// use usage_ledger::{Ledger, web::Receiver};
@@ -95,7 +95,7 @@ impl Receiver {
         Self { writer, report: Mutex::default(), now: Box::new(now) }
     }
 
-    /// What it has taken so far.
+    /// Returns what it has processed so far.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, web::Receiver};
@@ -108,7 +108,7 @@ impl Receiver {
         Received { sums: report.sums.list().cloned().collect(), ..report.received.clone() }
     }
 
-    /// Records calls; returns why some could not be read.
+    /// Records calls. Returns why some could not be read.
     fn take(&self, told: Telemetry) -> Result<Vec<String>> {
         let mut unread = told.unread.clone();
         let taken = {
@@ -133,7 +133,7 @@ impl Receiver {
         Ok(unread)
     }
 
-    /// Compares metrics with what was recorded; returns why some could not be read.
+    /// Compares metrics with the records. Returns why some could not be read.
     fn compare(
         &self,
         metrics: &opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest,
@@ -145,7 +145,7 @@ impl Receiver {
     }
 }
 
-/// A transaction is whole or not at all, so what a panic left is sound.
+/// Transactions are atomic, so the state is valid even after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -161,7 +161,7 @@ impl Received {
     }
 }
 
-/// Done when the process is asked to end: Ctrl-C, or SIGTERM where there is such.
+/// Completes when the process should end: on Ctrl-C or, where it exists, SIGTERM.
 ///
 /// ```
 /// let waits = usage_ledger::web::asked_to_end();
@@ -169,7 +169,7 @@ impl Received {
 /// ```
 pub async fn asked_to_end() {
     let interrupted = async {
-        // Without a handler the default holds: the process ends.
+        // Without a handler the default applies: the process ends.
         let _ = tokio::signal::ctrl_c().await;
     };
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What a server offers: the API for programs, telemetry, or both.
+//! The services of a server: the API for programs, telemetry, or both.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API for a ledger. `zone` is the zone of days, weeks and months unless a question names another one.
+    /// Creates an API for a ledger. `zone` is the default zone of days, weeks and months.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Zone, web::Api};
@@ -40,7 +40,7 @@ impl Api {
         Self { ledger, clock: Clock { named: None, now: Box::new(now) }, zone, signer: None }
     }
 
-    /// Asks every question at this time, also those about the past.
+    /// Uses this time for every query, including those about the past.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Timestamp, Zone, web::Api};
@@ -69,7 +69,7 @@ impl Api {
     }
 }
 
-/// What a server offers.
+/// The services of a server.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -86,7 +86,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Nothing yet.
+    /// Creates a value without services.
     ///
     /// ```
     /// let offer = usage_ledger::web::Offer::new();
@@ -96,7 +96,7 @@ impl Offer {
         Self::default()
     }
 
-    /// Telemetry over OTLP/HTTP below `/v1`, and what came in at `/`.
+    /// Adds telemetry over OTLP/HTTP below `/v1`, and its summary at `/`.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Offer {
         self
     }
 
-    /// The API for programs below `/api/v1`.
+    /// Adds the API for programs below `/api/v1`.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Zone, web::{Api, Offer}};
@@ -125,7 +125,7 @@ impl Offer {
         self
     }
 
-    /// The routes. Telemetry and the API each have their own turns, so neither holds up the other.
+    /// Returns the routes. Telemetry and the API have separate queues, so neither delays the other.
     pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
         let mut routes = Router::new();
         if let Some(receiver) = self.telemetry {

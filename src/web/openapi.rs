@@ -1,4 +1,4 @@
-//! The OpenAPI document of the API, made from the routes and the types of their inputs and answers.
+//! Builds the OpenAPI document from the routes and the types of their inputs and answers.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
@@ -7,21 +7,21 @@ use super::api;
 use crate::api::input::{NeedName, TierName};
 use crate::api::schema::ProblemAnswer;
 
-/// The tag of the answer that a client has.
+/// The tag of the answer that the client has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 pub(super) struct KnownTag {
-    /// The `ETag` of an earlier answer: 304 says that it still holds
+    /// The `ETag` of an earlier answer: 304 means that it is still current
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
 
-/// Every refusal has this form.
+/// The form of every refusal.
 #[derive(IntoResponses)]
 #[allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 pub(super) enum Problems {
-    /// The input makes no sense as given
+    /// The input is invalid
     #[response(status = 400, content_type = "application/problem+json")]
     Invalid(ProblemAnswer),
     /// The token is missing or wrong
@@ -30,28 +30,28 @@ pub(super) enum Problems {
     /// The request names another server, or comes from a page of another origin
     #[response(status = 403, content_type = "application/problem+json")]
     Foreign(ProblemAnswer),
-    /// There is no such event
+    /// The event does not exist
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(ProblemAnswer),
-    /// The request took too long to come in
+    /// The request was not received in time
     #[response(status = 408, content_type = "application/problem+json")]
     Slow(ProblemAnswer),
-    /// The id or key is taken by other content, or the server has no key to sign with
+    /// The id or key exists with different content, or the server has no signing key
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(ProblemAnswer),
     /// The body is too large
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(ProblemAnswer),
-    /// The body has another content type than JSON
+    /// The content type is not JSON
     #[response(status = 415, content_type = "application/problem+json")]
     ContentType(ProblemAnswer),
     /// The provider is in no catalogue, event or declaration
     #[response(status = 422, content_type = "application/problem+json")]
     UnknownProvider(ProblemAnswer),
-    /// The gate is shut, the reservation does not fit, or too many bodies come in at once
+    /// The gate is closed, the reservation does not fit, or too many bodies are being received
     #[response(status = 429, content_type = "application/problem+json")]
     Wait(ProblemAnswer),
-    /// The ledger is damaged, or the program is at fault
+    /// The ledger is damaged, or this program has a bug
     #[response(status = 500, content_type = "application/problem+json")]
     Damaged(ProblemAnswer),
     /// The ledger is busy, its file was replaced, or the server is ending
@@ -59,7 +59,7 @@ pub(super) enum Problems {
     Unavailable(ProblemAnswer),
 }
 
-/// Servers beyond this machine need a token.
+/// A server that other machines can reach requires a token.
 struct Bearer;
 
 impl Modify for Bearer {
@@ -93,7 +93,7 @@ impl Modify for Bearer {
 )]
 struct Document;
 
-/// The document as JSON.
+/// Returns the document as JSON.
 pub(super) fn json() -> serde_json::Result<String> {
     Document::openapi().to_json()
 }

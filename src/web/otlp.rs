@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`; `GET /` lists what came in.
+//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`. `GET /` shows a summary.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use super::work::Work;
 use super::{Received, Receiver};
 use crate::import::telemetry::Telemetry;
 
-/// What the routes share.
+/// State that the routes share.
 #[derive(Clone)]
 struct SharedReceiver {
     receiver: Arc<Receiver>,
     work: Work,
 }
 
-/// The routes of telemetry. The server puts its guards around them.
+/// Returns the routes of telemetry. The server applies its guards to them.
 pub(super) fn routes(receiver: Arc<Receiver>, work: Work) -> Router {
     Router::new()
         .route("/v1/logs", post(logs))
@@ -63,7 +63,7 @@ async fn metrics(State(shared): State<SharedReceiver>, headers: HeaderMap, body:
 }
 
 impl SharedReceiver {
-    /// Decodes a message and hands it on. `rejected` is the protocol's name of what could not be read.
+    /// Decodes a message and processes it. `rejected` is the protocol's name for the number of rejected items.
     async fn take<M: Message + Default + DeserializeOwned + 'static>(
         self,
         headers: HeaderMap,

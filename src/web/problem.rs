@@ -8,7 +8,7 @@ use crate::api::fault::{Fault, remedy_of};
 use crate::api::problem::{Problem, urn};
 use crate::model::time::{SECOND, Timestamp};
 
-/// The body for a request that a guard refuses before an operation sees it.
+/// Returns the body for a request that a guard refuses.
 pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
     let name = status.canonical_reason().unwrap_or("Refused");
     Problem {
@@ -24,12 +24,12 @@ pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
     }
 }
 
-/// A failure on its way to a client.
+/// A failure to be sent to a client.
 #[derive(Debug)]
 pub(super) enum Denial {
     /// An operation failed.
     Fault(Box<Fault>, Timestamp),
-    /// The server did not take the request.
+    /// A guard refused the request.
     Refusal(Refusal),
 }
 

@@ -1,4 +1,4 @@
-//! The listener: accepts connections within a limit, puts the guards around every route, and ends in time.
+//! The listener: accepts a limited number of connections, applies the guards to every route, and ends in time.
 
 use std::future::Future;
 use std::io;
@@ -21,13 +21,13 @@ use super::connection;
 use super::intake::{Intake, take_in};
 use super::offer::Offer;
 
-/// Connections that are open at a time.
+/// Maximum number of open connections.
 const CONNECTIONS: usize = 256;
-/// How long the server waits for its connections when it ends. SIGTERM ends the process within five seconds.
+/// How long the server waits for its connections when it ends, so that SIGTERM ends the process within five seconds.
 const ENDING: Duration = Duration::from_millis(4_500);
-/// How long it waits when no connection can be accepted, such as for want of file descriptors.
+/// Pause after a failure to accept a connection, for example without free file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Headers of every answer: a page of this server runs its own scripts only, and is shown in no other page.
+/// Headers of every answer: a page of this server runs only its own scripts, and cannot be framed.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
@@ -39,8 +39,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Serves until `ended` completes. Requests that are worked on then are answered first; others are told to come again.
-/// `listening` gets the address.
+/// Serves until `ended` completes. Requests in progress are then answered; others are asked to retry. `listening`
+/// receives the address.
 ///
 /// # Errors
 /// Those of the operating system, such as an address that is in use. [`io::ErrorKind::PermissionDenied`] for an address
@@ -82,16 +82,16 @@ pub fn serve(
         }
         drop(listener);
         end.send_replace(true);
-        // Dropping the set closes the connections that are left.
+        // Dropping the set closes the remaining connections.
         let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
         Ok(())
     });
-    // A transaction that still waits for the write lock ends with the process, as a whole or not at all.
+    // A transaction that still waits for the write lock ends with the process, completely or not at all.
     runtime.shutdown_background();
     done
 }
 
-/// Puts the guards around all routes, of telemetry and of whatever else is merged into them.
+/// Applies the guards to all routes.
 fn guarded(routes: Router, access: Access, ending: &watch::Receiver<bool>) -> Router {
     let intake = Arc::new(Intake::new(ending.clone()));
     routes
@@ -139,13 +139,13 @@ async fn accept(
 ) {
     let open = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        // Finished connections leave the set.
+        // Remove finished connections from the set.
         while connections.try_join_next().is_some() {}
         let Ok((stream, _)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
         };
-        // An answer is often two small writes, which Nagle's algorithm would hold back.
+        // An answer is often two small writes, which Nagle's algorithm would delay.
         let _ = stream.set_nodelay(true);
         let (routes, ending) = (routes.clone(), ending.clone());
         let place = Arc::clone(&open).try_acquire_owned();

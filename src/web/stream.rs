@@ -22,13 +22,13 @@ use crate::api::fault::Fault;
 use crate::api::service::Service;
 use crate::model::event::Position;
 
-/// Streams that are open at a time. Each holds a connection for as long as its client likes.
+/// Maximum number of open streams. Each occupies a connection for as long as its client likes.
 const STREAMS: usize = 32;
-/// How often a stream looks for new events. Other programs write to the ledger too, so the server asks.
+/// Interval of checks for new events. Other programs also write to the ledger, so polling is necessary.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long a stream is silent at most. A comment shows a client and the proxies between that the connection lives.
+/// Maximum silence of a stream. A comment then shows the client and proxies that the connection is alive.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Bytes of events that are read ahead of a client.
+/// Maximum bytes of events that are read ahead of a client.
 const AHEAD: usize = 256 << 10;
 
 /// The streams of a server.
@@ -43,7 +43,7 @@ impl Streams {
         Self { open: Arc::new(Semaphore::new(STREAMS)), ending }
     }
 
-    /// Starts a stream behind a position.
+    /// Starts a stream after a position.
     pub fn start(&self, service: Arc<Service>, after: Position, filter: EventFilter) -> Result<Response, Refusal> {
         let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| {
             Refusal::later(
@@ -51,7 +51,7 @@ impl Streams {
                 &format!("{STREAMS} streams are open: close some, or connect again later"),
             )
         })?;
-        // One chunk waits at most, so a slow client slows its own stream only.
+        // The channel holds one chunk, so a slow client slows only its own stream.
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(follow(service, after, filter, sender, self.ending.clone(), place));
         let headers = [
@@ -63,7 +63,7 @@ impl Streams {
     }
 }
 
-/// Where a stream begins: behind the event that the client saw last.
+/// Returns where a stream starts: after the last event that the client received.
 pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
@@ -76,7 +76,7 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> 
     Ok(Some(Position::new(number)))
 }
 
-/// Sends what is appended until the client or the server ends.
+/// Sends new events until the client or the server ends.
 async fn follow(
     service: Arc<Service>,
     mut after: Position,
@@ -93,7 +93,7 @@ async fn follow(
     loop {
         let (asked, wanted) = (Arc::clone(&service), Arc::clone(&filter));
         let read = spawn_blocking(move || chunk(&asked, after, &wanted)).await;
-        // A ledger that cannot be read ends the stream: the client connects again and is told why.
+        // If the ledger cannot be read, end the stream. The client reconnects and receives the error.
         let Ok(Ok((last, text))) = read else { break };
         let caught_up = last == after;
         after = last;
@@ -119,18 +119,18 @@ async fn follow(
     drop(place);
 }
 
-/// The next events as text, and the position that was looked at last.
+/// Returns the next events as text, and the last position that was examined.
 fn chunk(service: &Service, after: Position, filter: &EventFilter) -> Result<(Position, String), Fault> {
     let mut text = String::new();
     let last = service.next_events(after, filter, &mut |position, kind, line| {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "id: {position}\nevent: {kind}\ndata: {line}\n\n");
         text.len() < AHEAD
     })?;
     Ok((last, text))
 }
 
-/// A body of the chunks that a channel brings.
+/// A body that consists of the chunks of a channel.
 struct Chunks(mpsc::Receiver<Bytes>);
 
 impl HttpBody for Chunks {

@@ -1,4 +1,4 @@
-//! The token that a client must send when the server listens beyond this machine.
+//! The token that clients must send if the server is reachable from other machines.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use subtle::ConstantTimeEq;
 
 use crate::model::error::{Error, Result};
 
-/// The fewest characters of a token: 16 random characters are out of reach of guessing over a network.
+/// Minimum length: 16 random characters cannot be guessed over a network.
 const SHORTEST: usize = 16;
-/// The most characters of a token; it must fit into a request header.
+/// Maximum length, so that it fits into a request header.
 const LONGEST: usize = 512;
 
-/// A bearer token. Only its hash is kept, so neither a log nor a memory dump of this value shows the token.
+/// A bearer token. Only its hash is stored, so neither a log nor a memory dump of this value reveals the token.
 ///
 /// ```
 /// use usage_ledger::web::Token;
@@ -28,7 +28,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that a person chose. White space around it is ignored.
+    /// Creates a token that the user chose. Surrounding white space is ignored.
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than 16 or more than 512 characters, or other characters than visible ASCII.
@@ -47,7 +47,7 @@ impl Token {
         Ok(Self { hash: hash(text) })
     }
 
-    /// A new random token of 256 bits, and its text.
+    /// Creates a random token of 256 bits, and returns its text.
     ///
     /// # Errors
     /// [`Error::Store`] when the operating system provides no random bytes.
@@ -67,13 +67,13 @@ impl Token {
         Ok((Self { hash: hash(&text) }, text))
     }
 
-    /// Whether this is the token. The time taken does not depend on where the texts differ.
+    /// Compares with a text in constant time.
     pub(super) fn is(&self, text: &str) -> bool {
         self.hash.ct_eq(&hash(text)).into()
     }
 }
 
-/// Hashing both sides gives the comparison equal lengths.
+/// Hashing gives both sides of the comparison the same length.
 fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! Decoding and recording, off the thread that serves connections.
+//! Decodes and records on threads other than the one that serves connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use tokio::task::spawn_blocking;
 
 use super::answer::{BodyForm, Refusal};
 
-/// Requests that are worked on at a time. One records while another is decoded; each may take many times the memory of
+/// Maximum number of requests in progress. One records while another is decoded. Each may need many times the memory of
 /// its body.
 const AT_ONCE: usize = 2;
 /// How long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Waits until the server is asked to end.
+/// Waits until the server should end.
 pub(super) async fn told_to_end(ending: &mut watch::Receiver<bool>) {
-    // When the sender is gone the server has ended.
+    // A dropped sender also means that the server has ended.
     let _ = ending.wait_for(|ending| *ending).await;
 }
 
-/// Runs what may block or compute for long.
+/// Runs jobs that block or compute for long.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     turns: Arc<Semaphore>,
@@ -32,7 +32,7 @@ impl Work {
         Self { turns: Arc::new(Semaphore::new(AT_ONCE)), ending }
     }
 
-    /// Runs a job and waits for its answer. A refusal says that the server is too busy or is ending.
+    /// Runs a job and waits for its result. Refuses if the server is too busy or ending.
     pub async fn run<T: Send + 'static>(
         &self,
         form: BodyForm,
