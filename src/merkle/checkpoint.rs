@@ -1,4 +1,4 @@
-//! A checkpoint of C2SP: how long a log is and what its root is, in three lines.
+//! A checkpoint of C2SP: the size and the root of a log, in three lines.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use super::text::{decode_hash, decode_number, encode_hash, is_name};
 use super::{Hash, Note, Signer, Verifier};
 use crate::model::error::{Error, Result};
 
-/// What a ledger was: so many events, with this root (`c2sp.org/tlog-checkpoint`).
+/// The state of a ledger: its number of events and the root over them (`c2sp.org/tlog-checkpoint`).
 ///
-/// Signed and kept elsewhere it fixes every line up to its size: none can be changed, moved or left out unseen.
+/// A signed copy outside the ledger protects every line up to its size: any change, move or removal is detectable.
 ///
 /// ```
 /// use usage_ledger::merkle::{Checkpoint, Hash, Signer};
@@ -50,7 +50,7 @@ impl Checkpoint {
         Ok(Self { origin: origin.to_owned(), size, root })
     }
 
-    /// Which log it is of.
+    /// The name of the log.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash};
@@ -61,7 +61,7 @@ impl Checkpoint {
         &self.origin
     }
 
-    /// How many events the log had.
+    /// The number of events.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash};
@@ -72,7 +72,7 @@ impl Checkpoint {
         self.size
     }
 
-    /// The root over them.
+    /// The root over these events.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash};
@@ -83,10 +83,10 @@ impl Checkpoint {
         self.root
     }
 
-    /// The signed note of it.
+    /// The signed note of the checkpoint.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the key has another name than the log: readers look for the log's own.
+    /// [`Error::Invalid`] if the key and the log have different names, because readers look for the log's own key.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash, Signer};
@@ -103,11 +103,11 @@ impl Checkpoint {
         signer.sign(&self.to_string())
     }
 
-    /// Takes a checkpoint out of a note that its log's key signed.
+    /// Extracts a checkpoint from a note that its log's key signed.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when it is not signed by that key or of another log, [`Error::Invalid`] when the note's text
-    /// is no checkpoint.
+    /// [`Error::Unproven`] if the note lacks a signature of that key or is of another log, [`Error::Invalid`] if the
+    /// note's text is not a checkpoint.
     ///
     /// ```
     /// # use usage_ledger::{Error, merkle::{Checkpoint, Hash, Signer}};
@@ -137,8 +137,7 @@ impl fmt::Display for Checkpoint {
 impl FromStr for Checkpoint {
     type Err = Error;
 
-    /// Reads the text under the signature. Lines behind the third are extensions of others: signed with the rest, and
-    /// passed over here.
+    /// Parses the signed text. Further lines after the third are extensions: they are signed too, and ignored here.
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: &str| Error::invalid(format!("this is no checkpoint: {why}"));
         let body = text.strip_suffix('\n').ok_or_else(|| bad("its last line has no end"))?;

@@ -1,4 +1,4 @@
-//! A consistency proof as a text that stands alone: the proof, and the later checkpoint.
+//! A self-contained consistency proof: the proof, and the later checkpoint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use super::proof_text::{field, halves, hashes, same_size, tail};
 use super::{Checkpoint, ConsistencyProof, Note, Verifier};
 use crate::model::error::{Error, Result};
 
-/// The first line of a consistency proof. There is no C2SP text of it, so it is ours.
+/// The first line of a consistency proof. C2SP defines no such text, so this format is our own.
 const KIND: &str = "usage-ledger/consistency@v1";
 
-/// That a signed checkpoint continues an earlier one: between them events were added, none was changed.
+/// A proof that a signed checkpoint continues an earlier one: events were added, none was changed.
 ///
-/// There is no C2SP text of it; this one is the inclusion proof's with sizes in the place of the index:
+/// C2SP defines no such text. This one is that of an inclusion proof, with sizes in place of the index:
 ///
 /// ```text
 /// usage-ledger/consistency@v1
@@ -49,10 +49,10 @@ pub struct ConsistencyProofText {
 }
 
 impl ConsistencyProofText {
-    /// Lays a proof before the later checkpoint.
+    /// Combines a proof with the later checkpoint.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the checkpoint is none, or of another size than the proof's new one.
+    /// [`Error::Invalid`] if the note is not a checkpoint, or its size differs from the proof's new size.
     ///
     /// ```
     /// use usage_ledger::merkle::{Checkpoint, ConsistencyProof, ConsistencyProofText, Hash, Signer};
@@ -67,7 +67,7 @@ impl ConsistencyProofText {
         Ok(Self { proof, checkpoint })
     }
 
-    /// The proof in it.
+    /// The proof alone.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, ConsistencyProof, ConsistencyProofText, Hash, Signer};
@@ -81,10 +81,11 @@ impl ConsistencyProofText {
         &self.proof
     }
 
-    /// Checks all of it for the earlier checkpoint, which was opened with the same key, and gives the later one.
+    /// Verifies the whole text against the earlier checkpoint, which was opened with the same key, and returns the
+    /// later one.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when the key did not sign the later checkpoint, or it does not continue the earlier one.
+    /// [`Error::Unproven`] if the key did not sign the later checkpoint, or that one does not continue the earlier one.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, ConsistencyProof, ConsistencyProofText, Hash, Signer};

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Position, Stub};
 
-/// A SHA-256 hash: of a leaf, an inner node or the root of the tree.
+/// A SHA-256 hash of a leaf, an inner node or the root of the tree.
 ///
 /// ```
 /// use usage_ledger::merkle::Hash;
@@ -20,7 +20,7 @@ use crate::model::event::{Position, Stub};
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// Bytes of a hash.
+    /// The length of a hash in bytes.
     ///
     /// ```
     /// # use usage_ledger::merkle::Hash;
@@ -28,7 +28,7 @@ impl Hash {
     /// ```
     pub const LEN: usize = 32;
 
-    /// The root of a tree without leaves: SHA-256 of nothing (RFC 6962 §2.1).
+    /// The root of an empty tree: SHA-256 of the empty string (RFC 6962 §2.1).
     ///
     /// ```
     /// use usage_ledger::{Ledger, merkle::Hash};
@@ -50,7 +50,7 @@ impl Hash {
         Self(bytes)
     }
 
-    /// The hash of a line as it stands in the tree: SHA-256(0x00 ‖ line), the newline at its end left out.
+    /// The leaf hash of a line: SHA-256(0x00 ‖ line), without a newline at its end.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
@@ -83,7 +83,7 @@ pub(crate) fn leaf_hash(line: &[u8]) -> Hash {
     Hash(hasher.finalize().into())
 }
 
-/// The leaf hash of what stands in the log at a position: of a stub, the one of the line that went.
+/// The leaf hash of the stored line at a position. A tombstone states the hash of the erased line.
 pub(crate) fn stored_leaf(position: Position, line: &str) -> Result<Hash> {
     match Stub::read(position, line)? {
         None => Ok(leaf_hash(line.as_bytes())),
@@ -121,7 +121,7 @@ impl FromStr for Hash {
     /// Reads 64 hexadecimal digits, in either case.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for anything else.
+    /// [`Error::Invalid`] for any other text.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{text}` is not a hash: write 64 hexadecimal digits"));
         if text.len() != 64 || !text.is_ascii() {

@@ -1,4 +1,4 @@
-//! An inclusion proof as a text that stands alone: the proof, and the signed checkpoint that it leads to.
+//! A self-contained inclusion proof: the proof, and the signed checkpoint of its root.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::model::event::Position;
 /// The first line of an inclusion proof.
 const KIND: &str = "c2sp.org/tlog-proof@v1";
 
-/// A receipt: that an event is in a ledger whose key signed a checkpoint (`c2sp.org/tlog-proof`).
+/// A proof that an event is in a ledger whose key signed a checkpoint (`c2sp.org/tlog-proof`).
 ///
 /// ```text
 /// c2sp.org/tlog-proof@v1
@@ -25,7 +25,7 @@ const KIND: &str = "c2sp.org/tlog-proof@v1";
 /// — usage-ledger.example/alice DHhOZl…=
 /// ```
 ///
-/// The index is the position less one. Whoever has the event's line and the verifier key needs nothing else:
+/// The index is the position minus one. Verification needs only the event's line and the verifier key:
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, merkle::{InclusionProofText, Signer}};
@@ -50,10 +50,10 @@ pub struct InclusionProofText {
 }
 
 impl InclusionProofText {
-    /// Lays a proof before the checkpoint that it leads to.
+    /// Combines a proof with the checkpoint of its root.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the checkpoint is none, or of another size than the proof.
+    /// [`Error::Invalid`] if the note is not a checkpoint, or its size differs from the proof's.
     ///
     /// ```
     /// use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
@@ -69,7 +69,7 @@ impl InclusionProofText {
         Ok(Self { proof, checkpoint })
     }
 
-    /// The proof in it.
+    /// The proof alone.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
@@ -83,10 +83,10 @@ impl InclusionProofText {
         &self.proof
     }
 
-    /// Checks all of it for an event's line, and gives the checkpoint that vouches for the line.
+    /// Verifies the whole text for an event's line, and returns the checkpoint that covers the line.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when the key did not sign the checkpoint, or the line is not where the proof says.
+    /// [`Error::Unproven`] if the key did not sign the checkpoint, or the line is not at the proof's position.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
@@ -101,10 +101,10 @@ impl InclusionProofText {
         self.verify_leaf(&Hash::of_line(line), verifier)
     }
 
-    /// The same for an event of which only the leaf hash is left, because its line is shredded.
+    /// The same for a shredded event, of which only the leaf hash remains.
     ///
     /// # Errors
-    /// As of [`verify`](Self::verify).
+    /// As for [`verify`](Self::verify).
     ///
     /// ```
     /// # use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
@@ -137,7 +137,7 @@ impl FromStr for InclusionProofText {
     fn from_str(text: &str) -> Result<Self> {
         let (head, checkpoint) = halves(text, KIND)?;
         let mut lines = head.lines().skip(1).peekable();
-        // What an application adds to a proof is no part of what is proven here.
+        // Additional data of applications are not part of the proof.
         let _ = lines.next_if(|line| line.starts_with("extra "));
         let index = field(lines.next(), "index")?;
         let position = Position::new(index).next();

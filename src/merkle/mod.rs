@@ -1,10 +1,10 @@
-//! Proof that nothing was altered: the RFC 6962 tree over all event lines, and what somebody who trusts nobody checks
-//! it with.
+//! Proofs that nothing was altered: the RFC 6962 tree over all event lines, and everything that a third party needs to
+//! verify it.
 //!
-//! A [`Checkpoint`] says how long a ledger was and what its root was, and is signed. Kept where the ledger's owner
-//! cannot change it, it fixes every line up to its size. An [`InclusionProof`] shows that a line is among them, a
-//! [`ConsistencyProof`] that a later checkpoint continues an earlier one. All are texts that other programs read too:
-//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
+//! A [`Checkpoint`] states the size and the root of a ledger, and is signed. A copy that the ledger's owner cannot
+//! change protects every line up to its size. An [`InclusionProof`] shows that a line is among them, a
+//! [`ConsistencyProof`] that a later checkpoint continues an earlier one. All of them have text formats that other
+//! programs can read: `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
 
 mod checkpoint;
 mod consistency_text;

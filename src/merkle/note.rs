@@ -1,4 +1,4 @@
-//! A signed note of C2SP: a text, and under it who signed it.
+//! A signed note of C2SP: a text, followed by its signatures.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::Verifier;
 use super::text::{decode, encode, is_name};
 use crate::model::error::{Error, Result};
 
-/// More signatures than this no note of ours has; a longer one is somebody's attempt to keep a reader busy.
+/// Our notes never have more signatures. A longer note may be an attempt to consume a reader's time.
 const MOST_SIGNATURES: usize = 100;
 
 /// A text with signatures (`c2sp.org/signed-note`).
@@ -27,7 +27,7 @@ pub struct Note {
     signatures: Vec<NoteSignature>,
 }
 
-/// One line under the text.
+/// A signature line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NoteSignature {
     name: String,
@@ -36,7 +36,7 @@ struct NoteSignature {
 }
 
 impl Note {
-    /// What was signed, the newline at its end included.
+    /// The signed text, including the newline at its end.
     ///
     /// ```
     /// # use usage_ledger::merkle::{Note, Signer};
@@ -48,10 +48,10 @@ impl Note {
         &self.text
     }
 
-    /// Checks that a key signed the text. Signatures of other keys, such as witnesses', are passed over.
+    /// Verifies the signature of a key. Signatures of other keys, such as witnesses', are ignored.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when there is no signature of this key, or it does not fit the text.
+    /// [`Error::Unproven`] without a valid signature of this key.
     ///
     /// ```
     /// # use usage_ledger::{Error, merkle::{Note, Signer}};
@@ -82,7 +82,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Whether a text may stand in a note: whole lines without control characters.
+/// Whether a text can be that of a note: complete lines without control characters.
 pub(super) fn is_text(text: &str) -> bool {
     text.ends_with('\n') && !text.chars().any(|char| char < ' ' && char != '\n')
 }
@@ -90,13 +90,13 @@ pub(super) fn is_text(text: &str) -> bool {
 impl FromStr for Note {
     type Err = Error;
 
-    /// Reads a note. It need not be signed by anybody known; [`verify`](Note::verify) looks at that.
+    /// Parses a note. It verifies no signature; [`verify`](Note::verify) does.
     fn from_str(note: &str) -> Result<Self> {
         let bad = |why: &str| Error::invalid(format!("this is no signed note: {why}"));
         if !is_text(note) {
             return Err(bad("it has control characters, or its last line has no end"));
         }
-        // Of several empty lines the last one ends the text.
+        // The last of several empty lines ends the text.
         let border = note.rfind("\n\n").ok_or_else(|| bad("no empty line ends its text"))?;
         let (text, rest) = note.split_at(border + 1);
         let lines: Vec<&str> = rest.lines().skip(1).collect();
@@ -148,7 +148,7 @@ mod tests {
         let signer = Signer::generate("a").unwrap();
         let note = signer.sign("usage-ledger.example/a\n17\n").unwrap();
         for index in 0..note.len() {
-            // A neighbour, the other case, and no character at all.
+            // Flips to a neighbour, to the other case, and to an invalid byte.
             for flip in [0x01, 0x20, 0x80] {
                 let mut bytes = note.clone().into_bytes();
                 bytes[index] ^= flip;

@@ -1,11 +1,11 @@
-//! Proofs about the tree, and how to check them with nothing but hashes (RFC 6962 §2.1, RFC 9162 §2.1.3 and §2.1.4).
+//! Proofs about the tree, and their verification (RFC 6962 §2.1, RFC 9162 §2.1.3 and §2.1.4).
 
 use super::Hash;
 use super::hash::node_hash;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 
-/// That a line stands at a position among the first `size` ones.
+/// A proof that a line is at a position among the first `size` ones.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
@@ -22,19 +22,19 @@ use crate::model::event::Position;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InclusionProof {
-    /// Where the line stands.
+    /// The position of the line.
     pub position: Position,
-    /// Over how many lines the root is.
+    /// The number of lines that the root covers.
     pub size: u64,
-    /// The hashes beside the way from the line up to the root.
+    /// The sibling hashes on the path from the line to the root.
     pub hashes: Vec<Hash>,
 }
 
 impl InclusionProof {
-    /// Checks it for the hash of a line and a root over [`size`](Self::size) lines.
+    /// Verifies the proof for the hash of a line and a root over [`size`](Self::size) lines.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when it does not show that.
+    /// [`Error::Unproven`] if the proof is invalid.
     ///
     /// ```
     /// use usage_ledger::merkle::{Hash, InclusionProof};
@@ -52,7 +52,7 @@ impl InclusionProof {
         Err(Error::unproven(format!("the line is not the one at position {position} of {size} under this root")))
     }
 
-    /// The root that a leaf and the hashes come to; `None` when there are too many or too few.
+    /// The root that follows from a leaf and the hashes; `None` if there are too many or too few.
     fn root_from(&self, leaf: &Hash) -> Option<Hash> {
         let mut index = self.position.get().checked_sub(1).filter(|index| *index < self.size)?;
         let mut last = self.size - 1;
@@ -76,7 +76,7 @@ impl InclusionProof {
     }
 }
 
-/// That the first `old` of `new` lines are the same lines in the same places.
+/// A proof that the first `old` of `new` lines are unchanged.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -92,19 +92,19 @@ impl InclusionProof {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsistencyProof {
-    /// Over how many lines the old root is.
+    /// The number of lines that the old root covers.
     pub old: u64,
-    /// Over how many lines the new root is.
+    /// The number of lines that the new root covers.
     pub new: u64,
     /// The hashes from which both roots follow.
     pub hashes: Vec<Hash>,
 }
 
 impl ConsistencyProof {
-    /// Checks it for a root over [`old`](Self::old) lines and one over [`new`](Self::new) lines.
+    /// Verifies the proof for a root over [`old`](Self::old) lines and one over [`new`](Self::new) lines.
     ///
     /// # Errors
-    /// [`Error::Unproven`] when it does not show that.
+    /// [`Error::Unproven`] if the proof is invalid.
     ///
     /// ```
     /// use usage_ledger::merkle::{ConsistencyProof, Hash};
@@ -128,10 +128,10 @@ impl ConsistencyProof {
         Err(Error::unproven(format!("the ledger of {new} events does not continue the one of {old}")))
     }
 
-    /// The roots that the hashes come to, for 0 < `old` < `new`.
+    /// Both roots that follow from the hashes, for 0 < `old` < `new`.
     fn roots(&self, old_root: &Hash) -> Option<(Hash, Hash)> {
         let mut hashes = self.hashes.iter();
-        // A power of two of old leaves is one node, and its hash is the old root.
+        // If `old` is a power of two, the old leaves are one node, whose hash is the old root.
         let first = if self.old.is_power_of_two() { old_root } else { hashes.next()? };
         let (mut index, mut last) = (self.old - 1, self.new - 1);
         while index % 2 == 1 {

@@ -1,4 +1,4 @@
-//! Proofs against known answers of Certificate Transparency, another implementation, and everything that is near.
+//! Tests proofs against known answers of Certificate Transparency, another implementation, and altered inputs.
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn leaf(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-/// A stored tree of so many leaves, appended in batches of odd sizes.
+/// A stored tree of a number of leaves, appended in batches of odd sizes.
 fn stored(leaves: &[Vec<u8>]) -> MemoryStore {
     let store = MemoryStore::new();
     let mut size = 0;
@@ -128,7 +128,8 @@ fn the_reference_proofs_of_certificate_transparency() {
     }
 }
 
-/// Every proof of every tree up to a size: made as the other implementation makes it, and true of nothing else.
+/// Compares every proof of every tree up to a size with the other implementation, and checks that it verifies no other
+/// claim.
 #[test]
 fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
     const MOST: u64 = 40;
@@ -171,7 +172,7 @@ fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
     }
 }
 
-/// A proof with a hash changed, left out, doubled or added shows nothing.
+/// A proof with a changed, missing, repeated or additional hash is invalid.
 fn spoilt(hashes: &[Hash], shows: impl Fn(Vec<Hash>) -> bool) {
     assert!(shows(hashes.to_vec()));
     assert!(!shows([hashes, &[Hash::EMPTY]].concat()));
@@ -223,7 +224,7 @@ proptest! {
         index in any::<prop::sample::Index>(),
         old in any::<prop::sample::Index>(),
     ) {
-        // The stored tree goes on behind the size that is asked about.
+        // The stored tree is larger than the size of the proof.
         let leaves: Vec<_> = (0..size + 300).map(leaf).collect();
         let mut store = stored(&leaves);
         let mut foreign = Foreign::new();

@@ -1,4 +1,4 @@
-//! What the texts of both proofs share: lines with a name and a number, hashes, an empty line, a checkpoint.
+//! The common parts of both proof texts: lines with a name and a number, hashes, an empty line, a checkpoint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use super::text::{decode_hash, decode_number, encode_hash};
 use super::{Checkpoint, Hash, Note};
 use crate::model::error::{Error, Result};
 
-/// More hashes than this no proof of 2^64 leaves has.
+/// A proof for 2^64 leaves has fewer hashes.
 const MOST_HASHES: usize = 128;
 
 fn bad(why: impl fmt::Display) -> Error {
     Error::invalid(format!("this is no proof: {why}"))
 }
 
-/// That a checkpoint is of the size that a proof leads to.
+/// Checks that a checkpoint has the size of a proof.
 pub(super) fn same_size(checkpoint: &Note, size: u64) -> Result<()> {
     let found = Checkpoint::from_str(checkpoint.text())?.size();
     if found == size { Ok(()) } else { Err(bad(format!("it is about {size} events, its checkpoint about {found}"))) }
 }
 
-/// The lines of a proof, and the note behind the first empty line.
+/// The lines of a proof, and the note after the first empty line.
 pub(super) fn halves<'t>(text: &'t str, kind: &str) -> Result<(&'t str, Note)> {
     let (head, note) = text.split_once("\n\n").ok_or_else(|| bad("an empty line and a checkpoint end it"))?;
     if head.lines().next() != Some(kind) {
@@ -37,7 +37,7 @@ pub(super) fn field(line: Option<&str>, name: &str) -> Result<u64> {
         .ok_or_else(|| bad(format!("a line `{name} NUMBER` is missing")))
 }
 
-/// The hashes on the lines that are left.
+/// The hashes on the remaining lines.
 pub(super) fn hashes<'t>(lines: impl Iterator<Item = &'t str>) -> Result<Vec<Hash>> {
     let hashes: Vec<Hash> = lines.take(MOST_HASHES + 1).map(decode_hash).collect::<Result<_>>()?;
     if hashes.len() > MOST_HASHES { Err(bad("it has too many hashes")) } else { Ok(hashes) }

@@ -1,4 +1,4 @@
-//! The secret half of an Ed25519 key, written as Go's `sumdb/note` writes it.
+//! The secret half of an Ed25519 key, in the format of Go's `sumdb/note`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::text::encode;
 use super::verifier::{Hex, SECRET, Verifier, split, typed};
 use crate::model::error::{Error, Result};
 
-/// The half of a key that signs. Keep it where the ledger is not: who has both can tell another history.
+/// The signing half of a key. Keep it away from the ledger: a person with both can forge another history.
 ///
 /// ```
 /// use usage_ledger::merkle::{Note, Signer};
@@ -26,11 +26,11 @@ pub struct Signer {
 impl Signer {
     /// A new key from the system's randomness, under a name.
     ///
-    /// The name is also the origin of the checkpoints that it signs: choose one that is only this ledger's.
+    /// The name is also the origin of the checkpoints that it signs. Choose a name that is unique to this ledger.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is empty or has blanks, control characters or `+`; [`Error::Store`] when the
-    /// system has no randomness.
+    /// [`Error::Invalid`] for a name that is empty or has blanks, control characters or `+`; [`Error::Store`] if the
+    /// system provides no randomness.
     ///
     /// ```
     /// use usage_ledger::merkle::Signer;
@@ -50,7 +50,7 @@ impl Signer {
         Ok(Self { verifier: Verifier::new(name, key.verifying_key())?, key })
     }
 
-    /// The half that others check with.
+    /// The public half.
     ///
     /// ```
     /// # use usage_ledger::merkle::Signer;
@@ -62,8 +62,8 @@ impl Signer {
         &self.verifier
     }
 
-    /// The secret itself, to be kept: `PRIVATE+KEY+name+hash+base64`. It is no `Display`, so that no log gets it by
-    /// accident.
+    /// The secret key as text, to be stored: `PRIVATE+KEY+name+hash+base64`. There is no `Display`, so that no log
+    /// prints it by accident.
     ///
     /// ```
     /// # use usage_ledger::merkle::Signer;
@@ -81,7 +81,7 @@ impl Signer {
     /// Signs a text: the text, an empty line, and a line with the signature.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a text that does not end its last line or has control characters.
+    /// [`Error::Invalid`] for a text without a newline at its end or with control characters.
     ///
     /// ```
     /// # use usage_ledger::merkle::Signer;
@@ -109,7 +109,7 @@ impl fmt::Debug for Signer {
 impl FromStr for Signer {
     type Err = Error;
 
-    /// Reads `PRIVATE+KEY+name+hash+base64`. The message of a failure does not repeat it.
+    /// Parses `PRIVATE+KEY+name+hash+base64`. Error messages do not repeat it.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             Error::invalid(
@@ -152,7 +152,7 @@ mod tests {
             assert!(PUBLIC_KEY[..index].parse::<Verifier>().is_err(), "cut at {index}");
             let mut other = PUBLIC_KEY.to_owned();
             other.replace_range(index..=index, if &PUBLIC_KEY[index..=index] == "A" { "B" } else { "A" });
-            // A hash may be written in upper case; everything else is another key.
+            // A hash may be in upper case; every other change gives another key.
             let upper = other.eq_ignore_ascii_case(PUBLIC_KEY) && (13..21).contains(&index);
             assert_eq!(other.parse::<Verifier>().is_ok(), upper, "{other}");
         }

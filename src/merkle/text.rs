@@ -1,4 +1,4 @@
-//! The small parts that notes, checkpoints and proofs are written with.
+//! Encodings in notes, checkpoints and proofs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,22 +6,22 @@ use base64::engine::general_purpose::STANDARD;
 use super::Hash;
 use crate::model::error::{Error, Result};
 
-/// Bytes as standard base64 with padding.
+/// Encodes bytes as standard base64 with padding.
 pub(super) fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The bytes of standard base64 with padding.
+/// Decodes standard base64 with padding.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-/// A hash as C2SP texts write it.
+/// Encodes a hash for C2SP texts.
 pub(super) fn encode_hash(hash: &Hash) -> String {
     encode(hash.as_bytes())
 }
 
-/// The hash that a line of base64 stands for.
+/// Decodes a hash from a line of base64.
 pub(super) fn decode_hash(line: &str) -> Result<Hash> {
     decode(line)
         .and_then(|bytes| bytes.try_into().ok())
@@ -29,13 +29,13 @@ pub(super) fn decode_hash(line: &str) -> Result<Hash> {
         .ok_or_else(|| Error::invalid(format!("`{line}` is not a hash: a line holds 32 bytes in base64")))
 }
 
-/// A decimal number in its only spelling: no sign, no zeros in front.
+/// Parses a decimal number in its canonical spelling: no sign, no leading zeros.
 pub(super) fn decode_number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// Whether a text may name a key or a log: not empty, without blanks, control characters and `+`.
+/// Whether a text can name a key or a log: not empty, without blanks, control characters and `+`.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(|char| char.is_whitespace() || char.is_control() || char == '+')
 }

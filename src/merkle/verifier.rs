@@ -1,4 +1,4 @@
-//! The public half of an Ed25519 key, written as the signed note of C2SP writes it.
+//! The public half of an Ed25519 key, in the format of the C2SP signed note.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use crate::model::error::{Error, Result};
 
 /// The signature type of Ed25519.
 const ED25519: u8 = 1;
-/// What a secret key starts with, so that nobody takes it for a public one.
+/// The prefix of a secret key, which distinguishes it from a public one.
 pub(super) const SECRET: &str = "PRIVATE+KEY+";
 
-/// The half of a key that checks. It is no secret: give it to whoever is to check.
+/// The verifying half of a key. It is not secret: publish it.
 ///
 /// ```
 /// use usage_ledger::merkle::{Note, Verifier};
@@ -62,15 +62,16 @@ impl Verifier {
         &self.name
     }
 
-    /// The first four bytes of SHA-256(name ‖ newline ‖ type ‖ key), by which signatures name their key.
+    /// The first four bytes of SHA-256(name ‖ newline ‖ type ‖ key), by which signatures identify their key.
     pub(super) const fn hash(&self) -> [u8; 4] {
         self.hash
     }
 
-    /// Whether a signature of this key stands for a text.
+    /// Whether a signature of this key is valid for a text.
     pub(super) fn fits(&self, text: &str, signature: &[u8]) -> bool {
         Signature::from_slice(signature).is_ok_and(|signature| {
-            // The strict rule: no key and no signature in a form that others read otherwise.
+            // Strict verification rejects keys and signatures whose encoding other implementations interpret
+            // differently.
             self.key.verify_strict(text.as_bytes(), &signature).is_ok()
         })
     }
@@ -85,7 +86,7 @@ impl fmt::Display for Verifier {
 impl FromStr for Verifier {
     type Err = Error;
 
-    /// Reads `name+hash+base64`.
+    /// Parses `name+hash+base64`.
     fn from_str(text: &str) -> Result<Self> {
         if text.starts_with(SECRET) {
             return Err(Error::invalid(
@@ -114,14 +115,14 @@ impl fmt::Display for Hex {
     }
 }
 
-/// A key with its type in front, in base64.
+/// A key prefixed with its type, in base64.
 pub(super) fn typed(key: &[u8; 32]) -> String {
     let mut bytes = vec![ED25519];
     bytes.extend_from_slice(key);
     encode(&bytes)
 }
 
-/// The parts of `name+hash+base64`; base64 may have a `+` of its own.
+/// Splits `name+hash+base64`. The base64 part may contain a `+`.
 pub(super) fn split(text: &str) -> Option<(&str, [u8; 4], [u8; 32])> {
     let (name, rest) = text.split_once('+')?;
     let (hash, key) = rest.split_once('+')?;

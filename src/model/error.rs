@@ -1,4 +1,4 @@
-//! Everything that can go wrong, and what to do about it.
+//! The errors of this crate, with the remedy of each.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed. Each variant says what the caller can do.
 ///
-/// Nothing is half written when one of these comes back: a call that fails leaves the ledger as it was.
+/// A failed call leaves the ledger unchanged.
 ///
 /// ```
 /// use usage_ledger::{Error, ProviderId};
@@ -31,7 +31,7 @@ pub enum Error {
     /// A provider id is not lower-case `[a-z0-9._-]+`. Correct the spelling.
     #[error("`{id}` is not a provider id: use lower-case letters, digits, `.`, `_` and `-`{hint}")]
     InvalidProvider {
-        /// What was given.
+        /// The given id.
         id: String,
         /// A suggestion, starting with `; `, or empty.
         hint: String,
@@ -52,7 +52,7 @@ pub enum Error {
         did_you_mean(candidates)
     )]
     UnknownProvider {
-        /// What was given.
+        /// The given name.
         id: String,
         /// Known providers with a similar name, the most similar first.
         candidates: Vec<String>,
@@ -60,24 +60,24 @@ pub enum Error {
     /// A time is not RFC 3339 or lies outside the years 1 to 9999. Correct it.
     #[error("`{text}` is not a time ({why}): write RFC 3339, such as 2026-11-23T19:58:11Z")]
     InvalidTime {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// What the parser said.
+        /// The parser's message.
         why: String,
     },
     /// A zone is not in the IANA database. Correct the name.
     #[error("`{name}` is not an IANA time zone: write one such as Europe/Paris or UTC")]
     UnknownZone {
-        /// What was given.
+        /// The given name.
         name: String,
     },
-    /// A record, setting or query makes no sense as given. Correct it as the message says.
+    /// A record, setting or query is invalid. Correct it as the message says.
     #[error("{what}")]
     Invalid {
         /// What is wrong and what would be right.
         what: String,
     },
-    /// A number is beyond what can be stated. The counts or costs given are none.
+    /// A sum exceeds its range. Check the counts or costs that were given.
     #[error("the {what} is beyond what can be stated: check the counts and the cost")]
     Overflow {
         /// Which sum.
@@ -91,8 +91,8 @@ pub enum Error {
         /// Where the first one is.
         position: Position,
     },
-    /// The line of an event would hold a line break, so an export could not print it as one line. Report it: usage objects
-    /// are put on one line before this is checked.
+    /// The line of an event contains a line break, so an export could not print it as one line. Report it: usage
+    /// objects are minified before this check.
     #[error(
         "the line of event {id} ({kind}) holds a line break: nothing was written; report this as a fault of usage-ledger"
     )]
@@ -102,17 +102,17 @@ pub enum Error {
         /// Its kind.
         kind: &'static str,
     },
-    /// The gate is shut, so nothing can be reserved. Wait.
+    /// The gate is closed, so nothing can be reserved. Wait.
     #[error("{provider} is gated: {reason}{}", resumes_at.map(|at| format!("; ask again at {at}")).unwrap_or_default())]
     Gated {
         /// The provider.
         provider: String,
-        /// Why, in a sentence.
+        /// The reason, as a sentence.
         reason: String,
-        /// When it is worth asking again, if that is known.
+        /// When to try again, if known.
         resumes_at: Option<crate::model::time::Timestamp>,
     },
-    /// A reservation does not fit. Ask for less, or wait for the reset.
+    /// A reservation exceeds what is left of a window. Request less, or wait for the reset.
     #[error(
         "{asked} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",
         resets_at.map(|at| format!(" until {at}")).unwrap_or_default()
@@ -122,14 +122,14 @@ pub enum Error {
         provider: String,
         /// Which window.
         window: &'static str,
-        /// Limit tokens asked for.
+        /// Requested limit tokens.
         asked: u64,
         /// Limit tokens left.
         left: u64,
         /// When the window resets, if that is known.
         resets_at: Option<crate::model::time::Timestamp>,
     },
-    /// A reservation was settled before, with another record or with none. Reserve again for another call.
+    /// A reservation was already settled, with another record or with none. Make a new reservation for another call.
     #[error("reservation {reservation} was settled already: reserve again for another call")]
     AlreadySettled {
         /// The reservation.
@@ -137,7 +137,7 @@ pub enum Error {
         /// The record that settled it, if there is one.
         record: Option<EventId>,
     },
-    /// A reservation was released before. Record the call without it, or reserve again.
+    /// A reservation was already released. Record the call without it, or make a new reservation.
     #[error("reservation {reservation} was released already: reserve again for another call")]
     AlreadyReleased {
         /// The reservation.
@@ -168,7 +168,7 @@ pub enum Error {
         /// The event.
         id: EventId,
     },
-    /// The amendment says what the event says already. There is nothing to do.
+    /// The amendment changes nothing. There is nothing to do.
     #[error("event {id} already has these values: nothing would change")]
     Unchanged {
         /// The event.
@@ -185,26 +185,26 @@ pub enum Error {
         /// Its period.
         period: String,
     },
-    /// A file is in the place of the one to be made. Give another name, or allow replacing it.
+    /// A file already exists at the target path. Give another path, or allow replacement.
     #[error("{} is there already: give another name, or replace it", path.display())]
     AlreadyExists {
         /// The file.
         path: PathBuf,
     },
-    /// The write-ahead log of a ledger that is gone lies at the path: SQLite would take it for that of the new ledger. Move it
-    /// away, or allow replacing it.
+    /// The write-ahead log of a deleted ledger is at the path. SQLite would apply it to the new ledger. Move it away,
+    /// or allow replacement.
     #[error("{} is the write-ahead log of a ledger that is gone: move it away, or remove it", path.display())]
     LeftLog {
         /// The write-ahead log.
         path: PathBuf,
     },
-    /// No event has this id or position. Look through the events of a snapshot.
+    /// No event has this id or position. List the events of a snapshot.
     #[error("no event {what} in this ledger")]
     NotFound {
         /// The id or position looked for.
         what: String,
     },
-    /// The ledger needs what this build does not know. Use a newer build.
+    /// The ledger contains an event that this build does not support. Use a newer build.
     #[error(
         "position {position}: {what} is not known to this build: use the version of usage-ledger that wrote it, or a newer one"
     )]
@@ -214,21 +214,21 @@ pub enum Error {
         /// Its kind or version.
         what: String,
     },
-    /// What was shown as a proof proves nothing. Do not rely on it; ask its maker for another, or see `verify`.
+    /// A proof is invalid. Do not rely on it; obtain another one, or see `verify`.
     #[error("not proven: {what}")]
     Unproven {
-        /// What does not fit.
+        /// What is wrong with the proof.
         what: String,
     },
-    /// What is stored contradicts itself. Keep the file, restore a backup, and see `verify`.
+    /// The stored data contradict themselves. Keep the file, restore a backup, and see `verify`.
     #[error(
         "the ledger is damaged{}: {what}; keep the file, verify the ledger, and restore a backup",
         position.map(|p| format!(" at position {p}")).unwrap_or_default()
     )]
     Damaged {
-        /// Where, when it is known.
+        /// The position, if known.
         position: Option<Position>,
-        /// What does not fit.
+        /// The contradiction.
         what: String,
     },
     /// The file is a database of another program, or no database. Give another path.
@@ -236,10 +236,10 @@ pub enum Error {
     NotALedger {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// What the file is instead.
         why: String,
     },
-    /// The file was written by a newer build. It was not touched; use that build.
+    /// The file was written by a newer build. It was not changed; use that build.
     #[error(
         "{} has schema {found}, this build knows {known}: use a newer usage-ledger (the file was not touched)", path.display()
     )]
@@ -248,11 +248,11 @@ pub enum Error {
         path: PathBuf,
         /// The schema number in the file.
         found: i64,
-        /// The newest schema number this build knows.
+        /// The newest schema number that this build supports.
         known: i64,
     },
-    /// The file was deleted, moved or replaced while it was open. This call is not in the ledger at that path. Repeat it:
-    /// a handle that has found another ledger at the path uses that one from then on.
+    /// The file was deleted, moved or replaced while it was open. This call is not in the ledger at that path. Repeat
+    /// it: the handle then uses the ledger that is at the path.
     #[error(
         "{} is not the file any more that this program opened ({what}): this call is not in the ledger at that path; \
          put the file back or restore a backup, and repeat the call", path.display()
@@ -260,10 +260,11 @@ pub enum Error {
     Replaced {
         /// The path of the ledger.
         path: PathBuf,
-        /// What has become of the file.
+        /// What happened to the file.
         what: String,
     },
-    /// The file has a second name. Programs that use different names lose each other's events. Remove all names but one.
+    /// The file has more than one name. Programs that use different names lose each other's events. Remove all names
+    /// but one.
     #[error(
         "{} has {links} names (hard links), and programs that open different ones lose each other's events: remove the \
          others, or make a copy with `cp` and put it in its place", path.display()
@@ -271,10 +272,10 @@ pub enum Error {
     HardLinked {
         /// The path of the ledger.
         path: PathBuf,
-        /// How many names the file has.
+        /// The number of hard links.
         links: u64,
     },
-    /// The ledger can be read, not written to. Grant what is missing, or use another ledger.
+    /// The ledger is readable but not writable. Grant what is missing, or use another ledger.
     #[error("{} is read-only: {why}; grant that, or give another ledger", path.display())]
     ReadOnly {
         /// The path of the ledger.
@@ -291,14 +292,14 @@ pub enum Error {
         /// The path of the ledger.
         path: PathBuf,
     },
-    /// What was shredded is out of the ledger, and its bytes are still in a file of the store. Close the other program, or
-    /// make room, and erase again.
+    /// The shredded bytes are out of the ledger, but still in a file of the store. Close the other program, or make
+    /// room, and erase again.
     #[error(
         "what was shredded is out of the ledger, but its bytes are still in the file: {why}; close what uses the ledger, \
          make room for a second copy of the file, and erase again"
     )]
     NotErased {
-        /// What stood in the way.
+        /// The obstacle.
         why: String,
     },
     /// Another process held the ledger for longer than the busy timeout. Try again.
@@ -307,13 +308,13 @@ pub enum Error {
         /// How long this call waited.
         seconds: u64,
     },
-    /// The disk or quota is full. Free some space and repeat the call; nothing of it was written.
+    /// The disk or quota is full. Free some space and repeat the call; the call wrote nothing.
     #[error("the disk is full: nothing was written; free some space and repeat the call")]
     DiskFull,
     /// The store could not be read or written for another reason.
     #[error("the store failed: {what}")]
     Store {
-        /// What was being done.
+        /// The operation that failed.
         what: String,
         /// The store's own error.
         #[source]
@@ -330,13 +331,13 @@ pub enum Error {
     },
 }
 
-/// The known names that a misspelt one may stand for, as a question.
+/// The candidates for a misspelt name, as a question.
 fn did_you_mean(candidates: &[String]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
     if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(" or ")) }
 }
 
-/// What to do about a file that cannot be read or written.
+/// The remedy for a file that cannot be read or written.
 fn io_remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
@@ -350,7 +351,7 @@ fn io_remedy(error: &std::io::Error) -> &'static str {
 }
 
 impl Error {
-    /// Whether the store, not the caller, is at fault: damaged, foreign, newer, busy, full or unreachable.
+    /// Whether the store, not the caller, caused the error: damaged, foreign, newer, busy, full or unreachable.
     ///
     /// ```
     /// # use usage_ledger::Error;

@@ -1,4 +1,4 @@
-//! Assumptions that this crate checks while it runs. A broken one is an error that names its place, never a default value.
+//! Assumptions that this crate checks at run time. A violation is an error that names its place, never a default value.
 
 /// Makes the [`Error::Bug`](crate::Error::Bug) of this source line.
 macro_rules! bug {

@@ -1,8 +1,8 @@
-//! Credentials and private words in foreign text. The ledger keeps neither.
+//! Removes credentials and private texts from foreign strings. The ledger stores neither.
 //!
-//! Logs, telemetry and usage objects are foreign: a key can stand in any of their strings. Two strengths exist. Names, ids
-//! and paths lose what has the form of a credential. Free text also loses long runs of random characters, which in a name
-//! may be an ordinary id.
+//! Any string of a log, of telemetry or of a usage object may contain a key. There are two levels. Names, ids and paths
+//! lose what has the form of a credential. Free text also loses long runs of random characters, which could be an
+//! ordinary id in a name.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,14 +11,14 @@ use regex::{Captures, Regex};
 #[cfg(feature = "import")]
 use sha2::{Digest, Sha256};
 
-/// What stands in the place of a credential.
+/// The replacement of a credential.
 const GONE: &str = "[redacted]";
-/// The most bytes of a free text that are kept.
+/// The maximal length of a stored free text, in bytes.
 const LONGEST: usize = 200;
-/// The shortest run of random characters that is taken for a credential.
+/// The minimal length of random characters that count as a credential.
 const RANDOM: usize = 24;
 
-/// Beginnings of credentials whose issuers give them one. Nothing in front may be a letter, unless it is an escape.
+/// Prefixes that issuers give their credentials. No letter may precede a prefix, except that of an escape.
 const ISSUED: &[&str] = &[
     r"(?:sk|pk|rk)[-_](?:ant|proj|or|svcacct|admin|lf|live|test)[-_][\w-]{6,}",
     r"sk-[\w-]*\d[\w-]{15,}",
@@ -48,18 +48,18 @@ const ISSUED: &[&str] = &[
 /// Names whose values are credentials.
 const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)";
 
-/// Literals without which nothing of `ISSUED` can match: ordinary names are decided on without the large expression.
+/// Literals, one of which every match of `ISSUED` contains. They decide on ordinary names without the large expression.
 static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(
         r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|pypi-|tskey-|sl-|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|[MNO][\w-]{23,27}\.|eyJ",
     )
 });
 
-/// Everything that has the form of a credential.
+/// Every form of a credential.
 static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let issued = ISSUED.join("|");
     let parts = [
-        // Keys in PEM, to their end or that of the text.
+        // PEM keys, up to their end or the end of the text.
         r"(?s:-----BEGIN[A-Z0-9 ]*-----.*?(?:-----END[A-Z0-9 ]*-----|\z))".to_owned(),
         r#"(?i:\b(?:set-)?cookie["'\\]*\s*[:=][^\r\n]+)"#.to_owned(),
         r#"(?i:\b(?:proxy-)?authorization["'\\]*\s*[:=]\s*["'\\]*(?:[a-z]+\s+)?[^\s"',;}\\]+)"#.to_owned(),
@@ -75,34 +75,35 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(&parts.join("|"))
 });
 
-/// Compiles an expression whose words are of ASCII: counted repetitions of Unicode's words are too large to compile.
+/// Compiles an expression with ASCII word classes. Counted repetitions of Unicode word classes are too large to
+/// compile.
 fn compile(expression: &str) -> Option<Regex> {
     Regex::new(&expression.replace(r"\w", "0-9A-Za-z_").replace(r"\d", "[0-9]")).ok()
 }
 
-/// Long runs of characters that base64, base64url and hex are made of.
+/// Long runs of the characters of base64, base64url and hex.
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"[A-Za-z0-9+/=_-]{{{RANDOM},}}")).ok());
 
 /// A name, id or path without what has the form of a credential.
 pub(crate) fn name(text: &str) -> Cow<'_, str> {
-    // Without these characters only what an issuer marks can be found.
+    // Without these characters only prefixes of issuers can match.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'\t' | b'\n' | b'\r'));
     let has_hint = HINTS.as_ref().is_none_or(|hints| hints.is_match(text));
     if is_plain && !has_hint {
         return Cow::Borrowed(text);
     }
-    // Without the expression nothing can be told apart, so nothing is kept.
+    // If the expression does not compile, the whole text is removed.
     FORMS.as_ref().map_or(Cow::Borrowed(GONE), |forms| forms.replace_all(text, replacement))
 }
 
-/// What stands in the place of one match.
+/// The replacement of one match.
 fn replacement(found: &Captures<'_>) -> String {
     let whole = found.get(0).map_or("", |whole| whole.as_str());
     if let (Some(name), Some(value)) = (found.name("name"), found.name("value")) {
         return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { GONE.to_owned() };
     }
     if found.name("basic").is_some() {
-        // `basic instructions` is prose; encoded names and passwords mix letters of both cases, digits or `=`.
+        // `basic instructions` is prose. Encoded names and passwords contain letters of both cases, digits or `=`.
         let value = whole.split_whitespace().nth(1).unwrap_or_default();
         let has_mixed = value.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) || value.ends_with('=');
         if !has_mixed && !value.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -112,7 +113,7 @@ fn replacement(found: &Captures<'_>) -> String {
     GONE.to_owned()
 }
 
-/// Whether a pair is about counts of tokens, or states nothing.
+/// Whether a pair is about token counts, or has an empty value.
 fn is_ordinary(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let value = value.trim_matches(['"', '\'', '`', '\\']);
@@ -146,7 +147,7 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
     Cow::Owned(runs.replace_all(&named, keep).into_owned())
 }
 
-/// The same, cut to 200 bytes with a mark that tells how long it was.
+/// Free text without credentials, cut to 200 bytes with a mark that gives its full length.
 pub(crate) fn short(foreign: &str) -> Cow<'_, str> {
     let kept = text(foreign);
     if kept.len() <= LONGEST {
@@ -160,7 +161,8 @@ pub(crate) fn short(foreign: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}{mark}", kept.get(..end).unwrap_or_default()))
 }
 
-/// A word of a log, as a reason repeats it. What is no short word may be somebody's text, so only its length is told.
+/// A word of a log for use in a skip reason. Anything but a short word may be private text, so it is replaced by its
+/// length.
 pub(crate) fn quoted(word: &str) -> String {
     let is_word = word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/:".contains(&byte));
     if is_word && matches!(text(word), Cow::Borrowed(_)) {
@@ -170,14 +172,14 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// The same of what should be a time: digits and the marks of a time are repeated.
+/// The same for a malformed time: only digits and punctuation of times are repeated.
 #[cfg(feature = "import")]
 pub(crate) fn quoted_time(time: &str) -> String {
     let is_time = time.len() <= 40 && time.bytes().all(|byte| byte.is_ascii_digit() || b"-:.+TZ ".contains(&byte));
     if is_time { format!("`{time}`") } else { format!("of {} bytes", time.len()) }
 }
 
-/// An id. One that has the form of a credential gives way to its hash: calls that differ in it stay apart.
+/// An id. A hash replaces an id that has the form of a credential, so different ids stay different.
 #[cfg(feature = "import")]
 pub(crate) fn id(text: &str) -> Cow<'_, str> {
     match name(text) {
@@ -186,7 +188,7 @@ pub(crate) fn id(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A path. Two paths that differ in what is redacted stay apart.
+/// A path. A hash in the replacement keeps different paths different.
 #[cfg(feature = "import")]
 pub(crate) fn path(text: &str) -> Cow<'_, str> {
     match name(text) {
@@ -195,13 +197,13 @@ pub(crate) fn path(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A hash that tells texts apart.
+/// A short hash that distinguishes texts.
 #[cfg(feature = "import")]
 fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
 
-/// Whether a run of characters looks random: its letters and digits change places often, as words and versions do not.
+/// Whether a run of characters looks random: letters and digits alternate often, unlike in words and versions.
 fn is_random(run: &str) -> bool {
     let run = run.trim_matches(['-', '_', '=', '/', '+']);
     if run.len() < RANDOM || uuid::Uuid::try_parse(run).is_ok_and(|_| run.len() == 36) {
@@ -233,7 +235,7 @@ fn is_random(run: &str) -> bool {
     mixed && changes * 100 >= run.len() * 28 && marks * 4 <= run.len()
 }
 
-/// JSON whose strings, names of fields among them, are free text. Numbers, order and all other strings stay to the letter.
+/// JSON whose strings and field names are scrubbed as free text. Numbers, order and all other strings stay verbatim.
 pub(crate) fn json(json: &str) -> Cow<'_, str> {
     let mut out: Option<String> = None;
     let mut copied = 0;
@@ -258,7 +260,7 @@ pub(crate) fn json(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where the string ends that begins at a quote.
+/// The end of the string that begins at a quote.
 fn end_of_string(json: &str, start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
@@ -270,7 +272,7 @@ fn end_of_string(json: &str, start: usize) -> Option<usize> {
     }
 }
 
-/// What a string of JSON becomes, with its quotes; `None` when it stays.
+/// The replacement of a JSON string, with its quotes; `None` if it does not change.
 fn json_string(inner: &str) -> Option<String> {
     if !inner.contains('\\') {
         return match short(inner) {
@@ -278,7 +280,7 @@ fn json_string(inner: &str) -> Option<String> {
             _ => None,
         };
     }
-    // Half of a surrogate pair is JSON and no text. What cannot be looked at is not kept.
+    // Half of a surrogate pair is valid JSON but not text. A string that cannot be checked is removed.
     let Ok(plain) = serde_json::from_str::<String>(&format!("\"{inner}\"")) else { return Some(quote(GONE)) };
     let kept = short(&plain);
     if kept == plain { None } else { Some(quote(&kept)) }

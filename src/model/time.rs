@@ -38,7 +38,7 @@ pub const HOUR: i64 = 60 * MINUTE;
 /// assert_eq!(Timestamp::from_millis(DAY).to_string(), "1970-01-02T00:00:00.000Z");
 /// ```
 pub const DAY: i64 = 24 * HOUR;
-/// Milliseconds in a quarter of an hour, the grain of the rollups.
+/// Milliseconds in a quarter of an hour, the resolution of the rollups.
 ///
 /// ```
 /// # use usage_ledger::time::{DAY, QUARTER};
@@ -75,14 +75,14 @@ impl Timestamp {
     /// ```
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// 2000-01-01: no call of an LLM happened before.
+    /// 2000-01-01. No LLM call is older.
     const FIRST_PLAUSIBLE: Self = Self(946_684_800_000);
     /// The last instant of 2199.
     pub(crate) const LAST_PLAUSIBLE: Self = Self(7_258_118_399_999);
 
     /// The system's clock.
     ///
-    /// The library reads no clock by itself: pass this, or a time of your own, to the calls that depend on the time.
+    /// The library itself reads no clock. Pass this value, or another time, to the calls that depend on the time.
     ///
     /// ```
     /// # use usage_ledger::Timestamp;
@@ -119,7 +119,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant moved by `millis`, clamped to what can be printed.
+    /// This instant plus `millis`, clamped to [`MIN`](Self::MIN)..=[`MAX`](Self::MAX).
     ///
     /// ```
     /// # use usage_ledger::{Timestamp, time::HOUR};
@@ -130,7 +130,7 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
-    /// Whether it lies in the years 2000 to 2199, which a clock, a person or a log of an LLM call can mean.
+    /// Whether it is in the years 2000 to 2199. A time outside is an error of a clock, a person or a log.
     ///
     /// ```
     /// # use usage_ledger::Timestamp;
@@ -147,7 +147,7 @@ impl Timestamp {
         self.0.div_euclid(DAY)
     }
 
-    /// Which quarter of an hour of its UTC day this instant lies in, 0 to 95.
+    /// The quarter of an hour of its UTC day, 0 to 95.
     pub(crate) const fn quarter_of_day(self) -> u8 {
         (self.0.rem_euclid(DAY) / QUARTER) as u8
     }
@@ -210,7 +210,8 @@ const fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 impl Timestamp {
-    /// Writes `2026-11-23T19:58:11.407Z` into a fixed buffer: every stored line holds two of them.
+    /// Writes `2026-11-23T19:58:11.407Z` into a fixed buffer. This is fast, because every stored line contains two
+    /// times.
     pub(crate) fn rfc3339(self) -> [u8; 24] {
         let (year, month, day) = civil_from_days(self.utc_day());
         let ms = self.0.rem_euclid(DAY);
@@ -231,7 +232,7 @@ impl Timestamp {
         out
     }
 
-    /// The one shape that almost every log and every stored line uses: `YYYY-MM-DDTHH:MM:SS[.fff]Z`.
+    /// Parses the form that almost every log and every stored line uses: `YYYY-MM-DDTHH:MM:SS[.fff]Z`.
     fn parse_fast(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let digits = |range: std::ops::Range<usize>| -> Option<i64> {
@@ -252,7 +253,7 @@ impl Timestamp {
         };
         let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
         let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
-        // Day 29 and later depend on the month: leave those to the calendar library.
+        // Day 29 and later depend on the month: the calendar library parses them.
         if year < 1 || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
             return None;
         }
@@ -274,7 +275,7 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
 
-    /// Reads RFC 3339 with any offset; finer than a millisecond is cut off.
+    /// Parses RFC 3339 with any offset, and truncates to a millisecond.
     ///
     /// # Errors
     /// [`Error::InvalidTime`] for another shape or a year outside 1 to 9999.

@@ -10,7 +10,7 @@ use crate::model::error::{Error, Result};
 
 /// The largest count one record may carry, 2^53 − 1: every JSON reader keeps it exact.
 ///
-/// Source: RFC 8259 §6, on numbers that all readers agree on.
+/// Source: RFC 8259 §6, on interoperable numbers.
 ///
 /// ```
 /// use usage_ledger::{Ledger, MAX_COUNT, TokenRecord};
@@ -24,7 +24,7 @@ pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// A count above this is implausible: no call uses ten billion tokens.
 ///
-/// A record with such a count is kept, because its source states it; `doctor` names it.
+/// A record with such a count is stored, because its source states it; `doctor` reports it.
 ///
 /// ```
 /// use usage_ledger::{IMPLAUSIBLE_COUNT, TokenClass, Tokens};
@@ -33,7 +33,7 @@ pub const MAX_COUNT: u64 = (1 << 53) - 1;
 /// ```
 pub const IMPLAUSIBLE_COUNT: u64 = 10_000_000_000;
 
-/// One of the disjoint classes a token is counted in.
+/// One of the disjoint classes of tokens.
 ///
 /// ```
 /// use usage_ledger::TokenClass;
@@ -42,7 +42,7 @@ pub const IMPLAUSIBLE_COUNT: u64 = 10_000_000_000;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TokenClass {
-    /// Input that was neither read from nor written to a cache.
+    /// Input that was neither read from a cache nor written to one.
     Input,
     /// Input read from a prompt cache.
     CacheRead,
@@ -52,14 +52,14 @@ pub enum TokenClass {
     CacheWrite1h,
     /// Input written to a cache of another or unknown lifetime.
     CacheWrite,
-    /// Output the caller can see.
+    /// Visible output.
     Output,
-    /// Output spent on reasoning.
+    /// Reasoning output.
     Reasoning,
 }
 
 impl TokenClass {
-    /// Every class, in the order in which they are stored and printed.
+    /// Every class, in storage and print order.
     ///
     /// ```
     /// # use usage_ledger::TokenClass;
@@ -95,7 +95,7 @@ impl TokenClass {
     }
 }
 
-/// The token counts of one call. A count the provider did not report is absent, not zero.
+/// The token counts of one call. A count that the provider did not report is absent, not zero.
 ///
 /// ```
 /// use usage_ledger::{TokenClass, Tokens};
@@ -171,7 +171,7 @@ impl Tokens {
         }
     }
 
-    /// The counts in the order of [`TokenClass::ALL`], with unknown as 0; for sums only.
+    /// The counts in the order of [`TokenClass::ALL`], with 0 for unknown; for sums only.
     pub(crate) const fn counts(&self) -> [u64; 7] {
         const fn or0(count: Option<u64>) -> u64 {
             match count {
@@ -243,7 +243,7 @@ impl Tokens {
     }
 }
 
-/// An amount in US dollars, exact to 12 decimals; what is finer is rounded half to even when it is read.
+/// An amount in US dollars with 12 decimals. Parsing rounds further decimals half to even.
 ///
 /// ```
 /// use usage_ledger::Usd;
@@ -254,12 +254,12 @@ impl Tokens {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usd(
-    /// In 10^-12 dollars, so that a sum of many amounts fits.
+    /// In 10^-12 dollars.
     i128,
 );
 
 impl Usd {
-    /// Decimals kept.
+    /// The number of decimals.
     const SCALE: u32 = 12;
 
     /// The sum of two amounts.
@@ -277,10 +277,10 @@ impl Usd {
         self.0.checked_add(other.0).map(Self).ok_or(Error::Overflow { what: "cost" })
     }
 
-    /// Reads an amount that is kept to the last digit, where parsing rounds to twelve decimals.
+    /// Parses an amount without rounding.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for what has more decimals or is no amount, [`Error::Overflow`] for more digits than fit.
+    /// [`Error::Invalid`] for more than 12 decimals or another text, [`Error::Overflow`] for too many digits.
     ///
     /// ```
     /// use usage_ledger::Usd;
@@ -308,7 +308,7 @@ impl Usd {
         Self(picos)
     }
 
-    /// Reads a sum that [`Display`](fmt::Display) wrote because it has more digits than a decimal.
+    /// Parses a sum with more digits than a decimal, as [`Display`](fmt::Display) writes it.
     fn sum_from_str(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
@@ -325,7 +325,7 @@ impl Usd {
         Self(-self.0)
     }
 
-    /// The largest amount that one record may state, so that no sum of records overflows.
+    /// The largest amount of one record. It ensures that no sum of records overflows.
     pub(crate) const MOST: Self = Self(1 << 96);
 
     /// The amount as a decimal.
@@ -353,10 +353,10 @@ impl fmt::Display for Usd {
 impl FromStr for Usd {
     type Err = Error;
 
-    /// Reads plain (`0.33`) and scientific (`3.3e-1`) decimals, in US dollars.
+    /// Parses plain (`0.33`) and scientific (`3.3e-1`) decimals, in US dollars.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for anything else, [`Error::Overflow`] for more digits than fit.
+    /// [`Error::Invalid`] for any other text, [`Error::Overflow`] for too many digits.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(sum) = Self::sum_from_str(text) {
             return Ok(sum);
@@ -383,7 +383,7 @@ impl Serialize for Usd {
 }
 
 impl<'de> Deserialize<'de> for Usd {
-    /// Takes a decimal string or a JSON number, whose literal digits are kept.
+    /// Accepts a decimal string or a JSON number, whose literal digits count.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
         raw.get().trim_matches('"').parse().map_err(serde::de::Error::custom)
@@ -414,7 +414,7 @@ mod tests {
         let odd: Usd = "0.32999999999999996".parse().unwrap();
         assert_eq!(odd.to_string(), "0.33");
         assert_eq!(Usd::from_picos(odd.picos()), odd);
-        // The largest amount that a record can carry, and a sum of many of them.
+        // The largest amount of a record, and a sum of many.
         let most: Usd = "79228162514264337.593543950335".parse().unwrap();
         assert_eq!(most.to_string(), "79228162514264337.593543950335");
         let mut sum = most;

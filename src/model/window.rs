@@ -7,9 +7,9 @@ use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 /// Where a window's borders come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Border {
-    /// The provider said so.
+    /// From an observation.
     Observed,
-    /// The policy says so.
+    /// From the policy.
     Policy,
 }
 
@@ -18,9 +18,9 @@ pub(crate) enum Border {
 pub(crate) struct Window {
     /// Its first instant.
     pub start: Timestamp,
-    /// When it resets, as it is shown.
+    /// When it resets, as it is displayed.
     pub resets_at: Timestamp,
-    /// The first instant that is no longer in it. A window that opens at first use holds through its reset.
+    /// The first instant after the window. A window that opens at first use includes its reset.
     pub end: Timestamp,
     pub border: Border,
 }
@@ -31,20 +31,21 @@ impl Window {
     }
 }
 
-/// What a provider or a person said about a window, as far as its borders are concerned.
+/// The part of a provider's or a person's statement about a window that determines borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub at: Timestamp,
     pub id: EventId,
     pub minutes: u32,
     pub resets_at: Timestamp,
-    /// A person's word stands however little of its window a later word leaves, unless it loses its beginning.
+    /// A person's statement. It stays even if a later observation covers most of its window, unless that covers its
+    /// beginning.
     pub firm: bool,
-    /// An agent's own count: anything else goes before it, also what was said earlier.
+    /// An agent's own count. Every other observation takes precedence, even an earlier one.
     pub weak: bool,
 }
 
-/// The kind of window a length belongs to: by its length, never by the slot it was found in.
+/// The kind of window with a length. Only the length decides, never the slot in which a feed reports it.
 pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
     match i64::from(minutes) * MINUTE {
         length if length <= 0 => None,
@@ -54,8 +55,8 @@ pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
     }
 }
 
-/// Lays observed windows on the time line: where two overlap the later observation wins; one that is mostly
-/// covered by a later one is the same window seen with a little jitter.
+/// Places observed windows on the time line. Where two overlap, the later observation wins. A window that a later one
+/// covers mostly is the same window with jitter, and is dropped.
 pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
     observations.sort_unstable_by_key(|seen| std::cmp::Reverse((!seen.weak, seen.at, seen.id)));
     let mut laid: Vec<Window> = Vec::new();
@@ -81,7 +82,7 @@ pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
     laid
 }
 
-/// How windows that nobody observed open.
+/// How windows without an observation open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     Session(SessionPolicy),
@@ -89,7 +90,7 @@ pub(crate) enum Policy {
 }
 
 impl Policy {
-    /// Length of a window, at most, in milliseconds.
+    /// The maximal length of a window, in milliseconds.
     pub fn length(self) -> i64 {
         match self {
             Self::Session(policy) => policy.length(),
@@ -97,12 +98,12 @@ impl Policy {
         }
     }
 
-    /// Whether windows open whether or not there is a use.
+    /// Whether windows open even without a use.
     pub fn is_calendar(self) -> bool {
         matches!(self, Self::Session(SessionPolicy::Epoch { .. }) | Self::Weekly(WeeklyPolicy::Calendar { .. }))
     }
 
-    /// The window that a use at `at` opens when nothing else holds it.
+    /// The window that a use at `at` opens.
     fn open(self, at: Timestamp) -> Window {
         let through = |start: Timestamp, length: i64| Window {
             start,
@@ -141,7 +142,7 @@ impl Policy {
     }
 }
 
-/// Everything that the windows of one kind of one account are made of.
+/// The inputs that determine all windows of one kind of one account.
 pub(crate) struct Timeline<'a> {
     /// Observed windows as [`lay`] returns them.
     pub observed: &'a [Window],
@@ -151,13 +152,13 @@ pub(crate) struct Timeline<'a> {
 }
 
 impl Timeline<'_> {
-    /// The observed window that holds an instant.
+    /// The observed window that contains an instant.
     fn observed_at(&self, at: Timestamp) -> Option<Window> {
         let after = self.observed.partition_point(|window| window.start <= at);
         self.observed.get(after.checked_sub(1)?).copied().filter(|window| window.holds(at))
     }
 
-    /// The window opened by a use at `at`, not before `floor`, which ends where an observed one starts.
+    /// The window that a use at `at` opens, not before `floor` and not beyond the next observed window.
     fn opened(&self, at: Timestamp, floor: Timestamp) -> Window {
         let mut window = self.policy.open(at);
         window.start = window.start.max(floor);
@@ -171,7 +172,7 @@ impl Timeline<'_> {
         window
     }
 
-    /// Visits the windows with uses from `anchor` on, where no window of earlier uses reaches the first of them.
+    /// Visits the windows with uses from `anchor` on. No window of earlier uses may contain `anchor`.
     pub fn each(&self, anchor: Timestamp, visit: &mut dyn FnMut(Window) -> bool) -> Result<()> {
         let mut floor = Timestamp::MIN;
         let mut next = (self.next_use)(anchor)?;
@@ -183,7 +184,7 @@ impl Timeline<'_> {
                 let observed_end = ended.checked_sub(1).and_then(|last| self.observed.get(last)).map(|w| w.end);
                 self.opened(at, observed_end.map_or(floor, |end| end.max(floor)))
             };
-            // At the end of time a window cannot end behind its uses.
+            // At the end of the time range a window cannot end after its uses.
             if !visit(window) || window.end <= at {
                 break;
             }
@@ -193,7 +194,7 @@ impl Timeline<'_> {
         Ok(())
     }
 
-    /// The window that holds `now`, if one is open. `anchor` as for [`each`](Self::each).
+    /// The window that contains `now`, if one is open. `anchor` as for [`each`](Self::each).
     pub fn current(&self, now: Timestamp, anchor: Timestamp) -> Result<Option<Window>> {
         if let Some(observed) = self.observed_at(now) {
             return Ok(Some(observed));

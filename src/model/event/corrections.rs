@@ -1,4 +1,4 @@
-//! Switches, corrections and what is withdrawn.
+//! Provider switches, amendments and voids.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,18 +18,18 @@ use crate::model::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderSwitched {
-    /// The provider worked with before, if there was one.
+    /// The provider used before, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ProviderId>,
-    /// The provider worked with from now on.
+    /// The provider used from now on.
     pub to: ProviderId,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl ProviderSwitched {
-    /// A switch to a provider, from whichever is active.
+    /// A switch to a provider from the active one.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) when the id is malformed.
@@ -77,14 +77,14 @@ impl ProviderSwitched {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokensAmended {
-    /// The event it replaces.
+    /// The event that it replaces.
     pub target: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// When the call really happened, if that changes too.
+    /// The corrected time of the call, if it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The whole record as it ought to be.
+    /// The whole corrected record.
     pub replacement: TokenRecord,
 }
 
@@ -102,8 +102,8 @@ pub struct TokensAmended {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventVoided {
-    /// The event it withdraws.
+    /// The event that it withdraws.
     pub target: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! The exported form of an event: one line, from which anybody can compute the leaf hash.
+//! The exported form of an event: one line, which is enough to compute the leaf hash.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::{Position, Stub};
 use crate::model::error::Error;
 use crate::model::error::Result;
 
-/// An escaped line begins with this text, and no event's line does.
+/// The beginning of an escaped line. No event's line begins like this.
 const ESCAPED: &str = "{\"escaped\":";
 
-/// The line that an export prints for what is stored at a position.
+/// The line that an export prints for the stored line at a position.
 ///
 /// It is the stored line itself, with two exceptions. A shredded event is `{"shredded":position,"leaf":"<hex>"}`.
 /// Early builds stored indented usage objects, so the line of an event could hold line breaks: such a line is
@@ -34,13 +34,13 @@ pub(crate) fn on_one_line(line: &str) -> Cow<'_, str> {
     if has_line_break(line) { minified(line) } else { Cow::Borrowed(line) }
 }
 
-/// What an exported line says about the event at a position.
+/// What an exported line contains.
 #[cfg(feature = "cli")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Exported<'a> {
-    /// The line that is hashed.
+    /// The hashed line.
     Line(Cow<'a, str>),
-    /// The leaf hash, in hex, of a line that was shredded.
+    /// The leaf hash, in hex, of a shredded line.
     Leaf(&'a str),
 }
 
@@ -54,7 +54,7 @@ struct Escaped {
 
 #[cfg(feature = "cli")]
 impl<'a> Exported<'a> {
-    /// Reads an exported line, which must be the one of this position where it names a position.
+    /// Reads an exported line. A line that names a position must name this one.
     pub fn read(position: Position, line: &'a str) -> Result<Self> {
         if let Some(leaf) = Stub::read_exported(position, line)? {
             return Ok(Self::Leaf(leaf));
@@ -85,7 +85,7 @@ mod tests {
         assert!(other.contains("position 7, not of 8"), "{other}");
         assert!(Exported::read(7.into(), r#"{"escaped":7}"#).is_err());
         assert_eq!(on_one_line(line), "{\"v\":1,\"data\":{\"note\":\"é \\n \\\" \u{2028}\"}}");
-        // Other lines are their own export.
+        // Other lines are exported unchanged.
         let plain = r#"{"v":1, "a":2}"#;
         assert_eq!((exported(7.into(), plain).unwrap(), on_one_line(plain)), (plain.into(), plain.into()));
         assert_eq!(Exported::read(7.into(), plain).unwrap(), Exported::Line(plain.into()));

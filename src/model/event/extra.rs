@@ -1,11 +1,12 @@
-//! Counts beside the token classes on which a price depends: tokens that are no text, and uses of server tools.
+//! Counts besides the token classes that affect the price: tokens of other modalities than text, and uses of server
+//! tools.
 
 use std::collections::BTreeMap;
 
 use crate::model::error::{Error, Result};
 use crate::model::tokens::{MAX_COUNT, TokenClass};
 
-/// What tokens stand for when they are no text.
+/// The modality of tokens that are not text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Modality {
     Audio,
@@ -28,7 +29,7 @@ impl Modality {
 /// Classes whose tokens may be of several modalities.
 const CLASSES: [TokenClass; 3] = [TokenClass::Input, TokenClass::CacheRead, TokenClass::Output];
 
-/// The name under which a record keeps a modality of a class: `input_audio`.
+/// The name of a modality of a class in a record: `input_audio`.
 pub(crate) fn modality_name(class: TokenClass, modality: Modality) -> String {
     format!("{}_{}", class.name(), modality.name())
 }
@@ -40,13 +41,13 @@ pub(crate) fn modality_of(name: &str) -> Option<(TokenClass, Modality)> {
     Some((class, Modality::ALL.into_iter().find(|known| known.name() == modality)?))
 }
 
-/// Whether a name can stand for a server tool: keys of projections join names with other characters.
+/// Whether a name can denote a server tool. Keys of projections separate names with other characters.
 pub(crate) fn is_tool_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// Checks what a record states beside its token classes.
+/// Checks the modalities and server tools of a record.
 pub(super) fn validate(modalities: &BTreeMap<String, u64>, server_tools: &BTreeMap<String, u64>) -> Result<()> {
     for name in modalities.keys() {
         if modality_of(name).is_none() {

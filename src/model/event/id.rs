@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 
-/// Root of all ids made from keys.
+/// Namespace of all ids that are made from keys.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_9a52_6d0e_5b7a_9c41_37a2_e0d6_b5f3);
 
 /// The identity of an event and its idempotency key, for all time.
@@ -36,7 +36,7 @@ impl EventId {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn from_key(provider: &str, key: &str) -> Self {
-        // As `Uuid::new_v5` does, with the processor's own instructions for the hash.
+        // Equals `Uuid::new_v5`, but uses the processor's SHA-1 instructions.
         let hash = Sha1::new()
             .chain_update(NAMESPACE.as_bytes())
             .chain_update(provider)
@@ -50,14 +50,15 @@ impl EventId {
         Self(uuid::Builder::from_sha1_bytes(bytes).into_uuid())
     }
 
-    /// A fresh UUIDv7, whose time part is `now`; later ones of one context sort behind earlier ones.
+    /// A fresh UUIDv7 whose time part is `now`. Later ids of one context sort after earlier ones.
     pub(crate) fn fresh(context: &uuid::ContextV7, now: Timestamp) -> Self {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         let nanos = u32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000;
         Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, millis / 1_000, nanos)))
     }
 
-    /// The same, later than another of the same millisecond: processes draw at random, and their order is to be kept.
+    /// A fresh UUIDv7 that sorts after another of the same millisecond. Each process draws its random part separately,
+    /// so without this their order would be lost.
     pub(crate) fn fresh_after(context: &uuid::ContextV7, now: Timestamp, last: Option<Self>) -> Self {
         let fresh = Self::fresh(context, now);
         match last {
@@ -66,14 +67,14 @@ impl EventId {
         }
     }
 
-    /// The id behind this one; only the 62 random bits behind the variant change.
+    /// The id directly after this one. Only the 62 random bits after the variant change.
     fn next(self) -> Self {
         let (high, low) = self.0.as_u64_pair();
         let variant = low & (0b11 << 62);
         Self(Uuid::from_u64_pair(high, variant | (low.wrapping_add(1) & !(0b11 << 62))))
     }
 
-    /// Whether it was drawn at a time, not made of a key or given.
+    /// Whether the id is a UUIDv7, that is, neither made from a key nor given by the caller.
     pub(crate) fn is_drawn(&self) -> bool {
         self.0.get_version_num() == 7
     }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::time::Timestamp;
 
-/// What one run of an importer took in, and how far it read each file.
+/// One run of an importer: what it recorded, and how far it read each file.
 ///
 /// ```
 /// use usage_ledger::event::Imported;
@@ -14,14 +14,14 @@ use crate::model::time::Timestamp;
 pub struct Imported {
     /// The importer.
     pub source: String,
-    /// The importer's version; 0 of builds that did not state one.
+    /// The importer's version; 0 for builds that did not state one.
     #[serde(default, skip_serializing_if = "is_unversioned")]
     pub version: u32,
-    /// Each file that was read, with where reading stopped.
+    /// Each file that was read, and where reading stopped.
     pub files: Vec<ImportedFile>,
     /// Records that were new.
     pub recorded: u64,
-    /// Records that were known already.
+    /// Records that already existed.
     pub duplicates: u64,
     /// Records whose numbers, time or conversation later evidence changed.
     pub amended: u64,
@@ -53,37 +53,37 @@ impl Imported {
 pub struct ImportedFile {
     /// Its path.
     pub path: String,
-    /// Device and inode (or the platform's equivalent), to notice a replaced file.
+    /// Device and inode (or the platform's equivalent), to detect a replaced file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Its size in bytes when it was read.
     pub size: u64,
     /// Its modification time in nanoseconds since the epoch when it was read.
     pub modified: i64,
-    /// Bytes taken in, always up to the end of a line.
+    /// Bytes read, always up to the end of a line.
     pub offset: u64,
-    /// XXH3-64 of those bytes in hex, to notice a rewritten file.
+    /// XXH3-64 of those bytes in hex, to detect a rewritten file.
     pub hash: String,
-    /// Lines taken in.
+    /// Lines read.
     pub lines: u64,
-    /// Lines or entries among them that could not be understood.
+    /// Lines or entries among them that were skipped.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
-    /// The version of the importer that read it; 0 of builds that did not state one.
+    /// The version of the importer that read it; 0 for builds that did not state one.
     #[serde(default, skip_serializing_if = "is_unversioned")]
     pub version: u32,
-    /// The conversation it is the log of.
+    /// The conversation that the file is the log of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
     /// When that log begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
-    /// What the importer needs to go on from `offset`; its own business.
+    /// The importer's state at `offset`, in its own format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<serde_json::Value>,
 }
 
-/// A line that an importer could not take in.
+/// A line that an importer skipped.
 ///
 /// ```
 /// use usage_ledger::event::{Imported, SkippedLine};
@@ -97,16 +97,16 @@ pub struct SkippedLine {
     pub file: String,
     /// Line number, from 1.
     pub line: u64,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn is_unversioned(version: &u32) -> bool {
     *version == 0
 }

@@ -1,4 +1,4 @@
-//! The line of a token record, which is most of what a ledger writes.
+//! Writes the line of a token record, which is the most frequent kind of event.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -8,16 +8,16 @@ use crate::model::error::Result;
 use crate::model::invariant::{bug, invariant};
 use crate::model::tokens::TokenClass;
 
-/// Bytes that all but the longest lines fit in.
+/// Capacity of the buffer that stays allocated, in bytes. Almost every line is shorter.
 const LONG: usize = 1 << 16;
 
-/// The line of an event. That of a record is written here: serde would look at each letter of each field's name.
+/// The line of an event. This module writes the line of a record itself, because serde escapes each field name again.
 ///
 /// # Errors
-/// [`Error::Bug`] when serde cannot write the event, which no event of this build allows.
+/// [`Error::Bug`] when serde cannot write the event. Events of this build can always be written.
 pub(super) fn line(event: &Event) -> Result<String> {
     thread_local! {
-        /// Where lines are written: the caller may keep one long, and it takes no more than it needs.
+        /// The buffer in which lines are written. The result is copied from it at its exact size.
         static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
         static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
@@ -39,7 +39,7 @@ pub(super) fn line(event: &Event) -> Result<String> {
     })
 }
 
-/// Writes what serde would.
+/// Writes what serde would write.
 fn write(text: &mut String, event: &Event, record: &TokenRecord) {
     text.push_str("{\"v\":");
     number(text, u64::from(LINE_VERSION));
@@ -85,7 +85,7 @@ fn write(text: &mut String, event: &Event, record: &TokenRecord) {
         });
     }
     if let Some(cost) = record.cost {
-        // A text takes whatever is written to it.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, ",\"cost\":\"{cost}\"");
     }
     if let Some(duration) = record.duration_ms {
@@ -112,7 +112,7 @@ fn write(text: &mut String, event: &Event, record: &TokenRecord) {
     text.push_str("}}");
 }
 
-/// A field that is left out when it has no value.
+/// Writes a field unless it has no value.
 fn optional(text: &mut String, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         text.push_str(name);
@@ -120,7 +120,7 @@ fn optional(text: &mut String, name: &str, value: Option<&str>) {
     }
 }
 
-/// A field of several values that is left out when there is none.
+/// Writes a field of several values unless it is empty.
 fn list<T>(text: &mut String, open: &str, values: impl Iterator<Item = T>, close: char, one: fn(&mut String, T)) {
     let mut is_open = false;
     for value in values {
@@ -143,7 +143,7 @@ fn string(text: &mut String, value: &str) {
     }
 }
 
-/// Writes a string with the escapes that `serde_json` writes, which cannot fail here.
+/// Writes a string with the escapes of `serde_json`.
 fn escaped(text: &mut String, value: &str) {
     text.push('"');
     for letter in value.chars() {
@@ -156,7 +156,7 @@ fn escaped(text: &mut String, value: &str) {
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
             '\0'..='\u{1f}' => {
-                // A text takes whatever is written to it.
+                // Writing to a `String` cannot fail.
                 let _ = write!(text, "\\u{:04x}", u32::from(letter));
             }
             _ => text.push(letter),
@@ -189,7 +189,7 @@ mod tests {
     use crate::model::event::Raw;
     use crate::{Timestamp, Usd};
 
-    /// Texts with everything in them that JSON escapes, and much that it does not.
+    /// Strings with every character that JSON escapes, and many that it does not.
     fn text() -> impl Strategy<Value = String> {
         prop_oneof!["[a-z0-9/.-]{0,20}", any::<String>(), "[\u{0}-\u{1f}\"\\\\\u{7f}\u{80}\u{2028}é😀]{0,12}"]
     }

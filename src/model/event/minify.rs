@@ -1,11 +1,11 @@
-//! Foreign JSON on one line.
+//! Minifies foreign JSON to one line.
 
 use std::borrow::Cow;
 
-/// The same JSON without insignificant white space: keys, their order, numbers and strings stay to the byte.
+/// The same JSON without insignificant white space. Keys, their order, numbers and strings keep their bytes.
 ///
-/// The text must be valid JSON, in which white space outside of strings never carries meaning and a string never holds a
-/// bare line break. So the result has no line break.
+/// The text must be valid JSON: a string then contains no raw line break, and white space outside of strings has no
+/// meaning. The result therefore has no line break.
 pub(crate) fn minified(json: &str) -> Cow<'_, str> {
     let bytes = json.as_bytes();
     if memchr::memchr3(b' ', b'\n', b'\t', bytes).is_none() && memchr::memchr(b'\r', bytes).is_none() {
@@ -26,7 +26,7 @@ pub(crate) fn minified(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a text is more than one line.
+/// Whether a text contains a line break.
 pub(crate) fn has_line_break(text: &str) -> bool {
     memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
 }

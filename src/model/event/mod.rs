@@ -76,7 +76,7 @@ pub const LINE_VERSION: u32 = 1;
 
 macro_rules! payloads {
     ($($(#[$doc:meta])* $variant:ident($data:ty) = $kind:literal,)*) => {
-        /// What an event says. One variant, and one struct, per kind.
+        /// The content of an event: one variant, and one struct, per kind.
         ///
         /// ```
         /// use usage_ledger::event::{Payload, ProviderSwitched};
@@ -90,7 +90,7 @@ macro_rules! payloads {
             $($(#[$doc])* $variant($data),)*
         }
 
-        /// The kind of an event. Its code stands in keys and in the column `kind` of the log.
+        /// The kind of an event. Its code is part of keys and of the column `kind` of the log.
         ///
         /// ```
         /// use usage_ledger::event::EventKind;
@@ -106,25 +106,25 @@ macro_rules! payloads {
         }
 
         impl EventKind {
-            /// Every kind this build knows, in the order of their codes.
+            /// Every kind of this build, in the order of their codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The kind as it stands in the line.
+            /// The name of the kind in the line.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $kind,)* }
             }
 
-            /// The code of the kind in keys and in the log's column: its place in [`ALL`](Self::ALL).
+            /// The code of the kind in keys and in the log's column: its index in [`ALL`](Self::ALL).
             pub const fn code(self) -> u8 {
                 self as u8
             }
 
-            /// The kind of a name; `None` for one that this build does not know.
+            /// The kind with a name; `None` if this build does not know it.
             pub fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.name() == name)
             }
 
-            /// The kind of a code; `None` for one that this build does not know.
+            /// The kind with a code; `None` if this build does not know it.
             pub fn coded(code: u8) -> Option<Self> {
                 Self::ALL.get(usize::from(code)).copied()
             }
@@ -142,7 +142,7 @@ macro_rules! payloads {
                 match self { $(Self::$variant(_) => EventKind::$variant,)* }
             }
 
-            /// Every kind this build knows, in the order of the design.
+            /// The names of all kinds of this build, in the order of their codes.
             ///
             /// ```
             /// # use usage_ledger::event::Payload;
@@ -150,7 +150,7 @@ macro_rules! payloads {
             /// ```
             pub const KINDS: &'static [&'static str] = &[$($kind),*];
 
-            /// The kind as it stands in the line.
+            /// The name of the kind in the line.
             ///
             /// ```
             /// # use usage_ledger::{TokenRecord, event::Payload};
@@ -187,19 +187,19 @@ payloads! {
     TokensAmended(TokensAmended) = "tokens_amended",
     /// Withdraws an earlier event, which stays.
     EventVoided(EventVoided) = "event_voided",
-    /// What the provider itself said about a window.
+    /// The provider's own statement about a window.
     QuotaObserved(QuotaObserved) = "quota_observed",
     /// The provider refused for lack of quota.
     QuotaExhausted(QuotaExhausted) = "quota_exhausted",
     /// Work stopped.
     Paused(Paused) = "paused",
-    /// Work goes on.
+    /// Work continues.
     Resumed(Resumed) = "resumed",
     /// Limits, weights and window policies of a provider account.
     LimitSet(LimitSet) = "limit_set",
     /// Whether a provider is metered.
     ProviderDeclared(ProviderDeclared) = "provider_declared",
-    /// A person's word on how much of a window is used.
+    /// A person's statement of how much of a window is used.
     UsageOverridden(UsageOverridden) = "usage_overridden",
     /// Tokens set aside for a call in progress.
     BudgetReserved(BudgetReserved) = "budget_reserved",
@@ -207,13 +207,13 @@ payloads! {
     BudgetSettled(BudgetSettled) = "budget_settled",
     /// A reserved call did not happen.
     BudgetReleased(BudgetReleased) = "budget_released",
-    /// What one run of an importer took in.
+    /// One run of an importer.
     Imported(Imported) = "imported",
-    /// An event's body was withdrawn for privacy.
+    /// An event's text was erased for privacy.
     EventShredded(EventShredded) = "event_shredded",
     /// A period was closed.
     PeriodSealed(PeriodSealed) = "period_sealed",
-    /// What a model's tokens cost.
+    /// The price of a model's tokens.
     PriceSet(PriceSet) = "price_set",
 }
 
@@ -227,7 +227,7 @@ fn parse_data<T: DeserializeOwned>(data: &str) -> Result<T, ParseFailure> {
 }
 
 impl Payload {
-    /// Whether another payload says the same. When the counts of a call were told is a clock's word, and clocks may differ.
+    /// Whether another payload has the same content. `counted_at` does not count, because it depends on a clock.
     pub(crate) fn says_what(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.says_what(other),
@@ -235,7 +235,7 @@ impl Payload {
         }
     }
 
-    /// Puts foreign JSON on one line: a ledger's line holds no line break.
+    /// Minifies foreign JSON, so that the line contains no line break.
     pub(crate) fn minify(&mut self) {
         match self {
             Self::TokensRecorded(record) => record.minify(),
@@ -244,13 +244,13 @@ impl Payload {
         }
     }
 
-    /// Checks what serde cannot: counts in range, texts not absurdly long.
+    /// Checks what serde cannot: the range of counts and the length of texts.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
             Self::TokensRecorded(record) => record.validate(),
             Self::TokensAmended(amend) => amend.replacement.validate(),
             Self::LimitSet(limit) => limit.validate(),
-            // It goes with the body it withdraws, or it would be a lie.
+            // Only the transaction that erases the body may append this event.
             Self::EventShredded(_) => Err(Error::invalid(
                 "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
             )),
@@ -259,7 +259,7 @@ impl Payload {
         }
     }
 
-    /// The event this one corrects, if it corrects one.
+    /// The event that this one corrects, if any.
     pub(crate) const fn corrects(&self) -> Option<EventId> {
         match self {
             Self::TokensAmended(amend) => Some(amend.target),
@@ -287,11 +287,11 @@ pub struct Event {
     pub id: EventId,
     /// When it happened.
     pub occurred_at: Timestamp,
-    /// When this ledger learned it.
+    /// When this ledger recorded it.
     pub recorded_at: Timestamp,
-    /// Who told: an importer's name, `cli`, or the embedding program's own.
+    /// The source: an importer's name, `cli`, or the embedding program's own name.
     pub source: Cow<'static, str>,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
 }
 
@@ -309,7 +309,7 @@ impl Serialize for Event {
     }
 }
 
-/// The outside of a line, its data left unread.
+/// The envelope of a line; its data are not parsed.
 #[derive(Deserialize)]
 pub(crate) struct Envelope<'a> {
     pub v: u32,
@@ -325,7 +325,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the outside of the line at `position`; of a shredded event, of what stays of it.
+    /// Parses the envelope of the line at `position`. For a tombstone it parses the remaining line.
     pub fn parse(position: Position, line: &'a str) -> Result<Self> {
         let line = Stub::read(position, line)?.map_or(line, |stub| stub.kept);
         let envelope: Self = serde_json::from_str(line)
@@ -337,7 +337,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Reads the inside too.
+    /// Parses the data too.
     pub fn open(self, position: Position) -> Result<Event> {
         let payload = Payload::parse(&self.kind, self.data.get()).map_err(|failure| match failure {
             ParseFailure::UnknownKind => Error::UnknownEvent { position, what: format!("kind `{}`", self.kind) },
@@ -369,12 +369,12 @@ impl Event {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Bug`] when the event cannot be written, which no event of this build allows.
+    /// [`Error::Bug`] when the event cannot be serialised. Events of this build can always be serialised.
     pub fn to_line(&self) -> Result<String> {
         line::line(self)
     }
 
-    /// Reads a stored line; of a shredded event, what stays of it.
+    /// Parses a stored line. For a tombstone it parses the remaining line.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not an event, [`Error::UnknownEvent`] when this build is too old for it.

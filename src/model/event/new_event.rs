@@ -1,11 +1,11 @@
-//! Events that no ledger has yet.
+//! Events that are not in a ledger yet.
 
 use std::borrow::Cow;
 
 use super::{EventId, Payload};
 use crate::model::time::Timestamp;
 
-/// An event on its way into a ledger, which adds `recorded_at` and a position.
+/// An event to append. The ledger adds `recorded_at` and a position.
 ///
 /// ```
 /// use usage_ledger::event::{NewEvent, ProviderSwitched};
@@ -16,18 +16,18 @@ use crate::model::time::Timestamp;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NewEvent {
-    /// The caller's own id; without one a key makes it, or a UUIDv7 is drawn.
+    /// The caller's own id. Without it the id is made from the first key, or is a UUIDv7.
     pub id: Option<EventId>,
     /// When it happened.
     pub occurred_at: Timestamp,
-    /// Who tells.
+    /// The source.
     pub source: Cow<'static, str>,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
 }
 
 impl NewEvent {
-    /// An event that happened at `occurred_at`, told by `library`.
+    /// An event that happened at `occurred_at`, with the source `library`.
     ///
     /// ```
     /// use usage_ledger::{TokenRecord, event::NewEvent};
@@ -57,7 +57,7 @@ impl NewEvent {
         self
     }
 
-    /// Names who tells.
+    /// Sets the source.
     ///
     /// ```
     /// use usage_ledger::{TokenRecord, event::NewEvent};

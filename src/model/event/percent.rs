@@ -19,7 +19,7 @@ use crate::model::error::{Error, Result};
 pub struct Percent(u32);
 
 impl Percent {
-    /// From hundredths of a percent.
+    /// Makes a percentage from hundredths of a percent.
     ///
     /// ```
     /// # use usage_ledger::event::Percent;
@@ -29,7 +29,7 @@ impl Percent {
         Self(hundredths)
     }
 
-    /// In hundredths of a percent.
+    /// The percentage in hundredths of a percent.
     ///
     /// ```
     /// # use usage_ledger::event::Percent;
@@ -40,7 +40,7 @@ impl Percent {
         self.0
     }
 
-    /// Whole percent, truncated.
+    /// The whole percent, truncated.
     ///
     /// ```
     /// # use usage_ledger::event::Percent;
@@ -59,14 +59,14 @@ impl fmt::Display for Percent {
 
 impl FromStr for Percent {
     type Err = Error;
-    /// Reads a decimal number from 0 up; what is finer than a hundredth of a percent is rounded half to even.
+    /// Parses a decimal number from 0 up, and rounds it to hundredths, half to even.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a negative number or none at all.
+    /// [`Error::Invalid`] for a negative number or another text.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::invalid(format!("`{text}` is not a percentage: write a number from 0 up, such as 23.5"));
         let value = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| bad())?;
-        // A number of 28 digits has no room for two more.
+        // A decimal of 28 digits cannot be multiplied by 100.
         value.checked_mul(Decimal::ONE_HUNDRED).and_then(|it| it.round().to_u32()).map(Self).ok_or_else(bad)
     }
 }
@@ -76,7 +76,7 @@ impl Serialize for Percent {
         if self.0.is_multiple_of(100) {
             serializer.serialize_u32(self.0 / 100)
         } else {
-            // Two decimals survive the trip through a double's shortest form exactly.
+            // The shortest form of a double preserves two decimals exactly.
             serializer.serialize_f64(f64::from(self.0) / 100.0)
         }
     }

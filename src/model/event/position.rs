@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An event's place in the ledger: 1, 2, 3 … without gaps. 0 is the place before the first event.
+/// The index of an event in the ledger: 1, 2, 3 … without gaps. 0 is the position before the first event.
 ///
 /// ```
 /// use usage_ledger::Position;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Position(u64);
 
 impl Position {
-    /// The place before the first event.
+    /// The position before the first event.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Position};
@@ -23,7 +23,7 @@ impl Position {
     /// ```
     pub const START: Self = Self(0);
 
-    /// A place by its number.
+    /// The position with a number.
     ///
     /// ```
     /// # use usage_ledger::Position;
@@ -33,7 +33,7 @@ impl Position {
         Self(number)
     }
 
-    /// Its number.
+    /// The number of the position.
     ///
     /// ```
     /// # use usage_ledger::Position;
@@ -43,7 +43,7 @@ impl Position {
         self.0
     }
 
-    /// The place after this one.
+    /// The next position.
     ///
     /// ```
     /// # use usage_ledger::Position;

@@ -1,4 +1,4 @@
-//! Prices somebody states. They are events, so an old cost stays explainable.
+//! Custom prices. They are events, so an old cost stays explainable.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::model::tokens::Usd;
 
-/// What a million tokens of a model cost from some time on, in US dollars.
+/// The price of a million tokens of a model from some time on, in US dollars.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Report, TokenRecord, event::PriceSet};
@@ -23,14 +23,15 @@ use crate::model::tokens::Usd;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PriceSet {
-    /// Whose model.
+    /// The provider of the model.
     pub provider: ProviderId,
-    /// The model: every one whose name contains this, unless a longer one is stated for it. Empty is all models.
+    /// A fragment of model names. The price applies to every model whose name contains it, unless a longer fragment
+    /// also matches. An empty fragment matches all models.
     pub model: String,
-    /// When the price begins, at a full quarter of an hour; without it, it always held.
+    /// When the price begins, at a full quarter of an hour. Without it the price applies to all times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
-    /// Only for prompts of more than so many tokens.
+    /// Only for prompts of more than this many tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<u64>,
     /// Only for calls of this service tier: `batch`, `flex`, `priority` …
@@ -40,19 +41,19 @@ pub struct PriceSet {
     pub input: Usd,
     /// Visible output.
     pub output: Usd,
-    /// Input read from a cache; without it, a tenth of the input's price.
+    /// Input read from a cache. The default is a tenth of the input price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<Usd>,
-    /// Input written to a cache for five minutes, or for a time that is not known; without it, 1.25 times the input's price.
+    /// Input written to a cache for five minutes or an unknown lifetime. The default is 1.25 times the input price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<Usd>,
-    /// Input written to a cache for an hour; without it, as for five minutes.
+    /// Input written to a cache for an hour. The default is the price for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<Usd>,
-    /// Reasoning; without it, as output.
+    /// Reasoning. The default is the output price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Usd>,
-    /// Where it is from: a contract, a page.
+    /// The source of the price: a contract, a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

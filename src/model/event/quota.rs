@@ -1,4 +1,4 @@
-//! What is known about a quota besides counts: the provider's word, a person's word, pauses, reservations.
+//! Quota events: observations, refusals, overrides, pauses and reservations.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{EventId, Percent, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 
-/// What the provider itself said about a quota window.
+/// The provider's own statement about a quota window.
 ///
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, usage::Basis};
@@ -34,9 +34,10 @@ pub struct QuotaObserved {
     /// The account, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Length of the window in minutes: 300 is the session window, 10080 the weekly one, wherever it was found.
+    /// Length of the window in minutes: 300 is the session window, 10080 the weekly one. The slot in which a feed
+    /// reports a window does not matter.
     pub window_minutes: u32,
-    /// What the window is about when it is not the account's whole use: a model, a kind of request.
+    /// The subject of the window if it does not cover the whole account: a model, a kind of request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// How much of it is used.
@@ -45,10 +46,10 @@ pub struct QuotaObserved {
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Timestamp>,
-    /// The provider's own word: allowed, rejected …
+    /// The provider's own status: allowed, rejected …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Where it was seen: statusline, headers, rollout …
+    /// The feed that reported it: statusline, headers, rollout …
     pub feed: String,
 }
 
@@ -74,15 +75,16 @@ pub struct QuotaExhausted {
     /// The account, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The model or model family that it refused, such as `opus`. Without one it refused every model.
+    /// The model or model family that the provider refused, such as `opus`. Without it the provider refused every
+    /// model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// When it can be used again, if that was said.
+    /// When the quota is available again, if the provider stated it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Timestamp>,
     /// Id of the rule that recognised it.
     pub rule: String,
-    /// The words it was recognised by.
+    /// The text that the rule recognised.
     pub excerpt: String,
 }
 
@@ -97,17 +99,17 @@ pub struct QuotaExhausted {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
-    /// Why: `quota`, `timed`, `manual` … Only a quota pause, or one whose end was set with it, ends by itself.
+    /// The reason: `quota`, `timed`, `manual` … Only a quota pause, or one whose end was set with it, ends by itself.
     pub reason: String,
-    /// Until when, if that is known.
+    /// The end, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// More words about it.
+    /// A further remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Work goes on.
+/// Work continues.
 ///
 /// ```
 /// use usage_ledger::event::{Payload, Resumed};
@@ -116,14 +118,14 @@ pub struct Paused {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Ends only pauses for this reason; without it all of them.
+    /// The reason of the pauses that it ends; without it, it ends all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
 }
 
-/// A person's word on how much of a window is used.
+/// A person's statement of how much of a window is used.
 ///
 /// ```
 /// use usage_ledger::{ProviderId, event::{Payload, UsageOverridden, WindowKind}};
@@ -146,20 +148,20 @@ pub struct UsageOverridden {
     /// The account, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Which window.
+    /// The window.
     pub window: WindowKind,
     /// How much of it is used; 0 is a reset.
     pub used_percent: Percent,
-    /// When the window ends, if that is known; without it a session window opens at the override.
+    /// When the window ends, if known. Without it a session window opens at the override.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Timestamp>,
-    /// Who says so.
+    /// The person.
     pub author: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Tokens set aside for a call in progress.
+/// Tokens reserved for a call in progress.
 ///
 /// ```
 /// use usage_ledger::{ProviderId, event::{BudgetReserved, Payload}, time::MINUTE};
@@ -176,9 +178,9 @@ pub struct BudgetReserved {
     /// The account, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Weighted tokens set aside.
+    /// Reserved weighted tokens.
     pub tokens: u64,
-    /// When it lapses by itself.
+    /// When the reservation expires.
     pub expires_at: Timestamp,
 }
 
@@ -213,6 +215,6 @@ pub struct BudgetSettled {
 pub struct BudgetReleased {
     /// The reservation.
     pub reservation: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }

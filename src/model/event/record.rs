@@ -12,7 +12,7 @@ use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
 
-/// How good a record's numbers are.
+/// The quality of a record's numbers.
 ///
 /// ```
 /// use usage_ledger::{TokenRecord, event::Quality};
@@ -24,16 +24,16 @@ pub enum Quality {
     /// The provider reported them.
     #[default]
     Reported,
-    /// They were worked out from what the provider reported, or its sums do not add up.
+    /// They are computed from what the provider reported, or the reported sums do not add up.
     Derived,
-    /// They are somebody's estimate.
+    /// They are estimates.
     Estimated,
 }
 
-/// A provider's own usage object: keys, their order, numbers and strings to the letter, without insignificant white space.
+/// A provider's own usage object, verbatim without insignificant white space.
 ///
-/// One that is read from a stored event is as it is stored. Two are equal when they differ in white space alone, or in
-/// strings that are not kept.
+/// An object that is read from a stored event keeps its stored bytes. Two objects are equal if they differ only in
+/// white space or in redacted strings.
 ///
 /// ```
 /// use usage_ledger::event::Raw;
@@ -45,7 +45,7 @@ pub enum Quality {
 pub struct Raw(Box<str>);
 
 impl Raw {
-    /// Keeps a JSON text on one line.
+    /// Parses a JSON text and minifies it.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is not JSON.
@@ -61,7 +61,7 @@ impl Raw {
             .map_err(|e| Error::invalid(format!("the usage object is not JSON ({e})")))
     }
 
-    /// Keeps a text that a parser has read as one value of JSON, with nothing around it: no need to read it twice.
+    /// Takes a text that a parser has already validated as one JSON value, to avoid a second parse.
     #[cfg(feature = "import")]
     pub(crate) fn read(json: String) -> Self {
         match minified(&json) {
@@ -70,18 +70,18 @@ impl Raw {
         }
     }
 
-    /// Keeps a text that is one value of JSON on one line.
+    /// Takes a text that is one JSON value on one line.
     pub(super) fn stored(json: String) -> Self {
         Self(json.into())
     }
 
-    /// The text without insignificant white space, however it is stored.
+    /// The text without insignificant white space.
     #[cfg(feature = "import")]
     pub(crate) fn minified(&self) -> Cow<'_, str> {
         minified(&self.0)
     }
 
-    /// The same without insignificant white space, which one that was stored by an early build may hold.
+    /// Removes insignificant white space. Objects that early builds stored may contain it.
     pub(crate) fn minify(&mut self) {
         if let Cow::Owned(minified) = minified(&self.0) {
             self.0 = minified.into();
@@ -102,7 +102,7 @@ impl Raw {
 
 impl PartialEq for Raw {
     fn eq(&self, other: &Self) -> bool {
-        // Early builds stored white space, and strings that are redacted or cut now.
+        // Early builds stored white space and strings that are now redacted or cut.
         self.0 == other.0 || {
             let (own, other) = (minified(&self.0), minified(&other.0));
             own == other || secrets::json(&own) == secrets::json(&other)
@@ -113,14 +113,14 @@ impl PartialEq for Raw {
 impl Eq for Raw {}
 
 impl From<&RawValue> for Raw {
-    /// Keeps a JSON value on one line.
+    /// Minifies a JSON value.
     fn from(raw: &RawValue) -> Self {
         Self(minified(raw.get()).into())
     }
 }
 
 impl From<Box<RawValue>> for Raw {
-    /// Keeps a JSON value on one line.
+    /// Minifies a JSON value.
     fn from(raw: Box<RawValue>) -> Self {
         Self::from(&*raw)
     }
@@ -134,12 +134,12 @@ impl Serialize for Raw {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        // To the byte: what is read from a stored event must write the line that was hashed.
+        // Keeps the bytes, because an event that is read must serialise to the line that was hashed.
         Box::<RawValue>::deserialize(deserializer).map(|raw| Self(raw.into()))
     }
 }
 
-/// The tokens of one call: who served it, who asked, how much, and what the provider reported to the letter.
+/// The tokens of one call: the provider that served it, the caller, the counts, and the provider's own usage object.
 ///
 /// ```
 /// use usage_ledger::TokenRecord;
@@ -155,16 +155,16 @@ impl<'de> Deserialize<'de> for Raw {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenRecord {
-    /// Who served and metered the tokens. Checked when the record is appended.
+    /// The provider that served and metered the tokens. The append checks it.
     #[serde(deserialize_with = "text")]
     pub provider: Cow<'static, str>,
-    /// Which subscription or key, when there are several.
+    /// The subscription or key, when there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The model that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The program that called.
+    /// The calling program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The agent's session.
@@ -178,38 +178,38 @@ pub struct TokenRecord {
     pub labels: BTreeMap<String, String>,
     /// The counts.
     pub tokens: Tokens,
-    /// Tokens that are no text, by class and modality, such as `input_audio`. They are part of `tokens`, and often have
-    /// a price of their own.
+    /// Tokens of other modalities than text, by class and modality, such as `input_audio`. They are part of `tokens`
+    /// and may have separate prices.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modalities: BTreeMap<String, u64>,
-    /// How often the provider used each of its own tools for the call, such as `web_search`. Uses are no tokens.
+    /// How often the provider used each of its own tools for the call, such as `web_search`. These are not tokens.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub server_tools: BTreeMap<String, u64>,
-    /// What the agent or provider said it cost.
+    /// The cost that the agent or provider reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
     /// How long the call took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// When the counts were told, in milliseconds, where that was later than the call itself: a response that is streamed
-    /// into several lines of a log is dated by the first of them, and its counts stand in a later one. No id and no
-    /// counter goes by it, and two records that differ in nothing else are the same.
+    /// When the counts appeared, if that is later than the call itself. A streamed response has several lines in a log:
+    /// the first one dates the call, a later one has its counts. Ids and counters ignore this time, and records that
+    /// differ only in it are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// Every natural key the call is known by: message, response and request ids. The first makes the event id.
+    /// Every natural key of the call: message, response and request ids. The event id is made from the first one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
-    /// Further ids that find the record and do not say the keys they are made of: of natural keys that were shredded, or
-    /// that the call was known by while another provider was taken for its own.
+    /// Further ids that find the record without revealing a key. They stand for natural keys that were shredded, and
+    /// for keys under another provider that the call was first attributed to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_ids: Vec<EventId>,
-    /// Name and version of the normaliser that made the counts of the raw object.
+    /// Name and version of the normaliser that computed the counts from the usage object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normaliser: Option<Cow<'static, str>>,
-    /// How good the numbers are.
+    /// The quality of the counts.
     #[serde(default, skip_serializing_if = "is_reported")]
     pub quality: Quality,
-    /// What did not add up, when something did not.
+    /// A description of what does not add up, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<String>,
     /// The provider's own usage object.
@@ -230,8 +230,8 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Resul
 const MAX_TEXT: usize = 4096;
 
 impl TokenRecord {
-    /// A record without counts yet. An alias of the catalogue becomes its provider; a malformed
-    /// provider id is refused when the record is appended.
+    /// A record without counts. An alias of the catalogue becomes its provider. The append refuses a malformed provider
+    /// id.
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
@@ -460,7 +460,7 @@ impl TokenRecord {
         self
     }
 
-    /// Says how good the numbers are.
+    /// Sets the quality of the counts.
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
@@ -472,7 +472,7 @@ impl TokenRecord {
         self
     }
 
-    /// Says what does not add up.
+    /// Describes what does not add up.
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
@@ -484,7 +484,7 @@ impl TokenRecord {
         self
     }
 
-    /// Keeps the provider's own usage object.
+    /// Sets the provider's own usage object.
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
@@ -497,7 +497,7 @@ impl TokenRecord {
         self
     }
 
-    /// Adds a natural key; the first one makes the event's id.
+    /// Adds a natural key. The event's id is made from the first one.
     ///
     /// ```
     /// use usage_ledger::{EventId, Ledger, TokenRecord};
@@ -525,7 +525,7 @@ impl TokenRecord {
         self
     }
 
-    /// Sets how often the provider used one of its tools.
+    /// Sets how often the provider used one of its own tools.
     ///
     /// ```
     /// # use usage_ledger::TokenRecord;
@@ -549,25 +549,25 @@ impl TokenRecord {
         self
     }
 
-    /// When the counts of a call of this time were told.
+    /// When the counts of a call at this time appeared.
     pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
         self.counted_at.map_or(at, |counted| counted.max(at))
     }
 
-    /// Puts the usage object on one line.
+    /// Minifies the usage object.
     pub(crate) fn minify(&mut self) {
         if let Some(raw) = &mut self.raw {
             raw.minify();
         }
     }
 
-    /// Whether another record says the same, whenever its counts were told.
+    /// Whether another record has the same content, apart from `counted_at`.
     pub(crate) fn says_what(&self, other: &Self) -> bool {
         self == other
             || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
     }
 
-    /// The ids that its natural keys make, and the further ones.
+    /// The ids of its natural keys, and the further ones.
     pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
         self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
     }
@@ -600,7 +600,7 @@ impl TokenRecord {
                     "`{name}` is longer than {MAX_TEXT} bytes: it is a name, not a text"
                 )));
             }
-            // Keys of the projections join fields with a zero byte.
+            // Keys of the projections separate fields with a zero byte.
             if value.contains('\0') || name.contains('\0') {
                 return Err(Error::invalid(format!("`{name}` holds a zero byte: remove it")));
             }

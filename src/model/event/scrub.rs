@@ -1,4 +1,4 @@
-//! Removes credentials and long texts from what foreign sources state, before it becomes an event.
+//! Removes credentials and long texts from foreign input before it becomes an event.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ fn apply_to(text: &mut Option<String>, rule: impl Fn(&str) -> Cow<'_, str>) {
 }
 
 impl Raw {
-    /// The same object without credentials and long texts.
+    /// Removes credentials and long texts from a usage object.
     fn scrub(&mut self) {
         if let Cow::Owned(kept) = secrets::json(self.get()) {
             *self = Self::stored(kept);
@@ -35,7 +35,7 @@ impl Raw {
 }
 
 impl Payload {
-    /// Removes credentials and long texts from usage objects, whoever states them.
+    /// Removes credentials and long texts from usage objects of any source.
     pub(crate) fn scrub_usage(&mut self) {
         let raw = match self {
             Self::TokensRecorded(record) => &mut record.raw,
@@ -47,7 +47,7 @@ impl Payload {
         }
     }
 
-    /// Removes credentials from every text that logs and telemetry state.
+    /// Removes credentials from every text of logs and telemetry.
     #[cfg(feature = "import")]
     pub(crate) fn scrub(&mut self) {
         match self {
@@ -88,11 +88,11 @@ impl Payload {
 
 #[cfg(feature = "import")]
 impl TokenRecord {
-    /// Removes credentials from the names and texts of a record that a log or telemetry states. The append does it for the
-    /// usage object.
+    /// Removes credentials from the names and texts of a record from a log or telemetry. The append treats the usage
+    /// object.
     pub(crate) fn scrub(&mut self) {
         if let Cow::Owned(kept) = secrets::name(&self.provider) {
-            // An id of a provider has no brackets.
+            // A provider id cannot contain the brackets of the usual replacement.
             self.provider = if kept == *self.provider { kept.into() } else { "redacted".into() };
         }
         apply_to(&mut self.account, secrets::name);
@@ -118,7 +118,7 @@ impl TokenRecord {
 
 #[cfg(feature = "import")]
 impl ImportedFile {
-    /// Removes credentials from the names that a log states, and from what its importer remembers of it.
+    /// Removes credentials from the names in a log, and from the state of its importer.
     pub(crate) fn scrub(&mut self) {
         apply(&mut self.path, secrets::path);
         apply_to(&mut self.conversation, secrets::id);

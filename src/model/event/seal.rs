@@ -4,9 +4,9 @@ use super::Position;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 
-/// A period was closed: what it came to, over which events, in a signed statement.
+/// A period was closed: its totals, the events they cover, and a signed statement.
 ///
-/// What is learned of the period later is accepted, and shown as a restatement beside the sealed numbers.
+/// Later events of the period are accepted and shown as a restatement beside the sealed totals.
 ///
 /// ```
 /// use usage_ledger::{merkle::Hash, event::{Payload, PeriodSealed}};
@@ -26,14 +26,14 @@ use crate::model::tokens::{TokenClass, Usd};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodSealed {
-    /// The period's first instant; `None` reaches back to the beginning.
+    /// The period's first instant; `None` means that it has no beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// The first instant that is no longer in it.
+    /// The first instant after the period.
     pub until: Timestamp,
-    /// The first position that an earlier seal does not stand on.
+    /// The first position that no earlier seal covers.
     pub first: Position,
-    /// The last position that the numbers stand on.
+    /// The last position that the seal covers.
     pub size: Position,
     /// The root of the tree at that position, in hex.
     pub root: String,
@@ -41,15 +41,15 @@ pub struct PeriodSealed {
     pub requests: u64,
     /// Their tokens, in the order of [`TokenClass::ALL`].
     pub tokens: [u128; 7],
-    /// Their cost as it was reported, where any was.
+    /// The sum of the reported costs, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,
-    /// The same as a signed note: a checkpoint whose further lines state the period and its totals.
+    /// The same as a signed note: a checkpoint with extension lines for the period and its totals.
     pub statement: String,
 }
 
 impl PeriodSealed {
-    /// The period in words: `from the beginning until 2026-06-01T00:00:00.000Z`.
+    /// The period as text: `from the beginning until 2026-06-01T00:00:00.000Z`.
     ///
     /// ```
     /// # use usage_ledger::event::PeriodSealed;
@@ -62,7 +62,7 @@ impl PeriodSealed {
         format!("from {since} until {}", self.until)
     }
 
-    /// The lines that a statement has besides those of a checkpoint.
+    /// The extension lines of the statement.
     ///
     /// ```
     /// # use usage_ledger::event::PeriodSealed;

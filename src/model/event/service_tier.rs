@@ -12,7 +12,7 @@ pub const SERVICE_TIER: &str = "service_tier";
 /// Service tiers that have the standard price.
 const ORDINARY: [&str; 5] = ["standard", "default", "auto", "on_demand", "not_available"];
 
-/// Whether a service tier has prices of its own.
+/// Whether a service tier has separate prices.
 pub(crate) fn is_special(tier: &str) -> bool {
     !tier.is_empty() && !ORDINARY.iter().any(|ordinary| tier.eq_ignore_ascii_case(ordinary))
 }
@@ -26,7 +26,7 @@ pub(crate) fn is_special(tier: &str) -> bool {
 /// ```
 pub const INFERENCE_GEO: &str = "inference_geo";
 
-/// Whether a region has prices of its own: `global` and what is not known have the standard ones.
+/// Whether a region has separate prices. `global` and unknown regions have the standard prices.
 pub(crate) fn is_special_geo(geo: &str) -> bool {
     !geo.is_empty() && !["global", "not_available", "unknown"].iter().any(|ordinary| geo.eq_ignore_ascii_case(ordinary))
 }

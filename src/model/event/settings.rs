@@ -10,7 +10,7 @@ use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, HOUR};
 
-/// A setting of a limit event that can be taken back.
+/// A setting of a limit event that can be unset.
 ///
 /// ```
 /// use usage_ledger::{Ledger, event::{LimitSet, LimitSetting}};
@@ -42,7 +42,7 @@ pub enum LimitSetting {
     Thresholds,
     /// How long an observation is fresh.
     StaleAfter,
-    /// Whose observations count.
+    /// Which feeds count.
     Feeds,
 }
 
@@ -75,7 +75,7 @@ impl BudgetMode {
     /// ```
     pub const ALL: [Self; 3] = [Self::Full, Self::SessionOnly, Self::Disabled];
 
-    /// `full`, `session_only` or `disabled`.
+    /// The name: `full`, `session_only` or `disabled`.
     ///
     /// ```
     /// # use usage_ledger::event::BudgetMode;
@@ -101,11 +101,11 @@ impl FromStr for BudgetMode {
     }
 }
 
-/// Where the modes of the gate begin. All percentages are of a window that is *used*.
+/// The percentages at which the modes of the gate begin. All are percentages of a window that are *used*.
 ///
-/// Without a margin, `review` begins at `warn` percent and `wait` at `stop` percent. With a margin a mode begins earlier:
-/// at the first whole percent at which use and margin together pass its percentage. The default has a margin of 10, so
-/// `wait` begins at 76 % (76 + 10 > 85). [`Marks`](crate::budget::Marks) holds the percentages that result.
+/// Without a margin, `review` begins at `warn` percent and `wait` at `stop` percent. With a margin a mode begins
+/// earlier: at the first whole percent at which the sum of use and margin exceeds its percentage. The default margin is
+/// 10, so `wait` begins at 76 % (76 + 10 > 85). [`Marks`](crate::budget::Marks) has the resulting percentages.
 ///
 /// ```
 /// use usage_ledger::event::Thresholds;
@@ -120,22 +120,22 @@ pub struct Thresholds {
     pub warn: u8,
     /// Where `wait` begins, in percent.
     pub stop: u8,
-    /// How many percentage points earlier every mode begins, and how many are kept back from what a run may cost.
+    /// How many percentage points earlier every mode begins. The cost of a run must also leave this many points.
     pub margin: u8,
-    /// Where `implement` begins, in percent; without it at 60 %.
+    /// Where `implement` begins, in percent. The default is 60 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implement: Option<u8>,
 }
 
 impl Default for Thresholds {
-    /// The seed system's: warn at 70 %, stop at 85 %, keep 10 points back.
+    /// The thresholds of the seed system: warn at 70 %, stop at 85 %, margin 10.
     fn default() -> Self {
         Self { warn: 70, stop: 85, margin: 10, implement: None }
     }
 }
 
 impl Thresholds {
-    /// Thresholds that let something run.
+    /// Thresholds of which at least one mode allows a run.
     ///
     /// # Errors
     /// [`Error::Invalid`] for more than 100 %, for a `warn` above `stop` under which even an unused window waits, and for
@@ -161,7 +161,7 @@ impl Thresholds {
         Ok(Self { warn, stop, margin, implement: None })
     }
 
-    /// Says where `implement` begins, in percent.
+    /// Sets where `implement` begins, in percent.
     ///
     /// # Errors
     /// [`Error::Invalid`] for more than 100 %.
@@ -179,7 +179,7 @@ impl Thresholds {
         Ok(self)
     }
 
-    /// Whether the warning comes after the stop.
+    /// Whether `warn` is above `stop`.
     ///
     /// ```
     /// # use usage_ledger::event::Thresholds;
@@ -190,7 +190,7 @@ impl Thresholds {
     }
 }
 
-/// Limits, weights and window policies of a provider account. What an event leaves out stays as it was.
+/// Limits, weights and window policies of a provider account. An omitted setting does not change.
 ///
 /// ```
 /// use usage_ledger::event::LimitSet;
@@ -203,7 +203,7 @@ impl Thresholds {
 pub struct LimitSet {
     /// The provider.
     pub provider: ProviderId,
-    /// The account; without one it holds for all accounts that have no limit of their own.
+    /// The account. Without it the event applies to all accounts without a limit event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Weighted tokens in a session window.
@@ -212,7 +212,7 @@ pub struct LimitSet {
     /// Weighted tokens in a weekly window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weekly: Option<u64>,
-    /// What each class counts.
+    /// The weight of each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
     /// How session windows open.
@@ -224,22 +224,22 @@ pub struct LimitSet {
     /// Which windows gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_mode: Option<BudgetMode>,
-    /// Where the rungs of the ladder are.
+    /// The thresholds of the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Thresholds>,
     /// How long an observation is fresh, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_after_seconds: Option<u32>,
-    /// Whose observations count: `any`, `none`, or the name of one feed.
+    /// Which feeds count: `any`, `none`, or the name of one feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feeds: Option<String>,
-    /// Settings that go back to their default.
+    /// Settings that return to their default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<LimitSetting>,
 }
 
 impl LimitSet {
-    /// No setting yet, for a provider.
+    /// An event without settings for a provider.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] when the id is malformed.
@@ -353,7 +353,7 @@ impl LimitSet {
 pub struct ProviderDeclared {
     /// The provider.
     pub provider: ProviderId,
-    /// The account; without one it holds for all accounts not declared themselves.
+    /// The account. Without it the event applies to all accounts without a declaration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Whether it has a quota. Unmetered providers are never gated.

@@ -1,4 +1,4 @@
-//! What is withdrawn for privacy, and what stays.
+//! What shredding removes from an event, and what remains.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use crate::model::event::{INFERENCE_GEO, SERVICE_TIER};
 
 use super::{Event, EventId, Imported, ImportedFile, Payload, Position, Raw, TokenRecord};
 
-/// Stands where a text was, in a field that cannot be left out.
+/// The replacement of a text in a required field.
 const SHREDDED: &str = "shredded";
 
-/// An event's body was withdrawn for privacy: its position, its leaf hash and its numbers stay.
+/// An event's text was erased for privacy. Its position, leaf hash and numbers remain.
 ///
-/// It is written by [`Ledger::shred`](crate::Ledger::shred), in the transaction in which the body goes.
+/// [`Ledger::shred`](crate::Ledger::shred) appends it in the transaction that erases the text.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
@@ -30,21 +30,21 @@ const SHREDDED: &str = "shredded";
 pub struct EventShredded {
     /// The event.
     pub target: EventId,
-    /// Where it is.
+    /// Its position.
     pub position: Position,
-    /// The RFC 6962 leaf hash of the line it had, in hex.
+    /// The RFC 6962 leaf hash of its line, in hex.
     pub leaf: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Who wanted it.
+    /// The person who requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// What stays: the line of the same event without what was withdrawn. Folds read it in place of the one that went.
+    /// The remaining event: the line without what was erased. Folds read it in place of the original.
     pub keeps: Raw,
 }
 
 impl Event {
-    /// The event without what can be withdrawn of it; `None` when it holds nothing of the kind.
+    /// The event without everything that shredding erases; `None` if it contains nothing to erase.
     pub(crate) fn withdrawn(&self) -> Option<Self> {
         let payload = self.payload.withdrawn()?;
         (payload != self.payload).then(|| Self { payload, source: self.source.clone(), ..*self })
@@ -52,7 +52,7 @@ impl Event {
 }
 
 impl Payload {
-    /// The payload without names and texts that nothing is folded by; `None` of a kind that has none.
+    /// The payload without names and texts that no fold depends on; `None` for a kind without such texts.
     pub(crate) fn withdrawn(&self) -> Option<Self> {
         let mut kept = self.clone();
         match &mut kept {
@@ -66,7 +66,7 @@ impl Payload {
             Self::QuotaExhausted(refusal) => refusal.excerpt.clear(),
             Self::Paused(pause) => {
                 pause.note = None;
-                // These words decide how it ends; any other is the user's own.
+                // These reasons determine how the pause ends. Any other reason is the user's own text.
                 if !["quota", "timed", "manual"].contains(&pause.reason.as_str()) {
                     SHREDDED.clone_into(&mut pause.reason);
                 }
@@ -92,20 +92,20 @@ impl Payload {
 }
 
 impl TokenRecord {
-    /// Takes away every name that no counter of a provider, an account, a model or an agent goes by. Of its natural keys
-    /// the ids that they make stay, so that the same call told again is still known.
+    /// Removes every name except provider, account, model and agent, which counters depend on. The natural keys become
+    /// ids, so the same call is still recognised.
     fn withdraw(&mut self) {
         let ids: BTreeSet<EventId> = self.ids().collect();
         self.key_ids = ids.into_iter().collect();
         self.keys.clear();
         self.conversation = None;
         self.project = None;
-        // What a call costs depends on these.
+        // The cost of a call depends on these labels.
         self.labels.retain(|name, _| name == SERVICE_TIER || name == INFERENCE_GEO);
         self.raw = None;
     }
 
-    /// As [`withdraw`](Self::withdraw), for what is told of a call whose record is shredded.
+    /// Like [`redact`](Self::redact), for a later sighting of a call whose record is shredded.
     #[cfg(feature = "import")]
     pub(crate) fn without_names(mut self) -> Self {
         self.withdraw();
@@ -113,12 +113,12 @@ impl TokenRecord {
     }
 }
 
-/// What the name of a withdrawn file begins with: no path does.
+/// The beginning of the name of a redacted file. No path begins like this.
 pub(crate) const WITHDRAWN_PATH: &str = "shredded:";
 
 impl ImportedFile {
-    /// How far it was read, without its path: a log that is the same to the letter need not be opened again, whatever it
-    /// is called. It goes by the hash of what was read; what has neither hash nor place on a disk is no file.
+    /// How far the file was read, without its path. The hash identifies an unchanged log, which then need not be opened
+    /// again. An entry without a hash and without an identity is not a file.
     fn withdrawn(&self) -> Option<Self> {
         if self.hash.is_empty() && self.identity.is_none() {
             return None;
@@ -129,7 +129,8 @@ impl ImportedFile {
 }
 
 impl Imported {
-    /// Takes away the names of all its files: what stays stands in an `event_shredded`, of which nothing goes any more.
+    /// Removes the names of all its files. The result becomes part of an `event_shredded`, from which nothing is erased
+    /// later.
     fn withdraw(&mut self) {
         self.files = self.files.iter().filter_map(ImportedFile::withdrawn).collect();
         for line in &mut self.skipped {
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!((kept.tokens, kept.duration_ms), (record.tokens, Some(12)));
         assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("my-agent")));
         assert_eq!(kept.ids().collect::<BTreeSet<_>>(), ids);
-        // Twice is once.
+        // Redacting twice changes nothing.
         assert_eq!(Payload::from(kept.clone()).withdrawn(), Some(kept.into()));
     }
 

@@ -7,7 +7,7 @@ use super::{EventId, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{Tokens, Usd};
 
-/// What a fold needs of a stored `tokens_recorded`, borrowed from its line.
+/// The fields of a stored `tokens_recorded` that folds need, borrowed from its line.
 #[derive(Deserialize)]
 pub(crate) struct TokenView<'a> {
     #[serde(borrow)]
@@ -39,7 +39,7 @@ pub(crate) struct TokenView<'a> {
     pub key_ids: Vec<EventId>,
 }
 
-/// Borrows where it can: serde copies the text of an `Option<Cow<str>>` that it is left alone with.
+/// Borrows if possible. Serde's own implementation always copies the text of an `Option<Cow<str>>`.
 fn borrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Cow<'de, str>>, D::Error> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -47,7 +47,7 @@ fn borrowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::R
 }
 
 impl TokenView<'_> {
-    /// As [`TokenRecord::ids`].
+    /// Like [`TokenRecord::ids`].
     pub fn ids(&self) -> impl Iterator<Item = EventId> {
         self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
     }

@@ -4,19 +4,19 @@ use serde_json::value::RawValue;
 use super::Position;
 use crate::model::error::{Error, Result};
 
-/// What a stub begins with, and no event's line does.
+/// The beginning of a tombstone. No event's line begins like this.
 const START: &str = "{\"shredded\":";
 
-/// What stands in the log in place of a shredded event's line.
+/// The stored replacement of a shredded event's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stub<'a> {
-    /// Where it stands.
+    /// The position of the event.
     pub position: Position,
-    /// The leaf hash of the line that went, in hex.
+    /// The leaf hash of the erased line, in hex.
     pub leaf: &'a str,
-    /// Where the `event_shredded` is that names it.
+    /// The position of the `event_shredded` that names it.
     pub by: Position,
-    /// What stays: a line of the same event without what was withdrawn.
+    /// The remaining line: the same event without what was erased.
     pub kept: &'a str,
 }
 
@@ -39,12 +39,12 @@ struct Exported<'a> {
 }
 
 impl<'a> Stub<'a> {
-    /// Whether a line is a stub.
+    /// Whether a line is a tombstone.
     pub fn is(line: &str) -> bool {
         line.starts_with(START)
     }
 
-    /// Reads what stands at a position, if it is a stub.
+    /// Parses the stored line at a position if it is a tombstone.
     pub fn read(position: Position, line: &'a str) -> Result<Option<Self>> {
         if !Self::is(line) {
             return Ok(None);
@@ -58,7 +58,7 @@ impl<'a> Stub<'a> {
         Ok(Some(Self { position, leaf: fields.leaf, by: fields.by, kept: fields.kept.get() }))
     }
 
-    /// The leaf hash in an exported line, if that is of the shredded event at a position.
+    /// The leaf hash in an exported line, if that is the tombstone of a position.
     #[cfg(feature = "cli")]
     pub fn read_exported(position: Position, line: &'a str) -> Result<Option<&'a str>> {
         if !Self::is(line) {
@@ -72,13 +72,13 @@ impl<'a> Stub<'a> {
         Ok(Some(told.leaf))
     }
 
-    /// The stub as it is stored: one text, and no other.
+    /// The stored line. A tombstone has exactly one spelling.
     pub fn to_line(self) -> String {
         let Self { position, leaf, by, kept } = self;
         format!(r#"{START}{position},"leaf":"{leaf}","by":{by},"kept":{kept}}}"#)
     }
 
-    /// The stub as it is exported: what stays of the event stands in the `event_shredded`.
+    /// The exported line. The remaining event is in the `event_shredded`.
     pub fn exported(self) -> String {
         format!(r#"{START}{},"leaf":"{}"}}"#, self.position, self.leaf)
     }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(Stub::read(7.into(), &line).unwrap(), Some(stub));
         assert_eq!(stub.exported(), r#"{"shredded":7,"leaf":"ab"}"#);
         assert_eq!(Stub::read(7.into(), r#"{"v":1,"shredded":7}"#).unwrap(), None);
-        // Of another place, and without what stays.
+        // A tombstone of another position, and an exported one.
         for (position, line) in [(8, line.as_str()), (7, r#"{"shredded":7,"leaf":"ab"}"#)] {
             let error = Stub::read(position.into(), line).unwrap_err().to_string();
             assert!(error.contains(&format!("position {position}")), "{error}");

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::model::error::{Error, Result};
 use crate::model::tokens::TokenClass;
 
-/// What one token of each class counts towards a limit, in limit tokens.
+/// How many limit tokens one token of each class counts.
 ///
 /// The default is input, output and reasoning 1, the cache classes 0.
 ///
@@ -119,7 +119,7 @@ impl Weights {
     }
 }
 
-/// A weighted count that has more digits than a decimal: exact for weights of up to nine decimals.
+/// A weighted count with more digits than a decimal; exact for weights of up to nine decimals.
 fn weigh_wide(weight: Decimal, count: u128) -> u128 {
     const BILLION: u128 = 1_000_000_000;
     let whole = weight.trunc();

@@ -1,4 +1,4 @@
-//! The quota windows of a provider account, and how they open when the provider does not say.
+//! The quota windows of a provider account, and how they open without a statement of the provider.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ impl WindowKind {
     }
 }
 
-/// How session windows open when the provider does not say.
+/// How session windows open when the provider states nothing.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, SessionPolicy}};
@@ -51,7 +51,7 @@ impl WindowKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "opens", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SessionPolicy {
-    /// At the first use, and holds through start + length.
+    /// At the first use; lasts through start + length.
     FirstUse {
         /// Length in minutes.
         minutes: u32,
@@ -75,7 +75,7 @@ impl Default for SessionPolicy {
 }
 
 impl SessionPolicy {
-    /// The one that holds where none was set.
+    /// The default policy.
     pub(crate) const USUAL: Self = Self::FirstUse { minutes: 300 };
 
     /// Length of the window in minutes.
@@ -90,7 +90,7 @@ impl SessionPolicy {
     }
 }
 
-/// How weekly windows open when the provider does not say.
+/// How weekly windows open when the provider states nothing.
 ///
 /// ```
 /// use usage_ledger::{Zone, event::WeeklyPolicy};
@@ -100,16 +100,16 @@ impl SessionPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "opens", rename_all = "snake_case", deny_unknown_fields)]
 pub enum WeeklyPolicy {
-    /// At a weekday and time of a zone.
+    /// At a weekday and time in a zone.
     Calendar {
-        /// 0 is Monday, 6 Sunday.
+        /// 0 is Monday, 6 is Sunday.
         weekday: u8,
         /// Minutes after local midnight.
         minute: u16,
         /// The zone.
         zone: Zone,
     },
-    /// At the first use, and holds through start + 7 days.
+    /// At the first use; lasts through start + 7 days.
     FirstUse,
 }
 

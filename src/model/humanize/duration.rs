@@ -1,4 +1,4 @@
-//! Lengths of time as short texts, and short texts as lengths of time.
+//! Prints and parses durations.
 //!
 //! ```
 //! use usage_ledger::humanize::duration::{countdown, parse_duration};
@@ -9,7 +9,7 @@
 
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
 
-/// How long a window still lasts, without spaces: `10m`, `3h01m`, `1d3h`. A window whose end nobody knows is `unknown`.
+/// The remaining time of a window, without spaces: `10m`, `3h01m`, `1d3h`. Without a known end it is `unknown`.
 ///
 /// ```
 /// use usage_ledger::humanize::duration::countdown;
@@ -30,7 +30,7 @@ pub fn countdown(left: Option<i64>) -> String {
     }
 }
 
-/// How long it is until a reset, for a sentence: `now`, `15m`, `2h 30m`, `1d`, `1d 5h`.
+/// The time until a reset, for a sentence: `now`, `15m`, `2h 30m`, `1d`, `1d 5h`.
 ///
 /// ```
 /// use usage_ledger::humanize::duration::until_reset;
@@ -50,7 +50,7 @@ pub fn until_reset(left: i64) -> String {
     }
 }
 
-/// A time to wait as it was asked for, never in days: `30s`, `15m`, `1h`, `1h 30m`, `24h`.
+/// A requested waiting time, never in days: `30s`, `15m`, `1h`, `1h 30m`, `24h`.
 ///
 /// ```
 /// use usage_ledger::humanize::duration::retry_after;
@@ -63,7 +63,7 @@ pub fn retry_after(wait: i64) -> String {
     if wait < MINUTE { format!("{}s", wait / SECOND) } else { hours_and_minutes(wait) }
 }
 
-/// `0m`, `15m`, `2h`, `2h 30m`, `24h`.
+/// Prints hours and minutes: `0m`, `15m`, `2h`, `2h 30m`, `24h`.
 fn hours_and_minutes(millis: i64) -> String {
     match (millis / HOUR, millis % HOUR / MINUTE) {
         (0, minutes) => format!("{minutes}m"),
@@ -72,8 +72,8 @@ fn hours_and_minutes(millis: i64) -> String {
     }
 }
 
-/// Milliseconds of a time to pause: hours, minutes or both, such as `2h`, `90m` or `1h30m`. Nothing else is one, nor is
-/// no time at all.
+/// Parses the length of a pause in milliseconds: hours, minutes or both, such as `2h`, `90m` or `1h30m`. It refuses
+/// every other text and a length of zero.
 ///
 /// ```
 /// use usage_ledger::humanize::duration::parse_duration;

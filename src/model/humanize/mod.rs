@@ -1,4 +1,4 @@
-//! Numbers and durations as people read them.
+//! Prints numbers and durations for people.
 
 pub mod duration;
 pub mod number;

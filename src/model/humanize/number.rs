@@ -7,8 +7,8 @@
 //! assert_eq!(number::bar(50), "●●●●●○○○○○");
 //! ```
 
-/// A number of tokens with one decimal of thousands, millions or billions. What rounds up to a thousand of a unit is
-/// given in the next one.
+/// A number of tokens with one decimal of thousands, millions or billions. A number that rounds up to 1,000 of a unit
+/// uses the next unit.
 ///
 /// ```
 /// use usage_ledger::humanize::number::tokens;
@@ -20,7 +20,7 @@ pub fn tokens(count: impl Into<u128>) -> String {
     if count < 1_000 { count.to_string() } else { in_units(count, |_| 1) }
 }
 
-/// A number in at most six characters: `9,999`, `12.3k`, `1.37B`. Three digits are told apart above 10,000.
+/// A number in at most six characters: `9,999`, `12.3k`, `1.37B`. Above 10,000 it has three significant digits.
 #[cfg(feature = "cli")]
 pub(crate) fn scaled(number: u128) -> String {
     if number < 10_000 {
@@ -33,8 +33,8 @@ pub(crate) fn scaled(number: u128) -> String {
     })
 }
 
-/// A number of a thousand or more in the unit in which it has one to three digits before the point, rounded half up.
-/// `decimals` says how many digits such a whole number has behind the point.
+/// A number of at least a thousand, in the unit in which it has one to three digits before the point, rounded half up.
+/// `decimals` gives the number of decimals for a whole part.
 fn in_units(number: u128, decimals: impl Fn(u128) -> u32) -> String {
     const UNITS: [&str; 10] = ["k", "M", "B", "T", "P", "E", "Z", "Y", "R", "Q"];
     let mut unit = 1_000_u128;
@@ -42,7 +42,7 @@ fn in_units(number: u128, decimals: impl Fn(u128) -> u32) -> String {
         let is_last = place + 1 == UNITS.len();
         let mut digits = decimals(number / unit);
         let rounded = |digits: u32| number.saturating_mul(10_u128.pow(digits)).saturating_add(unit / 2) / unit;
-        // Rounding up may add a digit in front, which takes one away behind.
+        // Rounding up may add a digit before the point, which removes one after it.
         let whole = rounded(digits) / 10_u128.pow(digits);
         digits = digits.min(decimals(whole));
         let (scale, shown) = (10_u128.pow(digits), rounded(digits));
@@ -72,7 +72,7 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
-/// A model's name without the maker's and without the date of the release.
+/// A model's name without the maker and without the date of the release.
 ///
 /// ```
 /// use usage_ledger::humanize::number::model;
@@ -86,7 +86,7 @@ pub fn model(name: &str) -> &str {
     date.and_then(|(at, _)| name.get(..at)).filter(|bare| !bare.is_empty()).unwrap_or(name)
 }
 
-/// The family of a model in a word: of Claude's models its name, of others all but the numbers.
+/// The family of a model: the name of Claude's models; otherwise the name without numbers.
 ///
 /// ```
 /// use usage_ledger::humanize::number::family;
@@ -106,7 +106,7 @@ pub fn family(name: &str) -> &str {
     }
 }
 
-/// Ten cells, one filled for every ten percent that are used in full.
+/// Ten cells; one is filled for every full ten percent.
 ///
 /// ```
 /// use usage_ledger::humanize::number::bar;
@@ -117,7 +117,7 @@ pub fn bar(percent: u32) -> String {
     "●".repeat(filled) + &"○".repeat(10 - filled)
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 ///
 /// ```
 /// assert_eq!(usage_ledger::humanize::number::grouped(1_234_567_u64), "1,234,567");

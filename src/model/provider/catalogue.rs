@@ -1,4 +1,4 @@
-//! The providers this build knows by name.
+//! The catalogue of providers.
 
 /// One provider of the catalogue.
 ///
@@ -12,12 +12,11 @@
 pub struct CatalogueEntry {
     /// Canonical id.
     pub id: &'static str,
-    /// Name for people.
+    /// Display name.
     pub name: &'static str,
     /// Whether it has an API quota unless a `provider_declared` event says otherwise.
     pub metered: bool,
-    /// Other names it goes by in agents' settings and in telemetry
-    /// (OpenTelemetry `gen_ai.provider.name`, Koan's provider names).
+    /// Other names in agents' settings and in telemetry (OpenTelemetry `gen_ai.provider.name`, Koan's provider names).
     pub aliases: &'static [&'static str],
 }
 
@@ -29,7 +28,7 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
     CatalogueEntry { id, name, metered: false, aliases }
 }
 
-/// Every known provider: those that others run, then local programs, each by id.
+/// Every known provider: first hosted services, then local programs, each sorted by id.
 ///
 /// ```
 /// use usage_ledger::provider::CATALOGUE;
@@ -74,7 +73,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     metered("together", "Together AI", &["togetherai"]),
     metered("xai", "xAI", &["grok", "x_ai", "x-ai"]),
     metered("zai", "Z.ai", &["z.ai", "zhipu"]),
-    // Programs that run models on the user's own machine: they have no quota.
+    // Programs that run models on the user's own machine have no quota.
     unmetered("docker-model-runner", "Docker Model Runner", &["docker-models", "dmr"]),
     unmetered("exo", "exo", &["exo-explore"]),
     unmetered("fake", "A stand-in for tests", &[]),
@@ -106,8 +105,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     unmetered("xinference", "Xinference", &["xorbits-inference"]),
 ];
 
-/// The entry that a name stands for. The marks between words do not matter: `lm_studio` and `lm-studio` are one. The name
-/// for people of a program without a quota counts too, as its own settings show it: `LM Studio`.
+/// The entry with a name or alias. Separators between words do not matter: `lm_studio` equals `lm-studio`. The display
+/// name of an unmetered program also matches, because its own settings show it: `LM Studio`.
 pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
     let names = |known: &CatalogueEntry| std::iter::once(known.id).chain(known.aliases.iter().copied());
     let exact = CATALOGUE.iter().find(|known| names(known).any(|known| known == name));
@@ -119,7 +118,7 @@ pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
     })
 }
 
-/// A name without the marks between its words.
+/// The letters of a name without separators.
 fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
     name.chars().filter(|c| !matches!(c, '-' | '_' | '.' | ' '))
 }

@@ -1,4 +1,4 @@
-//! Who serves and meters the tokens.
+//! Providers: who serves and meters the tokens.
 
 mod catalogue;
 
@@ -59,8 +59,8 @@ impl ProviderId {
         Err(Error::InvalidProvider { id: id.to_owned(), hint })
     }
 
-    /// The id a name stands for: an id or alias of the catalogue becomes its provider, whatever marks are between its words, and
-    /// so does the name of a local program. All else stays as given.
+    /// Resolves a name: an id or alias of the catalogue becomes its provider, whatever the separators between its
+    /// words. The display name of a local program does too. Any other name stays as given.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] as for [`new`](Self::new), for a name outside the catalogue.
@@ -89,7 +89,8 @@ impl ProviderId {
         &self.0
     }
 
-    /// Who serves a model that this provider's program runs: Ollama hands models tagged `cloud` to its paid cloud.
+    /// The provider that serves a model of this provider's program. Ollama forwards models tagged `cloud` to its paid
+    /// cloud.
     ///
     /// ```
     /// # use usage_ledger::ProviderId;
@@ -110,7 +111,7 @@ impl ProviderId {
         }
     }
 
-    /// What the catalogue says about it, if it is listed.
+    /// The catalogue entry of this id, if it is listed.
     ///
     /// ```
     /// # use usage_ledger::ProviderId;
@@ -134,15 +135,15 @@ impl ProviderId {
     }
 }
 
-/// Local programs that hand some of their models to a paid cloud, and the provider that this cloud is.
+/// Local programs that forward some of their models to a paid cloud, and the provider of that cloud.
 const CLOUDS: [(&str, &str); 1] = [("ollama", "ollama-cloud")];
 
-/// The paid cloud that a local program hands some of its models to.
+/// The paid cloud to which a local program forwards some of its models.
 pub(crate) fn cloud_of(program: &str) -> Option<&'static str> {
     CLOUDS.iter().find(|(known, _)| *known == program).map(|(_, cloud)| *cloud)
 }
 
-/// The local program that hands models to this paid cloud.
+/// The local program that forwards models to this paid cloud.
 pub(crate) fn local_program_of(cloud: &str) -> Option<&'static str> {
     CLOUDS.iter().find(|(_, known)| *known == cloud).map(|(program, _)| *program)
 }
@@ -152,13 +153,13 @@ fn near_miss(id: &str) -> Option<String> {
     ids.filter_map(|name| Some((distance(id, name)?, name))).min().map(|(_, name)| name.to_owned())
 }
 
-/// Most candidates that are named for a misspelt provider.
+/// The maximal number of candidates for a misspelt provider.
 const CANDIDATES: usize = 3;
-/// From this similarity on (Jaro-Winkler, 0 to 1) two names are taken for the same one misspelt.
+/// From this Jaro-Winkler similarity (0 to 1) on, one name counts as a misspelling of the other.
 const SIMILAR: f64 = 0.88;
 
-/// How many letters must be inserted, left out, changed or swapped to make one name of the other, if these are few enough for
-/// a misspelling: one in four letters, or more where the beginnings agree.
+/// The edit distance of two names, with swaps, if it is small enough for a misspelling: at most one in four letters, or
+/// more if the beginnings agree.
 fn distance(id: &str, name: &str) -> Option<usize> {
     let distance = strsim::damerau_levenshtein(id, name);
     let few = 4 * distance <= name.len().max(4) && name.len() > 2;
@@ -166,7 +167,8 @@ fn distance(id: &str, name: &str) -> Option<usize> {
     (few || similar).then_some(distance)
 }
 
-/// The providers that a name may be a misspelling of, the most similar first: those of the catalogue, and others.
+/// The providers that a name may be a misspelling of, the most similar first. The candidates are the catalogue and
+/// `others`.
 pub(crate) fn similar_to<'a>(id: &str, others: impl Iterator<Item = &'a str>) -> Vec<String> {
     let listed = CATALOGUE.iter().flat_map(|known| {
         let names = std::iter::once(known.id).chain(known.aliases.iter().copied());
@@ -192,7 +194,7 @@ impl fmt::Display for ProviderId {
 
 impl FromStr for ProviderId {
     type Err = Error;
-    /// As [`resolve`](Self::resolve): an alias of the catalogue becomes its provider.
+    /// Like [`resolve`](Self::resolve): an alias of the catalogue becomes its provider.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] as for [`new`](Self::new).

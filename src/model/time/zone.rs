@@ -25,7 +25,7 @@ use crate::model::error::{Error, Result};
 #[derive(Clone, Copy)]
 pub struct Zone {
     name: &'static str,
-    /// Nothing for UTC.
+    /// `None` for UTC.
     rules: Option<&'static TimeZone>,
 }
 
@@ -47,14 +47,13 @@ impl Zone {
     /// Seconds east of UTC at an instant, in seconds.
     fn offset(self, at: i64) -> i64 {
         let Some(rules) = self.rules else { return 0 };
-        // The last day of the year 9999 is behind what the library can say.
+        // The library cannot represent the last day of the year 9999.
         let at = at.clamp(jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
         jiff::Timestamp::from_second(at).map_or(0, |at| i64::from(rules.to_offset(at).seconds()))
     }
 
-    /// A zone that was asked for before, or that the database holds; the few that a program asks for are kept for as long as
-    /// it runs. The database is read a zone at a time: laid out in memory, all of them together would have to be put in place
-    /// at every start of the command.
+    /// A zone of the database or of the cache. The cache keeps the few zones that a program uses. Zones are loaded one
+    /// by one, because loading all of them would slow down every start of the command.
     fn named(name: &str) -> Option<Self> {
         static NAMED: Mutex<Vec<Zone>> = Mutex::new(Vec::new());
         let mut zones = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +61,7 @@ impl Zone {
             return Some(*zone);
         }
         let rules = TimeZoneDatabase::bundled().get(name).ok()?;
-        // The database does not mind capital letters; a name is written in one way here.
+        // The database ignores case; this crate accepts one spelling.
         if rules.iana_name() != Some(name) {
             return None;
         }
@@ -72,10 +71,10 @@ impl Zone {
         Some(zone)
     }
 
-    /// The first instant whose wall clock reads this, in seconds, if there is one.
+    /// The first instant, in seconds, whose local time is `local`, if there is one.
     fn earliest(self, local: i64) -> Option<i64> {
         const DAY_SECONDS: i64 = DAY / SECOND;
-        // Every offset that can hold then holds somewhere within a day of it.
+        // Every offset that can apply at that local time applies at some instant within a day of it.
         [-DAY_SECONDS, -DAY_SECONDS / 2, 0, DAY_SECONDS / 2, DAY_SECONDS]
             .into_iter()
             .map(|near| self.offset(local + near))
@@ -111,10 +110,10 @@ impl Zone {
         self.instant(day.and_time(chrono::NaiveTime::MIN))
     }
 
-    /// The first instant whose wall clock reads `local` or, where clocks jump over it, later.
+    /// The first instant whose local time is `local`, or later if clocks skip it.
     pub(crate) fn instant(self, local: NaiveDateTime) -> Timestamp {
         let mut probe = local;
-        // No zone has ever skipped more than a day; quarters of an hour land on every border.
+        // No zone ever skipped more than a day, and every transition is at a full quarter of an hour.
         for _ in 0..=96 {
             let local = probe.and_utc().timestamp_millis();
             if let Some(found) = self.earliest(local.div_euclid(SECOND)) {
@@ -148,10 +147,10 @@ impl fmt::Debug for Zone {
 impl FromStr for Zone {
     type Err = Error;
 
-    /// Reads a name of the IANA database.
+    /// Parses a name of the IANA database.
     ///
     /// # Errors
-    /// [`Error::UnknownZone`] when the name is not in it.
+    /// [`Error::UnknownZone`] for another name.
     fn from_str(name: &str) -> Result<Self> {
         if name == Self::UTC.name {
             return Ok(Self::UTC);
@@ -185,7 +184,8 @@ mod tests {
 
     use super::*;
 
-    /// Another reader of the same database: offsets, the seconds at which they change, and the days around those.
+    /// Compares with another library for the same database: offsets, the seconds at which they change, and the days
+    /// around those.
     #[test]
     fn every_zone_agrees_with_another_library() {
         const STEP: i64 = 20 * 24 * 3_601;
@@ -197,8 +197,8 @@ mod tests {
                 let utc = Timestamp::from_millis(at * SECOND).to_chrono().naive_utc();
                 i64::from(other.offset_from_utc_datetime(&utc).fix().local_minus_utc())
             };
-            // From 2000 to 2019: in front of that it misses some changes by an hour, and of what was found out later about
-            // the years behind it does not know.
+            // Only 2000 to 2019: the other library misplaces some earlier transitions by an hour, and its data end
+            // there.
             for at in (946_684_800 + STEP..1_577_836_800).step_by(STEP as usize) {
                 assert_eq!(zone.offset(at), theirs(at), "{other} at {at}");
                 let (mut low, mut high) = (at - STEP, at);

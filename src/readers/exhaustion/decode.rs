@@ -1,7 +1,7 @@
-//! Texts from the bytes that programs write: UTF-8, and UTF-16 as `PowerShell` redirects it.
+//! Decodes the output of programs: UTF-8, and UTF-16 as `PowerShell` redirects it.
 
-/// The text of an output. `head` are its first bytes, which tell its encoding where `bytes` are only its end. What cannot
-/// be decoded is replaced, and NUL is left out: a shell may append one encoding to another.
+/// The text of an output. `head` is its beginning, which determines the encoding if `bytes` are only its end.
+/// Undecodable bytes are replaced. NUL is removed, because a shell may append one encoding to another.
 ///
 /// ```
 /// use usage_ledger::exhaustion::decode;
@@ -22,7 +22,8 @@ pub fn decode(head: &[u8], bytes: &[u8]) -> String {
     text.trim_start_matches('\u{feff}').replace('\0', "")
 }
 
-/// How pairs of bytes make units of UTF-16, if they do. Without a mark, text in Latin letters has a NUL in most pairs.
+/// The decoder of UTF-16 units, if the text is UTF-16. Without a byte order mark, Latin text has a NUL in most pairs of
+/// bytes.
 fn encoding(head: &[u8], bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
     match head {
         [0xff, 0xfe, ..] => return Some(u16::from_le_bytes),

@@ -1,25 +1,25 @@
-//! Who wrote an event of an agent's JSON output: its model, or the client and the server that report about themselves.
+//! Determines the author of an event in an agent's JSON output: its model, or the client and the server.
 
 use serde_json::{Map, Value};
 
-/// Who speaks in an event.
+/// The author of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Author {
-    /// The model, its tools or its user; also what a client says about its setup and its retries.
+    /// The model, its tools or its user. Also a client's reports about its setup and its retries.
     Model,
     /// The client or the server, about a failure.
     Client,
-    /// The client, about a quota window: `rate_limit_event`.
+    /// The client, reporting a quota window: `rate_limit_event`.
     Window,
-    /// The client: the run ended, and no refusal ended it.
+    /// The client: the run ended without a refusal.
     Ended,
-    /// Nobody knows this kind of event.
+    /// The kind of the event is unknown.
     Unknown,
 }
 
 /// Names under which events wrap other events.
 const WRAPPERS: [&str; 6] = ["event", "payload", "msg", "data", "item", "message"];
-/// Words at the beginning of a kind or role that belong to the conversation.
+/// Prefixes of kinds and roles that belong to the conversation.
 const CONVERSATION: [&str; 28] = [
     "assistant",
     "user",
@@ -51,7 +51,7 @@ const CONVERSATION: [&str; 28] = [
     "hook",
 ];
 
-/// Who wrote an event.
+/// The author of an event.
 pub(super) fn author(value: &Value) -> Author {
     let Some(event) = value.as_object() else { return Author::Unknown };
     if is_window(event, 2) {
@@ -98,17 +98,17 @@ fn flag(fields: &Map<String, Value>, name: &str) -> Option<bool> {
     fields.get(name)?.as_bool()
 }
 
-/// Whether this object, or one that it wraps, is a `rate_limit_event`. Texts within are nobody's word.
+/// Whether this object, or one that it wraps, is a `rate_limit_event`. Texts within it do not count.
 fn is_window(event: &Map<String, Value>, depth: u8) -> bool {
     let wrapped = || ["event", "payload", "msg", "data"].iter().filter_map(|key| event.get(*key)?.as_object());
     text(event, "type") == Some("rate_limit_event") || depth > 0 && wrapped().any(|inner| is_window(inner, depth - 1))
 }
 
-/// The last event of a run. Claude Code tells by `is_error`, Gemini by `status`, Copilot by `exitCode`, Cline by
-/// `finishReason`.
+/// The last event of a run. Claude Code states the result in `is_error`, Gemini in `status`, Copilot in `exitCode`,
+/// Cline in `finishReason`.
 fn result(event: &Map<String, Value>) -> Author {
     let subtype = text(event, "subtype").unwrap_or_default();
-    // The run used up its own turns or budget; nobody refused it.
+    // The run exhausted its own limit of turns or budget; the provider did not refuse.
     if subtype.starts_with("error_max") {
         return Author::Ended;
     }
@@ -127,7 +127,7 @@ fn result(event: &Map<String, Value>) -> Author {
     }
 }
 
-/// Whether a client put its own words where an answer of the model would stand.
+/// Whether a client wrote the text in place of the model.
 fn is_synthetic(event: &Map<String, Value>) -> bool {
     text(event, "model") == Some("<synthetic>")
         || flag(event, "isApiErrorMessage") == Some(true)
@@ -145,7 +145,7 @@ fn ends_well(event: &Map<String, Value>, kind: &str) -> bool {
         }
         "task_complete" | "turn_complete" => text(event, "last_agent_message").is_some(),
         "say" => text(event, "say") == Some("completion_result"),
-        // A whole answer of Gemini CLI as one document.
+        // A whole reply of Gemini CLI as one document.
         "" => {
             event.get("response").is_some_and(Value::is_string)
                 && event.contains_key("stats")
@@ -166,7 +166,7 @@ fn is_conversation(kind: &str) -> bool {
     CONVERSATION.contains(&first)
 }
 
-/// Cline's messages: what it says and what it asks.
+/// Cline's messages: `say` and `ask`.
 fn cline(event: &Map<String, Value>) -> Option<Author> {
     let topic = match text(event, "type")? {
         "say" => text(event, "say")?,
@@ -176,17 +176,17 @@ fn cline(event: &Map<String, Value>) -> Option<Author> {
     Some(if matches!(topic, "error" | "api_req_failed" | "error_retry") { Author::Client } else { Author::Model })
 }
 
-/// The `error` of an API's answer, with a message of its own.
+/// The `error` of an API response, with a message.
 fn is_error_body(error: &Value) -> bool {
     error.as_object().is_some_and(|error| error.contains_key("message") || error.contains_key("code"))
 }
 
-/// When an event says that it happened.
+/// The time of an event, if it states one.
 pub(super) fn timestamp(value: &Value) -> Option<&str> {
     value.get("timestamp").and_then(Value::as_str)
 }
 
-/// An event from a line that may have been cut off: what is there of it, closed.
+/// Parses an event from a line that may be truncated, by closing its open values.
 pub(super) fn parse(line: &str) -> Option<Value> {
     if let Ok(value) = serde_json::from_str(line) {
         return Some(value);
@@ -197,10 +197,10 @@ pub(super) fn parse(line: &str) -> Option<Value> {
     closed(line).and_then(|line| serde_json::from_str(&line).ok())
 }
 
-/// Closes what is open at the end of a text that was cut off.
+/// Closes the values that are open at the end of a truncated text.
 fn closed(line: &str) -> Option<String> {
     let (mut open, mut within, mut escaped) = (Vec::new(), false, false);
-    // The end of the last whole member, and what was open there.
+    // The end of the last complete member, and the brackets open there.
     let mut whole: Option<(usize, Vec<char>)> = None;
     for (at, letter) in line.char_indices() {
         if within {

@@ -1,23 +1,23 @@
-//! What looks like a refusal and is none: a server's own load, a warning that part of a quota is used.
+//! Messages that look like a refusal but are none: server overload, warnings that part of a quota is used.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
-/// How far an exception reaches around a hit.
+/// The range around a match in which an exception applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Over the whole line.
+    /// The whole line.
     Line,
-    /// Over the sentence's own line of text, which in JSON ends at a quotation mark or an escaped line end.
+    /// The sentence's own line of text, which in JSON ends at a quotation mark or an escaped line break.
     Clause,
 }
 
-/// Words beside which a rule does not hold.
+/// Words next to which a rule does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exception {
-    /// Its name, which stays.
+    /// Its stable name.
     pub id: &'static str,
     words: &'static str,
     reach: Reach,
@@ -45,7 +45,7 @@ static COMPILED: LazyLock<Vec<(Option<Regex>, Reach)>> = LazyLock::new(|| {
     EXCEPTIONS.iter().map(|exception| (compile(exception.words), exception.reach)).collect()
 });
 
-/// Whether a hit is no refusal. `line` is where it stands, `hit` its place within.
+/// Whether an exception applies to a match. `line` contains the match at `hit`.
 pub(super) fn excepts(line: &str, hit: &Range<usize>) -> bool {
     let clause = clause(line, hit);
     COMPILED.iter().any(|(words, reach)| {

@@ -1,11 +1,11 @@
-//! Whether an agent's output says that a quota is used up, and until when.
+//! Detects in an agent's output that a quota is exhausted, and when it resets.
 //!
-//! The rules are data: each has a stable id, the words or the event it looks for, the day on which a real message of its
-//! kind was seen, and how far it is trusted on which stream of which provider's agent. An agent's error stream is its
-//! runtime's. Its output is mostly the model's, who may quote any of these words. Events of JSON tell the two apart: what
-//! the model, its tools and its user say is left out, and a failure that the client reports counts as on the error stream.
-//! Text of a run that ended well counts only if it is the client's message as a whole. Exceptions are data, too: a server's
-//! own load and a warning about a part of a quota are no refusals.
+//! The rules are data. Each has a stable id, the words or the event that it matches, the day on which a real message of
+//! its kind was last seen, and how far it is trusted on which stream of which provider's agent. The runtime of an agent
+//! writes its error stream. The model writes most of its output and may quote any message. JSON events distinguish the
+//! two: content of the model, its tools and its user is ignored, and a failure that the client reports counts like the
+//! error stream. The text of a successful run counts only if it is entirely a message of the client. Exceptions are
+//! data, too: server overload and a warning about part of a quota are no refusals.
 //!
 //! ```
 //! use usage_ledger::Zone;
@@ -38,7 +38,7 @@ pub use rule::{ExhaustionRule, Grant, Stream, TextPattern, Trust};
 use output::Output;
 use reset::{Place, Reset};
 
-/// All rules, from the surest to the vaguest.
+/// All rules, the most reliable first.
 ///
 /// ```
 /// use usage_ledger::exhaustion::rules;
@@ -48,7 +48,7 @@ pub const fn rules() -> &'static [ExhaustionRule] {
     table::RULES
 }
 
-/// A quota that is used up, as a text says.
+/// A detected refusal.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{Stream, detect};
@@ -60,23 +60,23 @@ pub const fn rules() -> &'static [ExhaustionRule] {
 pub struct Exhaustion {
     /// Id of the rule that recognised it.
     pub rule: &'static str,
-    /// The words it was recognised by, with what is around them on their line; no control characters.
+    /// The matching text with its context on the line, without control characters.
     pub excerpt: String,
-    /// The model or model family that the refusal is about, such as `opus`; `None` when it is about every model.
+    /// The model or model family that the refusal concerns, such as `opus`; `None` if it concerns every model.
     pub model: Option<String>,
-    /// Whether the message is about the model that the run used, without naming it.
+    /// Whether the message concerns the model of the run without naming it.
     pub of_its_model: bool,
-    /// When the refusal happened, if its event says so.
+    /// When the refusal happened, if its event states it.
     pub at: Option<Timestamp>,
-    /// The line, and the text around it, where the reset is looked for.
+    /// The matching line, and the text around it, which are searched for the reset.
     line: String,
     vicinity: String,
-    /// Where clocks hang that name no zone, if the provider is known to mean one.
+    /// The zone of times without a zone, if the provider is known to use one.
     place: Option<Place>,
 }
 
 impl Exhaustion {
-    /// When the quota comes back, if the same line or the text around it says so. `host` is the zone of times without one.
+    /// When the quota resets, if the line or the text around it states it. `host` is the zone of times without a zone.
     ///
     /// ```
     /// use usage_ledger::Zone;
@@ -88,7 +88,7 @@ impl Exhaustion {
     /// ```
     pub fn reset(&self, now: Timestamp, host: Zone) -> Option<Reset> {
         let host = self.place.unwrap_or(Place::Zone(host));
-        // Beside words about a quota, a number of seconds in a header is the time to its reset.
+        // In text about a quota, a number of seconds in a header is the time to its reset.
         let bare = if self.rule == "retry-after" { reset::BACK_OFF } else { i64::MAX };
         let near = reset::read(&self.line, now, host, bare);
         if near.as_ref().is_some_and(|reset| reset.at.is_some()) {
@@ -99,9 +99,9 @@ impl Exhaustion {
     }
 }
 
-/// Looks for the surest sign that a provider's quota is used up.
+/// Searches a text for the most reliable sign that a provider's quota is exhausted.
 ///
-/// The provider goes by its id or an alias; one that no rule names is treated as Claude Code is.
+/// `provider` is an id or an alias. A provider without rules is treated like Claude Code.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{Stream, detect};
@@ -135,7 +135,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
     })
 }
 
-/// What a finished run's two streams say together.
+/// The verdict on both streams of a finished run.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{ScanVerdict, judge};
@@ -145,15 +145,15 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScanVerdict {
-    /// The quota is used up.
+    /// The quota is exhausted.
     Exhausted(Exhaustion),
-    /// Nothing says so.
+    /// No sign of it was found.
     NotExhausted,
-    /// Neither stream could be read, so nothing is known.
+    /// Neither stream could be read, so the state is unknown.
     Unreliable,
 }
 
-/// Judges a finished run by its streams, either of which may have been unreadable.
+/// Evaluates the streams of a finished run; either may have been unreadable.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{ScanVerdict, judge};

@@ -1,4 +1,4 @@
-//! An output as its rules see it: without what the model wrote, and each line with its voice.
+//! Prepares an output for the rules: removes what the model wrote, and determines the author of each line.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,12 +11,12 @@ use super::event::{self, Author};
 use super::excerpt::printed;
 use super::rule::Stream;
 
-/// Who is heard on a line.
+/// The author of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
-    /// A line of text, by whomever.
+    /// A line of text by an unknown author.
     Plain,
-    /// A line of JSON, by whomever.
+    /// A line of JSON by an unknown author.
     Json,
     /// An event in which the client or the server reports a failure.
     Client,
@@ -29,11 +29,11 @@ pub(super) enum Voice {
 struct Line {
     range: Range<usize>,
     voice: Voice,
-    /// When its event says that it happened.
+    /// The time that its event states.
     at: Option<String>,
 }
 
-/// An output without what its model wrote.
+/// An output without the content of its model.
 #[derive(Debug)]
 pub(super) struct Output {
     pub text: String,
@@ -41,7 +41,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Reads an output. Whatever was reported before a run ended well, or before the model answered again, is over.
+    /// Parses an output. Failures before a successful end, or before a later reply of the model, are dropped.
     pub fn read(text: &str, stream: Stream) -> Self {
         let text = printed(text);
         let mut kept: Vec<(Cow<'_, str>, Voice, Option<String>)> = Vec::new();
@@ -61,7 +61,7 @@ impl Output {
                 Author::Window => kept.push((whole_numbers(line), Voice::Window, at)),
                 Author::Unknown => kept.push((line, Voice::Json, at)),
                 Author::Ended => kept.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] ")),
-                // In a transcript the model only answers when it is not refused.
+                // In a transcript the model replies only when it is not refused.
                 Author::Model if stream == Stream::Transcript && answers(&value) => {
                     kept.retain(|(_, voice, _)| *voice != Voice::Client);
                 }
@@ -82,14 +82,14 @@ impl Output {
         output
     }
 
-    /// Leaves out the lines that the stream does not vouch for.
+    /// Removes the lines that are not trusted on this stream.
     fn trust(&mut self, stream: Stream) {
         match stream {
             Stream::StdoutOk => {
                 let (events, others): (Vec<&Line>, Vec<&Line>) =
                     self.lines.iter().filter(|line| !self.is_blank(line)).partition(|line| line.voice != Voice::Plain);
                 let is_stream = events.len() > others.len();
-                // Of a text, the whole is the client's message, or all of it is the model's.
+                // Text is either entirely the client's message, or entirely the model's.
                 let is_message = others.iter().all(|line| is_message(self.of(line)) || is_help(self.of(line)));
                 if is_stream {
                     self.keep(&|line| line.voice != Voice::Plain);
@@ -98,7 +98,7 @@ impl Output {
                 }
             }
             Stream::Transcript => {
-                // The client's last word stands at the end; anything in front of it may be a quotation.
+                // The client's last message is at the end. Earlier text may be a quotation.
                 let last =
                     self.lines.iter().rev().filter(|line| !self.is_blank(line)).find(|line| !is_help(self.of(line)));
                 let last = last.filter(|line| line.voice != Voice::Plain || is_message(self.of(line)));
@@ -122,30 +122,30 @@ impl Output {
     }
 
     fn at(&self, place: &Range<usize>) -> Option<&Line> {
-        // A pattern may begin with the white space of lines before.
+        // A pattern may begin with white space of the preceding lines.
         let hit = self.text.get(place.clone()).unwrap_or_default();
         let start = place.start + (hit.len() - hit.trim_start().len());
         let after = self.lines.partition_point(|line| line.range.start <= start);
         self.lines.get(after.checked_sub(1)?).filter(|line| start < line.range.end.max(line.range.start + 1))
     }
 
-    /// Who is heard at a place; nobody where the line was left out.
+    /// The author of the line at a place; `None` if the line was removed.
     pub fn voice(&self, place: &Range<usize>) -> Option<Voice> {
         self.at(place).map(|line| line.voice)
     }
 
-    /// When the event at a place says that it happened.
+    /// The time that the event at a place states.
     pub fn said_at(&self, place: &Range<usize>) -> Option<&str> {
         self.at(place)?.at.as_deref()
     }
 
-    /// The lines that count.
+    /// The remaining lines.
     pub fn lines(&self) -> impl Iterator<Item = (Range<usize>, &str, Voice)> {
         self.lines.iter().map(|line| (line.range.clone(), self.of(line), line.voice))
     }
 }
 
-/// The lines of an output. One JSON document that is spread over lines, or an array of events, gives a line for each event.
+/// The lines of an output. A JSON document that spans lines, or an array of events, gives one line per event.
 fn lines_of(text: &str) -> Vec<Cow<'_, str>> {
     let trimmed = text.trim();
     if trimmed.starts_with(['{', '['])
@@ -158,11 +158,11 @@ fn lines_of(text: &str) -> Vec<Cow<'_, str>> {
             _ => {}
         }
     }
-    // Server-sent events carry JSON behind a name.
+    // Server-sent events have a prefix before the JSON.
     text.lines().map(|line| Cow::Borrowed(line.strip_prefix("data: ").unwrap_or(line))).collect()
 }
 
-/// A line whose event was cut off within a number, which would be read as another one.
+/// Drops a number at which the event was truncated, because its digits may be incomplete.
 fn whole_numbers(line: Cow<'_, str>) -> Cow<'_, str> {
     if line.ends_with(|last: char| last.is_ascii_digit()) {
         return Cow::Owned(line.trim_end_matches(|last: char| last.is_ascii_digit()).to_owned());
@@ -170,7 +170,7 @@ fn whole_numbers(line: Cow<'_, str>) -> Cow<'_, str> {
     line
 }
 
-/// Whether the model says something here, apart from what it was told.
+/// Whether the model itself says something here, as opposed to its input.
 fn answers(value: &Value) -> bool {
     let speaks = |value: &Value| {
         let word = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -182,13 +182,13 @@ fn answers(value: &Value) -> bool {
 }
 
 struct Shapes {
-    /// How a line begins that is a client's message.
+    /// The beginning of a client's message.
     opens: Regex,
-    /// Words of somebody who writes about a message.
+    /// Words of a text about a message.
     about: Regex,
-    /// What clients print beside a message.
+    /// Hints that clients print next to a message.
     help: Regex,
-    /// Another end of a run than a refusal.
+    /// Signs that the run ended for another reason than a refusal.
     otherwise: Regex,
 }
 
@@ -210,19 +210,19 @@ static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
     })
 });
 
-/// Whether a line can be a message of a client as a whole, not a sentence of a model about one.
+/// Whether a line can be a whole message of a client, and not a sentence of a model about one.
 fn is_message(line: &str) -> bool {
-    // What a server answered is quoted by the client, behind an opening brace.
+    // The client quotes the server's response after an opening brace.
     let own = line.split('{').next().unwrap_or_default();
     SHAPES.as_ref().is_some_and(|shapes| shapes.opens.is_match(own) && !shapes.about.is_match(own))
 }
 
-/// Whether a line helps to go on after a message: `/upgrade to increase your usage limit`.
+/// Whether a line is a hint after a message: `/upgrade to increase your usage limit`.
 fn is_help(line: &str) -> bool {
     SHAPES.as_ref().is_some_and(|shapes| shapes.help.is_match(line))
 }
 
-/// Whether a run says that something else than a refusal ended it.
+/// Whether a run states that something else than a refusal ended it.
 fn ends_otherwise(text: &str) -> bool {
     SHAPES.as_ref().is_some_and(|shapes| shapes.otherwise.is_match(text))
 }

@@ -1,6 +1,6 @@
-//! What a rule is: words or an event, and whose word on which stream counts.
+//! The definition of a rule: what it matches, and on which streams of which agents it is trusted.
 
-/// Where a text comes from, which says how far it is trusted.
+/// The origin of a text, which determines how far it is trusted.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{Stream, detect};
@@ -10,17 +10,17 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
-    /// The error stream: an agent's runtime writes it, not the model.
+    /// The error stream, which the agent's runtime writes.
     Stderr,
-    /// The output of a run that ended with exit code 0: what the model said, unless the whole of it is the client's message.
+    /// The output of a run with exit code 0. The model wrote it, unless all of it is a message of the client.
     StdoutOk,
-    /// The output of a run that failed: what the model said, then what stopped it.
+    /// The output of a failed run: first what the model wrote, then the failure.
     StdoutFailed,
-    /// Output that others may have shaped: only what a runtime emits about itself counts, as an event or as the last line.
+    /// Output that others may influence. Only what a runtime reports itself counts: an event, or the last line.
     Transcript,
 }
 
-/// How far a rule is trusted on the streams of a provider's agent. On its error stream every rule of its own is.
+/// On which streams of a provider's agent a rule is trusted. Each is trusted on the error stream.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{Trust, rules};
@@ -31,19 +31,19 @@ pub enum Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// On its error stream alone.
+    /// On the error stream only.
     Stderr,
-    /// There, and on the output of a run that failed.
+    /// Also on the output of a failed run.
     Failed,
-    /// There, and on a line of such an output that also holds one of these words (a regular expression).
+    /// Also on a line of the output of a failed run that contains one of these words (a regular expression).
     FailedBeside(&'static str),
-    /// The same, where the line is not JSON: events have rules of their own.
+    /// The same, only if the line is not JSON: events have separate rules.
     FailedPlainBeside(&'static str),
-    /// On every stream, unless the words stand in quotation marks.
+    /// On every stream, unless the words are in quotation marks.
     Anywhere,
 }
 
-/// What a rule looks for.
+/// What a rule matches.
 ///
 /// ```
 /// use usage_ledger::exhaustion::{TextPattern, rules};
@@ -52,17 +52,17 @@ pub enum Trust {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TextPattern {
-    /// A regular expression, whatever the case of its letters; `^` and `$` are the ends of a line.
+    /// A case-insensitive regular expression; `^` and `$` match at line ends.
     Words(&'static str),
-    /// A line of JSON that is a `rate_limit_event` whose own `status` is a refusal.
+    /// A line of JSON that is a `rate_limit_event` with a refusing `status` of its own.
     RefusedEvent,
-    /// A line that names `rate_limit_event`, in a text that names a refusal, on whichever line.
+    /// A line that names `rate_limit_event`, in a text that names a refusal on any line.
     RefusalNearEvent,
-    /// An event in which the client reports a failure, whole or cut off, that matches the regular expression.
+    /// A failure event of the client, whole or truncated, that matches the regular expression.
     ErrorEvent(&'static str),
 }
 
-/// Whose agents a rule holds for, and how far.
+/// The providers a rule applies to, and how far it is trusted there.
 ///
 /// ```
 /// use usage_ledger::exhaustion::rules;
@@ -71,13 +71,13 @@ pub enum TextPattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
-    /// Ids of providers; `*` is every one that no rule names.
+    /// Ids of providers; `*` denotes every provider without rules.
     pub providers: &'static [&'static str],
-    /// How far.
+    /// The trusted streams.
     pub trust: Trust,
 }
 
-/// One way to say that a quota is used up.
+/// One form of a refusal.
 ///
 /// ```
 /// use usage_ledger::exhaustion::rules;
@@ -87,20 +87,20 @@ pub struct Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExhaustionRule {
-    /// Its name, which stays.
+    /// Its stable name.
     pub id: &'static str,
-    /// The day on which a real message of this kind was seen last.
+    /// The day on which a real message of this kind was last seen.
     pub seen: &'static str,
-    /// What it looks for.
+    /// What it matches.
     pub pattern: TextPattern,
-    /// Whether only a runtime says so about itself, so that it counts even where others may have shaped the text.
+    /// Whether only a runtime reports this about itself. Such a rule also counts in text that others may influence.
     pub runtime: bool,
-    /// Whose agents it holds for.
+    /// The providers it applies to.
     pub grants: &'static [Grant],
 }
 
 impl ExhaustionRule {
-    /// How far the rule is trusted for a provider of the table, if it holds for it at all.
+    /// How far the rule is trusted for a provider of the table; `None` if it does not apply.
     ///
     /// ```
     /// use usage_ledger::exhaustion::{Trust, rules};

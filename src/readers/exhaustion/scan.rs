@@ -1,4 +1,4 @@
-//! Finds what a rule looks for.
+//! Applies a rule to an output.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -11,11 +11,11 @@ use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
 use super::table::RULES;
 use super::{event, exception};
 
-/// A rule with its expressions compiled.
+/// A rule with compiled expressions.
 pub(super) struct Compiled {
     pub rule: &'static ExhaustionRule,
     words: Option<Regex>,
-    /// For each grant, what has to stand on the same line.
+    /// For each grant, the words that must be on the same line.
     beside: Vec<Option<Regex>>,
 }
 
@@ -23,10 +23,10 @@ pub(super) static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| RULES.ite
 
 static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"\b(?:rejected|exceeded|blocked|throttled)\b"));
 
-/// The table's expressions are constants, which a test compiles one by one.
+/// Compiles an expression of the table. A test compiles each of them.
 fn compile(pattern: &str) -> Option<Regex> {
-    // The borders of Unicode's words would take the slow road through every text that is not ASCII alone; within a
-    // string of JSON a word may follow an escaped line end.
+    // Unicode word borders are slow on text that is not ASCII. In a JSON string a word may also follow an escaped line
+    // break.
     let pattern = pattern.replace(r"\b", r"(?:(?-u:\b)|\\[nrt])");
     RegexBuilder::new(&pattern).case_insensitive(true).multi_line(true).build().ok()
 }
@@ -44,7 +44,7 @@ impl Compiled {
         Self { rule, words, beside: beside.collect() }
     }
 
-    /// The last place where the rule holds: the latest word on when the quota comes back.
+    /// The last match of the rule, because the latest message has the current reset.
     pub fn find(&self, provider: &str, stream: Stream, output: &Output) -> Option<Range<usize>> {
         let index = self.rule.grants.iter().position(|grant| grant.providers.contains(&provider));
         let trust = index.and_then(|index| self.rule.grants.get(index)).map(|grant| grant.trust);
@@ -57,7 +57,7 @@ impl Compiled {
             let line = line(text, place);
             match (trust, stream, output.voice(place)) {
                 (_, _, None) => false,
-                // A failure that a client reports is as good as its error stream.
+                // A failure that a client reports counts like its error stream.
                 (Some(_), _, Some(Voice::Client)) => true,
                 (_, Stream::Transcript, _) => self.rule.runtime,
                 (None, ..) => false,
@@ -104,20 +104,20 @@ impl Compiled {
 
 const EVENT: &str = "rate_limit_event";
 
-/// The line that a place begins on.
+/// The line on which a match begins.
 pub(super) fn line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
     text.get(line_range(text, place)).unwrap_or_default()
 }
 
 pub(super) fn line_range(text: &str, place: &Range<usize>) -> Range<usize> {
-    // A pattern may begin with the white space of lines before.
+    // A pattern may begin with white space of the preceding lines.
     let begin = place.start + text.get(place.clone()).map_or(0, |hit| hit.len() - hit.trim_start().len());
     let start = text.get(..begin).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
     let end = text.get(begin..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| begin + at);
     start..end
 }
 
-/// Whether the words stand between quotation marks of prose. Double quotes are left out: they are JSON's.
+/// Whether the words are in quotation marks of prose. Double quotes do not count, because JSON uses them.
 fn quoted(text: &str, place: &Range<usize>) -> bool {
     let before = text.get(..place.start).and_then(|head| head.chars().next_back());
     let after = text.get(place.end..).and_then(|tail| tail.chars().next());
@@ -128,7 +128,7 @@ fn is_object(line: &str) -> bool {
     line.trim_start().starts_with('{')
 }
 
-/// The JSON of a line, which may have a prefix such as a time, and may have been cut off.
+/// The JSON of a line, which may have a prefix such as a time, and may be truncated.
 fn object(line: &str) -> Option<Value> {
     event::parse(line.get(line.find('{')?..)?)
 }
@@ -137,7 +137,7 @@ fn is_refused_event(line: &str) -> bool {
     line.contains(EVENT) && object(line).is_some_and(|value| is_event(&value, 2) && refuses(&value, 3))
 }
 
-/// Whether this object, or one that it wraps, is such an event. Texts within are nobody's word.
+/// Whether this object, or one that it wraps, is such an event. Texts within it do not count.
 fn is_event(value: &Value, depth: u8) -> bool {
     let wrapped = || ["event", "payload", "msg", "data"].iter().filter_map(|key| value.get(key));
     value.get("type").and_then(Value::as_str) == Some(EVENT)

@@ -1,10 +1,10 @@
-//! Which model a refusal is about, where it is about one.
+//! Determines the model that a refusal concerns.
 
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
-/// Expressions with the model in their group; each has the provider that writes so, if only one does.
+/// Expressions whose group captures the model, each with its provider if only one uses it.
 const MODELS: &[(&str, Option<&str>)] = &[
     (
         r"\b(?:your|the) (?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|usage)){0,2} limit\b",
@@ -30,20 +30,20 @@ static COMPILED: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
 static OWN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:quota|capacity|limit) (?:on|for|of) this model\b").ok());
 
-/// The model that a message names. `line` is the message's own line, `around` the text around it.
+/// The model that a message names. `line` is the message's line, `around` the text around it.
 pub(super) fn model(provider: &str, line: &str, around: &str) -> Option<String> {
     MODELS.iter().zip(COMPILED.iter()).find_map(|((_, only), words)| {
         if only.is_some_and(|only| only != provider) {
             return None;
         }
-        // Google's answers are spread over lines.
+        // Google's messages span several lines.
         let found = words.as_ref()?.captures(if only.is_some() { around } else { line })?;
         let group = found.iter().skip(1).flatten().next()?;
         Some(group.as_str().to_lowercase())
     })
 }
 
-/// Whether a message is about the model of the run, without naming it.
+/// Whether a message concerns the model of the run without naming it.
 pub(super) fn is_of_its_model(line: &str) -> bool {
     OWN.as_ref().is_some_and(|own| own.is_match(line))
 }

@@ -1,13 +1,13 @@
-//! The rules, from the surest to the vaguest: the first that holds names the exhaustion.
+//! The table of rules, the most reliable first. The first match names the refusal.
 
 use super::reset::Place;
 use super::rule::{ExhaustionRule, Grant, TextPattern, Trust};
 use TextPattern::{ErrorEvent, RefusalNearEvent, RefusedEvent, Words};
 use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
 
-/// Providers whose agents never report a quota: a stand-in for tests says whatever its test wants.
+/// Providers whose agents never report a quota: the stand-in of tests prints arbitrary text.
 pub(super) const SILENT: &[&str] = &["fake"];
-/// Every provider that no rule names.
+/// Every provider without rules.
 pub(super) const OTHERS: &str = "*";
 
 const CLAUDE: &[&str] = &["anthropic", OTHERS];
@@ -41,20 +41,20 @@ const fn to(providers: &'static [&'static str], trust: Trust) -> Grant {
     Grant { providers, trust }
 }
 
-// Words that make a line of a failed run's output one about the failure.
+// Words that mark a line of a failed run's output as part of the failure.
 const BY_CODEX: Trust = FailedPlainBeside("error|openai|codex|api");
 const BY_COPILOT: Trust = FailedBeside("error|copilot|github|http|status");
 const BY_CLINE: Trust = FailedBeside("error|rate|limit|quota|http|status|api");
 const BY_GROK: Trust = FailedBeside("error|rate|limit|quota|http|status|api|auth|denied|credit");
-/// Haze wraps what stopped it in words of its own, so a line that only mentions a limit is the model's.
+/// Haze wraps a failure in its own message, so a line that only mentions a limit is the model's.
 const BY_HAZE: Trust = FailedBeside(
     r"error|fail|exceeded|reached|exhausted|rejected|insufficient|depleted|refused|denied|too (?:low|many)|throttled|rate[ _-]?limited|^\W*(?:http|status|429)",
 );
 const BY_API: Trust = FailedBeside("error|exception|fail|http|status|exceeded|exhausted|reached|insufficient");
 
-/// Words that Claude Code itself prints; under Ollama it runs against models without that quota.
+/// Messages that only Claude Code prints. Under Ollama it runs models without that quota.
 const STRICT: &[Grant] = &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)];
-/// Words about the account's money, which agents of any API may meet.
+/// Messages about the account's balance, which agents of any API may receive.
 const MONEY: &[Grant] = &[
     to(CLAUDE, Anywhere),
     to(OLLAMA, Failed),
@@ -63,12 +63,12 @@ const MONEY: &[Grant] = &[
     to(GROK, BY_GROK),
     to(APIS, BY_API),
 ];
-/// Words that a model may well write, too.
+/// Messages that a model may also write.
 const LOOSE: &[Grant] = &[to(CLAUDE, Stderr), to(OLLAMA, Stderr), to(COPILOT, BY_COPILOT)];
-/// The vocabulary of HTTP APIs, for the agents that pass it on.
+/// Terms of HTTP APIs, for the agents that pass them on.
 const HTTP: &[Grant] =
     &[to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API)];
-/// The same, where Claude Code and Copilot use it on their error streams.
+/// The same, for Claude Code and Copilot on their error streams.
 const LOOSE_HTTP: &[Grant] = &[
     to(CLAUDE, Stderr),
     to(OLLAMA, Stderr),
@@ -95,15 +95,15 @@ const fn runtime(
     ExhaustionRule { id, seen, pattern, runtime: true, grants }
 }
 
-/// Where the clocks of a provider hang that names no zone: Z.ai and its resellers mean Beijing.
+/// The zone of a provider's times without a zone: Z.ai and its resellers use Beijing time.
 pub(super) fn place(provider: &str, rule: &str) -> Option<Place> {
     (provider == "zai" || rule.starts_with("zai-")).then_some(Place::BEIJING)
 }
 
-// Gaps are short and cross neither a quotation mark nor a line's end: a manifest is one line of 90 KB.
+// Gaps are short and contain neither a quotation mark nor a line break, because a manifest can be one line of 90 KB.
 #[rustfmt::skip]
 pub(super) const RULES: &[ExhaustionRule] = &[
-    // What runtimes emit about themselves.
+    // Events that runtimes report about themselves.
     runtime("rate-limit-event", "2026-05-27", RefusedEvent, STRICT),
     runtime("rate-limit-summary", "2026-05-27", Words(r"\[cli\] rate_limit_rejected\b"), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Stderr), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE),
@@ -113,10 +113,10 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("codex-error-event", "2026-04-27", ErrorEvent(
         r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
-    // Such events pass through these agents in forms of their own, so only the words can be looked at.
+    // These agents transform such events, so only the words can be matched.
     rule("rate-limit-event-words", "2026-05-27", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
 
-    // Limits of money and of groups, which Claude Code tells in words of its own.
+    // Limits of money and of groups, in Claude Code's own wording.
     rule("spend-limit", "2026-09-02", Words(
         r"\bhit (?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise)['’]?s? )?(?:(?:monthly|weekly|daily) )?spend(?:ing)? limit\b",
     ), &[to(CLAUDE, Anywhere)]),
@@ -126,7 +126,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("api-usage-limits", "2026-05-04", Words(
         r"\breached your specified (?:\w+ )?API usage limits?\b|\byou will regain access on\b",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)]),
-    // Z.ai answers through Claude Code, too. Its codes 1302 to 1305 and 1312 are about its load.
+    // Z.ai's codes, which Claude Code also passes on. Codes 1302 to 1305 and 1312 are about server load.
     rule("zai-limit-code", "2026-07-08", Words(r#"\[(?:1304|1308|1310|1316)\]\[|\bcode["']?\s*:\s*["']?(?:1304|1308|1310|1316)\b"#), ZAI),
     rule("zai-limit-words", "2026-08-24", Words(r"\bweekly/monthly limit exhausted\b|已达到.{0,20}使用上限"), ZAI),
 
@@ -168,7 +168,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("throttling-exception", "2026-07-16", Words(r"\b(?:Throttling|TooManyRequests|ServiceQuotaExceeded)Exception\b"), API),
     rule("insufficient-quota", "2026-03-24", Words(r"\binsufficient[_ ]quota\b|\bexceeded_current_quota"), HTTP),
     rule("quota-exceeded", "2025-07-18", Words(
-        // The identifier `quota_exhausted` is left out: programs name their own fields like that.
+        // The identifier `quota_exhausted` is excluded, because programs use it as a field name.
         r#"\bquota(?:\b[^"\n]{0,40}\b(?:exceeded|reached|exhausted)|_(?:exceeded|reached))\b|\b(?:exceeded|reached|exhausted)\b[^"\n]{0,40}\bquota\b"#,
     ), HTTP),
     rule("usage-limit-or-cap", "2026-09-08", Words(

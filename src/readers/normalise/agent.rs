@@ -1,4 +1,4 @@
-//! What the output of one run of an agent says it used: its last document, or a record for each turn.
+//! Reads the usage of one run from an agent's output: its last document, or a record for each turn.
 
 mod models;
 mod shape;
@@ -13,7 +13,7 @@ use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
 
-/// What a run used.
+/// The usage of a run.
 ///
 /// ```
 /// use usage_ledger::normalise::agent;
@@ -29,17 +29,17 @@ use crate::model::tokens::{TokenClass, Tokens, Usd};
 pub struct Extracted {
     /// The counts, each token in one class.
     pub tokens: Tokens,
-    /// The model; of several the one that cost most.
+    /// The model; of several the one with the highest cost.
     pub model: Option<String>,
-    /// What the agent said it cost.
+    /// The cost that the agent stated.
     pub cost: Option<Usd>,
-    /// The shape that the counts had: `claude`, `codex`, `openai` or `camel-case`.
+    /// The format of the counts: `claude`, `codex`, `openai` or `camel-case`.
     pub format: &'static str,
-    /// What did not fit, or was read though it was written oddly.
+    /// What did not add up, or had an unusual spelling.
     pub residual: Option<String>,
 }
 
-/// Whether records of a run add up.
+/// Whether the records of a run add up.
 ///
 /// ```
 /// use usage_ledger::normalise::agent::{Turns, extract_as};
@@ -50,7 +50,7 @@ pub struct Extracted {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Turns {
-    /// As each record's shape tells: totals of the run replace what came before, turns add up.
+    /// The format of each record decides: totals of the run replace earlier ones, turns add up.
     #[default]
     Told,
     /// Every record is a turn.
@@ -59,12 +59,12 @@ pub enum Turns {
     Last,
 }
 
-/// Reads the output of a run: one JSON document, or lines of which those that are JSON objects count.
+/// Reads the output of a run: one JSON document, or lines, of which JSON objects count.
 ///
-/// `None` when no tokens are told of, or all counts are 0.
+/// `None` without token counts, or if all counts are 0.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a count is none.
+/// [`Error::Invalid`] for an invalid count.
 ///
 /// ```
 /// use usage_ledger::normalise::agent;
@@ -79,11 +79,11 @@ pub fn extract(output: &str) -> Result<Option<Extracted>> {
     extract_as(output, Turns::Told, None)
 }
 
-/// [`extract`] for an agent of which it is known whether its records add up, and whose tokens these are: xAI counts
-/// the cache inside the input, though it may call it as Anthropic does, who counts it beside.
+/// Like [`extract`], with known properties of the agent: whether its records add up, and which provider serves it. xAI
+/// counts the cache inside the input even under Anthropic's field names, and Anthropic beside it.
 ///
 /// # Errors
-/// As of [`extract`].
+/// As for [`extract`].
 ///
 /// ```
 /// use usage_ledger::{ProviderId, normalise::agent::{Turns, extract_as}};
@@ -115,7 +115,7 @@ pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> 
     Ok(sum.filter(|run| run.tokens.total().is_ok_and(|total| total > 0)))
 }
 
-/// The JSON documents of an output; prose may stand around them.
+/// The JSON documents of an output; prose may surround them.
 fn documents(output: &str) -> Vec<Value> {
     match serde_json::from_str(output) {
         Ok(Value::Array(list)) => list,
@@ -124,7 +124,7 @@ fn documents(output: &str) -> Vec<Value> {
     }
 }
 
-/// What was read from the cache is no other input, unless there is more of it than of input.
+/// Removes cache reads from the input, unless they exceed it.
 fn take_out_cache(tokens: &mut Tokens) {
     if let (Some(input), Some(read)) = (tokens.input, tokens.cache_read)
         && let Some(rest) = input.checked_sub(read)
@@ -155,7 +155,7 @@ fn added(before: Extracted, found: Extracted) -> Result<Extracted> {
     })
 }
 
-/// What one document says, and whether that is the total of the run so far.
+/// Reads one document, and whether it is the total of the run so far.
 fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
     let object =
         |value: Option<&Value>, name: &str| value.and_then(|value| value.get(name)).and_then(Value::as_object).cloned();
@@ -173,7 +173,7 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
         let Some(usage) = total.or_else(|| object(info, "last_token_usage")) else { return Ok(None) };
         return Ok(found(document, None, &usage, Some(UsageFormat::Codex))?.map(|found| (found, is_total)));
     }
-    // The last document of a run that ends with one sums the run; a turn's own says so.
+    // The last document of a run may be its total; the type of the document states it.
     let is_total = text("type") == Some("result");
     let own = document.get("usage").and_then(Value::as_object);
     let nested = ["stats", "metadata", "session"].iter().filter_map(|name| document.get(*name)?.as_object());
@@ -181,7 +181,7 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
     let camel = own.filter(|usage| has(usage, &CAMEL));
     for usage in camel.into_iter().chain([document]).chain(own).chain(inner) {
         let found = found(document, Some(usage), usage, None)?;
-        // A part without a token leaves it to the next to say more.
+        // A part without tokens is skipped, because the next one may have them.
         if let Some(found) = found.filter(|found| found.tokens.total().is_ok_and(|total| total > 0)) {
             return Ok(Some((found, is_total)));
         }

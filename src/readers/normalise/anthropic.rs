@@ -1,4 +1,4 @@
-//! Anthropic Messages (SDK `BetaUsage`): the cache stands beside the input, thinking inside the output.
+//! Anthropic Messages (SDK `BetaUsage`): the cache is beside the input, thinking inside the output.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use crate::readers::normalise::{NestedUsage, Normalised, SPLIT_APART, UsageForma
 struct AnthropicUsage<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
-    /// An iteration of another model than the message's names it.
+    /// An iteration names its model if that differs from the message's.
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
     #[serde(rename = "input_tokens")]
@@ -72,13 +72,13 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     for (_, iteration) in iterations.iter().filter(|(_, iteration)| is_within(iteration)) {
         add(&mut within, &iteration.tokens(format)?)?;
     }
-    // Of iterations whose kind is not known, the totals tell whether they include them.
+    // For iterations of an unknown kind, the totals show whether they include them.
     let leaves_out = sides(&within) == sides(&normalised.tokens);
     for (place, (raw, iteration)) in iterations.iter().enumerate() {
         let Some(kind) = iteration.kind.as_deref().filter(|kind| *kind != MESSAGE) else { continue };
         let is_advice = kind == ADVISOR;
         if kind == COMPACTION && iteration.model.is_none() {
-            // The totals leave out what it took to shorten the conversation; it was billed all the same.
+            // The totals exclude the compaction of the conversation, which is billed nevertheless.
             add(&mut normalised.tokens, &iteration.tokens(format)?)?;
         } else if is_advice || kind == COMPACTION || (iteration.model.is_some() && leaves_out) {
             let usage = iteration.settle(format)?;
@@ -93,27 +93,27 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     Ok(normalised)
 }
 
-/// Kinds of iterations: a request of the message's own, a summary of the conversation, another model's advice.
+/// Kinds of iterations: a request of the message itself, a compaction, another model's advice.
 const MESSAGE: &str = "message";
 const COMPACTION: &str = "compaction";
 const ADVISOR: &str = "advisor_message";
 
-/// What went in and what came out.
+/// All input and all output.
 fn sides(tokens: &Tokens) -> (u64, u64) {
     let [input, read, five, hour, written, output, reasoning] = tokens.counts();
     let add = |sum: u64, more: u64| sum.saturating_add(more);
     ([input, read, five, hour, written].into_iter().fold(0, add), output.saturating_add(reasoning))
 }
 
-/// A text without escapes.
+/// A string without escapes.
 fn plain(json: &str) -> Option<String> {
     let text = json.strip_prefix('"')?.strip_suffix('"')?;
     (!text.contains('\\')).then(|| text.to_owned())
 }
 
 impl<'a> AnthropicUsage<'a> {
-    /// The iterations, when some may stand outside the totals, each with its JSON. Most logs repeat the totals here in
-    /// every object, and are not worth reading twice; an escape is, for it may hide a name.
+    /// The iterations with their JSON, if some may be outside the totals. Most logs only repeat the totals here, and
+    /// parsing that is skipped. An escape is parsed, because it may hide a name.
     fn iterations(&self, format: UsageFormat) -> Result<Vec<(&'a str, AnthropicUsage<'a>)>> {
         let json = self.iterations.map_or("", RawValue::get);
         let kinds = json.matches("\"type\"").count();
@@ -144,7 +144,7 @@ impl<'a> AnthropicUsage<'a> {
                 let one_hour = split.one_hour.named("cache_creation.ephemeral_1h_input_tokens")?;
                 let known = sum([five_minutes.count, one_hour.count])?;
                 match (creation.count, known) {
-                    // The finer statement is kept and the contradiction shown: a refused call would count nothing.
+                    // The split is kept and the contradiction flagged, because refusing the call would count nothing.
                     (Some(whole), Some(parts)) if parts > whole => {
                         statement.notes.push(format!("`{}` {whole} {SPLIT_APART} {parts}", creation.name));
                         Writes::split(Stated { count: None, ..creation }, five_minutes, one_hour)?

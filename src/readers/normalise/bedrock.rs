@@ -1,7 +1,7 @@
-//! Amazon Bedrock `Converse` (`TokenUsage`): the cache stands beside the input, reasoning is not told apart.
+//! Amazon Bedrock `Converse` (`TokenUsage`): the cache is beside the input; reasoning is not reported separately.
 //!
-//! Models of the `OpenAI` family have been seen to count the cache inside the input on `ConverseStream`
-//! (maximhq/bifrost#6942). The total gives them away: it is then input plus output.
+//! Models of the `OpenAI` family count the cache inside the input on `ConverseStream` (maximhq/bifrost#6942). The total
+//! shows this: it is then input plus output.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Numbers as an API states them.
+//! Numbers as APIs state them.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use crate::model::error::{Error, Result};
 use crate::model::tokens::MAX_COUNT;
 
-/// What stands where a count should stand.
+/// The value of a count field.
 ///
-/// A wrong value is kept until it is asked for, because only there is the name of its field known: serde's own
-/// error would give a line and a column.
+/// An invalid value is stored until it is used, because only there the name of its field is known. serde's own error
+/// would name a line and a column.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Count {
     /// Nothing, or `null`.
@@ -18,14 +18,14 @@ pub(super) enum Count {
     Absent,
     /// A whole number from 0, written with or without a fraction of zero.
     Is(u64),
-    /// A whole number below 0, which is no count: the class is unknown, and the rest of the answer counts.
+    /// A negative whole number, which is not a count: the class becomes unknown, and the rest of the reply counts.
     Negative(i64),
-    /// Something else, as text.
+    /// Any other value, as text.
     Not(String),
 }
 
 impl Count {
-    /// The count of the field of that name.
+    /// The count, with the name of its field.
     pub(super) fn named(&self, name: &'static str) -> Result<Stated> {
         let wrong = |what: &dyn fmt::Display| {
             Error::invalid(format!("`{name}` is {what}: a token count is a whole number from 0 to {MAX_COUNT}"))
@@ -39,7 +39,7 @@ impl Count {
         }
     }
 
-    /// The number, when it is one: for what is no token count and need not fail a record.
+    /// The number, for values that are not token counts and must not fail a record.
     pub(super) const fn whole(&self) -> Option<u64> {
         match self {
             Self::Is(number) => Some(*number),
@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> std::result::Result<Count, E> {
-        // Beyond the largest count a float no longer holds every whole number.
+        // Above the largest count a float cannot represent every whole number.
         if number.fract() != 0.0 || number.abs() > MAX_COUNT as f64 {
             return Ok(Count::Not(format!("{number:?}")));
         }
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> std::result::Result<Count, E> {
-        // The whole of a long text does not belong in an error.
+        // An error does not repeat a long text.
         Ok(Count::Not(format!("the string {:?}", text.chars().take(40).collect::<String>())))
     }
 
@@ -103,12 +103,12 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 }
 
-/// A field's name and its count, when it was reported.
+/// A field's name, and its count if it was reported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stated {
     pub name: &'static str,
     pub count: Option<u64>,
-    /// The number below zero that stands in its place, and the field that holds it.
+    /// A negative number in its place, with its field.
     pub negative: Option<(&'static str, i64)>,
 }
 
@@ -116,8 +116,8 @@ impl Stated {
     /// A field that this API does not have.
     pub(super) const NONE: Self = Self { name: "", count: None, negative: None };
 
-    /// This count, or the other when this one was not reported, or is 0 where the other is more: servers that copy an
-    /// API fill in its fields with zeros and state the count in one of their own.
+    /// This count, or the other one if this one is missing, or is 0 where the other is larger. Servers that imitate an
+    /// API fill its fields with zeros and state the count in their own field.
     pub(super) const fn or(self, other: Self) -> Self {
         match (self.count, other.count) {
             (None | Some(0), Some(1..)) | (None, Some(0)) => other,
@@ -126,7 +126,7 @@ impl Stated {
     }
 }
 
-/// The sum of what is reported, absent when nothing is.
+/// The sum of the reported counts; absent if none is reported.
 pub(super) fn sum(counts: impl IntoIterator<Item = Option<u64>>) -> Result<Option<u64>> {
     let mut counts = counts.into_iter().flatten();
     let Some(first) = counts.next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! `DeepSeek` chat completions: `OpenAI`'s shape, with the prompt also told apart as cache hit and miss.
+//! `DeepSeek` chat completions: `OpenAI`'s format, with the prompt also split into cache hits and misses.
 
 use serde::Deserialize;
 

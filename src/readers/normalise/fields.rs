@@ -1,4 +1,4 @@
-//! An object taken apart and put together again without touching its values.
+//! Splits an object into fields and composes it again without changing its values.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The fields of a JSON object in their order, each value to the letter.
+/// The fields of a JSON object in order, each value verbatim.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
@@ -29,8 +29,8 @@ impl<'a> Fields<'a> {
         self.0.retain(|(key, _)| wanted(key));
     }
 
-    /// Takes over the fields of a later object. Its `null`s say nothing new, and neither do its zeros where a count
-    /// stands already: the last event of a stream often has only some of the counts, and zeros for the others.
+    /// Merges the fields of a later object. A `null` changes nothing, and a zero does not replace a count: the last
+    /// event of a stream often has only some of the counts, and zeros for the others.
     pub(super) fn merge(&mut self, later: &Self) {
         for (key, value) in &later.0 {
             match self.0.iter_mut().find(|(known, _)| known == key) {
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether every field of the other object stands here too, with the same letters.
+    /// Whether this object contains every field of the other one, verbatim.
     pub(super) fn says_all_of(&self, other: &Self) -> bool {
         other.0.iter().all(|(key, value)| self.get(key).is_some_and(|own| own.get() == value.get()))
     }
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Whether a value states nothing: `null`, a zero, or nothing but these in an object or a list.
+/// Whether a value states nothing: `null`, a zero, or only these in an object or a list.
 fn is_silent(json: &str) -> bool {
     fn silent(value: &Value) -> bool {
         match value {

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use crate::model::error::{Error, Result};
 
-/// An API's way of reporting usage.
+/// The usage format of an API.
 ///
 /// ```
 /// use usage_ledger::normalise::UsageFormat;
@@ -17,7 +17,7 @@ use crate::model::error::{Error, Result};
 pub enum UsageFormat {
     /// Anthropic Messages, also through Vertex AI, Bedrock `InvokeModel` or Azure.
     Anthropic,
-    /// `OpenAI` Chat Completions, and the many that copy its shape (Groq, `OpenRouter`, Ollama's `/v1` …).
+    /// `OpenAI` Chat Completions, and the many APIs that imitate it (Groq, `OpenRouter`, Ollama's `/v1` …).
     OpenaiChat,
     /// `OpenAI` Responses.
     OpenaiResponses,
@@ -31,9 +31,9 @@ pub enum UsageFormat {
     Mistral,
     /// `DeepSeek` chat completions.
     Deepseek,
-    /// xAI Chat Completions and Responses; the object itself tells which.
+    /// xAI Chat Completions and Responses; the object itself shows which.
     Xai,
-    /// The usage of a Claude Code session log, which is Anthropic's.
+    /// The usage of a Claude Code session log, which has Anthropic's format.
     ClaudeCode,
     /// The `TokenUsage` of a Codex session log.
     Codex,
@@ -94,7 +94,7 @@ impl UsageFormat {
         }
     }
 
-    /// The provider whose API this is; others that copy the shape are for the caller to name.
+    /// The provider of this API. The caller names other providers that use the format.
     ///
     /// ```
     /// # use usage_ledger::normalise::UsageFormat;
@@ -115,8 +115,8 @@ impl UsageFormat {
         }
     }
 
-    /// Name and version of the rules for this format. The version rises whenever the same object would come out
-    /// otherwise, so that a record always tells which rules made it.
+    /// Name and version of the rules for this format. The version increases whenever the same object would give other
+    /// counts, so a record always states which rules computed it.
     ///
     /// ```
     /// # use usage_ledger::normalise::UsageFormat;

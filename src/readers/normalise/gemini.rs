@@ -1,5 +1,5 @@
-//! Gemini `generateContent` (SDK `GenerateContentResponseUsageMetadata`): cache inside the prompt, thoughts beside
-//! the candidates, and what tools fed in beside the prompt.
+//! Gemini `generateContent` (SDK `GenerateContentResponseUsageMetadata`): the cache is inside the prompt, thoughts are
+//! beside the candidates, and input of tools is beside the prompt.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! Gemini CLI chats (`TokensSummary`): Gemini's counts under names of the client's own, with Gemini's habits.
+//! Gemini CLI chats (`TokensSummary`): Gemini's counts and conventions under the client's own field names.
 
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub(super) struct GeminiCliTokens {
 }
 
 impl GeminiCliTokens {
-    /// What they state, where thoughts stand as the client's API has it.
+    /// The statement of the counts. `thought` is where the client's API counts thoughts.
     pub(super) fn statement(&self, thought: Habit) -> Result<Statement> {
         let mut statement = Statement::new(self.input.named("input")?, self.output.named("output")?);
         statement.more_input = self.tool.named("tool")?;

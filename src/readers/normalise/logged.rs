@@ -1,35 +1,35 @@
-//! Counts that an agent's log states in fields of its own: the habits of the APIs behind it are undone, or not.
+//! Normalises counts that an agent's log states in its own fields, which may or may not follow the API's conventions.
 
 use crate::model::error::Result;
 use crate::readers::normalise::Normalised;
 use crate::readers::normalise::count::Stated;
 use crate::readers::normalise::statement::{Habit, Statement, Writes};
 
-/// A field's name, and the number in it, if the log states one. A number below 0 loses its class, not the call.
+/// A field's name, and its number, if the log states one. A negative number loses its class, not the call.
 pub(crate) type Field = (&'static str, Option<i64>);
 
-/// What a log says of one call.
+/// The usage of one call in a log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logged {
-    /// The agent, for errors.
+    /// The agent, for error messages.
     pub agent: &'static str,
     /// Name and version of the rules.
     pub normaliser: &'static str,
     pub input: Field,
-    /// Further input that is not part of it.
+    /// Further input that is not part of `input`.
     pub more_input: Field,
     pub cache_read: Field,
     pub cache_write: Field,
     pub output: Field,
     pub reasoning: Field,
-    /// Whether the input includes what was read from and written to a cache.
+    /// Whether the input includes cache reads and writes.
     pub cache_inside: bool,
     /// Whether the output includes reasoning.
     pub reasoning_inside: bool,
 }
 
 impl Logged {
-    /// Input and output, and habits for what may be added: all inside.
+    /// A call with input and output. All details count as inside unless changed.
     pub(crate) const fn new(agent: &'static str, normaliser: &'static str, input: Field, output: Field) -> Self {
         const NONE: Field = ("", None);
         Self {
@@ -46,20 +46,20 @@ impl Logged {
         }
     }
 
-    /// Whether no count is above zero: such a log does not know, or the call used nothing.
+    /// Whether no count is positive: the log has no usage, or the call used nothing.
     pub(crate) fn is_nothing(&self) -> bool {
         let counts = [self.input, self.more_input, self.cache_read, self.cache_write, self.output, self.reasoning];
         counts.iter().all(|(_, count)| count.unwrap_or(0) <= 0)
     }
 
-    /// How much was read from and written to a cache.
+    /// The sum of cache reads and writes.
     pub(crate) fn cached(&self) -> u64 {
         let count = |(_, count): Field| count.map_or(0, |count| u64::try_from(count).unwrap_or(0));
         count(self.cache_read).saturating_add(count(self.cache_write))
     }
 
-    /// The counts, each token in one class. Cached input that is larger than the input it should be inside of is taken
-    /// as beside it, and flagged.
+    /// The counts, each token in one class. Cached input that exceeds the input it should be inside of counts as beside
+    /// it, and is flagged.
     pub(crate) fn settle(self) -> Result<Normalised> {
         let stated = |(name, count): Field| match count {
             Some(number @ ..0) => Stated { name, count: None, negative: Some((name, number)) },

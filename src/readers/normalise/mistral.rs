@@ -1,5 +1,5 @@
-//! Mistral (SDK `UsageInfo`, `ConversationUsageInfo`): `OpenAI`'s shape, with the cached count under several names,
-//! and in conversations what connectors fed in, beside the prompt.
+//! Mistral (SDK `UsageInfo`, `ConversationUsageInfo`): `OpenAI`'s format, with several names for the cached count, and
+//! in conversations with input of connectors beside the prompt.
 
 use serde::Deserialize;
 

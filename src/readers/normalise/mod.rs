@@ -1,9 +1,9 @@
-//! What each API reports, turned into disjoint token classes.
+//! Converts the usage object of each API into disjoint token classes.
 //!
-//! Some APIs count cached input inside the input and some beside it, and so it goes with reasoning and output.
-//! That habit is undone here, once, by a normaliser with a name and a version; nobody downstream has to know it.
-//! Nothing is guessed and nothing is clamped: what was not reported is absent, what does not add up is flagged,
-//! and what cannot be true is an error that names the fields.
+//! Some APIs count cached input inside the input and some beside it; the same applies to reasoning and output. A named,
+//! versioned normaliser converts these conventions once, so no other code depends on them. It neither guesses nor
+//! clamps: a count that was not reported is absent, a sum that does not add up is flagged, and an impossible
+//! combination is an error that names the fields.
 //!
 //! ```
 //! use usage_ledger::normalise::{self, UsageFormat};
@@ -50,11 +50,11 @@ use crate::model::event::{INFERENCE_GEO, SERVICE_TIER, is_special};
 use crate::model::event::{Quality, Raw, TokenRecord};
 use crate::model::tokens::{Tokens, Usd};
 
-/// What a residual says between a stated total and the sum of its parts, where that is another.
+/// Separates a stated total from the differing sum of its parts in a residual.
 pub(crate) const PARTS_APART: &str = "but parts sum to";
-/// The same of a count and the sum of what it is split into.
+/// Separates a count from the differing sum of its split in a residual.
 pub(crate) const SPLIT_APART: &str = "but its split sums to";
-/// What a residual says of a response whose counts are all 0: its server does not report usage.
+/// The residual of a response whose counts are all 0: its server does not report usage.
 pub(crate) const NO_USAGE: &str = "all counts are 0: the usage of this call is unknown";
 
 /// The counts of one usage object, each token in exactly one class.
@@ -71,25 +71,25 @@ pub(crate) const NO_USAGE: &str = "all counts are 0: the usage of this call is u
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Normalised {
-    /// The counts; what the API did not report is absent.
+    /// The counts; a count that the API did not report is absent.
     pub tokens: Tokens,
-    /// Name and version of the rules that made them, such as `anthropic/1`.
+    /// Name and version of the rules that computed them, such as `anthropic/1`.
     pub normaliser: &'static str,
-    /// [`Quality::Reported`], or [`Quality::Derived`] when `residual` says what did not fit.
+    /// [`Quality::Reported`], or [`Quality::Derived`] if `residual` is set.
     pub quality: Quality,
-    /// What did not add up, or which other reading of the object was taken because only that one adds up.
+    /// What did not add up, or which interpretation of the object was chosen because only that one adds up.
     pub residual: Option<String>,
-    /// What the API said the call cost.
+    /// The cost that the API stated.
     pub cost: Option<Usd>,
-    /// How the call was served, when not in the ordinary way: `batch`, `priority`, `fast` … It has other prices.
+    /// The service tier, if it is not the standard one: `batch`, `priority`, `fast` … It has separate prices.
     pub service_tier: Option<String>,
-    /// The region in which the model had to run, if the caller chose one, such as `us`. It has other prices.
+    /// The region that the caller chose, such as `us`. It has separate prices.
     pub inference_geo: Option<String>,
-    /// Tokens that are no text, by class and modality, such as `input_audio`. They are part of `tokens`.
+    /// Tokens of other modalities than text, by class and modality, such as `input_audio`. They are part of `tokens`.
     pub modalities: BTreeMap<String, u64>,
     /// How often the provider used each of its own tools, such as `web_search`.
     pub server_tools: BTreeMap<String, u64>,
-    /// Calls of other models that the object states and `tokens` leaves out, such as those of an advisor.
+    /// Calls of other models, such as those of an advisor. `tokens` excludes them.
     pub nested: Vec<NestedUsage>,
 }
 
@@ -107,20 +107,20 @@ pub struct Normalised {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NestedUsage {
-    /// Its place among the iterations, from 0.
+    /// Its index among the iterations, from 0.
     pub place: usize,
-    /// What it was for, such as `advisor`.
+    /// Its purpose, such as `advisor`.
     pub purpose: String,
     /// The model that answered, if the object names it.
     pub model: Option<String>,
     /// Its counts.
     pub usage: Normalised,
-    /// Its part of the object, to the letter.
+    /// Its part of the object, verbatim.
     pub raw: String,
 }
 
 impl Normalised {
-    /// Counts without anything besides.
+    /// Counts without modalities and tools.
     const fn new(tokens: Tokens, normaliser: &'static str, quality: Quality, residual: Option<String>) -> Self {
         Self {
             tokens,
@@ -136,7 +136,7 @@ impl Normalised {
         }
     }
 
-    /// Gives a record what a price depends on besides its tokens.
+    /// Sets the fields of a record that determine its price besides its tokens.
     pub(crate) fn tell_tariff(&self, record: &mut TokenRecord) {
         for (name, value) in [(SERVICE_TIER, &self.service_tier), (INFERENCE_GEO, &self.inference_geo)] {
             if let Some(value) = value {
@@ -149,7 +149,7 @@ impl Normalised {
 }
 
 impl NestedUsage {
-    /// The record of this call, made by the same caller for `outer` at the same time. The keys of `outer` make its keys.
+    /// The record of this call, with the caller and the time of `outer`. Its keys are derived from the keys of `outer`.
     ///
     /// # Errors
     /// [`Error::Invalid`] when its part of the usage object is not JSON.
@@ -194,8 +194,8 @@ impl NestedUsage {
 /// ```
 ///
 /// # Errors
-/// [`Error::Invalid`] when it is not such an object, a count is not a whole number up to
-/// [`MAX_COUNT`](crate::MAX_COUNT), no count is there at all, or no reading of the counts is possible.
+/// [`Error::Invalid`] for another kind of object, for a count that is not a whole number up to
+/// [`MAX_COUNT`](crate::MAX_COUNT), without any count, and when no interpretation of the counts is possible.
 pub fn usage(format: UsageFormat, usage_json: &str) -> Result<Normalised> {
     match format {
         UsageFormat::Anthropic | UsageFormat::ClaudeCode => anthropic::usage(format, usage_json),
@@ -214,7 +214,7 @@ pub fn usage(format: UsageFormat, usage_json: &str) -> Result<Normalised> {
     }
 }
 
-/// Puts together two usage objects of one answer: of each field the later value, unless it states nothing.
+/// Merges two usage objects of one reply: of each field the later value, unless it states nothing.
 #[cfg(feature = "import")]
 pub(crate) fn merged(earlier: &str, later: &str) -> Option<String> {
     let mut merged: fields::Fields = serde_json::from_str(earlier).ok()?;
@@ -222,7 +222,7 @@ pub(crate) fn merged(earlier: &str, later: &str) -> Option<String> {
     Some(merged.compose())
 }
 
-/// Reads the `tokens` of an `OpenCode` message that is known to have reasoning beside the output.
+/// Reads the `tokens` of an `OpenCode` message with reasoning beside the output.
 #[cfg(feature = "import")]
 pub(crate) fn opencode_beside(usage_json: &str) -> Result<Normalised> {
     opencode::usage(UsageFormat::Opencode, usage_json, Some(true))
@@ -243,14 +243,14 @@ pub fn codex(usage_json: &str) -> Result<Normalised> {
     usage(UsageFormat::Codex, usage_json)
 }
 
-/// Makes a record of a response: a whole body, a bare usage object, or a stream (server-sent events, lines of JSON,
-/// or a JSON array of chunks).
+/// Makes a record of a response: a whole body, a bare usage object, or a stream (server-sent events, JSON lines, or a
+/// JSON array of chunks).
 ///
-/// The record has the format's provider, the model and the id (as its key) where the response states them, and the
-/// usage object to the letter. Of the rest of the response nothing is kept. Set other fields afterwards.
+/// The record has the format's provider, the model and the id (as its key) if the response states them, and the usage
+/// object verbatim. It contains nothing else of the response. Set other fields afterwards.
 ///
-/// A usage object that is not in one piece is put together, every value to the letter: an Anthropic stream states
-/// some counts in `message_start` only, and Ollama mixes them with the answer.
+/// A usage object in several parts is assembled from verbatim values: an Anthropic stream states some counts only in
+/// `message_start`, and Ollama mixes them with the reply.
 ///
 /// ```
 /// use usage_ledger::normalise::{self, UsageFormat};
@@ -268,12 +268,12 @@ pub fn codex(usage_json: &str) -> Result<Normalised> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Invalid`] as for [`usage`], and when the text is not JSON, states no usage, or holds several responses.
+/// [`Error::Invalid`] as for [`usage`], and when the text is not JSON, states no usage, or contains several responses.
 pub fn response(format: UsageFormat, json: &str) -> Result<TokenRecord> {
     answered(format, json).map(|(record, _)| record)
 }
 
-/// Makes the records of a response: [`response`], and one for each call of another model that its usage object states,
+/// Makes all records of a response: that of [`response`], and one for each call of another model in its usage object,
 /// such as those of an advisor.
 ///
 /// ```
@@ -284,7 +284,7 @@ pub fn response(format: UsageFormat, json: &str) -> Result<TokenRecord> {
 /// ```
 ///
 /// # Errors
-/// As of [`response`].
+/// As for [`response`].
 pub fn calls(format: UsageFormat, json: &str) -> Result<Vec<TokenRecord>> {
     let (record, nested) = answered(format, json)?;
     let others: Vec<_> = nested.iter().map(|nested| nested.record(&record)).collect::<Result<_>>()?;
@@ -318,7 +318,7 @@ fn answered(format: UsageFormat, json: &str) -> Result<(TokenRecord, Vec<NestedU
     Ok((record, normalised.nested))
 }
 
-/// Reads a usage object into the struct that spells one API's fields.
+/// Deserialises a usage object into the struct of one API's fields.
 fn parse<'a, T: serde::Deserialize<'a>>(format: UsageFormat, json: &'a str) -> Result<T> {
     // serde would also fill a struct from an array, by position.
     if !json.trim_start().starts_with('{') {

@@ -1,4 +1,4 @@
-//! Tokens that are no text, which often have a price of their own: audio, images and video.
+//! Tokens of audio, images and video, which often have separate prices.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::event::{Modality, modality_name};
 use crate::model::tokens::TokenClass;
 use crate::readers::normalise::count::Count;
 
-/// Counts by modality, as `OpenAI` and the servers that copy its API state them.
+/// Counts by modality, as `OpenAI` and compatible servers state them.
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object of token counts by modality")]
 pub(super) struct ByModality {
@@ -27,7 +27,7 @@ impl ByModality {
     }
 }
 
-/// Audio, images and video; what is not stated is none.
+/// The counts of audio, images and video, with 0 for a missing one.
 pub(super) fn counts([audio, image, video]: [&Count; 3]) -> Result<[u64; 3]> {
     let of = |count: &Count, name| Ok::<_, Error>(count.named(name)?.count.unwrap_or(0));
     Ok([of(audio, "audio_tokens")?, of(image, "image_tokens")?, of(video, "video_tokens")?])
@@ -58,7 +58,7 @@ pub(super) fn listed(list: Option<&Vec<ModalityCount>>) -> Result<[u64; 3]> {
     Ok(counts)
 }
 
-/// The modalities of each class. `input` includes what was read from a cache.
+/// The modalities of each class. `input` includes cache reads.
 pub(super) fn split(input: [u64; 3], cached: [u64; 3], output: [u64; 3]) -> BTreeMap<String, u64> {
     let mut split = BTreeMap::new();
     let kinds = Modality::ALL.into_iter().zip(input).zip(cached).zip(output);

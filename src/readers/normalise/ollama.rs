@@ -1,5 +1,5 @@
-//! Ollama `/api/chat` and `/api/generate` (`api.Metrics`): the counters stand among the fields of the last chunk.
-//! The prompt includes what was cached, thinking is inside the output and not told apart.
+//! Ollama `/api/chat` and `/api/generate` (`api.Metrics`): the counts are fields of the last chunk. The prompt includes
+//! cached input. Thinking is inside the output and not reported separately.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::readers::normalise::fields::Fields;
 use crate::readers::normalise::statement::Statement;
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
-/// The fields that are usage; the others hold the answer, which no record may keep.
+/// The usage fields. The other fields contain the reply, which no record may contain.
 const METRICS: [&str; 7] = [
     "total_duration",
     "load_duration",
@@ -39,7 +39,7 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     statement.settle(format)
 }
 
-/// The usage fields of a chunk, if it has any, and how long the call took.
+/// The usage fields of a chunk, if it has any, and the duration of the call.
 pub(super) fn metrics(format: UsageFormat, chunk: &str) -> Result<Option<(String, Option<u64>)>> {
     let metrics: OllamaMetrics = parse(format, chunk)?;
     let mut fields: Fields = parse(format, chunk)?;

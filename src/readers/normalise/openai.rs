@@ -1,5 +1,5 @@
-//! `OpenAI` Chat Completions (SDK `CompletionUsage`) and Responses (SDK `ResponseUsage`): cache inside the input,
-//! reasoning inside the output. The shape is widely copied; the few fields that copies add are read too.
+//! `OpenAI` Chat Completions (SDK `CompletionUsage`) and Responses (SDK `ResponseUsage`): the cache is inside the
+//! input, reasoning inside the output. Many servers imitate the format; their few additional fields are also read.
 
 use std::collections::BTreeMap;
 
@@ -26,11 +26,11 @@ struct Chat<'a> {
     completion: Option<OutputDetails>,
     /// Moonshot.
     cached_tokens: Count,
-    /// `DeepSeek`, and gateways that pass its object on.
+    /// `DeepSeek`, and gateways that forward its object.
     prompt_cache_hit_tokens: Count,
     #[serde(borrow)]
     server_tool_use: Option<&'a RawValue>,
-    /// `LiteLLM`, which includes the writes in the prompt whatever the provider does.
+    /// `LiteLLM`, which includes cache writes in the prompt for every provider.
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
     /// Perplexity, and xAI over gRPC.
@@ -49,12 +49,12 @@ struct Responses<'a> {
     input: Option<InputDetails>,
     #[serde(rename = "output_tokens_details")]
     output: Option<OutputDetails>,
-    /// The Realtime API spells them so.
+    /// The spelling of the Realtime API.
     #[serde(rename = "input_token_details")]
     realtime_input: Option<InputDetails>,
     #[serde(rename = "output_token_details")]
     realtime_output: Option<OutputDetails>,
-    /// Gateways that state the cache as they do for Chat Completions.
+    /// Gateways that state the cache as in Chat Completions.
     cached_tokens: Count,
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
@@ -90,7 +90,7 @@ struct OutputDetails {
     video_tokens: Count,
 }
 
-/// The tokens of both details that are no text.
+/// The tokens of both details that are not text.
 fn modalities(input: Option<&InputDetails>, output: Option<&OutputDetails>) -> Result<BTreeMap<String, u64>> {
     let input_counts =
         input.map(|details| counts([&details.audio_tokens, &details.image_tokens, &details.video_tokens]));
@@ -144,7 +144,7 @@ pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
     statement.cache_read = read
         .or(usage.cached_tokens.named("cached_tokens")?)
         .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
-    // The lifetimes stated here are 30 minutes and 12 hours, for which there is no class of their own.
+    // The stated lifetimes are 30 minutes and 12 hours, which have no class.
     statement.cache_write =
         Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
     statement.modalities = modalities(input, output)?;
@@ -170,7 +170,7 @@ fn cost(stated: Option<&RawValue>) -> Result<Option<Usd>> {
     } else {
         Some(stated)
     };
-    // Anything else is some other gateway's field of that name.
+    // Any other value is a gateway's own field of that name.
     let amount = amount.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
     amount.map(str::parse).transpose()
 }

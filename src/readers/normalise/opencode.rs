@@ -1,7 +1,7 @@
-//! `OpenCode` messages: the cache beside the input, whatever the API's habit.
+//! `OpenCode` messages: the cache is beside the input, whatever the API's convention.
 //!
-//! Clients that state a total write reasoning beside the output. Those before them took both from their SDK, which
-//! counts reasoning inside the output, but for Google's.
+//! Clients that state a total write reasoning beside the output. Earlier clients took both from their SDK, which counts
+//! reasoning inside the output, except for Google's.
 
 use serde::Deserialize;
 
@@ -27,7 +27,7 @@ struct Cache {
     write: Count,
 }
 
-/// `beside` is where reasoning stands, as far as who wrote the object is known; else the object tells.
+/// `beside` is whether reasoning is beside the output, if the client's version is known. Otherwise the object decides.
 pub(super) fn usage(format: UsageFormat, json: &str, beside: Option<bool>) -> Result<Normalised> {
     let usage: OpencodeUsage = parse(format, json)?;
     let mut statement = Statement::new(usage.input.named("input")?, usage.output.named("output")?);
@@ -50,7 +50,7 @@ pub(super) fn usage(format: UsageFormat, json: &str, beside: Option<bool>) -> Re
     statement.settle(format)
 }
 
-/// Whether the total is that of an API which counts what was cached beside it: it says nothing more then.
+/// Whether the total excludes the cache, as in an API that counts it beside. Such a total is no evidence.
 fn leaves_out_the_cache(statement: &Statement) -> bool {
     let cached = [statement.cache_read.count, statement.cache_write.all.count].into_iter().flatten().sum::<u64>();
     let rest = [statement.input.count, statement.output.count].into_iter().flatten().sum::<u64>();

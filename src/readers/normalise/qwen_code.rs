@@ -1,5 +1,5 @@
-//! Qwen Code chats. The client words every API's answer as Gemini does, but takes the counts over as they come: from
-//! the APIs it mostly talks to, reasoning stands inside the candidates. The total shows where it does not.
+//! Qwen Code chats. The client uses Gemini's field names for every API, but copies the counts unchanged. Most of its
+//! APIs count reasoning inside the candidates. The total shows if one does not.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,7 +25,7 @@ struct QwenCodeUsage<'a> {
     thoughts: Count,
     #[serde(rename = "totalTokenCount")]
     total: Count,
-    /// Only older chats have counts of this name, and all the others under names of that kind.
+    /// Only older chats have counts of this name, together with others of that naming scheme.
     #[serde(borrow)]
     input: Option<&'a RawValue>,
 }

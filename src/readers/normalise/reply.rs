@@ -1,4 +1,4 @@
-//! Where in a response each API states its usage, its model and its id.
+//! Finds the usage, the model and the id in the responses of each API.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,25 +12,25 @@ use crate::readers::normalise::count::Count;
 use crate::readers::normalise::fields::Fields;
 use crate::readers::normalise::{UsageFormat, ollama, parse, server_tools};
 
-/// Parts of the names of fields that hold token counts.
+/// Substrings of the names of fields with token counts.
 const COUNTS: [&str; 4] = ["tokens", "Tokens", "TokenCount", "eval_count"];
 
-/// What a response says about itself.
+/// The relevant content of a response.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub usage: String,
     pub id: Option<String>,
     pub model: Option<String>,
     pub duration_ms: Option<u64>,
-    /// How the call was served, where the API says so outside of its usage.
+    /// The service tier, if the API states it outside of its usage.
     pub service_tier: Option<String>,
-    /// Uses of the provider's own tools that the answer shows and the usage does not count.
+    /// Uses of the provider's own tools that are visible in the reply but not in the usage.
     pub server_tools: BTreeMap<String, u64>,
-    /// What did not fit.
+    /// What did not add up.
     pub notes: Vec<String>,
 }
 
-/// The fields of all APIs' bodies and events that lead to the usage. Values stay unread, so that an odd one
+/// The fields of all APIs' bodies and events on the way to the usage. Their values are not parsed, so an odd value
 /// elsewhere in a response does not matter.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -62,7 +62,7 @@ struct ReplyEnvelope<'a> {
     /// Groq's last chunk.
     #[serde(borrow, rename = "x_groq")]
     groq: Option<&'a RawValue>,
-    /// What the AWS SDKs add: `RequestId`.
+    /// Added by the AWS SDKs: `RequestId`.
     #[serde(borrow, rename = "ResponseMetadata")]
     aws: Option<&'a RawValue>,
     /// Bedrock: `latencyMs`.
@@ -73,10 +73,10 @@ struct ReplyEnvelope<'a> {
     /// Moonshot and some local servers state the usage in the last choice.
     #[serde(borrow)]
     choices: Option<&'a RawValue>,
-    /// The items of a Responses answer.
+    /// The items of a Responses reply.
     #[serde(borrow)]
     output: Option<&'a RawValue>,
-    /// Gemini's answers.
+    /// Gemini's candidates.
     #[serde(borrow)]
     candidates: Option<&'a RawValue>,
 }
@@ -90,7 +90,7 @@ impl<'a> ReplyEnvelope<'a> {
         }
     }
 
-    /// What this format wraps a body or a part of it in.
+    /// The field in which this format wraps a body or a part of it.
     const fn inner(&self, format: UsageFormat) -> Option<&'a RawValue> {
         match format {
             UsageFormat::Anthropic | UsageFormat::ClaudeCode => self.message,
@@ -151,7 +151,7 @@ impl<'a> ReplyEnvelope<'a> {
     }
 }
 
-/// A text value that says something.
+/// A non-empty string.
 fn text(value: Option<&RawValue>) -> Option<String> {
     serde_json::from_str::<String>(value?.get()).ok().filter(|text| !text.is_empty())
 }
@@ -178,7 +178,7 @@ impl Reply {
                     Cow::Owned(usage)
                 }),
                 Some(usage) => Some(Cow::Borrowed(usage.get())),
-                // With nothing around it, it is the usage object itself.
+                // A bare usage object has nothing around it.
                 None if documents.len() == 1 => Some(Cow::Borrowed(document.as_ref())),
                 None => None,
             };
@@ -192,7 +192,7 @@ impl Reply {
                 continue;
             };
             let ids = (inside.and_then(ReplyEnvelope::id), outer.id());
-            // What Groq wraps has the id of the request.
+            // The id that Groq wraps is that of the request.
             reply.identify(if format == UsageFormat::OpenaiChat { ids.1.or(ids.0) } else { ids.0.or(ids.1) })?;
             reply.model = model.or_else(|| reply.model.take());
             reply.duration_ms =
@@ -213,7 +213,7 @@ impl Reply {
         reply.usage = match (format, usages.as_slice()) {
             (_, []) => return Err(nothing(format, documents.len())),
             (UsageFormat::Ollama, [_, _, ..]) => return Err(several("final chunks")),
-            // Logs state each turn on its own, so the last one is the one that counts.
+            // Logs state each turn separately, so the last one counts.
             (
                 UsageFormat::Codex | UsageFormat::GeminiCli | UsageFormat::QwenCode | UsageFormat::Opencode,
                 [.., last],
@@ -224,7 +224,7 @@ impl Reply {
         Ok(reply)
     }
 
-    /// Counts the uses of tools that an answer shows. A stream may show them several times.
+    /// Counts the uses of tools that are visible in a reply. A stream may show them several times.
     fn see_tools(&mut self, format: UsageFormat, envelope: &ReplyEnvelope<'_>, model: Option<&str>) {
         let seen = match format {
             UsageFormat::OpenaiResponses | UsageFormat::Xai => server_tools::of_items(envelope.output),
@@ -237,7 +237,7 @@ impl Reply {
         }
     }
 
-    /// Takes the id of a document with usage, which has to be the one seen before.
+    /// Sets the id of a document with usage, which must equal the previous one.
     fn identify(&mut self, id: Option<String>) -> Result<()> {
         match (&self.id, id) {
             (Some(known), Some(id)) if *known != id => {
@@ -251,9 +251,9 @@ impl Reply {
         }
     }
 
-    /// Puts the usage objects of a stream together. Anthropic states a part in `message_start` and what has changed in
-    /// each `message_delta`, cumulatively. Other APIs repeat the whole object, but some servers that copy them leave
-    /// counts out of the last one, or write zeros.
+    /// Merges the usage objects of a stream. Anthropic states some counts in `message_start` and the cumulative changes
+    /// in each `message_delta`. Other APIs repeat the whole object, but some compatible servers omit counts of the last
+    /// one, or write zeros.
     fn accumulate(&mut self, format: UsageFormat, usages: &[Cow<'_, str>]) -> Result<String> {
         let mut merged = Fields::default();
         let mut last = Fields::default();
@@ -270,7 +270,7 @@ impl Reply {
             }
             merged.merge(&last);
         }
-        // When the last object says it all, nothing had to be put together, and it stays to the letter.
+        // If the last object is complete, it is kept verbatim.
         match usages.last() {
             Some(whole) if last.says_all_of(&merged) => Ok(whole.trim().to_owned()),
             _ => Ok(merged.compose()),

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::model::event::is_tool_name;
 
-/// Stands for tools whose names no record can keep.
+/// The name for tools whose names a record cannot contain.
 const OTHER: &str = "other";
 
-/// The uses that an object of counts such as `{"web_search_requests":3}` states. Anything else states none.
+/// The uses in an object of counts such as `{"web_search_requests":3}`. Any other value has none.
 pub(super) fn server_tools(stated: Option<&RawValue>) -> BTreeMap<String, u64> {
     let Some(Ok(Value::Object(stated))) = stated.map(|stated| serde_json::from_str(stated.get())) else {
         return BTreeMap::new();
@@ -29,8 +29,8 @@ pub(super) fn server_tools(stated: Option<&RawValue>) -> BTreeMap<String, u64> {
     uses
 }
 
-/// The tools that `OpenAI` runs for a model, as the items of a Responses answer name their calls. Of a web search only the
-/// search itself is metered, not the pages that the model opens.
+/// The tools that `OpenAI` runs for a model, from the items of a Responses reply. For a web search only the search
+/// itself is metered, not the pages that the model opens.
 pub(super) fn of_items(output: Option<&RawValue>) -> BTreeMap<String, u64> {
     const CALLS: [&str; 4] = ["web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"];
     #[derive(Deserialize)]
@@ -52,7 +52,7 @@ pub(super) fn of_items(output: Option<&RawValue>) -> BTreeMap<String, u64> {
     uses
 }
 
-/// Gemini's searches. Google meters each query, and up to Gemini 2.5 each answer that was grounded in any.
+/// Gemini's searches. Google meters each query, and up to Gemini 2.5 each grounded reply.
 pub(super) fn of_grounding(candidates: Option<&RawValue>, model: Option<&str>) -> BTreeMap<String, u64> {
     #[derive(Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
@@ -73,7 +73,7 @@ pub(super) fn of_grounding(candidates: Option<&RawValue>, model: Option<&str>) -
     uses
 }
 
-/// Adds uses of a tool under the name that all APIs share: `web_search_requests` and `web_search_call` are `web_search`.
+/// Adds uses of a tool under its common name: `web_search_requests` and `web_search_call` become `web_search`.
 pub(super) fn add(uses: &mut BTreeMap<String, u64>, name: &str, count: u64) {
     let name = name.strip_suffix("_requests").or_else(|| name.strip_suffix("_call")).unwrap_or(name);
     let name = if is_tool_name(name) { name } else { OTHER };

@@ -1,4 +1,4 @@
-//! What an API states about one call, and the reading of it that adds up.
+//! The counts that an API states for one call, and the interpretation of them that adds up.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::model::tokens::{Tokens, Usd};
 use crate::readers::normalise::count::{Stated, sum};
 use crate::readers::normalise::{Normalised, PARTS_APART, UsageFormat};
 
-/// Where a detail (cached input, reasoning) stands relative to the headline count (input, output).
+/// Where a detail (cached input, reasoning) is counted relative to the headline count (input, output).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Habit {
     /// The headline includes it.
     Inside,
     /// It comes on top of the headline.
     Beside,
-    /// It comes on top, and the object says so itself: no total can suggest otherwise.
+    /// It comes on top, and the object itself states so: no total can suggest otherwise.
     Apart,
 }
 
@@ -29,10 +29,10 @@ impl Habit {
     }
 }
 
-/// Input written to a cache, by lifetime.
+/// Cache writes, by lifetime.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writes {
-    /// All of it.
+    /// All cache writes.
     pub all: Stated,
     five_minutes: Option<u64>,
     one_hour: Option<u64>,
@@ -45,13 +45,13 @@ impl Writes {
         Self { all, five_minutes: None, one_hour: None, other: all.count }
     }
 
-    /// Writes of which some lifetimes are known. What the split leaves over has an unknown one.
+    /// Writes of which some lifetimes are known. The rest has an unknown lifetime.
     pub(super) fn split(all: Stated, five_minutes: Stated, one_hour: Stated) -> Result<Self> {
         let known = sum([five_minutes.count, one_hour.count])?;
         let other = match (all.count, known) {
             (_, None) => all.count,
             (None, Some(_)) => None,
-            // A split that leaves nothing over says nothing about other lifetimes.
+            // A complete split leaves nothing for other lifetimes.
             (Some(_), Some(_)) => minus(all, &[five_minutes, one_hour])?.filter(|rest| *rest > 0),
         };
         Ok(Self {
@@ -67,12 +67,12 @@ impl Writes {
     }
 }
 
-/// One call's counts as the API words them, and the API's habits.
+/// One call's counts under the API's names, and the API's conventions.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
     /// The headline input.
     pub input: Stated,
-    /// Input that always comes on top of the headline, such as what a server-side tool fed in.
+    /// Input that is always beside the headline, such as input from a server-side tool.
     pub more_input: Stated,
     pub cache_read: Stated,
     pub cache_write: Writes,
@@ -83,16 +83,16 @@ pub(super) struct Statement {
     pub thought: Habit,
     pub total: Stated,
     pub cost: Option<Usd>,
-    /// Tokens of these that are no text, by class and modality.
+    /// Their tokens of other modalities than text, by class and modality.
     pub modalities: BTreeMap<String, u64>,
     /// Uses of tools that the server runs.
     pub server_tools: BTreeMap<String, u64>,
-    /// What did not fit so far.
+    /// What did not add up so far.
     pub notes: Vec<String>,
 }
 
 impl Statement {
-    /// Two headline counts and nothing else, with the commonest habits: details inside.
+    /// Two headline counts with the most common conventions: details inside.
     pub(super) const fn new(input: Stated, output: Stated) -> Self {
         Self {
             input,
@@ -111,12 +111,12 @@ impl Statement {
         }
     }
 
-    /// Undoes the habits. The API's own habit is kept unless the total the API reports fits exactly one other.
+    /// Applies the conventions. The API's own convention applies unless the reported total fits exactly one other.
     pub(super) fn settle(self, format: UsageFormat) -> Result<Normalised> {
         self.settle_as(format.name(), format.normaliser())
     }
 
-    /// The same for an object that is of no API's format.
+    /// The same for an object of no API's format.
     pub(super) fn settle_as(mut self, what: &str, normaliser: &'static str) -> Result<Normalised> {
         let stated = [self.input, self.more_input, self.cache_read, self.cache_write.all, self.output, self.reasoning];
         for (name, number) in stated.into_iter().chain([self.total]).filter_map(|stated| stated.negative) {
@@ -169,7 +169,7 @@ impl Statement {
         }
     }
 
-    /// The reading that takes a detail which is larger than its headline as beside it: the answer counts, with a note.
+    /// Interprets a detail that exceeds its headline as beside it. The reply then counts, with a note.
     fn beside(&mut self) -> Option<Tokens> {
         use Habit::{Beside, Inside};
         let details = [("the cached input", self.input.name), ("reasoning", self.output.name)];
@@ -186,7 +186,7 @@ impl Statement {
         None
     }
 
-    /// The counts as they are under a pair of habits.
+    /// The counts under a pair of conventions.
     fn reading(&self, cache: Habit, thought: Habit) -> Result<Tokens> {
         let uncached = if cache == Habit::Inside {
             minus(self.input, &[self.cache_read, self.cache_write.all])?
@@ -194,7 +194,7 @@ impl Statement {
             self.input.count
         };
         let output = if thought == Habit::Inside { minus(self.output, &[self.reasoning])? } else { self.output.count };
-        // Nothing on top of a headline that is not stated is no input of 0.
+        // An addition to a missing headline does not make the input 0.
         let more = self.more_input.count.filter(|more| *more > 0 || uncached.is_some());
         Ok(Tokens {
             input: sum([uncached, more])?,
@@ -207,7 +207,7 @@ impl Statement {
         })
     }
 
-    /// Notes a total that the counts do not reach.
+    /// Notes a total that differs from the sum of the counts.
     fn doubt(&mut self, tokens: &Tokens) -> Result<()> {
         let sum = tokens.total()?;
         if let Some(total) = self.total.count.filter(|total| *total != sum) {
@@ -223,7 +223,7 @@ impl Statement {
     }
 }
 
-/// What is left of a count without those that it includes.
+/// The rest of a count without its included parts.
 fn minus(whole: Stated, parts: &[Stated]) -> Result<Option<u64>> {
     let Some(count) = whole.count else { return Ok(None) };
     let taken = sum(parts.iter().map(|part| part.count))?.unwrap_or(0);

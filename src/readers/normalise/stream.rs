@@ -1,4 +1,4 @@
-//! The JSON documents in a text: one, a list, one a line, or the data of server-sent events.
+//! Splits a text into JSON documents: one, a list, one per line, or the data of server-sent events.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
 
-/// Takes a text apart into its documents, in order.
+/// Splits a text into its documents, in order.
 pub(super) fn documents(text: &str) -> Result<Vec<Cow<'_, str>>> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
@@ -33,12 +33,12 @@ fn not_json(error: &serde_json::Error) -> Error {
     Error::invalid(format!("the response is not JSON ({error}): give it whole and as the API sent it"))
 }
 
-/// Server-sent events as in the HTML standard, § 9.2: an event's data may span lines, a blank line ends it.
+/// Server-sent events as in the HTML standard, § 9.2: an event's data may span lines, and a blank line ends it.
 fn events(text: &str) -> Result<Vec<Cow<'_, str>>> {
     let mut documents = Vec::new();
     let mut data: Vec<(usize, &str)> = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        // Indentation is not in the standard, but comes with what people copy.
+        // The standard has no indentation, but copied text often does.
         let line = line.trim();
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         match field {
@@ -65,7 +65,7 @@ fn flush<'a>(data: &mut Vec<(usize, &'a str)>, documents: &mut Vec<Cow<'a, str>>
     let Some((first, _)) = lines.first() else { return Ok(()) };
     let broken = lines.iter().find_map(|(_, line)| serde_json::from_str::<&RawValue>(line).err());
     let Some(mut error) = broken else {
-        // Copies of a stream often lose the blank lines between its events.
+        // Copied streams often lack the blank lines between their events.
         documents.extend(lines.iter().map(|(_, line)| Cow::Borrowed(*line)));
         return Ok(());
     };

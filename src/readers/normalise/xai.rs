@@ -1,5 +1,5 @@
-//! xAI: `OpenAI`'s two shapes, but in Chat Completions (and gRPC `SamplingUsage`) reasoning stands beside the
-//! completion, and cached input has been seen beside the prompt.
+//! xAI: `OpenAI`'s two formats, but in Chat Completions (and gRPC `SamplingUsage`) reasoning is beside the completion,
+//! and cached input sometimes beside the prompt.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::readers::normalise::count::Count;
 use crate::readers::normalise::statement::Habit;
 use crate::readers::normalise::{Normalised, UsageFormat, openai, parse};
 
-/// One tick is 10^-10 dollars, amounts are kept in 10^-12.
+/// One tick is 10^-10 dollars; amounts are in 10^-12.
 const PICOS_PER_TICK: i128 = 100;
 
 #[derive(Default, Deserialize)]

@@ -1,4 +1,4 @@
-//! What tokens that are no text, and uses of a provider's own tools, cost.
+//! The price of tokens that are not text, and of a provider's own tools.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use crate::model::tokens::{TokenClass, Usd};
 /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool>).
 const FREE: [&str; 1] = ["web_fetch"];
 
-/// Prices of what is neither text nor a request.
+/// Prices of everything but text and requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ExtraRates {
-    /// Of a million tokens, by modality, of the classes that have them: input, cache reads, output.
+    /// Per million tokens, by modality, of the classes with modalities: input, cache reads, output.
     pub modalities: [[Option<Usd>; 3]; 3],
-    /// Of a thousand uses.
+    /// Per thousand uses.
     pub web_searches: Option<Usd>,
     pub file_searches: Option<Usd>,
 }
 
-/// Where a class stands in [`ExtraRates::modalities`].
+/// The index of a class in [`ExtraRates::modalities`].
 const fn place(class: TokenClass) -> Option<usize> {
     match class {
         TokenClass::Input => Some(0),
@@ -34,7 +34,7 @@ const fn place(class: TokenClass) -> Option<usize> {
 }
 
 impl ExtraRates {
-    /// Nothing costs anything.
+    /// A price of zero for everything.
     pub const fn free() -> Self {
         const FREE: Option<Usd> = Some(Usd::from_picos(0));
         Self { modalities: [[FREE; 3]; 3], web_searches: FREE, file_searches: FREE }
@@ -62,19 +62,19 @@ impl ExtraRates {
     }
 }
 
-/// What a call states beside its token classes.
+/// The counts of a call besides its token classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Extras<'a> {
     #[default]
     None,
-    /// As a row's key has it: `input_audio=900,web_search=2`.
+    /// In the form of a row's key: `input_audio=900,web_search=2`.
     Key(&'a str),
-    /// As a record has it.
+    /// In the form of a record.
     Record { modalities: &'a BTreeMap<String, u64>, server_tools: &'a BTreeMap<String, u64> },
 }
 
 impl<'a> Extras<'a> {
-    /// Those of a record.
+    /// The extras of a record.
     pub fn of(modalities: &'a BTreeMap<String, u64>, server_tools: &'a BTreeMap<String, u64>) -> Self {
         if modalities.values().chain(server_tools.values()).all(|count| *count == 0) {
             return Self::None;
@@ -82,7 +82,7 @@ impl<'a> Extras<'a> {
         Self::Record { modalities, server_tools }
     }
 
-    /// Visits each count. A name that cannot be read stands with a count of 1, so that its price is unknown.
+    /// Visits each count. An unreadable name counts 1, so that its price is unknown.
     pub fn each(&self, mut visit: impl FnMut(&str, u64)) {
         match self {
             Self::None => {}
@@ -115,8 +115,8 @@ impl<'a> Extras<'a> {
 }
 
 impl Rates {
-    /// What is to be added to the price of `counts` as text for the extras of each of `requests` calls, in 10^-18
-    /// dollars. `None` when a price is not known, or when more tokens are of a modality than there are of the class.
+    /// What the extras of each of `requests` calls add to the price of `counts` as text, in 10^-18 dollars. `None` if a
+    /// price is unknown, or if a modality has more tokens than its class.
     pub(super) fn extra_charge(&self, counts: &[u128; 7], requests: i64, extras: &Extras<'_>) -> Option<i128> {
         let mut sum = Some(0_i128);
         let mut left: [Option<u128>; 7] = counts.map(Some);
@@ -134,7 +134,7 @@ impl Rates {
                     let own = self.extras.of(class, modality).map(Usd::picos);
                     own.zip(text).and_then(|(own, text)| own.checked_sub(text)).zip(uses)
                 }
-                // Prices are of a thousand uses, amounts of a million parts.
+                // Prices are per thousand uses, and amounts in millionths.
                 None => self.extras.of_tool(name).and_then(|usd| usd.picos().checked_mul(MILLION / 1_000)).zip(uses),
             };
             let part = part.and_then(|(price, uses)| price.checked_mul(uses));

@@ -1,4 +1,4 @@
-//! What tokens cost: a price table that comes with the build, and prices that somebody states.
+//! Prices of tokens: the price table of the build, and custom prices.
 
 mod extras;
 mod names;
@@ -24,10 +24,10 @@ pub(crate) use extras::Extras;
 pub(crate) use rates::Charge;
 pub(crate) use tariff::Tariff;
 
-/// Prices of models, in US dollars for a million tokens.
+/// Prices of models, in US dollars per million tokens.
 ///
-/// Stated prices go before the table's. A stated price is of every model whose name contains its fragment; of several
-/// the longest holds. What has no price has no known cost, which is not 0.
+/// Custom prices take precedence over the table. A custom price applies to every model whose name contains its
+/// fragment, and the longest fragment wins. A model without a price has an unknown cost, which is not 0.
 ///
 /// ```
 /// use usage_ledger::{TokenRecord, price::Prices};
@@ -44,7 +44,7 @@ pub struct Prices {
     listed: bool,
 }
 
-/// Where prices come from.
+/// The sources of prices.
 ///
 /// ```
 /// use usage_ledger::price::Prices;
@@ -61,24 +61,24 @@ pub struct PriceSource {
     pub published: Option<&'static str>,
     /// The checksum of its data.
     pub sha256: Option<&'static str>,
-    /// The events that state prices of one's own.
+    /// The events that set custom prices.
     pub own: Vec<Position>,
 }
 
-/// Which of the prices of a model holds.
+/// Identifies the price of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PriceOrigin {
-    /// The model of the table that the price is stated for.
+    /// The model of the table that has the price.
     of: &'static str,
-    /// Prompts it is of are longer; 0 where all are of it.
+    /// The price is for longer prompts than this; 0 for all prompts.
     pub above: u64,
-    /// When it holds.
+    /// When it applies.
     pub term: Term,
-    /// The event that states it; `None` for the table's.
+    /// The event that sets it; `None` for the table.
     pub own: Option<Position>,
 }
 
-/// When a price of the table holds.
+/// When a price of the table applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Term {
     #[default]
@@ -99,16 +99,16 @@ impl std::fmt::Display for Term {
     }
 }
 
-/// What is known of a price.
+/// The result of a price lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // nearly all are rates, and a box for each would be looked up behind each
+#[allow(clippy::large_enum_variant)] // most values are rates, and a box would cost a pointer per lookup
 pub(crate) enum Found {
     Rates {
         rates: Rates,
         origin: PriceOrigin,
     },
     Unknown,
-    /// The calls' own prompts have to be looked at.
+    /// The price depends on the prompt of each call.
     Finer,
 }
 
@@ -126,14 +126,14 @@ pub(crate) enum Found {
 pub struct Quote {
     /// The prices.
     pub rates: Rates,
-    /// The table's name of the model, or the fragment of a stated price.
+    /// The table's name of the model, or the fragment of a custom price.
     pub stated_for: String,
-    /// The event that states it; `None` for the table's.
+    /// The event that sets it; `None` for the table.
     pub position: Option<Position>,
 }
 
 impl Prices {
-    /// The table that comes with this build: [genai-prices](https://github.com/pydantic/genai-prices).
+    /// The table of this build: [genai-prices](https://github.com/pydantic/genai-prices).
     ///
     /// ```
     /// use usage_ledger::price::Prices;
@@ -155,9 +155,9 @@ impl Prices {
         Self { own: Vec::new(), listed: false }
     }
 
-    /// Reads a price list, which alone counts then: an object of fragments, each with `input`, `output` and, if they are
-    /// known, `cache_read`, `cache_write_5m` and `cache_write_1h`. Cached tokens are free where the list says nothing
-    /// about them: whoever leaves that out asks for input and output alone. `null` is an empty list.
+    /// Parses a price list, which replaces the table: an object of fragments, each with `input`, `output` and
+    /// optionally `cache_read`, `cache_write_5m` and `cache_write_1h`. Cached tokens without a price are free, because
+    /// a list without them is about input and output alone. `null` is an empty list.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for another shape and for negative prices.
@@ -176,12 +176,12 @@ impl Prices {
         Ok(Self { own: own::from_json(json)?, listed: false })
     }
 
-    /// Adds a price that an event states.
+    /// Adds a custom price.
     pub(crate) fn state(&mut self, stated: &PriceSet, position: Position) {
         self.own.push(OwnPrice::of_event(stated, position));
     }
 
-    /// Where these prices come from.
+    /// The sources of these prices.
     ///
     /// ```
     /// use usage_ledger::price::Prices;
@@ -200,7 +200,7 @@ impl Prices {
         }
     }
 
-    /// The ordinary prices of a model at a time: short prompts, not in a batch.
+    /// The ordinary prices of a model at a time: short prompts, standard tier.
     ///
     /// ```
     /// use usage_ledger::{TokenClass, price::Prices};
@@ -213,7 +213,7 @@ impl Prices {
         self.quote(provider, model, at, None, 0).map(|quote| quote.rates)
     }
 
-    /// The prices of a model at a time, for a service tier (`batch`, `flex`, `priority` …) and a prompt of so many
+    /// The prices of a model at a time, for a service tier (`batch`, `flex`, `priority` …) and a prompt length in
     /// tokens, with their origin.
     ///
     /// ```
@@ -252,7 +252,7 @@ impl Prices {
         if self.listed { table::find(provider, model, at, tariff) } else { Found::Unknown }
     }
 
-    /// The prices that all calls of a tariff have.
+    /// The prices that apply to all calls of a tariff.
     pub(crate) fn find(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
         match own::find(&self.own, provider, model, at, tariff) {
             Held::By(own) => {
@@ -267,8 +267,8 @@ impl Prices {
         }
     }
 
-    /// A stated price with prices for what it says nothing of: audio, images and tools cost what the table has, and nothing
-    /// where all text is free.
+    /// Completes a custom price with prices for audio, images and tools: those of the table, or zero if all text is
+    /// free.
     fn with_extras(&self, mut rates: Rates, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Rates {
         if tariff.extras == Extras::None {
             return rates;
@@ -281,13 +281,14 @@ impl Prices {
         rates
     }
 
-    /// Whether the price of a model may change within the UTC day of an instant; it does so at quarters of an hour.
+    /// Whether the price of a model may change within the UTC day of an instant. It changes only at quarters of an
+    /// hour.
     pub(crate) fn changes_within_day(&self, provider: &str, model: &str, at: Timestamp) -> bool {
         own::changes_within_day(&self.own, provider, model, at)
             || (self.listed && table::changes_daily(provider, model))
     }
 
-    /// What a call costs, if the prices of all its tokens are known. What is finer than 10^-12 dollars is rounded.
+    /// The cost of a call, if the prices of all its tokens are known, rounded to 10^-12 dollars.
     ///
     /// # Errors
     /// [`Error::Overflow`](crate::Error::Overflow) for a cost of more than 28 digits.
@@ -306,12 +307,12 @@ impl Prices {
         Ok(rates.charge(record.tokens.counts().map(u128::from), 1, &extras).map(Charge::usd))
     }
 
-    /// The prices that a call has.
+    /// The prices that apply to a call.
     pub(crate) fn of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<Rates> {
         self.origin_of_call(record, at).map(|(rates, _)| rates)
     }
 
-    /// The prices that a call has, and which they are.
+    /// The prices that apply to a call, and their origin.
     pub(crate) fn origin_of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<(Rates, PriceOrigin)> {
         let tariff = Tariff::of_record(record);
         match self.find(&record.provider, record.model.as_deref()?, at, tariff) {

@@ -1,15 +1,15 @@
-//! Other spellings of a model's name: gateways write the maker before it, and its words in another order.
+//! Alternative spellings of a model's name: gateways prefix the maker and reorder its words.
 
 use crate::model::provider::ProviderId;
 
 use super::rule::with_dashed_dates;
 
-/// The spellings under which a price table may know a provider's model, the given one first.
+/// The spellings under which the price table may list a provider's model, the given one first.
 pub(super) fn spellings(provider: &str, name: &str) -> Vec<String> {
     let mut all = vec![name.to_lowercase()];
     let bare = all.first().map(|name| without_maker(provider, name).to_owned());
     all.extend(bare);
-    // `[1m]` asks for a longer context; what that costs goes by the length of the prompt.
+    // `[1m]` requests a longer context. The price of that depends on the length of the prompt.
     all.extend(all.last().and_then(|name| Some(name.strip_suffix(']')?.rsplit_once('[')?.0.to_owned())));
     all.extend(all.last().and_then(|name| in_order(name)));
     let dated: Vec<String> = all.iter().filter_map(|name| with_dashed_dates(name)).collect();
@@ -23,8 +23,8 @@ pub(super) fn spellings(provider: &str, name: &str) -> Vec<String> {
     seen
 }
 
-/// The name without its provider's own in front: `anthropic/claude-sonnet-4.5` at Anthropic. Elsewhere the maker is part of
-/// the name, for nobody says that a gateway charges what the maker does.
+/// The name without its provider's own prefix: `anthropic/claude-sonnet-4.5` at Anthropic. Elsewhere the maker stays
+/// part of the name, because a gateway may charge other prices than the maker.
 fn without_maker<'n>(provider: &str, name: &'n str) -> &'n str {
     let mut rest = name;
     while let Some((maker, behind)) = rest.split_once('/') {
@@ -37,8 +37,8 @@ fn without_maker<'n>(provider: &str, name: &'n str) -> &'n str {
     rest
 }
 
-/// The name with its family before its version, as Anthropic writes it (`claude-4.6-opus-20260205` is
-/// `claude-opus-4-6-20260205`), or the version first, as Google does (`gemini-pro-2.5` is `gemini-2.5-pro`).
+/// The name with its family before its version, as Anthropic writes it (`claude-4.6-opus-20260205` becomes
+/// `claude-opus-4-6-20260205`), or with the version first, as Google does (`gemini-pro-2.5` becomes `gemini-2.5-pro`).
 fn in_order(name: &str) -> Option<String> {
     let is_version = |part: &&str| {
         part.len() <= 4
@@ -87,7 +87,7 @@ mod tests {
             assert!(all.iter().any(|one| one == spelling), "{provider} {name}: {all:?}");
             assert_eq!(all[0], name.to_lowercase());
         }
-        // A gateway's price is not the maker's.
+        // A gateway's price may differ from the maker's.
         for (provider, name) in [("openrouter", "anthropic/claude-sonnet-4.5"), ("my-gateway", "openai/gpt-5.5")] {
             assert_eq!(spellings(provider, name), [name]);
         }

@@ -1,4 +1,4 @@
-//! Prices that somebody states: of events, or of a file.
+//! Custom prices: from events, or from a file.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::model::tokens::{TokenClass, Usd};
 /// A price of all models whose name contains a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnPrice {
-    /// Of every provider when there is none.
+    /// `None` applies to every provider.
     provider: Option<ProviderId>,
     /// In lower case.
     fragment: String,
@@ -23,16 +23,16 @@ pub(super) struct OwnPrice {
     pub above: u64,
     service: Option<String>,
     pub rates: Rates,
-    /// The event that states it; 0 for a file.
+    /// The event that sets it; 0 for a file.
     pub position: Position,
 }
 
-/// What a cache costs where only the input's price is stated, in percent of that price: the ratios that providers commonly
-/// ask for reading and for writing.
+/// The default price of a cache in percent of the input's price, for reading and for writing: the ratios of most
+/// providers.
 const READ: i128 = 10;
 const WRITE: i128 = 125;
 
-/// A share of the input's price; `None` when it cannot be told in pico-dollars.
+/// A share of the input's price; `None` if it is not a whole number of pico-dollars.
 fn cached(input: Usd, percent: i128) -> Option<Usd> {
     Some(Usd::from_picos(input.picos().checked_mul(percent)? / 100))
 }
@@ -75,18 +75,18 @@ impl OwnPrice {
     }
 }
 
-/// Which of somebody's prices holds.
+/// Which custom price applies.
 pub(super) enum Held<'p> {
     /// This one.
     By(&'p OwnPrice),
-    /// None is of the model.
+    /// None matches the model.
     Nothing,
-    /// The calls' own prompts have to be looked at.
+    /// The price depends on the prompt of each call.
     Finer,
 }
 
-/// The price that holds: of those that fit, the one with the longest fragment, then for the longest prompts, then from
-/// the latest time, then the one stated last.
+/// The price that applies: of the matching ones the one with the longest fragment, then for the longest prompts, then
+/// from the latest time, then the last event.
 pub(super) fn find<'p>(
     prices: &'p [OwnPrice],
     provider: &str,
@@ -110,7 +110,7 @@ pub(super) fn find<'p>(
         .map_or(Held::Nothing, Held::By)
 }
 
-/// Whether a price that begins within the UTC day of `at` may be of a model.
+/// Whether a price that begins within the UTC day of `at` may apply to a model.
 pub(super) fn changes_within_day(prices: &[OwnPrice], provider: &str, model: &str, at: Timestamp) -> bool {
     let lower = model.to_lowercase();
     prices.iter().any(|own| {
@@ -119,7 +119,7 @@ pub(super) fn changes_within_day(prices: &[OwnPrice], provider: &str, model: &st
     })
 }
 
-/// A line of a price file.
+/// An entry of a price file.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceLine {
@@ -133,7 +133,7 @@ struct PriceLine {
     cache_write_1h: Option<Usd>,
 }
 
-/// Reads a price file: an object of fragments, each with its prices.
+/// Parses a price file: an object of fragments, each with its prices.
 pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
     let bad = |why: &dyn std::fmt::Display| {
         Error::invalid(format!(
@@ -153,7 +153,7 @@ pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
         for (class, usd) in [
             (TokenClass::Input, Some(line.input)),
             (TokenClass::CacheRead, read),
-            // The shorter life is what APIs write when they are not asked for another.
+            // APIs use the shorter lifetime by default.
             (TokenClass::CacheWrite5m, write),
             (TokenClass::CacheWrite, write),
             (TokenClass::CacheWrite1h, line.cache_write_1h.or(write)),

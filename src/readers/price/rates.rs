@@ -1,13 +1,13 @@
-//! Prices of a million tokens, class by class.
+//! Prices per million tokens, by class.
 
 use super::extras::{ExtraRates, Extras};
 use crate::model::event::modality_of;
 use crate::model::tokens::{TokenClass, Usd};
 
-/// A price is of so many tokens.
+/// The number of tokens that a price is for.
 pub(super) const MILLION: i128 = 1_000_000;
 
-/// What a million tokens of each class cost, in US dollars, and what each request costs besides.
+/// The price of a million tokens of each class in US dollars, and of each request.
 ///
 /// ```
 /// use usage_ledger::{TokenClass, price::Prices};
@@ -21,14 +21,14 @@ pub(super) const MILLION: i128 = 1_000_000;
 pub struct Rates {
     /// By class, in the order of [`TokenClass::ALL`]; `None` is unknown.
     pub(super) classes: [Option<Usd>; 7],
-    /// For a thousand requests.
+    /// Per thousand requests.
     pub(super) thousand_requests: Usd,
-    /// For what is neither text nor a request.
+    /// Prices of everything but text and requests.
     pub(super) extras: ExtraRates,
 }
 
 impl Rates {
-    /// The price of a million tokens of a class; `None` when it is not known.
+    /// The price of a million tokens of a class; `None` if unknown.
     ///
     /// ```
     /// use usage_ledger::{TokenClass, price::Prices};
@@ -41,7 +41,7 @@ impl Rates {
         TokenClass::ALL.iter().zip(self.classes).find(|(c, _)| **c == class).and_then(|(_, usd)| usd)
     }
 
-    /// What a thousand requests cost besides.
+    /// The price of a thousand requests.
     pub(crate) const fn requests(&self) -> Usd {
         self.thousand_requests
     }
@@ -54,8 +54,8 @@ impl Rates {
         }
     }
 
-    /// The price of a million tokens of a modality, such as `input_audio`, or of a thousand uses of a provider's tool, such
-    /// as `web_search`; `None` when it is not known.
+    /// The price of a million tokens of a modality, such as `input_audio`, or of a thousand uses of a provider's tool,
+    /// such as `web_search`; `None` if unknown.
     ///
     /// ```
     /// use usage_ledger::price::Prices;
@@ -71,7 +71,7 @@ impl Rates {
         }
     }
 
-    /// The same prices, each of tokens so many percent of it. `None` when one has too many digits.
+    /// The same prices with each token price scaled to a percentage. `None` if one has too many digits.
     pub(super) fn percent(mut self, percent: i128) -> Option<Self> {
         for price in self.classes.iter_mut().chain(self.extras.modalities.iter_mut().flatten()).flatten() {
             *price = Usd::from_picos(price.picos().checked_mul(percent)? / 100);
@@ -79,8 +79,8 @@ impl Rates {
         Some(self)
     }
 
-    /// What tokens and requests cost, with the extras of each request. `None` when something has no price, and when the
-    /// cost is beyond 10^20 dollars: implausible counts or prices make a cost unknown, and never a report impossible.
+    /// The cost of tokens and requests, with the extras of each request. `None` if a price is missing, and if the cost
+    /// exceeds 10^20 dollars: implausible counts or prices make a cost unknown, but never fail a report.
     pub(crate) fn charge(&self, counts: [u128; 7], requests: i64, extras: &Extras<'_>) -> Option<Charge> {
         let mut charge = self.thousand_requests.picos().checked_mul(i128::from(requests) * 1_000)?;
         if *extras != Extras::None {
@@ -95,22 +95,22 @@ impl Rates {
     }
 }
 
-/// An amount on its way to be a sum: in 10^-18 dollars, so that nothing is rounded before the end.
+/// An amount in 10^-18 dollars, so that only the final sum is rounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Charge(i128);
 
 impl Charge {
-    /// The sum of two amounts; `None` when it is beyond 10^20 dollars.
+    /// The sum of two amounts; `None` above 10^20 dollars.
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// The same, taken away.
+    /// The negative amount.
     pub const fn negated(self) -> Self {
         Self(-self.0)
     }
 
-    /// The amount; what is finer than 10^-12 dollars is rounded half to even.
+    /// The amount, rounded to 10^-12 dollars, half to even.
     pub fn usd(self) -> Usd {
         let (whole, rest) = (self.0.div_euclid(MILLION), self.0.rem_euclid(MILLION));
         let up = rest * 2 > MILLION || (rest * 2 == MILLION && whole % 2 != 0);

@@ -1,11 +1,11 @@
-//! Which names a price is of, as the price table writes it.
+//! Rules of the price table that match model names.
 
 use std::sync::OnceLock;
 
 use regex::Regex;
 use serde::Deserialize;
 
-/// A rule that a name in lower case passes or not.
+/// A rule for a name in lower case.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PriceRule {
@@ -43,7 +43,7 @@ impl From<String> for Lower {
     }
 }
 
-/// A pattern, understood when it is first needed.
+/// A pattern, compiled at its first use.
 #[derive(Debug, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct ModelPattern {
@@ -58,7 +58,7 @@ impl From<String> for ModelPattern {
 }
 
 impl ModelPattern {
-    /// Whether it fits; `^(?!.*x)` asks that `x` stands nowhere. A pattern that cannot be read fits nothing.
+    /// Whether it matches; `^(?!.*x)` requires that `x` does not occur. An unreadable pattern matches nothing.
     fn matches(&self, name: &str) -> bool {
         if front(&self.text).is_some_and(|front| !name.starts_with(&front)) {
             return false;
@@ -69,7 +69,7 @@ impl ModelPattern {
     }
 }
 
-/// The plain text that a pattern wants a name to begin with, which spares understanding most patterns at all.
+/// The literal prefix of a pattern. It decides most names without compiling the pattern.
 fn front(pattern: &str) -> Option<String> {
     let mut chars = pattern.strip_prefix('^').filter(|rest| !rest.contains('|'))?.chars().peekable();
     let mut front = String::new();
@@ -85,7 +85,7 @@ fn front(pattern: &str) -> Option<String> {
     Some(front)
 }
 
-/// Writes dates as `-2025-12-11` where a name has `-20251211`.
+/// Writes dates as `-2025-12-11` in place of `-20251211`.
 pub(super) fn with_dashed_dates(model: &str) -> Option<String> {
     let mut written = String::with_capacity(model.len() + 2);
     let mut parts = model.split('-');

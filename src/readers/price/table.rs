@@ -1,8 +1,8 @@
-//! The price table that comes with the build: `genai-prices`, unchanged.
+//! The price table of the build: `genai-prices`, unchanged.
 //!
-//! Its rules: of a model's conditional prices the last that is active holds; a variant (batch, a service tier) replaces
-//! the prices that it names; of a price's tiers the highest that the prompt is above holds for all tokens; a class
-//! without a price of its own costs what the class it is part of does.
+//! Its rules: of a model's conditional prices the last active one applies. A variant (batch, a service tier) replaces
+//! the prices that it names. Of a price's tiers the highest one below the prompt length applies to all tokens. A class
+//! without a price costs what its parent class does.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -25,12 +25,12 @@ use crate::model::tokens::{TokenClass, Usd};
 const JSON: &str = include_str!("genai-prices/prices.json");
 /// Name and version of the table.
 pub(super) const NAME: &str = "genai-prices 0.2.1";
-/// When it was published.
+/// Its date of publication.
 pub(super) const DATE: &str = "2026-10-30";
-/// Of the file to the byte.
+/// The checksum of the file.
 pub(super) const SHA256: &str = "36b2d46ee3f339666e58962d6e4d9ecb175adf2a0456ad029ea0cbafd9baf75c";
 
-/// What our catalogue's providers are called in the table, where it is not the same.
+/// The table's names of our catalogue's providers, where they differ.
 const NAMES: [(&str, &str); 5] = [
     ("aws-bedrock", "aws"),
     ("azure-openai", "azure"),
@@ -39,7 +39,8 @@ const NAMES: [(&str, &str); 5] = [
     ("xai", "x-ai"),
 ];
 
-/// The region that Anthropic's API offers besides the whole world, and what its tokens cost, in percent of the others.
+/// The region that Anthropic's API offers besides the global one, and the price of its tokens in percent of the
+/// standard price.
 ///
 /// "1.1x pricing on all token categories", for Claude Opus 4.6 and all later models; earlier ones refuse the parameter
 /// (<https://platform.claude.com/docs/en/build-with-claude/data-residency>).
@@ -52,7 +53,7 @@ struct Provider {
     models: Vec<PricedModel>,
 }
 
-/// A provider whose models are not read yet: most of the table is of providers that nobody asks for.
+/// A provider whose models are not parsed yet. Most providers of the table are never used.
 #[derive(Deserialize)]
 struct TableOutline {
     id: &'static str,
@@ -72,7 +73,7 @@ struct PricedModel {
     price_variants: Vec<Variant>,
 }
 
-/// Prices of which the last that is active holds.
+/// Prices of which the last active one applies.
 #[derive(Debug)]
 struct ConditionalPrices(Vec<Conditional>);
 
@@ -114,7 +115,7 @@ enum Constraint {
     },
 }
 
-/// The prices that tokens, requests and searches have; those by the hour, page or character are left aside.
+/// The prices of tokens, requests and searches. Prices per hour, page or character are ignored.
 #[derive(Debug, Default, Deserialize)]
 struct ModelPrices {
     input_mtok: Option<TablePrice>,
@@ -212,13 +213,13 @@ fn time_of_day(text: &str) -> Option<i64> {
 }
 
 impl TablePrice {
-    /// The length of prompts that it changes at and this tariff's are above.
+    /// The largest prompt length at which the price changes and that this tariff exceeds.
     fn above(&self, tariff: Tariff<'_>) -> u64 {
         let Self::Tiered(Tiered { tiers, .. }) = self else { return 0 };
         tiers.iter().map(|tier| tier.start).filter(|start| tariff.prompt > *start).max().unwrap_or(0)
     }
 
-    /// The price that holds for a prompt; `None` when the tariff cannot tell.
+    /// The price for a prompt; `None` if the tariff does not determine it.
     fn at(&self, tariff: Tariff<'_>) -> Option<Usd> {
         match self {
             Self::Flat(usd) => Some(*usd),
@@ -235,7 +236,7 @@ impl TablePrice {
 
 /// The table's providers.
 static OUTLINES: LazyLock<Vec<TableOutline>> = LazyLock::new(|| serde_json::from_str(JSON).unwrap_or_default());
-/// A provider of the table, read when it is first asked for.
+/// Providers of the table, parsed at their first use.
 static READ: LazyLock<Mutex<HashMap<String, Option<&'static Provider>>>> = LazyLock::new(Mutex::default);
 
 fn provider(id: &str) -> Option<&'static Provider> {
@@ -252,16 +253,16 @@ fn provider(id: &str) -> Option<&'static Provider> {
     found
 }
 
-/// A model, and whether the provider sells it itself, at its own tariffs.
+/// A model, and whether the provider sells it itself with its own tariffs.
 type Sold = (&'static PricedModel, bool);
 
 /// Models by provider, then by name.
 type Asked = HashMap<String, HashMap<String, Option<Sold>>>;
 
-/// The models that were asked for.
+/// A cache of the models that were looked up.
 static ASKED: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
 
-/// The model of a provider that a name is of.
+/// The model of a provider with a name.
 fn model(provider_id: &str, name: &str) -> Option<Sold> {
     let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = asked.get(provider_id).and_then(|names| names.get(name)) {
@@ -285,7 +286,7 @@ fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
     spellings(provider_id, name).iter().find_map(find)
 }
 
-/// The price of a model at a time, and whether it is the same all day long.
+/// The price of a model at a time, and whether it is constant for the day.
 pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
     let Some((model, own)) = model(provider, name) else { return Found::Unknown };
     let list = &model.prices.0;
@@ -302,13 +303,13 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
             .filter(|variant| variant.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at)))
             .collect(),
     };
-    // What a special tier costs is not what the ordinary one does.
+    // A special tier without its own price is unknown, never billed at the standard rate.
     if tariff.service.is_some() && variants.is_empty() {
         return Found::Unknown;
     }
     let constraint = variants.iter().find_map(|variant| variant.constraint.as_ref()).or(constraint.as_ref());
     let term = constraint.map_or(Term::Always, Constraint::term);
-    // Only Anthropic's own API lets callers choose a region, and `us` is the one that has a published price.
+    // Only Anthropic's own API has a choice of region, and only `us` has a published price.
     let percent = match tariff.geo {
         None => 100,
         Some(US) if provider == "anthropic" => US_PERCENT,
@@ -334,8 +335,8 @@ fn is_of(variant: &Variant, service: &str) -> bool {
     variant.when.len() == 1 && variant.when.get(key).is_some_and(|value| value == service)
 }
 
-/// The prices of all classes, the first that states one; `None` when one changes at a length of prompts that the tariff
-/// cannot tell.
+/// The prices of all classes, each from the first set that has it; `None` if one depends on a prompt length that the
+/// tariff does not determine.
 fn rates(sets: &[&ModelPrices], tariff: Tariff<'_>) -> Option<Rates> {
     let price = |of: fn(&ModelPrices) -> Option<&TablePrice>| {
         let stated = sets.iter().find_map(|set| of(set));
@@ -363,12 +364,11 @@ fn rates(sets: &[&ModelPrices], tariff: Tariff<'_>) -> Option<Rates> {
     Some(rates)
 }
 
-/// The prices of audio, images, video and tools, the first that states one; `None` when one changes at a length of prompts
-/// that the tariff cannot tell.
+/// The prices of audio, images, video and tools, each from the first set that has it; `None` if one depends on a prompt
+/// length that the tariff does not determine.
 ///
-/// The table leaves out a modality that costs what text does. That holds for images and video that go in, and for Gemini's
-/// audio. Where a model puts out nothing but sounds or pictures, the price of its output is theirs. Any other modality
-/// without a price has none.
+/// The table omits a modality with the price of text. This applies to image and video input, and to Gemini's audio. If
+/// a model outputs only audio or images, its output price is theirs. Any other modality without a price is unknown.
 fn extra_rates(sets: &[&ModelPrices], tariff: Tariff<'_>, id: &str, text: &Rates) -> Option<ExtraRates> {
     let price = |of: fn(&ModelPrices) -> Option<&TablePrice>| {
         let stated = sets.iter().find_map(|set| of(set));
@@ -381,7 +381,7 @@ fn extra_rates(sets: &[&ModelPrices], tariff: Tariff<'_>, id: &str, text: &Rates
     let audio = price(|set| set.input_audio_mtok.as_ref())?;
     let image = price(|set| set.input_image_mtok.as_ref())?;
     let video = price(|set| set.input_video_mtok.as_ref())?;
-    // What is read from a cache costs no more than what is not, so a dearer modality has no text price there.
+    // A cache read costs at most the input price, so a more expensive modality has no text price there.
     let audio_read = as_text(read, is_gemini && audio.is_none());
     let (image_read, video_read) = (as_text(read, image.is_none()), as_text(read, video.is_none()));
     for (class, modality, usd) in [
@@ -402,7 +402,7 @@ fn extra_rates(sets: &[&ModelPrices], tariff: Tariff<'_>, id: &str, text: &Rates
     Some(extras)
 }
 
-/// Whether a model puts out pictures and no text: `OpenAI`'s image models.
+/// Whether a model outputs only images: `OpenAI`'s image models.
 fn is_painter(id: &str) -> bool {
     id.starts_with("gpt-image") || id.starts_with("chatgpt-image")
 }

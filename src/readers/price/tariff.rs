@@ -1,5 +1,5 @@
-//! What else the price of a call depends on: how it was asked for, where it was served, how long its prompt was, and what it
-//! used besides text.
+//! Tariffs: what determines the price of a call besides provider, model and time, namely service tier, region, prompt
+//! length, and uses besides text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,24 +8,24 @@ use super::extras::Extras;
 use crate::model::event::{INFERENCE_GEO, SERVICE_TIER, TokenRecord, TokenView, is_special, is_special_geo};
 use crate::model::tokens::{TokenClass, Tokens};
 
-/// Lengths of prompts, in tokens, above which models commonly cost more. The rollups tell calls apart by these; a price
-/// that changes elsewhere is worked out from the records.
+/// Prompt lengths, in tokens, above which models commonly cost more. The rollups separate calls at these. A price with
+/// another threshold is computed from the records.
 const BORDERS: [u64; 5] = [100_000, 199_999, 200_000, 256_000, 272_000];
 
-/// Stands in a row's key before the region and before the extras. No name of a tier has it.
+/// Separates the region and the extras in a row's key. No name of a tier contains it.
 const NEXT: char = '\u{1f}';
 
-/// How a call was asked for, if its labels say so and it is not the ordinary way.
+/// The service tier of a call, if its labels state a special one.
 pub(crate) fn service_of(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(SERVICE_TIER).map(String::as_str).filter(|tier| is_special(tier))
 }
 
-/// Where a call had to be served, if its labels say so and it is not anywhere.
+/// The region of a call, if its labels state a special one.
 fn geo_of(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(INFERENCE_GEO).map(String::as_str).filter(|geo| is_special_geo(geo) && !geo.contains(NEXT))
 }
 
-/// The length of a call's prompt: all that went in, cached or not.
+/// The length of a call's prompt: all input, cached or not.
 pub(crate) fn prompt(tokens: &Tokens) -> u64 {
     let classes = [
         TokenClass::Input,
@@ -37,36 +37,36 @@ pub(crate) fn prompt(tokens: &Tokens) -> u64 {
     classes.into_iter().fold(0, |sum, class| sum.saturating_add(tokens.get(class).unwrap_or(0)))
 }
 
-/// What the price of a call depends on besides its provider, model and time.
+/// What determines the price of a call besides its provider, model and time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tariff<'a> {
     pub service: Option<&'a str>,
     /// The region that the caller chose.
     pub geo: Option<&'a str>,
-    /// What each call states beside its token classes.
+    /// The extras of each call.
     pub extras: Extras<'a>,
-    /// The length of the prompt in tokens; of a row of many calls, a length that costs what all of theirs do.
+    /// The length of the prompt in tokens; for a row of many calls, a length with the same price as all of theirs.
     pub prompt: u64,
-    /// Whether `prompt` is a call's own, not one that stands for many.
+    /// Whether `prompt` is the length of one call, not a representative of many.
     pub exact: bool,
 }
 
 impl<'a> Tariff<'a> {
-    /// That of one call.
+    /// The tariff of one call.
     pub fn of(record: &'a TokenView<'_>) -> Self {
         let extras = Extras::of(&record.modalities, &record.server_tools);
         let (service, geo) = (service_of(&record.labels), geo_of(&record.labels));
         Self { service, geo, extras, prompt: prompt(&record.tokens), exact: true }
     }
 
-    /// That of one call, of a whole record.
+    /// The tariff of one call, from a whole record.
     pub fn of_record(record: &'a TokenRecord) -> Self {
         let extras = Extras::of(&record.modalities, &record.server_tools);
         let (service, geo) = (service_of(&record.labels), geo_of(&record.labels));
         Self { service, geo, extras, prompt: prompt(&record.tokens), exact: true }
     }
 
-    /// That of one call with these counts, in the order of [`TokenClass::ALL`], in a row with this tariff.
+    /// The tariff of one call with these counts, in the order of [`TokenClass::ALL`], in a row with this tariff.
     pub fn of_counts(self, counts: [u128; 7]) -> Self {
         let of_prompt = |class: &TokenClass| !matches!(class, TokenClass::Output | TokenClass::Reasoning);
         let parts = TokenClass::ALL.iter().zip(counts).filter(|(class, _)| of_prompt(class));
@@ -74,7 +74,7 @@ impl<'a> Tariff<'a> {
         Self { prompt, exact: true, ..self }
     }
 
-    /// The part of a row's key that tells tariffs apart: empty for the ordinary one.
+    /// The part of a row's key that separates tariffs: empty for the ordinary one.
     pub fn key(&self) -> Cow<'a, str> {
         let asked = self.asked_key();
         match (self.geo, self.extras.key()) {
@@ -84,7 +84,7 @@ impl<'a> Tariff<'a> {
         }
     }
 
-    /// The part of the key that tells tiers and lengths of prompts apart.
+    /// The part of the key that separates tiers and prompt lengths.
     fn asked_key(&self) -> Cow<'a, str> {
         match (self.service, border(self.prompt)) {
             (None, None) => Cow::Borrowed(""),
@@ -94,7 +94,7 @@ impl<'a> Tariff<'a> {
         }
     }
 
-    /// Reads the part of a row's key.
+    /// Parses the part of a row's key.
     pub fn from_key(key: &'a str) -> Self {
         let mut parts = key.splitn(3, NEXT);
         let key = parts.next().unwrap_or_default();
@@ -108,13 +108,13 @@ impl<'a> Tariff<'a> {
         Self { service: (!service.is_empty()).then_some(service), geo, extras, prompt, exact: false }
     }
 
-    /// Whether every call of this tariff is on the same side of a price's border.
+    /// Whether every call of this tariff is on the same side of a price threshold.
     pub fn knows(&self, start: u64) -> bool {
         self.exact || BORDERS.contains(&start)
     }
 }
 
-/// The highest border that a prompt is above.
+/// The highest threshold that a prompt exceeds.
 fn border(prompt: u64) -> Option<u64> {
     BORDERS.iter().rev().copied().find(|border| prompt > *border)
 }

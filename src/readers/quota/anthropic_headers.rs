@@ -1,7 +1,7 @@
 //! Headers of Anthropic's API.
 //!
-//! A subscription's are `anthropic-ratelimit-unified-…`: the verdict on the request, and for each window what is used,
-//! as a fraction, and its reset in seconds since the epoch. Those of an API key tell of the current minute.
+//! Those of a subscription are `anthropic-ratelimit-unified-…`: the verdict on the request, and for each window the
+//! used fraction and its reset in seconds since the epoch. Those of an API key are about the current minute.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::model::error::Result;
 use crate::model::time::Timestamp;
 
 const PREFIX: &str = "anthropic-ratelimit-";
-/// What is paid for beyond the subscription, by the month or by something else.
+/// Usage that is paid for beyond the subscription, by the month or otherwise.
 const OVERAGE: &str = "overage";
 const UNIFIED: &str = "anthropic-ratelimit-unified-";
 
@@ -29,7 +29,7 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// The windows that headers name: what stands between a prefix and one of the fields.
+/// The windows that headers name: the text between a prefix and one of the fields.
 fn windows<'h>(headers: &'h Headers, prefix: &str, fields: &[&str]) -> BTreeSet<&'h str> {
     let window = |name: &'h String| {
         let (window, field) = name.strip_prefix(prefix)?.rsplit_once('-')?;
@@ -66,17 +66,17 @@ fn unified(headers: &Headers, draft: &mut ObservationDraft) {
         let name = spelled_out(window);
         let claims = claim.as_ref() == Some(&name);
         claimed |= claims;
-        // A verdict that lets the request pass holds for all windows; one that does not is the claimed window's.
+        // A verdict that allows the request applies to all windows; a refusing one only to the claimed window.
         let general = verdict.filter(|verdict| claims || *verdict == "allowed");
         let status = headers.get(&header("status")).or(general).cloned();
         if let Some(rest) = name.strip_prefix(OVERAGE) {
-            // Whether it may be used at all is told without a window too.
+            // The verdict may also come without a window.
             if used.is_none() && resets_at.is_none() {
                 continue;
             }
             match month(rest, resets_at, draft.at) {
                 Some(minutes) => draft.see(ObservedWindow { minutes, scope: Some(name), used, resets_at, status }),
-                // It resets with some other window then, and which one is not told.
+                // It then resets with another window, which is not named.
                 None if used.is_some_and(|used| used.hundredths() > 0) => {
                     draft.warn(format!("{} does not tell how long its window is: left out", quoted(window)));
                 }
@@ -86,7 +86,7 @@ fn unified(headers: &Headers, draft: &mut ObservationDraft) {
             draft.see(ObservedWindow { minutes, scope, used, resets_at, status });
         }
     }
-    // A refusal may name its window without telling anything else of it.
+    // A refusal may name its window without its use or reset.
     if let Some(verdict) = verdict
         && !claimed
     {
@@ -111,7 +111,7 @@ fn month(rest: &str, resets_at: Option<Timestamp>, at: Timestamp) -> Option<u32>
     }
 }
 
-/// A window's name as claims and other documents of Anthropic spell it: `7d_opus` is `seven_day_opus`.
+/// A window's name in the spelling of claims and other documents of Anthropic: `7d_opus` becomes `seven_day_opus`.
 fn spelled_out(window: &str) -> String {
     let name = window.trim().to_ascii_lowercase().replace('-', "_");
     if name == "7d_oi" {
@@ -127,7 +127,7 @@ fn spelled_out(window: &str) -> String {
     name
 }
 
-/// What is used of a limit in the current minute: requests, tokens, input tokens, output tokens.
+/// The use of a limit in the current minute: requests, tokens, input tokens, output tokens.
 fn per_minute(headers: &Headers, draft: &mut ObservationDraft) {
     let windows = windows(headers, PREFIX, &["limit", "remaining"]);
     for window in windows.into_iter().filter(|window| !window.starts_with("unified")) {
@@ -147,7 +147,7 @@ fn per_minute(headers: &Headers, draft: &mut ObservationDraft) {
     }
 }
 
-/// In per cent, what is used of a limit.
+/// The used share of a limit, in percent.
 fn share(limit: Decimal, remaining: Decimal) -> Option<Decimal> {
     let used = limit.checked_sub(remaining)?.max(Decimal::ZERO);
     used.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(limit).filter(|_| limit > Decimal::ZERO)

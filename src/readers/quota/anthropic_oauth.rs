@@ -1,7 +1,7 @@
-//! The usage document of an Anthropic subscription: a window for each key, in per cent, and a list of `limits` that
-//! repeats them and adds those of single models.
+//! The usage document of an Anthropic subscription: one window per key, in percent, and a list of `limits` that repeats
+//! them and adds those of single models.
 //!
-//! Nothing about it is documented, and its spellings have changed. Keys that are no windows come and go.
+//! The document is undocumented, and its spellings have changed. Keys that are not windows come and go.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -12,9 +12,9 @@ use super::length;
 use crate::model::error::Result;
 use crate::model::event::Percent;
 
-/// The same in money, beside the credits.
+/// The same in money, next to the credits.
 const SPEND: &str = "spend";
-/// The pay-as-you-go credits beside the subscription's windows.
+/// The pay-as-you-go credits next to the subscription's windows.
 const EXTRA: &str = "extra_usage";
 
 pub(super) fn read(document: &str, draft: &mut ObservationDraft) -> Result<()> {
@@ -49,7 +49,7 @@ pub(super) fn read(document: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// A percentage, with a word where it could be a fraction: some clients have been told fractions.
+/// A percentage, with a warning if it could be a fraction, because some clients receive fractions.
 fn used(key: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Option<Percent> {
     let number = draft.number(key, fields, USED)?;
     if number > Decimal::ZERO && number < Decimal::ONE {
@@ -62,7 +62,7 @@ fn used(key: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Option<
     draft.percent(key, number)
 }
 
-/// Credits have a monthly limit when there is one.
+/// Credits with a limit have a monthly one.
 fn extra(fields: &JsonObject, draft: &mut ObservationDraft) {
     let enabled = fields.get("is_enabled").and_then(Value::as_bool).unwrap_or(false);
     if enabled && first(fields, &["monthly_limit"]).is_some() {
@@ -73,7 +73,7 @@ fn extra(fields: &JsonObject, draft: &mut ObservationDraft) {
     }
 }
 
-/// A limit of the list, unless a key has told of it already.
+/// A limit of the list, unless a key already states it.
 fn listed(fields: &JsonObject, draft: &mut ObservationDraft) {
     let kind = text(fields, &["kind", "group"]).unwrap_or_default();
     if first(fields, USED).is_none() {
@@ -104,7 +104,7 @@ fn listed(fields: &JsonObject, draft: &mut ObservationDraft) {
     }
 }
 
-/// The week of one model as keys spell it: `Opus` is `seven_day_opus`.
+/// The key of one model's week: `Opus` becomes `seven_day_opus`.
 pub(super) fn week_of(model: &str) -> String {
     let words = model.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.fold("seven_day".to_owned(), |name, word| name + "_" + &word.to_lowercase())

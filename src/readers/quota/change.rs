@@ -1,13 +1,13 @@
-//! When an observation is news, and what makes two of them one.
+//! Decides whether an observation is new, and gives observations their ids.
 
 use crate::model::event::{EventId, NewEvent, QuotaObserved};
 use crate::model::time::{MINUTE, Timestamp};
 
-/// How far a reported reset may move within one window, in milliseconds: providers compute it anew for each answer.
+/// How far a reported reset may vary within one window, in milliseconds: providers recompute it for each response.
 const JITTER: i64 = 5 * MINUTE;
 
-/// Whether an observation differs from the latest of the same provider, account, window and scope: a higher percentage, a
-/// reset that moved by more than five minutes, or another status.
+/// Whether an observation differs from the latest of the same provider, account, window and scope: a higher percentage,
+/// a reset that differs by more than five minutes, or another status.
 ///
 /// Within one window usage only grows, so a lower percentage with the same reset is an old reading of an idle feed.
 ///
@@ -34,25 +34,25 @@ pub fn changed(latest: Option<&QuotaObserved>, seen: &QuotaObserved) -> bool {
     moved || status || compare(latest, seen) == Standing::Higher || !is_same_window(latest, seen)
 }
 
-/// A reading that repeats after this long is kept, because it shows that the value still holds, in milliseconds.
+/// A repeated reading is recorded after this time, in milliseconds, because it shows that the value is still valid.
 pub(crate) const CONFIRMED: i64 = 5 * MINUTE;
 
 /// How a reading relates to the leading one of the same provider, account, length and scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Another window, or one whose borders nobody reports.
+    /// Another window, or one without reported borders.
     Other,
-    /// More is used of the same window.
+    /// The same window with higher usage.
     Higher,
-    /// The same is used of the same window.
+    /// The same window with equal usage.
     Same,
-    /// Less is used of the same window, which only an old reading shows.
+    /// The same window with lower usage, which only an old reading shows.
     Lower,
-    /// A window that was already replaced by a later one when the reading arrived.
+    /// A window that a later one had replaced when the reading arrived.
     Replaced,
 }
 
-/// Compares what is used of one window. A window without a reset may start anew at any time, so any change counts.
+/// Compares the usage of one window. A window without a reset may restart at any time, so any change counts.
 fn compare(lead: &QuotaObserved, seen: &QuotaObserved) -> Standing {
     match (lead.used_percent, seen.used_percent) {
         (Some(before), Some(now)) if now < before && lead.resets_at.is_some() && seen.window_minutes > 0 => {
@@ -63,7 +63,7 @@ fn compare(lead: &QuotaObserved, seen: &QuotaObserved) -> Standing {
     }
 }
 
-/// The leading reading of one window: the highest one of the latest window that the provider reported.
+/// The leading reading of one window: the highest one of the latest reported window.
 #[derive(Clone, Debug)]
 pub(crate) struct Lead {
     seen: QuotaObserved,
@@ -85,7 +85,7 @@ impl Lead {
         }
     }
 
-    /// Whether a later reading is worth an event: it says something else, or confirms the value after five minutes.
+    /// Whether a later reading deserves an event: it differs, or confirms the value after five minutes.
     pub fn is_news(&self, seen: &QuotaObserved, at: Timestamp) -> bool {
         let status = seen.status.is_some() && seen.status != self.seen.status;
         match self.standing(seen, at) {
@@ -96,10 +96,10 @@ impl Lead {
         }
     }
 
-    /// Takes a later reading of the window. Returns whether the reading counts beside what was reported before.
+    /// Processes a later reading of the window. Returns whether the reading counts in addition to earlier ones.
     pub fn follow(lead: &mut Option<Self>, seen: &QuotaObserved, at: Timestamp) -> bool {
         let standing = lead.as_ref().map_or(Standing::Other, |lead| lead.standing(seen, at));
-        // A reset that lies further off than the window is long is no reset of it, so later readings are not measured by it.
+        // A reset further away than the length of the window is invalid, so later readings are not compared with it.
         let length = i64::from(seen.window_minutes).saturating_mul(MINUTE).saturating_add(JITTER);
         let sound = seen.resets_at.is_none_or(|reset| reset.millis().saturating_sub(at.millis()) <= length);
         if matches!(standing, Standing::Lower | Standing::Replaced) {
@@ -119,12 +119,12 @@ impl Lead {
     }
 }
 
-/// Whether two observations are about the same window.
+/// Whether two observations concern the same window.
 pub(crate) fn is_same_window(a: &QuotaObserved, b: &QuotaObserved) -> bool {
     a.window_minutes == b.window_minutes && a.scope == b.scope && a.provider == b.provider && a.account == b.account
 }
 
-/// The event of an observation made at a time. Its id is made of all that it says, so telling it again adds nothing.
+/// The event of an observation at a time. Its id is made from its whole content, so recording it again adds nothing.
 ///
 /// ```
 /// use usage_ledger::quota::{self, QuotaFormat};
@@ -139,9 +139,9 @@ pub fn event(seen: QuotaObserved, at: Timestamp) -> NewEvent {
     NewEvent::new(seen, at).id(id)
 }
 
-/// The id that all that is said makes.
+/// The id made from the whole content.
 pub(crate) fn id(seen: &QuotaObserved, at: Timestamp) -> EventId {
-    // Every field has a part in it: were one left out, two observations that differ in it alone would be a conflict.
+    // Every field is part of it. Otherwise two observations that differ only in a missing field would conflict.
     let key = (
         "quota_observed",
         at,
@@ -153,6 +153,6 @@ pub(crate) fn id(seen: &QuotaObserved, at: Timestamp) -> EventId {
         &seen.status,
         &seen.feed,
     );
-    // Texts and numbers: this cannot fail.
+    // Serialising strings and numbers cannot fail.
     EventId::from_key(seen.provider.as_str(), &serde_json::to_string(&key).unwrap_or_default())
 }

@@ -1,5 +1,5 @@
-//! Claude Code's status line: `rate_limits.{five_hour,seven_day}{used_percentage, resets_at}`, in per cent, which may
-//! pass 100, and in seconds since the epoch. Subscribers have it, from the first answer on.
+//! Claude Code's status line: `rate_limits.{five_hour,seven_day}{used_percentage, resets_at}`, in percent, which may
+//! exceed 100, and in seconds since the epoch. Subscribers have it from the first reply on.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::draft::{ObservationDraft, ObservedWindow, RESETS, USED, quoted, text}
 use super::length::{self, FIVE_HOURS, SEVEN_DAYS};
 use crate::model::error::Result;
 
-/// Lists windows instead of being one.
+/// A list of windows, not a window itself.
 const MODELS: &str = "model_scoped";
 
 pub(super) fn read(document: &str, draft: &mut ObservationDraft) -> Result<()> {
@@ -41,7 +41,7 @@ pub(super) fn read(document: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// The weeks of single models.
+/// The weekly windows of single models.
 fn models(list: &Value, draft: &mut ObservationDraft) {
     for one in list.as_array().into_iter().flatten() {
         let Some((fields, name)) = one.as_object().and_then(|one| Some((one, text(one, &["display_name", "id"])?)))
@@ -56,7 +56,7 @@ fn models(list: &Value, draft: &mut ObservationDraft) {
     }
 }
 
-/// The length and scope that a window's key tells: only the two that hold for all use have no scope.
+/// The length and scope of a window's key. Only the two windows for all usage have no scope.
 pub(super) fn window(key: &str, draft: &mut ObservationDraft) -> Option<(u32, Option<String>)> {
     match key {
         "five_hour" => Some((FIVE_HOURS, None)),

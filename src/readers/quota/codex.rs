@@ -1,7 +1,7 @@
-//! Codex' rate limits, wherever they are told: in a rollout, by the app server, in the usage document, in headers.
+//! Codex' rate limits from every source: a rollout, the app server, the usage document, headers.
 //!
-//! Each has a primary and a secondary window. Which of them is the session and which the week has changed, and some
-//! accounts have only a week: only the length tells.
+//! Each limit has a primary and a secondary window. Which of them is the session and which the week has changed, and
+//! some accounts have only a week. Only the length identifies a window.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::model::error::Result;
 use crate::model::event::Percent;
 use crate::model::time::{MINUTE, SECOND, Timestamp};
 
-/// The limit that stands for the account's whole use.
+/// The limit for the account's whole usage.
 const MAIN: &str = "codex";
-/// The two windows of a limit, as each document calls them.
+/// The names of the two windows of a limit in each document.
 const SLOTS: [&str; 6] =
     ["primary", "secondary", "primary_window", "secondary_window", "primaryWindow", "secondaryWindow"];
 const HEADER: &str = "x-codex-";
-/// How much older than it was handed in a line may be without a word about it.
+/// The maximal age of a line at its receipt without a warning, in milliseconds.
 const FRESH: i64 = MINUTE;
 
 pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// What a line of a rollout says of the limits, without a word about what cannot be read.
+/// The limits of a line of a rollout, without warnings about unreadable parts.
 #[cfg(feature = "import")]
 pub(crate) fn rollout(
     limits: &str,
@@ -50,7 +50,7 @@ pub(crate) fn rollout(
     draft.observed.observations
 }
 
-/// Looks for the limits through what is wrapped around them. False when there are none.
+/// Searches the wrapping objects for the limits. Returns false if there are none.
 fn nested(document: &JsonObject, draft: &mut ObservationDraft) -> bool {
     if let Some(written) = text(document, &["timestamp"]).and_then(|at| at.parse::<Timestamp>().ok())
         && (draft.at.millis() - written.millis()).abs() > FRESH
@@ -106,10 +106,10 @@ fn usage_document(document: &JsonObject, draft: &mut ObservationDraft) {
     }
 }
 
-/// One limit with its two windows. `id` is what it is called where it does not say so itself.
+/// One limit with its two windows. `id` is its name if it does not state one itself.
 fn snapshot(limit: &JsonObject, id: Option<&str>, draft: &mut ObservationDraft) {
     let id = text(limit, &["limit_id", "limitId"]).or(id);
-    // The main limit may have a name for people too; of the others the name says more than the id.
+    // The main limit may have a display name too. For other limits the name is more informative than the id.
     let named = text(limit, &["limit_name", "limitName"]).or(id).filter(|_| id != Some(MAIN));
     let scope = match named {
         None => None,
@@ -139,16 +139,16 @@ fn snapshot(limit: &JsonObject, id: Option<&str>, draft: &mut ObservationDraft) 
     }
 }
 
-/// The provider's word on a limit, which is about both of its windows.
+/// The provider's verdict on a limit, which covers both of its windows.
 #[derive(Clone, Copy, PartialEq)]
 enum LimitVerdict<'l> {
-    /// Nothing, or that all is well.
+    /// No verdict, or a positive one.
     Fine(Option<&'l str>),
-    /// It is reached, in a window that is full.
+    /// Reached, in a window that is full.
     Reached(&'l str),
-    /// It is reached, in the only window there is.
+    /// Reached, in the only window.
     ReachedInTheOnly(&'l str),
-    /// It is reached, but no window is full.
+    /// Reached, but no window is full.
     Unclear,
 }
 
@@ -165,7 +165,7 @@ impl<'l> LimitVerdict<'l> {
         }
     }
 
-    /// The word on the window of which so much is used.
+    /// The verdict on a window with this usage.
     fn on(self, used: Option<Percent>) -> Option<&'l str> {
         match self {
             Self::Fine(word) => word,
@@ -189,7 +189,7 @@ fn minutes(slot: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Opt
     minutes?.to_u32().filter(|minutes| *minutes > 0)
 }
 
-/// When a window resets; older clients say in how many seconds.
+/// When a window resets. Older clients state the number of seconds.
 fn reset(slot: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Option<Timestamp> {
     let at = draft.reset(slot, fields, super::draft::RESETS);
     at.or_else(|| {
@@ -200,7 +200,7 @@ fn reset(slot: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Optio
     })
 }
 
-/// `x-codex-primary-used-percent` and the like, with the limit's name before the slot unless it is the main one.
+/// `x-codex-primary-used-percent` and similar, with the limit's name before the slot unless it is the main one.
 fn from_headers(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     let headers = headers::read(text, draft)?;
     let mut limits: BTreeMap<String, BTreeMap<&str, JsonObject>> = BTreeMap::new();

@@ -1,6 +1,6 @@
-//! GitHub Copilot: snapshots of monthly quotas, in per cent of what remains.
+//! GitHub Copilot: snapshots of monthly quotas, in percent of what remains.
 //!
-//! Premium requests are what a plan is metered by; chat and completions have no limit on paid plans.
+//! Plans are metered by premium requests. Chat and completions have no limit on paid plans.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::length;
 use crate::model::error::Result;
 use crate::model::event::Percent;
 
-/// The quota that stands for the account's whole use.
+/// The quota for the account's whole usage.
 const PREMIUM: &str = "premium_interactions";
 
 pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
@@ -56,7 +56,7 @@ fn snapshot(key: &str, fields: &JsonObject, resets_at: Option<crate::Timestamp>,
     draft.see(ObservedWindow { minutes, scope, used: Some(used), resets_at, status: None });
 }
 
-/// What is used in per cent; over 100 when requests beyond the plan were paid for.
+/// The used percentage; over 100 if requests beyond the plan were paid for.
 fn used(key: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Option<Percent> {
     let entitlement =
         draft.number(key, fields, &["entitlement", "entitlementRequests"]).filter(|it| *it > Decimal::ZERO);
@@ -68,7 +68,7 @@ fn used(key: &str, fields: &JsonObject, draft: &mut ObservationDraft) -> Option<
     };
     let mut used = Decimal::ONE_HUNDRED.checked_sub(left)?;
     let overage = draft.number(key, fields, &["overage_count", "overage"]).unwrap_or_default();
-    // What remains may be told as less than nothing, or as nothing with the rest beside it.
+    // The remainder may be negative, or zero with the excess in another field.
     if overage > Decimal::ZERO
         && let Some(beyond) = share(overage)
     {

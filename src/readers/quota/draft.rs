@@ -1,4 +1,4 @@
-//! What is being read of a document.
+//! The state while a document is parsed.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 /// Fields of a JSON object.
 pub(super) type JsonObject = Map<String, Value>;
 
-/// How a percentage of what is used is spelled.
+/// Field names of a used percentage.
 pub(super) const USED: &[&str] = &[
     "utilization",
     "used_percentage",
@@ -25,17 +25,17 @@ pub(super) const USED: &[&str] = &[
     "percent",
     "usage",
 ];
-/// How an instant at which a window resets is spelled.
+/// Field names of the reset time of a window.
 pub(super) const RESETS: &[&str] = &["resets_at", "reset_at", "resetsAt", "resetAt", "resets"];
 
-/// Longest scope and status that are kept, in bytes: they are names.
+/// Maximal length of a stored scope and status, in bytes: they are names.
 const LONGEST_NAME: usize = 256;
-/// Characters of a text from outside that a warning repeats.
+/// Characters of a foreign text that a warning repeats.
 const QUOTED: usize = 60;
-/// A fraction of a window from here on is a percentage in disguise.
+/// From this value on a fraction of a window must be a percentage.
 const NO_FRACTION: Decimal = Decimal::TEN;
 
-/// What a document says of one window.
+/// The statement of a document about one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservedWindow {
     pub minutes: u32,
@@ -45,7 +45,7 @@ pub(super) struct ObservedWindow {
     pub status: Option<String>,
 }
 
-/// A document while it is being read.
+/// A document while it is parsed.
 pub(super) struct ObservationDraft {
     pub format: QuotaFormat,
     pub at: Timestamp,
@@ -54,7 +54,7 @@ pub(super) struct ObservationDraft {
     feed: &'static str,
 }
 
-/// A status is a short word; anything else may be anything and is not kept.
+/// A status is a short word. Any other text could be private and is dropped.
 fn word(text: &str) -> Option<String> {
     const LONGEST: usize = 40;
     let fine = |c: char| c.is_ascii_lowercase() || c == '_' || c == ' ';
@@ -68,18 +68,18 @@ impl ObservationDraft {
         Ok(Self { format, at, observed: Observed::default(), provider, feed: format.name() })
     }
 
-    /// The same for what an agent logged.
+    /// The same for an agent's log.
     #[cfg(feature = "import")]
     pub fn logged(format: QuotaFormat, at: Timestamp, provider: ProviderId, feed: &'static str) -> Self {
         Self { format, at, observed: Observed::default(), provider, feed }
     }
 
-    /// An error that says what to hand in instead.
+    /// An error that states which document is expected.
     pub fn refuse(&self, what: &str) -> Error {
         Error::invalid(format!("the {} document {what}: give {}", self.format, self.format.wants()))
     }
 
-    /// Reads the whole document as JSON.
+    /// Parses the whole document as JSON.
     pub fn json(&self, text: &str) -> Result<Value> {
         if text.is_empty() {
             return Err(self.refuse("is empty"));
@@ -87,7 +87,7 @@ impl ObservationDraft {
         serde_json::from_str(text).map_err(|error| self.refuse(&format!("is not JSON ({error})")))
     }
 
-    /// Reads the whole document as a JSON object.
+    /// Parses the whole document as a JSON object.
     pub fn object(&self, text: &str) -> Result<JsonObject> {
         match self.json(text)? {
             Value::Object(fields) => Ok(fields),
@@ -102,14 +102,14 @@ impl ObservationDraft {
         }
     }
 
-    /// Warns, unless something was said already, that the document says nothing.
+    /// Warns that the document contains nothing, unless there is another warning.
     pub fn warn_if_silent(&mut self, what: &str) {
         if self.observed == Observed::default() {
             self.warn(what);
         }
     }
 
-    /// Takes a window of which anything is said. The same said twice is once enough.
+    /// Adds a window with any statement. A repeated statement counts once.
     pub fn see(&mut self, window: ObservedWindow) {
         if window.used.is_none() && window.resets_at.is_none() && window.status.is_none() {
             return;
@@ -129,7 +129,8 @@ impl ObservationDraft {
         }
     }
 
-    /// The scope that a text names. Without one a window would be taken for the account's whole use, so it is left out.
+    /// The scope that a text names. A window with an unusable scope is dropped, because without a scope it would count
+    /// for the whole account.
     pub fn scope(&mut self, text: &str) -> Option<String> {
         let scope = name(text);
         if scope.is_none() {
@@ -165,7 +166,7 @@ impl ObservationDraft {
         self.percent(of, number)
     }
 
-    /// A number as the fraction of a window that is used.
+    /// A number as the used fraction of a window.
     pub fn fraction(&mut self, of: &str, number: Decimal) -> Option<Percent> {
         if number >= NO_FRACTION {
             self.warn(format!("{}: {} is not a fraction from 0 to 1: left out", quoted(of), number.normalize()));
@@ -174,7 +175,7 @@ impl ObservationDraft {
         self.percent(of, number.checked_mul(Decimal::ONE_HUNDRED)?)
     }
 
-    /// An instant at which a window resets. The epoch itself stands for none.
+    /// The reset time of a window. The epoch itself means that there is none.
     pub fn reset(&mut self, of: &str, fields: &JsonObject, names: &[&str]) -> Option<Timestamp> {
         let (name, value) = first(fields, names)?;
         let at = value::instant(value);
@@ -195,14 +196,14 @@ pub(super) fn text<'f>(fields: &'f JsonObject, names: &[&str]) -> Option<&'f str
     names.iter().find_map(|name| fields.get(*name)?.as_str()).filter(|text| !text.trim().is_empty())
 }
 
-/// A text that can stand as a name.
+/// A text that can be a name.
 fn name(text: &str) -> Option<String> {
     let text = text.trim();
     let fine = !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
     fine.then(|| text.to_owned())
 }
 
-/// A text from outside as a warning repeats it.
+/// A foreign text in the form that a warning repeats.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(QUOTED).is_some() {

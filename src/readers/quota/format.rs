@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use crate::model::error::{Error, Result};
 
-/// A document in which a provider or agent tells of quota windows.
+/// A document in which a provider or agent reports quota windows.
 ///
 /// ```
 /// use usage_ledger::quota::QuotaFormat;
@@ -16,7 +16,7 @@ use crate::model::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QuotaFormat {
-    /// The JSON that Claude Code writes to the command behind its status line.
+    /// The JSON that Claude Code passes to its status line command.
     ClaudeStatusline,
     /// The headers of a response of Anthropic's API, as lines or as a JSON object.
     AnthropicHeaders,
@@ -67,7 +67,7 @@ impl QuotaFormat {
         }
     }
 
-    /// The provider whose windows it tells of, unless the caller knows of another.
+    /// The provider of the windows, unless the caller names another.
     ///
     /// ```
     /// # use usage_ledger::quota::QuotaFormat;
@@ -83,7 +83,7 @@ impl QuotaFormat {
         }
     }
 
-    /// What to hand in.
+    /// A description of the expected document.
     ///
     /// ```
     /// # use usage_ledger::quota::QuotaFormat;

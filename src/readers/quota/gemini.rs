@@ -1,4 +1,4 @@
-//! Gemini Code Assist: a bucket of a day for each model, with the fraction that remains.
+//! Gemini Code Assist: a daily bucket for each model, with the remaining fraction.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -23,16 +23,16 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// How the fraction that remains is spelled.
+/// Field names of the remaining fraction.
 const FRACTION: &[&str] = &["remainingFraction", "remaining_fraction"];
-/// How the number of requests that remain is spelled.
+/// Field names of the remaining number of requests.
 const AMOUNT: &[&str] = &["remainingAmount", "remaining_amount"];
 
-/// How the reset is spelled.
+/// Field names of the reset.
 const RESET: &[&str] = &["resetTime", "reset_time"];
 
-/// Whether the fraction is missing because it is zero, as the JSON of proto3 leaves out a number that is zero. It is not when
-/// the bucket states a rest in another way, or has no reset and so no window that could be used up.
+/// Whether the fraction is missing because it is zero: the JSON of proto3 omits a zero. It is not zero if the bucket
+/// states a remainder otherwise, or has no reset and so no window that could be full.
 fn is_left_out(fields: &JsonObject) -> bool {
     let is_named = FRACTION.iter().any(|name| fields.contains_key(*name));
     let rest = first(fields, AMOUNT).and_then(|(_, amount)| super::value::number(amount));
@@ -44,7 +44,7 @@ fn bucket(index: usize, fields: &JsonObject, draft: &mut ObservationDraft) {
         draft.warn(format!("bucket {} names no model: left out", index + 1));
         return;
     };
-    // Requests are what is metered; should anything else be, it is another window of the model.
+    // Requests are metered. Any other unit would be a separate window of the model.
     let scope = match text(fields, &["tokenType", "token_type"]) {
         None | Some("REQUESTS") => model.to_owned(),
         Some(kind) => format!("{model} {}", kind.to_lowercase()),

@@ -1,4 +1,4 @@
-//! Response headers, as they come off the wire or out of a program.
+//! Response headers, as received or as a program prints them.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::draft::ObservationDraft;
 use crate::model::error::Result;
 
-/// Headers by their names in lower case; of several of one name the last counts.
+/// Headers by their names in lower case; of several with one name the last counts.
 pub(super) type Headers = BTreeMap<String, String>;
 
-/// Reads a JSON object of headers, or lines of `name: value`, with or without a status line and a body.
+/// Parses a JSON object of headers, or lines of `name: value`, with or without a status line and a body.
 pub(super) fn read(text: &str, draft: &ObservationDraft) -> Result<Headers> {
     let headers = if text.starts_with('{') { object(text, draft)? } else { lines(text) };
     if headers.is_empty() {
@@ -26,7 +26,7 @@ fn object(text: &str, draft: &ObservationDraft) -> Result<Headers> {
         _ => &fields,
     };
     let header = |(name, value): (&String, &Value)| {
-        // Some programs keep a list of values for each name.
+        // Some programs store a list of values for each name.
         let value = value.as_array().and_then(|values| values.last()).unwrap_or(value);
         let text = match value {
             Value::String(text) => text.trim().to_owned(),
@@ -44,7 +44,7 @@ fn lines(text: &str) -> Headers {
     let mut body = false;
     for line in text.lines().map(|line| line.trim_start_matches("< ").trim()) {
         if line.starts_with("HTTP/") {
-            // The headers of the answer behind a redirection or a proxy's own.
+            // The headers of the response that follows a redirection or a proxy's response.
             body = false;
             headers.clear();
         } else if line.is_empty() || line == "<" {

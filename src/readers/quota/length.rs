@@ -1,4 +1,4 @@
-//! How long a window is, where only its name tells.
+//! The length of a window from its name.
 
 use chrono::{DateTime, Datelike, Months, Utc};
 
@@ -11,7 +11,7 @@ pub(super) const ONE_DAY: u32 = 24 * 60;
 /// Minutes of a week.
 pub(super) const SEVEN_DAYS: u32 = 7 * ONE_DAY;
 
-/// The length in minutes that a name tells: `five_hour`, `7d-opus`, `weekly`.
+/// The length in minutes from a name: `five_hour`, `7d-opus`, `weekly`.
 pub(super) fn minutes(name: &str) -> Option<u32> {
     let lower = name.to_ascii_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -30,7 +30,7 @@ pub(super) fn minutes(name: &str) -> Option<u32> {
     None
 }
 
-/// One word that tells: `5h`, `daily`.
+/// The length in one word: `5h`, `daily`.
 fn short(word: &str) -> Option<u32> {
     match word {
         "hourly" => Some(60),
@@ -71,12 +71,12 @@ pub(super) fn month_before(end: Timestamp) -> u32 {
     between(last.checked_sub_months(Months::new(1)).unwrap_or(last), last)
 }
 
-/// Whether a month of UTC begins at an instant.
+/// Whether a UTC month begins at an instant.
 pub(super) fn is_month_border(at: Timestamp) -> bool {
     at.millis().rem_euclid(DAY) == 0 && at.to_chrono().day() == 1
 }
 
-/// Minutes of the calendar month, in UTC, that an instant lies in.
+/// Minutes of the UTC month that contains an instant.
 pub(super) fn month_of(at: Timestamp) -> u32 {
     let now = at.to_chrono();
     let first = now.with_day(1).unwrap_or(now);

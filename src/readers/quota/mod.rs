@@ -1,10 +1,11 @@
-//! What providers say about their quota windows, turned into observations.
+//! Converts providers' statements about their quota windows into observations.
 //!
-//! Nothing here asks a provider: a document that somebody received is handed in as a text, with the time at which it was
-//! received. The same window is told in many ways, in per cent and as a fraction, used or remaining, until an instant
-//! or in so many seconds; that is undone here, once. A window is told by its length, never by the slot it was found in.
+//! This module contacts no provider. The caller passes the text of a received document and the time of its receipt.
+//! Documents state a window in percent or as a fraction, used or remaining, until an instant or for a number of
+//! seconds. This module converts all of them. The length identifies a window, never the slot in which a document
+//! reports it.
 //!
-//! What cannot be read of a document is a warning and the rest is taken; a text that is no such document is an error.
+//! An unreadable part of a document is a warning, and the rest counts. A text that is no such document is an error.
 //!
 //! ```
 //! use usage_ledger::Ledger;
@@ -52,7 +53,7 @@ pub use format::QuotaFormat;
 
 use draft::ObservationDraft;
 
-/// What a document says.
+/// The content of a document.
 ///
 /// ```
 /// use usage_ledger::quota::Observed;
@@ -62,13 +63,13 @@ use draft::ObservationDraft;
 pub struct Observed {
     /// One for each window.
     pub observations: Vec<QuotaObserved>,
-    /// What was left out or can be read in two ways, for people.
+    /// Parts that were dropped or are ambiguous, for people.
     pub warnings: Vec<String>,
 }
 
 impl Observed {
-    /// The same about another provider or account: of a gateway that repeats a provider's headers, of one of several
-    /// subscriptions. `None` leaves what it is.
+    /// The same for another provider or account: for a gateway that forwards a provider's headers, or one of several
+    /// subscriptions. `None` changes nothing.
     ///
     /// ```
     /// use usage_ledger::quota::{self, QuotaFormat};
@@ -92,7 +93,7 @@ impl Observed {
         self
     }
 
-    /// The events of these observations, each made by [`event`].
+    /// The events of these observations, each from [`event`].
     ///
     /// ```
     /// use usage_ledger::quota::{self, QuotaFormat};
@@ -106,7 +107,7 @@ impl Observed {
     }
 }
 
-/// Reads a document that was received at a time.
+/// Parses a document that was received at a time.
 ///
 /// ```
 /// use usage_ledger::quota::{self, QuotaFormat};
@@ -121,11 +122,11 @@ impl Observed {
 /// ```
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) when the text is no such document at all. One that says nothing of any
-/// window is none: its observations are empty, and a warning says why, unless it is that there is no limit.
+/// [`Error::Invalid`](crate::Error::Invalid) if the text is no such document. A document without windows is valid: its
+/// observations are empty, and a warning states the reason, unless there is no limit.
 pub fn observe(format: QuotaFormat, text: &str, at: Timestamp) -> Result<Observed> {
     let mut draft = ObservationDraft::new(format, at)?;
-    // Editors of one system put a mark before a text.
+    // Editors of one operating system put a byte order mark before a text.
     let text = text.trim_start_matches('\u{feff}').trim();
     match format {
         QuotaFormat::ClaudeStatusline => claude_statusline::read(text, &mut draft)?,

@@ -1,7 +1,7 @@
-//! Ollama Cloud: the fraction used of a session and of a week, or of a month; `null` is a window without a cap.
+//! Ollama Cloud: the used fraction of a session and of a week, or of a month; `null` is a window without a limit.
 //!
-//! No reset is told. Sessions begin at each multiple of five hours since the epoch, weeks on Monday 00:00 UTC; when an
-//! account's month begins is not known.
+//! It states no reset. Sessions begin at each multiple of five hours since the epoch, weeks on Monday 00:00 UTC; the
+//! beginning of an account's month is unknown.
 
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     Ok(())
 }
 
-/// When the window that holds an instant ends.
+/// When the window that contains an instant ends.
 fn next(at: Timestamp, minutes: u32, origin: i64) -> Timestamp {
     let length = i64::from(minutes) * MINUTE;
     let begun = (at.millis() - origin).div_euclid(length) * length + origin;

@@ -1,4 +1,4 @@
-//! Numbers and times however they are written.
+//! Numbers and times in all their spellings.
 
 use std::str::FromStr;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::model::event::Percent;
 use crate::model::time::Timestamp;
 
-/// Seconds since the epoch from here on are milliseconds: as seconds they would be in the year 5138.
+/// From this value on seconds since the epoch are milliseconds; as seconds they would be in the year 5138.
 const MILLIS_FROM: Decimal = Decimal::from_parts(1_215_752_192, 23, 0, false, 0);
 
-/// A number, also where it is written as a text: `45`, `"45"`, `"45 %"`.
+/// A number, possibly as a string: `45`, `"45"`, `"45 %"`.
 pub(super) fn number(value: &Value) -> Option<Decimal> {
     match value {
-        // The shortest form of a double is what was written, up to fifteen digits.
+        // The shortest form of a double is its original spelling, up to fifteen digits.
         Value::Number(number) => decimal(&number.to_string()),
         Value::String(text) => decimal(text.trim().trim_end_matches('%').trim_end()),
         _ => None,
@@ -27,14 +27,14 @@ fn decimal(text: &str) -> Option<Decimal> {
     Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
-/// A percentage. What is below 0 is more left than there was to begin with, so nothing is used.
+/// A percentage. A negative one means that more than everything is left, so nothing is used.
 pub(super) fn percent(value: Decimal) -> Option<Percent> {
     let hundredths = value.max(Decimal::ZERO).checked_mul(Decimal::ONE_HUNDRED)?.round().to_u32()?;
     Some(Percent::from_hundredths(hundredths))
 }
 
-/// An instant: seconds or milliseconds since the epoch, as a number or in digits, or an ISO 8601 time or date, which
-/// is UTC when it names no offset.
+/// An instant: seconds or milliseconds since the epoch, as a number or a string, or an ISO 8601 time or date, in UTC
+/// without an offset.
 pub(super) fn instant(value: &Value) -> Option<Timestamp> {
     if let Value::String(text) = value
         && let Some(at) = iso(text.trim())

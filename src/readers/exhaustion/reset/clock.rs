@@ -1,14 +1,14 @@
-//! Times of day on a day that the words leave open, and the instant they mean.
+//! Times of day without a full date, and the instants that they denote.
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
 use super::zone::Place;
 use crate::model::time::Timestamp;
 
-/// Years in which 29 February comes round at least once, whatever the century.
+/// A period of years that contains a 29 February in any century.
 const LEAP_YEARS: i32 = 8;
 
-/// A time of day as it was written.
+/// A time of day as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clock {
     pub time: NaiveTime,
@@ -17,7 +17,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// The first instant of a day, for a day that is named without a time.
+    /// The first instant of a day, for a day without a time.
     pub fn midnight() -> Self {
         Self { time: NaiveTime::MIN, text: "00:00".to_owned() }
     }
@@ -27,7 +27,7 @@ impl Clock {
         Self::read("12", Some("00"), None, None)
     }
 
-    /// Reads hour, minute, second and `am` or `pm`; a time no clock shows is none.
+    /// Parses hour, minute, second and `am` or `pm`; `None` for an impossible time.
     pub fn read(hour: &str, minute: Option<&str>, second: Option<&str>, half: Option<&str>) -> Option<Self> {
         let number: u32 = hour.parse().ok()?;
         let minutes: u32 = minute.unwrap_or("0").parse().ok()?;
@@ -36,7 +36,7 @@ impl Clock {
             Some(b'a' | b'A') if (1..=12).contains(&number) => (number % 12, "am"),
             Some(b'p' | b'P') if (1..=12).contains(&number) => (number % 12 + 12, "pm"),
             Some(_) => return None,
-            // A number alone is no time of day.
+            // A number alone is not a time of day.
             None => minute.map(|_| (number, ""))?,
         };
         let time = NaiveTime::from_hms_opt(hours, minutes, seconds)?;
@@ -46,10 +46,10 @@ impl Clock {
     }
 }
 
-/// Which day is meant.
+/// The day of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Day {
-    /// Today, or tomorrow when the time has passed.
+    /// Today, or tomorrow if the time has passed.
     Next,
     Today,
     Tomorrow,
@@ -62,7 +62,7 @@ pub(super) enum Day {
 }
 
 impl Day {
-    /// `10am`, `tomorrow at 10am`, `Mon 9am`, `Feb 5 at 10am`; `name` is the month or weekday as it was written.
+    /// `10am`, `tomorrow at 10am`, `Mon 9am`, `Feb 5 at 10am`; `name` is the month or weekday as written.
     pub fn text(self, clock: &Clock, name: &str) -> String {
         let time = &clock.text;
         match self {
@@ -77,7 +77,7 @@ impl Day {
         }
     }
 
-    /// The first instant after `now` that fits.
+    /// The first matching instant after `now`.
     pub fn instant(self, time: NaiveTime, now: Timestamp, place: Place) -> Option<Timestamp> {
         let today = place.local(now).date();
         let after = |day: NaiveDate| place.later(day.and_time(time), now);
@@ -97,7 +97,7 @@ impl Day {
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The number of a month by the first three letters of its name.
+/// The number of a month from the first three letters of its name.
 pub(super) fn month(name: &str) -> Option<u32> {
     let start = name.get(..3)?;
     let at = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(start))?;

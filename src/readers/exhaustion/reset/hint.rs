@@ -10,15 +10,15 @@ use super::length::{self, SpanLength};
 use crate::model::humanize::duration::retry_after;
 use crate::model::time::{DAY, HOUR, SECOND, Timestamp, Zone};
 
-/// Waited when a server asks for no time at all, or less.
+/// The waiting time if a server states none, or zero.
 const UNSAID: i64 = 5 * HOUR;
-/// Waited for a length that no quota window has, unless it is given in days.
+/// The waiting time if a length fits no quota window and is not given in days.
 const LONGEST: i64 = DAY;
-/// No quota window that is counted in seconds, minutes or hours is longer than a month.
+/// The longest quota window that is given in seconds, minutes or hours.
 const MONTH: i64 = 32 * DAY;
-/// Waited at most for a number of days.
+/// The longest waiting time that is given in days.
 const LONGEST_IN_DAYS: i64 = 366 * DAY;
-/// From here on a Unix time is in milliseconds: as seconds it would be the year 5138.
+/// From this value on a Unix time is in milliseconds; as seconds it would be in the year 5138.
 const MILLISECONDS: i64 = 100_000_000_000;
 
 struct Hints {
@@ -52,14 +52,15 @@ impl Hints {
     }
 }
 
-/// The first hint of the strongest kind. `bare` is the longest wait that a number of seconds in a header may ask for.
+/// The first hint of the most reliable kind. `bare` is the longest wait for a number of seconds in a header, in
+/// milliseconds.
 pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
     let hints = HINTS.as_ref()?;
     if let Some(found) = hints.unix.captures(text) {
         let digits = found.get(1)?.as_str();
         let number: i64 = digits.parse().ok()?;
         let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
-        // No quota is refused for longer than a year: such a number is something else.
+        // No refusal lasts longer than a year, so a later time is not a reset.
         let at = Some(Timestamp::from_millis(millis)).filter(|at| at.millis() - now.millis() <= 366 * DAY)?;
         let phrase = format!("resetsAt {digits}");
         return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false });
@@ -68,7 +69,7 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
         let seconds: i64 = found.get(1)?.as_str().parse().ok()?;
         return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
     }
-    // A date is looked for first: its day of the month would pass for seconds.
+    // Dates are tried first, because the day of the month could be read as seconds.
     if let Some(found) = hints.date.captures(text)
         && let Ok(date) = DateTime::parse_from_rfc2822(found.get(1)?.as_str())
     {

@@ -1,11 +1,11 @@
-//! When a quota comes back, read from the words that say so.
+//! Reads the reset time of a quota from a message.
 //!
-//! It reads times of day (`10am`, `8:40am`, `18:00`, `noon`), with a date, a weekday, `today` or `tomorrow` before or
-//! behind them; days without a time, which begin at midnight; lengths of time (`in 1h 30m`, `PT5H`); instants (RFC 3339,
-//! `resetsAt` with Unix seconds or milliseconds); and what servers ask for with `Retry-After` or "try again in 20
-//! minutes". A zone may follow: a name of the IANA database, an abbreviation or an offset, with or without parentheses.
-//! Without a known one the caller's zone holds. A time of day is the next one and a date without a year is the next such
-//! date: no reset lies in the past, except an instant that was given as a number.
+//! It reads times of day (`10am`, `8:40am`, `18:00`, `noon`) with a date, a weekday, `today` or `tomorrow` before or
+//! after them; days without a time, which begin at midnight; lengths of time (`in 1h 30m`, `PT5H`); instants (RFC 3339,
+//! `resetsAt` with Unix seconds or milliseconds); and `Retry-After` or "try again in 20 minutes". A zone may follow: a
+//! name of the IANA database, an abbreviation or an offset, with or without parentheses. Otherwise the caller's zone
+//! applies. A time of day denotes its next occurrence, and so does a date without a year. A reset is therefore never in
+//! the past, except if it was given as a number.
 
 mod clock;
 mod hint;
@@ -17,7 +17,7 @@ use crate::model::time::{DAY, Timestamp, Zone};
 
 pub(super) use zone::Place;
 
-/// What a text says about the end of a refusal.
+/// The reset that a text states.
 ///
 /// ```
 /// use usage_ledger::Zone;
@@ -31,13 +31,13 @@ pub(super) use zone::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reset {
-    /// The words themselves; what servers ask for is put as `resets in 1h 30m`.
+    /// The phrase. A server's hint becomes `resets in 1h 30m`.
     pub phrase: String,
-    /// The same in one form, with the zone it was read in.
+    /// The phrase in a uniform form, with its zone.
     pub display: String,
-    /// The instant, if the words make one.
+    /// The instant, if the phrase determines one.
     pub at: Option<Timestamp>,
-    /// Whether it counts from the moment of the message, so that the same words later mean another instant.
+    /// Whether it is relative to the time of the message, so that the same phrase denotes another instant later.
     pub relative: bool,
 }
 
@@ -47,8 +47,8 @@ impl Reset {
     }
 }
 
-/// Looks for a reset in a text: a phrase with `resets`, else a number behind `resetsAt`, else a wish to be asked again
-/// later. Prose that resets something else hides none of them.
+/// Searches a text for a reset: first a phrase with `resets`, then a number after `resetsAt`, then a request to retry
+/// later. Phrases about other resets do not hide these.
 ///
 /// ```
 /// use usage_ledger::Zone;
@@ -64,17 +64,17 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
     read(text, now, Place::Zone(host), BACK_OFF)
 }
 
-/// A `Retry-After` that stands alone is a server's back-off, which is believed for a day at most, in milliseconds.
+/// The longest accepted `Retry-After` without other evidence, in milliseconds: a server's back-off.
 pub(super) const BACK_OFF: i64 = DAY;
 
-/// As [`find`], for any zone. `bare` is the longest wait in milliseconds that a `Retry-After` in seconds may ask for.
+/// Like [`find`], for any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
 pub(super) fn read(text: &str, now: Timestamp, host: Place, bare: i64) -> Option<Reset> {
     phrase::find(text, now, host)
         .or_else(|| hint::find(text, now, bare))
         .or_else(|| phrase::unread(text).map(Reset::wordy))
 }
 
-/// Reads a text that ought to be about a reset; one that is not understood is kept as it is.
+/// Parses a text about a reset. An unreadable text becomes the phrase unchanged.
 ///
 /// ```
 /// use usage_ledger::Zone;

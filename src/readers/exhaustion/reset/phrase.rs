@@ -12,18 +12,18 @@ use super::zone::{self, Place};
 use crate::model::time::{DAY, Timestamp};
 use crate::readers::exhaustion::excerpt::floor;
 
-/// Longest phrase looked at, in bytes.
+/// Maximal length of a phrase, in bytes.
 const LONGEST: usize = 160;
-/// A reset further off than this is no quota's.
+/// A later reset, in milliseconds from now, is not one of a quota.
 const FURTHEST: i64 = 366 * DAY;
 
 struct Grammar {
-    /// What leads to a time, and whether a length may follow it: `try again in` has limits of its own.
+    /// The words that introduce a time, and whether a length may follow: `try again in` has separate limits.
     leads: [(Regex, bool); 3],
     within: Regex,
     instant: Regex,
     local: Regex,
-    /// A day behind a time: `10am on Feb 5`.
+    /// A day after a time: `10am on Feb 5`.
     behind: Regex,
     /// A day without a time.
     bare_day: Regex,
@@ -76,19 +76,19 @@ impl Grammar {
         })
     }
 
-    /// The zone behind a time: how it was written, which one it is, and how many bytes that took.
+    /// The zone after a time: its text, the zone, and its length in bytes.
     fn zone<'t>(&self, rest: &'t str, host: Place) -> (Option<&'t str>, Place, usize) {
         let Some(found) = self.zone.captures(rest) else { return (None, host, 0) };
         let length = found.get(0).map_or(0, |whole| whole.end());
         let group = |name| found.name(name).map(|name| name.as_str().trim());
         let name = group("name").or_else(|| group("bare")).or_else(|| group("word"));
         let known = name.and_then(|name| Place::read(name, host));
-        // Words in parentheses that name no zone are shown; the host's zone holds.
+        // Parenthesised words that name no zone are displayed, and the host's zone applies.
         (name, known.unwrap_or(host), length)
     }
 }
 
-/// A time that was read, and how many bytes it took.
+/// A parsed time, and its length in bytes.
 struct ParsedReset {
     display: String,
     at: Option<Timestamp>,
@@ -96,7 +96,7 @@ struct ParsedReset {
     relative: bool,
 }
 
-/// The first phrase that makes an instant.
+/// The first phrase that gives an instant.
 pub(super) fn find(text: &str, now: Timestamp, host: Place) -> Option<Reset> {
     let grammar = GRAMMAR.as_ref()?;
     for (lead, lengths) in &grammar.leads {
@@ -112,12 +112,12 @@ pub(super) fn find(text: &str, now: Timestamp, host: Place) -> Option<Reset> {
     None
 }
 
-/// A phrase with `resets` that no grammar reads.
+/// A phrase with `resets` that the grammar does not cover.
 pub(super) fn unread(text: &str) -> Option<&str> {
     GRAMMAR.as_ref()?.unread.find(text).map(|found| found.as_str().trim())
 }
 
-/// What follows up to the end of the line, cut at a border of characters.
+/// The rest of the line, cut at a character border.
 fn bounded(text: &str, from: usize) -> &str {
     let rest = text.get(from..).unwrap_or_default();
     let rest = rest.split(['\n', '{', '}']).next().unwrap_or_default();
@@ -140,12 +140,12 @@ fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Plac
     local(grammar, rest, now, host).or_else(|| bare_day(grammar, rest, now, host))
 }
 
-/// Whether what follows shows that a number was no time of day: `10 minutes`, `10:30x`, `10.5`.
+/// Whether the following text shows that a number is not a time of day: `10 minutes`, `10:30x`, `10.5`.
 fn goes_on(tail: &str) -> bool {
     tail.starts_with(|next: char| next.is_alphanumeric() || next == ':' || next == '_')
 }
 
-/// A time of day, with its day before or behind it.
+/// A time of day, with its day before or after it.
 fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
     let found = grammar.local.captures(rest)?;
     let mut end = found.get(0)?.end();
@@ -178,7 +178,7 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<P
     Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false })
 }
 
-/// A day without a time begins at midnight. One that goes on with a number names a time that nobody can read.
+/// A day without a time begins at midnight. A following number would be an unreadable time, so the phrase is refused.
 fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
     let found = grammar.bare_day.captures(rest)?;
     let end = found.get(0)?.end();
@@ -194,7 +194,7 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Optio
     Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end + taken, relative: false })
 }
 
-/// The day of a phrase, and the month or weekday as it was written; that is empty for other days.
+/// The day of a phrase, and the month or weekday as written (empty for other days).
 fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
     let group = |name| found.name(name).map(|group| group.as_str());
     if let Some(name) = group("month").or_else(|| group("month2")) {
@@ -213,7 +213,7 @@ fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
     Some((day, ""))
 }
 
-/// A date in figures, with or without a time.
+/// A numeric date, with or without a time.
 fn instant(grammar: &Grammar, found: &Captures<'_>, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
     let group = |name| found.name(name).map(|group| group.as_str());
     let date = group("date")?.replace('/', "-");

@@ -49,7 +49,7 @@ fn every_form_of_a_reset_is_read() {
         ("retry-after-ms: 60000", "2026-02-04T12:01Z"),
         ("Retry-After: Wed, 04 Feb 2026 13:00:00 GMT", "2026-02-04T13:00Z"),
         ("please retry after 120 seconds", "2026-02-04T12:02Z"),
-        // No quota window that is counted in hours lasts for years.
+        // No quota window in hours lasts for years.
         ("try again in 99999 hours", "2026-02-05T12:00Z"),
         ("try again in 51 hours", "2026-02-06T15:00Z"),
         ("Please wait a moment and try again in 384495s.", "2026-02-08T22:48:15.000Z"),
@@ -128,13 +128,13 @@ fn resets_across_clock_changes() {
     let (paris, york) = ("Europe/Paris", "America/New_York");
     for (text, now, zone, wanted) in [
         ("resets 10am", "2026-03-28T14:00:00Z", paris, "2026-03-29T08:00Z"),
-        // Half past two does not come that night: by the offset of the evening before it is half past three.
+        // 02:30 does not exist in that night. With the offset of the evening before it is 03:30.
         ("resets 2:30am", "2026-03-08T05:30:00Z", york, "2026-03-08T07:30Z"),
-        // Half past one comes twice.
+        // 01:30 occurs twice.
         ("resets 1:30am", "2026-11-01T04:00:00Z", york, "2026-11-01T05:30Z"),
         ("resets 1:30am", "2026-11-01T05:45:00Z", york, "2026-11-01T06:30Z"),
         ("resets 1:30am", "2026-11-01T06:30:00Z", york, "2026-11-02T06:30Z"),
-        // A zone nobody knows is the host's.
+        // An unknown zone gives way to the host's.
         ("resets 10am (Mars/Base)", NOW, paris, "2026-02-05T09:00Z"),
     ] {
         assert_eq!(at(text, now, zone).as_deref(), Some(wanted), "{text} after {now}");

@@ -8,20 +8,20 @@ use regex::Regex;
 
 use crate::model::time::{DAY, MINUTE, Timestamp, Zone};
 
-/// Where a wall clock hangs.
+/// The zone of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::readers::exhaustion) enum Place {
-    /// A zone with its own rules.
+    /// A zone of the database.
     Zone(Zone),
     /// A fixed offset, in minutes east of UTC.
     Offset(i32),
 }
 
 impl Place {
-    /// Beijing time, which has no summer time.
+    /// Beijing time, which has no daylight saving time.
     pub const BEIJING: Self = Self::Offset(8 * 60);
 
-    /// The wall clock at an instant.
+    /// The local time at an instant.
     pub fn local(self, at: Timestamp) -> NaiveDateTime {
         match self {
             Self::Zone(zone) => zone.local(at),
@@ -29,8 +29,8 @@ impl Place {
         }
     }
 
-    /// The instant of a wall clock's reading, if it is later than `now`. A reading that comes twice is first meant the
-    /// first time; one that clocks jump over is meant by the offset before the jump.
+    /// The instant of a local time, if it is later than `now`. Of two instants with that local time the first one
+    /// counts. A local time that clocks skip uses the offset before the change.
     pub fn later(self, local: NaiveDateTime, now: Timestamp) -> Option<Timestamp> {
         let reading = local.and_utc().timestamp_millis();
         let zone = match self {
@@ -52,7 +52,7 @@ impl Place {
         [first, after].into_iter().find(|at| *at > now && zone.local(*at) == local)
     }
 
-    /// Reads a zone by any of its names. `host` decides what an abbreviation of several zones means.
+    /// Parses a zone by any of its names. `host` decides between several zones with one abbreviation.
     pub fn read(name: &str, host: Self) -> Option<Self> {
         let name = name.trim().trim_end_matches('.');
         if let Some(offset) = offset(name) {
@@ -141,7 +141,7 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("HST", -600),
 ];
 
-/// Names of regions whose clocks follow a zone of the database.
+/// Names of regions, and the zone of the database that they use.
 const REGIONS: &[(&str, &str)] = &[
     ("PT", "America/Los_Angeles"),
     ("PACIFIC", "America/Los_Angeles"),
@@ -155,7 +155,7 @@ const REGIONS: &[(&str, &str)] = &[
     ("CHINA STANDARD", "Asia/Shanghai"),
 ];
 
-/// `America/New_York` for `america/new_york`.
+/// Capitalises a zone name: `America/New_York` for `america/new_york`.
 fn titled(name: &str) -> String {
     let mut begins = true;
     let title = |letter: char| {
@@ -182,7 +182,7 @@ fn offset(name: &str) -> Option<Place> {
     Some(Place::Offset(if found.name("sign")?.as_str() == "+" { size } else { -size }))
 }
 
-/// The pattern of a zone that stands behind a time, in parentheses or without.
+/// The pattern of a zone after a time, with or without parentheses.
 pub(super) fn pattern() -> String {
     let short: Vec<&str> = ABBREVIATIONS.iter().map(|(short, _)| *short).filter(|short| short.len() > 1).collect();
     let sign = r"[+\-\u{2212}\u{2013}]";

@@ -1,4 +1,4 @@
-//! What a run used of each of several models.
+//! Reads the usage of each model in a run with several models.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
 use crate::readers::normalise::server_tools;
 
-/// What a run used of one model.
+/// The usage of one model in a run.
 ///
 /// ```
 /// use usage_ledger::normalise::agent;
@@ -30,17 +30,17 @@ pub struct ModelRun {
     pub tokens: Tokens,
     /// How often the provider used each of its own tools for it.
     pub server_tools: BTreeMap<String, u64>,
-    /// What the agent said it cost.
+    /// The cost that the agent stated.
     pub cost: Option<Usd>,
-    /// What did not fit.
+    /// What did not add up.
     pub residual: Option<String>,
 }
 
-/// Reads what the last result in an agent's output states of each model, the dearest first. Empty when it does not state
-/// the counts of several models: then [`extract`](super::extract) reads the run as a whole.
+/// Reads the usage per model from the last result in an agent's output, in descending order of cost. Empty unless the
+/// result states several models; [`extract`](super::extract) then reads the run as a whole.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a count is none.
+/// [`Error::Invalid`] for an invalid count.
 ///
 /// ```
 /// use usage_ledger::normalise::agent;
@@ -64,7 +64,7 @@ pub fn extract_models(output: &str) -> Result<Vec<ModelRun>> {
     if runs.len() < 2 || !runs.iter().all(counted) {
         return Ok(Vec::new());
     }
-    // The first of equals stays the first.
+    // A stable sort keeps the order of equal costs.
     runs.sort_by_key(|run| std::cmp::Reverse(run.cost.unwrap_or_default()));
     let sum = runs.iter().filter_map(|run| run.cost).try_fold(Usd::default(), Usd::checked_add)?;
     let total = document.get("total_cost_usd").and_then(cost);
@@ -76,7 +76,7 @@ pub fn extract_models(output: &str) -> Result<Vec<ModelRun>> {
     Ok(runs)
 }
 
-/// Whether two amounts differ by more than the agent's own arithmetic.
+/// Whether two amounts differ by more than the agent's rounding.
 fn apart(a: Usd, b: Usd) -> bool {
     const LEAST: i128 = 1_000_000; // a millionth of a dollar
     a.picos().abs_diff(b.picos()) > LEAST.unsigned_abs()

@@ -1,4 +1,4 @@
-//! The shapes in which agents tell of their usage.
+//! The formats in which agents report their usage.
 
 use serde_json::{Map, Value};
 
@@ -8,9 +8,9 @@ use crate::model::event::Quality;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, Normalised, UsageFormat};
 
-/// Counts of the shape with humps.
+/// Counts of the camel-case format.
 pub(super) const CAMEL: [&str; 4] = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens"];
-/// Counts of the other shapes.
+/// Counts of the other formats.
 const SNAKE: [&str; 8] = [
     "input_tokens",
     "output_tokens",
@@ -22,12 +22,12 @@ const SNAKE: [&str; 8] = [
     "completion_tokens",
 ];
 
-/// Whether one of these fields says something.
+/// Whether one of these fields has a value.
 pub(super) fn has(usage: &Map<String, Value>, names: &[&str]) -> bool {
     names.iter().any(|name| usage.get(*name).is_some_and(|value| !value.is_null()))
 }
 
-/// What a usage object says, the document around it, and the object that may name the model.
+/// The usage object, the surrounding document, and the object that may name the model.
 pub(super) fn found(
     document: &Map<String, Value>,
     near: Option<&Map<String, Value>>,
@@ -57,7 +57,7 @@ pub(super) fn found(
     let mut tokens = normalised.tokens;
     let models = document.get("modelUsage").and_then(Value::as_object);
     if tokens.cache_read.unwrap_or(0) == 0 && tokens.cache_write.unwrap_or(0) == 0 {
-        // Some versions tell of the cache by model only.
+        // Some versions state the cache only per model.
         let sum = |name: &str| {
             let counts = models?.values().filter_map(|model| model.get(name)?.as_u64());
             counts.fold(None, |sum: Option<u64>, count| Some(sum.unwrap_or(0).saturating_add(count)))
@@ -78,7 +78,7 @@ pub(super) fn found(
     }))
 }
 
-/// The usage object with counts that are written as texts as numbers; `None` when it has no count.
+/// The usage object with numbers in place of numeric strings; `None` if it has no count.
 fn counts(usage: &Map<String, Value>, notes: &mut Vec<String>) -> Option<Map<String, Value>> {
     if !has(usage, &SNAKE) && !has(usage, &CAMEL) {
         return None;
@@ -95,8 +95,8 @@ fn counts(usage: &Map<String, Value>, notes: &mut Vec<String>) -> Option<Map<Str
     Some(usage)
 }
 
-/// The fields of the shape with humps under Codex' names, whose habits it shares: all of the cache inside the input,
-/// save that what is written to it stands beside.
+/// Translates the camel-case format to Codex' field names. It shares Codex' convention: all cached input is inside the
+/// input, except cache writes.
 fn renamed(usage: &Map<String, Value>) -> Map<String, Value> {
     let names = [
         ("inputTokens", "input_tokens"),
@@ -134,7 +134,7 @@ fn read(format: UsageFormat, mut usage: Map<String, Value>, notes: &mut Vec<Stri
     Ok(normalised)
 }
 
-/// The model that cost most, the first of equals.
+/// The model with the highest cost, the first of equals.
 fn dearest(models: &Map<String, Value>) -> Option<String> {
     let mut best: Option<(&String, f64)> = None;
     for (name, model) in models {
@@ -146,7 +146,7 @@ fn dearest(models: &Map<String, Value>) -> Option<String> {
     best.map(|(name, _)| name.clone())
 }
 
-/// An amount; anything that is none is no reason to lose the tokens.
+/// An amount. An unreadable amount must not discard the tokens.
 pub(super) fn cost(told: &Value) -> Option<Usd> {
     match told {
         Value::Number(number) => number.to_string().parse().ok(),
