@@ -1,4 +1,4 @@
-//! Reports: who used how much, by any keys.
+//! Reports: usage by any keys.
 
 mod bucket;
 mod dates;
@@ -42,7 +42,7 @@ pub use restatement::Restatement;
 pub use seal::Seal;
 pub use table::{ReportRow, ReportTable};
 
-/// A question: rows by these keys, within these limits.
+/// A query: the keys of its rows, and its filters.
 ///
 /// ```
 /// use usage_ledger::{Report, ReportKey::{Day, Provider}, Timestamp};
@@ -65,7 +65,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Rows by one key.
+    /// A report with rows by one key.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -80,7 +80,7 @@ impl Report {
         Self::by_all([key])
     }
 
-    /// Rows by several keys; by none there is only the total.
+    /// A report with rows by several keys; without keys there is only the total.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, TokenRecord};
@@ -105,7 +105,7 @@ impl Report {
         }
     }
 
-    /// And by another key.
+    /// Adds another key.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::{Model, Provider}};
@@ -118,7 +118,7 @@ impl Report {
         self
     }
 
-    /// Only what happened at or after this instant.
+    /// Only calls at or after this instant.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -135,7 +135,7 @@ impl Report {
         self
     }
 
-    /// Only what happened before this instant.
+    /// Only calls before this instant.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -152,7 +152,7 @@ impl Report {
         self
     }
 
-    /// Days, weeks and months of this zone. Default UTC.
+    /// The zone of days, weeks and months. Default UTC.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -171,7 +171,7 @@ impl Report {
     /// Only records whose key has this value; several values of one key are alternatives.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a key of time: use [`since`](Self::since) and [`until`](Self::until).
+    /// [`Error::Invalid`] for a time key: use [`since`](Self::since) and [`until`](Self::until).
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Model, Provider}, TokenRecord};
@@ -192,8 +192,9 @@ impl Report {
         Ok(self)
     }
 
-    /// Works out costs by other prices than [those of the ledger](Snapshot::prices): [`Cost::usd`](crate::usage::Cost::usd)
-    /// of rows and total sums what has a price, and `unpriced_requests` counts what has none.
+    /// Computes costs with other prices than [those of the ledger](Snapshot::prices).
+    /// [`Cost::usd`](crate::usage::Cost::usd) of rows and total is the sum of the priced requests, and
+    /// `unpriced_requests` counts the others.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::Provider, TokenRecord, price::Prices};
@@ -211,8 +212,8 @@ impl Report {
         self
     }
 
-    /// Also days without a record, in a report by day alone: from `since` to `until`, or from its first row to its
-    /// last where those are not given.
+    /// Includes days without a record in a report by day alone: from `since` to `until`, or else from its first row to
+    /// its last.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a report by other keys.
@@ -235,7 +236,7 @@ impl Report {
         Ok(self)
     }
 
-    /// Only these days, of the report's zone as it is now.
+    /// Only these days, in the zone that the report has now.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey::Day, report::{DateWindow, Granularity}};
@@ -249,32 +250,32 @@ impl Report {
         self.since(since).until(until)
     }
 
-    /// What rows are told apart by.
+    /// The keys of the rows.
     pub(crate) fn keys(&self) -> &[ReportKey] {
         &self.by
     }
 
-    /// The same question by other keys.
+    /// The same query with other keys.
     pub(crate) fn rekeyed(&self, by: impl IntoIterator<Item = ReportKey>) -> Self {
         Self { by: by.into_iter().collect(), ..self.clone() }
     }
 
-    /// The same question of calls that are dated by when their counts were told. Prices stay those of the calls' own times.
+    /// The same query with calls dated by `counted_at`. Prices stay those of the calls' own times.
     pub(crate) fn as_told(&self) -> Self {
         Self { told: true, ..self.clone() }
     }
 
-    /// The time of a call that this report goes by.
+    /// The time of a call for this report.
     fn date(&self, at: Timestamp, record: &TokenRecord) -> Timestamp {
-        if self.told { record.told_at(at) } else { at }
+        if self.told { record.counted_time(at) } else { at }
     }
 
-    /// The same question of all times.
+    /// The same query without a time range.
     pub(crate) fn of_all_times(&self) -> Self {
         Self { since: None, until: None, ..self.clone() }
     }
 
-    /// The values of a key that count; none when all do.
+    /// The accepted values of a key; empty if all are.
     pub(crate) fn wanted(&self, key: &ReportKey) -> BTreeSet<&str> {
         self.filters.iter().filter(|(filtered, _)| filtered == key).map(|(_, value)| value.as_str()).collect()
     }
@@ -284,7 +285,7 @@ impl Report {
         self.zone
     }
 
-    /// Visits each call that the report is of, in the order in which the ledger learned of them.
+    /// Visits each matching call in the order of the ledger.
     pub(crate) fn each_call(
         &self,
         snapshot: &Snapshot<'_>,
@@ -334,7 +335,7 @@ impl Report {
         aligned(self.since) && aligned(self.until)
     }
 
-    /// Whether an account passes the filters that say something about accounts.
+    /// Whether an account passes the filters on accounts.
     fn admits_account(&self, series: &Series<'_>) -> bool {
         let of_account = |key: &ReportKey| matches!(key, ReportKey::Provider | ReportKey::Account);
         self.filters.iter().filter(|(key, _)| of_account(key)).all(|(key, _)| {
@@ -344,14 +345,14 @@ impl Report {
     }
 }
 
-/// Answers a report from the coarsest rollup that can tell its keys and prices apart, and from the records of the quarters
-/// of an hour that it cuts.
+/// Answers a report from the coarsest rollup that separates its keys and prices, and from single records in quarters of
+/// an hour that a border cuts.
 fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
     let prices = report.prices_in(snapshot)?;
     let mut costs = Costs::new(&prices);
     let by_window = report.by.contains(&ReportKey::Window);
     let mut rows = table::Builder::default();
-    // Calls that are dated by when they were counted may move within a quarter, and from one window to another.
+    // Dating calls by `counted_at` may move them within a quarter, and from one window to another.
     let done = (!report.told || (report.is_aligned() && !by_window)) && {
         let view = snapshot.view();
         let windows = by_window.then(|| ReportWindows::read(view, report)).transpose()?;
@@ -371,7 +372,7 @@ impl Snapshot<'_> {
     /// Answers a report.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{AsOf, Ledger, Report, ReportKey, TokenRecord};
@@ -391,7 +392,7 @@ impl Ledger {
     /// Answers a report.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};

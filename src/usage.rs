@@ -1,4 +1,4 @@
-//! What a provider account has used: its windows now, and all time.
+//! The usage of a provider account: its current windows, and all time.
 
 mod calibration;
 mod drift;
@@ -43,7 +43,7 @@ pub(crate) use scope::{covers, is_exactly};
 pub(crate) use windows::is_recorded;
 pub(crate) use windows::{AccountWindows, exact_share, sum_between};
 
-/// What a window's numbers rest on.
+/// The basis of a window's numbers.
 ///
 /// ```
 /// use usage_ledger::{Ledger, usage::Basis};
@@ -55,19 +55,19 @@ pub(crate) use windows::{AccountWindows, exact_share, sum_between};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Basis {
-    /// The provider said it, and nothing was used since.
+    /// A reading of the provider, without usage since.
     #[serde(rename = "observed")]
     Observed,
-    /// The provider said it, and what was recorded since is added.
+    /// A reading of the provider, plus the tokens recorded since.
     #[serde(rename = "observed + local delta")]
     ObservedAndDelta,
-    /// Worked out from recorded tokens, a policy and a limit.
+    /// Computed from recorded tokens, a policy and a limit.
     #[serde(rename = "estimated")]
     Estimated,
     /// The provider has no quota.
     #[serde(rename = "unmetered")]
     Unmetered,
-    /// A person said it, and what was recorded since is added.
+    /// An override by a person, plus the tokens recorded since.
     #[serde(rename = "overridden")]
     Overridden,
     /// Neither a limit nor an observation is known.
@@ -76,7 +76,7 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// As it stands in JSON.
+    /// The name in JSON.
     ///
     /// ```
     /// # use usage_ledger::usage::Basis;
@@ -94,7 +94,7 @@ impl Basis {
     }
 }
 
-/// Who said how much of a window is used.
+/// Who stated how much of a window is used.
 ///
 /// ```
 /// use usage_ledger::usage::Speaker;
@@ -109,7 +109,7 @@ pub enum Speaker {
     Person,
 }
 
-/// What was said last about a window.
+/// The last statement about a window.
 ///
 /// ```
 /// use usage_ledger::{Ledger, event::WindowKind};
@@ -125,19 +125,19 @@ pub enum Speaker {
 pub struct ProviderSignal {
     /// How much of the window was used then.
     pub percent: Option<Percent>,
-    /// When.
+    /// When it was made.
     pub at: Timestamp,
-    /// By whom.
+    /// Who made it.
     pub by: Speaker,
     /// The feed, or the author.
     pub source: String,
-    /// Whether it is too old to be relied on. A person's word holds until the window ends or is spoken of again.
+    /// Whether it is stale. An override stays valid until the window ends or is stated again.
     pub stale: bool,
-    /// The event that says so.
+    /// The position of its event.
     pub position: Position,
 }
 
-/// One quota window of a provider account, now.
+/// A current quota window of a provider account.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::LimitSet};
@@ -153,37 +153,37 @@ pub struct ProviderSignal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WindowUsage {
-    /// What was used in it.
+    /// The usage within it.
     #[serde(flatten)]
     pub usage: Usage,
     /// The same in limit tokens: each class times its weight.
     pub weighted: u128,
     /// Its limit in limit tokens, if one is set.
     pub limit: Option<u64>,
-    /// How much of it is used, from 0 to 100 (the provider may say more); `None` when that cannot be known.
+    /// How much of it is used, from 0 to 100, or more if the provider states more; `None` if unknown.
     pub percent: Option<Percent>,
-    /// When it opened; `None` while no window is open.
+    /// When it opened; `None` without an open window.
     pub started_at: Option<Timestamp>,
-    /// When it resets; `None` while no window is open.
+    /// When it resets; `None` without an open window.
     pub resets_at: Option<Timestamp>,
-    /// What the provider reported it was at, when that is too old to be relied on: at least so much is used.
+    /// The provider's reading, if it is stale: at least this much is used.
     pub at_least: Option<Percent>,
-    /// How much of it recorded tokens alone make, whatever else is known.
+    /// How much of it is used according to recorded tokens alone.
     pub estimate: Option<Percent>,
-    /// What the provider reported last about a window that has not ended.
+    /// The provider's last reading of a window that has not ended.
     pub observed: Option<ProviderSignal>,
-    /// What a person said last about this window.
+    /// The last override of this window.
     pub overridden: Option<ProviderSignal>,
-    /// Limit tokens used since the percentage was said; all of them when nothing was.
+    /// Limit tokens used since the reading; all of them without a reading.
     pub since: u128,
-    /// What the numbers rest on.
+    /// The basis of the numbers.
     pub basis: Basis,
-    /// Positions of the events that the borders, the limit and the percentage rest on.
+    /// Positions of the events that determine the borders, the limit and the percentage.
     pub evidence: Vec<Position>,
 }
 
 impl WindowUsage {
-    /// The percentage to show and to decide by: what is known now, but no less than the provider reported already.
+    /// The percentage to display and to decide by: the current value, but not less than the provider's reading.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::LimitSet};
@@ -198,7 +198,7 @@ impl WindowUsage {
     }
 }
 
-/// A provider account: its windows now, and all time.
+/// The current windows of a provider account, and its usage of all time.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -221,29 +221,29 @@ pub struct ProviderUsage {
     pub account: Option<String>,
     /// Whether it has a quota.
     pub metered: bool,
-    /// Whether the catalogue or a declaration knows it.
+    /// Whether the catalogue or a declaration contains it.
     pub declared: bool,
     /// The short window.
     pub session: WindowUsage,
     /// The week.
     pub weekly: WindowUsage,
-    /// Windows of other lengths, and of single models, that the provider spoke of.
+    /// Windows of other lengths, and of single models, that the provider reported.
     pub pools: Vec<Pool>,
-    /// The provider's own refusal of every model, while it holds.
+    /// The provider's refusal of every model, while it applies.
     pub exhausted: Option<Exhausted>,
-    /// The provider's own refusals of single models, while they hold.
+    /// The provider's refusals of single models, while they apply.
     pub exhausted_models: Vec<Exhausted>,
-    /// Limit tokens set aside for calls in progress.
+    /// Limit tokens reserved for calls in progress.
     pub reserved: u64,
     /// Everything up to now.
     pub all_time: Usage,
-    /// What was used since work last switched to this provider, if it did.
+    /// The usage since the last switch to this provider, if there was one.
     pub since_switch: Option<Usage>,
-    /// When work last switched to or from this provider.
+    /// The time of the last switch to or from this provider.
     pub last_switch: Option<Timestamp>,
 }
 
-/// A switch on the time line of providers.
+/// A provider switch.
 ///
 /// ```
 /// use usage_ledger::Ledger;
@@ -256,7 +256,7 @@ pub struct ProviderUsage {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switch {
-    /// Where it is in the log.
+    /// Its position.
     pub position: Position,
     /// When it happened.
     pub at: Timestamp,
@@ -289,7 +289,7 @@ pub(crate) fn last_switch(view: &dyn ReadView, now: Timestamp) -> Result<Option<
     Ok(found)
 }
 
-/// The provider worked with at `now`: the last switch says, else the last use.
+/// The active provider at `now`: that of the last switch, otherwise that of the last use.
 pub(crate) fn active_provider(view: &dyn ReadView, now: Timestamp) -> Result<Option<String>> {
     if let Some(last) = last_switch(view, now)? {
         return Ok(Some(last.switch.to.as_str().to_owned()));
@@ -305,7 +305,7 @@ pub(crate) fn active_provider(view: &dyn ReadView, now: Timestamp) -> Result<Opt
     Ok(latest.map(|(_, provider)| provider))
 }
 
-/// Every provider account that the ledger knows.
+/// Every provider account with records or settings.
 pub(crate) fn accounts(view: &dyn ReadView) -> Result<Vec<AccountRef<'static>>> {
     let mut found = Vec::new();
     view.scan(Table::Accounts, &[], &[], Order::Ascending, &mut |key, _| {
@@ -315,7 +315,7 @@ pub(crate) fn accounts(view: &dyn ReadView) -> Result<Vec<AccountRef<'static>>> 
     Ok(found)
 }
 
-/// Everything about one account at `now`.
+/// The usage of one account at `now`.
 pub(crate) fn provider_usage(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -327,7 +327,7 @@ pub(crate) fn provider_usage(
     Ok(usage)
 }
 
-/// Adds what an account used in all time and since work last switched to it, which goes through all of its days.
+/// Adds an account's usage of all time and since the last switch to it, which reads all of its days.
 pub(crate) fn sum_up(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -342,7 +342,7 @@ pub(crate) fn sum_up(
     Ok(())
 }
 
-/// What decisions look at: everything but what [`sum_up`] adds.
+/// Everything that decisions need: all but the sums of [`sum_up`].
 pub(crate) fn usage_now(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

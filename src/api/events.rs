@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::input::EventsInput;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventKind, Payload, Position, Stub, on_one_line};
+use crate::model::event::{Envelope, EventKind, Payload, Position, Tombstone, on_one_line};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{Moment, range};
@@ -135,9 +135,9 @@ pub(crate) fn answer(
 /// Formats an event as one line with its position. A shredded event has its tombstone and the position of its
 /// `event_shredded`.
 pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
-    Ok(match Stub::read(position, line)? {
+    Ok(match Tombstone::read(position, line)? {
         None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
-        Some(Stub { leaf, by, kept, .. }) => {
+        Some(Tombstone { leaf, by, kept, .. }) => {
             let kept = on_one_line(kept);
             format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
         }

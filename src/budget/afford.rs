@@ -1,4 +1,4 @@
-//! Whether what is left pays for a run.
+//! Decides whether the remaining percentage covers the cost of a run.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use super::Mode;
 use crate::model::error::{Error, Result};
 use crate::model::event::Percent;
 
-/// How hard a task is.
+/// The difficulty of a task.
 ///
 /// ```
 /// use usage_ledger::budget::Tier;
@@ -18,21 +18,21 @@ use crate::model::event::Percent;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
-    /// Half an ordinary run.
+    /// Half the cost of a medium run.
     Trivial,
-    /// Three quarters.
+    /// Three quarters of it.
     Simple,
-    /// An ordinary run.
+    /// The reference cost.
     #[default]
     Medium,
-    /// One and a half.
+    /// One and a half times the reference.
     Complex,
-    /// Two.
+    /// Twice the reference.
     Critical,
 }
 
 impl Tier {
-    /// Every tier, the easiest first.
+    /// Every tier, in ascending order of cost.
     ///
     /// ```
     /// # use usage_ledger::budget::Tier;
@@ -40,7 +40,7 @@ impl Tier {
     /// ```
     pub const ALL: [Self; 5] = [Self::Trivial, Self::Simple, Self::Medium, Self::Complex, Self::Critical];
 
-    /// `trivial`, `simple`, `medium`, `complex` or `critical`.
+    /// The name: `trivial`, `simple`, `medium`, `complex` or `critical`.
     ///
     /// ```
     /// # use usage_ledger::budget::Tier;
@@ -56,7 +56,7 @@ impl Tier {
         }
     }
 
-    /// What a run of this tier costs beside an ordinary one, in percent.
+    /// The cost of a run of this tier relative to a medium one, in percent.
     ///
     /// ```
     /// # use usage_ledger::budget::Tier;
@@ -84,8 +84,8 @@ impl FromStr for Tier {
     }
 }
 
-/// What an ordinary run costs, in percent of a session window: what is used over the runs that used it. `None` when one of
-/// the two is zero: then nothing is known about it.
+/// The cost of a medium run in percent of a session window: the used percentage divided by the number of runs. `None`
+/// if either is zero, because the cost is then unknown.
 ///
 /// ```
 /// use usage_ledger::budget::run_cost;
@@ -100,7 +100,7 @@ pub fn run_cost(used: Percent, runs: u64) -> Option<Percent> {
     cost.filter(|_| used > Percent::default())
 }
 
-/// Whether a run of this mode and tier, where an ordinary one costs `cost`, fits into what is left.
+/// Whether a run of this mode and tier fits into the remaining percentage, if a medium run costs `cost`.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Tier, affordable};
@@ -114,8 +114,8 @@ pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool 
     wanted <= u64::from(left.hundredths())
 }
 
-/// The highest mode up to `mode` that fits into what is left; `wait` when none does. `cost` is what an ordinary run costs,
-/// which may be known for each mode.
+/// The highest mode up to `mode` that fits into the remaining percentage; `wait` if none does. `cost` is the cost of a
+/// medium run, which may differ by mode.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Tier, highest_affordable};

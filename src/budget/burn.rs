@@ -1,6 +1,6 @@
-//! How fast a window is used up, and how long it lasts.
+//! Computes how fast a window is used, and how long it lasts.
 //!
-//! The rate is taken over time, idle time included: who stops working slows down.
+//! The rate includes idle time, so it decreases when work stops.
 
 use serde::Serialize;
 
@@ -8,22 +8,22 @@ use super::Mode;
 use crate::model::event::Percent;
 use crate::model::time::{HOUR, MINUTE, Timestamp};
 
-/// Uses older than a session window say nothing about this one.
+/// Older uses than a session window do not count, in milliseconds.
 pub(super) const LOOK_BACK: i64 = 5 * HOUR;
-/// Fewer uses make no rate.
+/// The minimal number of uses for a rate.
 const FEWEST: u64 = 5;
-/// Uses closer together make no rate: eleven busy minutes are not an hour.
+/// The minimal time span of a rate, in milliseconds, because a short busy period is not representative.
 const SHORTEST: i64 = 15 * MINUTE;
-/// Without a use for this long, nobody is working.
+/// Without a use for this long, in milliseconds, work counts as idle.
 const IDLE: i64 = 30 * MINUTE;
-/// A mode that would use the window up sooner is lowered, in minutes.
+/// A mode that would exhaust the window sooner is lowered, in minutes.
 const TOO_SOON: f64 = 30.0;
-/// A window that lasts no longer is worth a warning, in minutes …
+/// A window that lasts at most this long causes a warning, in minutes, …
 const WARN_LEFT: f64 = 60.0;
 /// … unless it resets this soon, in minutes.
 const WARN_RESET: f64 = 120.0;
 
-/// How fast a window is being used.
+/// The rate at which a window is used.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Rate, minutes_left};
@@ -34,14 +34,14 @@ const WARN_RESET: f64 = 120.0;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Percentage points a minute.
+    /// Percentage points per minute.
     pub per_minute: f64,
-    /// Whether nothing was used for half an hour: then the rate is mostly of rest, and says nothing about what a mode
-    /// would cost.
+    /// Whether there was no use for half an hour. The rate then mostly reflects idle time, and does not predict the
+    /// cost of a mode.
     pub idle: bool,
 }
 
-/// What was used of a window in a time.
+/// The uses of a window in a period.
 ///
 /// ```
 /// use usage_ledger::{budget::Uses, time::MINUTE};
@@ -53,18 +53,18 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Uses {
-    /// How many there were.
+    /// The number of uses.
     pub count: u64,
-    /// What they used together, in percentage points.
+    /// The sum of their usage, in percentage points.
     pub points: f64,
-    /// When the first one was.
+    /// The time of the first one.
     pub first: Timestamp,
-    /// When the last one was.
+    /// The time of the last one.
     pub last: Timestamp,
 }
 
 impl Uses {
-    /// So many uses between two instants, which used so many percentage points together.
+    /// Uses between two instants, with their number and their sum in percentage points.
     ///
     /// ```
     /// # use usage_ledger::{Timestamp, budget::Uses};
@@ -75,8 +75,8 @@ impl Uses {
     }
 }
 
-/// The rate of uses, idle time until now included. `None` for fewer than five uses, or for uses that lie less than a quarter
-/// of an hour apart.
+/// The rate of uses, including idle time until now. `None` for fewer than five uses, or for less than a quarter of an
+/// hour.
 ///
 /// ```
 /// use usage_ledger::{budget::{Uses, burn_rate}, time::MINUTE};
@@ -93,8 +93,8 @@ pub fn burn_rate(uses: &Uses, now: Timestamp) -> Option<Rate> {
     enough.then(|| Rate { per_minute: points / minutes, idle: now.millis() - last.millis() > IDLE })
 }
 
-/// How many minutes a window lasts at a rate, if work goes on as observed (`None`) or in a mode. 0 when it is used up;
-/// `None` when nothing is used.
+/// The number of minutes until a window is exhausted at a rate, if work continues as observed (`None`) or in a mode. 0
+/// if it is exhausted; `None` if nothing is used.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Rate, minutes_left};
@@ -109,8 +109,8 @@ pub fn minutes_left(used: f64, rate: Rate, mode: Option<Mode>) -> Option<f64> {
     (rate > 0.0).then(|| (100.0 - used).max(0.0) / rate)
 }
 
-/// One mode lower when this one would use the window up within half an hour. Never down to `wait`: that is for what
-/// is used, not for a guess of what will be.
+/// The next lower mode, if this one would exhaust the window within half an hour. Never `wait`, which depends on actual
+/// usage and not on a prediction.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Rate, slowed};
@@ -124,7 +124,7 @@ pub fn slowed(mode: Mode, used: f64, rate: Option<Rate>) -> Mode {
     if mode > Mode::Review && left.is_some_and(|left| left < TOO_SOON) { mode.lower() } else { mode }
 }
 
-/// Whether running out is worth a warning: within the hour, and the reset is over two hours away.
+/// Whether exhaustion causes a warning: within the hour, and more than two hours before the reset.
 ///
 /// ```
 /// use usage_ledger::budget::runs_out;
@@ -135,7 +135,7 @@ pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
     minutes_left < WARN_LEFT && minutes_to_reset > WARN_RESET
 }
 
-/// How fast a session window is being used.
+/// The rate at which a session window is used.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, event::LimitSet, time::MINUTE};
@@ -152,9 +152,9 @@ pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Burn {
-    /// Percentage points an hour, over the uses of the last five hours and the idle time between and since.
+    /// Percentage points per hour, over the last five hours including idle time.
     pub percent_per_hour: Percent,
-    /// How long the session lasts at that rate; `None` when nothing is used.
+    /// The remaining time of the session at that rate; `None` if nothing is used.
     pub minutes_left: Option<u64>,
 }
 

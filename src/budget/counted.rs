@@ -1,4 +1,4 @@
-//! The windows that a decision counts, and how much of each is taken for used.
+//! Selects the windows that a decision depends on, and determines their usage.
 
 use super::Ask;
 use super::evidence::Evidence;
@@ -6,28 +6,28 @@ use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly};
 
-/// A window that counts, and how much of it is taken for used.
+/// A window that counts, and its usage.
 pub(super) struct CountedWindow {
     pub name: String,
     pub used: Percent,
     pub resets_at: Option<Timestamp>,
     pub basis: Basis,
     pub evidence: Vec<Position>,
-    /// The age of the reading that it rests on, in milliseconds, if that reading is stale.
+    /// The age of its reading in milliseconds, if that is stale.
     pub age: i64,
     pub trail: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-/// The windows that a budget mode looks at.
+/// The windows of a budget mode.
 pub(super) struct Windows {
-    /// Those that count, the fullest first.
+    /// The windows that count, in descending order of usage.
     pub counted: Vec<CountedWindow>,
     /// Steps of the decision.
     pub trail: Vec<String>,
 }
 
-/// The windows that count in a budget mode.
+/// Selects the windows that count in a budget mode.
 pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windows {
     let usage = &evidence.usage;
     let mut trail = Vec::new();
@@ -57,23 +57,23 @@ pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windo
     Windows { counted, trail }
 }
 
-/// Whether a window of this scope is the account's own, or of the model that is asked for.
+/// Whether a scope is the whole account or includes the requested model.
 fn concerns(evidence: &Evidence, ask: &Ask, scope: Option<&str>) -> bool {
     let Some(scope) = scope else { return true };
     let Some(model) = &ask.model else { return false };
-    // A model with a window of its own does not share that of a model with a shorter name.
+    // A model with its own window does not share that of a model with a shorter name.
     let mut scopes = evidence.usage.pools.iter().filter_map(|pool| pool.scope.as_deref());
     covers(scope, model) && (is_exactly(scope, model) || !scopes.any(|other| is_exactly(other, model)))
 }
 
-/// The provider's refusal that concerns a run; of several the one that lasts longest.
+/// The provider's refusal that concerns a run; of several the one that ends last.
 pub(super) fn refusal<'e>(evidence: &'e Evidence, ask: &Ask) -> Option<&'e Exhausted> {
     let usage = &evidence.usage;
     let of_models = usage.exhausted_models.iter().filter(|one| concerns(evidence, ask, one.model.as_deref()));
     usage.exhausted.iter().chain(of_models).max_by_key(|one| one.until)
 }
 
-/// Warnings about models that the provider refuses, and that the run is not known to use.
+/// Warnings about refused models that the run does not name.
 pub(super) fn refused_models(evidence: &Evidence, ask: &Ask) -> Vec<String> {
     let others = evidence.usage.exhausted_models.iter();
     let others = others.filter(|one| !concerns(evidence, ask, one.model.as_deref()));
@@ -124,7 +124,7 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
     Some(CountedWindow { name, used, resets_at, basis, evidence: positions, age, trail, warnings })
 }
 
-/// A pool as a window that counts.
+/// Converts a pool to a window that counts.
 fn pool(pool: &Pool, now: Timestamp) -> Option<CountedWindow> {
     let length = match pool.window_minutes {
         minutes if minutes % 1_440 == 0 => format!("{} d", minutes / 1_440),

@@ -1,4 +1,4 @@
-//! The decision itself: a pure function of the evidence.
+//! The decision: a pure function of the evidence.
 
 use super::counted::{CountedWindow, refusal, refused_models, windows};
 use super::evidence::Evidence;
@@ -8,7 +8,7 @@ use crate::model::event::{BudgetMode, Percent, Position, Thresholds};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, resume_at};
 
-/// A decision in the making.
+/// A decision in progress.
 struct Decision<'e> {
     evidence: &'e Evidence,
     ask: &'e Ask,
@@ -18,13 +18,13 @@ struct Decision<'e> {
     marks: Option<Marks>,
 }
 
-/// How a decision ends.
+/// The end of a decision.
 struct End {
     mode: Mode,
     available: Option<Percent>,
     reason: String,
     basis: Basis,
-    /// When it is worth asking again if the gate is closed.
+    /// When to try again if the gate is closed.
     again: Option<Timestamp>,
 }
 
@@ -34,7 +34,7 @@ struct Lowered {
     why: Vec<String>,
 }
 
-/// Decides what a run may take on.
+/// Decides what a run may do.
 pub(super) fn decide(evidence: &Evidence, ask: &Ask) -> Verdict {
     let decision =
         Decision { evidence, ask, trail: Vec::new(), warnings: Vec::new(), positions: Vec::new(), marks: None };
@@ -66,7 +66,7 @@ impl Decision<'_> {
         self.by_ladder(mode, counted)
     }
 
-    /// A provider without a quota is never gated.
+    /// An unmetered provider is never gated.
     fn unmetered(mut self, budget_mode: BudgetMode) -> Verdict {
         self.positions.extend(&self.evidence.usage.session.evidence);
         if let Some(Exhausted { until, rule, .. }) = &self.evidence.cloud {
@@ -82,7 +82,7 @@ impl Decision<'_> {
         self.end(budget_mode, end)
     }
 
-    /// The provider's own refusal shuts the gate in every budget mode, whatever is left.
+    /// A refusal of the provider closes the gate in every budget mode, whatever percentage remains.
     fn refused(&mut self) -> Option<(String, Option<Timestamp>)> {
         let refused = refusal(self.evidence, self.ask)?;
         let model = refused.model.as_ref().map(|model| format!(" of {model}")).unwrap_or_default();
@@ -104,7 +104,7 @@ impl Decision<'_> {
         Some((format!("work is paused ({}){until}", pause.reason), pause.until))
     }
 
-    /// The windows that count in a budget mode, the fullest first.
+    /// The windows that count in a budget mode, in descending order of usage.
     fn counted(&mut self, mode: BudgetMode) -> Vec<CountedWindow> {
         let mut windows = windows(self.evidence, self.ask, mode);
         self.trail.append(&mut windows.trail);
@@ -157,7 +157,7 @@ impl Decision<'_> {
         self.end(budget_mode, End { mode, available: Some(left), reason, basis: tightest.basis, again })
     }
 
-    /// Lowers the mode until what is left pays for a run of it.
+    /// Lowers the mode until the remaining percentage covers its cost.
     fn afford(&mut self, rung: Mode, left: Percent, at: Thresholds) -> Lowered {
         let unchanged = Lowered { mode: rung, why: Vec::new() };
         let (tier, Some(costs)) = (self.ask.tier, &self.evidence.costs) else { return unchanged };
@@ -166,7 +166,7 @@ impl Decision<'_> {
             return unchanged;
         }
         if mode == Mode::Wait && !costs.fits(Mode::Review, tier, NOT_COUNTED) {
-            // Waiting would not help: not even an unused window pays for such a run.
+            // Waiting would not help, because even an unused window does not cover such a run.
             self.warnings.push(format!(
                 "an ordinary run costs {} % of a session window: no window pays for that, so cost is left out",
                 costs.ordinary
@@ -181,7 +181,7 @@ impl Decision<'_> {
             costs.of(rung, tier)
         );
         if mode == Mode::Wait && at.margin == 0 {
-            // A stop without a margin states where waiting begins, so cost does not move it.
+            // A `stop` without a margin states where waiting begins, so the cost does not move it.
             mode = Mode::Review;
             self.trail.push(format!("waiting begins at the stated {} %, so cost lowers to review at most", at.stop));
         }
@@ -189,7 +189,7 @@ impl Decision<'_> {
         if mode == rung { unchanged } else { Lowered { mode, why: vec![why] } }
     }
 
-    /// Lowers the mode when the session would be used up within half an hour.
+    /// Lowers the mode if the session would be exhausted within half an hour.
     fn slow(&mut self, mut lowered: Lowered) -> Lowered {
         let Some(burn) = self.burn() else { return lowered };
         let used = self.evidence.usage.session.percent.unwrap_or_default();
@@ -251,7 +251,7 @@ impl Decision<'_> {
     }
 }
 
-/// How the percentages at which modes begin come about, where they are not the thresholds themselves.
+/// Explains the percentages at which modes begin, if they differ from the thresholds.
 fn arithmetic(at: Thresholds, older: u8) -> String {
     let margin = match at.margin {
         0 => String::new(),

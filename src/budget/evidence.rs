@@ -1,4 +1,4 @@
-//! What a decision rests on, gathered from the projections.
+//! Collects the evidence of a decision from the projections.
 
 use super::run_cost::{RunCosts, run_costs};
 use super::{Ask, Rate, Uses, burn, burn_rate};
@@ -11,22 +11,22 @@ use crate::usage::{
     Exhausted, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused, sum_between, usage_now,
 };
 
-/// So many records a decision names, the heaviest first …
+/// The maximal number of records that a decision names: those with the most tokens.
 const RECORDS_NAMED: usize = 32;
-/// … of so many that are looked at.
+/// The maximal number of records that are examined for that.
 const RECORDS_SEEN: usize = 5_000;
 
-/// Everything that a decision about one account looks at.
+/// Everything that a decision about one account depends on.
 pub(super) struct Evidence {
-    /// Without the sums over all time, which no decision looks at.
+    /// The usage, without the sums of all time, which no decision needs.
     pub usage: ProviderUsage,
     pub budget_mode: Option<(BudgetMode, Position)>,
     pub thresholds: Option<(Thresholds, Position)>,
     pub paused: Option<Pause>,
-    /// How fast the session is being used.
+    /// The rate at which the session is used.
     pub rate: Option<Rate>,
     pub costs: Option<RunCosts>,
-    /// What the paid cloud of a local program refuses.
+    /// The refusal of a local program's paid cloud.
     pub cloud: Option<Exhausted>,
     pub now: Timestamp,
 }
@@ -54,7 +54,7 @@ fn points(weighted: u128, limit: u64) -> f64 {
     weighted as f64 / limit.max(1) as f64 * 100.0
 }
 
-/// How fast the session's window is used, from its uses of the last five hours.
+/// The rate at which the session's window is used, from the last five hours.
 fn session_rate(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -75,7 +75,7 @@ fn session_rate(
     Ok(burn_rate(&Uses::new(count, used, first, last), now))
 }
 
-/// The records that an estimate of a window rests on: of many the heaviest, by position.
+/// The records that determine the estimate of a window: those with the most tokens, by position.
 pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now: Timestamp) -> Result<Vec<Position>> {
     let Some(start) = window.started_at else { return Ok(Vec::new()) };
     let mut found: Vec<(u64, Position)> = Vec::new();
@@ -103,7 +103,7 @@ pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now:
     Ok(positions)
 }
 
-/// The first position recorded at a time or later: positions are in the order of recording.
+/// The first position that was recorded at a time or later, because `recorded_at` never decreases.
 fn recorded_from(view: &dyn ReadView, at: Timestamp) -> Result<Position> {
     let (mut low, mut high) = (1, view.head()?.position.get() + 1);
     while low < high {

@@ -1,4 +1,4 @@
-//! A decision that begins with what a feed says now.
+//! Decides after recording the current reading of a feed.
 
 use super::known::expect_known;
 use super::{Ask, Verdict};
@@ -8,11 +8,11 @@ use crate::model::time::Timestamp;
 use crate::readers::quota::{self, QuotaFormat};
 
 impl Ledger {
-    /// Takes in what a provider's feed says at this moment, then decides. A feed that cannot be read, or that says
-    /// nothing, is no reason not to decide: the verdict goes by what was known before, its basis says so, and it warns.
+    /// Records the current reading of a provider's feed, then decides. An unreadable or empty feed does not prevent the
+    /// decision: the verdict then depends on earlier readings, its basis states so, and it has a warning.
     ///
     /// # Errors
-    /// As [`gate`](Self::gate); then nothing is taken in.
+    /// As for [`gate`](Self::gate); nothing is recorded then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask, quota::QuotaFormat, usage::Basis};
@@ -43,7 +43,7 @@ impl Ledger {
                 }
                 match self.observe(observed.observations.clone(), now, now) {
                     Ok(_) => observed.warnings,
-                    // A decision is due whether what it goes by can be kept or not.
+                    // The decision is needed whether its reading can be recorded or not.
                     Err(error) if error.is_store() => {
                         observed.warnings.push(format!("the readings of the {format} feed were not recorded: {error}"));
                         let verdict = self.suppose(observed.observations, now, |snapshot| snapshot.gate(ask, now))?;
@@ -58,7 +58,7 @@ impl Ledger {
     }
 }
 
-/// A verdict with what is to be said of the feed in front.
+/// A verdict with the warnings about the feed in front.
 fn warned(mut verdict: Verdict, warnings: Vec<String>) -> Verdict {
     for warning in &warnings {
         tracing::warn!(provider = verdict.provider, basis = verdict.basis.name(), "{warning}");

@@ -1,4 +1,4 @@
-//! Whether anybody knows a provider, and which of its accounts is meant.
+//! Checks that a provider is known, and selects its default account.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::projection::{Subject, facts};
 use crate::store::{GO_ON, Order, ReadView};
 use crate::usage::{accounts, switches};
 
-/// The providers that any event of the ledger names.
+/// The providers in any event of the ledger.
 fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
     let mut found: BTreeSet<String> = accounts(view)?.into_iter().map(|one| one.provider.into_owned()).collect();
     for switch in switches(view, Timestamp::MAX)? {
@@ -27,7 +27,7 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Refuses a provider that is in no catalogue, no event and no declaration: a gate that nobody can shut is no gate.
+/// Refuses a provider that is in no catalogue, no event and no declaration: its gate could never close.
 pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
     if ask.undeclared || ask.provider.known().is_some() {
         return Ok(());
@@ -41,7 +41,7 @@ pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
     Err(Error::UnknownProvider { id: id.to_owned(), candidates })
 }
 
-/// Of a provider whose only account has a name, that one is meant when none is named.
+/// If a provider's only account has a name, that account is the default.
 pub(super) fn on_the_account_meant(view: &dyn ReadView, ask: &Ask) -> Result<Ask> {
     let mut ask = ask.clone();
     if ask.account.is_none() {

@@ -1,4 +1,4 @@
-//! The ladder deep, implement, review, wait: how much of a window must be left for what.
+//! The ladder of the modes deep, implement, review and wait, by the remaining percentage of a window.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::event::{Percent, Thresholds};
 use crate::model::time::HOUR;
 
-/// How much a run may take on.
+/// What a run may do.
 ///
 /// ```
 /// use usage_ledger::budget::Mode;
@@ -22,12 +22,12 @@ pub enum Mode {
     Review,
     /// Ordinary work.
     Implement,
-    /// Anything.
+    /// Everything.
     Deep,
 }
 
 impl Mode {
-    /// Every mode, the most modest first.
+    /// Every mode, in ascending order.
     ///
     /// ```
     /// # use usage_ledger::budget::Mode;
@@ -35,7 +35,7 @@ impl Mode {
     /// ```
     pub const ALL: [Self; 4] = [Self::Wait, Self::Review, Self::Implement, Self::Deep];
 
-    /// `wait`, `review`, `implement` or `deep`.
+    /// The name: `wait`, `review`, `implement` or `deep`.
     ///
     /// ```
     /// # use usage_ledger::budget::Mode;
@@ -50,7 +50,7 @@ impl Mode {
         }
     }
 
-    /// The next mode down; `wait` stays.
+    /// The next lower mode; `wait` stays.
     ///
     /// ```
     /// # use usage_ledger::budget::Mode;
@@ -64,7 +64,7 @@ impl Mode {
         }
     }
 
-    /// What a run of this mode costs beside an ordinary one, in percent.
+    /// The cost of a run of this mode relative to an ordinary one, in percent.
     ///
     /// ```
     /// # use usage_ledger::budget::Mode;
@@ -85,17 +85,17 @@ impl fmt::Display for Mode {
     }
 }
 
-/// `implement` begins when less than this is left after the margin, in percent.
+/// `implement` begins when less than this remains after the margin, in percent.
 const DEEP_LEFT: u8 = 40;
-/// What counts as left of a window that does not gate, in percent.
+/// The remaining percentage if no window gates.
 pub(super) const NOT_COUNTED: Percent = Percent::from_hundredths(90 * 100);
-/// A reading that is older than this is kept further away from the limit.
+/// A reading older than this increases the margin, in milliseconds.
 const OLD: i64 = 6 * HOUR;
-/// How much further, in percentage points.
+/// The increase, in percentage points.
 const OLD_MARGIN: u8 = 5;
 
-/// The percentage used at which each mode begins. A mode holds from its percentage up to the next one; `deep` holds below
-/// all of them.
+/// The used percentage at which each mode begins. A mode applies from its percentage up to the next one; `deep` applies
+/// below all of them.
 ///
 /// ```
 /// use usage_ledger::{budget::{Marks, Mode}, event::Thresholds};
@@ -110,19 +110,19 @@ const OLD_MARGIN: u8 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Marks {
-    /// Where ordinary work begins, if it ever does.
+    /// Where `implement` begins, if it does.
     pub implement: Option<u8>,
-    /// Where only reviews begin, if they ever do.
+    /// Where `review` begins, if it does.
     pub review: Option<u8>,
-    /// Where waiting begins; `None` when use alone never shuts the gate.
+    /// Where `wait` begins; `None` if usage alone never closes the gate.
     pub wait: Option<u8>,
 }
 
 impl Marks {
-    /// The marks of some thresholds.
+    /// The marks of thresholds.
     ///
-    /// Without a margin a mode begins at its percentage. With one it begins at the first whole percent at which use and
-    /// margin together pass that percentage.
+    /// Without a margin a mode begins at its percentage. With one it begins at the first whole percent at which the sum
+    /// of use and margin exceeds that percentage.
     ///
     /// ```
     /// use usage_ledger::{budget::Marks, event::Thresholds};
@@ -133,7 +133,7 @@ impl Marks {
     pub fn of(at: Thresholds) -> Self {
         let mark = |percent: u8| match (percent, at.margin) {
             (percent, 0) => Some(percent),
-            // Nothing is left behind 100 %, so use and margin cannot pass it.
+            // The sum of use and margin cannot exceed 100 %.
             (100.., _) => None,
             (percent, margin) => Some((percent + 1).saturating_sub(margin)),
         };
@@ -141,7 +141,7 @@ impl Marks {
         Self { implement, review: mark(at.warn), wait: mark(at.stop) }
     }
 
-    /// Every mark so many points earlier.
+    /// The same with every mark some points earlier.
     ///
     /// ```
     /// use usage_ledger::{budget::Marks, event::Thresholds};
@@ -174,7 +174,7 @@ impl Marks {
 }
 
 impl fmt::Display for Marks {
-    /// The modes that can be reached, each with the percentage used at which it begins.
+    /// The reachable modes, each with the used percentage at which it begins.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut end = u8::MAX;
         let mut reachable = Vec::new();
@@ -189,7 +189,7 @@ impl fmt::Display for Marks {
     }
 }
 
-/// A place on the ladder. It prints as one line, `mode:left:reason`.
+/// A position on the ladder. It prints as one line, `mode:left:reason`.
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Rung};
@@ -199,14 +199,14 @@ impl fmt::Display for Marks {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rung {
-    /// What a run may take on.
+    /// What a run may do.
     pub mode: Mode,
-    /// What is left after the margin.
+    /// The remaining percentage after the margin.
     pub left: Percent,
 }
 
 impl Rung {
-    /// The place of a window that is used so far.
+    /// The position for the usage of a window.
     pub(super) fn of(used: Percent, marks: Marks, margin: u8) -> Self {
         Self { mode: marks.mode(used), left: left(used, margin) }
     }
@@ -225,7 +225,7 @@ impl fmt::Display for Rung {
     }
 }
 
-/// What is left of a window: 100 % less what is used and the margin, never below 0.
+/// The remaining percentage of a window: 100 % minus the used percentage and the margin, at least 0.
 ///
 /// ```
 /// use usage_ledger::budget::left;
@@ -237,12 +237,12 @@ pub fn left(used: Percent, margin: u8) -> Percent {
     Percent::from_hundredths((100 * 100_u32).saturating_sub(used.hundredths()).saturating_sub(100 * u32::from(margin)))
 }
 
-/// How many points earlier each mode begins when the reading is so many milliseconds old.
+/// By how many points each mode begins earlier for the age of a reading in milliseconds.
 pub(super) const fn points_for_age(age: i64) -> u8 {
     if age > OLD { OLD_MARGIN } else { 0 }
 }
 
-/// The margin to keep when the reading is so many milliseconds old: five points more after six hours.
+/// The margin for the age of a reading in milliseconds: five more points after six hours.
 ///
 /// ```
 /// use usage_ledger::{budget::safety_margin, time::{HOUR, MINUTE}};
@@ -256,7 +256,7 @@ pub const fn safety_margin(margin: u8, age: i64) -> u8 {
 mod tests {
     use super::*;
 
-    /// Whether use and margin pass a threshold by the seed system's arithmetic, in whole percent.
+    /// The mode according to the arithmetic of the seed system, in whole percent.
     fn seed(used: u32, at: Thresholds) -> Mode {
         let left = 100_u32.saturating_sub(used).saturating_sub(at.margin.into());
         let below = |percent: u8| 100 - u32::from(percent);

@@ -1,8 +1,7 @@
-//! May I run? One function decides, and every surface asks it.
+//! Decides whether a run may start. All surfaces call the same function.
 //!
-//! A decision goes through these steps, and says so in its trail: the effective budget mode; the provider's own refusal
-//! and pauses; the windows that count; the ladder; what a run costs; how fast the session is being used up; what the run
-//! needs.
+//! A decision has these steps, which its trail lists: the effective budget mode; the provider's refusals and pauses;
+//! the windows that count; the ladder; the cost of a run; the burn rate of the session; the mode that the run needs.
 
 mod afford;
 mod burn;
@@ -34,7 +33,7 @@ use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::Timestamp;
 use crate::usage::Basis;
 
-/// A decision and what it rests on.
+/// A decision and its evidence.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, budget::Mode};
@@ -55,38 +54,39 @@ pub struct Verdict {
     pub account: Option<String>,
     /// Whether it has a quota.
     pub metered: bool,
-    /// What a run may take on.
+    /// What a run may do.
     pub mode: Mode,
-    /// What the run needs.
+    /// The mode that the run needs.
     pub need: Mode,
-    /// What is left of the tightest window that counts, less the margin; `None` when no window's use is known.
+    /// The remaining percentage of the fullest window that counts, after the margin; `None` if no window's usage is
+    /// known.
     pub available_percent: Option<Percent>,
-    /// Whether the gate is closed: less may be taken on than is needed. Never for an unmetered provider.
+    /// Whether the gate is closed: the allowed mode is lower than the needed one. Never for an unmetered provider.
     pub gated: bool,
-    /// Why, in a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
-    /// What the numbers rest on.
+    /// The basis of the numbers.
     pub basis: Basis,
-    /// Positions of the events it rests on.
+    /// Positions of the events that it depends on.
     pub evidence: Vec<Position>,
     /// Which windows gate.
     pub budget_mode: BudgetMode,
-    /// The percentage used at which each mode begins; `None` when no window decides.
+    /// The used percentage at which each mode begins; `None` if no window decides.
     pub begins: Option<Marks>,
-    /// When it is worth asking again; `None` unless the gate is closed.
+    /// When to try again; `None` unless the gate is closed.
     pub resumes_at: Option<Timestamp>,
-    /// How fast the session is being used, where that can be told.
+    /// The burn rate of the session, if known.
     pub burn: Option<Burn>,
-    /// What an ordinary run costs, in percent of a session window, where that can be told.
+    /// The cost of an ordinary run in percent of a session window, if known.
     pub run_cost: Option<Percent>,
-    /// How the decision was come to, step by step.
+    /// The steps of the decision.
     pub trail: Vec<String>,
-    /// What is not known, or does not look right.
+    /// Missing or suspicious information.
     pub warnings: Vec<String>,
 }
 
 impl Verdict {
-    /// The decision as one line for scripts, `mode:left:reason`. Where no window counts, 90 % are left.
+    /// The decision as one line for scripts, `mode:left:reason`. If no window counts, 90 % remain.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Mode};

@@ -1,4 +1,4 @@
-//! A look before a run: a probe of the caller's, whose good answer holds for a while.
+//! A check before a run with the caller's probe, whose success is valid for a while.
 
 use super::Ask;
 use super::known::expect_known;
@@ -10,10 +10,10 @@ use crate::projection::{AccountRef, Subject, facts};
 use crate::store::{Order, ReadView, STOP};
 use crate::usage::{Limits, is_metered};
 
-/// The feed that a probe's good answer is kept under.
+/// The feed of a probe's success.
 const FEED: &str = "probe";
 
-/// What a probe came back with.
+/// The result of a probe.
 ///
 /// ```
 /// use usage_ledger::budget::Probe;
@@ -22,20 +22,20 @@ const FEED: &str = "probe";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// The provider answers.
+    /// The provider is available.
     Available,
-    /// It refuses for lack of quota.
+    /// The provider refuses for lack of quota.
     Exhausted {
-        /// Its words.
+        /// Its message.
         excerpt: String,
-        /// When it says it resets.
+        /// When it resets, if stated.
         resets_at: Option<Timestamp>,
     },
-    /// The probe itself failed or took too long: that says nothing about the quota.
+    /// The probe itself failed or timed out, so the quota is unknown.
     Failed(String),
 }
 
-/// What came of a look before a run.
+/// The result of a check before a run.
 ///
 /// ```
 /// use usage_ledger::{Ledger, budget::{Ask, Preflight, Probe}, time::MINUTE};
@@ -49,13 +49,13 @@ pub enum Probe {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preflight {
-    /// Whether to go on.
+    /// Whether the run may start.
     pub ok: bool,
     /// Whether the probe was run.
     pub probed: bool,
 }
 
-/// Whether a probe came back well within `ttl` milliseconds.
+/// Whether a probe succeeded within the last `ttl` milliseconds.
 fn known_good(view: &dyn ReadView, account: &AccountRef<'_>, ttl: i64, now: Timestamp) -> Result<bool> {
     let mut good = false;
     facts(view, EventKind::QuotaObserved, &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
@@ -67,13 +67,13 @@ fn known_good(view: &dyn ReadView, account: &AccountRef<'_>, ttl: i64, now: Time
 }
 
 impl Ledger {
-    /// Looks before a run: asks `probe` unless the provider is never gated, or answered well within the last `ttl`
-    /// milliseconds. What the probe says is kept as an event, so the answer outlives the process.
+    /// Checks before a run: calls `probe`, unless the provider is never gated or a probe succeeded within the last
+    /// `ttl` milliseconds. The result of the probe is recorded as an event, so it outlives the process.
     ///
-    /// A probe that fails lets the run go on: it says nothing about the quota.
+    /// A failing probe does not prevent the run, because the quota is then unknown.
     ///
     /// # Errors
-    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) as for a gate, and the store's own.
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) as for a gate, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Probe}};

@@ -2,7 +2,7 @@ use super::{Mode, Tier};
 use crate::model::error::Result;
 use crate::model::provider::ProviderId;
 
-/// Who wants to run, and what.
+/// A request to run: provider, account, model, tier and needed mode.
 ///
 /// ```
 /// use usage_ledger::{Ledger, budget::Ask};
@@ -50,7 +50,7 @@ impl Ask {
         &self.provider
     }
 
-    /// On this account.
+    /// Sets the account.
     ///
     /// ```
     /// # use usage_ledger::budget::Ask;
@@ -62,7 +62,7 @@ impl Ask {
         self
     }
 
-    /// With this model: some have a quota of their own, some are served by another provider.
+    /// Sets the model: some have a separate quota, some are served by another provider.
     ///
     /// ```
     /// # use usage_ledger::budget::Ask;
@@ -76,7 +76,7 @@ impl Ask {
         self
     }
 
-    /// A task this hard.
+    /// Sets the difficulty of the task.
     ///
     /// ```
     /// # use usage_ledger::budget::{Ask, Tier};
@@ -88,7 +88,7 @@ impl Ask {
         self
     }
 
-    /// The run needs at least this mode: the gate is closed where less may be taken on. Without it, a review is enough.
+    /// Sets the mode that the run needs at least: the gate is closed if less is allowed. The default is `review`.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::{Ask, Mode}, event::WindowKind};

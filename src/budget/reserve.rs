@@ -1,4 +1,4 @@
-//! Reservations: tokens set aside before a call, so that a burst of callers cannot pass a limit together.
+//! Reservations: tokens that are set aside before a call, so that concurrent callers cannot exceed a limit together.
 
 use super::decide::decide;
 use super::evidence::Evidence;
@@ -12,19 +12,19 @@ use crate::projection::AccountRef;
 use crate::store::ReadView;
 use crate::usage::{LONGEST, Reservation, WindowUsage, reservations};
 
-/// What is left of a window in limit tokens, before reservations; `None` when that is not known.
+/// The remaining limit tokens of a window, before reservations; `None` if unknown.
 fn left(window: &WindowUsage) -> Option<u64> {
     let limit = window.limit?;
     let used = u128::from(limit) * u128::from(window.used()?.hundredths()) / 10_000;
-    // Nothing is left of a window that is used beyond its limit.
+    // Nothing remains of a window whose usage exceeds its limit.
     Some(u128::from(limit).checked_sub(used).and_then(|left| u64::try_from(left).ok()).unwrap_or(0))
 }
 
-/// Refuses when the gate is shut, and what the windows that gate, less what is reserved already, cannot bear.
+/// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
 fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
     let mut evidence = Evidence::gather(view, &account, &[], now)?;
-    // What is reserved counts in tokens below; in the ladder it would shut the gate before the limit is reached.
+    // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
     evidence.usage.reserved = 0;
     let verdict = decide(&evidence, ask);
     if verdict.gated {
@@ -38,7 +38,7 @@ fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<
         return Ok(());
     }
     debug_assert!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
-    // Reservations of callers whose clocks are ahead count too.
+    // Reservations of callers whose clocks are ahead also count.
     let held = reservations(view, &account, now, Timestamp::MAX)?;
     let held = held.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
     let usage = &evidence.usage;
@@ -60,15 +60,16 @@ fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<
 }
 
 impl Ledger {
-    /// Sets limit tokens aside for a call, for at most `ttl` milliseconds, if the windows that gate can bear it.
+    /// Reserves limit tokens for a call, for at most `ttl` milliseconds, if the gating windows have enough.
     ///
-    /// Checking and reserving are one transaction: callers that ask at once can never pass a limit together. One that
-    /// dies keeps its tokens until they lapse. Without a known limit everything is granted, and counted.
+    /// The check and the reservation are one transaction, so concurrent callers cannot exceed a limit together. The
+    /// tokens of a caller that dies become free when they expire. Without a known limit every reservation is granted,
+    /// and counted.
     ///
     /// # Errors
-    /// [`Error::Gated`] when the gate is shut, [`Error::OverBudget`] when the call does not fit, [`Error::Invalid`] for no
-    /// tokens or a `ttl` outside 1 ms to a day, [`Error::InvalidProvider`] for a malformed id, [`Error::UnknownProvider`] for
-    /// one that is in no catalogue, event or declaration, and the store's own.
+    /// [`Error::Gated`] if the gate is closed, [`Error::OverBudget`] if the call does not fit, [`Error::Invalid`] for
+    /// no tokens or a `ttl` outside 1 ms to a day, [`Error::InvalidProvider`] for a malformed id,
+    /// [`Error::UnknownProvider`] for one that is in no catalogue, event or declaration, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Error, Ledger, event::LimitSet, time::MINUTE};
@@ -85,10 +86,10 @@ impl Ledger {
         self.reserve_for(provider, None, tokens, ttl, now)
     }
 
-    /// As [`reserve`](Self::reserve), for an account.
+    /// Like [`reserve`](Self::reserve), for an account.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`reserve`](Self::reserve).
     ///
     /// ```
     /// # use usage_ledger::{Ledger, time::MINUTE};
@@ -111,11 +112,11 @@ impl Ledger {
         self.reserve_run(&ask, tokens, ttl, now)
     }
 
-    /// As [`reserve`](Self::reserve), for a run with a model, a tier or a mode that it needs: what shuts the gate for such a
-    /// run refuses the reservation too. It is made with the provider that serves the model.
+    /// Like [`reserve`](Self::reserve), for a run with a model, a tier or a needed mode: whatever closes the gate for
+    /// such a run also refuses the reservation. It is made with the provider that serves the model.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`reserve`](Self::reserve).
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask, time::MINUTE};
@@ -129,12 +130,12 @@ impl Ledger {
         self.reserve_with(None, ask, tokens, ttl, now.into())
     }
 
-    /// As [`reserve_run`](Self::reserve_run), under an id of the caller's. A caller that got no answer repeats the call: the
-    /// reservation that was made already is found, whatever became of the gate since.
+    /// Like [`reserve_run`](Self::reserve_run), with the caller's own id. A caller without an answer repeats the call
+    /// and gets the existing reservation, whatever the gate is now.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve), and [`Error::Conflict`] when the id is that of another event or of a reservation for
-    /// another provider, account or number of tokens.
+    /// As for [`reserve`](Self::reserve), and [`Error::Conflict`] if another event, or a reservation for another
+    /// provider, account or number of tokens, has the id.
     ///
     /// ```
     /// use usage_ledger::{EventId, Ledger, budget::Ask, time::MINUTE};
@@ -176,7 +177,8 @@ impl Ledger {
             {
                 return Ok(made);
             }
-            // Callers' clocks differ: it must fit by this one's, and by the ledger's, which is the latest of them all.
+            // Callers' clocks differ: it must fit at the caller's time, and at that of the ledger, which is the latest
+            // of all.
             let latest = appender.recorded_at();
             let view = appender.view()?;
             expect_known(view, ask)?;
@@ -195,7 +197,7 @@ impl Ledger {
     }
 }
 
-/// The reservation that an id stands for already.
+/// The existing reservation with an id.
 fn made_before(view: &dyn ReadView, id: EventId, ask: &Ask, tokens: u64) -> Result<Option<Reservation>> {
     let Some(position) = view.position_of(id)? else { return Ok(None) };
     match Event::from_line(position, &view.expect_line(position)?)?.payload {

@@ -1,4 +1,4 @@
-//! What a run costs, from the runs that were recorded.
+//! Computes the cost of a run from recorded runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,41 +11,41 @@ use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{Limits, WindowUsage, exact_share};
 
-/// From this many runs on, the middle one is what a run costs. With fewer it is the mean of those of the session window.
+/// The minimal number of runs for the median. With fewer, the cost is the mean of the runs of the session window.
 const ENOUGH_RUNS: usize = 5;
-/// At most this many rows of runs are read.
+/// The maximal number of rows that are read.
 const MOST_ROWS: usize = 2_000;
 const QUARTERS_A_DAY: i64 = DAY / QUARTER;
-/// At most this many calls of one row count as runs of their own.
+/// The maximal number of calls of one row that count as separate runs.
 const MOST_CALLS: u64 = 100;
 
-/// What ordinary runs cost, in percent of a session window.
+/// The cost of ordinary runs, in percent of a session window.
 pub(super) struct RunCosts {
-    /// What an ordinary run costs.
+    /// The cost of an ordinary run.
     pub ordinary: Percent,
-    /// The middle cost of the runs of a mode, for modes with enough runs.
+    /// The median cost of the runs of a mode, for modes with enough runs.
     of_mode: Vec<(Mode, Percent)>,
     pub runs: usize,
 }
 
 impl RunCosts {
-    /// What an ordinary run would cost if it cost a run of this mode, before the mode's own factor.
+    /// The cost of an ordinary run according to the runs of this mode, before the mode's own factor.
     fn base(&self, mode: Mode) -> Percent {
         let known = self.of_mode.iter().find(|(known, _)| *known == mode).map(|(_, cost)| *cost);
         known.map_or(self.ordinary, |cost| scaled(cost, 100, mode.cost_percent()))
     }
 
-    /// What a run of a mode and a tier costs.
+    /// The cost of a run of a mode and a tier.
     pub fn of(&self, mode: Mode, tier: Tier) -> Percent {
         scaled(scaled(self.base(mode), mode.cost_percent(), 100), tier.cost_percent(), 100)
     }
 
-    /// Whether a run of a mode and a tier fits into what is left.
+    /// Whether a run of a mode and a tier fits into the remaining percentage.
     pub fn fits(&self, mode: Mode, tier: Tier, left: Percent) -> bool {
         affordable(self.base(mode), mode, tier, left)
     }
 
-    /// The highest mode up to `mode` that fits into what is left.
+    /// The highest mode up to `mode` that fits into the remaining percentage.
     pub fn highest(&self, mode: Mode, tier: Tier, left: Percent) -> Mode {
         highest_affordable(mode, |mode| self.base(mode), tier, left)
     }
@@ -64,10 +64,10 @@ fn median(mut costs: Vec<u128>, limit: u64) -> Option<Percent> {
 /// The runs of today and yesterday.
 #[derive(Default)]
 struct Runs {
-    /// The weighted tokens of each run, with its mode where the record names one. A conversation is a run, and so is a call
-    /// outside of any.
+    /// The weighted tokens of each run, with its mode if the record names one. Each conversation is a run, and so is
+    /// each call outside of one.
     all: Vec<(Option<Mode>, u128)>,
-    /// How many of them used the session window that is open.
+    /// The number of runs in the open session window.
     in_session: u64,
 }
 
@@ -117,7 +117,7 @@ fn recorded(
     Ok(runs)
 }
 
-/// What runs cost, where enough of them were recorded today or yesterday, or any in the session window that is open.
+/// The cost of runs, if enough were recorded today or yesterday, or any in the open session window.
 pub(super) fn run_costs(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -128,7 +128,7 @@ pub(super) fn run_costs(
     let Some(limit) = session.limit else { return Ok(None) };
     let Runs { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
     if all.len() < ENOUGH_RUNS {
-        // What a provider or a person says of the window includes the use of other programs, so recorded tokens count.
+        // Readings and overrides include the usage of other programs, so only recorded tokens count here.
         let cost = session.estimate.and_then(|used| run_cost(used, in_session));
         let runs = usize::try_from(in_session).map_err(|_| bug!("a session window has {in_session} runs"))?;
         return Ok(cost.map(|ordinary| RunCosts { ordinary, of_mode: Vec::new(), runs }));

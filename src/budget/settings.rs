@@ -1,11 +1,11 @@
-//! Settings as agents write them: read with patience, never obeyed in silence.
+//! Parses the budget settings of agents leniently, with a warning for each invalid value.
 
 use serde_json::Value;
 
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, LimitSet, Thresholds};
 
-/// The budget mode that holds, and why.
+/// The effective budget mode, and warnings.
 ///
 /// ```
 /// use usage_ledger::{budget::effective_mode, event::BudgetMode};
@@ -40,11 +40,11 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
     (mode, trail)
 }
 
-/// An agent's settings for quota and budget, as far as they make sense. What does not is left at its default, and told.
+/// An agent's settings for quota and budget. Invalid values keep their default and cause a warning.
 ///
-/// Understood are the seed system's sections: `usage` with `budget_mode`, `unlimited_quota` (once at the top level),
-/// `session_token_limit`, `weekly_token_limit`, `authoritative_source`, `authoritative_max_staleness_seconds`, and
-/// `budget` with `warn_at_percent`, `stop_at_percent`; `preflight_cache_minutes`.
+/// It supports the sections of the seed system: `usage` with `budget_mode`, `unlimited_quota` (formerly at the top
+/// level), `session_token_limit`, `weekly_token_limit`, `authoritative_source`, `authoritative_max_staleness_seconds`,
+/// and `budget` with `warn_at_percent`, `stop_at_percent`; `preflight_cache_minutes`.
 ///
 /// ```
 /// use usage_ledger::budget::BudgetSettings;
@@ -55,35 +55,35 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetSettings {
-    /// The budget mode as it was written, also when it is none.
+    /// The budget mode as written, even if it is invalid.
     pub budget_mode: Option<String>,
     /// Whether the quota is declared unlimited.
     pub unlimited: bool,
-    /// Tokens in a session window.
+    /// The limit of a session window, in tokens.
     pub session_limit: Option<u64>,
-    /// Tokens in a week.
+    /// The limit of a week, in tokens.
     pub weekly_limit: Option<u64>,
-    /// The thresholds; percentages outside 0 to 100 are brought to the nearer end.
+    /// The thresholds; percentages outside 0 to 100 are clamped.
     pub thresholds: Thresholds,
-    /// Whose word on the account is taken: `auto`, `oauth_usage` or `off`.
+    /// The trusted source of readings: `auto`, `oauth_usage` or `off`.
     pub authoritative_source: String,
-    /// How long that word is fresh, in seconds.
+    /// How long its readings are fresh, in seconds.
     pub stale_after_seconds: Option<u32>,
-    /// How long a successful probe holds, in minutes; 0 is not at all.
+    /// How long a successful probe is valid, in minutes; 0 disables this.
     pub preflight_minutes: u32,
-    /// What was not understood.
+    /// Warnings about invalid values.
     pub warnings: Vec<String>,
 }
 
-/// How long a successful probe holds when nothing is set, in minutes.
+/// The default validity of a successful probe, in minutes.
 const PREFLIGHT_MINUTES: u32 = 10;
 
-/// What stands under a name; `null` when nothing does.
+/// The value of a field; `null` if it is missing.
 fn at<'v>(value: &'v Value, name: &str) -> &'v Value {
     value.get(name).unwrap_or(&Value::Null)
 }
 
-/// A number that was written as one, or as text.
+/// A number, possibly written as a string.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -94,7 +94,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 impl BudgetSettings {
-    /// Reads settings. It never fails.
+    /// Parses settings. It never fails.
     ///
     /// ```
     /// use usage_ledger::budget::BudgetSettings;
@@ -155,7 +155,7 @@ impl BudgetSettings {
         self.budget_mode = Some(text.trim().to_owned());
     }
 
-    /// A switch; text counts only as the words true and false, so that "false" does not mean yes.
+    /// A boolean. Of strings only `true` and `false` count, so that "false" is not true.
     fn flag(&mut self, name: &str, nested: &Value, legacy: &Value) -> bool {
         let value = if nested.is_null() { legacy } else { nested };
         match value {
@@ -207,7 +207,7 @@ impl BudgetSettings {
         self.authoritative_source = known.unwrap_or_else(|| "auto".to_owned());
     }
 
-    /// The budget mode that holds for a provider, and why.
+    /// The effective budget mode of a provider, and warnings.
     ///
     /// ```
     /// use usage_ledger::{budget::BudgetSettings, event::BudgetMode};
@@ -218,7 +218,7 @@ impl BudgetSettings {
         effective_mode(self.budget_mode.as_deref(), self.unlimited, metered)
     }
 
-    /// The same as an event for a provider, for a ledger to keep.
+    /// The settings as an event for a provider.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id.

@@ -1,4 +1,4 @@
-//! The end of a reservation: its call is recorded, or did not happen.
+//! Ends a reservation: its call is recorded, or did not happen.
 
 use crate::ledger::{Appender, Ledger, Outcome};
 use crate::model::error::{Error, Result};
@@ -10,10 +10,10 @@ use crate::store::ReadView;
 use crate::usage::{Closing, closing};
 
 impl Ledger {
-    /// Ends a reservation with the record of its call, both in one transaction. A record that names no account is of the
-    /// account that was reserved for.
+    /// Ends a reservation and records its call, in one transaction. A record without an account gets that of the
+    /// reservation.
     ///
-    /// Settling again with the same record finds it and changes nothing, as recording a call twice does.
+    /// Settling again with the same record changes nothing, like recording a call twice.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such reservation, [`Error::Conflict`] when it was settled with another record,
@@ -39,10 +39,10 @@ impl Ledger {
         self.settle_at(reservation, record, now, now)
     }
 
-    /// As [`settle`](Self::settle), for a call that ended at a time other than now.
+    /// Like [`settle`](Self::settle), for a call that ended at another time than now.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`settle`](Self::settle).
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, time::MINUTE};
@@ -82,8 +82,8 @@ impl Ledger {
         })
     }
 
-    /// Gives a reservation back: its call did not happen, or is recorded by another feed. Releasing it again finds the first
-    /// release.
+    /// Releases a reservation: its call did not happen, or another feed records it. Releasing it again returns the
+    /// first release.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such reservation, [`Error::AlreadySettled`] when it was settled.
@@ -130,7 +130,7 @@ fn closed(reservation: EventId, closing: &Closing) -> Error {
     }
 }
 
-/// Refuses a record of another provider or account than was reserved for.
+/// Refuses a record of another provider or account than the reservation's.
 fn expect_own(reserved: &BudgetReserved, record: &TokenRecord) -> Result<()> {
     let name = |provider: &str, account: Option<&str>| {
         account.map_or_else(|| provider.to_owned(), |account| format!("{provider} ({account})"))
@@ -143,14 +143,14 @@ fn expect_own(reserved: &BudgetReserved, record: &TokenRecord) -> Result<()> {
     Err(Error::OtherReservation { held, used })
 }
 
-/// Finds the record that a reservation was settled with, if this is the same; anything else is another content.
+/// The existing record that settled a reservation, if the content is equal; otherwise a conflict.
 fn settled_before(appender: &mut Appender<'_>, known: EventId, event: NewEvent) -> Result<Outcome> {
-    // A record without a key of its own got an id when it was appended, and can be found by that alone.
+    // A record without a key got an id when it was appended, and only that id identifies it.
     let has_key = matches!(&event.payload, Payload::TokensRecorded(record) if !record.keys.is_empty());
     let outcome = appender.push(if has_key { event } else { event.id(known) })?;
     match outcome {
         Outcome::Existing { id, .. } if id == known => Ok(outcome),
-        // The transaction ends with this error, so an event that was pushed is not kept.
+        // The error rolls back the transaction, so a pushed event is not stored.
         _ => {
             let lost =
                 || Error::damaged(None, format!("record {known}, which settled a reservation, is not in the ledger"));

@@ -14,7 +14,7 @@ use crate::usage::{
     Basis, Pause, ProviderUsage, Switch, accounts, active_provider, cloud_refusal, paused, sum_up, switches,
 };
 
-/// A provider account with the decision for it.
+/// A provider account and its decision.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -28,14 +28,14 @@ use crate::usage::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ProviderStatus {
-    /// What it has used.
+    /// Its usage.
     #[serde(flatten)]
     pub usage: ProviderUsage,
-    /// Whether a run may start on it.
+    /// The decision for it.
     pub budget: Verdict,
 }
 
-/// Everything at a glance.
+/// The state of all accounts.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -50,23 +50,23 @@ pub struct ProviderStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The pause that holds.
+    /// The pause that applies.
     pub paused: Option<Pause>,
-    /// The provider worked with.
+    /// The active provider.
     pub active_provider: Option<String>,
     /// Every provider account that has records, settings or is active.
     pub providers: Vec<ProviderStatus>,
-    /// How often work moved from one provider to another.
+    /// The number of switches from one provider to another.
     pub switches: usize,
-    /// The switches themselves, earliest first.
+    /// The switches, earliest first.
     pub timeline: Vec<Switch>,
 }
 
 impl Snapshot<'_> {
-    /// Everything at a glance.
+    /// The state of all accounts.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord};
@@ -111,8 +111,8 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The account of an ask with the decision for it, without the records that an estimate rests on. What was used in all
-    /// time is summed up where that is asked for.
+    /// The account of a request and its decision, without the records that an estimate depends on. The usage of all
+    /// time is summed only on request.
     pub(crate) fn provider_status(&self, ask: &Ask, all_time: bool, now: Timestamp) -> Result<ProviderStatus> {
         let view = self.view();
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
@@ -125,7 +125,7 @@ impl Snapshot<'_> {
         Ok(ProviderStatus { usage: evidence.usage, budget })
     }
 
-    /// May I run on this provider?
+    /// Decides whether a run on this provider may start.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id,
@@ -144,7 +144,7 @@ impl Snapshot<'_> {
         self.gate(&Ask::new(provider)?, now)
     }
 
-    /// May this run start? What is not known is told through `tracing` besides.
+    /// Decides whether this run may start, and also reports missing information through `tracing`.
     ///
     /// # Errors
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for a provider that is in no catalogue, event or declaration,
@@ -179,8 +179,8 @@ impl Snapshot<'_> {
     }
 }
 
-/// Paid clouds whose refusals are recorded on the local program that hands models to them, and that have no records of
-/// their own.
+/// Paid clouds whose refusals are recorded for the local program that forwards models to them, and that have no
+/// records.
 fn clouds_that_refuse(
     view: &dyn ReadView,
     known: &[AccountRef<'static>],
@@ -198,7 +198,7 @@ fn clouds_that_refuse(
 }
 
 impl Ledger {
-    /// May I run on this provider?
+    /// Decides whether a run on this provider may start.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id,
@@ -219,10 +219,10 @@ impl Ledger {
         self.snapshot()?.budget(provider, now)
     }
 
-    /// May this run start? As [`Snapshot::gate`].
+    /// Decides whether this run may start, like [`Snapshot::gate`].
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Snapshot::gate`].
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Ask};
@@ -235,10 +235,10 @@ impl Ledger {
         self.snapshot()?.gate(ask, now)
     }
 
-    /// Everything at a glance.
+    /// The state of all accounts.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};

@@ -12,7 +12,7 @@ use super::context::Context;
 use crate::export::{self, ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::error::Error;
-use crate::model::event::{Position, Stub};
+use crate::model::event::{Position, Tombstone};
 use crate::model::provider::ProviderId;
 use crate::present::failure::{Failure, say};
 
@@ -75,7 +75,7 @@ fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     let head = snapshot.head()?.position;
     let mut found = None;
     snapshot.lines(Position::START.next(), &mut |position, line| {
-        found = Stub::read(position, line)?.filter(|stub| stub.by > head).map(|stub| (position, stub.by));
+        found = Tombstone::read(position, line)?.filter(|tombstone| tombstone.by > head).map(|tombstone| (position, tombstone.by));
         Ok(found.is_none())
     })?;
     if let Some((position, by)) = found {

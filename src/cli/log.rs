@@ -11,7 +11,7 @@ use crate::api::events::shown as verbatim;
 use crate::export;
 use crate::ledger::{EventFilter, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, EventKind, Payload, Position, Stub};
+use crate::model::event::{Envelope, Event, EventKind, Payload, Position, Tombstone};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{self, Moment};
@@ -127,7 +127,7 @@ impl LogAnswer<'_> {
             let told = snapshot.effective(position)?;
             return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
         }
-        Ok(Some(if self.json { verbatim(position, line)? } else { self.human(position, &event, Stub::is(line)) }))
+        Ok(Some(if self.json { verbatim(position, line)? } else { self.human(position, &event, Tombstone::is(line)) }))
     }
 
     fn human(&self, position: Position, event: &Event, shredded: bool) -> String {

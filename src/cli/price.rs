@@ -217,7 +217,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let snapshot = context.snapshot(&ledger)?;
     let prices = snapshot.prices()?.source();
     let mut own = Vec::new();
-    for position in &prices.own {
+    for position in &prices.custom {
         if let Payload::PriceSet(price) = snapshot.event(*position)?.payload {
             own.push(Own { position: *position, price });
         }

@@ -326,7 +326,7 @@ fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Repor
 fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
     let (cost, source) = (&answer.total.cost, &answer.prices);
     if cost.usd.is_some() {
-        let own = match source.own.len() {
+        let own = match source.custom.len() {
             0 => String::new(),
             _ if source.table.is_none() => String::new(),
             number => format!(", and {}", output::counted(number as u64, "price of your own")),

@@ -137,8 +137,8 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
         }
         return Ok(writeln!(out, "{provider}: no sign of an exhausted quota")?);
     };
-    let said_at = found.at.filter(|at| *at <= context.now());
-    let occurred_at = args.occurred_at.or(said_at).unwrap_or_else(|| context.now());
+    let time_at = found.at.filter(|at| *at <= context.now());
+    let occurred_at = args.occurred_at.or(time_at).unwrap_or_else(|| context.now());
     let own = args.model.as_deref().filter(|_| found.of_its_model);
     let model = found.model.as_deref().or(own);
     let reset = found.reset(occurred_at, context.zone());

@@ -13,7 +13,7 @@ use super::target::Target;
 use crate::ledger::Snapshot;
 use crate::merkle::InclusionProof;
 use crate::model::error::Error;
-use crate::model::event::{Event, Payload, Position, Stub, TokenRecord, on_one_line};
+use crate::model::event::{Event, Payload, Position, Tombstone, TokenRecord, on_one_line};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::full;
@@ -116,15 +116,15 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         },
     };
     let line = snapshot.stored(position)?;
-    let stub = Stub::read(position, &line)?;
-    let kept = stub.map_or(line.as_str(), |stub| stub.kept);
+    let tombstone = Tombstone::read(position, &line)?;
+    let kept = tombstone.map_or(line.as_str(), |tombstone| tombstone.kept);
     let event = Event::from_line(position, kept)?;
     let on_one_line = on_one_line(kept);
     let void = snapshot.is_void(event.id)?;
     let shown = EventAnswer {
         position,
         leaf: snapshot.leaf(position)?.to_string(),
-        shredded: stub.map(|stub| TombstoneAnswer::read(stub.by, &snapshot)).transpose()?,
+        shredded: tombstone.map(|tombstone| TombstoneAnswer::read(tombstone.by, &snapshot)).transpose()?,
         void,
         holds: !void,
         amended: false,

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{ExportError, Exporter};
 use crate::ledger::Snapshot;
-use crate::model::event::{EventId, Position, Stub, on_one_line};
+use crate::model::event::{EventId, Position, Tombstone, on_one_line};
 use crate::model::time::Timestamp;
 
 /// Exports every event in the envelope of [CloudEvents](https://cloudevents.io) 1.0, one JSON line each, in order.
@@ -53,8 +53,8 @@ impl Exporter for CloudEvents {
     fn export(&self, snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
         let mut failed = Ok(());
         snapshot.lines(Position::START.next(), &mut |position, line| {
-            let stub = Stub::read(position, line)?;
-            let line = stub.map_or(line, |stub| stub.kept);
+            let tombstone = Tombstone::read(position, line)?;
+            let line = tombstone.map_or(line, |tombstone| tombstone.kept);
             let line = on_one_line(line);
             let line: CloudEventLine<'_> = serde_json::from_str(&line)
                 .map_err(|e| crate::Error::damaged(position, format!("the line is not an event ({e})")))?;

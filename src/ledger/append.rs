@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Stub, TokenRecord, TokenView, has_line_break};
+use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Tombstone, TokenRecord, TokenView, has_line_break};
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};
 use crate::store::{ReadView, Row, Transaction, WriteView};
 
-/// What became of an event that was appended.
+/// The result of appending an event.
 ///
 /// ```
 /// use usage_ledger::{EventId, Ledger, Outcome, TokenRecord};
@@ -33,17 +33,17 @@ pub enum Outcome {
         /// Its id.
         id: EventId,
     },
-    /// The ledger has the event already.
+    /// The ledger already has the event.
     Existing {
-        /// The position of the event that the ledger has.
+        /// The position of the existing event.
         position: Position,
-        /// The id of that event. It differs from the id that was given when another natural key found the call.
+        /// The id of that event. It differs from the given id if another natural key identified the call.
         id: EventId,
     },
 }
 
 impl Outcome {
-    /// Where the event is.
+    /// The position of the event.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, TokenRecord};
@@ -58,7 +58,7 @@ impl Outcome {
         }
     }
 
-    /// The id of the event, by which it can be amended and voided.
+    /// The id of the event, which amendments and voids need.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, TokenRecord};
@@ -74,7 +74,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the event was not in the ledger before.
+    /// Whether the event is new.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, TokenRecord};
@@ -87,19 +87,19 @@ impl Outcome {
         matches!(self, Self::Appended { .. })
     }
 
-    /// An event that the ledger has at a position.
+    /// An existing event at a position.
     pub(crate) fn existing(view: &dyn ReadView, position: Position) -> Result<Self> {
         let line = view.expect_line(position)?;
         Ok(Self::Existing { position, id: Event::from_line(position, &line)?.id })
     }
 }
 
-/// Rows written to the store at a time.
+/// Rows per write to the store.
 const CHUNK: usize = 1_024;
-/// Events whose counters are gathered before they are written.
+/// Events whose counters are collected before they are written.
 const COUNTERS: usize = 50_000;
 
-/// The caller's own id, or the one that the first natural key makes.
+/// The caller's own id, or that of the first natural key.
 fn identify(new: &NewEvent) -> Option<EventId> {
     let key = match &new.payload {
         Payload::TokensRecorded(record) => record.keys.first().map(|key| EventId::from_key(&record.provider, key)),
@@ -108,12 +108,12 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
-/// An event whose line and hash are worked out.
+/// An event whose line and leaf hash are computed.
 pub(crate) struct Ready {
     event: Event,
     line: String,
     leaf: Hash,
-    /// What the keys of a record make, where that is known.
+    /// The ids of a record's keys, if they are already computed.
     ids: Option<Vec<EventId>>,
 }
 
@@ -125,12 +125,12 @@ impl From<Ready> for NewEvent {
 }
 
 impl Ready {
-    /// Works out the line of an event with an id of its own, as it will be if it is appended at that time.
+    /// Computes the line of an event with its own id, for an append at that time.
     pub fn new(id: EventId, mut new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
         new.payload.minify();
         new.payload.scrub_usage();
         let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
-        // `push_ready` writes a line that is missing again, and returns its error.
+        // `push_ready` serialises a missing line again, and returns the error.
         let line = event.to_line().unwrap_or_default();
         let leaf = leaf_hash(line.as_bytes());
         Self { event, line, leaf, ids }
@@ -149,7 +149,7 @@ impl Ready {
     }
 }
 
-/// A transaction that appends.
+/// A write transaction that appends events.
 pub(crate) struct Appender<'t> {
     tx: Box<dyn Transaction + 't>,
     size: u64,
@@ -160,16 +160,16 @@ pub(crate) struct Appender<'t> {
     pending_keys: HashSet<EventId>,
     unflushed: usize,
     ids: &'t Mutex<uuid::ContextV7>,
-    /// The last id drawn for the present millisecond.
+    /// The last id drawn in the current millisecond.
     last: Option<EventId>,
-    /// Who drops what is written, if somebody else than the writer.
+    /// A thread that frees written events, so that the writer need not do it.
     spent: Option<SyncSender<Vec<Ready>>>,
 }
 
-/// As many events of one millisecond are looked at to keep their order.
+/// The number of events of one millisecond that are examined to keep their order.
 const SAME_MOMENT: u64 = 64;
 
-/// The greatest id that was drawn for a millisecond.
+/// The greatest id that was drawn in a millisecond.
 fn last_drawn(tx: &dyn ReadView, size: u64, at: Timestamp) -> Result<Option<EventId>> {
     let mut last = None;
     tx.rows(Position::new(size.saturating_sub(SAME_MOMENT) + 1), &mut |_, row| {
@@ -184,7 +184,7 @@ fn last_drawn(tx: &dyn ReadView, size: u64, at: Timestamp) -> Result<Option<Even
 impl<'t> Appender<'t> {
     pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t Mutex<uuid::ContextV7>) -> Result<Self> {
         if now > Timestamp::LAST_PLAUSIBLE {
-            // Events behind it would be recorded no earlier, for all time.
+            // `recorded_at` never decreases, so all later events would have at least this time.
             let why = "the clock is ahead of the year 2199: set it".to_owned();
             return Err(Error::InvalidTime { text: now.to_string(), why });
         }
@@ -197,7 +197,7 @@ impl<'t> Appender<'t> {
             fold: Fold::new(&*tx)?,
             tx,
             size,
-            // A clock that jumps back does not take the ledger's order with it.
+            // A clock that jumps back must not break the order of the ledger.
             recorded_at: now.max(head.recorded_at),
             pending: Vec::new(),
             pending_ids: HashMap::new(),
@@ -208,33 +208,33 @@ impl<'t> Appender<'t> {
         })
     }
 
-    /// Leaves it to another thread to drop what is written: each event is many pieces of memory.
+    /// Sends written events to another thread that frees them, because each one consists of many allocations.
     #[cfg(feature = "import")]
     pub fn leave_spent(&mut self, to: SyncSender<Vec<Ready>>) {
         self.spent = Some(to);
     }
 
-    /// The transaction with everything pushed so far in it.
+    /// The transaction, including everything pushed so far.
     pub fn view(&mut self) -> Result<&dyn ReadView> {
         self.flush()?;
         Ok(&*self.tx)
     }
 
-    /// The time that what is pushed is recorded at.
+    /// The `recorded_at` of everything that is pushed.
     pub const fn recorded_at(&self) -> Timestamp {
         self.recorded_at
     }
 
-    /// The transaction as it was before what is pending.
+    /// The transaction without pending events.
     pub fn flushed_view(&self) -> &dyn ReadView {
         &*self.tx
     }
 
-    /// Adds an event, or finds that it is there already.
+    /// Appends an event, or returns the existing one.
     pub fn push(&mut self, new: NewEvent) -> Result<Outcome> {
         new.payload.validate()?;
         let Some(id) = identify(&new) else {
-            // Nobody can have told this before under an id drawn just now.
+            // A new random id cannot be in the ledger.
             let id = self.draw();
             return self.push_new(id, new, None);
         };
@@ -244,9 +244,9 @@ impl<'t> Appender<'t> {
         self.push_new(id, new, None)
     }
 
-    /// An id later than all that were drawn before.
+    /// An id later than all drawn before.
     fn draw(&mut self) -> EventId {
-        // A counter that a panic left behind is as good as any other: `last` keeps the order.
+        // Any counter is valid after a panic, because `last` keeps the order.
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let id = EventId::fresh_after(&ids, self.recorded_at, self.last);
         drop(ids);
@@ -254,10 +254,10 @@ impl<'t> Appender<'t> {
         id
     }
 
-    /// Adds an event that is known to be new. Who has worked out the ids of a record's keys already hands them over.
+    /// Appends an event that is known to be new. `ids` are the ids of a record's keys, if they are already computed.
     pub fn push_new(&mut self, id: EventId, new: NewEvent, ids: Option<Vec<EventId>>) -> Result<Outcome> {
         let ids = ids.or_else(|| match &new.payload {
-            // A single key makes the event's id, unless the caller gave one.
+            // A single key already makes the event's id, unless the caller gave one.
             Payload::TokensRecorded(record) if record.keys.len() > 1 || new.id.is_some() => {
                 Some(record.ids().collect())
             }
@@ -269,10 +269,10 @@ impl<'t> Appender<'t> {
         self.push_ready(Ready::new(id, new, ids, self.recorded_at))
     }
 
-    /// Adds an event that is known to be new and whose line is worked out already.
+    /// Appends an event that is known to be new and whose line is computed.
     pub fn push_ready(&mut self, mut ready: Ready) -> Result<Outcome> {
         if ready.event.recorded_at != self.recorded_at || ready.line.is_empty() {
-            // Somebody else has written meanwhile.
+            // Another writer has committed meanwhile.
             ready.event.recorded_at = self.recorded_at;
             ready.line = ready.event.to_line()?;
             ready.leaf = leaf_hash(ready.line.as_bytes());
@@ -291,19 +291,19 @@ impl<'t> Appender<'t> {
         Ok(Outcome::Appended { position, id })
     }
 
-    /// Takes records as they count now out of the counters, or adds them.
-    pub fn count(&mut self, records: &[Position], taken_back: bool) -> Result<()> {
+    /// Adds records with their corrections to the counters, or removes them.
+    pub fn count(&mut self, records: &[Position], is_removal: bool) -> Result<()> {
         self.flush()?;
         for position in records {
             if let Some(now) = effective(&*self.tx, *position, None)? {
-                self.fold.deltas.add(now.at, &TokenView::from(&now.record), taken_back)?;
+                self.fold.deltas.add(now.at, &TokenView::from(&now.record), is_removal)?;
             }
         }
         self.unflushed += records.len();
         Ok(())
     }
 
-    /// Adds words that events are shredded, and puts stubs in place of their bodies.
+    /// Appends `event_shredded` events, and replaces the bodies of their targets with tombstones.
     pub fn shred(&mut self, words: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
         let mut stubs = Vec::new();
         for word in words {
@@ -312,42 +312,42 @@ impl<'t> Appender<'t> {
             let (position, leaf) = (shredded.position, shredded.leaf.clone());
             let id = self.draw();
             let by = self.push_new(id, word, None)?.position();
-            stubs.push((position, Stub { position, leaf: &leaf, by, kept: &kept }.to_line()));
+            stubs.push((position, Tombstone { position, leaf: &leaf, by, kept: &kept }.to_line()));
         }
         self.flush()?;
-        stubs.iter().try_for_each(|(position, stub)| self.tx.shred(*position, stub))
+        stubs.iter().try_for_each(|(position, tombstone)| self.tx.shred(*position, tombstone))
     }
 
-    /// The projections, with everything pushed and counted so far in them.
+    /// The projections, including everything pushed and counted so far.
     pub fn sink(&mut self) -> Result<&mut dyn WriteView> {
         self.flush()?;
         self.fold.flush(&mut *self.tx)?;
         Ok(&mut *self.tx)
     }
 
-    /// Where an event of this identity stands, if its content is the same.
+    /// The existing event with this identity, if its content is the same.
     fn existing(&mut self, id: EventId, payload: &Payload) -> Result<Option<(Position, EventId)>> {
         if let Some(index) = self.pending_ids.get(&id) {
             let position = Position::new(self.size + *index as u64 + 1);
-            let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload.says_what(payload));
+            let same = self.pending.get(*index).is_some_and(|pending| pending.event.payload.has_same_content(payload));
             return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         if let Some(position) = self.tx.position_of(id)? {
             let line = self.flushed_view().expect_line(position)?;
             let stored = Event::from_line(position, &line)?;
-            let same = stored.payload.says_what(payload)
-                // Of a shredded event only what stays can be compared.
-                || (Stub::is(&line) && payload.withdrawn().is_some_and(|kept| kept.says_what(&stored.payload)));
+            let same = stored.payload.has_same_content(payload)
+                // For a shredded event, only the remaining content can be compared.
+                || (Tombstone::is(&line) && payload.redacted().is_some_and(|kept| kept.has_same_content(&stored.payload)));
             return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {
-            Payload::TokensRecorded(record) if !record.keys.is_empty() => self.known_call(record),
+            Payload::TokensRecorded(record) if !record.keys.is_empty() => self.existing_call(record),
             _ => Ok(None),
         }
     }
 
-    /// Another feed may have told of the same call under another of its keys.
-    fn known_call(&mut self, record: &TokenRecord) -> Result<Option<(Position, EventId)>> {
+    /// Another feed may have recorded the same call under another of its keys.
+    fn existing_call(&mut self, record: &TokenRecord) -> Result<Option<(Position, EventId)>> {
         if record.ids().any(|id| self.pending_keys.contains(&id) || self.pending_ids.contains_key(&id)) {
             self.flush()?;
         }
@@ -359,7 +359,7 @@ impl<'t> Appender<'t> {
         }
     }
 
-    /// Writes what is pending to the log, the tree and the projections.
+    /// Writes pending events to the log, the tree and the projections.
     pub fn flush(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -389,20 +389,20 @@ impl<'t> Appender<'t> {
         self.fold.flush_small(&mut *self.tx)?;
         self.unflushed += rows_written;
         if self.unflushed >= COUNTERS {
-            // A transaction of millions of events keeps its memory flat.
+            // This bounds the memory of a transaction with millions of events.
             self.fold.flush(&mut *self.tx)?;
             self.unflushed = 0;
         }
         self.pending_ids.clear();
         self.pending_keys.clear();
         if let Some(spent) = &self.spent {
-            // Should nobody take it, it is dropped here.
+            // If the thread has ended, the events are freed here.
             let _ = spent.send(pending);
         }
         Ok(())
     }
 
-    /// Makes it all visible and durable.
+    /// Makes the transaction visible and durable.
     pub fn commit(mut self) -> Result<()> {
         self.flush()?;
         self.fold.flush(&mut *self.tx)?;

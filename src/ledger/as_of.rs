@@ -1,4 +1,4 @@
-//! The ledger as it was, and the projections made anew.
+//! Past states of a ledger, and the rebuild of projections.
 
 use super::Snapshot;
 use super::past_states;
@@ -12,7 +12,7 @@ use crate::store::{EventStore, GO_ON, PrefixView, ReadView, STOP, Table, WriteVi
 /// Events folded before their counters are written.
 const BATCH: u64 = 20_000;
 
-/// A moment of the ledger's own history.
+/// A past state of the ledger.
 ///
 /// ```
 /// use usage_ledger::{AsOf, Ledger, TokenRecord};
@@ -32,7 +32,7 @@ pub enum AsOf {
     Time(Timestamp),
 }
 
-/// The position that a moment names.
+/// The position of a past state.
 pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
     let head = view.head()?.position;
     match when {
@@ -41,7 +41,7 @@ pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
         }
         AsOf::Position(position) => Ok(position),
         AsOf::Time(time) => {
-            // recorded_at never falls, so the border is found by halving.
+            // `recorded_at` never decreases, so a binary search finds the position.
             let (mut low, mut high) = (0, head.get());
             while low < high {
                 let middle = high - (high - low) / 2;
@@ -56,7 +56,7 @@ pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
     }
 }
 
-/// The first event that was recorded later than a time, and when.
+/// The first event that was recorded after a time, and when.
 pub(super) fn first_after(view: &dyn ReadView, time: Timestamp) -> Result<Option<(Position, Timestamp)>> {
     let last = position(view, AsOf::Time(time))?;
     if last == view.head()?.position {
@@ -74,7 +74,7 @@ fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
     found.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
 }
 
-/// Opens the ledger as it was. A prefix that is `every` events longer than the nearest snapshot earns one of its own.
+/// Opens a past state. If it is `every` events after the nearest cached state, it is cached too.
 pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Snapshot<'_>> {
     let saved = {
         let view = store.read()?;
@@ -90,7 +90,7 @@ pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Sna
         }
     };
     if let Some((at, state, seen)) = saved {
-        // A cache: where it cannot be kept the answer is as right, only slower next time.
+        // The cache is optional: without it the answer is the same, only slower.
         let _ = past_states::save(store, at, &state, seen);
     }
     let view = store.read()?;
@@ -109,7 +109,7 @@ pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Sna
     Ok(Snapshot::new(Box::new(past)).then(now))
 }
 
-/// Folds the events behind `start` into the projections.
+/// Folds the events after `start` into the projections.
 pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
     let mut next = start.next();
     let mut fold = Fold::new(&*past)?;
@@ -129,14 +129,14 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
     Ok(())
 }
 
-/// Empties the projections and folds the whole log into them, in one transaction.
+/// Clears the projections and folds the whole log into them, in one transaction.
 pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
     let mut tx = store.write()?;
     fold_anew(&mut *tx)?;
     tx.commit()
 }
 
-/// Empties the projections and folds the whole log into them.
+/// Clears the projections and folds the whole log into them.
 pub(super) fn fold_anew(sink: &mut dyn WriteView) -> Result<()> {
     for table in Table::FOLDED.into_iter().chain([Table::Snapshots, Table::Blocks, Table::Columns]) {
         clear(sink, table)?;

@@ -1,4 +1,4 @@
-//! Backups of a ledger, and what is put in its place from one.
+//! Backups of a ledger, and their restoration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use super::{Ledger, Verification};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Held, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_left_log};
+use crate::store::{Held, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
 
-/// A backup that was made.
+/// A completed backup.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -28,11 +28,11 @@ pub struct Backup {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-    /// A signed checkpoint of just these events.
+    /// A signed checkpoint of exactly these events.
     pub checkpoint: Option<String>,
 }
 
-/// A ledger that was restored.
+/// A restored ledger.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -54,23 +54,23 @@ pub struct Restored {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-    /// Where the ledger is kept that it has replaced.
+    /// The new path of the replaced ledger.
     pub former: Option<PathBuf>,
 }
 
 impl Ledger {
-    /// Copies the ledger as it stands into a file, without verifying the copy: it is only to try something on.
+    /// Copies the ledger into a file without verifying the copy, for a trial.
     #[cfg(feature = "import")]
     pub(crate) fn copy_for_trial(&self, to: &Path) -> Result<()> {
         self.store().copy_to(to)
     }
 
-    /// Copies the ledger as it stands into a file, while others read and write it, and verifies the copy before it gets its
-    /// name. With `replace` the file may be there already. A signer signs a checkpoint of the copy.
+    /// Copies the ledger into a file, while others may read and write it, and verifies the copy before it gets its
+    /// name. With `replace` the file may exist. A signer signs a checkpoint of the copy.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the file is there already, or is the ledger itself; [`Error::Damaged`] at the first position
-    /// that `verify` finds something at, and nothing is left at the path then; the store's own.
+    /// [`Error::Invalid`] if the file exists, or is the ledger itself; [`Error::Damaged`] at the first finding of
+    /// `verify`, and no file is left at the path; the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
@@ -100,15 +100,15 @@ impl Ledger {
         Ok(Backup { size: verified.size, root: verified.root, checkpoint })
     }
 
-    /// Puts a copy of a backup at a path. The copy is verified first, and must continue these checkpoints.
+    /// Restores a copy of a backup at a path. The copy is verified first, and must continue these checkpoints.
     ///
-    /// A ledger that is there already is replaced only with `replace`, in one step, and only when no other program has it
-    /// open. It keeps a name of its own beside the path.
+    /// An existing ledger is replaced only with `replace`, in one step, and only if no other program has it open. It is
+    /// renamed next to the path.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when something is at the path and `replace` is not set; [`Error::InUse`] when another program has
-    /// the ledger open; [`Error::Damaged`] or [`Error::Unproven`] when the backup is not sound; the store's own. The ledger
-    /// at the path is as it was then.
+    /// [`Error::Invalid`] if something is at the path and `replace` is not set; [`Error::InUse`] if another program has
+    /// the ledger open; [`Error::Damaged`] or [`Error::Unproven`] if the backup is invalid; the store's own errors. The
+    /// ledger at the path is then unchanged.
     ///
     /// ```
     /// use usage_ledger::Ledger;
@@ -135,12 +135,12 @@ impl Ledger {
             return Err(Error::invalid(format!("{} is the ledger itself: give the path of a backup", from.display())));
         }
         if !is_there && !replace {
-            refuse_left_log(&place)?;
+            refuse_stale_log(&place)?;
         }
         let copy = PendingCopy::beside(&place, "restore")?;
         copy_file(from, copy.path())?;
         let (size, root) = {
-            // An older backup is brought to the schema of this build here.
+            // This upgrades an older backup to the schema of this build.
             let copied = Self::open_with(copy.path(), Options::new().create(false))?;
             let verified = copied.verify_against(checkpoints)?;
             sound(&verified, &from.display().to_string())?;
@@ -163,7 +163,7 @@ fn taken(path: &Path, replace: bool) -> Error {
     Error::AlreadyExists { path: path.to_owned() }
 }
 
-/// That an audit found nothing.
+/// Checks that an audit has no findings.
 fn sound(verified: &Verification, of: &str) -> Result<()> {
     let Some(first) = verified.findings.first() else { return Ok(()) };
     let more = match verified.findings.len() {

@@ -1,4 +1,4 @@
-//! What a ledger is told: calls, switches, corrections and settings, each an event.
+//! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
@@ -11,13 +11,13 @@ use crate::projection::void_of;
 use crate::usage::{active_provider, last_switch};
 
 impl Ledger {
-    /// Appends events, all or none of them. An event that is there already is found, not added.
+    /// Appends events, all or none of them. An existing event is returned, not appended again.
     ///
-    /// `now` is the clock; what is recorded is never earlier than what was recorded before.
+    /// `now` is the clock. `recorded_at` never decreases, even if the clock does.
     ///
     /// # Errors
-    /// [`Error::Invalid`] or [`Error::InvalidProvider`] for a malformed event, [`Error::Conflict`] when an id or
-    /// key is taken by another content, and the store's own.
+    /// [`Error::Invalid`] or [`Error::InvalidProvider`] for a malformed event, [`Error::Conflict`] if an id or key
+    /// already has other content, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::NewEvent};
@@ -37,7 +37,7 @@ impl Ledger {
         self.try_append(events.into_iter().map(Ok), now.into())
     }
 
-    /// [`append`](Self::append) for a stream of events that may fail on the way: then nothing is written.
+    /// Like [`append`](Self::append), for a stream of events that may fail; nothing is written then.
     pub(crate) fn try_append(
         &self,
         events: impl IntoIterator<Item = Result<NewEvent>>,
@@ -54,7 +54,7 @@ impl Ledger {
     /// Records the tokens of a call that ended now.
     ///
     /// # Errors
-    /// As [`append`](Self::append).
+    /// As for [`append`](Self::append).
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -69,12 +69,12 @@ impl Ledger {
         self.append_one(record, now.into())
     }
 
-    /// Marks that work moves to another provider. No counter changes.
+    /// Records a switch to another provider. No counter changes.
     ///
-    /// Switching to the provider that the last switch named already adds nothing.
+    /// A switch to the provider of the last switch adds nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -91,10 +91,10 @@ impl Ledger {
         self.switch_provider_at(to, reason, now, now)
     }
 
-    /// Marks that work moved to another provider at a time other than now.
+    /// Records a switch to another provider at another time than now.
     ///
     /// # Errors
-    /// As [`switch_provider`](Self::switch_provider).
+    /// As for [`switch_provider`](Self::switch_provider).
     ///
     /// ```
     /// use usage_ledger::{Ledger, time::HOUR};
@@ -115,11 +115,11 @@ impl Ledger {
         self.switch_with(None, ProviderSwitched::to(to)?.because(reason), at.into(), now.into())
     }
 
-    /// As [`switch_provider_at`](Self::switch_provider_at), under an id of the caller's: a call that is repeated finds its
-    /// switch, also when work moved on since.
+    /// Like [`switch_provider_at`](Self::switch_provider_at), with the caller's own id. Repeating the call returns the
+    /// same switch, even after later switches.
     ///
     /// # Errors
-    /// As [`switch_provider`](Self::switch_provider), and [`Error::Conflict`] when the id is that of another event.
+    /// As for [`switch_provider`](Self::switch_provider), and [`Error::Conflict`] if another event has the id.
     ///
     /// ```
     /// use usage_ledger::{EventId, Ledger, Outcome};
@@ -174,10 +174,10 @@ impl Ledger {
         })
     }
 
-    /// Replaces what a token record says; the record itself stays.
+    /// Replaces the content of a token record. The original event stays.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there, [`Error::NotAmendable`] when it is no token record.
+    /// [`Error::NotFound`] for a missing event, [`Error::NotAmendable`] if it is not a token record.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -208,11 +208,11 @@ impl Ledger {
         })
     }
 
-    /// Withdraws an event of any kind; the event itself stays. Withdrawing a withdrawal restores;
-    /// what is withdrawn already stays so without another event.
+    /// Withdraws an event of any kind. The original event stays. Voiding a void restores the event; voiding a voided
+    /// event adds nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] for a shredding.
+    /// [`Error::NotFound`] for a missing event, [`Error::Invalid`] for an `event_shredded`.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -238,7 +238,7 @@ impl Ledger {
             if let Some(position) = void_of(appender.view()?, target)? {
                 return Outcome::existing(appender.view()?, position);
             }
-            // A correction must be later than what it corrects, whatever the clock says.
+            // A correction must be later than its target, whatever the clock shows.
             let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
             let void = EventVoided { target, reason: reason.to_owned() };
             appender.push(NewEvent::new(void, at).source(source))
@@ -248,7 +248,7 @@ impl Ledger {
     /// Sets limits, weights or window policies of a provider account.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when a setting makes no sense.
+    /// [`Error::Invalid`] for an invalid setting.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::LimitSet};
@@ -263,7 +263,7 @@ impl Ledger {
         self.append_one(limit, now.into())
     }
 
-    /// States what a model's tokens cost.
+    /// Sets the price of a model's tokens.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a negative price, and for one that does not begin at a full quarter of an hour.
@@ -283,7 +283,7 @@ impl Ledger {
     /// Declares whether a provider has a quota.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, ProviderId, event::ProviderDeclared};

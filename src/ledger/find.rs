@@ -1,4 +1,4 @@
-//! Events by kind, name and time, without reading the part of the log that has none.
+//! Finds events by kind, name and time, and reads only blocks that may contain matches.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::projection::blocks::{
 };
 use crate::store::{GO_ON, Order, Row, STOP};
 
-/// Which events are looked for.
+/// The wanted events.
 #[derive(Debug, Default)]
 pub(crate) struct EventFilter {
     kinds: Vec<EventKind>,
@@ -26,13 +26,13 @@ impl EventFilter {
         Self { since, until, ..Self::default() }
     }
 
-    /// Only events of these kinds; none means any.
+    /// Only events of these kinds; an empty list allows all.
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = EventKind>) -> Self {
         self.kinds.extend(kinds);
         self
     }
 
-    /// Only events with one of these names; none means any.
+    /// Only events with one of these names; an empty list allows all.
     pub fn names<S: Into<String>>(mut self, kind: NameKind, names: impl IntoIterator<Item = S>) -> Self {
         let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
         if !names.is_empty() {
@@ -41,12 +41,12 @@ impl EventFilter {
         self
     }
 
-    /// Whether only some names are looked for.
+    /// Whether names are restricted.
     pub fn has_names(&self) -> bool {
         !self.names.is_empty()
     }
 
-    /// Whether an event carries the names that are looked for.
+    /// Whether an event has one of the wanted names.
     pub fn is_named(&self, payload: &Payload) -> bool {
         self.names.iter().all(|(kind, wanted)| {
             let mut found = false;
@@ -55,14 +55,14 @@ impl EventFilter {
         })
     }
 
-    /// Whether an event with these columns may be one.
+    /// Whether an event with these columns may match.
     fn fits(&self, row: &Row<'_>) -> bool {
         (self.kinds.is_empty() || self.kinds.iter().any(|kind| row.is_kind(*kind)))
             && self.since.is_none_or(|since| since <= row.occurred_at)
             && self.until.is_none_or(|until| row.occurred_at < until)
     }
 
-    /// Whether a block may hold one; `None` when its summary is damaged.
+    /// Whether a block may contain a match; `None` if its summary is damaged.
     fn may_be_in(&self, block: &StoredSummary<'_>) -> Option<bool> {
         let kind = self.kinds.is_empty() || self.kinds.iter().any(|kind| block.has_kind(*kind));
         let named = |(kind, names): &(NameKind, BTreeSet<String>)| names.iter().any(|n| block.may_name(kind.hash(n)));
@@ -81,7 +81,7 @@ impl EventFilter {
 }
 
 impl Snapshot<'_> {
-    /// The lines from a position on that may be looked for, up to the end of its block.
+    /// The possible matches from a position on, up to the end of its block.
     fn candidates(&self, filter: &EventFilter, from: Position) -> Result<Vec<(Position, String)>> {
         let mut found = Vec::new();
         let (number, _) = place(from);
@@ -95,8 +95,8 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// Visits, from a position on, the lines of all events that pass the filter, and of some that do not: names are compared
-    /// by [`EventFilter::is_named`]. It ends when the visitor returns false.
+    /// Visits all matching events from a position on, and some others: the caller compares names with
+    /// [`EventFilter::is_named`]. It ends when the visitor returns false.
     pub(crate) fn find_forward(
         &self,
         filter: &EventFilter,
@@ -127,7 +127,7 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    /// As [`find_forward`](Self::find_forward), from the last event back.
+    /// Like [`find_forward`](Self::find_forward), from the last event backwards.
     pub(crate) fn find_back(
         &self,
         filter: &EventFilter,
@@ -151,7 +151,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Whether a block may hold what is looked for. One without a summary may hold anything.
+/// Whether a block may contain a match. A block without a summary may contain anything.
 fn may_hold(filter: &EventFilter, number: u64, block: Option<&StoredSummary<'_>>) -> Result<bool> {
     block.map_or(Ok(true), |block| filter.may_be_in(block).ok_or_else(|| damaged(number)))
 }

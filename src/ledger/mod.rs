@@ -1,10 +1,10 @@
-//! The single entry point to a ledger: opened here, with its commands and queries in files of their own.
+//! The single entry point to a ledger: opening, commands and queries, each in its own file.
 
 mod append;
 mod as_of;
 mod backup;
 mod commands;
-#[cfg_attr(not(feature = "cli"), allow(dead_code))] // `log` of the command asks
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
 mod find;
 mod observe;
 mod past_states;
@@ -47,8 +47,8 @@ use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 
 /// A ledger of token usage: a cheap handle that threads share.
 ///
-/// A clone is another handle to the same open ledger. Readers never wait for writers; writers wait for each other, in the
-/// order in which they asked.
+/// A clone is another handle to the same open ledger. Readers never wait for writers; writers wait for each other, in
+/// the order of their requests.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord};
@@ -71,12 +71,12 @@ pub struct Ledger {
     shared: Arc<Shared>,
     pub(crate) source: Cow<'static, str>,
     past_states_every: u64,
-    /// Whether a commit may be durable later than it returns.
+    /// Whether a commit may become durable later.
     #[cfg(feature = "import")]
     is_deferred: bool,
 }
 
-/// What all clones of a handle share.
+/// The state that all clones of a handle share.
 struct Shared {
     store: Box<dyn EventStore>,
     ids: Mutex<uuid::ContextV7>,
@@ -90,10 +90,10 @@ impl fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens a ledger file, and makes it when it is missing.
+    /// Opens a ledger file, and creates a missing one.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`].
+    /// As for [`SqliteStore::open`].
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -108,10 +108,10 @@ impl Ledger {
         Self::upgraded(Box::new(SqliteStore::open(path.as_ref())?), &mut |_, _| {})
     }
 
-    /// Opens a ledger file in a way of the caller's choice.
+    /// Opens a ledger file with options.
     ///
     /// # Errors
-    /// As [`Options::open`].
+    /// As for [`Options::open`].
     ///
     /// ```
     /// use usage_ledger::{Ledger, store::Options};
@@ -126,10 +126,10 @@ impl Ledger {
         Self::upgraded(Box::new(options.open(path.as_ref())?), &mut |_, _| {})
     }
 
-    /// A ledger in memory, gone when it is dropped.
+    /// A ledger in memory, which is lost when it is dropped.
     ///
     /// # Errors
-    /// None today; the signature leaves room.
+    /// None today; the signature allows for later ones.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -140,7 +140,7 @@ impl Ledger {
         Ok(Self::with_store(Box::new(MemoryStore::new())))
     }
 
-    /// A ledger on a store of the caller's.
+    /// A ledger on the caller's own store.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, store::MemoryStore};
@@ -162,8 +162,8 @@ impl Ledger {
         }
     }
 
-    /// How many events a question about the past may have to fold before the state it came to is kept for the next such
-    /// question: 50,000 unless this says otherwise. Of these states, which `verify` checks too, a few are kept.
+    /// The number of events that a query about the past may fold before its state is cached for later queries. The
+    /// default is 50,000. A few of these states are cached, and `verify` checks them too.
     ///
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Table}};
@@ -187,7 +187,7 @@ impl Ledger {
         self
     }
 
-    /// Names who tells this ledger things; it stands in every event appended from here on.
+    /// Sets the source of all events that are appended through this handle.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -206,7 +206,7 @@ impl Ledger {
         &*self.shared.store
     }
 
-    /// Runs `work` in one write transaction. When it fails nothing is written.
+    /// Runs `work` in one write transaction. If it fails, nothing is written.
     pub(crate) fn transact<T>(&self, now: Timestamp, work: impl FnOnce(&mut Appender<'_>) -> Result<T>) -> Result<T> {
         #[cfg(feature = "import")]
         let tx = if self.is_deferred { self.store().write_deferred()? } else { self.store().write()? };
@@ -219,7 +219,7 @@ impl Ledger {
         Ok(done)
     }
 
-    /// A handle for a long job, whose commits may be durable only when [`sync`](Self::sync) returns.
+    /// A handle for a long job. Its commits may become durable only when [`sync`](Self::sync) returns.
     #[cfg(feature = "import")]
     pub(crate) fn deferred(&self) -> Self {
         Self { is_deferred: true, ..self.clone() }
@@ -231,16 +231,17 @@ impl Ledger {
         self.store().housekeeping()
     }
 
-    /// Makes durable what a [deferred](Self::deferred) handle has committed.
+    /// Makes the commits of a [deferred](Self::deferred) handle durable.
     #[cfg(feature = "import")]
     pub(crate) fn sync(&self) -> Result<()> {
         self.store().sync()
     }
 
-    /// Folds all events again from position 1 and writes the projections anew. The log is not touched.
+    /// Folds all events again from position 1 and replaces the projections. The log does not change.
     ///
     /// # Errors
-    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) or [`Error::Damaged`](crate::Error::Damaged) at the event that cannot be folded; nothing is changed then.
+    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) or [`Error::Damaged`](crate::Error::Damaged) at an event
+    /// that cannot be folded. Nothing changes then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};

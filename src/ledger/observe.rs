@@ -1,4 +1,4 @@
-//! Observations of a provider's windows, kept when they are news.
+//! Records observations of a provider's windows if they are new.
 
 use super::{Appender, Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
@@ -9,16 +9,16 @@ use crate::projection::{AccountRef, Subject, facts_between};
 use crate::readers::quota::{self, Lead, is_same_window};
 use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
 
-/// Longer ago nothing was said of a window that is open.
+/// No open window has an older reading, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
 
-/// Readings of one window that are compared at most: feeds that repeat themselves are recorded by this module alone.
+/// The maximal number of readings of one window that are compared. Only this module records feeds that repeat readings.
 const MOST: usize = 64;
 
-/// The leading reading of the window that an observation is about.
+/// The leading reading of an observation's window.
 fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Option<Lead>> {
     let subject = Subject::Account(AccountRef::new(seen.provider.as_str(), seen.account.as_deref()));
-    // What a person says about the window starts the comparison anew.
+    // An override of the window restarts the comparison.
     let (mut from, mut known) = (at.plus(-LOOK_BACK), Vec::new());
     facts_between(view, EventKind::UsageOverridden, &subject, (from, at), Order::Descending, &mut |fact| match fact
         .event
@@ -35,7 +35,7 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
         if let Payload::QuotaObserved(reading) = fact.event.payload
             && is_same_window(&reading, seen)
         {
-            // Mostly the latest reading settles that there is no news.
+            // Usually the latest reading already shows that there is nothing new.
             let settled = known.is_empty() && !Lead::new(reading.clone(), then).is_news(seen, at);
             known.push((reading, then));
             return if settled || known.len() == MOST { STOP } else { GO_ON };
@@ -50,7 +50,7 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
 }
 
 impl Ledger {
-    /// Answers a question as if these observations were kept.
+    /// Answers a query as if these observations were recorded.
     pub(crate) fn suppose<T>(
         &self,
         seen: Vec<QuotaObserved>,
@@ -67,13 +67,13 @@ impl Ledger {
         ask(&Snapshot::new(Box::new(view)))
     }
 
-    /// Records what was observed at a time, as far as it is news: a higher percentage, a later reset or another status
-    /// than was reported of the window, or the same value again after five minutes, which confirms it. A lower
-    /// percentage of the same window comes from an idle feed and is left out. For feeds that repeat themselves many times
-    /// a minute, from several processes.
+    /// Records an observation if it is new: a higher percentage, a later reset or another status than reported for the
+    /// window, or the same value after five minutes, which confirms it. A lower percentage of the same window comes
+    /// from an idle feed and is dropped. Use this for feeds that repeat readings many times a minute, from several
+    /// processes.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, quota::{self, QuotaFormat}, time::MINUTE};
@@ -95,7 +95,7 @@ impl Ledger {
         now: impl Into<Timestamp>,
     ) -> Result<Vec<(QuotaObserved, Outcome)>> {
         let (at, source) = (at.into(), self.source.clone());
-        // Most of what such feeds say is no news: that is found out without the write lock.
+        // Most readings of such feeds are not new. This is determined without the write lock.
         let news = {
             let snapshot = self.snapshot()?;
             let mut news = Vec::new();

@@ -1,8 +1,8 @@
-//! Snapshots: states of the past that were folded once and are kept, so that the next question about them is quick.
+//! Caches past states that were folded once, so that later queries about them are fast.
 //!
-//! They are a cache: each is what the events up to its position come to, `verify` holds it against them, and without
-//! any of them every answer is the same. A checksum, which is no protection against anybody, tells a snapshot whose
-//! bytes were damaged, so that it is passed over.
+//! Each cached state must equal the fold of the events up to its position, which `verify` checks. Without the cache
+//! every answer is the same. A checksum detects damaged states, which are then ignored. It does not protect against
+//! forgery.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -10,11 +10,11 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Position};
 use crate::store::{EventStore, GO_ON, Order, PrefixView, ReadView, STOP, Table};
 
-/// A prefix this much longer than the nearest snapshot earns one of its own, unless the ledger is told otherwise.
+/// The default distance from the nearest cached state at which a state is cached, in events.
 pub(super) const EVERY: u64 = 50_000;
-/// Snapshots kept.
+/// The maximal number of cached states.
 const KEPT: usize = 8;
-/// Changes when the fold or the layout of a snapshot does, so that an old one is not taken for a new one.
+/// Increase this with every change of the fold or of the encoding, so that older states are ignored.
 const VERSION: u8 = 3;
 
 fn key(at: Position) -> Vec<u8> {
@@ -23,7 +23,7 @@ fn key(at: Position) -> Vec<u8> {
     key
 }
 
-/// The position that a key names; `None` when this build would never read that row.
+/// The position of a key; `None` if this build would never read that row.
 fn position(key: &[u8]) -> Option<Position> {
     let (version, number) = key.split_first()?;
     let number = u64::from_be_bytes(number.try_into().ok()?);
@@ -36,13 +36,13 @@ fn seal(at: Position, state: &[u8]) -> Vec<u8> {
     value
 }
 
-/// The state in a stored value; `None` when it is not as it was stored, or was stored for another position.
+/// The state in a stored value; `None` if it is damaged or belongs to another position.
 fn unseal(at: Position, value: &[u8]) -> Option<&[u8]> {
     let (sum, state) = value.split_first_chunk::<8>()?;
     (xxh3_64_with_seed(state, at.get()).to_le_bytes() == *sum).then_some(state)
 }
 
-/// The last sound snapshot up to a position: where it ends, and its state.
+/// The last valid cached state up to a position: its position, and its bytes.
 pub(super) fn nearest(view: &dyn ReadView, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
     let mut found = (Position::START, None);
     view.scan(Table::Snapshots, &[VERSION], &key(at.next()), Order::Descending, &mut |key, value| match position(key)
@@ -57,7 +57,7 @@ pub(super) fn nearest(view: &dyn ReadView, at: Position) -> Result<(Position, Op
     Ok(found)
 }
 
-/// Loads the nearest snapshot into a prefix and says where it ends.
+/// Loads the nearest cached state into a prefix and returns its position.
 pub(super) fn load(past: &mut PrefixView<'_>) -> Result<Position> {
     let at = past.head()?.position;
     match nearest(past.log(), at)? {
@@ -66,7 +66,7 @@ pub(super) fn load(past: &mut PrefixView<'_>) -> Result<Position> {
     }
 }
 
-/// Where there are snapshots that this build would read, sound or not.
+/// The positions of cached states that this build would read, valid or not.
 pub(super) fn positions(view: &dyn ReadView) -> Result<Vec<Position>> {
     let mut found = Vec::new();
     view.scan(Table::Snapshots, &[VERSION], &[VERSION + 1], Order::Ascending, &mut |key, _| {
@@ -76,7 +76,8 @@ pub(super) fn positions(view: &dyn ReadView) -> Result<Vec<Position>> {
     Ok(found)
 }
 
-/// Rows that no build wrote. A row of an earlier version is left alone: nothing reads it, and the next snapshot drops it.
+/// Rows that no build wrote. Rows of an earlier version are ignored: nothing reads them, and the next save removes
+/// them.
 pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
     let mut found = Vec::new();
     view.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
@@ -95,13 +96,13 @@ pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The state of the snapshot of a position; `None` when it is damaged.
+/// The cached state of a position; `None` if it is damaged.
 pub(super) fn state(view: &dyn ReadView, at: Position) -> Result<Option<Vec<u8>>> {
     let value = view.get(Table::Snapshots, &key(at))?;
     Ok(value.and_then(|value| unseal(at, &value).map(<[u8]>::to_vec)))
 }
 
-/// Keeps a state that was folded when the ledger ended at `seen`.
+/// Saves a state that was folded when the ledger ended at `seen`.
 pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Position) -> Result<()> {
     let mut tx = store.write()?;
     let mut shredded = false;
@@ -110,7 +111,7 @@ pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Pos
         if shredded { STOP } else { GO_ON }
     })?;
     if shredded {
-        // It may hold names that have gone meanwhile.
+        // It may contain names that were shredded meanwhile.
         return Ok(());
     }
     tx.put(Table::Snapshots, &key(at), Some(&seal(at, state)))?;
@@ -118,7 +119,7 @@ pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Pos
     tx.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, _| {
         match position(key) {
             Some(at) => kept.push(at),
-            // Of another version of the fold: nothing reads it any more.
+            // A row of another version of the fold, which nothing reads.
             None => strange.push(key.to_vec()),
         }
         GO_ON
@@ -127,7 +128,7 @@ pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Pos
         tx.put(Table::Snapshots, &key, None)?;
     }
     if kept.len() > KEPT {
-        // Drop the one whose neighbours are nearest to each other: what is left stays spread.
+        // Removes the state whose neighbours are closest, so that the rest stays spread out.
         let densest = kept
             .windows(3)
             .filter_map(|three| match three {
@@ -142,7 +143,7 @@ pub(super) fn save(store: &dyn EventStore, at: Position, state: &[u8], seen: Pos
     tx.commit()
 }
 
-/// Stores a state under a position as if it had been folded, for tests of what finds out.
+/// Stores a forged state, for tests that must detect it.
 #[cfg(test)]
 pub(super) fn forge(store: &dyn EventStore, at: Position, state: &[u8]) {
     let mut tx = store.write().unwrap();

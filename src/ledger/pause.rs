@@ -1,4 +1,4 @@
-//! Pauses, resumes, and a person's word on a window.
+//! Pauses, resumes and overrides.
 
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
@@ -8,10 +8,10 @@ use crate::model::time::Timestamp;
 use crate::usage::{last_resume, resume_at, unresumed};
 
 impl Ledger {
-    /// Marks that work stops. A quota pause without an end is given one: five hours from now.
+    /// Records that work stops. A quota pause without an end ends five hours from now.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the reason is empty or the end is not in the future, and the store's own.
+    /// [`Error::Invalid`] for an empty reason or an end in the past, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::Paused, time::HOUR};
@@ -36,10 +36,10 @@ impl Ledger {
         self.append_one(pause, now)
     }
 
-    /// Marks that work goes on; no counter changes. Of several callers one resumes, the others find it done.
+    /// Records that work continues; no counter changes. Of several concurrent callers one succeeds.
     ///
     /// # Errors
-    /// [`Error::NotPaused`] when nothing was paused, and the store's own.
+    /// [`Error::NotPaused`] if nothing is paused, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::Paused};
@@ -64,13 +64,14 @@ impl Ledger {
         })
     }
 
-    /// A person's word on how much of a window is used, in percent; 0 is a reset. It holds until the provider, or a
-    /// person, speaks of the window again, and what is recorded later is added. A session window opens at it.
+    /// Overrides how much of a window is used, in percent; 0 is a reset. The override applies until the provider or a
+    /// person states the window's use again, and later usage is added. It opens a session window.
     ///
-    /// A quota pause is lifted with it; any other is not.
+    /// It also ends a quota pause, but no other pause.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, [`Error::Invalid`] for more than 100 %, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, [`Error::Invalid`] for more than 100 %, and the store's own
+    /// errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, WindowKind}};
@@ -107,10 +108,10 @@ impl Ledger {
         self.override_with(word, now)
     }
 
-    /// As [`override_usage`](Self::override_usage), for an account, or with the window's end.
+    /// Like [`override_usage`](Self::override_usage), for an account, or with the window's end.
     ///
     /// # Errors
-    /// As there, and [`Error::Invalid`] when the window ends in the past.
+    /// The same, and [`Error::Invalid`] if the window ends in the past.
     ///
     /// ```
     /// use usage_ledger::{Ledger, ProviderId, event::{UsageOverridden, WindowKind}, time::HOUR};

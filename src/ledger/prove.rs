@@ -1,4 +1,4 @@
-//! What a ledger shows to somebody who does not trust it: checkpoints and proofs.
+//! Checkpoints and proofs of a ledger for third parties.
 
 use super::{Finding, Ledger, Snapshot, Verification, verify};
 use crate::merkle::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Signer, Verifier};
@@ -7,10 +7,10 @@ use crate::model::event::Position;
 use crate::projection::{Nodes, ends_at, leaf_at, root_at};
 
 impl Snapshot<'_> {
-    /// The root of the tree over the first `size` lines, from a few stored hashes.
+    /// The root of the tree over the first `size` lines, computed from a few stored hashes.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a size beyond the head, [`Error::Damaged`] when the tree has holes.
+    /// [`Error::NotFound`] for a size beyond the head, [`Error::Damaged`] if nodes of the tree are missing.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -27,7 +27,7 @@ impl Snapshot<'_> {
         root_at(self.view(), size)
     }
 
-    /// The size, if it is not beyond the head.
+    /// Checks that a size is not beyond the head.
     fn within(&self, size: u64) -> Result<u64> {
         let head = self.head()?.position;
         if size > head.get() {
@@ -36,10 +36,10 @@ impl Snapshot<'_> {
         Ok(size)
     }
 
-    /// The checkpoint of this snapshot: its size and root, under the name of a key.
+    /// The signed checkpoint of this snapshot: its size and root, with the name of the key as origin.
     ///
     /// # Errors
-    /// As [`root_at`](Self::root_at).
+    /// As for [`root_at`](Self::root_at).
     ///
     /// ```
     /// # use usage_ledger::{Ledger, merkle::{Checkpoint, Signer}};
@@ -55,7 +55,7 @@ impl Snapshot<'_> {
     /// The checkpoint of an earlier size, signed now.
     ///
     /// # Errors
-    /// As [`root_at`](Self::root_at).
+    /// As for [`root_at`](Self::root_at).
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
@@ -72,13 +72,14 @@ impl Snapshot<'_> {
         Checkpoint::new(signer.verifier().name(), size, self.root_at(size)?)?.sign(signer)
     }
 
-    /// That log and tree end with the same event: what can be seen to be broken is not signed. It is no audit.
+    /// Checks that log and tree end with the same event, so that a visibly damaged ledger is not signed. This is not an
+    /// audit.
     pub(crate) fn expect_whole(&self) -> Result<()> {
         let head = self.head()?.position;
         if head > Position::START && self.leaf(head)? != leaf_at(self.view(), head)? {
             return Err(Error::damaged(head, "the line does not have the hash that the tree keeps of it"));
         }
-        // The tree of a ledger as it was goes on.
+        // The tree of a past snapshot also has later leaves.
         if self.moment().is_none() && !ends_at(self.view(), head.get())? {
             return Err(Error::damaged(
                 head.next(),
@@ -92,7 +93,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] for a position or size beyond the head, [`Error::Invalid`] for a position beyond the size,
-    /// [`Error::Damaged`] when the tree has holes.
+    /// [`Error::Damaged`] if nodes of the tree are missing.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
@@ -120,11 +121,11 @@ impl Snapshot<'_> {
         Ok(InclusionProof { position, size, hashes })
     }
 
-    /// Proves that the first `old` of the first `new` events are the same.
+    /// Proves that the first `old` of the first `new` events are unchanged.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a size beyond the head, [`Error::Invalid`] when `old` is larger than `new`,
-    /// [`Error::Damaged`] when the tree has holes.
+    /// [`Error::NotFound`] for a size beyond the head, [`Error::Invalid`] if `old` is larger than `new`,
+    /// [`Error::Damaged`] if nodes of the tree are missing.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -143,17 +144,17 @@ impl Snapshot<'_> {
         if old > new {
             return Err(Error::invalid(format!("{old} events are no beginning of {new}: name the smaller size first")));
         }
-        // That anything continues an empty ledger needs no hash.
+        // Every ledger continues an empty one, which needs no hash.
         let hashes = if old == 0 { Vec::new() } else { Nodes::new(self.view()).consistency(old, new)? };
         Ok(ConsistencyProof { old, new, hashes })
     }
 
-    /// Holds a checkpoint against this snapshot: `None` when it still describes its beginning.
+    /// Compares a checkpoint with this snapshot; `None` if the snapshot continues it.
     ///
-    /// It reads a few stored hashes. That those fit the lines is [`Ledger::verify_against`]'s to say.
+    /// This reads a few stored hashes. [`Ledger::verify_against`] also checks these against the lines.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the tree has holes, and the store's own.
+    /// [`Error::Damaged`] if nodes of the tree are missing, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Checkpoint};
@@ -172,13 +173,13 @@ impl Snapshot<'_> {
 }
 
 impl Ledger {
-    /// [`verify`](Self::verify), and holds checkpoints that were kept elsewhere against what is found: together they
-    /// show that nothing before the latest of them was changed, moved, left out or cut off.
+    /// Runs [`verify`](Self::verify), and compares the result with checkpoints from elsewhere. Together they show that
+    /// nothing before the latest checkpoint was changed, moved, omitted or truncated.
     ///
-    /// Open each with the verifier key first ([`Checkpoint::open`]): one that is not signed says nothing.
+    /// First open each checkpoint with the verifier key ([`Checkpoint::open`]), because an unsigned one proves nothing.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify).
+    /// As for [`verify`](Self::verify).
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::{Checkpoint, Signer}};
@@ -200,10 +201,10 @@ impl Ledger {
         self.verify_signed(checkpoints, &[])
     }
 
-    /// As [`verify_against`](Self::verify_against); and that each seal in the ledger is signed by one of these keys.
+    /// Like [`verify_against`](Self::verify_against), and checks that one of these keys signed each seal in the ledger.
     ///
     /// # Errors
-    /// As [`Ledger::verify`].
+    /// As for [`Ledger::verify`].
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};

@@ -1,4 +1,4 @@
-//! What a ledger is asked: as it stands, as it stood, and whether it is whole.
+//! The queries of a ledger: present and past snapshots, single events, and audits.
 
 use super::as_of;
 use super::{AsOf, Ledger, Snapshot, Verification, verify};
@@ -10,10 +10,10 @@ use crate::store::Head;
 use crate::usage::ProviderUsage;
 
 impl Ledger {
-    /// The ledger as it stands: a consistent snapshot for several questions.
+    /// A consistent snapshot of the present state, for several queries.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -28,7 +28,7 @@ impl Ledger {
         Ok(Snapshot::new(self.store().read()?))
     }
 
-    /// The ledger as it stood: at a position, or at a time it had learned things up to.
+    /// A consistent snapshot of a past state: as of a position, or as of a time.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) for a position beyond the head.
@@ -47,10 +47,10 @@ impl Ledger {
         as_of::open(self.store(), when, self.past_states_every)
     }
 
-    /// What a provider has used: session, weekly, all time, and since the last switch.
+    /// The usage of a provider: session, weekly, all time, and since the last switch.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -65,11 +65,11 @@ impl Ledger {
         self.snapshot()?.provider(provider, now)
     }
 
-    /// The event at a position; of a shredded one, what stays of it.
+    /// The event at a position; for a shredded one, the remaining event.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) when there is none, [`Error::Damaged`](crate::Error::Damaged) or
-    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) when its line cannot be read, and the store's own.
+    /// [`Error::NotFound`](crate::Error::NotFound) for a missing position, [`Error::Damaged`](crate::Error::Damaged) or
+    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) for an unreadable line, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Error, Ledger, TokenRecord};
@@ -84,10 +84,10 @@ impl Ledger {
         self.snapshot()?.event(position.into())
     }
 
-    /// The last event's position and time.
+    /// The position and time of the last event.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -101,11 +101,11 @@ impl Ledger {
         self.snapshot()?.head()
     }
 
-    /// The root of the Merkle tree over all lines (RFC 6962 §2.1). Note it elsewhere: it stands for every line up to
-    /// the head.
+    /// The root of the Merkle tree over all lines (RFC 6962 §2.1). A copy kept elsewhere protects every line up to the
+    /// head.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) when the tree has holes.
+    /// [`Error::Damaged`](crate::Error::Damaged) if nodes of the tree are missing.
     ///
     /// ```
     /// use usage_ledger::{AsOf, Ledger, TokenRecord};
@@ -122,11 +122,11 @@ impl Ledger {
         self.snapshot()?.root()
     }
 
-    /// Recomputes everything: positions, ids, line hashes, the tree, the projections from the events and what is kept of
-    /// past ones; and holds seals against the events that they stand on.
+    /// Recomputes everything: positions, ids, leaf hashes, the tree, the projections and the cached past states; and
+    /// checks seals against the events that they cover.
     ///
     /// # Errors
-    /// The store's own, when it cannot be read at all; what does not fit is a finding, not an error.
+    /// The store's own errors, if it cannot be read at all. Inconsistencies are findings, not errors.
     ///
     /// ```
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
@@ -140,10 +140,11 @@ impl Ledger {
         verify::verify(&*self.store().read()?, verify::Scope::Everything, &[])
     }
 
-    /// Folds all events again from position 1 and compares with what is stored, every line's hash checked on the way.
+    /// Folds all events again from position 1, checks every leaf hash, and compares the result with the stored
+    /// projections.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify).
+    /// As for [`verify`](Self::verify).
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};

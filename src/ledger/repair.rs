@@ -1,4 +1,4 @@
-//! Makes anew what the log alone determines: the projections and the hashes above the leaves.
+//! Rebuilds everything that the log alone determines: projections and interior hashes.
 
 use serde::Serialize;
 
@@ -12,10 +12,10 @@ use crate::projection::{GROUP, append_leaves, group_root, node_in};
 use crate::store::clear;
 use crate::store::{GO_ON, ReadView, STOP, Table, WriteView};
 
-/// Leaves that enter the tree at a time.
+/// Leaves that are appended to the tree at once.
 const LEAVES: usize = 16_384;
 
-/// What a repair did, or why it changed nothing.
+/// The result of a repair.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -29,29 +29,29 @@ const LEAVES: usize = 16_384;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Repair {
-    /// Whether `verify` finds nothing now.
+    /// Whether `verify` has no findings now.
     pub ok: bool,
     /// Events in the ledger.
     pub size: u64,
     /// The root of the tree over them, computed from their lines.
     pub root: String,
-    /// What was wrong and is right now.
+    /// The repaired findings.
     pub repaired: Vec<Finding>,
-    /// What cannot be made anew from the log. If there is any, nothing was changed.
+    /// Findings that the log cannot repair. If there are any, nothing was changed.
     pub refused: Vec<Finding>,
 }
 
 impl Ledger {
-    /// Makes projections, snapshots and the hashes above the leaves anew from the lines, and the guards of the store anew
-    /// from this build, in one transaction, if they are wrong and everything else is right.
+    /// Rebuilds projections, cached states and interior hashes from the lines, and the triggers of the store, in one
+    /// transaction, if they are wrong and everything else is correct.
     ///
-    /// A line, its columns, its id, its position and its leaf hash exist once, so a ledger in which one of them is damaged
-    /// is left as it is: restore a backup. The same holds where the tree shows that a line and its leaf hash were changed
-    /// together. A tree of up to 256 events is too small to show that: compare with a checkpoint kept elsewhere.
+    /// A line, its columns, its id, its position and its leaf hash exist once. A ledger with damage to one of them is
+    /// not changed: restore a backup. The same applies if the tree shows that a line and its leaf hash were changed
+    /// together. A tree of up to 256 events is too small to show that: compare it with a checkpoint from elsewhere.
     ///
     /// # Errors
-    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) or [`Error::Damaged`](crate::Error::Damaged) at an event that
-    /// cannot be folded, and the store's own. Nothing is changed then.
+    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) or [`Error::Damaged`](crate::Error::Damaged) at an event
+    /// that cannot be folded, and the store's own errors. Nothing changes then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -84,7 +84,7 @@ impl Ledger {
             return Ok(done(Vec::new(), Vec::new()));
         }
         let mut tx = self.store().write()?;
-        // Others may have written since; and only what is seen under the write lock is what is repaired.
+        // Others may have written meanwhile, so the findings are determined again under the write lock.
         let found = verify(&*tx, Scope::Everything, &[])?;
         let mut refused: Vec<Finding> = found.findings.iter().filter(|one| one.part == Stored::Log).cloned().collect();
         refused.extend(changed_together(&*tx, &found.findings)?);
@@ -122,10 +122,10 @@ fn grow_tree(sink: &mut dyn WriteView) -> Result<()> {
     }
 }
 
-/// Where the stored tree vouches for other lines than there are.
+/// Positions where the stored tree contradicts both a line and its leaf hash.
 ///
-/// A node above the leaves that differs from what is below it is either damaged itself, or what is below it was changed.
-/// In the second case the node above still vouches for it.
+/// If an interior node differs from its children, either the node is damaged, or the children were changed. In the
+/// second case the parent of the node still confirms it.
 fn changed_together(view: &dyn ReadView, findings: &[Finding]) -> Result<Vec<Finding>> {
     let mut changed = Vec::new();
     for finding in findings.iter().filter(|finding| finding.part == Stored::Tree) {
@@ -149,7 +149,7 @@ fn changed_together(view: &dyn ReadView, findings: &[Finding]) -> Result<Vec<Fin
     Ok(changed)
 }
 
-/// Whether the node above a group of level 1 is the hash of that group as it is stored.
+/// Whether the parent of a group of level 1 is the hash of that group as stored.
 fn vouched_for(view: &dyn ReadView, group: u64) -> Result<bool> {
     let (above, root): (Option<Hash>, Option<Hash>) = (node_in(view, 2, group)?, group_root(view, 1, group)?);
     Ok(above.is_some() && above == root)

@@ -1,4 +1,4 @@
-//! Corrections that start from what a record counts as now.
+//! Amendments that start from the current content of a record.
 
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
@@ -7,13 +7,13 @@ use crate::model::time::Timestamp;
 use crate::projection::effective;
 
 impl Ledger {
-    /// Amends a token record by changing what it counts as now: earlier amends included, in one transaction.
+    /// Amends a token record by changing its current content, including earlier amendments, in one transaction.
     ///
-    /// `change` is given the time of the call and the record.
+    /// `change` receives the time of the call and the record.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no such event is there, [`Error::Invalid`] when it is no token record, when it is
-    /// withdrawn, or when nothing changes.
+    /// [`Error::NotFound`] for a missing event, [`Error::Invalid`] if it is not a token record, if it is voided, or if
+    /// nothing changes.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -49,11 +49,11 @@ impl Ledger {
                 return Err(Error::Unchanged { id: target });
             }
             if at != standing.at && replacement.counted_at == standing.record.counted_at {
-                // It was of the time that was wrong.
+                // It belonged to the incorrect time.
                 replacement.counted_at = None;
             }
             let at = (at != original.occurred_at).then_some(at);
-            // The latest correction holds, so this one is later than the one it builds upon, whatever the clock says.
+            // The latest correction applies, so this one must be later than the previous one, whatever the clock shows.
             let made = standing.amended_at.map_or(now, |earlier| now.max(earlier.plus(1)));
             let amend = TokensAmended { target, reason: reason.to_owned(), at, replacement };
             appender.push(NewEvent::new(amend, made).source(source))

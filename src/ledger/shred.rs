@@ -1,13 +1,13 @@
-//! Shredding: names that must go, out of the log, the projections and the file, while numbers and proofs stay.
+//! Shredding: erases names from the log, the projections and the file. Numbers and proofs stay valid.
 
-mod carried;
+mod selector;
 mod plan;
 mod request;
 
 use super::{Ledger, Snapshot};
 use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Stub};
+use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Tombstone};
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
@@ -16,15 +16,15 @@ use crate::store::clear;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
 
-use carried::{Carried, Mentions};
+use selector::{Selector, Mentions};
 use plan::Plan;
 
-/// Events shredded at a time: their words are written before their bodies go.
+/// Events that are shredded at once. Their `event_shredded` events are written before their bodies are erased.
 const CHUNK: usize = 512;
-/// Lines named that still hold what was shredded elsewhere.
+/// The maximal number of reported lines that still contain an erased name.
 const STILL: usize = 1_000;
 
-/// What became of a shredding.
+/// The result of a shredding.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -41,17 +41,17 @@ const STILL: usize = 1_000;
 #[must_use]
 #[non_exhaustive]
 pub struct Shredding {
-    /// The events whose bodies went, in order.
+    /// The shredded events, in order.
     pub events: Vec<Position>,
-    /// Lines in which a name that was to go still stands, as part of something that stays; at most the first thousand.
+    /// Lines that still contain an erased name as part of something that stays; at most the first thousand.
     pub still: Vec<Position>,
-    /// Whether the store's files were written anew, so that nothing of this shredding or an earlier one is in them.
+    /// Whether the store's files were rewritten, so that they contain nothing of this shredding or an earlier one.
     pub erased: bool,
-    /// Why the store's files still hold what was shredded, if they do: [`Ledger::erase`] goes on from there.
+    /// Why the store's files still contain shredded text, if they do. [`Ledger::erase`] continues from there.
     pub unerased: Option<Error>,
 }
 
-/// One event on its way out.
+/// One event that is being shredded.
 struct RemovedNames {
     event: Event,
     position: Position,
@@ -60,19 +60,19 @@ struct RemovedNames {
 }
 
 impl Ledger {
-    /// Shreds events: their bodies go from the log, the projections and the store's files. Their positions, leaf hashes
-    /// and numbers stay, so proofs hold, and totals are what they were; by project, conversation and label they move to
-    /// none.
+    /// Shreds events: their text is erased from the log, the projections and the store's files. Their positions, leaf
+    /// hashes and numbers stay, so proofs remain valid and totals unchanged. In reports by project, conversation and
+    /// label they have no value.
     ///
-    /// Runs of importers that told of a log that goes lose the names of all their logs; what they said of the others is
-    /// appended anew.
+    /// Import events about an affected log lose the names of all their logs. Their data about the other logs are
+    /// appended again.
     ///
-    /// It cannot be undone. Backups, exports and what others copied are not reached. As long as an agent's log is there and
-    /// says the same, an import leaves it alone; what is appended to it later is a new fact and told by its names.
+    /// It cannot be undone. It does not reach backups, exports and other copies. An import skips an unchanged log of a
+    /// shredded session. Lines appended to that log later are new facts, and recorded with their names.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an event that is not there, [`Error::Invalid`] when it holds nothing that can go, and the
-    /// store's own. Then nothing is written.
+    /// [`Error::NotFound`] for a missing event, [`Error::Invalid`] if it contains nothing to erase, and the store's own
+    /// errors. Nothing is written then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, Shred, TokenRecord};
@@ -132,10 +132,9 @@ impl Ledger {
                 clear(sink, Table::Snapshots)?;
                 refresh_blocks(sink, &positions)?;
             }
-            Ok((positions, still(appender.view()?, &shred.carried)?))
+            Ok((positions, still(appender.view()?, &shred.selector)?))
         })?;
-        // Where nothing is left to shred an earlier shredding may have been unable to erase, and this is how it is asked
-        // to go on.
+        // Without events to shred, this continues the erasure of an earlier shredding, if any.
         let erase = !events.is_empty() || self.has_shredded(now)?;
         let unerased = if erase { self.erase().err() } else { None };
         Ok(Shredding { events, still, erased: erase && unerased.is_none(), unerased })
@@ -155,7 +154,7 @@ impl Ledger {
     /// The events that [`shred`](Self::shred) would shred now.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`shred`](Self::shred).
     ///
     /// ```
     /// use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -172,11 +171,12 @@ impl Ledger {
         Ok(Plan::make(snapshot.view(), shred)?.positions().collect())
     }
 
-    /// Makes sure that nothing of what was shredded is left in the store's files: SQLite's is written anew, which takes
-    /// as much room again and as long as copying it. [`shred`](Self::shred) does that itself; this goes on where it could not.
+    /// Erases everything that was shredded from the store's files. SQLite's file is rewritten, which temporarily needs
+    /// its size again and the time of a copy. [`shred`](Self::shred) does that itself; this continues where it could
+    /// not.
     ///
     /// # Errors
-    /// [`Error::NotErased`] when another program holds on to the old bytes, or there is no room.
+    /// [`Error::NotErased`] if another program keeps the old bytes in use, or there is no space.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -190,10 +190,11 @@ impl Ledger {
 }
 
 impl Snapshot<'_> {
-    /// The RFC 6962 leaf hash of the event at a position; of a shredded one, the hash of the line it had.
+    /// The RFC 6962 leaf hash of the event at a position; for a shredded event, the hash of the original line.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] when a stub is unreadable, and the store's own.
+    /// [`Error::NotFound`] for a missing position, [`Error::Damaged`] for an unreadable tombstone, and the store's own
+    /// errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Hash};
@@ -208,11 +209,11 @@ impl Snapshot<'_> {
         stored_leaf(position, &self.stored(position)?)
     }
 
-    /// Where the `event_shredded` is that took the body of the event at a position; `None` when none did. In a snapshot of
-    /// the past it may be behind the end: what is gone is gone from the past too.
+    /// The position of the `event_shredded` for the event at a position; `None` if it is not shredded. In a past
+    /// snapshot it may be after the end, because shredding also applies to past states.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such event, [`Error::Damaged`] when a stub is unreadable.
+    /// [`Error::NotFound`] for a missing event, [`Error::Damaged`] for an unreadable tombstone.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
@@ -226,16 +227,16 @@ impl Snapshot<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn shredded(&self, position: Position) -> Result<Option<Position>> {
-        Ok(Stub::read(position, &self.stored(position)?)?.map(|stub| stub.by))
+        Ok(Tombstone::read(position, &self.stored(position)?)?.map(|tombstone| tombstone.by))
     }
 }
 
-/// What is to go of the event at a position.
+/// Prepares the shredding of the event at a position.
 fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<RemovedNames>> {
     let line = view.expect_line(position)?;
     let leaf = stored_leaf(position, &line)?;
     if leaf != leaf_at(view, position)? {
-        // A line that was tampered with is evidence.
+        // An altered line is evidence, and must stay.
         return Err(Error::damaged(position, "the line does not have the hash that the tree keeps of it"));
     }
     let event = Event::from_line(position, &line)?;
@@ -243,7 +244,7 @@ fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<R
     Ok(Some(RemovedNames { keeps: kept.to_line()?, event, position, leaf }))
 }
 
-/// Writes the blocks anew that hold shredded events, so that they keep no hash of a name.
+/// Rewrites the blocks with shredded events, so that they contain no hash of an erased name.
 fn refresh_blocks(sink: &mut dyn WriteView, positions: &[Position]) -> Result<()> {
     let mut numbers: Vec<u64> = positions.iter().map(|position| place(*position).0).collect();
     numbers.sort_unstable();
@@ -260,10 +261,10 @@ fn root_of(view: &dyn ReadView, going: &RemovedNames) -> Result<Option<Position>
     }
 }
 
-/// The lines that hold one of the names.
-fn still(view: &dyn ReadView, carried: &[Carried]) -> Result<Vec<Position>> {
-    let mut names: Vec<String> = carried.iter().map(Carried::written).collect::<Result<_>>()?;
-    names.extend(carried.iter().filter_map(Carried::spelled));
+/// The lines that contain one of the names.
+fn still(view: &dyn ReadView, selector: &[Selector]) -> Result<Vec<Position>> {
+    let mut names: Vec<String> = selector.iter().map(Selector::written).collect::<Result<_>>()?;
+    names.extend(selector.iter().filter_map(Selector::spelled));
     let mut found = Vec::new();
     if !names.is_empty() {
         view.rows(Position::START.next(), &mut |position, row| {

@@ -1,4 +1,4 @@
-//! Questions asked of one consistent state of a ledger.
+//! Queries of one consistent state of a ledger.
 
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_
 use crate::store::{GO_ON, Head, ReadView, STOP};
 use crate::usage::{Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 
-/// A consistent snapshot of a ledger, as it stands or as it stood.
+/// A consistent snapshot of a ledger, present or past.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -36,7 +36,7 @@ impl<'a> Snapshot<'a> {
         self
     }
 
-    /// The moment that an as-of snapshot stands for; `None` when it is the present.
+    /// The time of a past snapshot; `None` for the present.
     ///
     /// ```
     /// use usage_ledger::{AsOf, Ledger};
@@ -54,10 +54,10 @@ impl<'a> Snapshot<'a> {
         &*self.view
     }
 
-    /// The last event's position and time.
+    /// The position and time of the last event.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -71,7 +71,7 @@ impl<'a> Snapshot<'a> {
     /// The root of the Merkle tree over all lines up to the head.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the tree has holes.
+    /// [`Error::Damaged`] if nodes of the tree are missing.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, merkle::Hash};
@@ -80,7 +80,7 @@ impl<'a> Snapshot<'a> {
     /// ```
     pub fn root(&self) -> Result<Hash> {
         let size = self.head()?.position.get();
-        // The tree of the present may be longer than a past snapshot: its root is put together from the part below.
+        // The tree may be longer than a past snapshot, so the root is computed for its size.
         if self.then.is_some() {
             crate::projection::root_at(&*self.view, size)
         } else {
@@ -88,10 +88,10 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// What a provider has used, under no account name.
+    /// The usage of a provider without an account.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -105,10 +105,10 @@ impl<'a> Snapshot<'a> {
         self.account(provider, None, now)
     }
 
-    /// What an account of a provider has used.
+    /// The usage of a provider's account.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -126,13 +126,13 @@ impl<'a> Snapshot<'a> {
         provider_usage(self.view(), &AccountRef::new(id.as_str(), account), now, &switches(self.view(), now)?)
     }
 
-    /// The limit that a provider's own percentages of the last 30 days speak for, with an error bar.
+    /// The limit that fits the provider's own percentages of the last 30 days, with an error bar.
     ///
-    /// It is a fit, and only as good as the records are complete: what was used on other machines makes the limit look
-    /// smaller than it is while it is used, not otherwise.
+    /// It is a fit, and only as good as the records are complete: usage on other machines makes the limit look smaller
+    /// than it is.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::WindowKind};
@@ -153,10 +153,10 @@ impl<'a> Snapshot<'a> {
         calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
-    /// How far the estimate of a window is from what the provider reported last; `None` when it said nothing of it.
+    /// The difference between the estimate of a window and the provider's last reading; `None` without a reading.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::WindowKind};
@@ -176,11 +176,11 @@ impl<'a> Snapshot<'a> {
         drift(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
     }
 
-    /// The event at a position; of a shredded one, what stays of it.
+    /// The event at a position; for a shredded one, the remaining event.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, [`Error::Damaged`] or [`Error::UnknownEvent`] when its line cannot be
-    /// read, and the store's own.
+    /// [`Error::NotFound`] for a missing position, [`Error::Damaged`] or [`Error::UnknownEvent`] for an unreadable
+    /// line, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -194,7 +194,7 @@ impl<'a> Snapshot<'a> {
         Event::from_line(position, &self.stored(position)?)
     }
 
-    /// What stands in the log at a position: a line, or a stub.
+    /// The stored text at a position: a line, or a tombstone.
     pub(crate) fn stored(&self, position: Position) -> Result<String> {
         let found = self.view.line(position)?;
         Ok(found.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?.1)
@@ -203,7 +203,7 @@ impl<'a> Snapshot<'a> {
     /// The position of an event.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none.
+    /// [`Error::NotFound`] for a missing event.
     ///
     /// ```
     /// use usage_ledger::{EventId, Ledger, TokenRecord};
@@ -217,10 +217,10 @@ impl<'a> Snapshot<'a> {
         self.view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })
     }
 
-    /// The record that any of its natural keys finds.
+    /// The record with a natural key.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, and the store's own.
+    /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -236,16 +236,16 @@ impl<'a> Snapshot<'a> {
         position_of_key(self.view(), ProviderId::resolve(provider)?.as_str(), key)
     }
 
-    /// What the token record at a position counts as, its corrections applied; `None` when it is withdrawn or none.
+    /// The token record at a position with its corrections; `None` if it is voided or not a record.
     pub(crate) fn effective(&self, position: Position) -> Result<Option<Effective>> {
         effective(self.view(), position, None)
     }
 
-    /// Visits every call as it counts now, by the position of its record. A batch at a time is looked up, so that memory
-    /// stays flat.
+    /// Visits every call with its corrections, in the order of positions. It looks up one batch at a time, so that
+    /// memory stays constant.
     pub(crate) fn each_call(&self, visit: &mut dyn FnMut(Position, Effective) -> Result<()>) -> Result<()> {
         const BATCH: usize = 4_096;
-        // Where nothing is corrected, nothing has to be looked up.
+        // Without corrections nothing has to be looked up.
         let corrected = corrections_exist(self.view())?;
         let mut next = Position::START.next();
         loop {
@@ -272,10 +272,10 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Whether an event is withdrawn.
+    /// Whether an event is voided.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -294,11 +294,11 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Visits stored lines from a position on, until the visitor says stop. In place of the line of a shredded event
-    /// stands a stub: an object that begins with `{"shredded":`.
+    /// Visits stored lines from a position on, until the visitor returns false. A shredded event has a tombstone in
+    /// place of its line: an object that begins with `{"shredded":`.
     ///
     /// # Errors
-    /// The store's own, and the visitor's.
+    /// The store's own errors, and the visitor's.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};

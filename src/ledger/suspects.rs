@@ -1,4 +1,4 @@
-//! Records that are kept as their source states them, and that nobody can mean.
+//! Finds records with implausible counts or times, which are stored because their source states them.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::projection::{Level, effective, first_from, last_before, scan_days};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::accounts;
 
-/// How far clocks of machines may differ, in milliseconds.
+/// The accepted difference between the clocks of machines, in milliseconds.
 const SKEW: i64 = MINUTE;
 
-/// A token record that counts with a value that nobody can mean.
+/// A token record with an implausible value.
 ///
 /// ```
 /// use usage_ledger::{Ledger, IMPLAUSIBLE_COUNT, Suspicion, TokenRecord};
@@ -32,18 +32,18 @@ const SKEW: i64 = MINUTE;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Suspect {
-    /// Where the record is.
+    /// The position of the record.
     pub position: Position,
-    /// When the call happened, as the record or its amendment states.
+    /// When the call happened, according to the record or its amendment.
     pub occurred_at: Timestamp,
-    /// Who stated it.
+    /// The source.
     pub source: String,
-    /// What is implausible.
+    /// The implausible value.
     #[serde(flatten)]
     pub why: Suspicion,
 }
 
-/// What is implausible about a record.
+/// The kind of an implausible value.
 ///
 /// ```
 /// use usage_ledger::{Suspicion, TokenClass};
@@ -72,12 +72,12 @@ fn by_name<S: serde::Serializer>(class: &TokenClass, serializer: S) -> std::resu
 }
 
 impl Snapshot<'_> {
-    /// The records whose counts or times nobody can mean, as they count now, by position.
+    /// The records with implausible counts or times after corrections, by position.
     ///
-    /// The projections tell whether there is any. Only then the log is read.
+    /// The projections show whether there are any; only then the log is read.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -105,12 +105,12 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// The first event that is recorded more than a minute after `now`, and when: a clock was ahead then.
+    /// The first event that was recorded more than a minute after `now`, and when. A clock was then ahead.
     ///
-    /// Events are never recorded earlier than the one before, so every later event carries at least that time.
+    /// `recorded_at` never decreases, so every later event has at least that time.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, time::DAY};
@@ -131,7 +131,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Whether a day's sum of one series and class is large enough to hide an implausible count.
+/// Whether a day's sum of one series and class is large enough to contain an implausible count.
 fn any_count(view: &dyn ReadView) -> Result<bool> {
     let mut any = false;
     scan_days(view, Level::Model, None, None, &mut |row| {
@@ -141,7 +141,7 @@ fn any_count(view: &dyn ReadView) -> Result<bool> {
     Ok(any)
 }
 
-/// Whether a use lies outside the plausible years.
+/// Whether a usage instant is outside the plausible years.
 fn any_time(view: &dyn ReadView) -> Result<bool> {
     for account in accounts(view)? {
         let key = account.key();
@@ -153,7 +153,7 @@ fn any_time(view: &dyn ReadView) -> Result<bool> {
     Ok(false)
 }
 
-/// The positions of the records that state something implausible, or that an amendment does so for.
+/// The positions of records that state something implausible, or whose amendment does.
 fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::START.next(), &mut |position, row| {

@@ -1,4 +1,4 @@
-//! Following a ledger: its events as they are appended.
+//! Follows a ledger: returns its events as they are appended.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use crate::model::error::Result;
 use crate::model::event::{Event, Position};
 use crate::store::{GO_ON, STOP};
 
-/// Events that are read at a time.
+/// Events per read.
 const BATCH: usize = 256;
-/// How often the ledger is read for what other handles and other programs append.
+/// How often the ledger is polled for events of other handles and programs.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Wakes those who follow a ledger.
+/// Wakes the followers of a ledger.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     commits: Mutex<u64>,
@@ -23,7 +23,7 @@ pub(super) struct Signal {
 }
 
 impl Signal {
-    /// Says that a clone of the handle has committed, or that somebody no longer follows.
+    /// Signals that a clone of the handle committed, or that a follower was stopped.
     pub fn notify(&self) {
         *self.commits.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.notify_all();
@@ -33,16 +33,16 @@ impl Signal {
         *self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there was another commit than the `seen` ones, at most for a time.
+    /// Waits for a commit after the `seen` ones, with a timeout.
     fn wait(&self, seen: u64, most: Duration) {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.changed.wait_timeout_while(commits, most, |commits| *commits == seen);
     }
 }
 
-/// The events of a ledger from a position on, and each one that is appended later: [`Ledger::tail`].
+/// The events of a ledger from a position on, including later ones: [`Ledger::tail`].
 ///
-/// As an iterator it waits for the next event, and ends after an error and when it is [stopped](Tail::stopper).
+/// As an iterator it waits for the next event. It ends after an error and when it is [stopped](Tail::stopper).
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -66,7 +66,7 @@ pub struct Tail {
     is_over: bool,
 }
 
-/// Ends a [`Tail`] from another thread.
+/// Stops a [`Tail`] from another thread.
 ///
 /// ```
 /// # use usage_ledger::Ledger;
@@ -82,7 +82,7 @@ pub struct TailStopper {
 }
 
 impl TailStopper {
-    /// Ends the iterator once it has given what is appended by now.
+    /// Ends the iterator after the events that are already appended.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -98,10 +98,10 @@ impl TailStopper {
 }
 
 impl Ledger {
-    /// Follows the ledger from a position on: the events that are there, and those that are appended later.
+    /// Follows the ledger from a position on: existing events, and those that are appended later.
     ///
-    /// A commit through a clone of this handle wakes the iterator at once. Commits of other handles and of other programs
-    /// are found within 100 ms. No snapshot is open while it waits. A position beyond the head is waited for.
+    /// A commit through a clone of this handle wakes the iterator at once. Commits of other handles and programs are
+    /// noticed within 100 ms. No snapshot is open during the wait. A position beyond the head is waited for.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::Payload};
@@ -128,11 +128,11 @@ impl Ledger {
 }
 
 impl Tail {
-    /// The next event if it is there, without waiting.
+    /// The next event if it exists, without waiting.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::UnknownEvent`](crate::Error::UnknownEvent) when a line cannot be
-    /// read, and the store's own. The same event is tried again at the next call.
+    /// [`Error::Damaged`](crate::Error::Damaged) or [`Error::UnknownEvent`](crate::Error::UnknownEvent) for an
+    /// unreadable line, and the store's own errors. The next call tries the same event again.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -146,10 +146,10 @@ impl Tail {
         Ok(self.ready.pop_front())
     }
 
-    /// The next event; `None` when it does not come in a time.
+    /// The next event; `None` after a timeout.
     ///
     /// # Errors
-    /// As [`try_next`](Self::try_next).
+    /// As for [`try_next`](Self::try_next).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -160,7 +160,7 @@ impl Tail {
     pub fn next_within(&mut self, time: Duration) -> Result<Option<(Position, Event)>> {
         let end = Instant::now().checked_add(time);
         loop {
-            // A stop or a commit after this is noticed by the wait below.
+            // The wait below notices a stop or a commit after this.
             let seen = self.stopper.signal.commits();
             let is_stopped = self.stopper.is_stopped.load(Ordering::Acquire);
             if let Some(event) = self.try_next()? {
@@ -174,7 +174,7 @@ impl Tail {
         }
     }
 
-    /// Ends this iterator from another thread.
+    /// A handle that stops this iterator from another thread.
     ///
     /// ```
     /// # use usage_ledger::Ledger;
@@ -188,7 +188,7 @@ impl Tail {
         self.stopper.clone()
     }
 
-    /// Reads what is there. An event that cannot be read is an error once those before it are given.
+    /// Reads existing events. The error of an unreadable event is returned after the events before it.
     fn read(&mut self) -> Result<()> {
         let snapshot = self.ledger.snapshot()?;
         let (ready, next) = (&mut self.ready, &mut self.next);

@@ -1,4 +1,4 @@
-//! Blocks of a ledger that an earlier build wrote.
+//! Builds the blocks of a ledger that an earlier build wrote.
 
 use super::Ledger;
 use crate::model::error::{Error, Result};
@@ -6,17 +6,17 @@ use crate::projection::blocks::{build, lacks_blocks};
 use crate::store::EventStore;
 
 impl Ledger {
-    /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction;
-    /// `progress` is told how much of how much is done.
+    /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction.
+    /// `progress` receives the number of completed parts and of all parts.
     pub(crate) fn upgraded(store: Box<dyn EventStore>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
         if lacks_blocks(&*store.read()?)? {
             match store.write() {
-                // Another process may have built them while this one waited.
+                // Another process may have built them during the wait.
                 Ok(mut tx) if lacks_blocks(&*tx)? => {
                     build(&mut *tx, progress)?;
                     tx.commit()?;
                 }
-                // Queries read the log where there are no blocks.
+                // Without blocks queries read the log.
                 Ok(_) | Err(Error::ReadOnly { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::model::error::{Error, Result};
-use crate::model::event::{Position, Stub};
+use crate::model::event::{Position, Tombstone};
 
 /// A SHA-256 hash of a leaf, an inner node or the root of the tree.
 ///
@@ -85,9 +85,9 @@ pub(crate) fn leaf_hash(line: &[u8]) -> Hash {
 
 /// The leaf hash of the stored line at a position. A tombstone states the hash of the erased line.
 pub(crate) fn stored_leaf(position: Position, line: &str) -> Result<Hash> {
-    match Stub::read(position, line)? {
+    match Tombstone::read(position, line)? {
         None => Ok(leaf_hash(line.as_bytes())),
-        Some(stub) => stub
+        Some(tombstone) => tombstone
             .leaf
             .parse()
             .map_err(|_| Error::damaged(position, "the stub in place of the line has a leaf hash that is none")),

@@ -194,7 +194,7 @@ pub enum Error {
     /// The write-ahead log of a deleted ledger is at the path. SQLite would apply it to the new ledger. Move it away,
     /// or allow replacement.
     #[error("{} is the write-ahead log of a ledger that is gone: move it away, or remove it", path.display())]
-    LeftLog {
+    StaleLog {
         /// The write-ahead log.
         path: PathBuf,
     },

@@ -12,7 +12,7 @@ use regex::{Captures, Regex};
 use sha2::{Digest, Sha256};
 
 /// The replacement of a credential.
-const GONE: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 /// The maximal length of a stored free text, in bytes.
 const LONGEST: usize = 200;
 /// The minimal length of random characters that count as a credential.
@@ -93,14 +93,14 @@ pub(crate) fn name(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     // If the expression does not compile, the whole text is removed.
-    FORMS.as_ref().map_or(Cow::Borrowed(GONE), |forms| forms.replace_all(text, replacement))
+    FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| forms.replace_all(text, replacement))
 }
 
 /// The replacement of one match.
 fn replacement(found: &Captures<'_>) -> String {
     let whole = found.get(0).map_or("", |whole| whole.as_str());
     if let (Some(name), Some(value)) = (found.name("name"), found.name("value")) {
-        return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { GONE.to_owned() };
+        return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { REDACTED.to_owned() };
     }
     if found.name("basic").is_some() {
         // `basic instructions` is prose. Encoded names and passwords contain letters of both cases, digits or `=`.
@@ -110,7 +110,7 @@ fn replacement(found: &Captures<'_>) -> String {
             return whole.to_owned();
         }
     }
-    GONE.to_owned()
+    REDACTED.to_owned()
 }
 
 /// Whether a pair is about token counts, or has an empty value.
@@ -120,7 +120,7 @@ fn is_ordinary(name: &str, value: &str) -> bool {
     let about_counts = name.contains("tokens") || name.contains("token_count") || name.contains("token-count");
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     value.is_empty()
-        || value.starts_with(GONE)
+        || value.starts_with(REDACTED)
         || matches!(value, "true" | "false" | "null" | "none")
         || about_counts
         || (name.contains("token") && is_number)
@@ -136,13 +136,13 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
     if named.len() < RANDOM {
         return named;
     }
-    let Some(runs) = RUNS.as_ref() else { return Cow::Borrowed(GONE) };
+    let Some(runs) = RUNS.as_ref() else { return Cow::Borrowed(REDACTED) };
     if !runs.find_iter(&named).any(|run| is_random(run.as_str())) {
         return named;
     }
     let keep = |run: &Captures<'_>| {
         let run = run.get(0).map_or("", |run| run.as_str());
-        if is_random(run) { GONE.to_owned() } else { run.to_owned() }
+        if is_random(run) { REDACTED.to_owned() } else { run.to_owned() }
     };
     Cow::Owned(runs.replace_all(&named, keep).into_owned())
 }
@@ -281,14 +281,14 @@ fn json_string(inner: &str) -> Option<String> {
         };
     }
     // Half of a surrogate pair is valid JSON but not text. A string that cannot be checked is removed.
-    let Ok(plain) = serde_json::from_str::<String>(&format!("\"{inner}\"")) else { return Some(quote(GONE)) };
+    let Ok(plain) = serde_json::from_str::<String>(&format!("\"{inner}\"")) else { return Some(quote(REDACTED)) };
     let kept = short(&plain);
     if kept == plain { None } else { Some(quote(&kept)) }
 }
 
 /// A text as JSON.
 fn quote(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_else(|_| format!("\"{GONE}\""))
+    serde_json::to_string(text).unwrap_or_else(|_| format!("\"{REDACTED}\""))
 }
 
 #[cfg(test)]
@@ -376,7 +376,7 @@ mod tests {
         ] {
             let kept = name(secret);
             let parts = ["hunter2", "IOSFODNN", "abcdef", "5678", "dXNl", "ter2"];
-            assert!(kept.contains(GONE) && parts.iter().all(|part| !kept.contains(part)), "{secret}: {kept}");
+            assert!(kept.contains(REDACTED) && parts.iter().all(|part| !kept.contains(part)), "{secret}: {kept}");
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
 
 /// Places observed windows on the time line. Where two overlap, the later observation wins. A window that a later one
 /// covers mostly is the same window with jitter, and is dropped.
-pub(crate) fn lay(mut observations: Vec<Observation>) -> Vec<Window> {
+pub(crate) fn place_observed(mut observations: Vec<Observation>) -> Vec<Window> {
     observations.sort_unstable_by_key(|seen| std::cmp::Reverse((!seen.weak, seen.at, seen.id)));
     let mut laid: Vec<Window> = Vec::new();
     for seen in observations {
@@ -144,7 +144,7 @@ impl Policy {
 
 /// The inputs that determine all windows of one kind of one account.
 pub(crate) struct Timeline<'a> {
-    /// Observed windows as [`lay`] returns them.
+    /// Observed windows as [`place_observed`] returns them.
     pub observed: &'a [Window],
     pub policy: Policy,
     /// The first use at or after an instant.
@@ -227,7 +227,7 @@ mod tests {
     fn windows(uses: &[&str], observed: Vec<Observation>, policy: Policy) -> Vec<(String, String)> {
         let uses: Vec<Timestamp> = uses.iter().map(|text| t(text)).collect();
         let next = |from: Timestamp| Ok(uses.iter().copied().filter(|at| *at >= from).min());
-        let observed = lay(observed);
+        let observed = place_observed(observed);
         let timeline = Timeline { observed: &observed, policy, next_use: &next };
         let mut found = Vec::new();
         timeline

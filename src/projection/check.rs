@@ -1,4 +1,4 @@
-//! Reads stored projections for a comparison with a replay.
+//! Reads stored projections and compares them with a replay.
 
 use super::day;
 use super::fingerprint::Fingerprint;
@@ -11,7 +11,7 @@ use crate::model::event::{Position, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, Table};
 
-/// Adds every stored counter to a fingerprint. Calls `bad` with each row whose bytes are not canonical.
+/// Adds every stored counter to a fingerprint. Calls `bad` for each row whose bytes are not canonical.
 pub(crate) fn add_stored(
     view: &dyn ReadView,
     print: &mut Fingerprint,
@@ -30,7 +30,7 @@ pub(crate) fn add_stored(
             GO_ON
         })?;
     }
-    // Where the chunk in front ended: no chunk holds uses that belong to the next.
+    // The end of the previous chunk: a chunk must not contain instants of the next one.
     let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
     let mut openings = session_starts::Expected::default();
     view.scan(Table::Uses, &[], &[], Order::Ascending, &mut |key, value| {
@@ -60,7 +60,7 @@ pub(crate) fn add_stored(
     })
 }
 
-/// The rows that a record has a part in, but for its chunk of uses, whose key depends on the others in it.
+/// The rows that a record contributes to, except its chunk of usage instants, whose key depends on other records.
 pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Result<Vec<(Table, Vec<u8>)>> {
     let mut key = Vec::new();
     let ends = Level::write_key(&mut key, at, record);
@@ -73,7 +73,7 @@ pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Result<Vec<(
     Ok(rows)
 }
 
-/// The position that a row names itself, if it is of a kind that does.
+/// The position in a row, if rows of this table contain one.
 pub(crate) fn position_in(table: Table, key: &[u8], value: Option<&[u8]>) -> Option<Position> {
     match table {
         Table::Facts => take_position(value?),

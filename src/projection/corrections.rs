@@ -1,15 +1,15 @@
-//! Amends and voids: which of them holds, whatever order they arrived in.
+//! Amendments and voids: determines which one applies, independent of their order of arrival.
 
 use super::key::{after_prefix, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, Stub, TokenRecord};
+use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, Tombstone, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 
-/// How many corrections of corrections are followed.
+/// The maximal depth of corrections of corrections.
 const DEPTH: u32 = 64;
 
-/// A correction that is in the ledger.
+/// A stored correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Correction {
     at: Timestamp,
@@ -19,13 +19,13 @@ struct Correction {
 }
 
 impl Correction {
-    /// Rivals order by time, then id.
+    /// Rival corrections are ordered by time, then id.
     const fn rank(&self) -> (Timestamp, EventId) {
         (self.at, self.id)
     }
 }
 
-/// Files a correction under its target.
+/// Stores a correction under its target.
 pub(super) fn file(sink: &mut dyn WriteView, target: EventId, event: &Event, position: Position) -> Result<()> {
     let mut key = target.as_bytes().to_vec();
     push_time(&mut key, event.occurred_at);
@@ -35,7 +35,7 @@ pub(super) fn file(sink: &mut dyn WriteView, target: EventId, event: &Event, pos
     sink.put(Table::Corrections, &key, Some(&value))
 }
 
-/// Whether there is any correction at all.
+/// Whether any correction exists.
 pub(crate) fn corrections_exist(view: &dyn ReadView) -> Result<bool> {
     let mut found = false;
     view.scan(Table::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
@@ -68,7 +68,7 @@ pub(super) fn amended_times(view: &dyn ReadView, record: EventId) -> Result<Vec<
     Ok(times)
 }
 
-/// Where the record with an id is, if it is in front of a position.
+/// The position of the record with an id, if it precedes another position.
 pub(crate) fn record_before(view: &dyn ReadView, id: EventId, before: Position) -> Result<Option<Position>> {
     let Some(position) = view.position_of(id)?.filter(|position| *position < before) else { return Ok(None) };
     let mut found = None;
@@ -96,13 +96,13 @@ fn of(view: &dyn ReadView, target: EventId) -> Result<Vec<Correction>> {
     Ok(found)
 }
 
-/// Where the corrections of an event are.
+/// The positions of the corrections of an event.
 pub(crate) fn corrections_of(view: &dyn ReadView, target: EventId) -> Result<Vec<Position>> {
     Ok(of(view, target)?.into_iter().map(|correction| correction.position).collect())
 }
 
-/// The correction that holds for an event, leaving one out of account. A correction of a correction counts
-/// only when it is later than what it corrects, so no circle can form.
+/// The correction that applies to an event, excluding one. A correction of a correction counts only if it is later than
+/// its target, so no cycle can form.
 fn holding(
     view: &dyn ReadView,
     target: EventId,
@@ -127,40 +127,40 @@ fn holding(
     Ok(None)
 }
 
-/// Whether an event is withdrawn.
+/// Whether an event is voided.
 pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
     let of_correction = match event.payload {
         Payload::TokensRecorded(_) => None,
         Payload::TokensAmended(_) | Payload::EventVoided(_) => Some((event.occurred_at, event.id)),
-        // What is no record cannot be amended: its voids have no rivals.
+        // Only records can be amended, so the voids of other events have no rivals.
         _ => Some((Timestamp::MIN, EventId::from(uuid::Uuid::nil()))),
     };
     Ok(holding(view, event.id, of_correction, None, 0)?.is_some_and(|correction| correction.void))
 }
 
-/// Where the void is that withdraws an event, if one does.
+/// The position of the void that applies to an event, if any.
 pub(crate) fn void_of(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
     Ok(holding(view, id, None, None, 0)?.filter(|correction| correction.void).map(|correction| correction.position))
 }
 
-/// A token record as it counts now.
+/// A token record with its corrections applied.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Effective {
     /// When the call happened.
     pub at: Timestamp,
-    /// What it used.
+    /// Its content.
     pub record: TokenRecord,
-    /// Who told it: the source of the record or of the amend that holds.
+    /// The source of the record or of the amendment that applies.
     pub source: String,
-    /// When the amend that holds was made, if one holds.
+    /// When the applied amendment was made, if there is one.
     pub amended_at: Option<Timestamp>,
-    /// The event that it stands on.
+    /// The event that determines it.
     pub evidence: Position,
     /// Whether its names are shredded.
     pub shredded: bool,
 }
 
-/// What the record at `position` counts as; `None` when it is withdrawn.
+/// The record at `position` with its corrections; `None` if it is voided.
 pub(crate) fn effective(
     view: &dyn ReadView,
     position: Position,
@@ -172,7 +172,7 @@ pub(crate) fn effective(
     corrected(view, position, &line, correction)
 }
 
-/// What a record counts as where nothing corrects it.
+/// The record at `position` if nothing corrects it.
 pub(crate) fn uncorrected(view: &dyn ReadView, position: Position, line: &str) -> Result<Option<Effective>> {
     corrected(view, position, line, None)
 }
@@ -184,7 +184,7 @@ fn corrected(
     correction: Option<Correction>,
 ) -> Result<Option<Effective>> {
     let envelope = Envelope::parse(position, line)?;
-    let shredded = Stub::is(line);
+    let shredded = Tombstone::is(line);
     match correction {
         None => {
             let event = envelope.open(position)?;
@@ -219,7 +219,7 @@ fn corrected(
     }
 }
 
-/// The token record that a chain of corrections ends at, among the events before `before`.
+/// The token record at the end of a chain of corrections, among the events before `before`.
 pub(crate) fn root(view: &dyn ReadView, correction: &Event, before: Position) -> Result<Option<Position>> {
     let mut rank = (correction.occurred_at, correction.id);
     let mut target = correction.payload.corrects();

@@ -9,8 +9,8 @@ use crate::model::invariant::bug;
 /// Sums by quarter of an hour (0 to 95) of one UTC day.
 pub(crate) type Quarters = BTreeMap<u8, Totals>;
 
-/// Layout: the number of quarters; the day's sum when there are several; then each quarter and its sum.
-/// The sum in front lets a report that needs whole days skip the rest.
+/// Layout: the number of quarters; the day's sum if there are several; then each quarter and its sum. A report about
+/// whole days reads only the sum in front.
 pub(crate) fn encode(quarters: &Quarters) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(16 * quarters.len() + 8);
     let count = u8::try_from(quarters.len());
@@ -56,7 +56,7 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Option<Quarters> {
     bytes.is_empty().then_some(quarters)
 }
 
-/// Whether a row has just the bytes that its quarters give it.
+/// Whether a row has exactly the bytes that encode its quarters.
 pub(crate) fn is_canonical(quarters: &Quarters, value: &[u8]) -> bool {
     let counts = !quarters.is_empty() && !quarters.values().any(Totals::is_zero);
     counts && encode(quarters).is_ok_and(|bytes| bytes == value)

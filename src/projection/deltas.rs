@@ -1,4 +1,4 @@
-//! Changes of counters, gathered over a batch so that each row is read and written once.
+//! Changes of counters, collected over a batch so that each row is read and written once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
@@ -18,7 +18,7 @@ use crate::store::{Table, WriteView};
 
 type DeltaRows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
 
-/// Changes not yet written to the counters.
+/// Pending changes of the counters.
 #[derive(Default)]
 pub(crate) struct Deltas {
     rows: [DeltaRows; 3],
@@ -27,10 +27,10 @@ pub(crate) struct Deltas {
 }
 
 impl Deltas {
-    /// Counts a record at an instant, or takes it back.
-    pub fn add(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
+    /// Adds a record at an instant, or removes it.
+    pub fn add(&mut self, at: Timestamp, record: &TokenView<'_>, is_removal: bool) -> Result<()> {
         let mut one = Totals::one(&record.tokens, record.cost);
-        if taken_back {
+        if is_removal {
             one = one.negated();
         }
         let mut key = std::mem::take(&mut self.key);
@@ -56,7 +56,7 @@ impl Deltas {
         Ok(())
     }
 
-    /// Makes an account known, whether or not anything counts for it.
+    /// Adds an account to the list of accounts, whether or not it has counts.
     pub fn name(&mut self, record: &TokenRecord) {
         self.uses.entry(AccountRef::new(&record.provider, record.account.as_deref()).key()).or_default();
     }

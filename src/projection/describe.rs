@@ -1,4 +1,4 @@
-//! What a projection's row is about, in words.
+//! Describes the row of a projection for people.
 
 use super::key::{AccountRef, take_id, take_time, texts};
 use super::series::Series;
@@ -6,7 +6,7 @@ use crate::model::event::EventKind;
 use crate::model::time::{DAY, Timestamp};
 use crate::store::Table;
 
-/// A row's key for people.
+/// The key of a row as text.
 pub(crate) fn describe(table: Table, key: &[u8]) -> String {
     let told = match table {
         Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
@@ -30,7 +30,7 @@ fn series(key: &[u8]) -> Option<String> {
     Some(format!("{} {}", date.get(..10).unwrap_or_default(), names.join(" ")))
 }
 
-/// What stands in front of the time that ends a key, and that time.
+/// The parts of a key that ends in a time.
 fn timed(key: &[u8]) -> Option<(&[u8], Timestamp)> {
     let (before, time) = key.split_at_checked(key.len().checked_sub(8)?)?;
     Some((before, take_time(time)?.0))
@@ -46,7 +46,7 @@ fn fact(key: &[u8]) -> Option<String> {
     let (before, at) = timed(key)?;
     let (kind, subject) = before.split_first()?;
     let kind = EventKind::coded(*kind)?.name();
-    // The ledger as a whole is no provider.
+    // The subject of ledger-wide events is not a provider.
     let of = if subject == [0] { String::new() } else { format!(" of {}", account_of(subject)) };
     Some(format!("{kind}{of} at {at}"))
 }
@@ -57,7 +57,7 @@ fn correction(key: &[u8]) -> Option<String> {
     Some(format!("a correction of event {target} at {at}"))
 }
 
-/// A source and what it calls something.
+/// A source and its name for something.
 fn words(key: &[u8]) -> Option<String> {
     Some(texts(key)?.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "))
 }

@@ -1,4 +1,4 @@
-//! Events that are not counts: switches, limits, observations and the like, by subject and time.
+//! The index of events other than counts: switches, limits, observations and the like, by subject and time.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::event::{Event, EventKind, Payload, Position};
 use crate::model::time::{QUARTER, Timestamp};
 use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView};
 
-/// What a fact is about.
+/// The subject of an indexed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject<'a> {
     /// The ledger as a whole: switches, pauses.
@@ -27,14 +27,14 @@ impl Subject<'_> {
     }
 }
 
-/// A fact that holds, with its place in the log.
+/// An indexed event that is not voided, with its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fact {
     pub position: Position,
     pub event: Event,
 }
 
-/// What a payload is about, if it is a fact.
+/// The subject of a payload, if it is indexed.
 fn subject(payload: &Payload) -> Option<Subject<'_>> {
     let (provider, account) = match payload {
         Payload::QuotaObserved(data) => (&data.provider, &data.account),
@@ -58,28 +58,28 @@ fn subject(payload: &Payload) -> Option<Subject<'_>> {
     Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
 }
 
-/// Whether the counts of a call were told in a later quarter of an hour than it was made in. Who dates calls by that has to
-/// know of these, as they may be in another day.
-pub(crate) fn is_told_later(at: Timestamp, counted_at: Option<Timestamp>) -> bool {
+/// Whether the counts of a call appeared in a later quarter of an hour than the call. Reports that date calls by their
+/// counts need these, because they may be on another day.
+pub(crate) fn is_counted_later(at: Timestamp, counted_at: Option<Timestamp>) -> bool {
     let quarter = |at: Timestamp| at.millis().div_euclid(QUARTER);
     counted_at.is_some_and(|counted_at| quarter(at) < quarter(counted_at))
 }
 
-/// What an event is about, if it is a fact.
+/// The subject of an event, if it is indexed.
 fn subject_of(event: &Event) -> Option<Subject<'_>> {
-    let told_later = match &event.payload {
-        Payload::TokensRecorded(record) => is_told_later(event.occurred_at, record.counted_at),
-        // One that does not say when the call was leaves that to the record, which may come later.
+    let counted_later = match &event.payload {
+        Payload::TokensRecorded(record) => is_counted_later(event.occurred_at, record.counted_at),
+        // An amendment without a time uses that of its record, which may arrive later.
         Payload::TokensAmended(amend) => {
             let counted_at = amend.replacement.counted_at;
-            amend.at.map_or(counted_at.is_some(), |at| is_told_later(at, counted_at))
+            amend.at.map_or(counted_at.is_some(), |at| is_counted_later(at, counted_at))
         }
         payload => return subject(payload),
     };
-    told_later.then_some(Subject::Ledger)
+    counted_later.then_some(Subject::Ledger)
 }
 
-/// The account that an event is a fact about, if it is about one.
+/// The account that is the subject of an event, if any.
 pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
     match subject(payload)? {
         Subject::Account(account) => Some(account),
@@ -87,7 +87,7 @@ pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
     }
 }
 
-/// Facts that wait to be filed, so that many are filed at once.
+/// Index entries that are not written yet.
 #[derive(Default)]
 pub(super) struct Waiting {
     facts: Vec<(Vec<u8>, Vec<u8>)>,
@@ -95,7 +95,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes an event, if it is a fact.
+    /// Adds an event, if it is indexed.
     pub fn take(&mut self, event: &Event, position: Position) {
         let Some(subject) = subject_of(event) else { return };
         let about = subject.key();
@@ -110,7 +110,7 @@ impl Waiting {
         }
     }
 
-    /// Files what waits.
+    /// Writes the pending entries.
     pub fn file(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.facts.sort_unstable();
         sink.put_all(Table::Facts, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
@@ -124,7 +124,7 @@ impl Waiting {
     }
 }
 
-/// Visits the facts of a kind about a subject that happened up to `until`, without the withdrawn ones.
+/// Visits the events of a kind and subject that happened up to `until`, without voided ones.
 pub(crate) fn facts(
     view: &dyn ReadView,
     kind: EventKind,
@@ -136,7 +136,7 @@ pub(crate) fn facts(
     facts_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
 }
 
-/// As [`facts`], for those that happened from the first time through the second.
+/// Like [`facts`], for events from the first time through the second.
 pub(crate) fn facts_between(
     view: &dyn ReadView,
     kind: EventKind,
@@ -163,8 +163,8 @@ pub(crate) fn facts_between(
     })
 }
 
-/// Where the calls are that are [told later](is_told_later), or were before they were corrected.
-pub(crate) fn told_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
+/// The positions of calls that are [counted later](is_counted_later), or were before a correction.
+pub(crate) fn counted_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let mut found = BTreeSet::new();
     for kind in [EventKind::TokensRecorded, EventKind::TokensAmended] {
         facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
@@ -179,7 +179,7 @@ pub(crate) fn told_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     Ok(found)
 }
 
-/// The facts of a kind about a subject, latest first, up to `until`.
+/// The events of a kind and subject up to `until`, latest first.
 pub(crate) fn latest_facts(
     view: &dyn ReadView,
     kind: EventKind,
@@ -195,7 +195,7 @@ pub(crate) fn latest_facts(
 }
 
 impl Row<'_> {
-    /// Whether this row is of a kind.
+    /// Whether this key is that of a kind.
     pub(crate) fn is_kind(&self, kind: EventKind) -> bool {
         self.kind == kind.code()
     }

@@ -1,8 +1,9 @@
-//! Whether two states hold the same counters, in memory that does not grow with them.
+//! Compares two sets of counters in constant memory.
 //!
-//! A counter is a sum, so a linear function of counters can be worked out from the events as well as from the
-//! rows: here, each count times a random weight of its row, modulo a prime. Two different states agree with a
-//! probability of about 2^-60, and nobody can aim at that, because the weights are drawn anew each time.
+//! A counter is a sum, so any linear function of the counters can be computed from the events as well as from the rows.
+//! This one multiplies each count by a random weight of its row, modulo a prime. Two different states have equal
+//! fingerprints with a probability of about 2^-60, and an attacker cannot prepare such states, because the weights are
+//! random each time.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -27,7 +28,7 @@ fn residue(value: i128) -> u64 {
     value.rem_euclid(i128::from(PRIME)) as u64
 }
 
-/// Random weights, the same for both sides of a comparison.
+/// Random weights, which both sides of a comparison share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FingerprintWeights {
     seed: u64,
@@ -35,7 +36,7 @@ pub(crate) struct FingerprintWeights {
 }
 
 impl FingerprintWeights {
-    /// Weights nobody knows beforehand.
+    /// Draws new weights.
     pub fn random() -> Self {
         let draw = || std::hash::RandomState::new().build_hasher().finish();
         let mut classes = [0; 10];
@@ -61,7 +62,7 @@ impl FingerprintWeights {
     }
 }
 
-/// One side of a comparison: a sum for each table.
+/// One side of a comparison: a sum per table.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprint {
     weights: FingerprintWeights,
@@ -80,22 +81,22 @@ impl Fingerprint {
         }
     }
 
-    /// A stored counter.
+    /// Adds a stored counter.
     pub fn cell(&mut self, table: Table, key: &[u8], sub: i64, totals: &Totals) {
         let amount = mul(self.weights.place(table, key, sub), self.weights.weigh(totals));
         self.add_to(table, amount);
     }
 
-    /// A row that is there or not.
+    /// Adds a row that only exists or not.
     pub fn row(&mut self, table: Table, key: &[u8]) {
         let amount = self.weights.place(table, key, 0);
         self.add_to(table, amount);
     }
 
-    /// A record: what it adds to every counter, or takes from it.
-    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, taken_back: bool) -> Result<()> {
+    /// Adds the contributions of a record to every counter, or subtracts them.
+    pub fn record(&mut self, at: Timestamp, record: &TokenView<'_>, is_removal: bool) -> Result<()> {
         let mut one = Totals::one(&record.tokens, record.cost);
-        if taken_back {
+        if is_removal {
             one = one.negated();
         }
         let amount = self.weights.weigh(&one);
@@ -115,7 +116,7 @@ impl Fingerprint {
         Ok(())
     }
 
-    /// Adds what another thread worked out with the same weights.
+    /// Adds a fingerprint that another thread computed with the same weights.
     pub fn join(&mut self, other: &Self) {
         for (sum, more) in self.sums.iter_mut().zip(other.sums) {
             *sum = (*sum + more) % PRIME;

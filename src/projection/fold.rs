@@ -1,4 +1,4 @@
-//! The fold: one event after the other into the projections.
+//! The fold: applies one event after another to the projections.
 
 use super::blocks::Collector;
 use super::corrections::{self, effective};
@@ -6,44 +6,44 @@ use super::deltas::Deltas;
 use super::event_index;
 use super::imports;
 use super::key::after_prefix;
-use super::orphan_corrections::Early;
+use super::orphan_corrections::Orphans;
 use crate::model::error::Result;
 use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
 use crate::store::{GO_ON, Order, ReadView, Table, WriteView};
 
-/// A fold in progress: what is small goes to the projections at once, counters wait for [`flush`](Self::flush).
+/// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).
 pub(crate) struct Fold {
-    /// Counter changes that wait.
+    /// Pending changes of counters.
     pub deltas: Deltas,
     keys: Vec<[u8; 13]>,
     facts: event_index::Waiting,
-    early: Early,
+    orphans: Orphans,
     blocks: Collector,
 }
 
 impl Fold {
-    /// A fold that goes on from the state of a view.
+    /// Continues from the state of a view.
     pub fn new(view: &dyn ReadView) -> Result<Self> {
         Ok(Self {
             deltas: Deltas::default(),
             keys: Vec::new(),
             facts: event_index::Waiting::default(),
-            early: Early::new(view)?,
+            orphans: Orphans::new(view)?,
             blocks: Collector::default(),
         })
     }
 
-    /// Folds the event at `position`, which is in the log already, as are all before it.
+    /// Folds the event at `position`. It and all earlier events must be in the log already.
     pub fn apply(&mut self, sink: &mut dyn WriteView, position: Position, line: &str) -> Result<()> {
         let envelope = Envelope::parse(position, line)?;
-        if envelope.kind == "tokens_recorded" && !self.early.is_corrected(&*sink, envelope.id, position)? {
-            // The common case, without a copy of anything.
+        if envelope.kind == "tokens_recorded" && !self.orphans.is_corrected(&*sink, envelope.id, position)? {
+            // The common case, without copying any text.
             let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
                 .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
             self.keys.extend(alias_entries(record.ids(), envelope.id, position));
             self.deltas.add(envelope.occurred_at, &record, false)?;
             self.blocks.record(position, envelope.occurred_at, &record)?;
-            if event_index::is_told_later(envelope.occurred_at, record.counted_at) {
+            if event_index::is_counted_later(envelope.occurred_at, record.counted_at) {
                 self.facts.take(&envelope.open(position)?, position);
             }
             return Ok(());
@@ -52,7 +52,7 @@ impl Fold {
         self.event(sink, position, &event, None)
     }
 
-    /// Folds an event that is at hand; `ids` are what a record's keys make, where that is known.
+    /// Folds an event; `ids` are the ids of a record's keys, if they are already computed.
     pub fn event(
         &mut self,
         sink: &mut dyn WriteView,
@@ -72,11 +72,11 @@ impl Fold {
                 }
                 let view = TokenView::from(record);
                 self.blocks.record(position, event.occurred_at, &view)?;
-                if !self.early.is_corrected(&*sink, event.id, position)? {
+                if !self.orphans.is_corrected(&*sink, event.id, position)? {
                     return self.deltas.add(event.occurred_at, &view, false);
                 }
                 self.blocks.correct(position, corrections::amended_times(&*sink, event.id)?);
-                // Corrections were here first; the accounts known are the same as if they had come later.
+                // Its corrections arrived earlier. The account is added as if they had come later.
                 self.deltas.name(record);
                 if let Some(now) = effective(&*sink, position, None)? {
                     self.deltas.add(now.at, &TokenView::from(&now.record), false)?;
@@ -98,7 +98,7 @@ impl Fold {
     fn correct(&mut self, sink: &mut dyn WriteView, position: Position, event: &Event) -> Result<()> {
         file_small(sink, event, position)?;
         if let Some(target) = event.payload.corrects() {
-            self.early.note(&*sink, target, position)?;
+            self.orphans.note(&*sink, target, position)?;
             if let Some(record) = corrections::record_before(&*sink, target, position)? {
                 let at = if let Payload::TokensAmended(amend) = &event.payload { amend.at } else { None };
                 self.blocks.correct(record, at.into_iter().collect());
@@ -114,14 +114,14 @@ impl Fold {
         Ok(())
     }
 
-    /// Writes what waits.
+    /// Writes all pending changes.
     pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.flush_small(sink)?;
         self.deltas.flush(sink)?;
         self.blocks.flush(sink)
     }
 
-    /// Writes the natural keys and facts that wait, so that they can be found.
+    /// Writes pending natural keys and index entries, so that lookups find them.
     pub fn flush_small(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.keys.sort_unstable();
         sink.put_all(Table::Keys, &mut self.keys.iter().map(|key| (key.as_slice(), &[][..])))?;
@@ -130,7 +130,7 @@ impl Fold {
     }
 }
 
-/// Files what is no counter: facts, corrections, how far files were imported.
+/// Stores everything but counters: index entries, corrections, how far files were imported.
 pub(crate) fn file_small(sink: &mut dyn WriteView, event: &Event, position: Position) -> Result<()> {
     match &event.payload {
         Payload::Imported(run) => return imports::file(sink, run),
@@ -146,7 +146,7 @@ pub(crate) fn file_small(sink: &mut dyn WriteView, event: &Event, position: Posi
     fact.file(sink)
 }
 
-/// The index entries of every natural key that does not make the event's own id.
+/// The index entries of every natural key other than the one in the event's own id.
 pub(crate) fn alias_entries(
     aliases: impl Iterator<Item = EventId>,
     id: EventId,
@@ -155,7 +155,7 @@ pub(crate) fn alias_entries(
     aliases.filter(move |alias| *alias != id).map(move |alias| key_entry(alias, position))
 }
 
-/// 8 bytes of hash, 5 of position: room for 10^12 events.
+/// 8 bytes of hash, 5 of position: enough for 10^12 events.
 fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
     let mut entry = [0; 13];
     let tail = position.get().to_be_bytes();
@@ -165,7 +165,7 @@ fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
     entry
 }
 
-/// The record that a natural key of a provider finds: the position of its `tokens_recorded` event.
+/// The record with a natural key of a provider: the position of its `tokens_recorded` event.
 pub(crate) fn position_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Option<Position>> {
     let id = EventId::from_key(provider, key);
     if let Some(position) = view.position_of(id)? {
@@ -176,7 +176,7 @@ pub(crate) fn position_of_key(view: &dyn ReadView, provider: &str, key: &str) ->
     })
 }
 
-/// The record that an id finds which a natural key makes.
+/// The record with the id of a natural key.
 fn position_of_id(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
     if let Some(position) = view.position_of(id)? {
         return Ok(Some(position));
@@ -186,26 +186,26 @@ fn position_of_id(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> 
 
 fn find_alias(view: &dyn ReadView, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
     for candidate in candidates(view, alias)? {
-        if let Some(found) = known_by(view, candidate, matches)? {
+        if let Some(found) = record_of_event(view, candidate, matches)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-/// The positions of all records that a natural key of a provider finds; several where some were withdrawn.
+/// The positions of all records with a natural key of a provider; several if some were voided.
 #[cfg(feature = "web")]
 pub(crate) fn positions_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Vec<Position>> {
     let id = EventId::from_key(provider, key);
     let matches = |record: &TokenRecord| record.provider == provider && record.keys.iter().any(|k| k == key);
     let mut found: Vec<Position> = view.position_of(id)?.into_iter().collect();
     for candidate in candidates(view, id)? {
-        found.extend(known_by(view, candidate, &matches)?.filter(|position| !found.contains(position)));
+        found.extend(record_of_event(view, candidate, &matches)?.filter(|position| !found.contains(position)));
     }
     Ok(found)
 }
 
-/// The events whose keys have the hash of this one.
+/// The events with a key that has the same hash.
 fn candidates(view: &dyn ReadView, alias: EventId) -> Result<Vec<Position>> {
     let prefix = alias.prefix().to_be_bytes();
     let mut candidates = Vec::new();
@@ -218,12 +218,12 @@ fn candidates(view: &dyn ReadView, alias: EventId) -> Result<Vec<Position>> {
     Ok(candidates)
 }
 
-/// The record that an event is about, if it is one that is looked for.
-fn known_by(view: &dyn ReadView, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+/// The record of an event, if it matches.
+fn record_of_event(view: &dyn ReadView, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
     match Event::from_line(event, &view.expect_line(event)?)?.payload {
         Payload::TokensRecorded(record) if matches(&record) => Ok(Some(event)),
         Payload::TokensAmended(amend) if matches(&amend.replacement) => {
-            // Its record may not have arrived, and nobody can amend what is no record.
+            // The record may not have arrived, or the amendment may be invalid.
             let Some(target) = view.position_of(amend.target)? else { return Ok(None) };
             let kind = Event::from_line(target, &view.expect_line(target)?)?.payload.kind();
             Ok((kind == "tokens_recorded").then_some(target))
@@ -232,7 +232,7 @@ fn known_by(view: &dyn ReadView, event: Position, matches: &dyn Fn(&TokenRecord)
     }
 }
 
-/// The positions of all records that any key of this one finds, in order.
+/// The positions of all records that share a key with this one, in order.
 pub(crate) fn find_record(view: &dyn ReadView, record: &TokenRecord) -> Result<Vec<Position>> {
     let mut found = Vec::new();
     for key in &record.keys {

@@ -1,4 +1,4 @@
-//! What importers have read, as their `imported` events tell it.
+//! How far importers read each file, from their `imported` events.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::model::event::{Event, EventKind, Imported, ImportedFile, Payload, Pos
 use crate::model::invariant::bug;
 use crate::store::{GO_ON, Order, ReadView, Table, WriteView, clear};
 
-/// Files how far a run read each file, and when conversations begin.
+/// Stores how far a run read each file, and when conversations begin.
 pub(super) fn file(sink: &mut dyn WriteView, run: &Imported) -> Result<()> {
     for file in &run.files {
         let value =
@@ -28,7 +28,7 @@ pub(super) fn file(sink: &mut dyn WriteView, run: &Imported) -> Result<()> {
     Ok(())
 }
 
-/// Files all of it anew, from every `imported` event of the log.
+/// Rebuilds these tables from every `imported` event of the log.
 pub(crate) fn refile(sink: &mut dyn WriteView) -> Result<()> {
     clear(sink, Table::Files)?;
     clear(sink, Table::Conversations)?;
@@ -56,7 +56,7 @@ fn file_key(source: &str, path: &str) -> Vec<u8> {
     key
 }
 
-/// The rows of a state that a run has a part in: of when a conversation began only what it said holds.
+/// The rows that a run contributes to. The first run that states the beginning of a conversation determines it.
 pub(crate) fn file_rows(view: &dyn ReadView, run: &Imported) -> Result<Vec<(Table, Vec<u8>)>> {
     let mut rows = Vec::new();
     for file in &run.files {
@@ -72,7 +72,7 @@ pub(crate) fn file_rows(view: &dyn ReadView, run: &Imported) -> Result<Vec<(Tabl
     Ok(rows)
 }
 
-/// A row that says how far a file was read must be whole: without it the file would be imported again without a word.
+/// A row about a file must be readable. Otherwise the file would silently be imported again.
 fn unreadable(error: &serde_json::Error) -> Error {
     Error::damaged(None, format!("a row of `imported_files` is unreadable ({error}): run `usage-ledger verify`"))
 }
@@ -105,7 +105,7 @@ mod reading {
     use crate::model::time::Timestamp;
     use crate::store::{GO_ON, Order, ReadView, Table};
 
-    /// What tells whether a file is as it was: of thousands of files nearly all are.
+    /// The fields that show whether a file has changed. Almost all of thousands of files are unchanged.
     #[derive(Deserialize)]
     struct FileOutline {
         path: String,
@@ -118,7 +118,7 @@ mod reading {
         version: u32,
     }
 
-    /// How far every file of a source was imported, by path, and no more of it than tells whether it has changed.
+    /// How far every file of a source was imported, by path, limited to the fields that show a change.
     pub(crate) fn file_outlines(view: &dyn ReadView, source: &str) -> Result<HashMap<String, ImportedFile>> {
         let prefix = file_key(source, "");
         let mut outlines = HashMap::new();

@@ -1,4 +1,4 @@
-//! Keys of the projections: byte strings that sort the way questions are asked.
+//! Keys of the projections: byte strings whose order is the order of queries.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use crate::model::time::Timestamp;
 /// Days from 0001-01-01 to 1970-01-01, so that no day number is negative.
 const DAY_SHIFT: i64 = 719_162;
 
-/// The largest number in the three bytes of a day, 45,000 years after the first one.
+/// The largest day number in three bytes, 45,000 years after the first one.
 const LAST_DAY: i64 = (1 << 24) - 1;
 
 pub(crate) fn push_day(key: &mut Vec<u8>, day: i64) {
-    // No event lies outside the years 1 to 9999. A range may: its border sorts before the first day or behind the last one.
+    // Events are in the years 1 to 9999. The bounds of a range may be outside and are clamped.
     let shifted = day.saturating_add(DAY_SHIFT).clamp(0, LAST_DAY);
     key.extend(shifted.to_be_bytes().iter().skip(5));
 }
@@ -28,13 +28,13 @@ pub(crate) fn push_text(key: &mut Vec<u8>, text: Option<&str>) {
     key.push(0);
 }
 
-/// Splits the texts that [`push_text`] joined; `None` when the bytes are not UTF-8.
+/// Splits strings that [`push_text`] joined; `None` if the bytes are not UTF-8.
 pub(crate) fn texts(bytes: &[u8]) -> Option<impl Iterator<Item = &str>> {
     let joined = std::str::from_utf8(bytes).ok()?;
     Some(joined.split_terminator('\0'))
 }
 
-/// Milliseconds whose bytes sort like their value.
+/// Appends milliseconds so that the bytes sort like the value.
 pub(crate) fn push_time(key: &mut Vec<u8>, at: Timestamp) {
     key.extend_from_slice(&((at.millis() as u64) ^ (1 << 63)).to_be_bytes());
 }
@@ -60,7 +60,7 @@ pub(crate) fn take_position(mut bytes: &[u8]) -> Option<Position> {
     bytes.is_empty().then_some(position)
 }
 
-/// The least key that is greater than every key with this prefix; empty when there is none.
+/// The smallest key that is greater than every key with this prefix; empty if there is none.
 pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -72,7 +72,7 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     end
 }
 
-/// A provider and, when there are several, an account of it.
+/// A provider, and an account of it if there are several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AccountRef<'a> {
     pub provider: Cow<'a, str>,

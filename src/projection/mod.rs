@@ -1,4 +1,4 @@
-//! Folds of the log: pure functions of events, their state kept beside the log and always rebuildable.
+//! Folds of the log: pure functions of events, whose state is stored next to the log and can be rebuilt.
 
 pub(crate) mod blocks;
 mod check;
@@ -27,7 +27,7 @@ pub(crate) use corrections::{
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
-    Fact, Subject, facts, facts_between, is_told_later, latest_facts, subject_account, told_later,
+    Fact, Subject, facts, facts_between, is_counted_later, latest_facts, subject_account, counted_later,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]
@@ -38,7 +38,7 @@ pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
-pub(crate) use session_starts::{FOLLOWED, last_start, next_start, start_row};
+pub(crate) use session_starts::{STORED_POLICY, last_start, next_start, start_row};
 pub(crate) use totals::Totals;
 pub(crate) use tree::{
     GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, tree_root,

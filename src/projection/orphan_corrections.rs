@@ -1,5 +1,5 @@
-//! Corrections that were there before what they correct, which is rare; a fold that knows of none need not ask for each
-//! record.
+//! Tracks corrections that arrived before their targets, which is rare. Without any, a fold need not look up
+//! corrections for each record.
 
 use super::corrections;
 use super::key::take_id;
@@ -7,41 +7,41 @@ use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
 use crate::store::{GO_ON, Order, ReadView, STOP, Table};
 
-/// Records for which a fold asks before it looks through the corrections.
-const ASKED: u32 = 64;
-/// Targets that it looks through at most.
+/// The number of lookups before the fold scans the corrections.
+const MAX_LOOKUPS: u32 = 64;
+/// The maximal number of targets in that scan.
 const LOOKED_AT: usize = 1_024;
 
-/// What a fold knows of early corrections.
+/// The fold's knowledge of orphan corrections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Early {
+pub(super) enum Orphans {
     /// There are none.
     None,
-    /// There are corrections; so many records were asked for.
+    /// There are corrections; this many records were looked up.
     Unknown(u32),
     /// There may be some.
     Some,
 }
 
-impl Early {
-    /// What is known of a view without a long look.
+impl Orphans {
+    /// The state of a view that can be determined quickly.
     pub fn new(view: &dyn ReadView) -> Result<Self> {
         Ok(if corrections::corrections_exist(view)? { Self::Unknown(0) } else { Self::None })
     }
 
-    /// Whether a record that is folded now has corrections already.
+    /// Whether a record being folded already has corrections.
     pub fn is_corrected(&mut self, view: &dyn ReadView, record: EventId, position: Position) -> Result<bool> {
         if let Self::Unknown(asked) = self {
-            if *asked < ASKED {
+            if *asked < MAX_LOOKUPS {
                 *asked += 1;
             } else {
-                *self = if any_early(view, position)? { Self::Some } else { Self::None };
+                *self = if any_orphan(view, position)? { Self::Some } else { Self::None };
             }
         }
         if *self == Self::None { Ok(false) } else { corrections::any(view, record) }
     }
 
-    /// Notes a correction that is folded now.
+    /// Records a correction being folded.
     pub fn note(&mut self, view: &dyn ReadView, target: EventId, position: Position) -> Result<()> {
         if *self == Self::None && is_ahead(view, target, position)? {
             *self = Self::Some;
@@ -50,13 +50,13 @@ impl Early {
     }
 }
 
-/// Whether what a correction is of is not folded yet.
+/// Whether the target of a correction is not folded yet.
 fn is_ahead(view: &dyn ReadView, target: EventId, position: Position) -> Result<bool> {
     Ok(view.position_of(target)?.is_none_or(|at| at >= position))
 }
 
-/// Whether some correction may be of what is not folded yet.
-fn any_early(view: &dyn ReadView, position: Position) -> Result<bool> {
+/// Whether the target of any correction may not be folded yet.
+fn any_orphan(view: &dyn ReadView, position: Position) -> Result<bool> {
     let mut targets = Vec::new();
     view.scan(Table::Corrections, &[], &[], Order::Ascending, &mut |key, _| {
         targets.extend(take_id(key).map(|(target, _)| target));
@@ -94,7 +94,7 @@ mod tests {
             if voided_first {
                 ledger.append([void(500)], now).unwrap();
             }
-            // In one transaction and its only batch: what stands behind in the log is not folded yet.
+            // All in one transaction and one batch: the later events of the log are not folded yet.
             let calls = (1..=300).map(|number| NewEvent::new(call(number), now));
             let rest = (301..=600).map(|number| NewEvent::new(call(number), now));
             ledger.append(calls.chain([void(400)]).chain(rest), now).unwrap();

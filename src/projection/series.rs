@@ -1,4 +1,4 @@
-//! The three rollups and the names their rows go by.
+//! The three rollups and the names in their keys.
 
 use super::day;
 use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
@@ -10,10 +10,10 @@ use crate::model::time::Timestamp;
 use crate::readers::price::Tariff;
 use crate::store::{Flow, Order, ReadView, Table};
 
-/// How finely a rollup tells records apart. A coarser one answers faster.
+/// The granularity of a rollup. A coarser one is faster to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Provider, account, model, agent, and what else a price depends on.
+    /// Provider, account, model, agent, and tariff.
     Model,
     /// And project.
     Project,
@@ -32,7 +32,7 @@ impl Level {
         }
     }
 
-    /// Writes the finest key of a record and returns where each level's key ends in it.
+    /// Writes the finest key of a record and returns the end of each level's key in it.
     pub fn write_key(key: &mut Vec<u8>, at: Timestamp, record: &TokenView<'_>) -> [usize; 3] {
         key.clear();
         push_day(key, at.utc_day());
@@ -52,7 +52,7 @@ impl Level {
         [model, project, key.len()]
     }
 
-    /// The key of a level within the finest key, where [`write_key`](Self::write_key) says that it ends.
+    /// The key of a level, a prefix of the finest key that [`write_key`](Self::write_key) returned.
     pub fn key_until(key: &[u8], end: usize) -> Result<&[u8]> {
         key.get(..end).ok_or_else(|| bug!("a level's key of {end} bytes in a key of {} bytes", key.len()))
     }
@@ -65,7 +65,7 @@ pub(crate) struct Series<'a> {
     pub account: Option<&'a str>,
     pub model: Option<&'a str>,
     pub agent: Option<&'a str>,
-    /// What a price depends on besides; of rows alone, a record's is worked out from it.
+    /// The tariff in a row's key. For a record it is computed from the record.
     pub tariff: Option<&'a str>,
     pub project: Option<&'a str>,
     pub conversation: Option<&'a str>,
@@ -73,7 +73,7 @@ pub(crate) struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// Reads a row's key.
+    /// Parses a row's key.
     pub fn from_key(key: &'a [u8]) -> Option<(i64, Self)> {
         let day = day_of(key)?;
         let mut texts = texts(key.get(3..)?)?;
@@ -107,7 +107,7 @@ impl<'a> Series<'a> {
     }
 }
 
-/// A day's row whose quarters are only read when they are asked for.
+/// The row of a day. Its quarters are decoded only on demand.
 pub(crate) struct DayRow<'a> {
     pub day: i64,
     pub series: Series<'a>,

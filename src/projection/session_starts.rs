@@ -1,8 +1,9 @@
-//! Where session windows of the usual length open when nobody says otherwise: at the first use after the one before.
+//! The starts of session windows of the default policy without observations: each is the first use after the previous
+//! window.
 //!
-//! Each opening follows from the one in front of it, so without this a question about now would walk through all of an
-//! account's past. They are what the uses come to, whatever order those arrived in: a change of a use lays the openings
-//! anew from there on, until one falls on an opening that was there already.
+//! Each start depends on the previous one, so without this table a query about now would walk through an account's
+//! whole past. The starts depend only on the usage instants, not on their order of arrival. A change of an instant
+//! recomputes the starts from there on, until one equals a stored start.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +14,12 @@ use crate::model::event::SessionPolicy;
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 
-/// The policy whose openings are kept: the one that holds where none was set.
-pub(crate) const FOLLOWED: SessionPolicy = SessionPolicy::USUAL;
+/// The policy whose starts are stored: the default.
+pub(crate) const STORED_POLICY: SessionPolicy = SessionPolicy::DEFAULT;
 
-/// The first instant that a session opened at `opened` holds no longer, in milliseconds.
+/// The first instant after the session that started at `opened`, in milliseconds.
 const fn end(opened: Timestamp) -> i64 {
-    opened.millis() + FOLLOWED.length() + 1
+    opened.millis() + STORED_POLICY.length() + 1
 }
 
 fn key(account: &[u8], at: Timestamp) -> Vec<u8> {
@@ -32,17 +33,17 @@ fn instant(account: &[u8], key: &[u8]) -> Result<Timestamp> {
     time.map(|(at, _)| at).ok_or_else(|| Error::damaged(None, "a row of the openings of sessions is unreadable"))
 }
 
-/// The row of an opening.
+/// The row of a start.
 pub(crate) fn start_row(account: &[u8], at: Timestamp) -> (Table, Vec<u8>) {
     (Table::Openings, key(account, at))
 }
 
-/// The last opening up to an instant.
+/// The last start up to an instant.
 pub(crate) fn last_start(view: &dyn ReadView, account: &[u8], until: Timestamp) -> Result<Option<Timestamp>> {
     last_in_front(view, account, &after_prefix(&key(account, until)))
 }
 
-/// The last opening in front of a key.
+/// The last start before a key.
 fn last_in_front(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
     let mut found = None;
     view.scan(Table::Openings, account, to, Order::Descending, &mut |key, _| {
@@ -52,7 +53,7 @@ fn last_in_front(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Optio
     Ok(found)
 }
 
-/// The first opening at or after an instant.
+/// The first start at or after an instant.
 pub(crate) fn next_start(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
     view.scan(Table::Openings, &key(account, from), &after_prefix(account), Order::Ascending, &mut |key, _| {
@@ -62,7 +63,7 @@ pub(crate) fn next_start(view: &dyn ReadView, account: &[u8], from: Timestamp) -
     Ok(found)
 }
 
-/// The openings that uses make which are seen in order, account by account.
+/// Computes the expected starts from instants in order, account by account.
 #[derive(Default)]
 pub(super) struct Expected {
     account: Vec<u8>,
@@ -81,7 +82,7 @@ impl Expected {
         }
     }
 
-    /// Calls `bad` with each stored row that is none of them, and each of them that is not stored.
+    /// Calls `bad` for each stored row that is not expected, and for each expected row that is missing.
     pub fn compare(mut self, view: &dyn ReadView, bad: &mut dyn FnMut(Table, &[u8])) -> Result<()> {
         view.scan(Table::Openings, &[], &[], Order::Ascending, &mut |key, value| {
             if !self.rows.remove(key) || !value.is_empty() {
@@ -94,9 +95,9 @@ impl Expected {
     }
 }
 
-/// Follows changes of an account's uses, which are written already.
+/// Applies changes of an account's usage instants, which are already written.
 pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instants) -> Result<()> {
-    // Up to here the openings are right, and no change moves one.
+    // Up to here the starts are correct, and no change moves one.
     let mut right = i64::MIN;
     for (millis, change) in changes {
         if *millis < right {
@@ -109,7 +110,7 @@ pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instant
                 right = end(at);
                 continue;
             }
-            // The use that opened it is gone.
+            // The use that started it was removed.
             before = last_in_front(&*sink, account, &key(account, at))?;
         }
         let free = before.map_or(i64::MIN, end);
@@ -118,17 +119,17 @@ pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instant
     Ok(())
 }
 
-/// Lays the openings of the uses from an instant on that no session holds, and says up to where they are right then.
+/// Writes the starts from an instant on that no session contains, and returns up to where the starts are correct.
 fn lay(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
     loop {
-        // A session that would hold beyond the end of time has none behind it.
+        // A session that extends beyond the end of the time range has no successor.
         let opens = if free > Timestamp::MAX.millis() {
             None
         } else {
             usage_instants::first_from(&*sink, account, Timestamp::from_millis(free))?
         };
-        // What was laid behind the session in front, up to this one, opens nothing any more.
-        let behind = Timestamp::from_millis(free.saturating_sub(FOLLOWED.length()));
+        // Starts within the previous session, before this one, are obsolete.
+        let behind = Timestamp::from_millis(free.saturating_sub(STORED_POLICY.length()));
         let mut old = next_start(&*sink, account, behind)?;
         while let Some(stale) = old.filter(|old| opens.is_none_or(|opens| *old < opens)) {
             sink.put(Table::Openings, &key(account, stale), None)?;
@@ -166,7 +167,7 @@ mod tests {
         found
     }
 
-    /// One after the other, from the first use on.
+    /// Computes the starts one by one from the first use.
     fn naive(uses: &Instants) -> Vec<i64> {
         let mut openings: Vec<i64> = Vec::new();
         for at in uses.keys() {
@@ -185,10 +186,10 @@ mod tests {
     }
 
     proptest! {
-        /// However uses come and go, the openings are those of what is left.
+        /// After any additions and removals, the starts are those of the remaining instants.
         #[test]
         fn session_starts_depend_only_on_the_usage_instants(
-            // Places near to each other and to where sessions end, and steps of a millisecond besides.
+            // Instants close to each other and to the ends of sessions, also one millisecond apart.
             batches in prop::collection::vec(
                 prop::collection::vec((0_i64..40, -1_i64..=1, any::<bool>()), 0..25), 1..8),
             at_the_end in any::<bool>(),

@@ -4,7 +4,7 @@ use super::varint;
 use crate::model::error::{Error, Result};
 use crate::model::tokens::{Tokens, Usd};
 
-/// A sum over records, or the change of one. In a stored sum nothing is negative.
+/// A sum over records, or a change of one. A stored sum has no negative number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub requests: i64,
@@ -45,7 +45,7 @@ impl Totals {
         Ok(())
     }
 
-    /// The same with all signs turned.
+    /// The same with opposite signs.
     pub fn negated(mut self) -> Self {
         self.requests = -self.requests;
         self.priced = -self.priced;
@@ -56,10 +56,10 @@ impl Totals {
         self
     }
 
-    /// The counts as unsigned numbers, for sums whose parts are all present.
+    /// The counts as unsigned numbers, for complete sums.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for a negative count: a stored counter lacks a record that was taken out of it.
+    /// [`Error::Damaged`] for a negative count: a record was removed from a stored counter that did not contain it.
     pub fn counts(&self) -> Result<[u128; 7]> {
         let mut counts = [0; 7];
         for (slot, count) in counts.iter_mut().zip(self.tokens) {
@@ -68,7 +68,7 @@ impl Totals {
         Ok(counts)
     }
 
-    /// The number of requests, for sums whose parts are all present.
+    /// The number of requests, for complete sums.
     ///
     /// # Errors
     /// As [`counts`](Self::counts).
@@ -76,7 +76,7 @@ impl Totals {
         u64::try_from(self.requests).map_err(|_| negative())
     }
 
-    /// Writes a stored sum: requests, a bit mask of what is not zero, then those numbers.
+    /// Encodes a stored sum: requests, a bit mask of the non-zero numbers, then these numbers.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
         let unsigned = |count: i64| u64::try_from(count).map_err(|_| negative());
         varint::put(out, unsigned(self.requests)?);

@@ -1,7 +1,7 @@
-//! The RFC 6962 Merkle tree, kept in groups of sixteen hashes.
+//! The RFC 6962 Merkle tree, stored in groups of sixteen hashes.
 //!
-//! Group `g` of level 0 holds the hashes of leaves `16 g … 16 g + 15`; a full group's own root is a child
-//! in a group of the next level. Nodes between are worked out from the group, so each hash is stored once.
+//! Group `g` of level 0 contains the hashes of leaves `16 g … 16 g + 15`; the root of a full group is a child in a
+//! group of the next level. Nodes in between are computed from the group, so each hash is stored once.
 
 use crate::merkle::{Hash, node_hash};
 use crate::model::error::{Error, Result};
@@ -67,7 +67,7 @@ fn load(view: &dyn ReadView, level: u8, group: u64, len: u64) -> Result<Vec<Hash
     Ok(children(&bytes))
 }
 
-/// Adds leaves behind the first `size` ones.
+/// Appends leaves after the first `size` ones.
 pub(crate) fn append_leaves(sink: &mut dyn WriteView, size: u64, leaves: &[Hash]) -> Result<()> {
     let mut pending: Vec<Hash> = leaves.to_vec();
     let mut count = size;
@@ -100,7 +100,7 @@ fn store(sink: &mut dyn WriteView, level: u8, group: u64, nodes: &[Hash]) -> Res
     sink.put(Table::Tree, &group_key(level, group), Some(&bytes))
 }
 
-/// The leaf hash that is kept of a position.
+/// The stored leaf hash of a position.
 pub(crate) fn leaf_at(view: &dyn ReadView, position: Position) -> Result<Hash> {
     let index = position.get().checked_sub(1).ok_or_else(|| bug!("the leaf hash of position 0, where no event is"))?;
     let bytes = view.get(Table::Tree, &group_key(0, index / GROUP))?.unwrap_or_default();
@@ -110,19 +110,19 @@ pub(crate) fn leaf_at(view: &dyn ReadView, position: Position) -> Result<Hash> {
         .ok_or_else(|| Error::damaged(position, "the tree has no hash of this event"))
 }
 
-/// A node that is kept as a child in a group; `None` when it is missing.
+/// A node that is stored as a child in a group; `None` if it is missing.
 pub(crate) fn node_in(view: &dyn ReadView, level: u8, child: u64) -> Result<Option<Hash>> {
     let bytes = view.get(Table::Tree, &group_key(level, child / GROUP))?.unwrap_or_default();
     Ok(children(&bytes).get((child % GROUP) as usize).copied())
 }
 
-/// The root of a full group as it is kept; `None` when it is not full.
+/// The root of a full group, computed from its stored hashes; `None` if it is not full.
 pub(crate) fn group_root(view: &dyn ReadView, level: u8, group: u64) -> Result<Option<Hash>> {
     let nodes = children(&view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default());
     Ok(if nodes.len() as u64 == GROUP { perfect_root(nodes) } else { None })
 }
 
-/// Whether the tree knows of no event behind the first so many.
+/// Whether the tree has no leaves after the first `size` ones.
 pub(crate) fn ends_at(view: &dyn ReadView, size: u64) -> Result<bool> {
     let kept =
         |group| Ok(view.get(Table::Tree, &group_key(0, group))?.map_or(0, |bytes| children(&bytes).len()) as u64);
@@ -151,7 +151,7 @@ pub(crate) fn tree_root(view: &dyn ReadView, size: u64) -> Result<Hash> {
 /// Called with the level, number and children of a group that is full.
 pub(crate) type FullGroup<'a> = dyn FnMut(u8, u64, &[Hash]) -> Result<()> + 'a;
 
-/// The same tree built in one pass with memory of a few groups, to check the stored one or a prefix of the log.
+/// A tree that is built in one pass with memory for a few groups, to check the stored one or a prefix of the log.
 #[derive(Default)]
 pub(crate) struct StreamingTree {
     levels: Vec<Vec<Hash>>,
@@ -159,7 +159,7 @@ pub(crate) struct StreamingTree {
 }
 
 impl StreamingTree {
-    /// Adds a leaf. Calls `full` with the level, number and children of each group that it fills.
+    /// Adds a leaf. Calls `full` with the level, number and children of each completed group.
     pub fn push(&mut self, leaf: Hash, full: &mut FullGroup<'_>) -> Result<()> {
         self.size += 1;
         let mut carried = Some(leaf);
@@ -190,7 +190,7 @@ impl StreamingTree {
         })
     }
 
-    /// Leaves so far.
+    /// The number of leaves so far.
     pub const fn size(&self) -> u64 {
         self.size
     }

@@ -1,4 +1,4 @@
-//! Any node of the stored tree, for the roots of earlier sizes and for proofs: a group read for each.
+//! Computes any node of the stored tree, for the roots of earlier sizes and for proofs, by reading one group per node.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::store::{ReadView, Table};
 
-/// The nodes of the tree over the log of a view. A group is read once.
+/// The nodes of the tree over the log of a view. It reads each group once.
 pub(crate) struct Nodes<'v> {
     view: &'v dyn ReadView,
     groups: BTreeMap<(u8, u64), Vec<Hash>>,
@@ -27,7 +27,7 @@ impl<'v> Nodes<'v> {
 
     /// The root of the perfect subtree over `2^height` leaves, the `index`th of its height.
     fn perfect(&mut self, height: u32, index: u64) -> Result<Hash> {
-        // Groups keep every fourth height; up to three heights between are worked out from them.
+        // Groups store every fourth height; the three heights in between are computed.
         let (level, between) = ((height / 4) as u8, height % 4);
         let first = index << between;
         let key = (level, first / GROUP);
@@ -43,7 +43,7 @@ impl<'v> Nodes<'v> {
         })
     }
 
-    /// The root over a range of leaves that some tree divides at.
+    /// The root over a range of leaves that is a subtree of some tree.
     fn over(&mut self, mut range: Range<u64>) -> Result<Hash> {
         let mut left = Vec::new();
         while !(range.end - range.start).is_power_of_two() {
@@ -82,7 +82,7 @@ impl<'v> Nodes<'v> {
         self.all_over(beside.into_iter().rev())
     }
 
-    /// What shows that the tree of `new` leaves continues that of `old` ones, 0 < `old` ≤ `new` (RFC 6962 §2.1.2).
+    /// The proof that the tree of `new` leaves continues that of `old` ones, 0 < `old` ≤ `new` (RFC 6962 §2.1.2).
     pub fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Hash>> {
         let mut parts = Vec::new();
         let mut range = 0..new;
@@ -96,7 +96,7 @@ impl<'v> Nodes<'v> {
                 range.start = middle;
             }
         }
-        // The old root itself is known to whoever asks.
+        // The verifier already has the old root itself.
         if range.start > 0 {
             parts.push(range);
         }

@@ -1,8 +1,8 @@
-//! Every instant at which a provider account was used, with its counts: what windows are cut from.
+//! Every instant at which a provider account was used, with its counts. Windows are computed from these.
 //!
-//! Instants are kept in chunks whose borders depend on the instants alone (an instant starts a chunk when its
-//! hash says so, one in sixteen), so equal sets of uses are equal bytes whatever order they arrived in, and a
-//! burst never makes one row grow without bound.
+//! Instants are stored in chunks whose borders depend on the instants alone: the hash of an instant decides whether it
+//! starts a chunk, which one in sixteen does. Equal sets of instants therefore have equal bytes for every order of
+//! arrival, and a burst does not make one row grow without bound.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(crate) type Instants = BTreeMap<i64, Totals>;
 const CHUNK: u64 = 16;
 
 fn starts_chunk(millis: i64) -> bool {
-    // A hash in which every bit counts: after uses at regular intervals, a multiplication alone would have no chunk start
-    // for hundreds of them.
+    // A hash in which every bit matters. With a multiplication alone, instants at regular intervals could leave a chunk
+    // without an end for hundreds of them.
     xxh3_64(&millis.to_le_bytes()).is_multiple_of(CHUNK)
 }
 
@@ -55,7 +55,7 @@ fn place(key: &[u8]) -> Result<(&[u8], Timestamp)> {
     Ok((account, start))
 }
 
-/// The uses of a stored chunk, in order, each read when it is asked for.
+/// The instants of a stored chunk, in order, decoded on demand.
 struct Stored<'v> {
     previous: i64,
     rest: &'v [u8],
@@ -93,7 +93,7 @@ pub(crate) fn read<'k>(key: &'k [u8], value: &[u8]) -> Result<(&'k [u8], Timesta
     Ok((account, start, Stored::new(key, value)?.collect::<Result<_>>()?))
 }
 
-/// Whether a chunk has just the key, bytes and borders that its instants give it.
+/// Whether a chunk has exactly the key, bytes and borders of its instants.
 pub(crate) fn is_canonical(key: &[u8], start: Timestamp, instants: &Instants, value: &[u8]) -> bool {
     let borders = instants.keys().enumerate().all(|(index, millis)| {
         let first = index == 0 && start != Timestamp::MIN;
@@ -105,7 +105,7 @@ pub(crate) fn is_canonical(key: &[u8], start: Timestamp, instants: &Instants, va
     borders && counts && key.ends_with(&end) && encode(start.millis(), instants).is_ok_and(|bytes| bytes == value)
 }
 
-/// Adds changes of one account. Where a change takes a chunk's border away, its chunk joins the one before.
+/// Adds changes of one account. If a change removes the start of a chunk, the chunk is merged with the previous one.
 pub(crate) fn apply(sink: &mut dyn WriteView, account: &[u8], changes: &Instants) -> Result<()> {
     let takes_border = |millis: i64, change: &Totals| starts_chunk(millis) && change.requests < 0;
     let mut changes = changes.iter().map(|(millis, change)| (*millis, *change)).peekable();
@@ -140,7 +140,7 @@ pub(crate) fn apply(sink: &mut dyn WriteView, account: &[u8], changes: &Instants
     Ok(())
 }
 
-/// Neighbouring chunks on their way to be cut anew.
+/// Adjacent chunks that are being cut again.
 #[derive(Default)]
 struct InstantRun {
     keys: Vec<Vec<u8>>,
@@ -181,7 +181,7 @@ fn rewrite(sink: &mut dyn WriteView, account: &[u8], old_keys: &[Vec<u8>], merge
     Ok(())
 }
 
-/// The chunk that holds, or would hold, an instant.
+/// The chunk that contains, or would contain, an instant.
 fn chunk_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<(Timestamp, Instants)>> {
     let mut found = None;
     let to = chunk_key(account, at.plus(1));
@@ -193,7 +193,7 @@ fn chunk_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option
     Ok(found)
 }
 
-/// Where the chunk that holds, or would hold, an instant starts.
+/// The start of the chunk that contains, or would contain, an instant.
 fn start_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
     let to = chunk_key(account, at.plus(1));
@@ -204,12 +204,12 @@ fn start_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option
     Ok(found)
 }
 
-/// The key of the chunk that holds an instant, if there is one.
+/// The key of the chunk that contains an instant, if any.
 pub(crate) fn use_row(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Vec<u8>>> {
     Ok(start_at(view, account, at)?.map(|start| chunk_key(account, start)))
 }
 
-/// Where the chunk after the one of an instant starts.
+/// The start of the chunk after that of an instant.
 fn next_chunk(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
     let from = chunk_key(account, at.plus(1));
@@ -223,7 +223,7 @@ fn next_chunk(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Opti
 /// The first use at or after an instant.
 pub(crate) fn first_from(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
     let mut found = None;
-    // Windows are followed one after the other by this question, so no more of a chunk is read than it needs.
+    // Called once per window, so it decodes a chunk only up to the first match.
     let mut look = |key: &[u8], value: &[u8]| {
         for one in Stored::new(key, value)? {
             let (millis, _) = one?;
@@ -270,7 +270,7 @@ pub(crate) fn uses_between(view: &dyn ReadView, account: &[u8], from: Timestamp,
     Ok(found)
 }
 
-/// The sum over `[from, to)`, read use by use.
+/// The sum over `[from, to)`, computed from single instants.
 pub(crate) fn sum_uses(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Totals> {
     let mut total = Totals::default();
     if from >= to {
@@ -319,7 +319,8 @@ mod tests {
     }
 
     proptest! {
-        /// However uses come and go, the chunks depend on what is left alone, and questions get the model's answers.
+        /// After any additions and removals, the chunks depend only on the remaining instants, and queries agree with a
+        /// model.
         #[test]
         fn chunks_depend_only_on_the_usage_instants(
             batches in prop::collection::vec(prop::collection::vec((0_i64..400, any::<bool>()), 0..60), 1..8),

@@ -1,4 +1,4 @@
-//! Numbers in as few bytes as they need: LEB128, with zigzag for the signed ones.
+//! Variable-length integers: LEB128, with zigzag encoding for signed ones.
 
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -15,7 +15,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
         *bytes = rest;
         value |= u64::from(byte & 0x7f).checked_shl(shift)?;
         if byte & 0x80 == 0 {
-            // The tenth byte has room for one bit only; and a number has one spelling.
+            // The tenth byte has only one bit, and each number has one spelling.
             let canonical = *byte != 0 || shift == 0;
             return (canonical && (shift < 63 || *byte <= 1)).then_some(value);
         }
@@ -23,7 +23,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Writes a number of up to 128 bits; one of up to 64 bits has the bytes of [`put`].
+/// Writes a number of up to 128 bits. A number of up to 64 bits has the bytes of [`put`].
 pub(crate) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
     while value > u128::from(u64::MAX) {
         out.push((value as u8) | 0x80);
@@ -39,7 +39,7 @@ pub(crate) fn take_u128(bytes: &mut &[u8]) -> Option<u128> {
         *bytes = rest;
         value |= u128::from(byte & 0x7f).checked_shl(shift)?;
         if byte & 0x80 == 0 {
-            // The nineteenth byte has room for two bits only; and a number has one spelling.
+            // The nineteenth byte has only two bits, and each number has one spelling.
             let canonical = *byte != 0 || shift == 0;
             return (canonical && (shift < 126 || *byte <= 3)).then_some(value);
         }

@@ -22,25 +22,25 @@ pub(super) enum DayKeys {
     One(TimeKeys),
     /// They change at quarters of an hour.
     Quarters(QuarterKeys),
-    /// A border lies within a quarter: only the records can tell.
+    /// A border is within a quarter: only single records can answer.
     Finer,
 }
 
 /// The time keys of the quarters of a day.
 #[derive(Default)]
 pub(super) struct QuarterKeys {
-    /// For each quarter, which of the keys it has.
+    /// For each quarter, the index of its keys.
     numbers: Vec<usize>,
     keys: Vec<TimeKeys>,
 }
 
 impl QuarterKeys {
-    /// The number of the keys of a quarter.
+    /// The index of the keys of a quarter.
     pub fn number(&self, quarter: usize) -> usize {
         self.numbers.get(quarter).copied().unwrap_or_default()
     }
 
-    /// The keys of a number.
+    /// The keys with an index.
     pub fn keys(&self, number: usize) -> &[String] {
         self.keys.get(number).map(Vec::as_slice).unwrap_or_default()
     }
@@ -83,7 +83,7 @@ impl<'r> Buckets<'r> {
 
     fn work_out(&self, day: i64) -> DayKeys {
         let quarter = |n: i64| Timestamp::from_millis((day * 96 + n) * QUARTER);
-        // No zone leaves a day and comes back to it within it.
+        // No zone leaves a local day and returns to it within one UTC day.
         let whole = self.place(quarter(0));
         if whole == self.place(quarter(96).plus(-1)) {
             return DayKeys::One(self.at(quarter(0)));
@@ -92,7 +92,7 @@ impl<'r> Buckets<'r> {
         let mut last = None;
         for n in 0..96 {
             let place = self.place(quarter(n));
-            // Names are made where they change only.
+            // Names are computed only where they change.
             if last != Some(place) {
                 let keys = self.at(quarter(n));
                 if quarters.keys.last() != Some(&keys) {
@@ -112,7 +112,7 @@ impl<'r> Buckets<'r> {
         quarters.keys.pop().map_or(DayKeys::Finer, DayKeys::One)
     }
 
-    /// What all time keys of an instant follow from.
+    /// The local day and hour of an instant, which determine all its time keys.
     fn place(&self, at: Timestamp) -> (NaiveDate, u32) {
         if self.keys.is_empty() {
             return Default::default();

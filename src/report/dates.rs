@@ -4,7 +4,7 @@ use chrono::{Days, Months, NaiveDate};
 
 use crate::model::time::{Timestamp, Zone};
 
-/// What a window is moved back by.
+/// The step by which a window is moved back.
 ///
 /// ```
 /// use usage_ledger::report::Granularity;
@@ -17,11 +17,11 @@ pub enum Granularity {
     Day,
     /// Weeks.
     Week,
-    /// Months; a day that a month does not have is its last one.
+    /// Months. A day that a month lacks becomes its last day.
     Month,
 }
 
-/// Consecutive local days, both ends included.
+/// Consecutive local days, including both ends.
 ///
 /// ```
 /// use usage_ledger::report::{DateWindow, Granularity};
@@ -38,22 +38,22 @@ pub struct DateWindow {
 }
 
 impl DateWindow {
-    /// Days of a window when nobody says how many.
+    /// The default number of days of a window.
     ///
     /// ```
     /// assert_eq!(usage_ledger::report::DateWindow::DEFAULT_DAYS, 7);
     /// ```
     pub const DEFAULT_DAYS: u32 = 7;
-    /// Days of the longest window.
+    /// The maximal number of days of a window.
     ///
     /// ```
     /// assert_eq!(usage_ledger::report::DateWindow::MOST_DAYS, 100);
     /// ```
     pub const MOST_DAYS: u32 = 100;
 
-    /// The window of so many days that ends today, or `back` steps earlier. By days a step is the window's own length, so
-    /// that windows follow each other without a gap; else it is a week or a month. Days are clamped to 1 to 100; a negative
-    /// number of steps counts as none.
+    /// The window of a number of days that ends today, or `back` steps earlier. With steps of days, a step is the
+    /// window's own length, so that windows are adjacent; otherwise it is a week or a month. The number of days is
+    /// clamped to 1 to 100, and a negative number of steps counts as 0.
     ///
     /// ```
     /// use usage_ledger::report::{DateWindow, Granularity};
@@ -64,7 +64,7 @@ impl DateWindow {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ending(today: NaiveDate, days: i64, back: i64, granularity: Granularity) -> Self {
-        // The seed system's dashboard takes any number and brings it into the range; the command refuses others before.
+        // The seed system's dashboard clamps any number; the command refuses numbers outside the range before.
         let days = days.clamp(1, Self::MOST_DAYS.into()).unsigned_abs();
         let back = back.max(0).unsigned_abs();
         let last = match granularity {
@@ -72,12 +72,12 @@ impl DateWindow {
             Granularity::Week => today.checked_sub_days(Days::new(back.saturating_mul(7))),
             Granularity::Month => today.checked_sub_months(Months::new(u32::try_from(back).unwrap_or(u32::MAX))),
         };
-        // Before the calendar begins there is nothing to look at.
+        // Nothing is before the beginning of the calendar.
         let last = last.unwrap_or(NaiveDate::MIN);
         Self { first: last.checked_sub_days(Days::new(days - 1)).unwrap_or(NaiveDate::MIN), last }
     }
 
-    /// The instants between which the days lie in a zone: from the first, up to but not including the second.
+    /// The instants between which the days lie in a zone; the second is exclusive.
     ///
     /// ```
     /// use usage_ledger::{Zone, report::DateWindow};

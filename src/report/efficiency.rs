@@ -1,4 +1,4 @@
-//! What the sessions of a report achieved for its tokens.
+//! The productivity of the sessions of a report.
 
 use serde::Serialize;
 
@@ -11,10 +11,10 @@ use crate::model::tokens::TokenClass;
 use crate::projection::Series;
 use crate::readers::price::Prices;
 
-/// The label that says how a session ended: `productive`, `empty` or `blocked`.
+/// The label with the outcome of a session: `productive`, `empty` or `blocked`.
 const LABEL: &str = "outcome";
 
-/// What sessions achieved for the tokens of a report.
+/// The productivity of sessions, relative to the tokens of a report.
 ///
 /// ```
 /// use usage_ledger::{Ledger, Report, TokenRecord};
@@ -28,27 +28,27 @@ const LABEL: &str = "outcome";
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Efficiency {
-    /// Sessions that got something done.
+    /// Sessions with a result.
     pub productive: u64,
     /// Sessions that found nothing to do.
     pub empty: u64,
-    /// Sessions that could not go on.
+    /// Sessions that were blocked.
     pub blocked: u64,
-    /// Input, output and reasoning of all records of the report; what came from a cache or went into one is left out.
+    /// Input, output and reasoning of all records of the report, without cache classes.
     pub tokens: u128,
-    /// Tokens for each productive session.
+    /// Tokens per productive session.
     pub tokens_per_productive: Option<f64>,
-    /// The share of sessions that got nothing done.
+    /// The share of sessions that were not productive.
     pub waste: f64,
-    /// Where the share of productive sessions goes; `None` for too few sessions.
+    /// The trend of the share of productive sessions; `None` for too few sessions.
     pub trend: Option<Trend>,
 }
 
 impl Snapshot<'_> {
-    /// What the sessions achieved whose records a report is about: a record with the label `outcome` is a session.
+    /// The productivity of the sessions of a report. Each record with the label `outcome` is a session.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report};
@@ -79,12 +79,12 @@ impl Snapshot<'_> {
     }
 }
 
-/// How sessions ended, in the order of time.
+/// The outcomes of sessions, ordered by time.
 fn sessions(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<String>> {
     let by = vec![ReportKey::Label(LABEL.to_owned())];
     let labelled = Report { by, prices: Some(Prices::none()), ..report.clone() };
     if snapshot.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
-        // Nobody says how anything ended: there is no need to look at every record.
+        // Without any outcome the records need not be read.
         return Ok(Vec::new());
     }
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The quick answers of reports equal those that are worked out from every record.
+//! Compares reports from projections with the same reports from single records.
 
 use super::pricing::Costs;
 use super::{Report, ReportKey, records, table};
@@ -10,7 +10,7 @@ use crate::{EventId, Timestamp, TokenRecord};
 
 const START: i64 = 1_780_000_000_000;
 
-/// Numbers from a seed.
+/// Random numbers from a seed.
 struct Random(u64);
 
 impl Random {
@@ -44,7 +44,7 @@ fn call(random: &mut Random, number: u64) -> TokenRecord {
     record
 }
 
-/// A ledger of some blocks whose calls arrive out of order, with corrections before and after what they correct.
+/// A ledger of several blocks whose calls arrive out of order, with corrections before and after their targets.
 fn ledger(seed: u64) -> Ledger {
     let mut random = Random(seed);
     let ledger = Ledger::with_store(Box::new(MemoryStore::new()));
@@ -55,13 +55,13 @@ fn ledger(seed: u64) -> Ledger {
     while number < 2_300 {
         let mut batch = Vec::new();
         for _ in 0..=random.below(700) {
-            // Dense and sparse times, in no order.
+            // Dense and sparse times, in random order.
             let spread = *random.pick(&[20 * MINUTE, 9 * HOUR, 90 * HOUR]) as u64;
             let at = Timestamp::from_millis(START + random.below(spread) as i64);
             batch.push(NewEvent::new(call(&mut random, number), at));
             number += 1;
             if random.below(12) == 0 {
-                // Of a call that is there, or comes later.
+                // The target exists already or arrives later.
                 let target = EventId::from_key(
                     random.pick::<&str>(&["anthropic", "openai", "ollama"]),
                     &random.below(number + 40).to_string(),

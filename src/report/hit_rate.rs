@@ -1,9 +1,9 @@
-//! How much of the input came from a cache.
+//! The share of the input that was read from a cache.
 
 use crate::model::tokens::{TokenClass, Tokens};
 use crate::usage::TokenSums;
 
-/// Reads among all input; 0 when there was no input.
+/// Cache reads divided by all input; 0 without input.
 fn rate(read: u128, input: u128, write: u128) -> f64 {
     let all = read.saturating_add(input).saturating_add(write);
     if all == 0 { 0.0 } else { read as f64 / all as f64 }
@@ -26,7 +26,7 @@ impl TokenSums {
 }
 
 impl Tokens {
-    /// The share of the input that was read from a cache, from 0 to 1; an unknown count is taken as none.
+    /// The share of the input that was read from a cache, from 0 to 1; an unknown count is 0.
     ///
     /// ```
     /// use usage_ledger::Tokens;

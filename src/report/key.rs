@@ -1,7 +1,7 @@
 use crate::model::error::{Error, Result};
 use crate::projection::Series;
 
-/// What rows of a report are told apart by.
+/// A key that separates the rows of a report.
 ///
 /// ```
 /// use usage_ledger::ReportKey;
@@ -13,17 +13,17 @@ use crate::projection::Series;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReportKey {
-    /// Who served and metered the tokens.
+    /// The provider that served and metered the tokens.
     Provider,
-    /// Which subscription.
+    /// The subscription or key.
     Account,
-    /// Which model.
+    /// The model.
     Model,
-    /// Which calling program.
+    /// The calling program.
     Agent,
-    /// Which project.
+    /// The project.
     Project,
-    /// Which agent session.
+    /// The agent session.
     Conversation,
     /// The value of a label.
     Label(String),
@@ -40,7 +40,7 @@ pub enum ReportKey {
 }
 
 impl ReportKey {
-    /// Its name in flags, JSON and column heads.
+    /// The name in flags, JSON and column headers.
     ///
     /// ```
     /// # use usage_ledger::ReportKey;
@@ -85,10 +85,10 @@ impl ReportKey {
 impl std::str::FromStr for ReportKey {
     type Err = Error;
 
-    /// Reads a [`name`](ReportKey::name).
+    /// Parses a [`name`](ReportKey::name).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is no key; the message lists those there are.
+    /// [`Error::Invalid`] for an unknown name; the message lists the valid ones.
     fn from_str(name: &str) -> Result<Self> {
         Ok(match name {
             "provider" => Self::Provider,

@@ -1,15 +1,15 @@
-//! What sessions achieved for their tokens.
+//! Counts of sessions by outcome, and their trend.
 
 use serde::Serialize;
 
-/// How sessions ended.
+/// The number of sessions by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcomes {
-    /// Sessions that got something done.
+    /// Sessions with a result.
     pub productive: u64,
     /// Sessions that found nothing to do.
     pub empty: u64,
-    /// Sessions that could not go on.
+    /// Sessions that were blocked.
     pub blocked: u64,
 }
 
@@ -18,12 +18,12 @@ fn ratio(part: u128, whole: u128) -> f64 {
 }
 
 impl Outcomes {
-    /// Tokens for each productive session; `None` when there was none.
+    /// Tokens per productive session; `None` without one.
     pub fn tokens_per_productive(self, tokens: u128) -> Option<f64> {
         (self.productive > 0).then(|| ratio(tokens, self.productive.into()))
     }
 
-    /// The share of sessions that got nothing done, from 0 to 1. Tokens without any session are all waste.
+    /// The share of sessions that were not productive, from 0 to 1. Tokens without any session count as 1.
     pub fn waste(self, tokens: u128) -> f64 {
         let idle = self.empty.saturating_add(self.blocked);
         match idle.saturating_add(self.productive) {
@@ -34,7 +34,7 @@ impl Outcomes {
     }
 }
 
-/// Where the share of productive sessions goes.
+/// The trend of the share of productive sessions.
 ///
 /// ```
 /// use usage_ledger::report::Trend;
@@ -45,14 +45,14 @@ impl Outcomes {
 pub enum Trend {
     /// Up by more than 0.15.
     Improving,
-    /// Neither up nor down by more than 0.15.
+    /// A change of at most 0.15.
     Stable,
     /// Down by more than 0.15.
     Declining,
 }
 
 impl Trend {
-    /// Fewest sessions of which a trend is told.
+    /// The minimal number of sessions for a trend.
     ///
     /// ```
     /// assert_eq!(usage_ledger::report::Trend::FEWEST, 6);
@@ -72,8 +72,8 @@ impl Trend {
         }
     }
 
-    /// The trend of sessions in the order in which they ended, each productive or not; `None` for fewer than
-    /// [`FEWEST`](Self::FEWEST). Of an odd number the one in the middle is of the second half.
+    /// The trend of sessions in the order of their ends, each productive or not; `None` for fewer than
+    /// [`FEWEST`](Self::FEWEST). With an odd number, the one in the middle belongs to the second half.
     ///
     /// ```
     /// # use usage_ledger::report::Trend;

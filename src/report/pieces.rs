@@ -1,5 +1,5 @@
-//! Quarters of an hour that a report cuts, or whose calls have prices of their own: their records are read one by one,
-//! from the blocks that hold such a quarter.
+//! Reads single records of the quarters of an hour that a report cuts, or whose calls have individual prices. It reads
+//! only blocks with such a quarter.
 
 use std::collections::HashMap;
 
@@ -19,17 +19,17 @@ use crate::projection::blocks::{
 use crate::projection::{AccountRef, Level, Series, Totals, corrections_exist, effective, is_corrected};
 use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
 
-/// Which records of a quarter are read one by one.
+/// The records of a quarter that are read individually.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scope {
     All,
     /// Those of an account, by its key.
     Account(Vec<u8>),
-    /// Those whose price depends on the call, by what it depends on besides.
+    /// Those whose price depends on the call, by their price key.
     Price(String),
 }
 
-/// The quarters whose records are read one by one.
+/// The quarters whose records are read individually.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     quarters: HashMap<i64, Vec<Scope>>,
@@ -48,18 +48,18 @@ impl Pieces {
         self.add(quarter, Scope::All);
     }
 
-    /// Those of the account of a series.
+    /// Those of a series' account.
     pub fn account(&mut self, quarter: i64, series: &Series<'_>) {
         self.add(quarter, Scope::Account(AccountRef::new(series.provider, series.account).key()));
     }
 
-    /// Those that have the price of a series.
+    /// Those with the same price key as a series.
     pub fn price(&mut self, quarter: i64, series: &Series<'_>) {
         self.add(quarter, Scope::Price(price_key(series)));
     }
 }
 
-/// What the price of a series depends on besides the time.
+/// Everything that the price of a series depends on, except the time.
 fn price_key(series: &Series<'_>) -> String {
     [series.provider, series.model.unwrap_or_default(), series.tariff.unwrap_or_default()].join("\0")
 }
@@ -101,7 +101,7 @@ pub(super) fn add(
     sums.finish(costs, rows)
 }
 
-/// The names of records, read once.
+/// The names of records, each read once.
 struct Names {
     key: Vec<u8>,
     admitted: bool,
@@ -109,10 +109,10 @@ struct Names {
     price: String,
 }
 
-/// The records of one quarter that have the same names and are in the same window.
+/// The records of one quarter with the same names, in the same window.
 enum Part {
     Sum(Totals),
-    /// Where the time keys or the price depend on the record.
+    /// The time keys or the price depend on the record.
     Each(Vec<(Timestamp, Totals)>),
 }
 
@@ -130,7 +130,7 @@ struct PieceSums<'r> {
 }
 
 impl PieceSums<'_> {
-    /// The number of the names in a key of the finest rollup.
+    /// The index of the names in a key of the finest rollup.
     fn number(&mut self, key: Vec<u8>) -> Result<usize> {
         if let Some(number) = self.numbers.get(&key) {
             return Ok(*number);
@@ -148,12 +148,12 @@ impl PieceSums<'_> {
         Ok(self.names.len() - 1)
     }
 
-    /// Whether a time is in a piece and in the report.
+    /// Whether a time is in one of these quarters and in the report.
     fn is_cut(&self, at: Timestamp) -> bool {
         self.pieces.quarters.contains_key(&quarter_of(at)) && self.report.covers(at)
     }
 
-    /// Adds one record as it counts.
+    /// Adds one record with its corrections.
     fn record(&mut self, number: usize, at: Timestamp, totals: &Totals, costs: &mut Costs<'_>) -> Result<()> {
         let quarter = quarter_of(at);
         let (Some(scopes), Some(names)) = (self.pieces.quarters.get(&quarter), self.names.get(number)) else {
@@ -216,7 +216,7 @@ impl PieceSums<'_> {
         corrected.into_iter().try_for_each(|offset| self.effective(position_at(number, offset), costs))
     }
 
-    /// Adds a record that has corrections.
+    /// Adds a corrected record.
     fn effective(&mut self, position: Position, costs: &mut Costs<'_>) -> Result<()> {
         match effective(self.view, position, None)? {
             Some(now) if self.is_cut(now.at) => self.view_of(now.at, &TokenView::from(&now.record), costs),
@@ -231,7 +231,7 @@ impl PieceSums<'_> {
         self.record(number, at, &Totals::one(&record.tokens, record.cost), costs)
     }
 
-    /// Adds the records from a position up to the end of its block, from their lines.
+    /// Adds the records from a position up to the end of its block, parsed from their lines.
     fn lines(&mut self, from: Position, costs: &mut Costs<'_>) -> Result<()> {
         let (view, (block, _)) = (self.view, place(from));
         view.rows(from, &mut |position, row| {

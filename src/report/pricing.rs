@@ -7,14 +7,14 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
 use crate::projection::{Series, Subject, Totals, facts};
-use crate::readers::price::{Charge, Extras, Found, Prices, Tariff};
+use crate::readers::price::{Charge, Extras, PriceLookup, Prices, Tariff};
 use crate::store::{GO_ON, Order};
 
 impl Snapshot<'_> {
-    /// The prices that hold in this ledger: those that were stated, before those of the table that comes with the build.
+    /// The prices of this ledger: custom prices first, then the table of the build.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::PriceSet};
@@ -22,7 +22,7 @@ impl Snapshot<'_> {
     /// let ledger = Ledger::in_memory()?;
     /// ledger.set_price(PriceSet::new("ollama", "", "0".parse()?, "0".parse()?)?, now)?;
     /// let prices = ledger.snapshot()?.prices()?;
-    /// assert_eq!(prices.source().own, [1.into()]);
+    /// assert_eq!(prices.source().custom, [1.into()]);
     /// assert!(prices.rates("ollama", "qwen3", now).is_some());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
@@ -38,20 +38,20 @@ impl Snapshot<'_> {
     }
 }
 
-/// What a sum costs.
+/// The cost of a sum.
 #[derive(Clone, Copy)]
 pub(super) enum Priced {
     Known(Charge),
     Unknown,
-    /// Only the records can tell.
+    /// Only single records can answer.
     Finer,
 }
 
-/// Finds prices, and remembers them: rows ask for the same again and again.
+/// Looks up prices, with a cache.
 pub(super) struct Costs<'p> {
     prices: &'p Prices,
-    /// By provider, model and tariff, then by the quarter of an hour or the day asked for.
-    found: HashMap<String, HashMap<i64, Found>>,
+    /// By provider, model and tariff, then by quarter of an hour or day.
+    found: HashMap<String, HashMap<i64, PriceLookup>>,
     key: String,
 }
 
@@ -65,7 +65,7 @@ impl<'p> Costs<'p> {
         series.model.is_some_and(|model| self.prices.changes_within_day(series.provider, model, at))
     }
 
-    /// What a row's sum costs at an instant.
+    /// The cost of a row's sum at an instant.
     pub fn row(&mut self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
         let Some(model) = series.model else { return Ok(Priced::Unknown) };
         let tariff = series.tariff.unwrap_or_default();
@@ -88,14 +88,14 @@ impl<'p> Costs<'p> {
         priced
     }
 
-    /// What one call of a series costs.
+    /// The cost of one call of a series.
     pub fn one(&self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
         let Some(model) = series.model else { return Ok(Priced::Unknown) };
         let tariff = Tariff::from_key(series.tariff.unwrap_or_default()).of_counts(totals.counts()?);
         charge(&self.prices.find(series.provider, model, at, tariff), totals, &tariff.extras)
     }
 
-    /// What one call costs.
+    /// The cost of one call.
     pub fn call(&self, record: &TokenView<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
         let Some(model) = record.model.as_deref() else { return Ok(Priced::Unknown) };
         let tariff = Tariff::of(record);
@@ -103,12 +103,12 @@ impl<'p> Costs<'p> {
     }
 }
 
-fn charge(found: &Found, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
+fn charge(found: &PriceLookup, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
     Ok(match found {
-        Found::Rates { rates, .. } => {
+        PriceLookup::Rates { rates, .. } => {
             rates.charge(totals.counts()?, totals.requests, extras).map_or(Priced::Unknown, Priced::Known)
         }
-        Found::Unknown => Priced::Unknown,
-        Found::Finer => Priced::Finer,
+        PriceLookup::Unknown => Priced::Unknown,
+        PriceLookup::Finer => Priced::Finer,
     })
 }

@@ -1,4 +1,4 @@
-//! Answers from the records themselves: slower, but there is nothing they cannot tell.
+//! Answers reports from single records. This is slower, but can answer everything.
 
 use super::bucket::Buckets;
 use super::pricing::Costs;
@@ -13,18 +13,18 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::projection::{AccountRef, Series, Totals};
 
-/// A call as it counts now.
+/// A call with its corrections.
 pub(crate) struct PricedCall<'c> {
-    /// The time that the report goes by.
+    /// The time of the call for the report.
     pub at: Timestamp,
-    /// When it was made, which is the same or earlier.
+    /// When the call was made, which is not later.
     pub made: Timestamp,
     pub record: &'c TokenRecord,
-    /// What it costs, if that is known.
+    /// Its cost, if known.
     pub cost: Option<Usd>,
 }
 
-/// Visits every call as it counts now that a report is of, with its own time.
+/// Visits every matching call with its corrections and its own time.
 pub(super) fn covered(
     snapshot: &Snapshot<'_>,
     report: &Report,
@@ -40,7 +40,7 @@ pub(super) fn covered(
     })
 }
 
-/// Sums every record as it counts now.
+/// Sums all matching records with their corrections.
 pub(super) fn all(snapshot: &Snapshot<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);

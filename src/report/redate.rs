@@ -1,4 +1,4 @@
-//! Dates calls by when their counts were told, where the projections have them at their own times.
+//! Dates calls by `counted_at`, starting from projections that have them at their own times.
 
 use super::Report;
 use super::bucket::Buckets;
@@ -7,14 +7,14 @@ use super::rollups::keys;
 use super::table::Builder;
 use crate::model::error::Result;
 use crate::model::event::TokenView;
-use crate::projection::{Series, Totals, effective, told_later};
+use crate::projection::{Series, Totals, effective, counted_later};
 use crate::store::ReadView;
 
-/// Moves those calls to where they belong whose counts were told in a later quarter of an hour: within one nothing is cut.
-/// False when only the records can tell.
+/// Moves the calls whose counts appeared in a later quarter of an hour; a move within a quarter has no effect. Returns
+/// false if only single records can answer.
 pub(super) fn redate(view: &dyn ReadView, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<bool> {
     let buckets = Buckets::new(&report.by, report.zone);
-    for position in told_later(view)? {
+    for position in counted_later(view)? {
         let Some(now) = effective(view, position, None)? else { continue };
         let record = TokenView::from(&now.record);
         let series = Series::of(&record);

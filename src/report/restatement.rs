@@ -1,4 +1,4 @@
-//! What a sealed period has come to since, and by which events.
+//! The changes to a sealed period since its seal, and the events that caused them.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -10,13 +10,13 @@ use crate::projection::{corrections_of, root};
 use crate::store::{GO_ON, ReadView};
 use crate::usage::Usage;
 
-/// Events named of a restatement.
+/// The maximal number of listed events per restatement.
 const NAMED: usize = 1_000;
 
-/// What a period has come to differently since it was sealed.
+/// The differences between a period now and when it was sealed.
 ///
-/// Sums can be equal where rows are not: an event that moves a call to another model, project or hour of the period is a
-/// restatement too. So what counts is whether there is any event that is about the period and came after the seal.
+/// Equal sums do not imply an unchanged period: an event that moves a call to another model, project or hour of the
+/// period is a restatement too. A restatement therefore exists if any event about the period came after the seal.
 ///
 /// ```
 /// use usage_ledger::report::Restatement;
@@ -24,17 +24,17 @@ const NAMED: usize = 1_000;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restatement {
-    /// Calls more, or fewer, than were sealed.
+    /// Additional calls; negative for fewer.
     pub requests: i64,
-    /// Tokens more, or fewer, in the order of [`TokenClass::ALL`].
+    /// Additional tokens in the order of [`TokenClass::ALL`]; negative for fewer.
     pub tokens: [i128; 7],
-    /// Reported cost more, or less.
+    /// Additional reported cost; negative for less.
     #[serde(rename = "cost", serialize_with = "as_cost")]
     pub reported_usd: Usd,
-    /// Where the events are that came after the seal and are about calls of the period, late ones and corrections; the
-    /// first thousand of them.
+    /// The positions of events after the seal that concern calls of the period, late calls and corrections; at most the
+    /// first thousand.
     pub events: Vec<Position>,
-    /// How many there are.
+    /// The number of such events.
     pub events_total: u64,
 }
 
@@ -45,7 +45,7 @@ fn as_cost<S: Serializer>(usd: &Usd, serializer: S) -> std::result::Result<S::Ok
 }
 
 impl Restatement {
-    /// Whether the period is as it was sealed.
+    /// Whether the period is unchanged since the seal.
     ///
     /// ```
     /// # use usage_ledger::report::Restatement;
@@ -55,7 +55,7 @@ impl Restatement {
         *self == Self::default()
     }
 
-    /// Adds how the sums differ.
+    /// Adds the differences of the sums.
     pub(super) fn count(&mut self, sealed: &PeriodSealed, now: &Usage) -> Result<()> {
         let over = || Error::Overflow { what: "difference from a sealed sum" };
         let less = |now: u128, then: u128| {
@@ -83,7 +83,7 @@ fn is_in(sealed: &PeriodSealed, at: Timestamp) -> bool {
     sealed.since.is_none_or(|since| since <= at) && at < sealed.until
 }
 
-/// Which events restate which seal, in one pass over what came after the first of them.
+/// The events that restate each seal, from one pass over the events after the first of them.
 pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec<Restatement>> {
     let mut found = vec![Restatement::default(); seals.len()];
     let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(found) };
@@ -105,7 +105,7 @@ pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec
     Ok(found)
 }
 
-/// Every time that was ever told of the call which a correction is about; none when it is about no call that is there.
+/// Every time that any event states for the call of a correction; empty if there is no such call.
 fn times_of(view: &dyn ReadView, correction: &Event) -> Result<Vec<Timestamp>> {
     let Some(root) = root(view, correction, Position::new(u64::MAX))? else { return Ok(Vec::new()) };
     let record = Event::from_line(root, &view.expect_line(root)?)?;

@@ -1,4 +1,4 @@
-//! Answers from the rollups.
+//! Answers reports from the rollups.
 
 use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
@@ -23,7 +23,7 @@ fn level(report: &Report) -> Level {
     level
 }
 
-/// The row's keys in the report's order, from those of its names, those of its time and its window.
+/// A row's keys in the report's order, from its names, its time and its window.
 pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String], window: Option<&str>) -> Vec<Option<String>> {
     let mut time = time.iter();
     let value = |key: &ReportKey| match key {
@@ -34,7 +34,7 @@ pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String], window
     report.by.iter().map(value).collect()
 }
 
-/// Sums the rows of the rollup that fits. The quarters that it cannot answer are added to `pieces`.
+/// Sums the rows of the coarsest suitable rollup. Quarters that it cannot answer are added to `pieces`.
 pub(super) fn days(
     view: &dyn ReadView,
     report: &Report,
@@ -63,10 +63,10 @@ struct RollupDays<'r, 'p> {
     buckets: Buckets<'r>,
 }
 
-/// Quarters in a row that have the same keys, and so are one sum.
+/// Consecutive quarters with the same keys, which form one sum.
 #[derive(Default)]
 struct Stretch {
-    /// The number of the time keys among those of the day, and the window.
+    /// The index of the time keys among those of the day, and the window.
     keys: (usize, Option<usize>),
     first: i64,
     sum: Totals,
@@ -145,7 +145,7 @@ impl RollupDays<'_, '_> {
         stretch.map_or(Ok(()), |last| self.stretch(row, &last, changes))
     }
 
-    /// Whether only the calls of a row can tell their price at an instant.
+    /// Whether the price at an instant depends on the single calls of a row.
     fn is_finer(&mut self, row: &DayRow<'_>, at: Timestamp) -> Result<bool> {
         Ok(matches!(self.costs.row(&row.series, at, &Totals::default())?, Priced::Finer))
     }
@@ -164,7 +164,7 @@ impl RollupDays<'_, '_> {
     }
 }
 
-/// When the price of a quarter is looked up: a price that does not change within the day is looked up once.
+/// The time at which the price of a quarter is looked up. A price that is constant for the day is looked up once.
 const fn at_of(day: i64, quarter: Timestamp, changes: bool) -> Timestamp {
     if changes { quarter } else { Timestamp::from_millis(day * DAY) }
 }

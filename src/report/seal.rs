@@ -1,4 +1,4 @@
-//! Seals: a period is closed, and what is learned of it later is a restatement.
+//! Seals: a seal closes a period, and later events about it are a restatement.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::projection::{Subject, facts};
 use crate::readers::price::Prices;
 use crate::store::{GO_ON, Order, ReadView};
 
-/// A seal and what became of its period since.
+/// A seal and the restatement of its period.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent};
@@ -30,18 +30,18 @@ use crate::store::{GO_ON, Order, ReadView};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Seal {
-    /// The event that seals.
+    /// The position of the seal.
     pub position: Position,
     /// When it was sealed.
     pub at: Timestamp,
-    /// What it says.
+    /// Its content.
     #[serde(flatten)]
     pub sealed: PeriodSealed,
-    /// What the period has come to differently since.
+    /// The changes since the seal.
     pub restatement: Restatement,
 }
 
-/// The whole period, told apart by nothing that could leave something out.
+/// A report of the whole period without filters.
 fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
     let report = Report::by(ReportKey::Provider).prices(Prices::none()).until(until);
     match since {
@@ -50,7 +50,7 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
     }
 }
 
-/// The seals that hold at a time, in the order in which they were made.
+/// The seals that are not voided at a time, in order.
 fn held(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
     let mut found = Vec::new();
     facts(view, EventKind::PeriodSealed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
@@ -62,7 +62,7 @@ fn held(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp,
     Ok(found)
 }
 
-/// Refuses a period of which a part is sealed already: no call belongs to two closed periods.
+/// Refuses a period that overlaps a sealed one: no call belongs to two closed periods.
 fn refuse_overlap(
     held: &[(Position, Timestamp, PeriodSealed)],
     since: Option<Timestamp>,
@@ -78,10 +78,10 @@ fn refuse_overlap(
 }
 
 impl Snapshot<'_> {
-    /// The last seal, and what became of its period since.
+    /// The last seal, with its restatement.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::Ledger;
@@ -94,10 +94,10 @@ impl Snapshot<'_> {
         Ok(self.restated(last.into_iter().collect())?.pop())
     }
 
-    /// All seals that hold, in the order in which they were made, and what became of their periods since.
+    /// All seals that are not voided, in order, with their restatements.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent, time::DAY};
@@ -132,14 +132,15 @@ impl Snapshot<'_> {
 }
 
 impl Ledger {
-    /// Closes a period: states what it came to over all events so far, signs the statement, and keeps it as an event.
-    /// Without a beginning it goes on where the latest sealed period ended.
+    /// Closes a period: computes its totals over all events so far, signs the statement, and appends it as an event.
+    /// Without a beginning the period starts where the latest sealed one ended.
     ///
-    /// The statement is a checkpoint of C2SP with further lines, so whoever can check a checkpoint can check it.
+    /// The statement is a C2SP checkpoint with extension lines, so every program that verifies checkpoints can verify
+    /// it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the period is not over, ends before it begins or is sealed in part already, or when there
-    /// is no event at all; and the store's own. Then nothing is written.
+    /// [`Error::Invalid`] if the period is not over, ends before it begins or overlaps a sealed one, or if the ledger
+    /// is empty; and the store's own errors. Nothing is written then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, merkle::Signer};
@@ -195,10 +196,10 @@ impl Ledger {
         self.append([NewEvent::new(sealed, now)], now)?.into_iter().next().ok_or_else(|| Error::invalid("no seal"))
     }
 
-    /// The ledger as the last seal stands on it, with that seal; `None` when nothing was sealed.
+    /// The ledger as of the last seal, with that seal; `None` without a seal.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, merkle::Signer};
@@ -218,10 +219,10 @@ impl Ledger {
         Ok(Some((seal, self.as_of(AsOf::Position(size))?)))
     }
 
-    /// The ledger as the seal at a position stands on it, with that seal; `None` when no seal is there that holds.
+    /// The ledger as of the seal at a position, with that seal; `None` if there is no valid seal.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, time::DAY};

@@ -27,9 +27,9 @@ use crate::usage::Usage;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportTable {
-    /// The keys that tell rows apart, in order.
+    /// The keys of the rows, in order.
     pub keys: Vec<ReportKey>,
-    /// The last event that the answer knows of.
+    /// The last event that the answer includes.
     pub position: Position,
     /// The root of the tree at that event.
     pub root: Hash,
@@ -37,7 +37,7 @@ pub struct ReportTable {
     pub rows: Vec<ReportRow>,
     /// The sum of all rows.
     pub total: Usage,
-    /// Where the prices of computed costs come from.
+    /// The sources of the prices of computed costs.
     pub prices: PriceSource,
 }
 
@@ -55,15 +55,15 @@ pub struct ReportTable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportRow {
-    /// The value of each key; `None` where a record has none.
+    /// The value of each key; `None` if a record has none.
     pub keys: Vec<Option<String>>,
     /// What was used.
     pub usage: Usage,
 }
 
 impl ReportTable {
-    /// The rows with the most input and output, at most so many. Tokens of a cache decide between rows that have equally
-    /// many, then the order of the keys.
+    /// The rows with the most input and output, at most this many. Cache tokens decide between equal rows, then the
+    /// order of the keys.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
@@ -117,14 +117,14 @@ impl Serialize for ReportTable {
     }
 }
 
-/// Gathers sums by keys.
+/// Collects sums by keys.
 #[derive(Default)]
 pub(super) struct Builder {
     rows: HashMap<Vec<Option<String>>, RowSum>,
 }
 
 impl Builder {
-    /// Adds a sum with its price. False when only the records can tell that.
+    /// Adds a sum with its price. Returns false if only single records can give the price.
     pub fn add(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
         let charge = match priced {
             Priced::Known(charge) => Some(charge),
@@ -139,7 +139,7 @@ impl Builder {
         Ok(true)
     }
 
-    /// Takes away a part of a sum. False when only the records can tell its price.
+    /// Subtracts part of a sum. Returns false if only single records can give its price.
     pub fn take(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
         let priced = match priced {
             Priced::Known(charge) => Priced::Known(charge.negated()),
@@ -152,7 +152,7 @@ impl Builder {
         Ok(known)
     }
 
-    /// The table that was asked for.
+    /// The finished table.
     pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<ReportTable> {
         let mut rows = self.rows;
         let mut total = RowSum::default();
@@ -174,7 +174,7 @@ impl Builder {
     }
 }
 
-/// Adds the days that nothing happened on.
+/// Adds days without records.
 fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
     let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
     let first = asked.since.map(|since| asked.zone.day(since)).or_else(|| known.iter().min().copied());
@@ -185,12 +185,12 @@ fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
     }
 }
 
-/// A sum and what is known of its price.
+/// A sum and its price.
 struct RowSum {
     totals: Totals,
-    /// `None` once it is beyond what can be stated.
+    /// `None` after an overflow.
     charge: Option<Charge>,
-    /// Requests whose price is known.
+    /// Requests with a known price.
     priced: i64,
 }
 

@@ -1,4 +1,4 @@
-//! The session windows of a report by window, each with its name.
+//! The session windows of a report by window, with their names.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::projection::{AccountRef, Series};
 use crate::store::ReadView;
 use crate::usage::{AccountWindows, accounts};
 
-/// The window that holds a quarter of an hour.
+/// The window that contains a quarter of an hour.
 pub(super) enum Holder {
-    /// One holds all of it, if any does.
+    /// One window, or none, contains all of it.
     One(Option<usize>),
     /// A window begins within it.
     Border,
 }
 
-/// The windows of all accounts that a report is of.
+/// The windows of all accounts of a report.
 pub(super) struct ReportWindows {
-    /// By the key of the account: where windows start, and their numbers, in order.
+    /// By the key of the account: the starts of windows and their indices, in order.
     accounts: HashMap<Vec<u8>, Vec<(Timestamp, usize)>>,
     names: Vec<String>,
 }
@@ -49,14 +49,14 @@ impl ReportWindows {
         self.accounts.get(account).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The window of an account that holds a use at an instant.
+    /// The window of an account that contains an instant.
     pub fn at(&self, account: &[u8], at: Timestamp) -> Option<usize> {
         let starts = self.of(account);
         let after = starts.partition_point(|(start, _)| *start <= at);
         starts.get(after.checked_sub(1)?).map(|(_, number)| *number)
     }
 
-    /// The window of an account that holds the uses of a quarter.
+    /// The window of an account that contains a quarter.
     pub fn of_quarter(&self, account: &[u8], quarter: i64) -> Holder {
         let starts = self.of(account);
         let (first, next) = (quarter * QUARTER, (quarter + 1) * QUARTER);
@@ -72,7 +72,7 @@ impl ReportWindows {
     }
 }
 
-/// How a window is named: whose it is and from when to when.
+/// The name of a window: its account, start and end.
 pub(super) fn window_name(account: &AccountRef<'_>, window: &Window) -> String {
     let whose = match &account.account {
         Some(name) => format!("{}@{name}", account.provider),

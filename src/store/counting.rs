@@ -1,4 +1,4 @@
-//! A store that counts the rows that are read from it, for tests of what a query costs.
+//! A store that counts the rows that are read from it, for tests of the cost of queries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use super::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Tr
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
 
-/// Rows read so far.
+/// The number of rows read so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowsRead {
     log: Arc<AtomicU64>,
@@ -23,7 +23,7 @@ impl RowsRead {
     }
 }
 
-/// A store in memory whose reads are counted.
+/// A store in memory that counts reads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CountingStore {
     store: MemoryStore,

@@ -1,15 +1,15 @@
-//! Directories that hold ledgers: made private and made durable.
+//! Creates the directories of ledgers, private and durable.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// The directory that holds a file; the current one for a bare name.
+/// The directory of a file; the current one for a bare name.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a directory and those above it that are missing, for their owner alone, so that they outlive a power cut.
+/// Creates a directory and its missing parents, with owner-only permissions, and syncs them.
 ///
 /// # Errors
 /// Those of the operating system.
@@ -36,17 +36,17 @@ pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
     sync(above)
 }
 
-/// Makes the entries of a directory durable: a file that was created in it is found again after a power cut.
+/// Syncs a directory, so that a new file in it survives a power cut.
 ///
 /// # Errors
-/// Those of the operating system, except where directories cannot be synced at all.
+/// Those of the operating system, except on file systems that cannot sync directories.
 pub(crate) fn sync(directory: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
     let done = fs::File::open(directory).and_then(|directory| directory.sync_all());
     match done {
-        // A directory may be writable and unreadable, and some file systems do not sync directories.
+        // A directory may be writable but unreadable, and some file systems cannot sync directories.
         Err(error)
             if matches!(
                 error.kind(),

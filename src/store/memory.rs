@@ -6,10 +6,10 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 
-/// The reference model of a store: everything in memory, each write on a copy of the whole.
+/// The reference implementation of a store: everything is in memory, and each write works on a copy of it.
 ///
-/// Handles made by `clone` share one ledger, as processes share a file. Meant for tests and for short-lived ledgers;
-/// a write costs as much as the ledger is long.
+/// Clones share one ledger, as processes share a file. It is meant for tests and short-lived ledgers: the cost of a
+/// write grows with the ledger.
 ///
 /// ```
 /// use usage_ledger::{Ledger, store::MemoryStore};
@@ -41,7 +41,7 @@ struct StoredRow {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere cannot leave this half changed: states are swapped whole.
+    // A panic elsewhere cannot leave this half changed, because states are replaced as a whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -206,11 +206,11 @@ impl Transaction for Write<'_> {
         Ok(self.state.head().position)
     }
 
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
         let index = usize::try_from(position.get()).ok().and_then(|number| number.checked_sub(1));
         let row = index.and_then(|index| self.state.rows.get_mut(index));
         let row = row.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
-        row.body = stub.into();
+        row.body = tombstone.into();
         Ok(())
     }
 

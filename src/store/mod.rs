@@ -1,4 +1,4 @@
-//! Where a ledger lives: a log of lines and the projections beside it, changed together or not at all.
+//! The storage of a ledger: a log of lines and its projections, which change in one transaction.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -19,7 +19,7 @@ pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
 pub(crate) use sqlite::DraftLedger;
-pub(crate) use sqlite::{Held, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_left_log};
+pub(crate) use sqlite::{Held, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
 
 pub(crate) use self::view::clear;
 pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, StructureFinding, Table, WriteView};
@@ -29,19 +29,20 @@ use std::path::Path;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 
-/// A store of events: a log and its projections, read through snapshots and written one writer at a time.
+/// A store of events: a log and its projections, read through snapshots, with one writer at a time.
 ///
-/// Threads share a store. A reader does not wait for a writer, and several snapshots may be open at a time. A thread that
-/// holds a [`Transaction`] must not ask for another one: it would wait for itself.
+/// Threads share a store. A reader does not wait for a writer, and several snapshots may be open at once. A thread with
+/// an open [`Transaction`] must not open another one: it would wait for itself.
 ///
 /// An implementation keeps these promises. The rules of the module `conformance` check them (feature `conformance`):
 ///
-/// * positions are 1, 2, 3 … in the order of commits, and a position once seen keeps its row for all time, but for a body
-///   that gives way to a stub ([`Transaction::shred`]);
-/// * an id stands in the log once;
-/// * a [`Transaction`] sees the newest committed state and its own writes, and no other writer runs beside it;
-/// * commit makes the rows and the projections of a transaction visible at once, and durable; dropping it leaves no trace;
-/// * a [`ReadView`] sees one committed state for as long as it lives.
+/// * positions are 1, 2, 3 … in the order of commits, and a visible position keeps its row forever, except that a
+///   tombstone may replace its body ([`Transaction::shred`]);
+/// * an id is unique in the log;
+/// * a [`Transaction`] sees the newest committed state and its own writes, and excludes all other writers;
+/// * a commit makes the rows and the projections of a transaction visible at once, and durable; dropping the
+///   transaction discards it;
+/// * a [`ReadView`] shows one committed state for its whole life.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -56,7 +57,7 @@ pub trait EventStore: Send + Sync {
     /// Opens a snapshot.
     ///
     /// # Errors
-    /// The store's own, such as [`Error::Store`].
+    /// The store's own errors, such as [`Error::Store`].
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -65,10 +66,10 @@ pub trait EventStore: Send + Sync {
     /// ```
     fn read(&self) -> Result<Box<dyn ReadView + '_>>;
 
-    /// Waits for the write lock and opens a transaction, which rolls back when it is dropped.
+    /// Waits for the write lock and opens a transaction, which rolls back if it is dropped.
     ///
     /// # Errors
-    /// [`Error::Busy`] when another writer holds the lock for too long, and the store's own.
+    /// [`Error::Busy`] if another writer keeps the lock for too long, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -81,11 +82,11 @@ pub trait EventStore: Send + Sync {
     /// ```
     fn write(&self) -> Result<Box<dyn Transaction + '_>>;
 
-    /// As [`write`](Self::write), for a part of a long job: the commit may be durable only when [`sync`](Self::sync) returns.
-    /// It is never durable before an earlier commit.
+    /// Like [`write`](Self::write), for part of a long job: its commit may become durable only when
+    /// [`sync`](Self::sync) returns, but never before an earlier commit.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As for [`write`](Self::write).
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, SqliteStore, Table};
@@ -103,10 +104,10 @@ pub trait EventStore: Send + Sync {
         self.write()
     }
 
-    /// Makes sure that nothing of what was shredded or removed is left in any file of the store.
+    /// Erases everything that was shredded or removed from the files of the store.
     ///
     /// # Errors
-    /// [`Error::NotErased`] when something is, and how to go on.
+    /// [`Error::NotErased`] if something remains, with a remedy.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -117,10 +118,10 @@ pub trait EventStore: Send + Sync {
         Ok(())
     }
 
-    /// Copies the whole store, as it stands at one moment, into a new file at a path where nothing is.
+    /// Copies the store, in one consistent state, into a new file.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a store without a file, and the store's own.
+    /// [`Error::Invalid`] for a store without a file, and the store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, SqliteStore};
@@ -134,11 +135,11 @@ pub trait EventStore: Send + Sync {
         Err(Error::invalid(format!("this ledger has no file that could be copied to {}: export it", path.display())))
     }
 
-    /// Work that another thread may do again and again during a long job, so that the writer need not do it between its
-    /// transactions; `None` when there is none. Nothing depends on its being done.
+    /// Work that another thread may repeat during a long job, so that the writer need not do it between its
+    /// transactions; `None` if there is none. The work is optional.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -149,10 +150,10 @@ pub trait EventStore: Send + Sync {
         Ok(None)
     }
 
-    /// Makes durable what [`write_deferred`](Self::write_deferred) has committed.
+    /// Makes the commits of [`write_deferred`](Self::write_deferred) durable.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, SqliteStore};
@@ -169,7 +170,7 @@ pub trait EventStore: Send + Sync {
     }
 }
 
-/// Work beside the writer of a store: [`EventStore::housekeeping`].
+/// Background work for a store: [`EventStore::housekeeping`].
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, Housekeeping, SqliteStore};
@@ -181,7 +182,7 @@ pub trait EventStore: Send + Sync {
 /// ```
 pub type Housekeeping = Box<dyn FnMut() + Send>;
 
-/// A write in progress; dropping it without [`commit`](Self::commit) leaves no trace.
+/// A write in progress. Dropping it without [`commit`](Self::commit) discards it.
 ///
 /// ```
 /// use usage_ledger::EventId;
@@ -196,11 +197,10 @@ pub type Housekeeping = Box<dyn FnMut() + Send>;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub trait Transaction: WriteView {
-    /// Adds rows to the log behind the head and returns the position of the last one.
+    /// Appends rows to the log and returns the position of the last one.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when an id is in the log already; the transaction can then only be
-    /// dropped.
+    /// [`Error::Conflict`] if an id is already in the log. The transaction can then only be dropped.
     ///
     /// ```
     /// use usage_ledger::{EventId, Timestamp};
@@ -215,11 +215,11 @@ pub trait Transaction: WriteView {
     /// ```
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position>;
 
-    /// Puts a stub in place of the body at a position; all other columns stay. It is for what
-    /// [`Ledger::shred`](crate::Ledger::shred) does, and a store may refuse anything else.
+    /// Replaces the body at a position with a tombstone; all other columns stay. Only
+    /// [`Ledger::shred`](crate::Ledger::shred) needs this, and a store may refuse any other use.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such position, and the store's own.
+    /// [`Error::NotFound`] for a missing position, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::EventId;
@@ -236,12 +236,12 @@ pub trait Transaction: WriteView {
     /// assert!(tx.shred(2.into(), "{}").is_err());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()>;
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()>;
 
-    /// Puts right what [`ReadView::structure`] finds and calls repairable.
+    /// Repairs the differences that [`ReadView::structure`] reports as repairable.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, MemoryStore};
@@ -252,10 +252,10 @@ pub trait Transaction: WriteView {
         Ok(())
     }
 
-    /// Makes everything visible and durable.
+    /// Makes the transaction visible and durable.
     ///
     /// # Errors
-    /// The store's own, such as [`Error::DiskFull`]; nothing is written then.
+    /// The store's own errors, such as [`Error::DiskFull`]. Nothing is written then.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};

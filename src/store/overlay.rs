@@ -1,4 +1,4 @@
-//! A write that is tried in memory: on top of a snapshot, seen by nobody else, and never kept.
+//! A trial write in memory: on top of a snapshot, invisible to others, and never stored.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 
-/// What a ledger would be with some events more. Dropping it leaves no trace, and it cannot be committed.
+/// The state of a ledger with additional events. It cannot be committed.
 pub(crate) struct Overlay<'v> {
     base: Box<dyn ReadView + 'v>,
     head: Head,
     rows: Vec<OwnedRow>,
-    /// What differs from the base; `None` where a row is removed.
+    /// The differences from the base; `None` for a removed row.
     changes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
@@ -30,12 +30,12 @@ impl<'v> Overlay<'v> {
         Ok(Self { base, head, rows: Vec::new(), changes: BTreeMap::new() })
     }
 
-    /// Where the rows of the base end.
+    /// The last position of the base.
     fn base_end(&self) -> u64 {
         self.head.position.get() - self.rows.len() as u64
     }
 
-    /// The changes of a range of keys, in ascending order.
+    /// The changes in a range of keys, in ascending order.
     fn changed(&self, space: Table, from: &[u8], to: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
         let changes = self.changes.range((space, from.to_vec())..);
         let within = changes.take_while(|((of, key), _)| *of == space && (to.is_empty() || key.as_slice() < to));
@@ -92,7 +92,7 @@ impl ReadView for Overlay<'_> {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
         let mut changed = self.changed(space, from, to);
-        // The next one is taken from the end.
+        // The vector is consumed from its end.
         if order == Order::Ascending {
             changed.reverse();
         }
@@ -152,7 +152,7 @@ impl Transaction for Overlay<'_> {
         Ok(self.head.position)
     }
 
-    fn shred(&mut self, position: Position, _stub: &str) -> Result<()> {
+    fn shred(&mut self, position: Position, _tombstone: &str) -> Result<()> {
         Err(Error::NotFound { what: format!("at position {position} that a trial could shred") })
     }
 

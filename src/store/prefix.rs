@@ -5,7 +5,7 @@ use super::{Flow, Head, Order, ReadView, Row, STOP, Table, WriteView};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
 
-/// A ledger as it was at an earlier position: the log cut there, the projections refolded in memory.
+/// The state of a ledger at an earlier position: a prefix of the log, with projections folded again in memory.
 pub(crate) struct PrefixView<'a> {
     log: Box<dyn ReadView + 'a>,
     head: Head,
@@ -13,7 +13,7 @@ pub(crate) struct PrefixView<'a> {
 }
 
 impl<'a> PrefixView<'a> {
-    /// The log up to `position`, without projections yet.
+    /// The log up to `position`, without projections.
     pub fn new(log: Box<dyn ReadView + 'a>, position: Position) -> Result<Self> {
         let mut head = Head::default();
         if position > Position::START {
@@ -25,7 +25,7 @@ impl<'a> PrefixView<'a> {
         Ok(Self { log, head, spaces: BTreeMap::new() })
     }
 
-    /// The whole log, beyond the prefix too.
+    /// The whole log, including events after the prefix.
     pub fn log(&self) -> &dyn ReadView {
         &*self.log
     }
@@ -35,7 +35,7 @@ impl<'a> PrefixView<'a> {
         self.spaces.get(&table).into_iter().flatten()
     }
 
-    /// The projections as bytes.
+    /// Serialises the projections.
     pub fn dump(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut put = |bytes: &[u8]| {
@@ -52,7 +52,7 @@ impl<'a> PrefixView<'a> {
         out
     }
 
-    /// Takes projections from bytes; false, and nothing taken, when they are not whole.
+    /// Deserialises projections. Returns false, and changes nothing, for incomplete bytes.
     pub fn load(&mut self, mut bytes: &[u8]) -> bool {
         let mut spaces: BTreeMap<Table, Map> = BTreeMap::new();
         while !bytes.is_empty() {
@@ -72,9 +72,9 @@ impl<'a> PrefixView<'a> {
     }
 }
 
-/// Whether a prefix reads a table of the whole log. The tree has the nodes of each of its beginnings. A block that is full
-/// in the prefix is the same in the whole log, but for corrections that came later: its summary then names more than
-/// holds, which costs a look and changes no answer.
+/// Whether a prefix reads a table of the whole log. The tree contains the nodes of each prefix. A block that is full in
+/// the prefix is the same in the whole log, except for later corrections: its summary may then contain more, which
+/// costs time but changes no answer.
 fn is_of_the_log(table: Table) -> bool {
     matches!(table, Table::Tree | Table::Blocks | Table::Columns)
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{Held, PendingCopy, copy_file, is_taken, refuse_left_log};
+pub(crate) use self::copy::{Held, PendingCopy, copy_file, is_taken, refuse_stale_log};
 use self::file::{FileContext, behind_links};
 use self::identity::GONE;
 pub use self::open::Options;
@@ -38,26 +38,27 @@ pub(crate) use self::draft::DraftLedger;
 
 /// `ULDG`: marks a database file as a usage ledger.
 pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
-/// Bytes of a page in a new file.
+/// The page size of a new file, in bytes.
 const PAGE: u32 = 8_192;
-/// Pages of the write-ahead log at which a writer moves them into the file.
+/// The size of the write-ahead log, in pages, at which a writer checkpoints it.
 const LOG_PAGES: u32 = 4_000;
-/// The same while somebody else does so.
+/// The same while a background thread checkpoints it.
 const LOG_PAGES_KEPT: u32 = 2 * LOG_PAGES;
-/// Bytes of a write-ahead log that may stay when a ledger is closed. Whoever opens it next reads all of it.
+/// The maximal size of a write-ahead log that stays when a ledger is closed, in bytes. The next program to open the
+/// ledger reads all of it.
 const LOG_BYTES_KEPT: u64 = 1 << 20;
-/// Statements that are kept prepared.
+/// The number of cached prepared statements.
 const STATEMENTS: usize = 64;
-/// How long the erasing of shredded bytes waits for readers at most, in seconds.
+/// How long erasing waits for readers, in seconds.
 const ERASE_SECONDS: u64 = 5;
-/// Why bytes cannot be erased while another program writes.
+/// The reason that erasing fails while another program writes.
 const IN_USE: &str = "another program is using the ledger";
 
 /// The default store: one SQLite file in WAL mode, `synchronous=FULL`, mode 0600.
 ///
-/// A commit is durable when it returns, but for those of a long import, which are when the import returns. Readers never
-/// wait; writers wait for each other. Threads may share a store: each snapshot and each write has a connection of its own,
-/// which is opened when it is needed.
+/// A commit is durable when it returns, except during a long import, where commits are durable when the import returns.
+/// Readers never wait; writers wait for each other. Threads may share a store: each snapshot and each write uses its
+/// own connection, which is opened on demand.
 ///
 /// ```
 /// use usage_ledger::{Ledger, store::SqliteStore};
@@ -70,7 +71,7 @@ const IN_USE: &str = "another program is using the ledger";
 pub struct SqliteStore {
     about: FileContext,
     options: Options,
-    /// The file that is open; `None` once it was lost.
+    /// The open file; `None` after it was lost.
     current: Mutex<Option<Arc<Pool>>>,
 }
 
@@ -78,7 +79,7 @@ impl SqliteStore {
     /// Opens a ledger file with the default [`Options`].
     ///
     /// # Errors
-    /// As [`Options::open`].
+    /// As for [`Options::open`].
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, SqliteStore};
@@ -96,15 +97,15 @@ impl SqliteStore {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Arc<Pool>>> {
-        // It is set as a whole.
+        // It is replaced as a whole.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connections to the file that is at the path.
+    /// The connections to the file at the path.
     ///
-    /// Fails when the file that is open is not that one any more, and closes it: whoever relies on what it held must start
-    /// anew. The next call opens what is at the path by then. Files that are read without locks are opened again when they
-    /// look different.
+    /// Fails if the open file is no longer at the path, and closes it: callers that relied on it must start again. The
+    /// next call opens the file that is at the path then. Files that are read without locks are reopened when they look
+    /// different.
     fn pool(&self) -> Result<Arc<Pool>> {
         let pool = self.current().clone();
         let Some(pool) = pool else { return self.open_again() };
@@ -120,7 +121,7 @@ impl SqliteStore {
         in_place.map(|()| pool)
     }
 
-    /// Closes a file, unless another thread has done so.
+    /// Closes a file, unless another thread already did.
     fn forget(&self, lost: &Arc<Pool>) {
         let mut current = self.current();
         if current.as_ref().is_some_and(|pool| Arc::ptr_eq(pool, lost)) {
@@ -142,7 +143,7 @@ impl SqliteStore {
         }
     }
 
-    /// Opens a transaction whose commit may be durable later than it returns.
+    /// Opens a transaction whose commit may become durable later.
     fn begin_write(&self, deferred: bool) -> Result<SqliteView> {
         self.current().as_ref().map_or(Ok(()), |pool| pool.expect_writable())?;
         let pool = self.pool()?;
@@ -154,9 +155,9 @@ impl SqliteStore {
     }
 }
 
-/// Writes the whole file anew, without free pages, and empties the write-ahead log; false when a reader keeps that.
+/// Rewrites the whole file without free pages, and empties the write-ahead log; false if a reader prevents that.
 fn rewrite(connection: &Connection) -> rusqlite::Result<bool> {
-    // New pages hold zeros where they hold no row, not what memory held before.
+    // Unused parts of new pages are then zero, not old memory.
     connection.query_row("PRAGMA secure_delete=ON", [], |_| Ok(()))?;
     connection.execute_batch("VACUUM")?;
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -178,19 +179,19 @@ impl EventStore for SqliteStore {
 
     fn write_deferred(&self) -> Result<Box<dyn Transaction + '_>> {
         let is_draft = self.current().as_ref().is_some_and(|pool| pool.draft.is_some());
-        // A power failure may take the last commits along, but never one that others stand on.
+        // A power failure may lose the last commits, but never one that later commits depend on.
         Ok(Box::new(self.begin_write(!is_draft)?))
     }
 
     fn housekeeping(&self) -> Result<Option<Housekeeping>> {
         let pool = self.pool()?;
         if let Some(file) = pool.draft.clone() {
-            // What is on its way to the disk already is not waited for at the end.
+            // The final sync need not wait for data that are already on the disk.
             return Ok(Some(Box::new(move || drop(file.sync_data()))));
         }
         let beside = pool.lease_new()?;
         Ok(Some(Box::new(move || {
-            // It waits for nobody. What it cannot move now, or at all, the writer moves and tells why not.
+            // It never waits. The writer moves the remaining pages, and reports errors.
             let _ =
                 beside.connection().map(|beside| beside.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
         })))
@@ -201,7 +202,7 @@ impl EventStore for SqliteStore {
         if pool.draft.is_some() {
             return Ok(()); // it is made durable before it is put in its place
         }
-        // What is in the file itself already was made durable when it was moved there.
+        // Pages in the file were made durable when they were moved there.
         file::sync_log(&self.about.path)?;
         pool.expect_in_place()
     }
@@ -219,7 +220,7 @@ impl EventStore for SqliteStore {
         let connection = lease.connection()?;
         let patience = |seconds| connection.busy_timeout(Duration::from_secs(seconds));
         let done = patience(most).and_then(|()| rewrite(connection));
-        // However that went, other writes are waited for as before.
+        // Restores the normal waiting time after success or failure.
         let restored = patience(self.about.busy_seconds);
         let why = match done.and_then(|whole| restored.map(|()| whole)) {
             Ok(true) => return Ok(()),
@@ -244,7 +245,7 @@ mod tests {
         lease.connection().unwrap().pragma_query_value(None, name, |row| row.get(0)).unwrap()
     }
 
-    /// The settings of the connection that the next write takes.
+    /// The settings of the connection for the next write.
     fn settings(store: &SqliteStore) -> (i64, i64) {
         let lease = store.pool().unwrap().lease().unwrap();
         (setting(&lease, "synchronous"), setting(&lease, "wal_autocheckpoint"))

@@ -1,4 +1,4 @@
-/// A projection's key table. Keys sort as bytes; values are canonical, so equal states are equal bytes.
+/// The table of a projection. Keys sort as bytes. Values are canonical: equal states have equal bytes.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
@@ -23,17 +23,17 @@ pub enum Table {
     Tree,
     /// Counters by (UTC day, provider, account, model, agent), split by quarter of an hour.
     ByModel,
-    /// The same, by project besides.
+    /// The same, also by project.
     ByProject,
-    /// The same, by conversation and labels besides.
+    /// The same, also by conversation and labels.
     ByConversation,
-    /// Every instant of use of a provider account, with its counts.
+    /// Every instant at which a provider account was used, with its counts.
     Uses,
-    /// Where sessions of the usual length open at first use, by (provider account, instant).
+    /// Where sessions of the default policy start, by (provider account, instant).
     Openings,
-    /// Events that are not counts, by (kind, subject, time, id) → position.
+    /// Events other than counts, by (kind, subject, time, id) → position.
     Facts,
-    /// Amends and voids by (target, time, id).
+    /// Amendments and voids by (target, time, id).
     Corrections,
     /// Further natural keys: (hash, position).
     Keys,
@@ -43,9 +43,9 @@ pub enum Table {
     Conversations,
     /// Provider accounts that have records.
     Accounts,
-    /// Snapshots for `--as-of`: a cache, no part of the state.
+    /// Cached states for `--as-of`. They are not part of the state.
     Snapshots,
-    /// What each block of 1,024 positions holds: kinds, quarters of an hour, hashes of names, corrected records.
+    /// The content of each block of 1,024 positions: kinds, quarters of an hour, hashes of names, corrected records.
     Blocks,
     /// The times, names and counts of the records of each block.
     Columns,
@@ -77,7 +77,7 @@ impl Table {
         Self::Columns,
     ];
 
-    /// The spaces that are a fold of the events and must equal a replay.
+    /// The tables that are a fold of the events and must equal a replay.
     pub(crate) const FOLDED: [Self; 11] = [
         Self::ByModel,
         Self::ByProject,
@@ -92,7 +92,7 @@ impl Table {
         Self::Accounts,
     ];
 
-    /// Its table's name.
+    /// The name of the table.
     ///
     /// ```
     /// # use usage_ledger::store::Table;

@@ -1,4 +1,4 @@
-//! The snapshot that folds and queries have of a ledger, whichever store keeps it.
+//! The snapshot of a ledger that folds and queries read, independent of the store.
 
 use std::ops::ControlFlow;
 
@@ -23,7 +23,7 @@ pub struct Head {
     pub recorded_at: Timestamp,
 }
 
-/// One row of the log: a line and the columns it can be found by.
+/// One row of the log: a line and its indexed columns.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, STOP};
@@ -49,11 +49,11 @@ pub struct Row<'a> {
     pub occurred_at: Timestamp,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// The line that is hashed; of a shredded event, the stub that stands in its place.
+    /// The hashed line; for a shredded event, its tombstone.
     pub body: &'a str,
 }
 
-/// Which way a scan goes.
+/// The direction of a scan.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, Order, STOP, Table};
@@ -71,13 +71,13 @@ pub struct Row<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// From the least key up.
+    /// From the smallest key up.
     Ascending,
-    /// From the greatest key down.
+    /// From the largest key down.
     Descending,
 }
 
-/// What a visitor tells a scan: go on, or stop.
+/// The result of a visitor: continue the scan, or stop.
 ///
 /// ```
 /// use usage_ledger::store::{Flow, GO_ON, STOP};
@@ -88,7 +88,7 @@ pub enum Order {
 /// ```
 pub type Flow = Result<ControlFlow<()>>;
 
-/// Goes on with a scan.
+/// Continues a scan.
 ///
 /// ```
 /// # use usage_ledger::store::GO_ON;
@@ -105,7 +105,7 @@ pub const GO_ON: Flow = Ok(ControlFlow::Continue(()));
 /// ```
 pub const STOP: Flow = Ok(ControlFlow::Break(()));
 
-/// A difference between the structure of a store and the one that this build creates.
+/// A difference between the structure of a store and that of a new store of this build.
 ///
 /// ```
 /// use usage_ledger::store::StructureFinding;
@@ -116,7 +116,7 @@ pub const STOP: Flow = Ok(ControlFlow::Break(()));
 pub struct StructureFinding {
     /// What is wrong.
     pub what: String,
-    /// Whether [`Transaction::repair_structure`](crate::store::Transaction::repair_structure) puts it right.
+    /// Whether [`Transaction::repair_structure`](crate::store::Transaction::repair_structure) repairs it.
     pub can_be_repaired: bool,
 }
 
@@ -131,7 +131,7 @@ impl StructureFinding {
         Self { what: what.into(), can_be_repaired: false }
     }
 
-    /// The same, if the build alone determines what is missing.
+    /// Marks a difference as repairable, because the build alone determines the object.
     ///
     /// ```
     /// # use usage_ledger::store::StructureFinding;
@@ -146,7 +146,7 @@ impl StructureFinding {
 
 /// A consistent snapshot of a store.
 ///
-/// What it promises is said at [`EventStore`](crate::store::EventStore).
+/// [`EventStore`](crate::store::EventStore) documents its promises.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, ReadView};
@@ -160,7 +160,7 @@ pub trait ReadView {
     /// The last event.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore};
@@ -169,10 +169,10 @@ pub trait ReadView {
     /// ```
     fn head(&self) -> Result<Head>;
 
-    /// Where an id stands in the log.
+    /// The position of an id in the log.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::{EventId, store::{EventStore, MemoryStore}};
@@ -185,7 +185,7 @@ pub trait ReadView {
     /// Visits the rows from a position on, in order.
     ///
     /// # Errors
-    /// The store's own, and the visitor's.
+    /// The store's own errors, and the visitor's.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore};
@@ -208,7 +208,7 @@ pub trait ReadView {
     /// The value of a projection's key.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -220,7 +220,7 @@ pub trait ReadView {
     /// Visits the keys of a projection from `from` (inclusive) to `to` (exclusive; empty means to the end).
     ///
     /// # Errors
-    /// The store's own, and the visitor's.
+    /// The store's own errors, and the visitor's.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
@@ -246,11 +246,11 @@ pub trait ReadView {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()>;
 
-    /// How the store differs from one that this build creates: missing guards, changed names, tables of no build. Only an
-    /// audit asks. A store without a structure of its own finds nothing.
+    /// The differences from the structure of this build: missing triggers, changed names, foreign tables. Only an audit
+    /// calls this. The default implementation, for stores without a structure, returns none.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// use usage_ledger::store::{EventStore, MemoryStore};
@@ -279,7 +279,7 @@ pub trait WriteView: ReadView {
     /// Sets the value of a projection's key; `None` removes it.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -292,10 +292,10 @@ pub trait WriteView: ReadView {
     /// ```
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()>;
 
-    /// Sets many keys of one projection, best in their order.
+    /// Sets several keys of one projection, preferably in key order.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own errors.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
@@ -338,7 +338,7 @@ impl dyn ReadView + '_ {
         Ok(found)
     }
 
-    /// The row at a position that must be there.
+    /// The line at a position that must exist.
     pub(crate) fn expect_line(&self, position: Position) -> Result<String> {
         self.line(position)?
             .map(|(_, line)| line)
@@ -346,7 +346,7 @@ impl dyn ReadView + '_ {
     }
 }
 
-/// A borrowed view is a view.
+/// A reference to a view is a view.
 impl<V: ReadView + ?Sized> ReadView for &V {
     fn head(&self) -> Result<Head> {
         (**self).head()

@@ -1,9 +1,9 @@
-//! What a provider's percentages say about its hidden limit.
+//! Estimates a provider's hidden limit from its percentages.
 //!
-//! Within a window, percent = level + tokens × slope: every observation gives one equation, and windows share the slope
-//! but not the level (somebody else may have used the account before). The slope is fitted by least squares over the
-//! differences from each window's mean; 100 % over the slope is the limit. A reading that is a whole number may be off by
-//! half a point, which sets the least error that is believed.
+//! Within a window, percent = level + tokens × slope. Every observation gives one equation. Windows share the slope but
+//! not the level, because the account may have been used elsewhere before. Least squares over the differences from each
+//! window's mean give the slope; the limit is 100 % divided by the slope. A whole number may be off by half a point,
+//! which determines the minimal error.
 
 use serde::Serialize;
 
@@ -17,19 +17,19 @@ use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
 
-/// How far back observations are looked at.
+/// The age of the oldest observation that counts, in milliseconds.
 const LOOK_BACK: i64 = 30 * DAY;
-/// So many are enough; the latest count.
+/// The maximal number of observations; the latest count.
 const MOST: usize = 400;
-/// Observations of one window are those whose ends differ by no more than this.
+/// Observations whose ends differ by at most this, in milliseconds, belong to one window.
 const JITTER: i64 = 2 * MINUTE;
-/// Fewer observations fit no slope.
+/// The minimal number of observations for a slope.
 const FEWEST: usize = 3;
-/// Fewer spare observations fit no weights of classes.
+/// The minimal number of additional observations for class weights.
 const SPARE: usize = 3;
-/// Variance of a whole number that stands for anything within half a point of it.
+/// The variance of a rounded whole number.
 const ROUNDING: f64 = 1.0 / 12.0;
-/// 95 % of a normal distribution lie within so many standard errors.
+/// The number of standard errors that contain 95 % of a normal distribution.
 const ERRORS: f64 = 1.96;
 
 /// A fitted limit.
@@ -61,24 +61,24 @@ const ERRORS: f64 = 1.96;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Calibration {
-    /// The limit in limit tokens, under the weights that hold.
+    /// The limit in limit tokens, under the current weights.
     pub limit: u64,
-    /// With 95 % confidence it is no less than this …
+    /// The lower bound of the 95 % confidence interval.
     pub low: u64,
-    /// … and no more than this.
+    /// The upper bound of the 95 % confidence interval.
     pub high: u64,
-    /// Observations that went into it.
+    /// The number of observations.
     pub observations: usize,
-    /// Windows that they are of.
+    /// The number of their windows.
     pub windows: usize,
-    /// What a token of each class seems to count beside an input token, where the observations can tell; with the
-    /// standard error. A class that was not used, or only along with another, is left out.
+    /// The fitted weight of each class relative to an input token, if the observations determine it, with its standard
+    /// error. A class without usage, or only used together with another, is omitted.
     pub weights: Vec<ClassWeight>,
     /// Positions of the observations.
     pub evidence: Vec<Position>,
 }
 
-/// What a token of a class seems to count.
+/// The fitted weight of a class.
 ///
 /// ```
 /// use usage_ledger::{TokenClass, usage::ClassWeight};
@@ -101,7 +101,7 @@ fn by_name<S: serde::Serializer>(class: &TokenClass, serializer: S) -> Result<S:
     serializer.serialize_str(class.name())
 }
 
-/// One observation: which window it is of, what was used in it by then, and what the provider said.
+/// One observation: its window, the usage in it so far, and the reported percentage.
 struct CalibrationPoint {
     window: usize,
     weighted: f64,
@@ -163,7 +163,7 @@ fn readings(
     Ok(readings)
 }
 
-/// Takes each window's mean away, so that only what happened within a window counts.
+/// Subtracts each window's mean, so that only changes within a window count.
 fn centred(readings: &[CalibrationPoint], value: impl Fn(&CalibrationPoint) -> f64) -> Vec<f64> {
     let mut sums: std::collections::BTreeMap<usize, (f64, f64)> = std::collections::BTreeMap::new();
     for reading in readings {
@@ -178,7 +178,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Solves `matrix · x = right` and gives the inverse's diagonal with it; `None` when it cannot be told apart.
+/// Solves `matrix · x = right`, and also returns the diagonal of the inverse; `None` if the solution is not unique.
 fn solve(matrix: &[Vec<f64>], right: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     let size = right.len();
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(size);
@@ -211,7 +211,7 @@ fn solve(matrix: &[Vec<f64>], right: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     Some((solution, diagonal))
 }
 
-/// Variance of a reading: what the fit leaves over, but no less than rounding makes.
+/// The variance of a reading: that of the residuals, but not less than that of rounding.
 fn variance(readings: &[CalibrationPoint], residual: f64, parameters: usize, windows: usize) -> f64 {
     let spare = readings.len().saturating_sub(parameters + windows);
     let left = if spare > 0 { residual / spare as f64 } else { 0.0 };
@@ -219,7 +219,7 @@ fn variance(readings: &[CalibrationPoint], residual: f64, parameters: usize, win
     left.max(least)
 }
 
-/// What each class counts, by least squares over all classes at once; classes that come out negative are left out.
+/// The weight of each class, from least squares over all classes at once; classes with a negative weight are omitted.
 fn class_weights(readings: &[CalibrationPoint], percent: &[f64], windows: usize) -> Vec<ClassWeight> {
     let columns = |class: usize| centred(readings, |r| r.classes.get(class).copied().unwrap_or(0.0));
     let mut used: Vec<(usize, Vec<f64>)> =
@@ -260,7 +260,7 @@ fn class_weights(readings: &[CalibrationPoint], percent: &[f64], windows: usize)
     }
 }
 
-/// The limit that the observations of the last 30 days speak for; `None` when they are too few or say nothing.
+/// The limit that fits the observations of the last 30 days; `None` if they are too few or inconclusive.
 pub(crate) fn calibration(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

@@ -1,4 +1,4 @@
-//! How far an estimate is from what the provider says.
+//! The difference between an estimate and the provider's reading.
 
 use serde::Serialize;
 
@@ -10,10 +10,10 @@ use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
 
-/// An estimate this far off is worth a look, in percentage points.
+/// The difference that needs attention, in percentage points.
 const FAR: f64 = 10.0;
 
-/// An estimate beside the provider's word at the same moment.
+/// An estimate and a provider's reading at the same moment.
 ///
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, TokenRecord, event::{LimitSet, NewEvent, QuotaObserved, WindowKind}, time::HOUR};
@@ -39,25 +39,24 @@ const FAR: f64 = 10.0;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Drift {
-    /// Which window.
+    /// The window.
     pub window: WindowKind,
-    /// What the provider reported last.
+    /// The provider's last reading.
     pub observed: ProviderSignal,
-    /// What recorded tokens and the limit made of it at that moment; `None` without a limit.
+    /// The estimate from recorded tokens and the limit at that moment; `None` without a limit.
     pub estimated: Option<Percent>,
-    /// The estimate less the observation, in percentage points.
+    /// The estimate minus the observation, in percentage points.
     pub points: Option<f64>,
-    /// The limit at which the estimate would have said the same, in limit tokens.
+    /// The limit at which the estimate would equal the observation, in limit tokens.
     pub implied: Option<u64>,
     /// The limit that is set, in limit tokens.
     pub limit: Option<u64>,
-    /// The limit that the provider's own percentages speak for.
+    /// The limit that fits the provider's own percentages.
     pub calibration: Option<Calibration>,
 }
 
 impl Drift {
-    /// Whether the set limit is outside of what the observations allow; where they are too few to tell, whether the
-    /// estimate is ten points off.
+    /// Whether the set limit is outside the fitted interval. Without a fit: whether the estimate differs by ten points.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, event::WindowKind};
@@ -75,7 +74,7 @@ impl Drift {
     }
 }
 
-/// The drift of a window at the last word on it; `None` when there is none.
+/// The drift of a window at its last reading; `None` without a reading.
 pub(crate) fn drift(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

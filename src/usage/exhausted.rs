@@ -1,4 +1,4 @@
-//! Whether the provider itself refuses.
+//! Determines whether the provider itself refuses.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts, facts_between};
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
-/// No refusal is remembered longer than this.
+/// The maximal age of a refusal, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
-/// Parts of the words that providers refuse with.
+/// Parts of the statuses with which providers refuse.
 const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "reached"];
-/// Parts of the ids of rules that are about money or one model: no open window says that those are over.
+/// Parts of the ids of rules about money or one model. An open window does not end these refusals.
 const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402"];
 
-/// A refusal that still holds.
+/// A refusal that still applies.
 ///
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaExhausted}, time::HOUR};
@@ -47,16 +47,16 @@ const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "ca
 pub struct Exhausted {
     /// When it refused.
     pub at: Timestamp,
-    /// When it is worth trying again.
+    /// When to try again.
     pub until: Timestamp,
-    /// The model or model family that it is about; `None` when it is about every model.
+    /// The refused model or model family; `None` for every model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The rule that recognised it, or `observed`.
     pub rule: String,
-    /// The words it was recognised by.
+    /// The text that the rule recognised.
     pub excerpt: String,
-    /// The event that says so.
+    /// The position of its event.
     pub position: Position,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Keeps a refusal that holds. Of several about the same models the one that lasts longest counts.
+    /// Adds a refusal that applies. Of several about the same models the one that ends last counts.
     fn add(&mut self, one: Exhausted, now: Timestamp) {
         if one.until <= now {
             return;
@@ -86,7 +86,7 @@ impl Refusals {
     }
 }
 
-/// The latest word about each window: of the account as a whole, and of single models.
+/// The latest reading of each window: of the whole account, and of single models.
 struct Words<'h>(BTreeMap<(Option<&'h str>, u32), &'h RecentObservation>);
 
 impl<'h> Words<'h> {
@@ -97,10 +97,10 @@ impl<'h> Words<'h> {
         Self(heard.iter().filter(counts).map(|one| (key(one), one)).collect())
     }
 
-    /// Whether the provider has since reported windows as open that the refusal would have to be about.
+    /// Whether the provider has since reported the windows of the refusal as open.
     ///
-    /// A refusal of every model is over when the session is open again, and every other shared window that the provider
-    /// reports. A refusal of one model is over when that model's own windows are open again.
+    /// A refusal of every model ends when the session and every other shared window that the provider reports are open
+    /// again. A refusal of one model ends when that model's own windows are open again.
     fn deny(&self, refused: &Exhausted) -> bool {
         let concerned = |scope: Option<&str>| match (scope, &refused.model) {
             (None, None) => true,
@@ -123,17 +123,17 @@ impl<'h> Words<'h> {
 
 fn refuses(seen: &QuotaObserved) -> bool {
     let status = seen.status.as_deref().unwrap_or_default().to_ascii_lowercase();
-    // `allowed` beats a full window: some plans go on with credits.
+    // `allowed` takes precedence over a full window: some plans continue with credits.
     let full = seen.used_percent.is_some_and(|used| used >= Percent::from_hundredths(100 * 100));
     !status.starts_with("allowed") && (full || REFUSED.iter().any(|word| status.contains(word)))
 }
 
-/// A window that the provider reported as full or closed.
+/// The refusal of a window that the provider reported as full or closed.
 fn observed(one: &RecentObservation) -> Exhausted {
     let used = one.seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
     Exhausted {
         at: one.at,
-        // A reported window is over at its reset. Without a reset it is given the time of any refusal.
+        // A reported window ends at its reset. Without a reset it ends like any refusal.
         until: one.seen.resets_at.unwrap_or_else(|| resume_at(None, one.at)),
         model: one.seen.scope.clone(),
         rule: "observed".to_owned(),
@@ -142,7 +142,7 @@ fn observed(one: &RecentObservation) -> Exhausted {
     }
 }
 
-/// The accounts whose recorded refusals are about an account: a local program's refusals come from its paid cloud.
+/// The accounts whose recorded refusals concern an account. Those of a local program come from its paid cloud.
 fn recorded_on<'a>(account: &AccountRef<'a>) -> Vec<Subject<'a>> {
     let mut subjects = vec![Subject::Account(account.clone())];
     if let Some(program) = local_program_of(&account.provider) {
@@ -152,8 +152,7 @@ fn recorded_on<'a>(account: &AccountRef<'a>) -> Vec<Subject<'a>> {
     subjects
 }
 
-/// What a provider refuses at `now`. An override is a person's word that it no longer does; a resume says nothing about
-/// the provider.
+/// The provider's refusals at `now`. An override ends them; a resume does not.
 pub(super) fn refusals(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -195,7 +194,7 @@ pub(super) fn refusals(
     Ok(found)
 }
 
-/// What the paid cloud of a local program refuses, whatever the model.
+/// The refusal of a local program's paid cloud for every model.
 pub(crate) fn cloud_refusal(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

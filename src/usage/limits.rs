@@ -1,4 +1,4 @@
-//! The settings that hold for a provider account: limits, weights, policies, metering.
+//! The current settings of a provider account: limits, weights, policies, metering.
 
 use crate::model::error::Result;
 use crate::model::event::{
@@ -10,7 +10,7 @@ use crate::model::time::{SECOND, Timestamp};
 use crate::projection::{AccountRef, Fact, Subject, latest_facts};
 use crate::store::ReadView;
 
-/// The seed system's: what a provider said is good for a quarter of an hour.
+/// The default of the seed system: a reading is fresh for a quarter of an hour.
 const STALE_AFTER_SECONDS: u32 = 900;
 
 /// The settings of one account at a time.
@@ -28,7 +28,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What holds at `now`: for each setting the latest event that names it, the account's own before the provider's.
+    /// The settings at `now`. For each setting the latest event applies, the account's own before the provider's.
     pub fn at(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
         let mut limits = Self::default();
         let mut settled: Vec<LimitSetting> = Vec::new();
@@ -83,7 +83,7 @@ impl Limits {
         i64::from(self.stale_after_seconds.unwrap_or(STALE_AFTER_SECONDS)) * SECOND
     }
 
-    /// Whether what a feed says counts.
+    /// Whether the readings of a feed count.
     pub fn trusts(&self, feed: &str) -> bool {
         match self.feeds.as_deref() {
             None | Some("any") => true,
@@ -110,8 +110,8 @@ fn settings(view: &dyn ReadView, kind: EventKind, account: &AccountRef<'_>, now:
     Ok(found)
 }
 
-/// Whether an account has a quota, whether that is declared anywhere, and the event that declares it.
-/// A provider that nobody declared is taken for metered: being wrong then costs a look, not money.
+/// Whether an account has a quota, whether that is declared, and the event that declares it. An undeclared provider
+/// counts as metered, because a wrong guess then costs no money.
 pub(crate) fn is_metered(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

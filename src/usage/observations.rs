@@ -1,4 +1,4 @@
-//! What providers said about their windows lately: read once, for all that is asked of it.
+//! Reads the recent observations of an account once, for all queries about them.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::projection::{AccountRef, Subject, facts_between};
 use crate::readers::quota::Lead;
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
-/// No quota window is longer than a month.
+/// The maximal length of a quota window, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
-/// So many of the latest words count; older ones are about windows that are long over.
+/// The number of latest observations that count; older ones concern windows that ended long ago.
 const MOST: usize = 512;
-/// The feed of counters that an agent kept itself: what a provider says goes before it.
+/// The feed of counters that an agent maintains itself. A provider's statement takes precedence.
 pub(crate) const COUNTED_BY_AGENT: &str = "koan-usage-state";
 
 /// One observation.
@@ -28,14 +28,14 @@ pub(super) struct RecentObservation {
 }
 
 impl RecentObservation {
-    /// Whether it is no provider's word but an agent's count.
+    /// Whether it is an agent's count and not the provider's statement.
     pub fn is_weak(&self) -> bool {
         self.seen.feed == COUNTED_BY_AGENT
     }
 }
 
-/// Leaves out the old readings of idle feeds: lower percentages of a window, and windows that a later one has replaced.
-/// `overridden` names the windows that a person spoke of, earliest first, which starts the comparison anew.
+/// Removes old readings of idle feeds: lower percentages of a window, and windows that a later one replaced.
+/// `overridden` lists the overridden windows, earliest first; an override restarts the comparison.
 pub(super) fn settled(
     heard: Vec<RecentObservation>,
     limits: &Limits,
@@ -58,12 +58,12 @@ pub(super) fn settled(
     heard.into_iter().filter(|one| counts(one)).collect()
 }
 
-/// What is heard of an account up to `now`, earliest first.
+/// The observations of an account up to `now`, earliest first.
 pub(super) fn lately(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<RecentObservation>> {
     listen(view, account, (now.plus(-LOOK_BACK), now), MOST)
 }
 
-/// All that was ever heard of an account, earliest first.
+/// All observations of an account, earliest first.
 pub(super) fn ever(view: &dyn ReadView, account: &AccountRef<'_>) -> Result<Vec<RecentObservation>> {
     listen(view, account, (Timestamp::MIN, Timestamp::MAX), usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! Whether work is paused.
+//! Determines whether work is paused.
 
 use serde::Serialize;
 
@@ -8,13 +8,13 @@ use crate::model::time::{HOUR, MINUTE, Timestamp};
 use crate::projection::{Subject, facts, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
 
-/// After a known reset a provider is given ten minutes, as its clock is not ours.
+/// The delay after a known reset, because the provider's clock may differ.
 const AFTER_RESET: i64 = 10 * MINUTE;
-/// When no reset is known, a session window.
+/// The length of a pause without a known reset: a session window.
 const RESET_UNKNOWN: i64 = 5 * HOUR;
 
-/// When to go on after a refusal: ten minutes after the reset that was named, five hours from now without one. A reset that
-/// lies in the past names no end either.
+/// When to continue after a refusal: ten minutes after the stated reset, or five hours from now without one. A reset in
+/// the past counts as none.
 ///
 /// ```
 /// use usage_ledger::{time::{HOUR, MINUTE}, usage::resume_at};
@@ -28,7 +28,7 @@ pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     resets_at.filter(|reset| *reset > now).map_or_else(|| now.plus(RESET_UNKNOWN), |reset| reset.plus(AFTER_RESET))
 }
 
-/// A pause that holds.
+/// A pause that applies.
 ///
 /// ```
 /// use usage_ledger::{Ledger, event::Paused};
@@ -42,20 +42,20 @@ pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pause {
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
-    /// When it ends by itself; `None` when it waits for a resume.
+    /// When it ends by itself; `None` if it needs a resume.
     pub until: Option<Timestamp>,
-    /// More words about it.
+    /// A further remark.
     pub note: Option<String>,
     /// The event.
     pub position: Position,
 }
 
 impl Pause {
-    /// Whether it is for lack of quota.
+    /// Whether the quota is the reason.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, event::Paused};
@@ -71,17 +71,17 @@ impl Pause {
     }
 }
 
-/// The reason of a pause that the provider's quota made.
+/// The reason of a pause for the provider's quota.
 const QUOTA: &str = "quota";
-/// The reason of a pause whose end was set with it.
+/// The reason of a pause with a fixed end.
 const TIMED: &str = "timed";
 
-/// When a pause ends by itself: only one for quota, or one whose end was set with it, ever does.
+/// When a pause ends by itself: only a quota pause, or one with a fixed end, does.
 fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
     until.filter(|_| reason == QUOTA || reason == TIMED)
 }
 
-/// The resumes up to `now`: when, and for which reason only.
+/// The resumes up to `now`: the time, and the reason of the pauses that they end.
 fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
     let mut found = Vec::new();
     facts(view, EventKind::Resumed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
@@ -93,7 +93,7 @@ fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option
     Ok(found)
 }
 
-/// The last resume that lifts pauses for a reason.
+/// The last resume that ends pauses with a reason.
 pub(crate) fn last_resume(
     view: &dyn ReadView,
     reason: Option<&str>,
@@ -103,7 +103,7 @@ pub(crate) fn last_resume(
     Ok(resumes(view, now)?.into_iter().rev().find(|(_, only, _)| lifts(only)).map(|(at, _, position)| (at, position)))
 }
 
-/// Pauses that no resume followed, whether or not they ended by themselves, earliest first.
+/// Pauses without a later resume, whether or not they ended by themselves, earliest first.
 pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause>> {
     let resumes = resumes(view, now)?;
     let lifted = |pause: &Pause| {
@@ -127,7 +127,7 @@ pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause
     Ok(found)
 }
 
-/// The pause that holds at `now`: of several the one that lasts longest.
+/// The pause that applies at `now`: of several the one that ends last.
 pub(crate) fn paused(view: &dyn ReadView, now: Timestamp) -> Result<Option<Pause>> {
     let holding = unresumed(view, now)?.into_iter().filter(|pause| pause.until.is_none_or(|end| end > now));
     Ok(holding.max_by_key(|pause| (pause.until.is_none(), pause.until, pause.position)))

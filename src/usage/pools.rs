@@ -1,4 +1,4 @@
-//! Quota windows that are neither the session nor the week: a model's own, a month's.
+//! Quota windows other than the session and the week: of a model, of a month.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::model::event::{Percent, Position};
 use crate::model::time::Timestamp;
 use crate::model::window::kind_of;
 
-/// What a provider said last about a pool of quota of its own.
+/// The provider's last reading of such a window.
 ///
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}};
@@ -37,21 +37,21 @@ use crate::model::window::kind_of;
 pub struct Pool {
     /// Length of its window in minutes.
     pub window_minutes: u32,
-    /// What it is about; `None` for the account as a whole.
+    /// Its subject; `None` for the whole account.
     pub scope: Option<String>,
     /// How much of it is used.
     pub percent: Option<Percent>,
     /// When it ends.
     pub resets_at: Option<Timestamp>,
-    /// When this was said.
+    /// When this was reported.
     pub at: Timestamp,
-    /// Whether that is too long ago to be relied on.
+    /// Whether the reading is stale.
     pub stale: bool,
-    /// The event that says so.
+    /// The position of its event.
     pub position: Position,
 }
 
-/// The pools whose windows have not ended at `now`.
+/// The windows that have not ended at `now`.
 pub(super) fn pools(heard: &[RecentObservation], limits: &Limits, now: Timestamp) -> Vec<Pool> {
     let mut latest = BTreeMap::new();
     for one in heard {

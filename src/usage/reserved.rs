@@ -1,4 +1,4 @@
-//! Tokens set aside for calls in progress.
+//! Reservations for calls in progress.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::projection::{AccountRef, Subject, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
 
-/// No reservation lasts longer, so that no more than this must be looked at.
+/// The maximal duration of a reservation, which limits the events that must be read.
 pub(crate) const LONGEST: i64 = DAY;
 
-/// The clocks of those who reserve and those who settle may differ by this.
+/// The accepted difference between the clocks of reserving and settling callers.
 const SKEW: i64 = 10 * MINUTE;
 
-/// A reservation that holds.
+/// An open reservation.
 ///
 /// ```
 /// use usage_ledger::{Ledger, time::MINUTE};
@@ -29,17 +29,17 @@ const SKEW: i64 = 10 * MINUTE;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Reservation {
-    /// What to settle or release it by.
+    /// The id with which to settle or release it.
     pub id: EventId,
     /// The event.
     pub position: Position,
-    /// Limit tokens set aside.
+    /// Reserved limit tokens.
     pub tokens: u64,
-    /// When it lapses by itself.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// The reservations of an account that are neither settled, released nor lapsed at `now`, of those made up to `until`.
+/// The reservations of an account that are neither settled, released nor expired at `now`, of those made up to `until`.
 pub(crate) fn reservations(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -93,7 +93,7 @@ fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(Eve
     Ok(())
 }
 
-/// What was settled or released since a time.
+/// The reservations that were settled or released since a time.
 fn closed(view: &dyn ReadView, since: Timestamp) -> Result<BTreeSet<EventId>> {
     let mut closed = BTreeSet::new();
     each_closing(view, since, &mut |reservation, _| {

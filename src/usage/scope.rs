@@ -1,13 +1,13 @@
-//! Which models a quota with a name of its own is about.
+//! Matches models with the scopes of quotas.
 
-/// Words of a scope that name a length of time.
+/// Words of a scope that denote a length of time.
 const LENGTHS: [&str; 19] = [
     "one", "five", "seven", "minute", "minutes", "hour", "hours", "day", "days", "daily", "week", "weekly", "month",
     "monthly", "session", "7d", "5h", "1m", "30d",
 ];
-/// Words of a model's name that do not tell two models apart.
+/// Words of a model's name that do not distinguish models.
 const MATURITY: [&str; 4] = ["preview", "latest", "exp", "experimental"];
-/// The last digit group of a version: longer groups are dates.
+/// The maximal number of digits in the last part of a version: longer numbers are dates.
 const VERSION_DIGITS: usize = 2;
 
 /// Whether a scope such as `seven_day_opus`, `Opus 4.8` or `gemini-3-pro-preview` covers a model.
@@ -17,7 +17,7 @@ const VERSION_DIGITS: usize = 2;
 pub(crate) fn covers(scope: &str, model: &str) -> bool {
     let model = words(model);
     let mut scope = words(scope);
-    // The number before a length belongs to it: `7 day` is no version.
+    // A number before a length belongs to it: `7 day` contains no version.
     let mut index = 0;
     while let Some(word) = scope.get(index) {
         if !LENGTHS.contains(&word.as_str()) {
@@ -33,12 +33,12 @@ pub(crate) fn covers(scope: &str, model: &str) -> bool {
     scope.iter().any(|word| !is_number(word)) && scope.iter().all(|word| model.contains(word))
 }
 
-/// Whether a scope is the model itself, not a family that the model belongs to.
+/// Whether a scope is exactly the model, not a family that includes it.
 pub(crate) fn is_exactly(scope: &str, model: &str) -> bool {
     covers(scope, model) && covers(model, scope)
 }
 
-/// Whether two scopes are about the same models, or one is about some of the other's.
+/// Whether two scopes concern the same models, or one includes some of the other's.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
     covers(one, other) || covers(other, one)
 }
@@ -47,7 +47,7 @@ fn is_number(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// The words of a name in lower case, with the parts of a version joined by dots. Dates are left out.
+/// The words of a name in lower case, with the parts of a version joined by dots and without dates.
 fn words(name: &str) -> Vec<String> {
     let name = name.to_lowercase();
     let mut words: Vec<String> = Vec::new();

@@ -8,8 +8,8 @@ use crate::projection::Totals;
 
 /// Tokens of many records, by class.
 ///
-/// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`. Sums are
-/// exact integers of up to 128 bits; a reader that keeps numbers as doubles loses digits above 2^53.
+/// In JSON the three write classes are one: `{"input","cache_read","cache_write","output","reasoning","total"}`. Sums
+/// are exact integers of up to 128 bits; a reader that uses doubles loses digits above 2^53.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -96,11 +96,11 @@ impl Serialize for TokenSums {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cost {
-    /// Computed from a price table; `None` while no record has a known price.
+    /// Computed from a price table; `None` if no record has a known price.
     pub usd: Option<Usd>,
-    /// What agents and providers reported; `None` when none reported any.
+    /// The reported cost of agents and providers; `None` if none was reported.
     pub reported_usd: Option<Usd>,
-    /// Requests whose price is not known.
+    /// Requests without a known price.
     pub unpriced_requests: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The windows of one account, cut from its uses.
+//! Computes the windows of one account from its usage instants and observations.
 
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
@@ -6,23 +6,23 @@ use super::{Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
 use crate::model::event::{EventId, EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
-use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, lay};
+use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
-    AccountRef, FOLLOWED, Level, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
+    AccountRef, STORED_POLICY, Level, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
     sum_uses,
 };
 use crate::store::{GO_ON, Order, ReadView};
 
-/// How many days back a pause is looked for before the time line is walked from its beginning.
+/// The number of days that are searched for a pause in use, before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
 
-/// How long after its counter an agent writes the record of the same run.
+/// How long after its counter an agent writes the record of the same run, in milliseconds.
 const RECORD_FOLLOWS: i64 = 10 * MINUTE;
 
-/// What was said longer ago than two weeks says nothing about the windows of now.
+/// Older statements do not affect current windows, in milliseconds.
 const HEARD: i64 = 16 * DAY;
 
-/// What was said about a window: its end, how much of it is used, or both.
+/// A statement about a window: its end, how much of it is used, or both.
 #[derive(Clone, Debug)]
 struct WindowSignal {
     at: Timestamp,
@@ -31,19 +31,19 @@ struct WindowSignal {
     minutes: u32,
     resets_at: Option<Timestamp>,
     used: Option<Percent>,
-    /// Whether a provider's word goes before it.
+    /// Whether a provider's statement takes precedence.
     weak: bool,
-    /// Whether its end is one that the provider told, and so lays no window of its own.
+    /// Whether its end comes from a provider's observation, so that it defines no window itself.
     adopted: bool,
     said: ProviderSignal,
 }
 
 impl WindowSignal {
-    /// The window it lays on the time line, if it lays one.
+    /// The window that it places on the time line, if any.
     fn observation(&self, session_minutes: u32) -> Option<Observation> {
         let (minutes, resets_at) = match self.said.by {
             Speaker::Provider => (self.minutes, self.resets_at?),
-            // A person who names no end starts the session anew; the week has its own calendar.
+            // An override without an end starts a new session; the week has its own calendar.
             Speaker::Person => match (self.kind, self.resets_at) {
                 (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
                 (WindowKind::Session, Some(end)) => (self.reaching(session_minutes, end), end),
@@ -55,20 +55,19 @@ impl WindowSignal {
         Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm, weak: self.weak })
     }
 
-    /// The length of a window that ends then and holds this word: a person may know of a longer one than usual.
+    /// The length of a window with this end that contains the statement: a person may know of a longer one.
     fn reaching(&self, usual: u32, end: Timestamp) -> u32 {
         let needed = (end.millis() - self.at.millis()).div_euclid(MINUTE) + 1;
         usual.max(u32::try_from(needed).unwrap_or(usual))
     }
 
-    /// Words in the order in which later ones win.
+    /// The order in which later statements win.
     const fn rank(&self) -> (bool, Timestamp, EventId) {
         (!self.weak, self.at, self.id)
     }
 }
 
-/// A person who speaks of a window whose end the provider had told speaks of that window. A reset, though, opens a new
-/// one.
+/// An override of a window whose end the provider reported applies to that window. A reset, however, opens a new one.
 fn adopt(words: &mut [WindowSignal]) {
     let ends: Vec<(WindowKind, Timestamp, Timestamp)> = words
         .iter()
@@ -84,10 +83,10 @@ fn adopt(words: &mut [WindowSignal]) {
     }
 }
 
-/// Removes the counters that an agent kept itself where the ledger has records of the same uses.
+/// Removes the counters of an agent if the ledger has records of the same usage.
 ///
-/// A counter starts again at zero whenever its agent resets it, and it is written before the record of the run that it
-/// counts last. Records know better, so a counter stands in only for a window without any.
+/// A counter restarts at zero whenever its agent resets it, and is written before the record of the last run that it
+/// includes. Records are more precise, so a counter only replaces them for a window without any.
 fn drop_counted(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -104,9 +103,9 @@ fn drop_counted(
     Ok(())
 }
 
-/// Whether the ledger has records of what a counter counts that was written at `written`.
+/// Whether the ledger has records of the usage in a counter that was written at `written`.
 ///
-/// A window that is open then may have begun a window's length earlier. Records without tokens say nothing.
+/// A window that is open then may have begun up to its length earlier. Records without tokens do not count.
 pub(crate) fn is_recorded(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
@@ -122,7 +121,7 @@ pub(crate) fn is_recorded(
     Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()?) > 0)
 }
 
-/// The windows of a provider account, known up to a time.
+/// The windows of a provider account, as known at a time.
 pub(crate) struct AccountWindows<'a> {
     view: &'a dyn ReadView,
     account: AccountRef<'a>,
@@ -134,7 +133,7 @@ pub(crate) struct AccountWindows<'a> {
 }
 
 impl<'a> AccountWindows<'a> {
-    /// The windows as they stand at `now`.
+    /// The windows as of `now`.
     pub fn new(view: &'a dyn ReadView, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
         Self::hearing(view, account, (now.plus(-HEARD), now), observations::lately(view, account, now)?)
     }
@@ -199,7 +198,7 @@ impl<'a> AccountWindows<'a> {
                         at: one.at,
                         by: Speaker::Provider,
                         source: seen.feed.clone(),
-                        // A counter counts what was used up to then, however long ago: records since are added.
+                        // A counter includes all usage up to its time, however old, and records since are added.
                         stale: !one.is_weak() && now.millis() - one.at.millis() > limits.stale_after(),
                         position: one.position,
                     },
@@ -211,12 +210,12 @@ impl<'a> AccountWindows<'a> {
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })
     }
 
-    /// What was heard of the account lately.
+    /// The recent observations of the account.
     pub(super) fn what_was_heard(&self) -> &[RecentObservation] {
         &self.heard
     }
 
-    /// The settings that hold.
+    /// The current settings.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -227,7 +226,7 @@ impl<'a> AccountWindows<'a> {
 
     fn laid(&self, kind: WindowKind) -> Vec<Window> {
         let minutes = self.limits.session_policy.minutes();
-        lay(self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect())
+        place_observed(self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect())
     }
 
     const fn policy(&self, kind: WindowKind) -> Policy {
@@ -237,12 +236,12 @@ impl<'a> AccountWindows<'a> {
         }
     }
 
-    /// Whether the projections know where windows of a kind open that nobody spoke of.
+    /// Whether the projections contain the starts of windows of a kind without observations.
     fn follows(&self, kind: WindowKind) -> bool {
-        self.policy(kind) == Policy::Session(FOLLOWED)
+        self.policy(kind) == Policy::Session(STORED_POLICY)
     }
 
-    /// Every window of a kind in which something was used, earliest first.
+    /// Every window of a kind with usage, earliest first.
     pub fn all(&self, kind: WindowKind) -> Result<Vec<Window>> {
         let observed = self.laid(kind);
         let mut found = Vec::new();
@@ -261,13 +260,13 @@ impl<'a> AccountWindows<'a> {
         observed: &[Window],
         ask: &mut dyn FnMut(&Timeline<'_>) -> Result<T>,
     ) -> Result<T> {
-        // Where nobody said anything, the next use that counts is one that opens a session.
+        // Without observations, the next relevant instant is one that starts a session.
         let next = if self.follows(kind) && observed.is_empty() { next_start } else { first_from };
         let next_use = |from| next(self.view, &self.key, from);
         ask(&Timeline { observed, policy: self.policy(kind), next_use: &next_use })
     }
 
-    /// The window of a kind as it stands now.
+    /// The current window of a kind.
     pub fn now(&self, kind: WindowKind) -> Result<WindowUsage> {
         let observed = self.laid(kind);
         let policy = self.policy(kind);
@@ -304,12 +303,12 @@ impl<'a> AccountWindows<'a> {
         Ok(usage)
     }
 
-    /// Percent = what was said last about this window + what was used since.
+    /// Percentage = the last statement about this window + the usage since.
     fn anchor_percent(&self, kind: WindowKind, window: Option<Window>, usage: &mut WindowUsage) -> Result<()> {
         let start = window.map_or_else(|| self.now.plus(-self.policy(kind).length()), |window| window.start);
         let in_it = || {
             self.of_kind(kind).filter(|word| word.at >= start && word.resets_at.is_none_or(|end| end > start)).filter(
-                // A word that lays a window of its own speaks of that window alone.
+                // A statement that defines a window applies to that window alone.
                 |word| word.resets_at.is_none() || window.is_some_and(|window| window.border == Border::Observed),
             )
         };
@@ -317,7 +316,7 @@ impl<'a> AccountWindows<'a> {
         let last = |by| move |word: &&WindowSignal| word.said.by == by && word.used.is_some();
         let order = |word: &&WindowSignal| word.rank();
         let observed = self.of_kind(kind).filter(last(Speaker::Provider)).filter(open);
-        // One that names no end speaks of the window it was said in.
+        // A statement without an end applies to the window in which it was made.
         let observed = observed.filter(|word| word.resets_at.map_or(word.at >= start, |end| end > self.now));
         let observed = observed.max_by_key(order);
         usage.observed = observed.map(|word| word.said.clone());
@@ -331,7 +330,7 @@ impl<'a> AccountWindows<'a> {
         }
         let Some(used) = word.used else { return Ok(()) };
         if word.said.stale && usage.limit.is_some() {
-            // Use does not shrink within a window: what was said is the least that is used.
+            // Usage only grows within a window, so the reading is a lower bound.
             usage.at_least = Some(used);
             return Ok(());
         }
@@ -357,8 +356,8 @@ impl<'a> AccountWindows<'a> {
         Ok(())
     }
 
-    /// An instant near now that no window spans, so that the time line need not be walked from its beginning:
-    /// the end of a pause in use that is longer than a window.
+    /// An instant near now that no window spans, so that the time line need not be walked from its beginning: the end
+    /// of a pause in use that is longer than a window.
     fn anchor(&self, length: i64) -> Result<Timestamp> {
         let today = self.now.utc_day();
         let mut active: Vec<i64> = Vec::new();
@@ -383,19 +382,19 @@ impl<'a> AccountWindows<'a> {
     }
 }
 
-/// The share of a limit, truncated to hundredths of a percent. A share above what can be written, of more than 400,000 times
-/// the limit, is the largest one that can.
+/// The share of a limit, truncated to hundredths of a percent. A share above 400,000 times the limit becomes the
+/// largest representable one.
 pub(crate) fn exact_share(weighted: u128, limit: u64) -> Percent {
     let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
     Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
 }
 
-/// Whole percent of a limit, truncated and at most 100: an estimate has no more digits than that.
+/// The share of a limit, truncated to whole percent and at most 100, because an estimate is not more precise.
 pub(super) fn share(weighted: u128, limit: u64) -> Percent {
     Percent::from_hundredths((exact_share(weighted, limit).whole() * 100).min(100 * 100))
 }
 
-/// The sum of an account over `[from, to)`: whole quarters from the rollup, the edges use by use.
+/// The sum of an account over `[from, to)`: whole quarters from the rollup, the edges from single instants.
 pub(crate) fn sum_between(
     view: &dyn ReadView,
     account: &AccountRef<'_>,

@@ -360,27 +360,27 @@ fn triggers_allow_only_the_change_that_shredding_makes() {
     let body = |at: i64| -> String {
         file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap()
     };
-    let (stub, sound) = (body(1), body(3));
-    let of_three = stub.replace(r#""shredded":1"#, r#""shredded":3"#);
+    let (tombstone, sound) = (body(1), body(3));
+    let of_three = tombstone.replace(r#""shredded":1"#, r#""shredded":3"#);
     for (sql, value) in [
         ("UPDATE events SET body = ? WHERE position = 3", of_three.as_str()),
-        ("UPDATE events SET body = ? WHERE position = 3", stub.as_str()),
+        ("UPDATE events SET body = ? WHERE position = 3", tombstone.as_str()),
         ("UPDATE events SET body = ? WHERE position = 3", "{}"),
         ("UPDATE events SET body = ? WHERE position = 3", "not JSON"),
         ("UPDATE events SET body = ? WHERE position = 3", sound.as_str()),
-        ("UPDATE events SET body = ? WHERE position = 1", &stub.replace("\"input\":1", "\"input\":2")),
-        ("UPDATE events SET body = ? WHERE position = 1", &stub.replace("\"by\":2", "\"by\":3")),
+        ("UPDATE events SET body = ? WHERE position = 1", &tombstone.replace("\"input\":1", "\"input\":2")),
+        ("UPDATE events SET body = ? WHERE position = 1", &tombstone.replace("\"by\":2", "\"by\":3")),
         ("UPDATE events SET body = ? WHERE position = 1", sound.as_str()),
         ("UPDATE events SET kind = ? WHERE position = 1", "1"),
         ("UPDATE events SET occurred_at = ? WHERE position = 1", "7"),
         ("UPDATE events SET id = ? WHERE position = 1", "x"),
         ("UPDATE events SET position = ? WHERE position = 1", "9"),
-        ("DELETE FROM events WHERE body = ?", stub.as_str()),
+        ("DELETE FROM events WHERE body = ?", tombstone.as_str()),
     ] {
         assert!(file.execute(sql, [value]).is_err(), "{sql} {value}");
     }
     // What says that it is shredded, in the way it says it.
-    assert_eq!(file.execute("UPDATE events SET body = ? WHERE position = 1", [&stub]).unwrap(), 1);
+    assert_eq!(file.execute("UPDATE events SET body = ? WHERE position = 1", [&tombstone]).unwrap(), 1);
     assert!(findings(&path).is_empty());
 }
 
@@ -394,25 +394,25 @@ fn a_tombstone_without_an_event_shredded_is_a_finding() {
         file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap()
     };
     let leaf = |at: u64| Ledger::open(&path).unwrap().snapshot().unwrap().leaf(at.into()).unwrap().to_string();
-    let (stub, word, sound) = (body(1), body(2), body(3));
+    let (tombstone, word, sound) = (body(1), body(2), body(3));
     let cases = [
         // A body taken away without a word, its hash and all that counts of it left.
         (3, format!(r#"{{"shredded":3,"leaf":"{}","by":2,"kept":{sound}}}"#, leaf(3)), 3, "no event_shredded names it"),
         // Other numbers than those that are said to stay.
-        (1, stub.replace("\"input\":1", "\"input\":2"), 1, "differ from those in position 2"),
-        (1, stub.replace("\"by\":2", "\"by\":3"), 1, "differ from those in position 2"),
-        (1, stub.replace("\"kept\":", "\"kept\": "), 1, "differ from those in position 2"),
+        (1, tombstone.replace("\"input\":1", "\"input\":2"), 1, "differ from those in position 2"),
+        (1, tombstone.replace("\"by\":2", "\"by\":3"), 1, "differ from those in position 2"),
+        (1, tombstone.replace("\"kept\":", "\"kept\": "), 1, "differ from those in position 2"),
         // Another hash.
-        (1, stub.replace(&leaf(1), &leaf(3)), 1, "does not have the hash"),
-        (1, stub.replace(&leaf(1), &leaf(3)), 2, "is another"),
-        (1, stub.replace(&leaf(1), "none"), 1, "does not have the hash"),
+        (1, tombstone.replace(&leaf(1), &leaf(3)), 1, "does not have the hash"),
+        (1, tombstone.replace(&leaf(1), &leaf(3)), 2, "is another"),
+        (1, tombstone.replace(&leaf(1), "none"), 1, "does not have the hash"),
         (2, word.replace(&leaf(1), &leaf(3)), 2, "is another"),
         (2, word.replace("\"position\":1", "\"position\":3"), 2, "but that body exists"),
         (2, word.replace("\"position\":1", "\"position\":9"), 2, "exists or never existed"),
         (2, word.replacen("\"target\":\"0", "\"target\":\"1", 1), 2, "is not the event that it names"),
         // The body is back, or something that was never there.
         (1, sound.clone(), 2, "but that body exists"),
-        (1, stub.replace("\"shredded\":1", "\"shredded\":2"), 1, "is that of position 2"),
+        (1, tombstone.replace("\"shredded\":1", "\"shredded\":2"), 1, "is that of position 2"),
         (1, r#"{"shredded":1,"leaf":"ab"}"#.to_owned(), 1, "unreadable"),
     ];
     for (at, body, about, what) in cases {

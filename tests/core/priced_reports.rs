@@ -82,7 +82,7 @@ fn a_price_applies_from_its_date() {
     let by_day = ledger.report(&Report::by(ReportKey::Day)).unwrap();
     let costs: Vec<_> = by_day.rows.iter().map(|row| row.usage.cost.usd).collect();
     assert_eq!(costs, [usd("1"), usd("12")]);
-    assert_eq!(by_day.prices.own, [1.into(), 2.into()]);
+    assert_eq!(by_day.prices.custom, [1.into(), 2.into()]);
     assert_eq!(by_day.prices.sha256.unwrap().len(), 64);
     // Between quarters it cannot begin: the rollups could not tell.
     assert!(ledger.set_price(price("3", Some("2026-07-01T12:01:00Z")), now).is_err());

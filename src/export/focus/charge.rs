@@ -97,7 +97,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
                 usd,
                 above: origin.above,
                 term: origin.term,
-                own: origin.own,
+                own: origin.custom,
             });
             let key = Key {
                 day: Zone::UTC.day(told.at),

@@ -48,8 +48,8 @@ pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) ->
 pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCall {
     let names = Names::of(&log.record, &told.record);
     let telemetry_knows_more = total(&told) > total(&log) && !repeats_start(&log.record, &told.record);
-    let counted = if telemetry_knows_more { told.told_at() } else { log.told_at() };
-    let (mut record, told_at) = (log.record, told.at);
+    let counted = if telemetry_knows_more { told.counted_time() } else { log.counted_time() };
+    let (mut record, counted_time) = (log.record, told.at);
     let told = told.record;
     let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
     record.keys.extend(new);
@@ -80,7 +80,7 @@ pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCa
     if let Some(names) = names {
         names.agree(&mut record);
     }
-    ParsedCall { at: log.at.min(told_at), record }.counted(counted)
+    ParsedCall { at: log.at.min(counted_time), record }.counted(counted)
 }
 
 /// Joins two telemetry items of one call, such as a span and the log record in it. The more detailed one wins and the
@@ -118,9 +118,9 @@ fn told_by(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     let mut keys = std::mem::take(&mut origin.record.keys);
     let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
     keys.extend(new);
-    let mut counted = origin.told_at();
+    let mut counted = origin.counted_time();
     if total(&repeated) > total(&origin) {
-        counted = repeated.told_at();
+        counted = repeated.counted_time();
         let home = std::mem::replace(&mut origin.record, repeated.record);
         keep_lifetimes(&mut origin.record.tokens, &home.tokens);
         set_home(&mut origin.record, home);
@@ -180,9 +180,9 @@ pub(in crate::import) fn total(found: &ParsedCall) -> u64 {
 /// Returns when the larger total was reported; on a tie, the earlier time.
 pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
     match total(a).cmp(&total(b)) {
-        Ordering::Less => b.told_at(),
-        Ordering::Equal => a.told_at().min(b.told_at()),
-        Ordering::Greater => a.told_at(),
+        Ordering::Less => b.counted_time(),
+        Ordering::Equal => a.counted_time().min(b.counted_time()),
+        Ordering::Greater => a.counted_time(),
     }
 }
 
@@ -351,7 +351,7 @@ mod tests {
         };
         let told = |lines: &[ParsedCall]| {
             let one = joined(lines);
-            (one.at.millis(), one.told_at().millis(), one.record.counted_at.is_some())
+            (one.at.millis(), one.counted_time().millis(), one.record.counted_at.is_some())
         };
         let [begun, whole, again] = [line(1, 2), line(4, 9), line(6, 9)];
         for order in [[&begun, &whole, &again], [&again, &begun, &whole], [&whole, &again, &begun]] {
@@ -366,7 +366,7 @@ mod tests {
             at: Timestamp::from_millis(at),
             record: TokenRecord::new("anthropic", "m").output(output),
         };
-        let told = |found: ParsedCall| (found.at.millis(), found.told_at().millis());
+        let told = |found: ParsedCall| (found.at.millis(), found.counted_time().millis());
         assert_eq!(told(complete(call(5, 9), call(3, 9))), (3, 5));
         assert_eq!(told(complete(call(5, 9), call(3, 10))), (3, 3)); // unless it knows more
         assert_eq!(told(unite(call(5, 9), call(3, 9))), (3, 3));

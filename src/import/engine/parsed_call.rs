@@ -15,18 +15,18 @@ pub(crate) struct ParsedCall {
 
 impl ParsedCall {
     /// Returns when its counts were reported.
-    pub fn told_at(&self) -> Timestamp {
-        self.record.told_at(self.at)
+    pub fn counted_time(&self) -> Timestamp {
+        self.record.counted_time(self.at)
     }
 
     /// Sets when its counts were reported.
-    pub fn counted(mut self, told_at: Timestamp) -> Self {
-        self.count_at(told_at);
+    pub fn counted(mut self, counted_time: Timestamp) -> Self {
+        self.count_at(counted_time);
         self
     }
 
     /// Sets when its counts were reported. Stores nothing if that is the time of the call.
-    pub fn count_at(&mut self, told_at: Timestamp) {
-        self.record.counted_at = Some(told_at).filter(|told_at| *told_at > self.at);
+    pub fn count_at(&mut self, counted_time: Timestamp) {
+        self.record.counted_at = Some(counted_time).filter(|counted_time| *counted_time > self.at);
     }
 }

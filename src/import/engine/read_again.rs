@@ -29,7 +29,7 @@ pub(in crate::import) fn read_again(known: ParsedCall, found: ParsedCall, began:
         && home(&known.record, began) < home(&found.record, began);
     let knows_more = !is_same_usage && total(&known) > total(&found);
     let at = if has_met || stays { known.at.min(found.at) } else { found.at };
-    let counted = if knows_more { known.told_at() } else { found.told_at() };
+    let counted = if knows_more { known.counted_time() } else { found.counted_time() };
     let (known, mut record) = (known.record, found.record);
     let is_same_set = known.keys.len() == record.keys.len() && record.keys.iter().all(|key| known.keys.contains(key));
     if is_same_set {

@@ -124,7 +124,7 @@ impl Meeting<'_> {
         }
         // A different `counted_at` alone is no reason to amend. Records written before that field existed stay as they
         // are.
-        if after.at == before.at && after.record.says_what(&before.record) {
+        if after.at == before.at && after.record.has_same_content(&before.record) {
             return Ok(Reconciled::Known);
         }
         let reason = match self.again {

@@ -10,7 +10,7 @@ use crate::import::engine::compression::{is_packed, open};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::log_file::is_unchanged;
 use crate::import::engine::source::Source;
-use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
+use crate::model::event::{ImportedFile, REDACTED_PATH};
 
 /// Bytes read at a time.
 const BLOCK: usize = 64 * 1024;
@@ -22,7 +22,7 @@ impl Withdrawn {
     /// Moves them out of the states of all logs of a source.
     pub fn take(states: &mut HashMap<String, ImportedFile>) -> Self {
         let mut found: Vec<ImportedFile> =
-            states.extract_if(|path, _| path.starts_with(WITHDRAWN_PATH)).map(|(_, state)| state).collect();
+            states.extract_if(|path, _| path.starts_with(REDACTED_PATH)).map(|(_, state)| state).collect();
         found.sort_by_key(|state| state.offset);
         Self(found)
     }
@@ -85,7 +85,7 @@ mod tests {
 
     fn known(text: &str, size: usize) -> Withdrawn {
         let hash = format!("{:016x}", xxh3_64(text.as_bytes()));
-        let path = format!("{WITHDRAWN_PATH}{hash}");
+        let path = format!("{REDACTED_PATH}{hash}");
         let state = ImportedFile {
             path: path.clone(),
             hash,

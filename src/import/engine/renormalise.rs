@@ -107,7 +107,7 @@ fn counted_anew(told: &Effective, format: UsageFormat) -> Option<TokenRecord> {
         return None;
     }
     let mut replacement = record.clone();
-    counted.tell_tariff(&mut replacement);
+    counted.set_tariff(&mut replacement);
     if counted.tokens == record.tokens && replacement == *record {
         return None;
     }

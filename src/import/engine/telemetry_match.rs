@@ -91,7 +91,7 @@ pub(in crate::import) fn find(
     let mut end = view.head()?.position.get();
     while !moments.is_empty() && end > 0 {
         let start = end.saturating_sub(STRETCH);
-        for position in told_at(view, start, end, &moments)? {
+        for position in counted_time(view, start, end, &moments)? {
             let Some(now) = effective(view, position, None)? else { continue };
             if let Some(left) = moments.get_mut(&now.at) {
                 *left -= 1;
@@ -127,7 +127,7 @@ fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
 }
 
 /// Returns the records between two positions that count at one of these instants.
-fn told_at(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
+fn counted_time(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
     let (recorded, amended) = (EventKind::TokensRecorded.code(), EventKind::TokensAmended.code());
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::new(start + 1), &mut |position, row| {

@@ -1,26 +1,26 @@
-//! Which events a shredding is about, and what stays of each.
+//! Determines which events a shredding affects, and what remains of each.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Carried, Mentions, Shred};
+use super::{Selector, Mentions, Shred};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Stub};
+use crate::model::event::{Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Tombstone};
 use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
 
-/// What is to be shredded.
+/// The affected events and files.
 pub(super) struct Plan {
     positions: BTreeSet<Position>,
-    /// Those that were named one by one: of these all goes that can.
+    /// Events that were named individually: everything erasable is erased.
     named: BTreeSet<Position>,
-    /// The files whose names go.
+    /// Files whose names are erased.
     paths: HashSet<String>,
     imports: bool,
 }
 
 impl Plan {
-    /// Looks up what is asked for, and the corrections of it.
+    /// Finds the selected events and their corrections.
     pub fn make(view: &dyn ReadView, shred: &Shred) -> Result<Self> {
         let mut plan =
             Self { positions: BTreeSet::new(), named: BTreeSet::new(), paths: HashSet::new(), imports: false };
@@ -29,9 +29,9 @@ impl Plan {
             plan.named.insert(position);
             plan.name(view, position)?;
         }
-        if !shred.carried.is_empty() {
-            let conversations = plan.find(view, &shred.carried)?;
-            plan.find_files(view, &conversations, &Mentions::of(&shred.carried))?;
+        if !shred.selector.is_empty() {
+            let conversations = plan.find(view, &shred.selector)?;
+            plan.find_files(view, &conversations, &Mentions::of(&shred.selector))?;
         }
         plan.follow(view)?;
         Ok(plan)
@@ -42,18 +42,18 @@ impl Plan {
         self.positions.iter().copied()
     }
 
-    /// Whether something of an import goes.
+    /// Whether import events are affected.
     pub const fn has_imports(&self) -> bool {
         self.imports
     }
 
-    /// What stays of an event; `None` when all of it does.
+    /// The remaining event; `None` if nothing of it is erased.
     pub fn kept(&self, position: Position, event: &Event) -> Option<Event> {
         let goes = match &event.payload {
             Payload::Imported(run) => self.named.contains(&position) || self.concerns(run),
             _ => true,
         };
-        if goes { event.withdrawn() } else { None }
+        if goes { event.redacted() } else { None }
     }
 
     fn concerns(&self, run: &Imported) -> bool {
@@ -61,8 +61,8 @@ impl Plan {
             || run.skipped.iter().any(|line| self.paths.contains(&line.file))
     }
 
-    /// What runs of importers that go say of other files, and no later run says anew, by importer. It is to be told
-    /// again, in events of its own that can go as well one day.
+    /// The data of affected import events about other files, if no later run states them again, by importer. They are
+    /// appended as new events, so that they can be shredded separately later.
     pub fn restated(&self, view: &dyn ReadView) -> Result<Vec<Imported>> {
         let mut again: BTreeMap<String, Imported> = BTreeMap::new();
         let mut states = BTreeMap::new();
@@ -93,7 +93,7 @@ impl Plan {
         Ok(again.into_values().collect())
     }
 
-    /// Adds an event when something of it is to go.
+    /// Adds an event if something of it is erased.
     fn add(&mut self, position: Position, event: &Event) -> bool {
         let goes = self.kept(position, event).is_some();
         if goes {
@@ -103,11 +103,11 @@ impl Plan {
         goes
     }
 
-    /// Adds an event that was named.
+    /// Adds an event that was named individually.
     fn name(&mut self, view: &dyn ReadView, position: Position) -> Result<()> {
         let line = view.expect_line(position)?;
         let event = Event::from_line(position, &line)?;
-        if self.add(position, &event) || Stub::is(&line) {
+        if self.add(position, &event) || Tombstone::is(&line) {
             return Ok(());
         }
         let why = match &event.payload {
@@ -118,12 +118,12 @@ impl Plan {
         Err(Error::invalid(format!("position {position} is a {}: {why}", event.payload.kind())))
     }
 
-    /// Adds the records that carry one of the names; gives their conversations.
-    fn find(&mut self, view: &dyn ReadView, carried: &[Carried]) -> Result<HashSet<String>> {
-        let written: Vec<String> = carried.iter().map(Carried::written).collect::<Result<_>>()?;
+    /// Adds the selected records, and returns their conversations.
+    fn find(&mut self, view: &dyn ReadView, selector: &[Selector]) -> Result<HashSet<String>> {
+        let written: Vec<String> = selector.iter().map(Selector::written).collect::<Result<_>>()?;
         let mut conversations: HashSet<String> = HashSet::new();
-        conversations.extend(carried.iter().filter_map(|carried| match carried {
-            Carried::Conversation(id) => Some(id.clone()),
+        conversations.extend(selector.iter().filter_map(|selector| match selector {
+            Selector::Conversation(id) => Some(id.clone()),
             _ => None,
         }));
         view.rows(Position::START.next(), &mut |position, row| {
@@ -136,7 +136,7 @@ impl Plan {
                 Payload::TokensAmended(amend) => &amend.replacement,
                 _ => return GO_ON,
             };
-            if carried.iter().any(|carried| carried.by(record)) {
+            if selector.iter().any(|selector| selector.by(record)) {
                 conversations.extend(record.conversation.clone());
                 self.add(position, &event);
             }
@@ -145,8 +145,8 @@ impl Plan {
         Ok(conversations)
     }
 
-    /// Adds what importers wrote down of the logs of conversations, and of those whose paths mention a name: of a log
-    /// that told nothing new no record tells.
+    /// Adds import events about the logs of conversations, and about logs whose paths mention a name: no record refers
+    /// to a log without calls.
     fn find_files(&mut self, view: &dyn ReadView, conversations: &HashSet<String>, mentions: &Mentions) -> Result<()> {
         let mut runs = Vec::new();
         view.rows(Position::START.next(), &mut |position, row| {
@@ -174,8 +174,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds the corrections of what is there, and the corrections of those. A call goes as a whole, or the next import
-    /// would tell its names again.
+    /// Adds the corrections of the selected events, recursively. All events of a call are affected; otherwise the next
+    /// import would record its names again.
     fn follow(&mut self, view: &dyn ReadView) -> Result<()> {
         let mut waiting: Vec<Position> = self.positions.iter().chain(&self.named).copied().collect();
         let mut seen: HashSet<EventId> = HashSet::new();
@@ -184,7 +184,7 @@ impl Plan {
             self.add(position, &event);
             let mut ids = vec![event.id];
             if let Payload::TokensAmended(amend) = &event.payload {
-                // Its record may not have arrived.
+                // The record may not have arrived.
                 waiting.extend(view.position_of(amend.target)?.filter(|_| !seen.contains(&amend.target)));
                 ids.push(amend.target);
             }

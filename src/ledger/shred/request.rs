@@ -1,13 +1,14 @@
-//! What somebody wants to be shredded.
+//! The request of a shredding.
 
-use super::carried::Carried;
+use super::selector::Selector;
 use crate::model::error::{Error, Result};
 use crate::model::event::EventId;
 
-/// What is to be shredded, and why.
+/// The events to shred, and the reason.
 ///
-/// Of a record its project, conversation, labels (but for the service tier, which prices rest on), raw usage object and
-/// natural keys go; of other kinds the texts that people and providers wrote. The corrections of an event go with it.
+/// From a record it erases project, conversation, labels (except the service tier, which prices depend on), raw usage
+/// object and natural keys; from other kinds the texts of people and providers. The corrections of an event are
+/// included.
 ///
 /// ```
 /// use usage_ledger::{EventId, Shred};
@@ -19,13 +20,13 @@ use crate::model::event::EventId;
 #[must_use]
 pub struct Shred {
     pub(super) events: Vec<EventId>,
-    pub(super) carried: Vec<Carried>,
+    pub(super) selector: Vec<Selector>,
     pub(super) reason: String,
     pub(super) author: Option<String>,
 }
 
 impl Shred {
-    /// Nothing yet, for a reason. The reason stays in the ledger: leave out what is to go.
+    /// An empty request with a reason. The reason stays in the ledger: do not repeat the erased names in it.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Shred};
@@ -35,10 +36,10 @@ impl Shred {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn because(reason: impl Into<String>) -> Self {
-        Self { events: Vec::new(), carried: Vec::new(), reason: reason.into(), author: None }
+        Self { events: Vec::new(), selector: Vec::new(), reason: reason.into(), author: None }
     }
 
-    /// And this event, of whatever kind.
+    /// Adds this event, of any kind.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Shred, event::{Paused, Payload}};
@@ -56,8 +57,7 @@ impl Shred {
         self
     }
 
-    /// And every record of a project, with what importers wrote down of the logs it came from and of those whose paths
-    /// mention it.
+    /// Adds every record of a project, with import data about its logs and about logs whose paths mention it.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -69,11 +69,11 @@ impl Shred {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn project(mut self, name: impl Into<String>) -> Self {
-        self.carried.push(Carried::Project(name.into()));
+        self.selector.push(Selector::Project(name.into()));
         self
     }
 
-    /// And every record of a conversation, with what importers wrote down of its log and of those whose paths mention it.
+    /// Adds every record of a conversation, with import data about its log and about logs whose paths mention it.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -84,11 +84,11 @@ impl Shred {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn conversation(mut self, id: impl Into<String>) -> Self {
-        self.carried.push(Carried::Conversation(id.into()));
+        self.selector.push(Selector::Conversation(id.into()));
         self
     }
 
-    /// And every record with a label of this value.
+    /// Adds every record with a label of this value.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -99,11 +99,11 @@ impl Shred {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.carried.push(Carried::Label(name.into(), value.into()));
+        self.selector.push(Selector::Label(name.into(), value.into()));
         self
     }
 
-    /// Names who wants it. That stays in the ledger too.
+    /// Names the person who requests it. The name stays in the ledger.
     ///
     /// ```
     /// # use usage_ledger::{Ledger, Shred, TokenRecord};
@@ -123,15 +123,15 @@ impl Shred {
         if self.reason.trim().is_empty() {
             return Err(Error::invalid("shredding needs a reason, which the ledger keeps"));
         }
-        if self.events.is_empty() && self.carried.is_empty() {
+        if self.events.is_empty() && self.selector.is_empty() {
             return Err(Error::invalid("nothing to shred: name events, a project, a conversation or a label"));
         }
-        for carried in &self.carried {
-            let name = carried.name();
+        for selector in &self.selector {
+            let name = selector.name();
             if name.is_empty() {
                 return Err(Error::invalid("an empty name is carried by no record"));
             }
-            if carried.is_in(&self.reason) || self.author.as_ref().is_some_and(|author| carried.is_in(author)) {
+            if selector.is_in(&self.reason) || self.author.as_ref().is_some_and(|author| selector.is_in(author)) {
                 return Err(Error::invalid(format!(
                     "the reason and the author stay in the ledger, and `{name}` is to go: say it without that name"
                 )));

@@ -1,4 +1,4 @@
-//! Compares the stored blocks with those that the lines make.
+//! Compares the stored blocks with those that the lines give.
 
 use super::lines::VerifiedLog;
 use super::{Findings, Stored};
@@ -15,7 +15,7 @@ pub(super) fn wrong(number: u64, table: Table, findings: &mut Findings) {
     findings.add_of(Stored::Folded, first, what);
 }
 
-/// Compares the summaries, to which corrections are added here.
+/// Compares the summaries, after adding the corrections.
 pub(super) fn check(view: &dyn ReadView, seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
     let mut summaries: Vec<Option<Summary>> = seen.summaries.clone();
     for (position, line) in &seen.others {
@@ -47,7 +47,7 @@ mod tests {
     use crate::model::time::Timestamp;
     use crate::store::{EventStore, MemoryStore};
 
-    /// What a test does to a stored value.
+    /// A test's change of a stored value.
     type Change<'a> = &'a dyn Fn(Vec<u8>) -> Option<Vec<u8>>;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Checkpoints that were kept elsewhere, against the ledger as it is.
+//! Compares checkpoints from elsewhere with the ledger.
 
 use super::{Finding, Verification};
 use crate::merkle::Checkpoint;
@@ -8,7 +8,7 @@ use crate::projection::root_at;
 use crate::store::ReadView;
 
 impl Verification {
-    /// Adds what else was found.
+    /// Adds further findings.
     pub(crate) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         self.findings.extend(findings);
         self.findings.sort_by_key(|finding| finding.position);
@@ -16,12 +16,12 @@ impl Verification {
     }
 }
 
-/// Holds one checkpoint against a view.
+/// Compares one checkpoint with a view.
 pub(crate) fn hold(view: &dyn ReadView, checkpoint: &Checkpoint) -> Result<Option<Finding>> {
     hold_behind(view, checkpoint, 0)
 }
 
-/// The same when the first `sound` events are known to be as they were.
+/// The same, if the first `sound` events are known to be unchanged.
 fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Result<Option<Finding>> {
     let head = view.head()?.position;
     let size = checkpoint.size();
@@ -36,11 +36,11 @@ fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Resu
     if root_at(view, size)? == checkpoint.root() {
         return Ok(None);
     }
-    // A root tells that something differs, not where: the border is what other checkpoints vouch for.
+    // A root shows that something differs, but not where: other checkpoints limit the range.
     let place = if sound < size {
         format!("one at {} to {size} was changed, moved, added or left out", Position::new(sound).next())
     } else {
-        // Another checkpoint of as many events fits: then it is this one that tells another history.
+        // Another checkpoint of the same size is valid, so this one belongs to another history.
         "another checkpoint of as many events fits, so two histories were signed".to_owned()
     };
     let what =
@@ -48,7 +48,7 @@ fn hold_behind(view: &dyn ReadView, checkpoint: &Checkpoint, sound: u64) -> Resu
     Ok(Some(Finding::new(Position::new(size), what)))
 }
 
-/// Holds all checkpoints against a view, and against each other.
+/// Compares all checkpoints with a view, and with each other.
 pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Result<Vec<Finding>> {
     let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
     sorted.sort_by_key(|checkpoint| checkpoint.size());
@@ -59,7 +59,7 @@ pub(crate) fn hold_all(view: &dyn ReadView, checkpoints: &[Checkpoint]) -> Resul
             Ok(None) => sound = checkpoint.size(),
             Ok(Some(finding)) if !findings.contains(&finding) => findings.push(finding),
             Ok(Some(_)) => {}
-            // A tree with holes was found already, but that the checkpoint could not be checked is news.
+            // Missing nodes were reported already, but not that this checkpoint could not be checked.
             Err(Error::Damaged { position, what }) => findings.push(Finding::new(
                 position,
                 format!("the checkpoint of {} events cannot be checked: {what}", checkpoint.size()),

@@ -1,4 +1,4 @@
-//! The second look: which rows of a projection differ from a replay, and which events they are about.
+//! Finds the rows of a projection that differ from a replay, and the events that they concern.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::projection::{
 };
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
-/// Rows named for each projection.
+/// The maximal number of reported rows per projection.
 const MOST: usize = 20;
 
 pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings: &mut Findings) -> Result<()> {
@@ -54,7 +54,7 @@ pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings:
     Ok(())
 }
 
-/// For each row, the last event that has a part in it.
+/// For each row, the last event that contributes to it.
 fn events_of(
     view: &dyn ReadView,
     refolded: &PrefixView<'_>,
@@ -67,7 +67,7 @@ fn events_of(
         for row in rows_of(view, refolded, &event)? {
             match about.entry(row) {
                 Entry::Vacant(row) if wrong.contains_key(row.key()) => _ = row.insert(position),
-                // The first who says when a conversation began is the one who made it known.
+                // The first run that states when a conversation began determines that row.
                 Entry::Occupied(mut row) if row.key().0 != Table::Conversations => _ = row.insert(position),
                 _ => {}
             }
@@ -75,8 +75,8 @@ fn events_of(
         GO_ON
     })?;
     for (table, key) in wrong.keys() {
-        // Facts, corrections and natural keys carry the position themselves: the event that makes the row, or, where none
-        // does, the one that the row pretends to be of.
+        // Rows of the event index, of corrections and of natural keys contain a position: that of the event that makes
+        // the row, or the one that an invalid row claims.
         let (right, stored) = (refolded.get(*table, key)?, view.get(*table, key)?);
         let named = |value: Option<&[u8]>| position_in(*table, key, value).filter(|at| *at <= head);
         if let Some(position) = named(right.as_deref()).or_else(|| named(stored.as_deref())) {
@@ -86,12 +86,12 @@ fn events_of(
     Ok(about)
 }
 
-/// The rows that an event has a part in.
+/// The rows that an event contributes to.
 fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Result<Vec<(Table, Vec<u8>)>> {
     let (at, record) = match &event.payload {
         Payload::TokensRecorded(record) => (event.occurred_at, record),
         Payload::TokensAmended(amend) => {
-            // It counts when the call was, not when it was made.
+            // A correction counts at the time of the call, not at its own.
             let root = root(view, event, Position::new(u64::MAX))?;
             let told = match root {
                 Some(root) => Event::from_line(root, &view.expect_line(root)?)?.occurred_at,

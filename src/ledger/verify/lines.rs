@@ -1,4 +1,4 @@
-//! The pass over the log: positions, columns, hashes and tree, and what the records add up to.
+//! Reads the whole log once: positions, columns, hashes, the tree, and the sums of the records.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,15 +8,15 @@ use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, Stored, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventId, EventKind, Position, Stub, TokenView};
+use crate::model::event::{Envelope, EventId, EventKind, Position, Tombstone, TokenView};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
-use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_told_later};
+use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_counted_later};
 use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 
-/// Rows handed to a worker at a time: whole blocks.
+/// Rows per batch of a worker: whole blocks.
 const BATCH: usize = 2 * BLOCK as usize;
 
 struct VerifiedRow {
@@ -36,37 +36,37 @@ struct LineBatch {
     text: String,
 }
 
-/// What one batch came to.
+/// The result of one batch.
 #[derive(Default)]
 struct Done {
     number: u64,
     leaves: Vec<Hash>,
     others: Vec<(Position, String)>,
-    stubs: Vec<StubRow>,
+    stubs: Vec<TombstoneRow>,
     findings: Vec<Finding>,
-    /// The full blocks of the batch: the bytes of the column, and the summary; `None` where an event cannot be read.
+    /// The full blocks of the batch: the bytes of the column, and the summary; `None` if an event is unreadable.
     blocks: Vec<Option<(Vec<u8>, Summary)>>,
 }
 
-/// A row whose body is a stub.
-pub(super) struct StubRow {
+/// A row whose body is a tombstone.
+pub(super) struct TombstoneRow {
     pub position: Position,
     pub id: EventId,
     pub body: String,
 }
 
-/// What the log says.
+/// The results of reading the log.
 pub(super) struct VerifiedLog {
     weights: FingerprintWeights,
-    /// The positions at which the records are told apart.
+    /// The positions at which the sums of records are separated.
     borders: Vec<Position>,
-    /// What the records up to each border and those behind the last one come to.
+    /// The sums of the records up to each border, and after the last one.
     parts: Vec<LogPart>,
-    /// Every event that is not a record, and the records that are facts besides.
+    /// Every event other than records, and the records that are indexed.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
-    pub stubs: Vec<StubRow>,
-    /// What each full block holds, corrections not applied.
+    pub stubs: Vec<TombstoneRow>,
+    /// The content of each full block, without corrections.
     pub summaries: Vec<Option<Summary>>,
 }
 
@@ -86,8 +86,8 @@ impl VerifiedLog {
     }
 }
 
-/// Reads every line, hashes and checks them on all cores, and grows the tree. What records come to is told apart at the
-/// borders, which are in order.
+/// Reads every line, checks its hash on all cores, and builds the tree. The sums of records are separated at the
+/// borders, which are sorted.
 pub(super) fn read(
     view: &dyn ReadView,
     weights: FingerprintWeights,
@@ -208,12 +208,12 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         let line = batch.text.get(row.start..row.end);
         let line = line.ok_or_else(|| bug!("the batch has no text of the line at position {position}"))?;
         let mut found = |what: String| done.findings.push(Finding::new(position, what));
-        match Stub::read(position, line) {
+        match Tombstone::read(position, line) {
             Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
-            // What is no hash cannot be the one that the tree keeps.
-            Ok(Some(stub)) => {
-                done.leaves.push(stub.leaf.parse().unwrap_or(Hash::EMPTY));
-                done.stubs.push(StubRow { position, id: row.id, body: line.to_owned() });
+            // An invalid hash cannot equal the one in the tree.
+            Ok(Some(tombstone)) => {
+                done.leaves.push(tombstone.leaf.parse().unwrap_or(Hash::EMPTY));
+                done.stubs.push(TombstoneRow { position, id: row.id, body: line.to_owned() });
             }
             Err(_) => done.leaves.push(Hash::EMPTY),
         }
@@ -239,7 +239,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         }
         if !is_record(&envelope.kind) {
             done.others.push((position, line.to_owned()));
-            // An event that cannot be read is a finding of the comparison with the projections.
+            // The comparison of projections reports an unreadable event.
             let event = envelope.open(position);
             add(digest, |digest| event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload)));
             continue;
@@ -251,7 +251,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             Ok(record) => {
                 add(digest, |digest| digest.record(offset, envelope.occurred_at, &record));
                 part.sums.record(envelope.occurred_at, &record, false)?;
-                if is_told_later(envelope.occurred_at, record.counted_at) {
+                if is_counted_later(envelope.occurred_at, record.counted_at) {
                     done.others.push((position, line.to_owned()));
                 }
                 for entry in alias_entries(record.ids(), envelope.id, position) {
@@ -276,20 +276,20 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
     Ok(done)
 }
 
-/// Adds an event to a block. A block with an event that cannot be read has no right rows.
+/// Adds an event to a block. A block with an unreadable event has no valid rows.
 fn add(digest: &mut Option<Digest>, add: impl FnOnce(&mut Digest) -> Result<()>) {
     if digest.as_mut().is_some_and(|digest| add(digest).is_err()) {
         *digest = None;
     }
 }
 
-/// Takes batches in the order of the log, whichever thread was faster.
+/// Delivers batches in the order of the log, whichever worker finishes first.
 #[derive(Default)]
 struct InOrder {
     next: u64,
     waiting: BTreeMap<u64, Done>,
     others: Vec<(Position, String)>,
-    stubs: Vec<StubRow>,
+    stubs: Vec<TombstoneRow>,
     summaries: Vec<Option<Summary>>,
 }
 
@@ -325,7 +325,7 @@ impl InOrder {
     }
 }
 
-/// Holds a recomputed group against the stored one.
+/// Compares a recomputed group with the stored one.
 fn compare_group(view: &dyn ReadView, level: u8, group: u64, nodes: &[Hash], findings: &mut Findings) -> Result<()> {
     let stored = view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default();
     let (hashes, rest) = stored.as_chunks::<32>();
@@ -347,7 +347,7 @@ fn compare_group(view: &dyn ReadView, level: u8, group: u64, nodes: &[Hash], fin
     Ok(())
 }
 
-/// Holds the groups at the right edge against the stored ones, and finds groups that nothing belongs to.
+/// Compares the groups at the right edge with the stored ones, and finds groups beyond the end.
 pub(super) fn compare_partial_groups(view: &dyn ReadView, tree: &StreamingTree, findings: &mut Findings) -> Result<()> {
     for (level, group, nodes) in tree.partial() {
         compare_group(view, level, group, nodes, findings)?;

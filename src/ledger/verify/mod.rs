@@ -1,4 +1,4 @@
-//! Recomputes everything that is stored besides the lines, and says where it differs.
+//! Recomputes everything that is stored besides the lines, and reports differences.
 
 mod blocks;
 mod checkpoints;
@@ -22,7 +22,7 @@ use crate::projection::FingerprintWeights;
 use crate::projection::StreamingTree;
 use crate::store::ReadView;
 
-/// What an audit found.
+/// The result of an audit.
 ///
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
@@ -36,18 +36,18 @@ use crate::store::ReadView;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Whether nothing was found.
+    /// Whether there are no findings.
     pub ok: bool,
-    /// Events looked at.
+    /// The number of events.
     pub size: u64,
-    /// Root of the tree over them, recomputed.
+    /// The recomputed root of the tree over them.
     #[serde(serialize_with = "hex")]
     pub root: Hash,
-    /// What does not fit.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 
-/// Something that does not fit.
+/// An inconsistency.
 ///
 /// ```
 /// use usage_ledger::{EventId, Ledger};
@@ -66,11 +66,11 @@ pub struct Verification {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The event it is about; `None` when it is about no event that is there.
+    /// The event that it concerns; `None` if it concerns no existing event.
     pub position: Option<Position>,
     /// What is wrong.
     pub what: String,
-    /// Which part of the ledger is wrong.
+    /// The part of the ledger that is wrong.
     #[serde(skip)]
     pub(crate) part: Stored,
 }
@@ -85,14 +85,14 @@ impl Finding {
 /// A part of what a ledger stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// Lines, their columns, ids, positions and leaf hashes, and what lines state: nothing else has them.
+    /// Lines, their columns, ids, positions and leaf hashes, and their content. They exist only once.
     #[default]
     Log,
     /// Hashes above the leaves.
     Tree,
-    /// Projections and snapshots.
+    /// Projections and cached states.
     Folded,
-    /// Guards and names that the build alone determines.
+    /// Triggers and names that the build alone determines.
     Structure,
 }
 
@@ -100,10 +100,10 @@ fn hex<S: serde::Serializer>(hash: &Hash, serializer: S) -> std::result::Result<
     serializer.collect_str(hash)
 }
 
-/// Findings listed; more than these tell nothing new.
+/// The maximal number of listed findings.
 const MOST: usize = 1_000;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
@@ -120,16 +120,16 @@ impl Findings {
     }
 }
 
-/// How much is looked at.
+/// The extent of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Lines, tree, projections and what is kept of past ones.
+    /// Lines, tree, projections and cached past states.
     Replay,
-    /// And that each id finds its own event.
+    /// Also that each id leads to its own event.
     Everything,
 }
 
-/// Recomputes; with verifiers, the signatures of seals are checked as well.
+/// Runs an audit; with verifiers, also of the signatures of seals.
 pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
@@ -143,7 +143,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
     }
     let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
-        // A row that cannot be read is what an audit is for; what comes behind it cannot be judged.
+        // An unreadable row is a finding. The rows after it cannot be checked.
         Err(Error::Damaged { position: Some(position), what }) => {
             findings.add(position, what);
             None
@@ -161,7 +161,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
             .and_then(|()| blocks::check(view, &seen, &mut findings))
             .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
-            // A line that was found wrong above may be one that cannot be folded either.
+            // A line with a finding above may also be impossible to fold.
             Err(Error::Damaged { position, what }) => findings.add_of(Stored::Folded, position, what),
             other => other?,
         }
@@ -181,7 +181,7 @@ fn check_ids(view: &dyn ReadView, findings: &mut Findings) -> Result<()> {
     })
 }
 
-/// The kind codes whose events only add to counters.
+/// Whether events of a kind only change counters.
 fn is_record(kind: &str) -> bool {
     EventKind::named(kind) == Some(EventKind::TokensRecorded)
 }

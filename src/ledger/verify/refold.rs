@@ -1,4 +1,4 @@
-//! Holds the stored projections against what the log says.
+//! Compares the stored projections with the log.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::projection::{
 };
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
-/// Compares; where a sum differs, a second look names the row and an event in it.
+/// Compares sums; where one differs, a second pass finds the row and its event.
 pub(super) fn compare(
     view: &dyn ReadView,
     seen: &Prefix<'_>,
@@ -55,7 +55,7 @@ pub(super) fn compare(
 
     let mut stored = Fingerprint::new(weights);
     let mut differ: BTreeSet<Table> = BTreeSet::new();
-    // A row that cannot be read is not the one that the events make: the second look names it and them.
+    // An unreadable row differs from the correct one: the second pass names it and its events.
     add_stored(view, &mut stored, &mut |table, _| _ = differ.insert(table))?;
     let summed = [Table::ByModel, Table::ByProject, Table::ByConversation, Table::Uses, Table::Keys];
     differ.extend(summed.into_iter().filter(|table| stored.of(*table) != sums.of(*table)));

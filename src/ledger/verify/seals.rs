@@ -1,4 +1,4 @@
-//! Holds the seals in the ledger against the events that they stand on: each is a checkpoint that the ledger keeps itself.
+//! Checks the seals in the ledger against the events that they cover: each is a checkpoint inside the ledger.
 
 use super::Findings;
 use super::lines::VerifiedLog;
@@ -8,7 +8,7 @@ use crate::model::event::{Event, Payload, PeriodSealed, Position};
 use crate::projection::root_at;
 use crate::store::ReadView;
 
-/// Checks every seal; with verifiers also that one of them signed it.
+/// Checks every seal; with verifiers, also that one of them signed it.
 pub(super) fn check(
     view: &dyn ReadView,
     seen: &VerifiedLog,
@@ -27,7 +27,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What is wrong with one.
+/// What is wrong with a seal; `None` if nothing is.
 fn wrong(
     view: &dyn ReadView,
     position: Position,

@@ -1,13 +1,13 @@
-//! Holds stubs against the events that name them, and the other way round.
+//! Compares tombstones with the `event_shredded` events that name them, in both directions.
 
 use std::collections::BTreeMap;
 
 use super::Findings;
-use super::lines::{StubRow, VerifiedLog};
+use super::lines::{TombstoneRow, VerifiedLog};
 use crate::model::error::Result;
-use crate::model::event::{Event, EventShredded, Payload, Position, Stub};
+use crate::model::event::{Event, EventShredded, Payload, Position, Tombstone};
 
-/// A body may be gone only where the last `event_shredded` of its position says so, and just as it says.
+/// A tombstone is valid only if the last `event_shredded` of its position names it with the same content.
 pub(super) fn check(seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
     let mut words: BTreeMap<Position, Vec<(Position, EventShredded)>> = BTreeMap::new();
     for (by, line) in seen.others.iter().filter(|(_, line)| line.contains("\"event_shredded\"")) {
@@ -30,10 +30,10 @@ pub(super) fn check(seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-fn compare(row: &StubRow, words: &[(Position, EventShredded)], findings: &mut Findings) -> Result<()> {
-    let Some(stub) = Stub::read(row.position, &row.body)? else { return Ok(()) };
+fn compare(row: &TombstoneRow, words: &[(Position, EventShredded)], findings: &mut Findings) -> Result<()> {
+    let Some(tombstone) = Tombstone::read(row.position, &row.body)? else { return Ok(()) };
     for (by, word) in words {
-        if word.leaf != stub.leaf {
+        if word.leaf != tombstone.leaf {
             findings.add(*by, format!("the leaf hash that it gives of position {} is another", row.position));
         }
         if word.target != row.id || *by <= row.position {
@@ -41,7 +41,7 @@ fn compare(row: &StubRow, words: &[(Position, EventShredded)], findings: &mut Fi
         }
     }
     if let Some((by, word)) = words.last() {
-        let told = Stub { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
+        let told = Tombstone { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
         if told.to_line() != row.body {
             findings.add(row.position, format!("its remaining data differ from those in position {by}"));
         }

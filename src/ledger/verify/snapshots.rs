@@ -1,4 +1,4 @@
-//! Holds stored snapshots against what the events in front of them come to.
+//! Compares cached past states with the events before them.
 
 use super::lines::VerifiedLog;
 use super::{Findings, Stored, refold};
@@ -8,7 +8,7 @@ use crate::model::event::Position;
 use crate::projection::FingerprintWeights;
 use crate::store::{PrefixView, ReadView};
 
-/// Checks every snapshot that an answer could be read from. The log was read once for all of them.
+/// Checks every cached state that a query could read. One pass over the log serves all of them.
 pub(super) fn check(
     view: &dyn ReadView,
     seen: &VerifiedLog,
@@ -40,7 +40,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What is wrong with one.
+/// What is wrong with a cached state.
 fn compare(
     view: &dyn ReadView,
     seen: &VerifiedLog,
@@ -68,7 +68,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000);
 
-    /// Ten calls of so many tokens each, two of them corrected, in two accounts.
+    /// Ten calls with the same number of tokens, two of them corrected, in two accounts.
     fn fill(store: &MemoryStore, input: u64) -> Ledger {
         let ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
         for call in 0..10 {

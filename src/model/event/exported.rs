@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::minify::{has_line_break, minified};
-use super::{Position, Stub};
+use super::{Position, Tombstone};
 #[cfg(feature = "cli")]
 use crate::model::error::Error;
 use crate::model::error::Result;
@@ -20,8 +20,8 @@ const ESCAPED: &str = "{\"escaped\":";
 /// Early builds stored indented usage objects, so the line of an event could hold line breaks: such a line is
 /// `{"escaped":position,"line":"…"}`, where `line` is a JSON string with the exact bytes that are hashed.
 pub(crate) fn exported(position: Position, line: &str) -> Result<Cow<'_, str>> {
-    if let Some(stub) = Stub::read(position, line)? {
-        return Ok(Cow::Owned(stub.exported()));
+    if let Some(tombstone) = Tombstone::read(position, line)? {
+        return Ok(Cow::Owned(tombstone.exported()));
     }
     if !has_line_break(line) {
         return Ok(Cow::Borrowed(line));
@@ -56,7 +56,7 @@ struct Escaped {
 impl<'a> Exported<'a> {
     /// Reads an exported line. A line that names a position must name this one.
     pub fn read(position: Position, line: &'a str) -> Result<Self> {
-        if let Some(leaf) = Stub::read_exported(position, line)? {
+        if let Some(leaf) = Tombstone::read_exported(position, line)? {
             return Ok(Self::Leaf(leaf));
         }
         if !line.starts_with(ESCAPED) {

@@ -54,9 +54,9 @@ pub(crate) use exported::{exported, on_one_line};
 pub(crate) use extra::{Modality, is_tool_name, modality_name, modality_of};
 pub(crate) use minify::has_line_break;
 #[cfg(feature = "import")]
-pub(crate) use shredded::WITHDRAWN_PATH;
+pub(crate) use shredded::REDACTED_PATH;
 pub(crate) use token_view::TokenView;
-pub(crate) use tombstone::Stub;
+pub(crate) use tombstone::Tombstone;
 
 use crate::model::error::{Error, Result};
 
@@ -228,9 +228,9 @@ fn parse_data<T: DeserializeOwned>(data: &str) -> Result<T, ParseFailure> {
 
 impl Payload {
     /// Whether another payload has the same content. `counted_at` does not count, because it depends on a clock.
-    pub(crate) fn says_what(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_content(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.says_what(other),
+            (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.has_same_content(other),
             _ => self == other,
         }
     }
@@ -327,7 +327,7 @@ pub(crate) struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Parses the envelope of the line at `position`. For a tombstone it parses the remaining line.
     pub fn parse(position: Position, line: &'a str) -> Result<Self> {
-        let line = Stub::read(position, line)?.map_or(line, |stub| stub.kept);
+        let line = Tombstone::read(position, line)?.map_or(line, |tombstone| tombstone.kept);
         let envelope: Self = serde_json::from_str(line)
             .map_err(|e| Error::damaged(position, format!("the line is not an event ({e})")))?;
         if envelope.v == LINE_VERSION {

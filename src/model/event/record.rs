@@ -550,7 +550,7 @@ impl TokenRecord {
     }
 
     /// When the counts of a call at this time appeared.
-    pub(crate) fn told_at(&self, at: Timestamp) -> Timestamp {
+    pub(crate) fn counted_time(&self, at: Timestamp) -> Timestamp {
         self.counted_at.map_or(at, |counted| counted.max(at))
     }
 
@@ -562,7 +562,7 @@ impl TokenRecord {
     }
 
     /// Whether another record has the same content, apart from `counted_at`.
-    pub(crate) fn says_what(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_content(&self, other: &Self) -> bool {
         self == other
             || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
     }

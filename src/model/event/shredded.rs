@@ -45,21 +45,21 @@ pub struct EventShredded {
 
 impl Event {
     /// The event without everything that shredding erases; `None` if it contains nothing to erase.
-    pub(crate) fn withdrawn(&self) -> Option<Self> {
-        let payload = self.payload.withdrawn()?;
+    pub(crate) fn redacted(&self) -> Option<Self> {
+        let payload = self.payload.redacted()?;
         (payload != self.payload).then(|| Self { payload, source: self.source.clone(), ..*self })
     }
 }
 
 impl Payload {
     /// The payload without names and texts that no fold depends on; `None` for a kind without such texts.
-    pub(crate) fn withdrawn(&self) -> Option<Self> {
+    pub(crate) fn redacted(&self) -> Option<Self> {
         let mut kept = self.clone();
         match &mut kept {
-            Self::TokensRecorded(record) => record.withdraw(),
+            Self::TokensRecorded(record) => record.redact(),
             Self::TokensAmended(amend) => {
                 amend.reason.clear();
-                amend.replacement.withdraw();
+                amend.replacement.redact();
             }
             Self::EventVoided(void) => void.reason.clear(),
             Self::ProviderSwitched(switch) => switch.reason = None,
@@ -78,7 +78,7 @@ impl Payload {
             }
             Self::PriceSet(price) => price.note = None,
             Self::BudgetReleased(released) => released.reason.clear(),
-            Self::Imported(run) => run.withdraw(),
+            Self::Imported(run) => run.redact(),
             Self::QuotaObserved(_)
             | Self::LimitSet(_)
             | Self::ProviderDeclared(_)
@@ -94,7 +94,7 @@ impl Payload {
 impl TokenRecord {
     /// Removes every name except provider, account, model and agent, which counters depend on. The natural keys become
     /// ids, so the same call is still recognised.
-    fn withdraw(&mut self) {
+    fn redact(&mut self) {
         let ids: BTreeSet<EventId> = self.ids().collect();
         self.key_ids = ids.into_iter().collect();
         self.keys.clear();
@@ -108,22 +108,22 @@ impl TokenRecord {
     /// Like [`redact`](Self::redact), for a later sighting of a call whose record is shredded.
     #[cfg(feature = "import")]
     pub(crate) fn without_names(mut self) -> Self {
-        self.withdraw();
+        self.redact();
         self
     }
 }
 
 /// The beginning of the name of a redacted file. No path begins like this.
-pub(crate) const WITHDRAWN_PATH: &str = "shredded:";
+pub(crate) const REDACTED_PATH: &str = "shredded:";
 
 impl ImportedFile {
     /// How far the file was read, without its path. The hash identifies an unchanged log, which then need not be opened
     /// again. An entry without a hash and without an identity is not a file.
-    fn withdrawn(&self) -> Option<Self> {
+    fn redacted(&self) -> Option<Self> {
         if self.hash.is_empty() && self.identity.is_none() {
             return None;
         }
-        let path = format!("{WITHDRAWN_PATH}{}", self.hash);
+        let path = format!("{REDACTED_PATH}{}", self.hash);
         Some(Self { path, conversation: None, began: None, resume: None, ..self.clone() })
     }
 }
@@ -131,8 +131,8 @@ impl ImportedFile {
 impl Imported {
     /// Removes the names of all its files. The result becomes part of an `event_shredded`, from which nothing is erased
     /// later.
-    fn withdraw(&mut self) {
-        self.files = self.files.iter().filter_map(ImportedFile::withdrawn).collect();
+    fn redact(&mut self) {
+        self.files = self.files.iter().filter_map(ImportedFile::redacted).collect();
         for line in &mut self.skipped {
             SHREDDED.clone_into(&mut line.file);
             SHREDDED.clone_into(&mut line.why);
@@ -152,14 +152,14 @@ mod tests {
         record.raw = Some(Raw::parse(r#"{"user":"acme"}"#).unwrap());
         record.duration_ms = Some(12);
         let ids: BTreeSet<EventId> = record.ids().collect();
-        let Some(Payload::TokensRecorded(kept)) = Payload::from(record.clone()).withdrawn() else { panic!() };
+        let Some(Payload::TokensRecorded(kept)) = Payload::from(record.clone()).redacted() else { panic!() };
         let text = serde_json::to_string(&kept).unwrap();
         assert!(!["acme", "c1", "m1", "mission", "resp_1"].iter().any(|name| text.contains(name)), "{text}");
         assert_eq!((kept.tokens, kept.duration_ms), (record.tokens, Some(12)));
         assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("my-agent")));
         assert_eq!(kept.ids().collect::<BTreeSet<_>>(), ids);
         // Redacting twice changes nothing.
-        assert_eq!(Payload::from(kept.clone()).withdrawn(), Some(kept.into()));
+        assert_eq!(Payload::from(kept.clone()).redacted(), Some(kept.into()));
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         let mut run = Imported::new("my-agent");
         run.files = vec![file("acme", Some("1:2"), "ab"), file("acme1", None, "cd"), file("acme2", None, "")];
         run.skipped.push(SkippedLine { file: "acme3".to_owned(), line: 3, why: "not JSON".to_owned() });
-        let Some(Payload::Imported(kept)) = Payload::from(run).withdrawn() else { panic!() };
+        let Some(Payload::Imported(kept)) = Payload::from(run).redacted() else { panic!() };
         let paths: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["shredded:ab", "shredded:cd"]);
         assert_eq!((kept.files[0].offset, kept.skipped.len()), (9, 1));

@@ -9,7 +9,7 @@ const START: &str = "{\"shredded\":";
 
 /// The stored replacement of a shredded event's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stub<'a> {
+pub(crate) struct Tombstone<'a> {
     /// The position of the event.
     pub position: Position,
     /// The leaf hash of the erased line, in hex.
@@ -38,7 +38,7 @@ struct Exported<'a> {
     leaf: &'a str,
 }
 
-impl<'a> Stub<'a> {
+impl<'a> Tombstone<'a> {
     /// Whether a line is a tombstone.
     pub fn is(line: &str) -> bool {
         line.starts_with(START)
@@ -90,14 +90,14 @@ mod tests {
 
     #[test]
     fn a_tombstone_round_trips_and_other_lines_are_not_tombstones() {
-        let stub = Stub { position: 7.into(), leaf: "ab", by: 9.into(), kept: r#"{"v":1}"# };
-        let line = stub.to_line();
-        assert_eq!(Stub::read(7.into(), &line).unwrap(), Some(stub));
-        assert_eq!(stub.exported(), r#"{"shredded":7,"leaf":"ab"}"#);
-        assert_eq!(Stub::read(7.into(), r#"{"v":1,"shredded":7}"#).unwrap(), None);
+        let tombstone = Tombstone { position: 7.into(), leaf: "ab", by: 9.into(), kept: r#"{"v":1}"# };
+        let line = tombstone.to_line();
+        assert_eq!(Tombstone::read(7.into(), &line).unwrap(), Some(tombstone));
+        assert_eq!(tombstone.exported(), r#"{"shredded":7,"leaf":"ab"}"#);
+        assert_eq!(Tombstone::read(7.into(), r#"{"v":1,"shredded":7}"#).unwrap(), None);
         // A tombstone of another position, and an exported one.
         for (position, line) in [(8, line.as_str()), (7, r#"{"shredded":7,"leaf":"ab"}"#)] {
-            let error = Stub::read(position.into(), line).unwrap_err().to_string();
+            let error = Tombstone::read(position.into(), line).unwrap_err().to_string();
             assert!(error.contains(&format!("position {position}")), "{error}");
         }
     }

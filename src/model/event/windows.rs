@@ -70,13 +70,13 @@ pub enum SessionPolicy {
 
 impl Default for SessionPolicy {
     fn default() -> Self {
-        Self::USUAL
+        Self::DEFAULT
     }
 }
 
 impl SessionPolicy {
     /// The default policy.
-    pub(crate) const USUAL: Self = Self::FirstUse { minutes: 300 };
+    pub(crate) const DEFAULT: Self = Self::FirstUse { minutes: 300 };
 
     /// Length of the window in minutes.
     pub(crate) const fn minutes(self) -> u32 {

@@ -17,7 +17,7 @@
 /// ```
 pub fn tokens(count: impl Into<u128>) -> String {
     let count = count.into();
-    if count < 1_000 { count.to_string() } else { in_units(count, |_| 1) }
+    if count < 1_000 { count.to_string() } else { scaled_to_unit(count, |_| 1) }
 }
 
 /// A number in at most six characters: `9,999`, `12.3k`, `1.37B`. Above 10,000 it has three significant digits.
@@ -26,7 +26,7 @@ pub(crate) fn scaled(number: u128) -> String {
     if number < 10_000 {
         return grouped(number);
     }
-    in_units(number, |whole| match whole {
+    scaled_to_unit(number, |whole| match whole {
         0..10 => 2,
         10..100 => 1,
         _ => 0,
@@ -35,7 +35,7 @@ pub(crate) fn scaled(number: u128) -> String {
 
 /// A number of at least a thousand, in the unit in which it has one to three digits before the point, rounded half up.
 /// `decimals` gives the number of decimals for a whole part.
-fn in_units(number: u128, decimals: impl Fn(u128) -> u32) -> String {
+fn scaled_to_unit(number: u128, decimals: impl Fn(u128) -> u32) -> String {
     const UNITS: [&str; 10] = ["k", "M", "B", "T", "P", "E", "Z", "Y", "R", "Q"];
     let mut unit = 1_000_u128;
     for (place, name) in UNITS.into_iter().enumerate() {

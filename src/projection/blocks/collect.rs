@@ -1,4 +1,4 @@
-//! Blocks as a fold fills them.
+//! Collects blocks while events are folded.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use crate::model::event::{Payload, Position, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::{Table, WriteView};
 
-/// A correction that was folded: the record that it is of, and the times that it gives it.
+/// A folded correction: its record, and the times that it gives the record.
 type Corrected = (Position, Vec<Timestamp>);
 
-/// Blocks that wait to be written.
+/// Blocks that are not written yet.
 #[derive(Default)]
 pub(in super::super) struct Collector {
-    /// The block in the making, if it was seen from its first position on.
+    /// The current block, if all of its positions were folded here.
     open: Option<(u64, Digest)>,
-    /// Full blocks; those that were not seen from their first position on are read from the log.
+    /// Full blocks. A block that was not folded from its first position on is `None`, and read from the log.
     full: BTreeMap<u64, Option<Digest>>,
     corrected: Vec<Corrected>,
 }
 
 impl Collector {
-    /// Sees a record.
+    /// Adds a record.
     pub fn record(&mut self, position: Position, at: Timestamp, record: &TokenView<'_>) -> Result<()> {
         let (number, offset) = self.reach(position);
         if let Some((_, digest)) = &mut self.open {
@@ -32,7 +32,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Sees any event.
+    /// Adds any event.
     pub fn event(&mut self, position: Position, at: Timestamp, payload: &Payload) -> Result<()> {
         let (number, offset) = self.reach(position);
         if let Some((_, digest)) = &mut self.open {
@@ -42,7 +42,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Notes that a record has a correction.
+    /// Marks a record as corrected.
     pub fn correct(&mut self, record: Position, times: Vec<Timestamp>) {
         self.corrected.push((record, times));
     }
@@ -62,7 +62,7 @@ impl Collector {
         }
     }
 
-    /// Writes what waits.
+    /// Writes the collected blocks.
     pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         let mut stored = Vec::new();
         for (record, times) in std::mem::take(&mut self.corrected) {
@@ -70,7 +70,7 @@ impl Collector {
             match (&mut self.open, self.full.get_mut(&number)) {
                 (_, Some(Some(digest))) => digest.summary.correct(offset, &times),
                 (Some((open, digest)), None) if *open == number => digest.summary.correct(offset, &times),
-                // It will be read from the log with its corrections.
+                // It is read from the log, including its corrections.
                 (_, Some(None)) => {}
                 _ => stored.push((number, offset, times)),
             }
@@ -89,13 +89,13 @@ impl Collector {
     }
 }
 
-/// Marks a record of a stored block. One that is not full yet is read from the log when it is.
+/// Marks a record of a stored block. A block that is not full yet is read from the log later.
 fn mark(sink: &mut dyn WriteView, number: u64, offset: u16, times: &[Timestamp]) -> Result<()> {
     let key = block_key(number);
     let Some(bytes) = sink.get(Table::Blocks, &key)? else { return Ok(()) };
     let stored = StoredSummary::read(&bytes).ok_or_else(|| damaged(number))?;
     let Some(mut summary) = stored.to_summary() else {
-        // Its list of names is left out, so the row cannot be changed without its lines.
+        // Its list of names was omitted, so the row can only be rebuilt from its lines.
         return refresh(sink, super::position_at(number, 0));
     };
     summary.correct(offset, times);

@@ -1,4 +1,4 @@
-//! The records of one block without their lines: times, names and counts, in the order of their positions.
+//! The records of one block without their lines: times, names and counts, in the order of positions.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -13,10 +13,10 @@ use crate::model::event::TokenView;
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 
-/// The bytes of a key that name the day, which a column leaves out.
+/// The length of the day in a key, which a column omits, in bytes.
 const DAY_BYTES: usize = 3;
 
-/// Byte strings, each numbered when it is seen first.
+/// Byte strings, numbered in the order of their first occurrence.
 #[derive(Clone, Debug, Default)]
 struct Dictionary {
     numbers: HashMap<Box<[u8]>, u64, BuildHasherDefault<Xxh3>>,
@@ -24,7 +24,7 @@ struct Dictionary {
 }
 
 impl Dictionary {
-    /// The number of a text, and whether it is new.
+    /// The number of a byte string, and whether it is new.
     fn number(&mut self, text: &[u8]) -> (u64, bool) {
         if let Some(number) = self.numbers.get(text) {
             return (*number, false);
@@ -42,10 +42,10 @@ impl Dictionary {
     }
 }
 
-/// A column in the making.
+/// Builds a column.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ColumnWriter {
-    /// The part of keys that the coarsest rollup tells apart, and the rest.
+    /// The part of keys that the coarsest rollup separates, and the rest.
     models: Dictionary,
     rests: Dictionary,
     entries: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct ColumnWriter {
 }
 
 impl ColumnWriter {
-    /// Adds the record at an offset. True when its names were not all seen together before.
+    /// Adds the record at an offset. Returns true if its combination of names is new.
     pub fn add(&mut self, offset: u16, at: Timestamp, record: &TokenView<'_>) -> Result<bool> {
         let mut key = std::mem::take(&mut self.key);
         let [model, ..] = Level::write_key(&mut key, at, record);
@@ -74,8 +74,8 @@ impl ColumnWriter {
         Ok(new_model || new_rest)
     }
 
-    /// Layout: two dictionaries (count, then each text behind its length), then the entries: step of the offset, step of
-    /// the time, numbers of both texts, counts.
+    /// Layout: two dictionaries (the number of strings, then each with its length), then the entries: step of the
+    /// offset, step of the time, numbers of both strings, counts.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.len() + self.models.bytes.len() + self.rests.bytes.len() + 8);
         self.models.encode(&mut out);
@@ -89,7 +89,7 @@ impl ColumnWriter {
 pub(crate) struct ColumnEntry {
     pub offset: u16,
     pub at: Timestamp,
-    /// What names it has, as a number for [`StoredColumn::key`].
+    /// Its names, as a number for [`StoredColumn::key`].
     pub names: (u32, u32),
     pub totals: Totals,
 }
@@ -102,14 +102,14 @@ pub(crate) struct StoredColumn<'v> {
 }
 
 impl<'v> StoredColumn<'v> {
-    /// `None` when the bytes are damaged.
+    /// `None` if the bytes are damaged.
     pub fn read(mut bytes: &'v [u8]) -> Option<Self> {
         let models = take_dictionary(&mut bytes)?;
         let rests = take_dictionary(&mut bytes)?;
         Some(Self { models, rests, entries: bytes })
     }
 
-    /// The key of a row of the finest rollup for these names, with a day that says nothing.
+    /// The key of a row of the finest rollup with these names and an arbitrary day.
     pub fn key(&self, (model, rest): (u32, u32)) -> Option<Vec<u8>> {
         let mut key = vec![0; DAY_BYTES];
         key.extend_from_slice(self.models.get(model as usize)?);
@@ -117,7 +117,7 @@ impl<'v> StoredColumn<'v> {
         Some(key)
     }
 
-    /// Visits the records in order; `None` when the bytes are damaged.
+    /// Visits the records in order; `None` if the bytes are damaged.
     pub fn each(&self, visit: &mut dyn FnMut(&ColumnEntry) -> Result<()>) -> Option<Result<()>> {
         let mut bytes = self.entries;
         let (mut offset, mut at) = (0_u64, 0_i64);
@@ -149,7 +149,7 @@ fn take_dictionary<'v>(bytes: &mut &'v [u8]) -> Option<Vec<&'v [u8]>> {
     Some(texts)
 }
 
-/// The names of a key that [`StoredColumn::key`] makes.
+/// The names in a key of [`StoredColumn::key`].
 pub(crate) fn series_of(key: &[u8]) -> Option<Series<'_>> {
     Series::from_key(key).map(|(_, series)| series)
 }

@@ -1,4 +1,4 @@
-//! One block as its lines make it.
+//! Computes one block from its lines.
 
 use super::super::corrections;
 use super::column::ColumnWriter;
@@ -10,7 +10,7 @@ use crate::model::event::{Envelope, EventId, EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, ReadView, STOP};
 
-/// A block in the making.
+/// Builds a block.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Digest {
     pub summary: Summary,
@@ -39,13 +39,13 @@ impl Digest {
         Ok(())
     }
 
-    /// The bytes of its column.
+    /// The bytes of the column.
     pub fn column(&self) -> Vec<u8> {
         self.column.encode()
     }
 }
 
-/// The block of a number, from its lines and the corrections that are filed.
+/// Computes a block from its lines and the stored corrections.
 pub(crate) fn digest_of(view: &dyn ReadView, number: u64) -> Result<Digest> {
     let mut digest = Digest::default();
     let mut records: Vec<(u16, EventId)> = Vec::new();

@@ -1,9 +1,9 @@
-//! Blocks: what each 1,024 positions of the log hold, so that a query which needs a few records does not read all.
+//! Blocks summarise each 1,024 positions of the log, so that a query for a few records does not read all of it.
 //!
-//! A block has a summary (kinds, quarters of an hour, hashes of names, corrected records) and a column (times, names and
-//! counts of its records). Both are written when the block is full, so an append costs no page for them; the records
-//! behind the last full block are read from the log. A column follows from the lines of its block alone. A later
-//! correction changes the summary: it marks its record, and adds the time that it gives it.
+//! A block has a summary (kinds, quarters of an hour, hashes of names, corrected records) and a column (times, names
+//! and counts of its records). Both are written when the block is full, so an append writes no page for them; queries
+//! read the records after the last full block from the log. A column depends only on the lines of its block. A later
+//! correction changes the summary: it marks its record, and adds the time that it gives the record.
 
 mod collect;
 mod column;
@@ -21,16 +21,16 @@ use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::store::{Flow, GO_ON, Order, ReadView, Table, WriteView};
 
-/// Positions of a block.
+/// Positions per block.
 pub(crate) const BLOCK: u64 = 1_024;
 
-/// The block of a position and the place in it.
+/// The block of a position and the offset in it.
 pub(crate) fn place(position: Position) -> (u64, u16) {
     let index = position.get().saturating_sub(1);
     (index / BLOCK, (index % BLOCK) as u16)
 }
 
-/// The position at a place of a block.
+/// The position at an offset of a block.
 pub(crate) fn position_at(number: u64, offset: u16) -> Position {
     Position::new(number * BLOCK + u64::from(offset) + 1)
 }
@@ -40,35 +40,35 @@ pub(crate) fn block_key(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-/// The block that a key names.
+/// The block of a key.
 pub(crate) fn block_number(key: &[u8]) -> Option<u64> {
     key.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// How many blocks are full.
+/// The number of full blocks.
 pub(crate) fn full_blocks(view: &dyn ReadView) -> Result<u64> {
     Ok(view.head()?.position.get() / BLOCK)
 }
 
-/// Whether a ledger has full blocks and no summaries: an earlier build wrote it.
+/// Whether a ledger has full blocks without summaries, because an earlier build wrote it.
 pub(crate) fn lacks_blocks(view: &dyn ReadView) -> Result<bool> {
     Ok(view.head()?.position.get() >= BLOCK && view.get(Table::Blocks, &block_key(0))?.is_none())
 }
 
-/// An error for a block whose row is unreadable.
+/// The error for a block with an unreadable row.
 pub(crate) fn damaged(number: u64) -> Error {
     let what = "the summary of the block that begins here is unreadable: run `usage-ledger replay --write`";
     Error::damaged(position_at(number, 0), what)
 }
 
-/// Visits the full blocks. A block whose summary is not there is visited without one.
+/// Visits the full blocks. A block without a summary is visited with `None`.
 pub(crate) fn scan_blocks(
     view: &dyn ReadView,
     order: Order,
     visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
 ) -> Result<()> {
     let full = full_blocks(view)?;
-    // How many were visited, from either end.
+    // The number of visited blocks, from either end.
     let mut visited = 0;
     let next = |visited: u64| if order == Order::Ascending { visited } else { full - 1 - visited };
     let mut over = false;
@@ -101,7 +101,7 @@ fn put(sink: &mut dyn WriteView, number: u64, digest: &Digest) -> Result<()> {
     sink.put(Table::Blocks, &key, Some(&digest.summary.encode()))
 }
 
-/// Writes the block of a position anew, if it is full: its lines or their corrections have changed.
+/// Rewrites the block of a position if it is full, after its lines or their corrections changed.
 pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()> {
     let (number, _) = place(position);
     if number < full_blocks(&*sink)? {
@@ -111,7 +111,8 @@ pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()
     Ok(())
 }
 
-/// Writes all blocks from the log and the corrections; `progress` is told how many of how many are written.
+/// Writes all blocks from the log and the corrections. `progress` receives the number of written blocks and of all
+/// blocks.
 pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     let full = full_blocks(&*sink)?;
     for number in 0..full {
@@ -122,7 +123,7 @@ pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)
     Ok(())
 }
 
-/// Calls `bad` with each block that has a row although it is not full.
+/// Calls `bad` for each row of a block that is not full.
 pub(crate) fn surplus(view: &dyn ReadView, bad: &mut dyn FnMut(Table)) -> Result<()> {
     let full = full_blocks(view)?;
     for table in [Table::Blocks, Table::Columns] {

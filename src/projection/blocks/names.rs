@@ -1,10 +1,10 @@
-//! The names that an event carries, and their hashes in the summary of a block.
+//! The names in an event, and their hashes in the summary of a block.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::model::event::{Payload, TokenView};
 
-/// What a name is a name of.
+/// The kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameKind {
     Provider,
@@ -16,14 +16,14 @@ pub(crate) enum NameKind {
 }
 
 impl NameKind {
-    /// The hash of a name of this kind: 32 bits, so that two names of one block rarely share one. A shared hash costs a
-    /// look at the block, never a wrong answer.
+    /// The 32-bit hash of a name of this kind. Two names of one block rarely share a hash. A collision costs reading
+    /// the block, but never gives a wrong answer.
     pub fn hash(self, name: &str) -> u32 {
         (xxh3_64_with_seed(name.as_bytes(), self as u64) >> 32) as u32
     }
 }
 
-/// Visits the names that an event carries.
+/// Visits the names in an event.
 pub(crate) fn names_of(payload: &Payload, visit: &mut dyn FnMut(NameKind, &str)) {
     let (provider, account) = match payload {
         Payload::TokensRecorded(record) => return names_of_record(&TokenView::from(record), visit),

@@ -1,4 +1,4 @@
-//! What the events of one block are about: enough to know that a block holds nothing that a query asks for.
+//! The summary of one block, which shows whether the block may contain what a query asks for.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::names::NameKind;
 use crate::model::event::EventKind;
 use crate::model::time::{QUARTER, Timestamp};
 
-/// Names listed; a block with more may hold any name.
+/// The maximal number of listed names. A block with more may contain any name.
 const MOST_NAMES: usize = 1_024;
 
 /// The quarter of an hour of an instant, counted from the epoch.
@@ -16,7 +16,7 @@ pub(crate) const fn quarter_of(at: Timestamp) -> i64 {
     at.millis().div_euclid(QUARTER)
 }
 
-/// A summary in the making.
+/// Builds a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     kinds: u64,
@@ -38,14 +38,14 @@ impl Summary {
         self.names.insert(kind.hash(name));
     }
 
-    /// Marks the record at an offset as one that has a correction, and adds the times that corrections give it.
+    /// Marks the record at an offset as corrected, and adds the times that corrections give it.
     pub fn correct(&mut self, offset: u16, times: &[Timestamp]) {
         self.corrected.insert(offset);
         self.quarters.extend(times.iter().copied().map(quarter_of));
     }
 
-    /// Layout: the mask of kinds, then three lists, each behind its length: quarters (the first, then steps), hashes of
-    /// names (4 bytes each, in order), offsets of corrected records (steps).
+    /// Layout: the mask of kinds, then three lists, each with its length: quarters (the first, then steps), hashes of
+    /// names (4 bytes each, sorted), offsets of corrected records (steps).
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96);
         varint::put(&mut out, self.kinds);
@@ -88,7 +88,7 @@ fn take_list<'v>(bytes: &mut &'v [u8]) -> Option<&'v [u8]> {
     Some(list)
 }
 
-/// A stored summary, read without a copy: a query reads all of them.
+/// A stored summary, read without a copy, because a query reads all of them.
 pub(crate) struct StoredSummary<'v> {
     kinds: u64,
     quarters: &'v [u8],
@@ -97,7 +97,7 @@ pub(crate) struct StoredSummary<'v> {
 }
 
 impl<'v> StoredSummary<'v> {
-    /// `None` when the bytes are damaged.
+    /// `None` if the bytes are damaged.
     pub fn read(mut bytes: &'v [u8]) -> Option<Self> {
         let kinds = varint::take(&mut bytes)?;
         let quarters = take_list(&mut bytes)?;
@@ -117,13 +117,14 @@ impl<'v> StoredSummary<'v> {
         self.kinds & (1 << kind.code()) != 0
     }
 
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))] // `log` of the command asks
-    /// Whether the block may hold an event with a name of this hash.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
+    /// Whether the block may contain an event with a name of this hash.
     pub fn may_name(&self, hash: u32) -> bool {
         self.names.is_none_or(|names| names.binary_search(&hash.to_be_bytes()).is_ok())
     }
 
-    /// Whether it holds an event of a quarter of an hour that `wanted` accepts, under any time that a correction gives.
+    /// Whether it contains an event in a quarter of an hour that `wanted` accepts, at any time that a correction gives
+    /// it.
     pub fn has_quarter(&self, wanted: &mut dyn FnMut(i64) -> bool) -> Option<bool> {
         let mut bytes = self.quarters;
         if bytes.is_empty() {
@@ -141,7 +142,7 @@ impl<'v> StoredSummary<'v> {
         }
     }
 
-    /// The offsets of records that have corrections.
+    /// The offsets of corrected records.
     pub fn corrected(&self) -> Option<BTreeSet<u16>> {
         let mut bytes = self.corrected;
         let (mut found, mut last) = (BTreeSet::new(), 0_u64);
@@ -152,7 +153,7 @@ impl<'v> StoredSummary<'v> {
         Some(found)
     }
 
-    /// The summary, to be changed; `None` when the bytes are damaged or have no list of names.
+    /// The summary in its mutable form; `None` if the bytes are damaged or have no list of names.
     pub fn to_summary(&self) -> Option<Summary> {
         let mut quarters = BTreeSet::new();
         self.has_quarter(&mut |quarter| {

@@ -127,7 +127,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
             excerpt: excerpt::excerpt(text, &place),
             model: scope::model(id, line, vicinity),
             of_its_model: scope::is_of_its_model(line),
-            at: output.said_at(&place).and_then(|at| at.parse().ok()),
+            at: output.time_at(&place).and_then(|at| at.parse().ok()),
             line: line.to_owned(),
             vicinity: vicinity.to_owned(),
             place: table::place(id, compiled.rule.id),

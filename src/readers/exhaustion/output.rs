@@ -135,7 +135,7 @@ impl Output {
     }
 
     /// The time that the event at a place states.
-    pub fn said_at(&self, place: &Range<usize>) -> Option<&str> {
+    pub fn time_at(&self, place: &Range<usize>) -> Option<&str> {
         self.at(place)?.at.as_deref()
     }
 

@@ -20,7 +20,7 @@ use crate::model::tokens::{TokenClass, Tokens, Usd};
 /// let result = r#"{"type":"result","total_cost_usd":0.25,"usage":{"input_tokens":30,"output_tokens":12},
 ///     "modelUsage":{"claude-haiku-4-5":{"costUSD":0.01},"claude-opus-4-5":{"costUSD":0.24}}}"#;
 /// let run = agent::extract(result)?.unwrap();
-/// assert_eq!((run.tokens.total()?, run.model.as_deref()), (42, Some("claude-opus-4-5"))); // the dearest one
+/// assert_eq!((run.tokens.total()?, run.model.as_deref()), (42, Some("claude-opus-4-5"))); // the most_expensive one
 /// assert_eq!(run.cost, Some("0.25".parse()?));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
@@ -52,7 +52,7 @@ pub struct Extracted {
 pub enum Turns {
     /// The format of each record decides: totals of the run replace earlier ones, turns add up.
     #[default]
-    Told,
+    Auto,
     /// Every record is a turn.
     Add,
     /// Every record is the total so far.
@@ -76,7 +76,7 @@ pub enum Turns {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn extract(output: &str) -> Result<Option<Extracted>> {
-    extract_as(output, Turns::Told, None)
+    extract_as(output, Turns::Auto, None)
 }
 
 /// Like [`extract`], with known properties of the agent: whether its records add up, and which provider serves it. xAI
@@ -88,7 +88,7 @@ pub fn extract(output: &str) -> Result<Option<Extracted>> {
 /// ```
 /// use usage_ledger::{ProviderId, normalise::agent::{Turns, extract_as}};
 /// let output = r#"{"usage":{"input_tokens":100,"cache_read_input_tokens":80,"output_tokens":5}}"#;
-/// let input = |provider| Ok::<_, usage_ledger::Error>(extract_as(output, Turns::Told, provider)?.unwrap().tokens.input);
+/// let input = |provider| Ok::<_, usage_ledger::Error>(extract_as(output, Turns::Auto, provider)?.unwrap().tokens.input);
 /// assert_eq!(input(None)?, Some(100));
 /// assert_eq!(input(Some(&ProviderId::resolve("grok")?))?, Some(20));
 /// # Ok::<(), usage_ledger::Error>(())
@@ -102,7 +102,7 @@ pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> 
             take_out_cache(&mut found.tokens);
         }
         let replaces = match turns {
-            Turns::Told => total,
+            Turns::Auto => total,
             Turns::Add => false,
             Turns::Last => true,
         };

@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether this object contains every field of the other one, verbatim.
-    pub(super) fn says_all_of(&self, other: &Self) -> bool {
+    pub(super) fn contains_all_of(&self, other: &Self) -> bool {
         other.0.iter().all(|(key, value)| self.get(key).is_some_and(|own| own.get() == value.get()))
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let later: Fields = serde_json::from_str(r#"{"c":null,"a":2e0,"d":null}"#).unwrap();
         fields.merge(&later);
         assert_eq!(fields.compose(), r#"{"a":2e0,"b\n":[ 1 ],"c":3,"d":null}"#);
-        assert!(fields.says_all_of(&Fields::default()) && !later.says_all_of(&fields));
+        assert!(fields.contains_all_of(&Fields::default()) && !later.contains_all_of(&fields));
         fields.retain(|key| key == "c");
         assert_eq!((fields.compose().as_str(), fields.is_empty()), (r#"{"c":3}"#, false));
     }

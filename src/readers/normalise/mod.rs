@@ -137,7 +137,7 @@ impl Normalised {
     }
 
     /// Sets the fields of a record that determine its price besides its tokens.
-    pub(crate) fn tell_tariff(&self, record: &mut TokenRecord) {
+    pub(crate) fn set_tariff(&self, record: &mut TokenRecord) {
         for (name, value) in [(SERVICE_TIER, &self.service_tier), (INFERENCE_GEO, &self.inference_geo)] {
             if let Some(value) = value {
                 record.labels.insert(name.to_owned(), value.clone());
@@ -171,7 +171,7 @@ impl NestedUsage {
         record.quality = self.usage.quality;
         record.residual.clone_from(&self.usage.residual);
         record.labels.remove(SERVICE_TIER);
-        self.usage.tell_tariff(&mut record);
+        self.usage.set_tariff(&mut record);
         record.labels.insert("purpose".to_owned(), self.purpose.clone());
         record.raw = Some(Raw::parse(&self.raw)?);
         for key in &mut record.keys {
@@ -314,7 +314,7 @@ fn answered(format: UsageFormat, json: &str) -> Result<(TokenRecord, Vec<NestedU
     record.quality = if notes.is_empty() { normalised.quality } else { Quality::Derived };
     record.residual = (!notes.is_empty()).then(|| notes.join("; "));
     record.raw = Some(Raw::parse(&reply.usage)?);
-    normalised.tell_tariff(&mut record);
+    normalised.set_tariff(&mut record);
     Ok((record, normalised.nested))
 }
 

@@ -272,7 +272,7 @@ impl Reply {
         }
         // If the last object is complete, it is kept verbatim.
         match usages.last() {
-            Some(whole) if last.says_all_of(&merged) => Ok(whole.trim().to_owned()),
+            Some(whole) if last.contains_all_of(&merged) => Ok(whole.trim().to_owned()),
             _ => Ok(merged.compose()),
         }
     }

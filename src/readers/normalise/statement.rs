@@ -163,7 +163,7 @@ impl Statement {
             }
             _ => {
                 let tokens = by_rule.or_else(|error| self.beside().ok_or(error))?;
-                self.doubt(&tokens)?;
+                self.note_mismatch(&tokens)?;
                 Ok(tokens)
             }
         }
@@ -208,7 +208,7 @@ impl Statement {
     }
 
     /// Notes a total that differs from the sum of the counts.
-    fn doubt(&mut self, tokens: &Tokens) -> Result<()> {
+    fn note_mismatch(&mut self, tokens: &Tokens) -> Result<()> {
         let sum = tokens.total()?;
         if let Some(total) = self.total.count.filter(|total| *total != sum) {
             self.notes.push(format!("total {total} {PARTS_APART} {sum}"));

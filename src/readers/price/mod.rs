@@ -2,7 +2,7 @@
 
 mod extras;
 mod names;
-mod own;
+mod custom;
 mod rates;
 mod rule;
 mod table;
@@ -16,7 +16,7 @@ use crate::model::event::{Position, PriceSet, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use extras::ExtraRates;
-use own::{Held, OwnPrice};
+use custom::{CustomPriceMatch, CustomPrice};
 
 pub use rates::Rates;
 
@@ -40,7 +40,7 @@ pub(crate) use tariff::Tariff;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prices {
-    own: Vec<OwnPrice>,
+    custom: Vec<CustomPrice>,
     listed: bool,
 }
 
@@ -62,7 +62,7 @@ pub struct PriceSource {
     /// The checksum of its data.
     pub sha256: Option<&'static str>,
     /// The events that set custom prices.
-    pub own: Vec<Position>,
+    pub custom: Vec<Position>,
 }
 
 /// Identifies the price of a model.
@@ -75,7 +75,7 @@ pub(crate) struct PriceOrigin {
     /// When it applies.
     pub term: Term,
     /// The event that sets it; `None` for the table.
-    pub own: Option<Position>,
+    pub custom: Option<Position>,
 }
 
 /// When a price of the table applies.
@@ -102,7 +102,7 @@ impl std::fmt::Display for Term {
 /// The result of a price lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // most values are rates, and a box would cost a pointer per lookup
-pub(crate) enum Found {
+pub(crate) enum PriceLookup {
     Rates {
         rates: Rates,
         origin: PriceOrigin,
@@ -140,7 +140,7 @@ impl Prices {
     /// assert!(Prices::list().source().table.is_some());
     /// ```
     pub const fn list() -> Self {
-        Self { own: Vec::new(), listed: true }
+        Self { custom: Vec::new(), listed: true }
     }
 
     /// No prices at all: every cost is unknown.
@@ -152,7 +152,7 @@ impl Prices {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub const fn none() -> Self {
-        Self { own: Vec::new(), listed: false }
+        Self { custom: Vec::new(), listed: false }
     }
 
     /// Parses a price list, which replaces the table: an object of fragments, each with `input`, `output` and
@@ -173,12 +173,12 @@ impl Prices {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn from_json(json: &str) -> Result<Self> {
-        Ok(Self { own: own::from_json(json)?, listed: false })
+        Ok(Self { custom: custom::from_json(json)?, listed: false })
     }
 
     /// Adds a custom price.
     pub(crate) fn state(&mut self, stated: &PriceSet, position: Position) {
-        self.own.push(OwnPrice::of_event(stated, position));
+        self.custom.push(CustomPrice::of_event(stated, position));
     }
 
     /// The sources of these prices.
@@ -189,14 +189,14 @@ impl Prices {
     /// ```
     pub fn source(&self) -> PriceSource {
         let of_table = |text| self.listed.then_some(text);
-        let mut own: Vec<_> =
-            self.own.iter().map(|own| own.position).filter(|position| *position != Position::START).collect();
-        own.sort_unstable();
+        let mut custom: Vec<_> =
+            self.custom.iter().map(|custom| custom.position).filter(|position| *position != Position::START).collect();
+        custom.sort_unstable();
         PriceSource {
             table: of_table(table::NAME),
             published: of_table(table::DATE),
             sha256: of_table(table::SHA256),
-            own,
+            custom,
         }
     }
 
@@ -238,32 +238,32 @@ impl Prices {
     ) -> Option<Quote> {
         let service = service_tier.filter(|tier| is_special(tier));
         let (at, tariff) = (at.into(), Tariff { service, prompt, exact: true, ..Tariff::default() });
-        if let Held::By(own) = own::find(&self.own, provider, model, at, tariff) {
-            let position = (own.position != Position::START).then_some(own.position);
-            return Some(Quote { rates: own.rates, stated_for: own.fragment().to_owned(), position });
+        if let CustomPriceMatch::By(custom) = custom::find(&self.custom, provider, model, at, tariff) {
+            let position = (custom.position != Position::START).then_some(custom.position);
+            return Some(Quote { rates: custom.rates, stated_for: custom.fragment().to_owned(), position });
         }
         match self.of_table(provider, model, at, tariff) {
-            Found::Rates { rates, origin } => Some(Quote { rates, stated_for: origin.of.to_owned(), position: None }),
-            Found::Unknown | Found::Finer => None,
+            PriceLookup::Rates { rates, origin } => Some(Quote { rates, stated_for: origin.of.to_owned(), position: None }),
+            PriceLookup::Unknown | PriceLookup::Finer => None,
         }
     }
 
-    fn of_table(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
-        if self.listed { table::find(provider, model, at, tariff) } else { Found::Unknown }
+    fn of_table(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> PriceLookup {
+        if self.listed { table::find(provider, model, at, tariff) } else { PriceLookup::Unknown }
     }
 
     /// The prices that apply to all calls of a tariff.
-    pub(crate) fn find(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
-        match own::find(&self.own, provider, model, at, tariff) {
-            Held::By(own) => {
-                let stated = (own.position != Position::START).then_some(own.position);
-                Found::Rates {
-                    rates: self.with_extras(own.rates, provider, model, at, tariff),
-                    origin: PriceOrigin { above: own.above, own: stated, ..PriceOrigin::default() },
+    pub(crate) fn find(&self, provider: &str, model: &str, at: Timestamp, tariff: Tariff<'_>) -> PriceLookup {
+        match custom::find(&self.custom, provider, model, at, tariff) {
+            CustomPriceMatch::By(custom) => {
+                let stated = (custom.position != Position::START).then_some(custom.position);
+                PriceLookup::Rates {
+                    rates: self.with_extras(custom.rates, provider, model, at, tariff),
+                    origin: PriceOrigin { above: custom.above, custom: stated, ..PriceOrigin::default() },
                 }
             }
-            Held::Finer => Found::Finer,
-            Held::Nothing => self.of_table(provider, model, at, tariff),
+            CustomPriceMatch::Finer => PriceLookup::Finer,
+            CustomPriceMatch::Nothing => self.of_table(provider, model, at, tariff),
         }
     }
 
@@ -275,7 +275,7 @@ impl Prices {
         }
         if TokenClass::ALL.into_iter().all(|class| rates.of(class) == Some(Usd::default())) {
             rates.extras = ExtraRates::free();
-        } else if let Found::Rates { rates: listed, .. } = self.of_table(provider, model, at, tariff) {
+        } else if let PriceLookup::Rates { rates: listed, .. } = self.of_table(provider, model, at, tariff) {
             rates.extras = listed.extras;
         }
         rates
@@ -284,7 +284,7 @@ impl Prices {
     /// Whether the price of a model may change within the UTC day of an instant. It changes only at quarters of an
     /// hour.
     pub(crate) fn changes_within_day(&self, provider: &str, model: &str, at: Timestamp) -> bool {
-        own::changes_within_day(&self.own, provider, model, at)
+        custom::changes_within_day(&self.custom, provider, model, at)
             || (self.listed && table::changes_daily(provider, model))
     }
 
@@ -316,8 +316,8 @@ impl Prices {
     pub(crate) fn origin_of_call(&self, record: &TokenRecord, at: Timestamp) -> Option<(Rates, PriceOrigin)> {
         let tariff = Tariff::of_record(record);
         match self.find(&record.provider, record.model.as_deref()?, at, tariff) {
-            Found::Rates { rates, origin } => Some((rates, origin)),
-            Found::Unknown | Found::Finer => None,
+            PriceLookup::Rates { rates, origin } => Some((rates, origin)),
+            PriceLookup::Unknown | PriceLookup::Finer => None,
         }
     }
 }

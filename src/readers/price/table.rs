@@ -17,7 +17,7 @@ use super::names::spellings;
 use super::rates::Rates;
 use super::rule::PriceRule;
 use super::tariff::Tariff;
-use super::{Found, PriceOrigin, Term};
+use super::{PriceLookup, PriceOrigin, Term};
 use crate::model::event::Modality;
 use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
@@ -224,7 +224,7 @@ impl TablePrice {
         match self {
             Self::Flat(usd) => Some(*usd),
             Self::Tiered(Tiered { base, tiers }) => {
-                if !tiers.iter().all(|tier| tariff.knows(tier.start)) {
+                if !tiers.iter().all(|tier| tariff.is_exact_for(tier.start)) {
                     return None;
                 }
                 let above = tiers.iter().filter(|tier| tariff.prompt > tier.start).max_by_key(|tier| tier.start);
@@ -257,14 +257,14 @@ fn provider(id: &str) -> Option<&'static Provider> {
 type Sold = (&'static PricedModel, bool);
 
 /// Models by provider, then by name.
-type Asked = HashMap<String, HashMap<String, Option<Sold>>>;
+type LookupCache = HashMap<String, HashMap<String, Option<Sold>>>;
 
 /// A cache of the models that were looked up.
-static ASKED: LazyLock<Mutex<Asked>> = LazyLock::new(Mutex::default);
+static LOOKUPS: LazyLock<Mutex<LookupCache>> = LazyLock::new(Mutex::default);
 
 /// The model of a provider with a name.
 fn model(provider_id: &str, name: &str) -> Option<Sold> {
-    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asked = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = asked.get(provider_id).and_then(|names| names.get(name)) {
         return *known;
     }
@@ -287,12 +287,12 @@ fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
 }
 
 /// The price of a model at a time, and whether it is constant for the day.
-pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>) -> Found {
-    let Some((model, own)) = model(provider, name) else { return Found::Unknown };
+pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>) -> PriceLookup {
+    let Some((model, own)) = model(provider, name) else { return PriceLookup::Unknown };
     let list = &model.prices.0;
     let active = |one: &&Conditional| one.constraint.as_ref().is_none_or(|constraint| constraint.is_active(at));
     let Some(Conditional { constraint, prices: standard }) = list.iter().rev().find(active).or(list.first()) else {
-        return Found::Unknown;
+        return PriceLookup::Unknown;
     };
     let variants: Vec<&Variant> = match tariff.service {
         None => Vec::new(),
@@ -305,7 +305,7 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
     };
     // A special tier without its own price is unknown, never billed at the standard rate.
     if tariff.service.is_some() && variants.is_empty() {
-        return Found::Unknown;
+        return PriceLookup::Unknown;
     }
     let constraint = variants.iter().find_map(|variant| variant.constraint.as_ref()).or(constraint.as_ref());
     let term = constraint.map_or(Term::Always, Constraint::term);
@@ -313,21 +313,21 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
     let percent = match tariff.geo {
         None => 100,
         Some(US) if provider == "anthropic" => US_PERCENT,
-        Some(_) => return Found::Unknown,
+        Some(_) => return PriceLookup::Unknown,
     };
     let sets: Vec<&ModelPrices> = variants.into_iter().map(|variant| &variant.prices).chain([standard]).collect();
     let above = sets.iter().flat_map(|set| set.all()).flatten().map(|price| price.above(tariff)).max().unwrap_or(0);
-    let origin = PriceOrigin { of: &model.id, above, term, own: None };
-    let Some(mut rates) = rates(&sets, tariff) else { return Found::Finer };
+    let origin = PriceOrigin { of: &model.id, above, term, custom: None };
+    let Some(mut rates) = rates(&sets, tariff) else { return PriceLookup::Finer };
     if tariff.extras != Extras::None {
-        let Some(extras) = extra_rates(&sets, tariff, &model.id, &rates) else { return Found::Finer };
+        let Some(extras) = extra_rates(&sets, tariff, &model.id, &rates) else { return PriceLookup::Finer };
         rates.extras = extras;
     }
     if percent != 100 {
-        let Some(more) = rates.percent(percent) else { return Found::Unknown };
+        let Some(more) = rates.percent(percent) else { return PriceLookup::Unknown };
         rates = more;
     }
-    Found::Rates { rates, origin }
+    PriceLookup::Rates { rates, origin }
 }
 
 fn is_of(variant: &Variant, service: &str) -> bool {

@@ -76,7 +76,7 @@ impl<'a> Tariff<'a> {
 
     /// The part of a row's key that separates tariffs: empty for the ordinary one.
     pub fn key(&self) -> Cow<'a, str> {
-        let asked = self.asked_key();
+        let asked = self.service_and_prompt_key();
         match (self.geo, self.extras.key()) {
             (None, extras) if extras.is_empty() => asked,
             (Some(geo), extras) if extras.is_empty() => Cow::Owned(format!("{asked}{NEXT}{geo}")),
@@ -85,7 +85,7 @@ impl<'a> Tariff<'a> {
     }
 
     /// The part of the key that separates tiers and prompt lengths.
-    fn asked_key(&self) -> Cow<'a, str> {
+    fn service_and_prompt_key(&self) -> Cow<'a, str> {
         match (self.service, border(self.prompt)) {
             (None, None) => Cow::Borrowed(""),
             (Some(service), None) if service.contains('>') => Cow::Owned(format!("{service}>")),
@@ -109,7 +109,7 @@ impl<'a> Tariff<'a> {
     }
 
     /// Whether every call of this tariff is on the same side of a price threshold.
-    pub fn knows(&self, start: u64) -> bool {
+    pub fn is_exact_for(&self, start: u64) -> bool {
         self.exact || BORDERS.contains(&start)
     }
 }

@@ -33,7 +33,7 @@ const RESET: &[&str] = &["resetTime", "reset_time"];
 
 /// Whether the fraction is missing because it is zero: the JSON of proto3 omits a zero. It is not zero if the bucket
 /// states a remainder otherwise, or has no reset and so no window that could be full.
-fn is_left_out(fields: &JsonObject) -> bool {
+fn is_omitted_zero(fields: &JsonObject) -> bool {
     let is_named = FRACTION.iter().any(|name| fields.contains_key(*name));
     let rest = first(fields, AMOUNT).and_then(|(_, amount)| super::value::number(amount));
     !is_named && first(fields, RESET).is_some() && rest.is_none_or(|rest| rest.is_zero())
@@ -51,7 +51,7 @@ fn bucket(index: usize, fields: &JsonObject, draft: &mut ObservationDraft) {
     };
     let Some(scope) = draft.scope(&scope) else { return };
     let remaining = match first(fields, FRACTION) {
-        None if is_left_out(fields) => Some(Decimal::ZERO),
+        None if is_omitted_zero(fields) => Some(Decimal::ZERO),
         _ => draft.number(model, fields, FRACTION),
     };
     if remaining.is_none() {

@@ -1,6 +1,6 @@
-//! The conformance suite of stores: each promise of [`EventStore`] as a rule that can be checked against any store.
+//! The conformance suite of stores: each promise of [`EventStore`] is a rule that any store can be checked against.
 //!
-//! A rule panics when a store does not keep it. Make each rule a test of your store, so that a failure has its name:
+//! A rule panics if a store breaks it. Make each rule a test of your store, so that a failure names the rule:
 //!
 //! ```
 //! use usage_ledger::store::conformance::{self, Factory};
@@ -20,7 +20,7 @@
 //! rule.check(&Memory::default());
 //! ```
 
-// Rules fail like tests: they panic, with what was expected.
+// Rules fail like tests: they panic with the expectation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod rules;
@@ -28,7 +28,7 @@ mod support;
 
 use super::EventStore;
 
-/// One empty ledger, and as many handles to it as a rule asks for.
+/// One empty ledger, to which rules open any number of handles.
 ///
 /// ```
 /// use usage_ledger::store::{EventStore, SqliteStore, conformance::Factory};
@@ -70,7 +70,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// What it says, as the name of a test.
+    /// The name of the rule, for use as the name of a test.
     ///
     /// ```
     /// # use usage_ledger::store::conformance::rules;
@@ -83,7 +83,7 @@ impl Rule {
     /// Checks a store, which must be empty.
     ///
     /// # Panics
-    /// When the store does not keep the promise.
+    /// If the store breaks the rule.
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, conformance::{Factory, rules}};

@@ -1,4 +1,4 @@
-//! What the rules share: rows to put into a store, and how to read it.
+//! Helpers of the rules: rows to append, and functions that read a store.
 
 use std::ops::ControlFlow;
 
@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The `n`th line: every column differs from the others' and from its neighbours'.
+    /// The `n`th line. Every column differs from the other columns and from those of neighbouring lines.
     pub fn new(n: u64) -> Self {
         Self {
             id: id(n),
@@ -57,7 +57,7 @@ impl From<Row<'_>> for Line {
     }
 }
 
-/// Ids that do not sort like their numbers: a log is in the order of commits, never of ids.
+/// Ids that sort differently from their numbers: a log is in the order of commits, not of ids.
 pub fn id(n: u64) -> EventId {
     EventId::from(Uuid::from_u128(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
 }
@@ -66,7 +66,7 @@ pub fn lines(numbers: impl IntoIterator<Item = u64>) -> Vec<Line> {
     numbers.into_iter().map(Line::new).collect()
 }
 
-/// Appends lines in a transaction of their own.
+/// Appends lines in a separate transaction.
 pub fn commit(store: &dyn EventStore, lines: &[Line]) -> Position {
     let mut tx = store.write().unwrap();
     let rows: Vec<Row<'_>> = lines.iter().map(Line::row).collect();
@@ -75,7 +75,7 @@ pub fn commit(store: &dyn EventStore, lines: &[Line]) -> Position {
     last
 }
 
-/// Sets keys of a table in a transaction of their own.
+/// Sets keys of a table in a separate transaction.
 pub fn commit_puts(store: &dyn EventStore, table: Table, puts: &[(&[u8], Option<&[u8]>)]) {
     let mut tx = store.write().unwrap();
     for (key, value) in puts {
@@ -95,14 +95,14 @@ pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, Line)> {
     found
 }
 
-/// The bodies of the log, in its order.
+/// The bodies of the log, in order.
 pub fn bodies(view: &dyn ReadView) -> Vec<String> {
     rows_from(view, 0).into_iter().map(|(_, line)| line.body).collect()
 }
 
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What a scan visits.
+/// The pairs that a scan visits.
 pub fn scanned(view: &dyn ReadView, table: Table, from: &[u8], to: &[u8], order: Order) -> Pairs {
     let mut found = Vec::new();
     view.scan(table, from, to, order, &mut |key, value| {
@@ -113,12 +113,12 @@ pub fn scanned(view: &dyn ReadView, table: Table, from: &[u8], to: &[u8], order:
     found
 }
 
-/// A whole table, upwards.
+/// A whole table, in ascending order.
 pub fn whole(view: &dyn ReadView, table: Table) -> Pairs {
     scanned(view, table, &[], &[], Order::Ascending)
 }
 
-/// A number kept under a key; 0 when there is none.
+/// The number stored under a key; 0 if there is none.
 pub fn counter(view: &dyn ReadView, key: &[u8]) -> u64 {
     let value = view.get(Table::Facts, key).unwrap();
     value.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()))

@@ -1,4 +1,4 @@
-//! Copies a ledger into a file, and puts a copy in its place.
+//! Copies a ledger into a file, and replaces a ledger with a copy.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -17,12 +17,12 @@ use super::user_file::refuse_ledger;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
-/// How often a copy is tried again while the ledger is locked as a whole.
+/// The delay between attempts to copy while the ledger is locked exclusively.
 const AGAIN: Duration = Duration::from_millis(20);
-/// How long other programs may take to close a ledger that is to be replaced.
+/// How long restore waits for other programs to close the ledger, in seconds.
 const CLOSE_SECONDS: u64 = 2;
 
-/// A file that is deleted unless it is kept.
+/// A file that is deleted on drop unless it is kept.
 #[derive(Debug)]
 pub(crate) struct PendingCopy {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub(crate) struct PendingCopy {
 }
 
 impl PendingCopy {
-    /// A place beside `path` for a file that takes its name later.
+    /// A path next to `path` for a file that is renamed to it later.
     pub fn beside(path: &Path, end: &str) -> Result<Self> {
         let name = path
             .file_name()
@@ -41,12 +41,12 @@ impl PendingCopy {
         Ok(Self { path: path.with_file_name(own), kept: false })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the file its name, once it is durable and closed. Without `replace` it never takes another file's.
+    /// Moves the file to its final path, after it is durable and closed. Without `replace` it never overwrites a file.
     pub fn keep_at(mut self, path: &Path, replace: bool) -> Result<()> {
         sync(&self.path)?;
         let taken = |path: &Path| Error::AlreadyExists { path: path.to_owned() };
@@ -55,7 +55,7 @@ impl PendingCopy {
         } else {
             match fs::hard_link(&self.path, path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken(path)),
-                // Some file systems have no second names.
+                // Some file systems have no hard links.
                 Err(_) if fs::symlink_metadata(path).is_ok() => return Err(taken(path)),
                 Err(_) => fs::rename(&self.path, path),
                 Ok(()) => fs::remove_file(&self.path),
@@ -74,15 +74,15 @@ impl Drop for PendingCopy {
             for end in ["", "-wal", "-shm", "-journal"] {
                 let mut name = self.path.clone().into_os_string();
                 name.push(end);
-                // Most of them are not there.
+                // Most of them do not exist.
                 let _ = fs::remove_file(name);
             }
         }
     }
 }
 
-/// Copies all pages of a database into a new file that only its owner can read. Others may read and write meanwhile: the
-/// copy is the state at one moment.
+/// Copies all pages of a database into a new private file. Others may read and write meanwhile: the copy is one
+/// consistent state.
 pub(super) fn copy_pages(from: &Connection, to: &Path, about: &FileContext) -> Result<()> {
     private_file(to).map_err(|source| Error::Io { path: to.to_owned(), source })?;
     let fail = |error| about.error(error, "copying the ledger");
@@ -93,7 +93,7 @@ pub(super) fn copy_pages(from: &Connection, to: &Path, about: &FileContext) -> R
         let backup = Backup::new(from, &mut copy).map_err(fail)?;
         let end = Instant::now() + Duration::from_secs(about.busy_seconds);
         loop {
-            // All in one step: a step is one read transaction.
+            // All pages in one step, because a step is one read transaction.
             match backup.step(-1).map_err(fail)? {
                 StepResult::Done => break,
                 StepResult::Busy | StepResult::Locked if Instant::now() >= end => {
@@ -106,7 +106,7 @@ pub(super) fn copy_pages(from: &Connection, to: &Path, about: &FileContext) -> R
     Ok(())
 }
 
-/// Copies the pages of the ledger in a file that is only read, whatever its schema is.
+/// Copies the pages of a ledger file of any schema, opened read-only.
 pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let about = FileContext { path: from.to_owned(), busy_seconds: CLOSE_SECONDS };
     if !from.exists() {
@@ -117,7 +117,7 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
     copy_pages(&from, to, &about)
 }
 
-/// Makes a file durable that no connection of this process has open.
+/// Syncs a file that no connection of this process has open.
 fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|source| match source.kind() {
         ErrorKind::StorageFull => Error::DiskFull,
@@ -125,18 +125,19 @@ fn sync(path: &Path) -> Result<()> {
     })
 }
 
-/// Fails where a write-ahead log lies at a path without its ledger: SQLite would take it for that of any ledger put there.
-pub(crate) fn refuse_left_log(path: &Path) -> Result<()> {
+/// Fails if a write-ahead log is at a path without its ledger: SQLite would apply it to any ledger that is placed
+/// there.
+pub(crate) fn refuse_stale_log(path: &Path) -> Result<()> {
     let mut log = behind_links(path).into_os_string();
     log.push("-wal");
     let log = PathBuf::from(log);
     match fs::metadata(&log) {
-        Ok(meta) if meta.len() > 0 => Err(Error::LeftLog { path: log }),
+        Ok(meta) if meta.len() > 0 => Err(Error::StaleLog { path: log }),
         _ => Ok(()),
     }
 }
 
-/// Whether anything but an empty file is at a path. A path that cannot be looked at is an error, not a free place.
+/// Whether anything but an empty file is at a path. A path that cannot be examined is an error, not a free one.
 pub(crate) fn is_taken(path: &Path) -> Result<bool> {
     match fs::metadata(path) {
         Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
@@ -145,23 +146,24 @@ pub(crate) fn is_taken(path: &Path) -> Result<bool> {
     }
 }
 
-/// A ledger that no other program has open, and none can open until this is dropped.
+/// An exclusively locked ledger, which no other program can open until this is dropped.
 pub(crate) struct Held {
-    /// `None` where nothing is at the path, or nothing that can be opened.
+    /// `None` if nothing is at the path, or nothing that can be opened.
     connection: Option<Lease>,
     path: PathBuf,
 }
 
 impl Held {
-    /// Takes the ledger at a path away from all others.
+    /// Locks the ledger at a path exclusively.
     ///
-    /// A ledger that is damaged beyond opening can be replaced too; another program's file cannot.
+    /// A ledger that is too damaged to open can be replaced too; a foreign file cannot.
     pub fn take(path: &Path) -> Result<Self> {
         let path = behind_links(path);
         if !is_taken(&path)? {
             return Ok(Self { connection: None, path });
         }
-        // A file of a damaged ledger is copied without SQLite, which drops the locks of a connection of this process.
+        // A damaged ledger is copied without SQLite, and closing such a file drops the locks of this process's
+        // connections.
         if refuse_ledger(&path, None).is_err() {
             return Err(Error::InUse { path });
         }
@@ -178,7 +180,7 @@ impl Held {
         }
     }
 
-    /// Puts a copy in the place of the ledger. What was there keeps a name of its own, which is given back.
+    /// Replaces the ledger with a copy. The old ledger is renamed, and its new path returned.
     pub fn replace_by(self, copy: PendingCopy) -> Result<Option<PathBuf>> {
         let io = |path: &Path, source| Error::Io { path: path.to_owned(), source };
         let mut former = None;
@@ -192,7 +194,7 @@ impl Held {
             }
             former = Some(kept);
         }
-        // A write-ahead log that stays would be taken for that of the copy.
+        // A remaining write-ahead log would be applied to the copy.
         for end in ["-wal", "-shm"] {
             let mut name = self.path.clone().into_os_string();
             name.push(end);
@@ -212,7 +214,7 @@ impl Held {
     }
 }
 
-/// A name for the ledger that was replaced.
+/// A name for the replaced ledger.
 fn former_name(path: &Path) -> PathBuf {
     let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3f");
     let mut name = path.as_os_str().to_owned();
@@ -220,12 +222,12 @@ fn former_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Locks the file for this connection alone, with all that was written in it and nothing beside it.
+/// Locks the file exclusively for this connection, with its write-ahead log moved into it.
 fn hold_alone(lease: &Lease) -> Result<()> {
     let (about, connection) = (&lease.pool.about, lease.connection()?);
     let fail = |error| about.error(error, "locking the ledger");
     connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
-    // Leaving the write-ahead log takes a lock that no other connection may share, and it is held from then on.
+    // Leaving WAL mode takes an exclusive lock, which is then kept.
     let end = Instant::now() + Duration::from_secs(about.busy_seconds);
     loop {
         let mode = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get::<_, String>(0));
@@ -236,6 +238,6 @@ fn hold_alone(lease: &Lease) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
-    // A write takes the lock where the journal was that of a file before.
+    // A write takes the lock if the file was not in WAL mode.
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
 }

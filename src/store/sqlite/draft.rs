@@ -1,4 +1,4 @@
-//! A ledger file in the making, which nobody else knows of until it is whole.
+//! The draft of a new ledger file, which other programs cannot see until it is complete.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -14,36 +14,36 @@ use super::{Options, PAGE, SqliteStore, open};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
-/// How the name of the file ends that is locked by whoever makes a draft.
+/// The suffix of the lock file of the process that makes a draft.
 const LOCK: &str = ".draft-lock";
-/// How long another process's draft is waited for. After that the import goes into a ledger that others see grow.
+/// How long another process's draft is waited for. Afterwards the import writes to a visible ledger.
 const WAIT: Duration = Duration::from_secs(60);
-/// How often the lock is tried meanwhile.
+/// The delay between attempts to take the lock.
 const AGAIN: Duration = Duration::from_millis(5);
-/// KiB of pages that are held: a draft is written from its beginning to its end, and little is read of it again.
+/// Page cache in KiB. A draft is written sequentially, and rarely read again.
 const CACHE: u32 = 4_000;
 
-/// A ledger that is written beside its place, and put there once it is whole.
+/// A ledger that is written next to its final path, and moved there when it is complete.
 ///
-/// Nobody else can open it meanwhile, and a process that is killed leaves no ledger. So it needs no journal, no locks, and
-/// to be made durable only once. Whoever fails drops it, and it is gone. Of several processes that import at once one makes
-/// a draft; the others wait, and import the rest into the ledger that it becomes.
+/// No other program can open it meanwhile, and a killed process leaves no ledger. It therefore needs no journal and no
+/// locks, and only one sync. Dropping it deletes it. If several processes import at once, one makes a draft; the others
+/// wait, and import the rest into the resulting ledger.
 pub(crate) struct DraftLedger {
     names: Names,
     place: PathBuf,
-    /// The only descriptor outside SQLite. It is older than SQLite's, and is closed before the ledger has its name.
+    /// The only descriptor outside SQLite. It is older than SQLite's, and closed before the ledger gets its name.
     file: Arc<File>,
     turn: Turn,
 }
 
 impl DraftLedger {
-    /// Begins a ledger beside its place; `None` where there is something at that place already, or no draft can be there.
+    /// Starts a draft; `None` if something is at the final path already, or a draft cannot be made there.
     pub fn beside(place: &Path) -> Result<Option<Self>> {
         let place = behind_links(place);
         let Some(name) = place.file_name() else { return Ok(None) };
         let made = || -> io::Result<Option<Self>> {
             let Some(turn) = Turn::wait(&place)? else { return Ok(None) };
-            // Whoever has the turn is the only one at work.
+            // With the lock held, no other draft is in use.
             sweep(&place);
             let mut own = name.to_owned();
             own.push(format!(".{}{SUFFIX}", uuid::Uuid::now_v7().simple()));
@@ -52,14 +52,14 @@ impl DraftLedger {
             Ok(Some(Self { names: Names { path }, place: place.clone(), file, turn }))
         };
         match made() {
-            // The name of the ledger is as long as a name can be.
+            // The name of the ledger already has the maximal length.
             Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(None),
             Err(source) => Err(Error::Io { path: directory::parent(&place).to_owned(), source }),
             Ok(draft) => Ok(draft),
         }
     }
 
-    /// Opens the draft to be written to. What it holds is worth nothing once a write has failed.
+    /// Opens the draft for writing. It is worthless after a failed write.
     pub fn open(&self) -> Result<SqliteStore> {
         let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
@@ -76,22 +76,22 @@ impl DraftLedger {
         Ok(SqliteStore::over(pool.with_connection(connection)))
     }
 
-    /// Whether somebody has removed it, as `shred` does with whatever may hold what was shredded.
+    /// Whether the draft was deleted meanwhile, as `shred` does with all files that may contain shredded text.
     pub fn is_gone(&self) -> bool {
         !self.names.path.exists()
     }
 
-    /// Makes it durable and puts it in its place, once who wrote to it has closed it. False, and the draft gone, where
-    /// something is at that place by now, or it cannot be put there.
+    /// Syncs the draft and moves it to its final path, after its connections are closed. Returns false, and deletes the
+    /// draft, if something is at that path by then or the move fails.
     pub fn put_in_place(self) -> Result<bool> {
         match self.finish() {
             Err(_) if self.is_gone() => return Ok(false),
             done => done?,
         }
         let Self { names, place, file, turn } = self;
-        // Closed later, it would drop the locks of a thread that has opened the ledger by then.
+        // Closing it later would drop the locks of a thread that opened the ledger by then.
         drop(file);
-        // Unlike renaming it, this never takes the place of another file.
+        // Unlike a rename, a link never replaces another file.
         if fs::hard_link(&names.path, &place).is_err() {
             return Ok(false);
         }
@@ -101,7 +101,7 @@ impl DraftLedger {
         Ok(true)
     }
 
-    /// Gives it the form of any other ledger, and makes it durable.
+    /// Converts the draft to the usual form of a ledger, and syncs it.
     fn finish(&self) -> Result<()> {
         let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
@@ -122,7 +122,7 @@ impl DraftLedger {
     }
 }
 
-/// The names of a draft and of what SQLite makes beside it, which go with it.
+/// The names of a draft and of SQLite's files next to it.
 struct Names {
     path: PathBuf,
 }
@@ -132,20 +132,20 @@ impl Drop for Names {
         for side in SIDES {
             let mut name = self.path.clone().into_os_string();
             name.push(side);
-            // Most of them are not there.
+            // Most of them do not exist.
             let _ = fs::remove_file(name);
         }
     }
 }
 
-/// The turn to make a draft, which the system takes back from a process that is killed.
+/// The lock for making a draft. The system releases it if the process is killed.
 struct Turn {
     lock: PathBuf,
     _locked: File,
 }
 
 impl Turn {
-    /// Waits until no other process makes a draft; `None` when there is a ledger by then, or it takes too long.
+    /// Waits until no other process makes a draft; `None` if a ledger exists by then, or the wait takes too long.
     fn wait(place: &Path) -> io::Result<Option<Self>> {
         let mut lock = place.as_os_str().to_owned();
         lock.push(LOCK);
@@ -156,12 +156,12 @@ impl Turn {
             match file.try_lock() {
                 Ok(()) if Identity::at(&lock)? == Some(Identity::of(&file.metadata()?)) => {
                     let turn = Self { lock, _locked: file };
-                    // The one before may have put a ledger there just now.
+                    // The previous process may just have created the ledger.
                     return Ok((!is_taken(place)?).then_some(turn));
                 }
-                Ok(()) => {} // the one before removed this file; the next one has another
+                Ok(()) => {} // the previous process removed this file; the next attempt opens another one
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(AGAIN),
-                // Too long, or a file system without locks.
+                // The wait took too long, or the file system has no locks.
                 Err(_) => return Ok(None),
             }
         }
@@ -171,7 +171,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Removed before it is unlocked: whoever waits for it sees that it has no name any more, and makes another.
+        // Removed before it is unlocked: a waiting process sees that it has no name any more, and creates another.
         let _ = fs::remove_file(&self.lock);
     }
 }
@@ -187,7 +187,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether anything is at a place, even a link that leads nowhere.
+/// Whether anything is at a path, even a dangling link.
 fn is_taken(place: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(place) {
         Ok(_) => Ok(true),
@@ -290,7 +290,7 @@ mod tests {
             assert!(others.into_iter().all(|other| other.join().unwrap()));
         });
         assert_eq!(names(dir.path()), ["usage.db"]);
-        // Where the one before gives up, the next one has the turn.
+        // If the previous process gives up, the next one takes the lock.
         fs::remove_file(&place).unwrap();
         let given_up = DraftLedger::beside(&place).unwrap().unwrap();
         std::thread::scope(|scope| {

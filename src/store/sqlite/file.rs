@@ -1,4 +1,4 @@
-//! The file of a ledger: what it must be, who may read it, and what its errors mean.
+//! The files of a ledger: creation, permissions, syncs, and the meaning of their errors.
 
 use std::fmt::Write;
 use std::fs;
@@ -26,12 +26,12 @@ fn log_of(database: &Path) -> PathBuf {
     log.into()
 }
 
-/// Bytes of the write-ahead log of a database, if there is one.
+/// The size of the write-ahead log of a database in bytes, if it exists.
 pub(super) fn log_bytes(database: &Path) -> Option<u64> {
     fs::metadata(log_of(database)).ok().map(|meta| meta.len())
 }
 
-/// Makes durable what stands in the write-ahead log of a database.
+/// Syncs the write-ahead log of a database.
 pub(super) fn sync_log(database: &Path) -> Result<()> {
     let log = log_of(database);
     let synced = fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.sync_all());
@@ -41,14 +41,14 @@ pub(super) fn sync_log(database: &Path) -> Result<()> {
     }
 }
 
-/// Makes the entries of a database and its write-ahead log in their directory durable.
+/// Syncs the directory of a database and its write-ahead log.
 pub(super) fn sync_entry_of(database: &Path) -> Result<()> {
     let path = behind_links(database);
     let directory = directory::parent(&path);
     directory::sync(directory).map_err(|source| Error::Io { path: directory.to_owned(), source })
 }
 
-/// Makes an empty file that only its owner can read; SQLite gives its side files the same mode.
+/// Creates an empty private file. SQLite gives its other files the same mode.
 pub(super) fn private_file(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -60,7 +60,7 @@ pub(super) fn private_file(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-/// Makes the file of a new ledger, unless there is one.
+/// Creates the file of a new ledger, unless it exists.
 pub(super) fn create_private(path: &Path) -> Result<()> {
     let made = match private_file(path) {
         Ok(_) => directory::sync(directory::parent(path)),
@@ -70,7 +70,7 @@ pub(super) fn create_private(path: &Path) -> Result<()> {
     made.map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
-/// The path that links lead to, whether anything is there or not.
+/// The target of a path's links, whether it exists or not.
 pub(super) fn behind_links(path: &Path) -> PathBuf {
     const MOST: usize = 40;
     let mut path = path.to_owned();
@@ -81,17 +81,17 @@ pub(super) fn behind_links(path: &Path) -> PathBuf {
     path
 }
 
-/// A path that SQLite takes for nothing but a path: a name such as `:memory:` says something else to it.
+/// A path that SQLite cannot interpret otherwise: a name such as `:memory:` has a special meaning.
 pub(super) fn plain(path: &Path) -> PathBuf {
     if path.is_relative() { Path::new(".").join(path) } else { path.to_owned() }
 }
 
-/// A path with parameters for SQLite, as a URI. Names that are no text survive, byte for byte.
+/// A path with SQLite parameters, as a URI. Names that are not UTF-8 keep their bytes.
 pub(super) fn uri(path: &Path, parameters: &str) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let bytes = path.as_os_str().as_encoded_bytes();
     let mut uri = "file:".to_owned();
-    // A drive letter needs one. A path stays relative where the working directory is gone.
+    // A drive letter needs a leading slash. A path stays relative if the working directory was deleted.
     if path.is_absolute() && bytes.first() != Some(&b'/') {
         uri.push('/');
     }
@@ -101,7 +101,7 @@ pub(super) fn uri(path: &Path, parameters: &str) -> String {
             b':' if cfg!(windows) => uri.push(':'),
             b'\\' if cfg!(windows) => uri.push('/'),
             _ => {
-                // Writing to a string does not fail.
+                // Writing to a `String` cannot fail.
                 let _ = write!(uri, "%{byte:02X}");
             }
         }
@@ -111,7 +111,7 @@ pub(super) fn uri(path: &Path, parameters: &str) -> String {
     uri
 }
 
-/// What error messages need to know of a store.
+/// The properties of a store that error messages need.
 #[derive(Clone, Debug)]
 pub(super) struct FileContext {
     pub path: PathBuf,

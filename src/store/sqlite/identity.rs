@@ -1,6 +1,6 @@
-//! Which files a connection has open, and whether they are still the files at their paths.
+//! Tracks which files a connection has open, and whether they are still at their paths.
 //!
-//! A file that was deleted, moved or replaced stays open, and SQLite goes on writing to it. Such a write reaches nobody.
+//! SQLite continues to write to a file that was deleted, moved or replaced. Such writes are lost.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use super::file::{FileContext, behind_links};
 use crate::model::error::{Error, Result};
 
-/// What has become of a file that is not at its path any more.
+/// What happened to a file that is no longer at its path.
 pub(super) const GONE: &str = "it was deleted or moved away";
 
-/// Device and inode of a file. Where the system has no such numbers, an open file cannot be moved or deleted, and all
+/// Device and inode of a file. On systems without such numbers an open file cannot be moved or deleted, and all
 /// identities are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity(u64, u64);
@@ -39,7 +39,7 @@ impl Identity {
         with_open(|open| open.contains_key(&self))
     }
 
-    /// The identity of the file at a path, behind links; `None` when nothing is there.
+    /// The identity of the file at a path, after following links; `None` if there is none.
     pub fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(meta) => Ok(Some(Self::of(&meta))),
@@ -49,7 +49,7 @@ impl Identity {
     }
 }
 
-/// A file that belongs to an open connection.
+/// A file of an open connection.
 #[derive(Clone, Debug)]
 struct Open {
     path: PathBuf,
@@ -62,8 +62,8 @@ impl Open {
     }
 }
 
-/// The databases that this process has open. SQLite shares the index of the write-ahead log among all connections of
-/// a process to one database, so what is beside it is what the first of them found.
+/// The databases that this process has open. SQLite shares the index of the write-ahead log among all connections of a
+/// process to one database, so the files beside it are those of the first connection.
 static OPEN: Mutex<BTreeMap<Identity, Shared>> = Mutex::new(BTreeMap::new());
 
 #[derive(Default)]
@@ -72,9 +72,9 @@ struct Shared {
     beside: Vec<Open>,
 }
 
-/// Whether a file is a database that this process has open, its write-ahead log, or the index of that.
+/// Whether a file is a database that this process has open, or its write-ahead log or index.
 pub(super) fn is_file_of_open_database(file: Identity) -> bool {
-    // Where the system has no identities, no lock is lost by closing a descriptor either.
+    // On systems without identities, closing a descriptor does not drop locks.
     cfg!(unix)
         && with_open(|open| {
             open.iter().any(|(database, shared)| {
@@ -87,7 +87,7 @@ fn with_open<T>(work: impl FnOnce(&mut BTreeMap<Identity, Shared>) -> T) -> T {
     work(&mut OPEN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Counts a connection among those of this process for as long as it lives.
+/// Registers a connection among those of this process while it lives.
 #[derive(Debug)]
 pub(super) struct Registered(Identity);
 
@@ -111,8 +111,8 @@ impl Drop for Registered {
     }
 }
 
-/// The files of one connection. All of them are examined by path; none is opened, because closing any descriptor of
-/// a file drops every lock that the process holds on it.
+/// The files of one connection. They are examined by path and never opened, because closing any descriptor of a file
+/// drops every lock that the process holds on it.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     database: Open,
@@ -122,7 +122,7 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// The files of a connection whose database was at a path, with an identity, both before and after it was opened.
+    /// The files of a connection whose database had this path and identity both before and after it was opened.
     pub fn new(path: PathBuf, identity: Identity) -> Self {
         Self { database: Open { path, identity }, beside: Vec::new(), registered: Registered::new(identity) }
     }
@@ -132,7 +132,7 @@ impl OpenFiles {
         &self.database.path
     }
 
-    /// Takes note of the files that SQLite has opened beside the database. It opens them at the first read.
+    /// Records the files that SQLite opened next to the database. It opens them at the first read.
     pub fn note_beside(&mut self) -> io::Result<()> {
         let database = behind_links(&self.database.path);
         self.beside = with_open(|open| -> io::Result<_> {
@@ -152,7 +152,7 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Checks that what is written through the connection is what others find at the path.
+    /// Checks that writes through the connection reach the file at the path.
     pub fn expect_in_place(&self, about: &FileContext) -> Result<()> {
         let io = |source| Error::Io { path: about.path.clone(), source };
         if !self.database.is_in_place().map_err(io)? {

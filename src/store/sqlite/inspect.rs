@@ -1,4 +1,4 @@
-//! What a file must be before a ledger is opened in it.
+//! Checks a file before a ledger is opened in it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,13 +10,13 @@ use super::file::{behind_links, newer, uri};
 use super::{APPLICATION_ID, leftover};
 use crate::model::error::{Error, Result};
 
-/// Bytes of the shortest page that SQLite knows.
+/// The smallest page size of SQLite, in bytes.
 const PAGE_LEAST: u64 = 512;
 
-/// Refuses what is no ledger of this build, without changing any of it.
+/// Refuses a file that is not a ledger of this build, without changing it.
 ///
-/// SQLite reads the header, from the file alone and without locks. The file is never opened in another way: this
-/// process may have it open already, and closing a second descriptor would drop the locks of the first.
+/// SQLite reads the header from the file alone and without locks. The file is never opened otherwise: this process may
+/// have it open already, and closing a second descriptor would drop the locks of the first.
 pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
@@ -33,25 +33,25 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
     refuse_hard_links(path)?;
     match meta.len() {
         0 => return Ok(()),
-        // SQLite takes a file that is shorter than its shortest page for an empty one.
+        // SQLite treats a file shorter than its smallest page as empty.
         1..PAGE_LEAST => return foreign("it is not an SQLite database"),
         _ => {}
     }
     match header(path) {
         Ok(Header { application: APPLICATION_ID, version, .. }) => newer(path, version),
-        // Perhaps a new file whose first page is still in the write-ahead log.
+        // It may be a new file whose first page is still in the write-ahead log.
         Ok(Header { application: 0, version: 0, tables: 0 }) => Ok(()),
         Ok(_) => foreign("it is the database of another program"),
         Err(error) => match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => foreign("it is not an SQLite database"),
             Some(rusqlite::ErrorCode::CannotOpen) => readable(path),
-            // Opening it as a ledger will say what is wrong.
+            // Opening it as a ledger reports the error.
             _ => Ok(()),
         },
     }
 }
 
-/// What stands in the file itself, whatever stands in its write-ahead log.
+/// The header of the file itself, without its write-ahead log.
 struct Header {
     application: i32,
     version: i64,
@@ -70,7 +70,7 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     Ok(Header { application, version, tables })
 }
 
-/// Why the operating system does not let this user read a file.
+/// The reason that the operating system denies this user to read a file.
 fn readable(path: &Path) -> Result<()> {
     #[cfg(unix)]
     nix::unistd::access(path, nix::unistd::AccessFlags::R_OK)
@@ -80,8 +80,8 @@ fn readable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that has a second name: the write-ahead log lies beside each name, so whoever opens the other one
-/// would not see what was written through this one.
+/// Refuses a file with several hard links. Each name has a separate write-ahead log, so a program that opens another
+/// name would not see these writes.
 fn refuse_hard_links(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -92,7 +92,7 @@ fn refuse_hard_links(path: &Path) -> Result<()> {
             Err(source) => Err(Error::Io { path: path.to_owned(), source }),
         };
         if links()? > 1 {
-            // A first import gives its draft the ledger's name, and then takes away the draft's.
+            // A first import links its draft to the ledger's name, and then removes the draft's name.
             leftover::unlink_names_of(&behind_links(path));
             let links = links()?;
             if links.saturating_sub(leftover::replaced_names_of(&behind_links(path))) > 1 {

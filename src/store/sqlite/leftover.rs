@@ -1,4 +1,4 @@
-//! What a first import that was killed has left beside the place of a ledger.
+//! Files that a killed first import or restore left next to a ledger.
 
 use std::fs;
 use std::path::Path;
@@ -6,20 +6,20 @@ use std::path::Path;
 use super::identity::Identity;
 use crate::store::directory;
 
-/// How a draft's name ends; before it stand the name of the ledger that it becomes, and a random number.
+/// The suffix of a draft's name, after the name of its ledger and a random number.
 pub(super) const SUFFIX: &str = ".draft";
-/// What stands behind the names of a draft and of the files that SQLite may make beside it.
+/// The suffixes of a draft and of SQLite's files next to it.
 pub(super) const SIDES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 
-/// Removes all drafts of a ledger. An import that still writes to one finds it gone, and imports into the ledger instead.
+/// Removes all drafts of a ledger. An import that still writes to one notices, and imports into the ledger instead.
 pub(super) fn sweep(place: &Path) {
     drafts(place, |path| {
-        // What cannot be removed is tried again by the next import.
+        // A draft that cannot be removed is tried again by the next import.
         let _ = fs::remove_file(path);
     });
 }
 
-/// Removes the draft's name of a ledger that has its own name already.
+/// Removes the draft's name of a ledger that already has its final name.
 #[cfg(unix)]
 pub(super) fn unlink_names_of(place: &Path) {
     let Ok(Some(ledger)) = Identity::at(place) else { return };
@@ -30,11 +30,11 @@ pub(super) fn unlink_names_of(place: &Path) {
     });
 }
 
-/// What stands in the name of a ledger that a restore replaces, between the ledger's name and the time.
+/// The part of a replaced ledger's name between its former name and the time.
 pub(super) const REPLACED: &str = ".replaced-";
 
-/// The number of names that killed restores gave to the file at `place` before they could replace it. No program opens a
-/// ledger by such a name, so it is no danger to the write-ahead log. The name stays: a restore that still runs needs it.
+/// The number of hard links that killed restores gave to the file at `place` before they could replace it. No program
+/// opens a ledger by such a name, so its write-ahead log is safe. The name stays, because a running restore needs it.
 #[cfg(unix)]
 pub(super) fn replaced_names_of(place: &Path) -> u64 {
     let Ok(Some(ledger)) = Identity::at(place) else { return 0 };

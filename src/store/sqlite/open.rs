@@ -1,4 +1,4 @@
-//! Opening a ledger file.
+//! Opens a ledger file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,9 +15,9 @@ use super::pool::Pool;
 use super::read_only::{self, Look, obstacle};
 use crate::model::error::{Error, Result};
 
-/// How often opening starts anew when the file is replaced at that moment.
+/// How often opening is repeated if the file is replaced at that moment.
 const TRIES: usize = 10;
-/// Held by the thread of this process that opens a ledger.
+/// Locked by the thread of this process that opens a ledger.
 static OPENING: Mutex<()> = Mutex::new(());
 
 /// How to open a ledger file.
@@ -45,7 +45,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults: create the file when it is missing, wait up to 60 s for other writers.
+    /// The defaults: create a missing file, wait up to 60 s for other writers.
     ///
     /// ```
     /// # use usage_ledger::store::Options;
@@ -89,15 +89,15 @@ impl Options {
         self
     }
 
-    /// Whether closing leaves a small write-ahead log where it is. Moving it into the file takes four more syncs than
-    /// appending an event, which a program that appends one event and ends saves.
+    /// Whether closing keeps a small write-ahead log. Moving it into the file takes four more syncs than appending an
+    /// event. A program that appends one event and ends avoids them.
     #[cfg(feature = "cli")]
     pub(crate) const fn keep_small_log(mut self) -> Self {
         self.keep_small_log = true;
         self
     }
 
-    /// Whether the ledger is only read: nothing is written to it or beside it, so that no permission to write is needed.
+    /// Whether the ledger is only read: nothing is written to it or beside it, so no write permission is needed.
     /// Default false.
     ///
     /// ```
@@ -120,8 +120,9 @@ impl Options {
     /// Opens a ledger file.
     ///
     /// # Errors
-    /// [`Error::NotALedger`] for another program's file, [`Error::NewerSchema`] for a newer build's, both untouched;
-    /// [`Error::HardLinked`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as they say.
+    /// [`Error::NotALedger`] for another program's file and [`Error::NewerSchema`] for a newer build's, both unchanged;
+    /// [`Error::HardLinked`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as documented
+    /// there.
     ///
     /// ```
     /// use usage_ledger::{Error, store::Options};
@@ -165,12 +166,12 @@ impl Options {
         Ok(pool.with_connection(connection))
     }
 
-    /// Opens the file at a path, made when it is missing, and learns which file that is.
+    /// Opens the file at a path, creates it if it is missing, and determines its identity.
     fn connect(self, path: &Path, about: &FileContext) -> Result<(Connection, OpenFiles)> {
-        // A file that is being made here is not opened by another thread before its first descriptor is closed.
+        // No other thread may open a new file before its first descriptor is closed.
         let _one_at_a_time = one_at_a_time();
         let io = |source| Error::Io { path: path.to_owned(), source };
-        // A program may change its current directory later.
+        // The program may change its current directory later.
         let absolute = std::path::absolute(path).map_err(io)?;
         refuse_foreign(path)?;
         for _ in 0..TRIES {
@@ -191,12 +192,12 @@ impl Options {
     }
 }
 
-/// Keeps other threads from opening a ledger while this lives.
+/// Prevents other threads from opening a ledger while this lives.
 pub(super) fn one_at_a_time() -> MutexGuard<'static, ()> {
     OPENING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a database that leaves its write-ahead log alone when it is closed: the file may turn out to be foreign.
+/// Opens a database without changing its write-ahead log on close, because the file may be foreign.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain(path), flags)?;

@@ -1,7 +1,7 @@
 //! The connections of one handle to one database file.
 //!
-//! Each snapshot and each write has a connection of its own while it lives, so that a reader never waits for a writer of
-//! the same process. A connection is opened when none is idle: a program that asks one question at a time opens one.
+//! Each snapshot and each write uses its own connection, so a reader never waits for a writer of the same process. A
+//! connection is opened when none is idle, so a program with sequential queries opens only one.
 
 use std::fs::File;
 use std::path::Path;
@@ -21,46 +21,46 @@ use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, open
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-/// Idle connections that are kept. Each may hold its page cache.
+/// The maximal number of idle connections. Each may hold a page cache.
 const IDLE_KEPT: usize = 8;
 
-/// A connection, and how durable its commits are.
+/// A connection, and the durability of its commits.
 #[derive(Debug)]
 struct Pooled {
     connection: Connection,
-    /// Whether a commit may be durable later than it returns.
+    /// Whether a commit may become durable later.
     is_deferred: bool,
 }
 
 #[derive(Debug, Default)]
 struct Idle {
     connections: Vec<Pooled>,
-    /// Whether the file is lost: connections that come back are closed.
+    /// Whether the file is lost: returned connections are then closed.
     is_lost: bool,
 }
 
 /// An open database file with its connections.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Closed before `files` is dropped, which counts this process among those that have the file open.
+    /// Dropped before `files`, which registers this process among those that have the file open.
     idle: Mutex<Idle>,
     pub about: FileContext,
     pub options: Options,
-    /// The files that are open; `None` for a draft.
+    /// The open files; `None` for a draft.
     pub files: Option<OpenFiles>,
-    /// How the files looked that are only read.
+    /// The state of the files that are only read.
     pub read_only: Option<Look>,
     /// The file of a draft, which has neither a journal nor other readers.
     pub draft: Option<Arc<File>>,
-    /// Where writers of all programs wait for each other; `None` for a draft and for a ledger that is only read.
+    /// The queue of the writers of all programs; `None` for a draft and for a ledger that is only read.
     queue: Option<Mutex<Queue>>,
     writer: WriterLock,
-    /// Whether nobody may have made the entry of the write-ahead log in its directory durable yet.
+    /// Whether the directory entry of the write-ahead log may not be durable yet.
     is_log_new: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves a list of connections, or a queue that opens its file again.
+    // A panic elsewhere leaves a valid list of connections, or a queue that opens its file again.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -79,19 +79,19 @@ impl Pool {
         }
     }
 
-    /// Lets writers queue at a file beside the ledger at this path.
+    /// Adds a queue of writers next to the ledger at this path.
     pub fn with_queue(mut self, ledger: &Path) -> Self {
         self.queue = Some(Mutex::new(Queue::of(ledger)));
         self
     }
 
-    /// Shares the pool, with a connection that was opened to prepare it.
+    /// Shares the pool, together with the connection that prepared it.
     pub fn with_connection(self, connection: Connection) -> Arc<Self> {
         lock(&self.idle).connections.push(Pooled { connection, is_deferred: false });
         Arc::new(self)
     }
 
-    /// A connection that nobody else uses.
+    /// Takes a connection for exclusive use.
     pub fn lease(self: &Arc<Self>) -> Result<Lease> {
         let idle = lock(&self.idle).connections.pop();
         match idle {
@@ -100,7 +100,7 @@ impl Pool {
         }
     }
 
-    /// A connection that was just opened.
+    /// Takes a new connection.
     pub fn lease_new(self: &Arc<Self>) -> Result<Lease> {
         let _one_at_a_time = open::one_at_a_time();
         let fail = |e| self.about.error(e, "opening another connection to the ledger");
@@ -119,7 +119,7 @@ impl Pool {
         Ok(Lease { pooled: Some(Pooled { connection, is_deferred: false }), pool: Arc::clone(self) })
     }
 
-    /// Makes the settings of a connection.
+    /// Configures a connection.
     pub fn configure(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.busy_timeout(Duration::from_secs(self.about.busy_seconds))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -131,19 +131,19 @@ impl Pool {
         ))
     }
 
-    /// The right to write, once all that asked before have written.
+    /// Waits until all earlier writers have written, and returns the permission to write.
     pub fn writer(self: &Arc<Self>, seconds: u64) -> Result<Writer> {
         let until = super::queue::after(seconds);
         if !self.writer.acquire(until) {
             return Err(Error::Busy { seconds });
         }
-        // From here on the lock is given back when this is dropped.
+        // From here on the lock is released on drop.
         let mut writer = Writer { turn: None, pool: Arc::clone(self) };
         writer.turn = self.turn(until, seconds)?;
         Ok(writer)
     }
 
-    /// Waits for the turn among all programs; `None` where there is no queue.
+    /// Waits for the turn among all programs; `None` if there is no queue.
     pub fn turn(&self, until: Instant, seconds: u64) -> Result<Option<Turn>> {
         let Some(queue) = &self.queue else { return Ok(None) };
         match lock(queue).wait(until) {
@@ -153,23 +153,23 @@ impl Pool {
         }
     }
 
-    /// Takes note that the next writer has to sync the directory.
+    /// Records that the next writer must sync the directory.
     pub fn expect_new_log(&mut self) {
         *self.is_log_new.get_mut() = true;
     }
 
-    /// Takes note of the files beside the database, once all of them are there.
+    /// Records the files next to the database, once all of them exist.
     pub fn note_files(&mut self) -> Result<()> {
         let Some(files) = &mut self.files else { return Ok(()) };
         files.note_beside().map_err(|source| Error::Io { path: self.about.path.clone(), source })?;
-        // From here on the log stays. Whoever writes the first frame to it syncs the directory before.
+        // From here on the log stays. The writer of its first frame syncs the directory before.
         *self.is_log_new.get_mut() |= file::log_bytes(files.database()).is_none_or(|bytes| bytes == 0);
         files.expect_in_place(&self.about)
     }
 
-    /// Makes the entry of a new write-ahead log durable, before the first frame is written to it.
+    /// Syncs the directory entry of a new write-ahead log before its first frame is written.
     pub fn sync_new_log(&self) -> Result<()> {
-        // Only the writer comes here.
+        // Only the writer runs this.
         if let Some(files) = self.files.as_ref().filter(|_| self.is_log_new.load(Ordering::Relaxed)) {
             file::sync_entry_of(files.database())?;
             self.is_log_new.store(false, Ordering::Relaxed);
@@ -177,12 +177,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether the files of a ledger that is read without locks look different now.
+    /// Whether the files of a ledger that is read without locks have changed.
     pub fn looks_different(&self) -> bool {
         self.read_only.as_ref().is_some_and(|look| *look != Look::at(&self.about.path))
     }
 
-    /// That the ledger may be written to.
+    /// Checks that the ledger is writable.
     pub fn expect_writable(&self) -> Result<()> {
         if self.read_only.is_none() {
             return Ok(());
@@ -191,13 +191,13 @@ impl Pool {
         Err(Error::ReadOnly { path: self.about.path.clone(), why })
     }
 
-    /// That what is written reaches the file at the path.
+    /// Checks that writes reach the file at the path.
     pub fn expect_in_place(&self) -> Result<()> {
         self.files.as_ref().map_or(Ok(()), |files| files.expect_in_place(&self.about))
     }
 
-    /// Closes the connections to a file that is not at its path any more, now or when they are given back: one that is left
-    /// open would keep the index of the former write-ahead log in use.
+    /// Closes the connections to a file that is no longer at its path, now or when they are returned. An open
+    /// connection would keep the index of the former write-ahead log in use.
     pub fn lose(&self) {
         let mut idle = lock(&self.idle);
         idle.is_lost = true;
@@ -240,16 +240,16 @@ impl Drop for Pool {
         let last = connections.pop();
         drop(connections);
         if let Some(last) = last.filter(|_| !is_lost && self.read_only.is_none() && self.empties_log()) {
-            // Where this fails the log stays, and whoever opens the ledger next goes on with it.
+            // If this fails the log stays, and the next program to open the ledger continues with it.
             let _ = last.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }
 }
 
-/// A connection of a pool that nobody else uses. A transaction that is left open is rolled back when this is dropped.
+/// An exclusively used connection of a pool. Dropping it rolls back an open transaction.
 #[derive(Debug)]
 pub(super) struct Lease {
-    /// There until this is dropped.
+    /// Present until this is dropped.
     pooled: Option<Pooled>,
     pub pool: Arc<Pool>,
 }
@@ -262,7 +262,7 @@ impl Lease {
             .ok_or_else(|| bug!("a connection was given back while it is used"))
     }
 
-    /// Chooses whether a commit may be durable later than it returns.
+    /// Sets whether a commit may become durable later.
     pub fn set_deferred(&mut self, deferred: bool) -> Result<()> {
         let Some(pooled) = self.pooled.as_mut().filter(|pooled| pooled.is_deferred != deferred) else { return Ok(()) };
         let (pages, synchronous) = if deferred { (LOG_PAGES_KEPT, "NORMAL") } else { (LOG_PAGES, "FULL") };
@@ -278,14 +278,14 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(pooled) = self.pooled.take() else { return };
-        // A connection that cannot roll back is closed, which rolls back too.
+        // A connection that cannot roll back is closed, which also rolls back.
         if pooled.connection.is_autocommit() || pooled.connection.execute_batch("ROLLBACK").is_ok() {
             self.pool.give_back(pooled);
         }
     }
 }
 
-/// The right to write. It passes on when this is dropped: to the next program first, then to the next thread.
+/// The permission to write. On drop it passes first to the next program, then to the next thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     turn: Option<Turn>,

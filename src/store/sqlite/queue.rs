@@ -1,8 +1,8 @@
 //! The queue of writers: first come, first served.
 //!
-//! SQLite lets waiters sleep for growing times and then gives the write lock to whoever asks next, so a busy program
-//! starves the others. Here each writer draws a ticket and waits for the one before. Only fairness depends on the queue:
-//! SQLite's own lock keeps writers apart, also those of other programs, and where no queue can be kept there is none.
+//! SQLite lets waiting writers sleep for growing times and gives the lock to the first one that retries, so a busy
+//! program starves the others. Here each writer draws a ticket and waits for the previous one. The queue only provides
+//! fairness: SQLite's own lock excludes writers, and it alone decides where no queue can be kept.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,17 +15,17 @@ use super::identity::Identity;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use whole as tickets;
 
-/// How the name of the queue's file ends.
+/// The suffix of the queue's file.
 const SUFFIX: &str = "-queue";
 
-/// The queue of one ledger, as one of its handles sees it.
+/// The queue of one ledger, as seen by one of its handles.
 #[derive(Debug)]
 pub(super) struct Queue {
     path: PathBuf,
     file: Option<Arc<File>>,
 }
 
-/// The right to write. It passes to the next one when it is dropped, or when its process is killed.
+/// The permission to write. It passes to the next writer when it is dropped, or when its process is killed.
 #[derive(Debug)]
 pub(super) struct Turn {
     file: Arc<File>,
@@ -33,16 +33,16 @@ pub(super) struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // What cannot be released here is released when the file is closed.
+        // A lock that cannot be released here is released when the file is closed.
         let _ = tickets::release(&self.file);
     }
 }
 
-/// How waiting for a turn ended.
+/// The result of waiting for a turn.
 #[derive(Debug)]
 pub(super) enum Waited {
     Turn(Turn),
-    /// Nobody can queue here; SQLite's lock decides.
+    /// No queue is possible here; SQLite's lock decides.
     NoQueue,
     TooLong,
 }
@@ -60,12 +60,12 @@ impl Queue {
         match self.open().and_then(|file| wait(&file, until).map(|done| done.then_some(Turn { file }))) {
             Ok(Some(turn)) => Waited::Turn(turn),
             Ok(None) => Waited::TooLong,
-            // A read-only directory, a full disk, a file system without locks.
+            // A read-only directory, a full disk, or a file system without locks.
             Err(_) => Waited::NoQueue,
         }
     }
 
-    /// The file that all writers queue at.
+    /// The file of the queue.
     fn open(&mut self) -> io::Result<Arc<File>> {
         if let Some(file) = &self.file
             && Identity::at(&self.path)? == Some(Identity::of(&file.metadata()?))
@@ -85,7 +85,7 @@ impl Queue {
     }
 }
 
-/// Waits for a turn; false when it took too long.
+/// Waits for a turn; false after a timeout.
 fn wait(file: &Arc<File>, until: Instant) -> io::Result<bool> {
     let Some(ticket) = tickets::draw(file, until)? else { return Ok(false) };
     if tickets::is_next(file, ticket)? {
@@ -95,17 +95,17 @@ fn wait(file: &Arc<File>, until: Instant) -> io::Result<bool> {
         tickets::release(file)?;
         return Ok(false);
     }
-    // The system's wait knows no end, so a thread waits, and this one waits for the thread.
-    let (tell, told) = channel();
+    // The system call has no timeout, so another thread waits, and this one waits for that thread.
+    let (wake, woken) = channel();
     let waiting = Arc::clone(file);
     std::thread::Builder::new().spawn(move || {
         let done = tickets::wait(&waiting, ticket);
-        if tell.send(done).is_err() {
-            // Given up meanwhile: what was locked while waiting stands in nobody's way.
+        if wake.send(done).is_err() {
+            // The wait was given up: releasing the ticket lets others pass.
             let _ = tickets::release_before(&waiting, ticket);
         }
     })?;
-    match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    match woken.recv_timeout(until.saturating_duration_since(Instant::now())) {
         Ok(done) => done.map(|()| true),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
             tickets::release(file)?;
@@ -115,7 +115,7 @@ fn wait(file: &Arc<File>, until: Instant) -> io::Result<bool> {
 }
 
 /// Tickets as bytes of the queue's file, each locked by the descriptor that drew it (open file description locks). The
-/// first eight bytes hold the number of the next ticket.
+/// first eight bytes contain the number of the next ticket.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod tickets {
     use std::fs::File;
@@ -127,9 +127,9 @@ mod tickets {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc::{self, off_t};
 
-    /// Bytes of the number, which are locked while a ticket is drawn.
+    /// The bytes of the number, which are locked while a ticket is drawn.
     const NUMBER: off_t = 8;
-    /// How often drawing is tried again: it takes a few microseconds.
+    /// The delay between attempts to draw, which takes a few microseconds.
     const AGAIN: Duration = Duration::from_micros(50);
 
     #[derive(Clone, Copy)]
@@ -149,7 +149,7 @@ mod tickets {
         libc::flock { l_type, l_whence, l_start: start, l_len: len, l_pid: 0 }
     }
 
-    /// Locks without waiting; false when another holds it.
+    /// Locks without waiting; false if another descriptor holds the lock.
     fn try_lock(file: &File, kind: Kind, start: off_t, len: off_t) -> io::Result<bool> {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&range(kind, start, len))) {
             Ok(_) => Ok(true),
@@ -168,7 +168,7 @@ mod tickets {
         }
     }
 
-    /// Draws a ticket and locks it; none when that is not possible until a moment.
+    /// Draws and locks a ticket; `None` if that is not possible in time.
     pub fn draw(file: &File, until: Instant) -> io::Result<Option<off_t>> {
         while !try_lock(file, Kind::Exclusive, 0, NUMBER)? {
             if until <= Instant::now() {
@@ -183,7 +183,7 @@ mod tickets {
             release(file)?;
             return Err(error);
         }
-        // A number that somebody else wrote may be any; then counting starts anew.
+        // Another program may have written any number; counting then restarts.
         let next = u64::from_le_bytes(number);
         let ticket = off_t::try_from(next).ok().filter(|ticket| *ticket < off_t::MAX / 2).unwrap_or(0);
         let drawn = file
@@ -198,14 +198,15 @@ mod tickets {
         Ok(Some(ticket))
     }
 
-    /// Whether all earlier tickets have been given back.
+    /// Whether all earlier tickets are released.
     pub fn is_next(file: &File, ticket: off_t) -> io::Result<bool> {
         Ok(ticket == 0 || try_lock(file, Kind::Shared, NUMBER, ticket)?)
     }
 
-    /// Waits until all earlier tickets have been given back.
+    /// Waits until all earlier tickets are released.
     pub fn wait(file: &File, ticket: off_t) -> io::Result<()> {
-        // Only one waits for each, so only one wakes up. That one may have given up or been killed out of turn.
+        // Only one writer waits for each ticket, so only one wakes up. The previous one may have given up or been
+        // killed out of order, so the caller checks again.
         lock(file, Kind::Shared, NUMBER + ticket - 1, 1)?;
         lock(file, Kind::Shared, NUMBER, ticket)
     }
@@ -214,13 +215,13 @@ mod tickets {
         try_lock(file, Kind::None, NUMBER, ticket).map(|_| ())
     }
 
-    /// Gives back a ticket and whatever else is locked.
+    /// Releases a ticket and all other locks of this descriptor.
     pub fn release(file: &File) -> io::Result<()> {
         try_lock(file, Kind::None, 0, 0).map(|_| ())
     }
 }
 
-/// One lock for the whole file, where ranges cannot be locked by descriptor: whoever asks at the right moment gets it.
+/// One lock for the whole file, on systems without descriptor locks on ranges. It gives no order.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod whole {
     use std::fs::{File, TryLockError};
@@ -257,7 +258,7 @@ mod whole {
     }
 }
 
-/// The moment until which an operation may wait that waits for a number of seconds.
+/// The deadline of an operation that may wait for a number of seconds.
 pub(super) fn after(seconds: u64) -> Instant {
     let now = Instant::now();
     now.checked_add(Duration::from_secs(seconds)).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)))
@@ -300,7 +301,7 @@ mod tests {
                     let _turn = turn(&mut queue, 60);
                     served.lock().unwrap().push(waiter);
                 });
-                // The next one arrives when this one has its ticket.
+                // The next writer starts after this one has its ticket.
                 while drawn(&first) < waiter + 2 {
                     std::thread::yield_now();
                 }
@@ -323,7 +324,7 @@ mod tests {
                 std::thread::yield_now();
             }
             drop(held);
-            // It asks again at once, and has to wait until the other one is done.
+            // It requests the lock again immediately, and must wait until the other writer is done.
             assert!(matches!(busy.wait(Instant::now()), Waited::TooLong));
             drop(waits.join().unwrap());
             turn(&mut busy, 60);
@@ -337,7 +338,7 @@ mod tests {
         let (mut first, mut second, mut third) = (Queue::of(&ledger), Queue::of(&ledger), Queue::of(&ledger));
         let held = turn(&mut first, 60);
         std::thread::scope(|scope| {
-            // Its ticket is between the two.
+            // Its ticket is between the other two.
             let gives_up = scope.spawn(|| {
                 let soon = Instant::now() + Duration::from_millis(200);
                 matches!(second.wait(soon), Waited::TooLong)

@@ -1,4 +1,4 @@
-//! Reads a ledger without writing anything, to the file or beside it.
+//! Reads a ledger without writing to the file or next to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,34 +14,34 @@ use crate::store::directory;
 /// The virtual file system of SQLite that takes no locks.
 const WITHOUT_LOCKS: &str = if cfg!(windows) { "win32-none" } else { "unix-none" };
 
-/// How the files of a ledger look. Whoever reads them without locks opens them again when they look different.
+/// The observable state of a ledger's files. A reader without locks reopens them when it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look([Option<(Identity, u64, Option<SystemTime>)>; 3]);
 
 impl Look {
-    /// At the files of the ledger at a path.
+    /// The state of the files of the ledger at a path.
     pub fn at(path: &Path) -> Self {
         let path = behind_links(path);
         Self(["", "-wal", "-shm"].map(|end| {
             let meta = fs::metadata(beside(&path, end)).ok()?;
-            // Whoever reads with locks changes the index.
+            // Readers with locks change the index, so its content does not count.
             let content = (end != "-shm").then(|| (meta.len(), meta.modified().ok()));
             let (length, modified) = content.unwrap_or_default();
             Some((Identity::of(&meta), length, modified))
         }))
     }
 
-    /// Whether something stands in the write-ahead log.
+    /// Whether the write-ahead log contains anything.
     fn has_log(&self) -> bool {
         matches!(self.0, [_, Some((_, length, _)), _] if length > 0)
     }
 
-    /// Whether this process has the ledger open already.
+    /// Whether this process already has the ledger open.
     fn is_open_here(&self) -> bool {
         matches!(self.0, [Some((identity, ..)), ..] if identity.is_open_here())
     }
 
-    /// Whether there is an index of the write-ahead log, through which programs agree on who reads and writes.
+    /// Whether the index of the write-ahead log exists, which coordinates readers and writers.
     const fn has_index(&self) -> bool {
         matches!(self.0, [_, _, Some(_)])
     }
@@ -53,16 +53,16 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a ledger to be read alone. In order of what is safest against a program that writes meanwhile:
+/// Opens a ledger read-only. In descending order of safety against a concurrent writer:
 ///
-/// 1. with locks, where the index of the write-ahead log is there: another program may be writing;
-/// 2. without locks and with an index in this process's memory, where the log holds commits that are not in the file yet.
-///    The file alone would give old answers;
-/// 3. without locks from the file alone.
+/// 1. with locks, if the index of the write-ahead log exists: another program may be writing;
+/// 2. without locks and with an index in this process's memory, if the log has commits that are not in the file. The
+///   file alone would give outdated answers;
+/// 3. without locks, from the file alone.
 pub(super) fn connect(path: &Path, look: &Look) -> rusqlite::Result<Connection> {
     if look.has_index() {
         let opened = open(path, "mode=ro", false);
-        // A connection without locks that is closed would drop the locks of others of this process.
+        // Closing a connection without locks would drop the locks of this process's other connections.
         if opened.is_ok() || look.is_open_here() {
             return opened;
         }
@@ -77,7 +77,8 @@ pub(super) fn connect(path: &Path, look: &Look) -> rusqlite::Result<Connection> 
 fn open(path: &Path, parameters: &str, alone: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri(&behind_links(path), parameters), flags)?;
-    // The last one to close a ledger moves the log into the file and deletes it. One without locks cannot know that it is.
+    // The last connection to close a ledger checkpoints and deletes the log. One without locks cannot know whether it
+    // is the last.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if alone {
         connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(()))?;
@@ -87,8 +88,8 @@ fn open(path: &Path, parameters: &str, alone: bool) -> rusqlite::Result<Connecti
     Ok(connection)
 }
 
-/// Why this user cannot write to the ledger at a path; `None` when nothing speaks against it. What is not there yet is
-/// judged by the directory alone.
+/// The reason that this user cannot write to the ledger at a path; `None` if there is none. A missing ledger depends on
+/// its directory alone.
 pub(super) fn obstacle(path: &Path) -> Option<String> {
     let path = behind_links(path);
     let directory = directory::parent(&path);
@@ -104,7 +105,7 @@ pub(super) fn obstacle(path: &Path) -> Option<String> {
     ))
 }
 
-/// Why the operating system denies this user to write.
+/// The reason that the operating system denies this user to write.
 fn denied(path: &Path) -> Option<String> {
     #[cfg(unix)]
     {
@@ -113,7 +114,7 @@ fn denied(path: &Path) -> Option<String> {
         match access(path, AccessFlags::W_OK) {
             Err(Errno::EROFS) => Some("the medium is mounted read-only".to_owned()),
             Err(Errno::EACCES | Errno::EPERM) => Some("this user has no permission".to_owned()),
-            // What else is wrong shows when it is opened.
+            // Other errors appear when it is opened.
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of a ledger file, and how a file of an earlier schema is brought to the newest one.
+//! The tables of a ledger file, and the upgrade of earlier schemas.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-/// Every migration in order; the schema number of a file is how many it has seen.
+/// Every migration in order. The schema number of a file is the number of applied migrations.
 pub(super) const MIGRATIONS: [&str; 2] =
     [include_str!("../migrations/0001_ledger.sql"), include_str!("../migrations/0002_blocks.sql")];
-/// The newest schema this build knows.
+/// The newest schema of this build.
 pub(super) const SCHEMA: i64 = 2;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 
 impl Pool {
-    /// Makes a connection ready, and the tables if they are missing.
+    /// Prepares a connection, and creates missing tables.
     pub fn prepare(&mut self, connection: &mut Connection) -> Result<()> {
         let fail = |pool: &Self, e| pool.about.error(e, "opening the ledger");
         connection.busy_timeout(Duration::from_secs(self.about.busy_seconds)).map_err(|e| fail(self, e))?;
@@ -31,13 +31,13 @@ impl Pool {
         self.configure(connection).map_err(|e| fail(self, e))
     }
 
-    /// Whether the file has a write-ahead log. One that was locked to be replaced has none.
+    /// Whether the file is in WAL mode. A file that was locked to be replaced is not.
     fn has_log(&self, connection: &Connection) -> Result<bool> {
         let mode: rusqlite::Result<String> = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0));
         Ok(mode.map_err(|e| self.about.error(e, "opening the ledger"))? == "wal")
     }
 
-    /// That nothing would have to be written before the ledger can be read.
+    /// Checks that the ledger can be read without a write.
     fn expect_current(&self, schema: i64) -> Result<()> {
         if schema == SCHEMA {
             return Ok(());
@@ -49,7 +49,7 @@ impl Pool {
     /// The schema number of the file; 0 for an empty one.
     fn schema(&self, connection: &Connection) -> Result<i64> {
         let fail = |e| self.about.error(e, "reading the schema");
-        // One snapshot for all three answers: another process may be making the tables just now.
+        // One snapshot for all three reads: another process may be creating the tables.
         let tx = connection.unchecked_transaction().map_err(fail)?;
         let number = |pragma: &str| tx.query_row(pragma, [], |row| row.get::<_, i64>(0)).map_err(fail);
         let (application, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
@@ -68,17 +68,18 @@ impl Pool {
     }
 
     fn migrate(&mut self, connection: &mut Connection) -> Result<()> {
-        // Lines of 400 to 900 bytes leave less of a page of this size unused; it has no effect on a file with pages.
+        // With lines of 400 to 900 bytes, pages of this size waste less space. The pragma has no effect on a file with
+        // pages.
         let size = format!("PRAGMA page_size={PAGE}");
         connection.execute_batch(&size).map_err(|e| self.about.error(e, "choosing a page size"))?;
-        // Many processes may find the file empty at once: the first one through the queue migrates.
+        // Several processes may find the file empty at once: the first in the queue migrates.
         let deadline = queue::after(self.about.busy_seconds);
         let _turn = self.turn(deadline, self.about.busy_seconds)?;
         loop {
             let mode: rusqlite::Result<String> = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0));
             match mode {
                 Ok(_) => break,
-                // This one pragma does not honour the busy timeout.
+                // This pragma ignores the busy timeout.
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -86,13 +87,13 @@ impl Pool {
             }
         }
         self.make_tables(connection)?;
-        // A new ledger is whole in its file from the beginning.
+        // A new ledger is moved completely into its file on close.
         self.options.keep_small_log = false;
         self.expect_new_log();
         Ok(())
     }
 
-    /// Brings the tables to the newest schema.
+    /// Upgrades the tables to the newest schema.
     pub fn make_tables(&self, connection: &mut Connection) -> Result<()> {
         let fail = |e| self.about.error(e, "migrating the ledger");
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;

@@ -1,4 +1,4 @@
-//! Compares the tables, indexes and guards of a file, and the names of its event kinds, with those that this build creates.
+//! Compares the schema objects of a file, and its names of event kinds, with those of this build.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use super::schema::MIGRATIONS;
 use crate::model::event::EventKind;
 use crate::store::StructureFinding;
 
-/// A table, index, trigger or view by its type and name, and the statement that creates it. SQLite makes some indexes
-/// itself and keeps no statement of them.
+/// A table, index, trigger or view by type and name, with the statement that creates it. SQLite's automatic indexes
+/// have no statement.
 type Objects = BTreeMap<(String, String), Option<String>>;
 
 fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
-    // SQLite keeps its own statistics in tables with this prefix; they are no part of the ledger.
+    // Tables with this prefix contain SQLite's own statistics and are not part of the ledger.
     let mut statement = connection.prepare(
         "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_stat%' ESCAPE '!' ORDER BY type, name",
     )?;
@@ -21,7 +21,7 @@ fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
     rows.collect()
 }
 
-/// What the migrations of this build create in an empty file.
+/// The objects that the migrations of this build create in an empty file.
 fn expected() -> rusqlite::Result<Objects> {
     let empty = Connection::open_in_memory()?;
     for migration in MIGRATIONS {
@@ -30,12 +30,12 @@ fn expected() -> rusqlite::Result<Objects> {
     objects(&empty)
 }
 
-/// Whether the build alone determines an object: a guard holds no data.
+/// Whether an object contains no data, so that the build alone determines it.
 fn is_guard(kind: &str) -> bool {
     kind == "trigger"
 }
 
-/// The differences between a file and a file that this build creates.
+/// The differences between a file and a new file of this build.
 pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding>> {
     let (mut found, mut has_kinds) = (Vec::new(), true);
     let (expected, mut present) = (expected()?, objects(connection)?);
@@ -59,7 +59,7 @@ pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<Struc
     Ok(found)
 }
 
-/// How the table `kinds` differs from the registry of event kinds.
+/// The differences between the table `kinds` and the registry of event kinds.
 fn wrong_kinds(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding>> {
     let mut statement = connection.prepare("SELECT code, name FROM kinds ORDER BY code")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
@@ -77,7 +77,7 @@ fn wrong_kinds(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding
     Ok(found.into_iter().map(|what| StructureFinding::new(what).repairable()).collect())
 }
 
-/// Creates the guards and the names of event kinds again.
+/// Creates the triggers and the names of event kinds again.
 pub(super) fn repair(connection: &Connection) -> rusqlite::Result<()> {
     let (expected, present) = (expected()?, objects(connection)?);
     for (key @ (kind, name), sql) in &present {
@@ -106,7 +106,7 @@ pub(super) fn repair(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
 
-    /// The registry of event kinds and the schema of a new file say the same.
+    /// Compares the registry of event kinds with the schema of a new file.
     #[test]
     fn a_new_file_has_the_kinds_and_triggers_of_this_build() {
         let file = Connection::open_in_memory().unwrap();
@@ -122,7 +122,8 @@ mod tests {
         assert_eq!(names, EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
     }
 
-    /// The guard lets the body of an event give way only if an `event_shredded` names it, and knows that kind by its code.
+    /// The trigger allows the change of a body only if an `event_shredded` names it, whose kind it identifies by its
+    /// code.
     #[test]
     fn the_shredding_trigger_uses_the_code_of_its_kind() {
         let objects = expected().unwrap();

@@ -1,7 +1,7 @@
-//! Keeps files that a user names for another purpose apart from the ledger.
+//! Prevents that a user names a file of the ledger as another file.
 //!
 //! Closing any descriptor of a file drops all POSIX locks that the process holds on it. A command that reads its input
-//! from the ledger, or writes its output to it, would take the locks of its own connection away.
+//! from the ledger, or writes its output to it, would lose the locks of its own connection.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use super::identity::{Identity, is_file_of_open_database};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
-/// What follows the ledger's name in the names of its files.
+/// The suffixes of a ledger's files.
 const ENDS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Fails if a path leads to a file of a ledger that this process has open, or of the ledger at `ledger`.
 ///
-/// It opens nothing. A path at which nothing is yet counts too: a file that is created there becomes the ledger's.
+/// It opens nothing. A path without a file counts too, because a new file there would belong to the ledger.
 pub(crate) fn refuse_ledger(given: &Path, ledger: Option<&Path>) -> Result<()> {
-    // Whoever opens a path that cannot be examined gets the reason from the operating system.
+    // If a path cannot be examined, opening it later reports the reason.
     if let Ok(Some(identity)) = Identity::at(given)
         && is_file_of_open_database(identity)
     {
@@ -47,7 +47,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((place(one), place(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// The path of a file without links in it, whether the file exists or not. `None` where its directory does not exist.
+/// The path of a file without links, whether the file exists or not. `None` if its directory does not exist.
 fn place(path: &Path) -> Option<PathBuf> {
     let path = behind_links(path);
     Some(fs::canonicalize(directory::parent(&path)).ok()?.join(path.file_name()?))
@@ -63,14 +63,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (ledger, other) = (dir.path().join("usage.db"), dir.path().join("other.txt"));
         fs::write(&other, "text").unwrap();
-        // Nothing is there yet.
+        // No file exists yet.
         assert!(refuse_ledger(&ledger, Some(&ledger)).is_err());
         assert!(refuse_ledger(&other, Some(&ledger)).is_ok());
         let store = SqliteStore::open(&ledger).unwrap();
         for end in ENDS {
             let file = dir.path().join(format!("usage.db{end}"));
             assert!(refuse_ledger(&file, Some(&ledger)).is_err(), "{end}");
-            // A ledger that this process has open is known without its path.
+            // An open ledger is recognised without its path.
             assert_eq!(refuse_ledger(&file, None).is_err(), file.exists(), "{end}");
             assert!(refuse_ledger(&dir.path().join(".").join(format!("usage.db{end}")), Some(&ledger)).is_err());
         }

@@ -1,4 +1,4 @@
-//! One snapshot or one write of an SQLite ledger.
+//! A snapshot or a write transaction of an SQLite ledger.
 
 use rusqlite::{CachedStatement, ErrorCode, OptionalExtension, params};
 
@@ -10,9 +10,9 @@ use crate::model::time::Timestamp;
 use crate::store::{Flow, Head, Order, ReadView, Row, StructureFinding, Table, Transaction, WriteView};
 
 pub(super) struct SqliteView {
-    /// The connection with the open transaction: fields are dropped in their order.
+    /// The connection with the open transaction. Fields are dropped in declaration order.
     lease: Lease,
-    /// The right to write, which passes on when the transaction has ended.
+    /// The permission to write, which is released after the transaction has ended.
     _writer: Option<Writer>,
 }
 
@@ -30,7 +30,7 @@ impl SqliteView {
         Ok(Self { lease, _writer: None })
     }
 
-    /// Takes the write lock.
+    /// Opens a write transaction.
     pub fn write(lease: Lease, writer: Writer) -> Result<Self> {
         let begun = lease.connection()?.execute_batch("BEGIN IMMEDIATE");
         begun.map_err(|e| lease.pool.about.error(e, "taking the write lock"))?;
@@ -50,7 +50,7 @@ fn number(position: Position) -> i64 {
     i64::try_from(position.get()).unwrap_or(i64::MAX)
 }
 
-/// The position in a row. No append makes a negative one, and no count of events would come to it.
+/// The position of a row. No append writes a negative one, and no ledger reaches the maximum.
 fn position(number: i64) -> Result<Position> {
     let number = u64::try_from(number);
     number.map(Position::new).map_err(|_| Error::damaged(None, "an event is stored at a position below 1"))
@@ -75,12 +75,12 @@ impl ReadView for SqliteView {
 
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
         let mut statement = self.prepare("SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position", "reading")?;
-        // From the start means from the very first row, so that an audit sees what nobody else would.
+        // From the start means from the first row at all, so that an audit also sees rows with invalid positions.
         let from = if from == Position::START { i64::MIN } else { number(from) };
         let mut rows = statement.query([from]).map_err(|e| self.fail(e))?;
         while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
             let at: i64 = row.get(0).map_err(|e| self.fail(e))?;
-            // An audit reads all rows. It reports a row in front of the first position as one at position 0.
+            // An audit reads all rows. It reports a row before the first position as one at position 0.
             let at = if at < 0 && from == i64::MIN { Position::START } else { position(at)? };
             let read = || -> rusqlite::Result<Option<Row<'_>>> {
                 let id = row.get_ref(1)?.as_blob().ok().and_then(EventId::from_slice);
@@ -196,13 +196,13 @@ impl Transaction for SqliteView {
         Ok(at)
     }
 
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
         const DOING: &str = "shredding";
         let fail = |e| self.lease.pool.about.error(e, DOING);
-        // What is freed from here on is overwritten with zeros, in this transaction already.
+        // From here on freed space is overwritten with zeros, including in this transaction.
         self.lease.connection()?.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
         let mut statement = self.prepare("UPDATE events SET body = ? WHERE position = ?", DOING)?;
-        if statement.execute(params![stub, number(position)]).map_err(fail)? == 0 {
+        if statement.execute(params![tombstone, number(position)]).map_err(fail)? == 0 {
             return Err(Error::NotFound { what: format!("at position {position}") });
         }
         Ok(())
@@ -216,12 +216,12 @@ impl Transaction for SqliteView {
         let pool = &self.lease.pool;
         pool.expect_in_place()?;
         self.lease.connection()?.execute_batch("COMMIT").map_err(|e| pool.about.error(e, "committing"))?;
-        // Nothing is acknowledged that went into a file which was taken away meanwhile.
+        // A write is not acknowledged if its file was removed meanwhile.
         pool.expect_in_place()
     }
 }
 
-/// The statements of one table's table.
+/// The statements of one table.
 struct Sql {
     get: &'static str,
     put: &'static str,

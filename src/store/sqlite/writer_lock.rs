@@ -1,7 +1,7 @@
-//! Lets one thread at a time write through a handle, in the order in which they asked.
+//! Lets one thread at a time write through a handle, in the order of their requests.
 //!
-//! SQLite's lock and the queue of all programs keep connections apart. This lock spares threads that share a handle the
-//! system calls of that queue, and its order does not depend on the operating system.
+//! SQLite's lock and the queue of all programs exclude other connections. This lock saves threads that share a handle
+//! the system calls of that queue, and its order does not depend on the operating system.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ pub(super) struct WriterLock {
 struct Tickets {
     next: u64,
     serving: u64,
-    /// Tickets behind `serving` whose threads gave up.
+    /// Tickets after `serving` whose threads gave up.
     abandoned: BTreeSet<u64>,
 }
 
 impl Tickets {
-    /// Serves the next ticket that somebody still waits for.
+    /// Advances to the next ticket with a waiting thread.
     fn advance(&mut self) {
         self.serving += 1;
         while self.abandoned.remove(&self.serving) {
@@ -34,11 +34,11 @@ impl Tickets {
 
 impl WriterLock {
     fn tickets(&self) -> MutexGuard<'_, Tickets> {
-        // Each change is one assignment or one insertion, so a panic leaves nothing half done.
+        // Each change is one assignment or one insertion, so a panic cannot leave it half done.
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other thread writes; false when that takes until a moment. Who gets true calls
+    /// Waits until no other thread writes; false after a timeout. After true, the caller must call
     /// [`release`](Self::release).
     pub fn acquire(&self, until: Instant) -> bool {
         let mut tickets = self.tickets();
@@ -84,7 +84,7 @@ mod tests {
                     served.lock().unwrap().push(number);
                     lock.release();
                 });
-                // The next one asks when this one has its ticket.
+                // The next thread requests the lock after this one has its ticket.
                 while lock.tickets().next < number + 2 {
                     std::thread::yield_now();
                 }

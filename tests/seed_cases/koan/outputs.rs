@@ -35,7 +35,7 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
         Some("per_turn" | "per_call" | "sum") => Turns::Add,
         Some("cumulative" | "last") => Turns::Last,
         None if case.when.contains("sum") => Turns::Add,
-        _ => Turns::Told,
+        _ => Turns::Auto,
     };
     let provider = text(given, "provider").and_then(|name| ProviderId::resolve(name).ok());
     let run = match agent::extract_as(&output, turns, provider.as_ref()) {

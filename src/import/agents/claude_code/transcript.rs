@@ -422,7 +422,7 @@ impl TranscriptParser {
             residual: counts.residual.clone(),
             raw: None,
         };
-        counts.tell_tariff(&mut record);
+        counts.set_tariff(&mut record);
         if line.sidechain == Some(true) {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }

@@ -92,13 +92,13 @@ impl ModelHistory {
             named.provider.clone_from(&used.provider);
         }
         if named.model.is_none() {
-            named.model = self.told_at(ts);
+            named.model = self.counted_time(ts);
         }
         named
     }
 
     /// Returns the model name in the prompt of a request. The prompt precedes the next request.
-    fn told_at(&self, ts: i64) -> Option<String> {
+    fn counted_time(&self, ts: i64) -> Option<String> {
         let (_, first) = self.told.first()?;
         if self.told.iter().all(|(_, model)| model == first) {
             return Some(first.clone());

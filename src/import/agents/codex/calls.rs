@@ -114,7 +114,7 @@ impl ThreadCalls {
         add(&mut keys, std::mem::take(&mut found.record.keys));
         if keys.len() > known {
             found.record.keys = keys;
-            let counted = found.told_at();
+            let counted = found.counted_time();
             found.at = found.at.min(open.at);
             self.push(open.used, found.counted(counted));
         }
@@ -125,7 +125,7 @@ impl ThreadCalls {
         let Some(other) = self.found.get_mut(place) else { return };
         let [before, now] = [&*other, &found].map(total);
         // On a tie the counter gives the time, because it increases at the end of a call.
-        let counted = if now > before || (now == before && !is_record) { found.told_at() } else { other.told_at() };
+        let counted = if now > before || (now == before && !is_record) { found.counted_time() } else { other.counted_time() };
         other.at = other.at.min(found.at);
         let mut keys = std::mem::take(&mut other.record.keys);
         let more = std::mem::take(&mut found.record.keys);

@@ -156,7 +156,7 @@ fn a_record_and_its_count_are_one_call_in_either_order() {
         assert_eq!(outputs(&all), [10, 20]);
         assert_eq!(all[0].record.keys, ["resp_1".to_owned(), key("own", 1)]);
         assert_eq!(all[0].at.to_string(), "2026-06-01T10:00:03.000Z");
-        assert_eq!(all[0].told_at().to_string(), "2026-06-01T10:00:04.000Z"); // as the counter says
+        assert_eq!(all[0].counted_time().to_string(), "2026-06-01T10:00:04.000Z"); // as the counter says
     }
 }
 

@@ -16,8 +16,8 @@ use crate::readers::normalise::server_tools;
 /// let result = r#"{"type":"result","usage":{"input_tokens":30,"output_tokens":12},"modelUsage":{
 ///     "claude-haiku-4-5":{"inputTokens":9,"outputTokens":2,"costUSD":0.01},
 ///     "claude-opus-4-5":{"inputTokens":30,"outputTokens":12,"webSearchRequests":1,"costUSD":0.24}}}"#;
-/// let [dearest, other] = &agent::extract_models(result)?[..] else { panic!() };
-/// assert_eq!((dearest.model.as_str(), dearest.server_tools["web_search"]), ("claude-opus-4-5", 1));
+/// let [most_expensive, other] = &agent::extract_models(result)?[..] else { panic!() };
+/// assert_eq!((most_expensive.model.as_str(), most_expensive.server_tools["web_search"]), ("claude-opus-4-5", 1));
 /// assert_eq!((other.tokens.total()?, other.cost), (11, Some("0.01".parse()?)));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```

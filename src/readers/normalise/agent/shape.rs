@@ -71,7 +71,7 @@ pub(super) fn found(
     };
     Ok(Some(Extracted {
         tokens,
-        model: named(Some(document)).or_else(|| named(near)).or_else(|| dearest(models?)),
+        model: named(Some(document)).or_else(|| named(near)).or_else(|| most_expensive(models?)),
         cost: document.get("total_cost_usd").and_then(cost).or(normalised.cost),
         format: name,
         residual: (!notes.is_empty() || normalised.quality != Quality::Reported).then(|| notes.join("; ")),
@@ -135,7 +135,7 @@ fn read(format: UsageFormat, mut usage: Map<String, Value>, notes: &mut Vec<Stri
 }
 
 /// The model with the highest cost, the first of equals.
-fn dearest(models: &Map<String, Value>) -> Option<String> {
+fn most_expensive(models: &Map<String, Value>) -> Option<String> {
     let mut best: Option<(&String, f64)> = None;
     for (name, model) in models {
         let cost = model.get("costUSD").and_then(Value::as_f64).unwrap_or(0.0);

@@ -1,4 +1,4 @@
-//! The log: positions, ids and rows.
+//! Rules about the log: positions, ids and rows.
 
 use crate::model::error::Error;
 use crate::model::event::Position;
@@ -140,7 +140,7 @@ pub fn an_id_is_unique_in_the_log(factory: &dyn Factory) {
     let refused = |result: crate::Result<Position>| {
         assert!(matches!(result, Err(Error::Conflict { .. })), "the same id was taken twice: {result:?}");
     };
-    // In the log already, whatever the body says.
+    // The id is in the log already; the body does not matter.
     refused(store.write().unwrap().append(&[Line::with_body(2, "another body").row()]));
     refused(store.write().unwrap().append(&[Line::new(2).row()]));
     // Twice in one call, and twice in one transaction.

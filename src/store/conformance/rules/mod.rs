@@ -1,7 +1,7 @@
-//! The promises of [`EventStore`](crate::store::EventStore), one function each.
+//! The rules of [`EventStore`](crate::store::EventStore), one function each.
 //!
-//! A rule looks at one promise and takes the others as little for granted as it can: a store that breaks one
-//! should fail that rule and few besides.
+//! A rule tests one promise and relies on the others as little as possible: a store that breaks one promise should fail
+//! that rule and few others.
 
 mod log;
 mod projections;

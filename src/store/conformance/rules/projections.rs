@@ -1,4 +1,4 @@
-//! Projections: keys and values.
+//! Rules about projections: keys and values.
 
 use crate::store::Table;
 
@@ -13,7 +13,7 @@ pub fn a_value_is_put_replaced_and_removed(factory: &dyn Factory) {
     commit_puts(&*store, Table::Uses, &[(b"a", Some(b"longer than before"))]);
     assert_eq!(get(&*store, b"a").as_deref(), Some(b"longer than before".as_slice()));
     assert_eq!(get(&*store, b"c"), None);
-    // Removed; and removing what is not there is no error.
+    // Removing a missing key is not an error.
     commit_puts(&*store, Table::Uses, &[(b"a", None), (b"zzz", None)]);
     assert_eq!(get(&*store, b"a"), None);
     assert_eq!(whole(&*store.read().unwrap(), Table::Uses), [(b"b".to_vec(), b"2".to_vec())]);

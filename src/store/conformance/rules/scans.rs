@@ -1,4 +1,4 @@
-//! Scans: order, borders, and visitors that stop, fail or ask back.
+//! Rules about scans: order, bounds, and visitors that stop, fail or query the view.
 
 use crate::model::error::Error;
 use crate::model::event::Position;
@@ -7,7 +7,7 @@ use crate::store::{EventStore, GO_ON, Order, ReadView, STOP, Table};
 use super::super::Factory;
 use super::super::support::{Pairs, commit, commit_puts, lines, scanned};
 
-/// Keys whose order as bytes is neither their order as text nor the order they are put in.
+/// Keys whose byte order differs from their order as text and from the order of insertion.
 const KEYS: [&[u8]; 7] = [b"", b"a", b"a\0", b"a\x7f", b"a\x80", b"b", b"\xff\xff"];
 
 fn filled(factory: &dyn Factory) -> Box<dyn EventStore> {
@@ -35,7 +35,7 @@ pub fn a_scan_can_ascend_and_descend(factory: &dyn Factory) {
     assert!(down.is_sorted(), "downwards, reversed: {down:x?}");
 }
 
-/// Which of the keys a range holds, in both directions, whatever the order they come in.
+/// The keys of a range, in sorted order; both directions must agree.
 fn range(view: &dyn ReadView, from: &[u8], to: &[u8]) -> Vec<Vec<u8>> {
     let [mut up, mut down] =
         [Order::Ascending, Order::Descending].map(|order| keys(scanned(view, Table::Corrections, from, to, order)));

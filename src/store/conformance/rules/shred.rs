@@ -1,4 +1,4 @@
-//! Bodies that give way to stubs.
+//! Rules about bodies that tombstones replace.
 
 use crate::merkle::Hash;
 use crate::model::error::Error;
@@ -8,10 +8,10 @@ use crate::store::{ReadView, Table, Transaction};
 use super::super::Factory;
 use super::super::support::{Line, commit, lines, rows_from};
 
-/// What stays of the lines here.
+/// The remaining line of the tombstones here.
 const KEPT: &str = r#"{"kept":true}"#;
 
-/// The rows as they are shown, by their positions.
+/// The rows as a view shows them, with their positions.
 fn shown(view: &dyn ReadView) -> Vec<(u64, Line)> {
     rows_from(view, 0)
 }
@@ -21,8 +21,9 @@ fn body(view: &dyn ReadView, position: u64) -> String {
     found.map(|(_, line)| line.body).unwrap_or_default()
 }
 
-/// The stub of a position, in a transaction in which a row says so and the tree has the hash: a store may look.
-fn stub(tx: &mut dyn Transaction, position: u64) -> String {
+/// Makes the tombstone of a position, in a transaction with the `event_shredded` and the leaf hash: a store may check
+/// both.
+fn tombstone(tx: &mut dyn Transaction, position: u64) -> String {
     let leaf = Hash::of_line(body(&*tx, position));
     let word = format!(r#"{{"data":{{"position":{position},"keeps":{KEPT}}}}}"#);
     let by = tx.append(&[Line { kind: 15, ..Line::with_body(100 + position, word) }.row()]).unwrap();
@@ -38,10 +39,10 @@ pub fn a_tombstone_replaces_a_body(factory: &dyn Factory) {
     }
     let mut expected = shown(&*store.read().unwrap());
     let mut tx = store.write().unwrap();
-    let stub = stub(&mut *tx, 2);
-    tx.shred(Position::new(2), &stub).unwrap();
+    let tombstone = tombstone(&mut *tx, 2);
+    tx.shred(Position::new(2), &tombstone).unwrap();
     tx.commit().unwrap();
-    expected[1].1.body = stub;
+    expected[1].1.body = tombstone;
     assert_eq!(shown(&*store.read().unwrap())[..3], expected, "the body changes, and nothing else");
     store.erase().unwrap();
     assert_eq!(shown(&*store.read().unwrap())[..3], expected, "erasing changes no row");
@@ -53,8 +54,8 @@ pub fn a_snapshot_keeps_the_shredded_body(factory: &dyn Factory) {
     let view = reader.read().unwrap();
     let before = body(&*view, 1);
     let mut tx = writer.write().unwrap();
-    let stub = stub(&mut *tx, 1);
-    tx.shred(Position::new(1), &stub).unwrap();
+    let tombstone = tombstone(&mut *tx, 1);
+    tx.shred(Position::new(1), &tombstone).unwrap();
     tx.commit().unwrap();
     assert_eq!(body(&*view, 1), before);
 }
@@ -73,8 +74,8 @@ pub fn a_dropped_transaction_shreds_nothing(factory: &dyn Factory) {
     commit(&*store, &lines([1]));
     let before = body(&*store.read().unwrap(), 1);
     let mut tx = store.write().unwrap();
-    let stub = stub(&mut *tx, 1);
-    tx.shred(Position::new(1), &stub).unwrap();
+    let tombstone = tombstone(&mut *tx, 1);
+    tx.shred(Position::new(1), &tombstone).unwrap();
     drop(tx);
     assert_eq!(body(&*store.read().unwrap(), 1), before);
 }

@@ -1,4 +1,4 @@
-//! Several handles at once.
+//! Rules about several handles in threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -10,7 +10,7 @@ use crate::store::{EventStore, Table};
 use super::super::Factory;
 use super::super::support::{Line, counter, rows_from};
 
-/// Writers in the rules below, and commits of each.
+/// The number of writers in the rules below, and of commits of each.
 const WRITERS: u64 = 4;
 const COMMITS: u64 = 12;
 
@@ -31,7 +31,7 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
             add_one(&*other);
             done.send(()).unwrap();
         });
-        // The other writer has to wait for this one, however long it is given.
+        // The other writer must wait for this one for any length of time.
         let overtaken = is_done.recv_timeout(Duration::from_millis(150)).is_ok();
         tx.put(Table::Facts, b"counter", Some(&(before + 1).to_be_bytes())).unwrap();
         tx.commit().unwrap();
@@ -54,7 +54,7 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
     assert_eq!(counter(&*mine.read().unwrap(), b"counter"), 2 + WRITERS * COMMITS);
 }
 
-/// Appends two rows at a time and keeps a count of them beside the log.
+/// Appends two rows at a time and stores their count in a projection.
 fn write_rows(store: &dyn EventStore, writer: u64) {
     for n in 0..COMMITS {
         let mut tx = store.write().unwrap();
@@ -67,7 +67,7 @@ fn write_rows(store: &dyn EventStore, writer: u64) {
     }
 }
 
-/// Runs the writers, and meanwhile `look` again and again, and once more when they are through.
+/// Runs the writers; meanwhile calls `look` repeatedly, and once more at the end.
 fn while_writing(factory: &dyn Factory, mut look: impl FnMut(&dyn EventStore)) {
     let reader = factory.open();
     let writing = AtomicBool::new(true);
@@ -98,7 +98,7 @@ pub fn rows_and_values_appear_together(factory: &dyn Factory) {
 }
 
 pub fn a_follower_misses_nothing(factory: &dyn Factory) {
-    // A reader that goes on behind the last position it saw, as an export or a sync does.
+    // A reader that continues after the last position it saw, like an export.
     let store = factory.open();
     let mut followed = Vec::new();
     let mut next = 1;

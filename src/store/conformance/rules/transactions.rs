@@ -1,4 +1,4 @@
-//! Transactions and snapshots, one step after the other.
+//! Rules about transactions and snapshots in one thread.
 
 use crate::model::event::Position;
 use crate::store::Table;
@@ -45,7 +45,7 @@ pub fn a_dropped_transaction_leaves_no_rows(factory: &dyn Factory) {
     assert_eq!(view.head().unwrap().recorded_at, Line::new(1).recorded_at);
     assert_eq!(view.position_of(id(2)).unwrap(), None);
     drop(view);
-    // And its ids are free again.
+    // Its ids are free again.
     commit(&*store, &lines([2]));
 }
 
@@ -98,7 +98,7 @@ pub fn a_snapshot_stays_as_it_is(factory: &dyn Factory) {
     commit_puts(&*writer, Table::Facts, &[(b"a", Some(b"old")), (b"b", Some(b"old"))]);
 
     let view = reader.read().unwrap();
-    // Nothing of it has been read yet: it is the state it was opened at, not that of its first read.
+    // The snapshot has not read anything yet: it must show the state at its opening, not at its first read.
     commit(&*writer, &lines([2, 3]));
     commit_puts(&*writer, Table::Facts, &[(b"a", Some(b"new")), (b"b", None), (b"c", Some(b"new"))]);
 

@@ -320,8 +320,8 @@ impl Flaw for KeepsShreddedBodies {
 struct ShredsTheNextRow;
 
 impl Flaw for ShredsTheNextRow {
-    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
-        tx.shred(position.next(), stub)
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, tombstone: &str) -> Result<()> {
+        tx.shred(position.next(), tombstone)
     }
 }
 
@@ -330,8 +330,8 @@ impl Flaw for ShredsTheNextRow {
 struct ShredsWhatIsNotThere;
 
 impl Flaw for ShredsWhatIsNotThere {
-    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
-        match tx.shred(position, stub) {
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, tombstone: &str) -> Result<()> {
+        match tx.shred(position, tombstone) {
             Err(Error::NotFound { .. }) => Ok(()),
             other => other,
         }

@@ -57,8 +57,8 @@ trait Flaw: Send + Sync {
     fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
         tx.append(rows)
     }
-    fn shred(&self, tx: &mut dyn Transaction, position: Position, stub: &str) -> Result<()> {
-        tx.shred(position, stub)
+    fn shred(&self, tx: &mut dyn Transaction, position: Position, tombstone: &str) -> Result<()> {
+        tx.shred(position, tombstone)
     }
     fn commit(&self, tx: Box<dyn Transaction + '_>, _handle: &MemoryStore, _written: &Written) -> Result<()> {
         tx.commit()
@@ -84,7 +84,7 @@ impl Written {
     }
 
     fn shred_all(&self, tx: &mut dyn Transaction) -> Result<()> {
-        self.shreds.iter().try_for_each(|(position, stub)| tx.shred(*position, stub))
+        self.shreds.iter().try_for_each(|(position, tombstone)| tx.shred(*position, tombstone))
     }
 
     fn append_all(&self, tx: &mut dyn Transaction) -> Result<()> {
@@ -185,9 +185,9 @@ impl Transaction for FlawedTx<'_> {
         done
     }
 
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
-        self.written.shreds.push((position, stub.to_owned()));
-        self.flaw.shred(&mut **self.tx.as_mut().unwrap(), position, stub)
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
+        self.written.shreds.push((position, tombstone.to_owned()));
+        self.flaw.shred(&mut **self.tx.as_mut().unwrap(), position, tombstone)
     }
 
     fn commit(mut self: Box<Self>) -> Result<()> {

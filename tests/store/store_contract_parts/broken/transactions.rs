@@ -105,11 +105,11 @@ impl Transaction for Unlocked {
         Ok(self.copy.head()?.position)
     }
 
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
         let row = self.copy.rows.get_mut(&position);
         let row = row.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?;
-        stub.clone_into(&mut row.body);
-        self.written.shreds.push((position, stub.to_owned()));
+        tombstone.clone_into(&mut row.body);
+        self.written.shreds.push((position, tombstone.to_owned()));
         Ok(())
     }
 
@@ -153,8 +153,8 @@ impl Transaction for Blind<'_> {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         self.tx.append(rows)
     }
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
-        self.tx.shred(position, stub)
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
+        self.tx.shred(position, tombstone)
     }
     fn commit(self: Box<Self>) -> Result<()> {
         self.tx.commit()

@@ -14,7 +14,7 @@ use crate::model::tokens::{TokenClass, Usd};
 
 /// A price of all models whose name contains a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OwnPrice {
+pub(super) struct CustomPrice {
     /// `None` applies to every provider.
     provider: Option<ProviderId>,
     /// In lower case.
@@ -37,7 +37,7 @@ fn cached(input: Usd, percent: i128) -> Option<Usd> {
     Some(Usd::from_picos(input.picos().checked_mul(percent)? / 100))
 }
 
-impl OwnPrice {
+impl CustomPrice {
     pub fn of_event(stated: &PriceSet, position: Position) -> Self {
         let mut rates = Rates::default();
         let (read, write) = (stated.cache_read.or_else(|| cached(stated.input, READ)), stated.cache_write_5m);
@@ -76,9 +76,9 @@ impl OwnPrice {
 }
 
 /// Which custom price applies.
-pub(super) enum Held<'p> {
+pub(super) enum CustomPriceMatch<'p> {
     /// This one.
-    By(&'p OwnPrice),
+    By(&'p CustomPrice),
     /// None matches the model.
     Nothing,
     /// The price depends on the prompt of each call.
@@ -88,30 +88,30 @@ pub(super) enum Held<'p> {
 /// The price that applies: of the matching ones the one with the longest fragment, then for the longest prompts, then
 /// from the latest time, then the last event.
 pub(super) fn find<'p>(
-    prices: &'p [OwnPrice],
+    prices: &'p [CustomPrice],
     provider: &str,
     model: &str,
     at: Timestamp,
     tariff: Tariff<'_>,
-) -> Held<'p> {
+) -> CustomPriceMatch<'p> {
     let lower = model.to_lowercase();
-    let fits = |own: &&OwnPrice| own.may_be_of(provider, &lower, tariff.service) && own.from <= at;
-    if prices.iter().filter(fits).any(|own| own.above > 0 && !tariff.knows(own.above)) {
-        return Held::Finer;
+    let fits = |own: &&CustomPrice| own.may_be_of(provider, &lower, tariff.service) && own.from <= at;
+    if prices.iter().filter(fits).any(|own| own.above > 0 && !tariff.is_exact_for(own.above)) {
+        return CustomPriceMatch::Finer;
     }
     prices
         .iter()
         .filter(fits)
         .filter(|own| own.above == 0 || tariff.prompt > own.above)
         .max_by(|a, b| {
-            let rank = |own: &OwnPrice| (own.fragment.len(), own.above, own.from);
+            let rank = |own: &CustomPrice| (own.fragment.len(), own.above, own.from);
             rank(a).cmp(&rank(b)).then_with(|| b.fragment.cmp(&a.fragment)).then(a.position.cmp(&b.position))
         })
-        .map_or(Held::Nothing, Held::By)
+        .map_or(CustomPriceMatch::Nothing, CustomPriceMatch::By)
 }
 
 /// Whether a price that begins within the UTC day of `at` may apply to a model.
-pub(super) fn changes_within_day(prices: &[OwnPrice], provider: &str, model: &str, at: Timestamp) -> bool {
+pub(super) fn changes_within_day(prices: &[CustomPrice], provider: &str, model: &str, at: Timestamp) -> bool {
     let lower = model.to_lowercase();
     prices.iter().any(|own| {
         let of_day = own.from.utc_day() == at.utc_day() && own.from.millis().rem_euclid(crate::model::time::DAY) != 0;
@@ -134,7 +134,7 @@ struct PriceLine {
 }
 
 /// Parses a price file: an object of fragments, each with its prices.
-pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
+pub(super) fn from_json(json: &str) -> Result<Vec<CustomPrice>> {
     let bad = |why: &dyn std::fmt::Display| {
         Error::invalid(format!(
             "the price list cannot be read ({why}): give an object such as \
@@ -165,7 +165,7 @@ pub(super) fn from_json(json: &str) -> Result<Vec<OwnPrice>> {
             }
             rates.set(class, usd);
         }
-        prices.push(OwnPrice {
+        prices.push(CustomPrice {
             provider: None,
             fragment: name.to_lowercase(),
             from: Timestamp::MIN,

@@ -1,18 +1,18 @@
-//! The names by which what is to be shredded is found.
+//! Selects records for shredding by project, conversation or label.
 
 use crate::model::error::{Error, Result};
 use crate::model::event::TokenRecord;
 use crate::model::invariant::bug;
 
-/// A name by which records are found.
+/// A name that selects records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
+pub(super) enum Selector {
     Project(String),
     Conversation(String),
     Label(String, String),
 }
 
-impl Carried {
+impl Selector {
     pub fn by(&self, record: &TokenRecord) -> bool {
         match self {
             Self::Project(name) => record.project.as_ref() == Some(name),
@@ -27,7 +27,8 @@ impl Carried {
         }
     }
 
-    /// The name as it stands in a line of JSON. Of a label both parts: its value may be a letter that many lines contain.
+    /// The name as it is written in a JSON line. For a label it is name and value, because the value may be a single
+    /// letter.
     pub fn written(&self) -> Result<String> {
         Ok(match self {
             Self::Project(name) | Self::Conversation(name) => escaped(name)?,
@@ -43,8 +44,7 @@ impl Carried {
         }
     }
 
-    /// A project's path as the names of directories spell it in which agents keep its logs; `None` where that is the
-    /// path itself.
+    /// A project's path as agents spell it in the names of log directories; `None` if that is the path itself.
     pub fn spelled(&self) -> Option<String> {
         let Self::Project(path) = self else { return None };
         let spelled: String = path
@@ -55,7 +55,7 @@ impl Carried {
     }
 }
 
-/// A text as it stands between the quotes of a JSON string.
+/// A text as it is written between the quotes of a JSON string.
 fn escaped(text: &str) -> Result<String> {
     let quoted = serde_json::to_string(text).map_err(|error| Error::invalid(format!("`{text}`: {error}")))?;
     match quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -64,7 +64,7 @@ fn escaped(text: &str) -> Result<String> {
     }
 }
 
-/// Whether a name stands in a text, and not as a part of a longer word.
+/// Whether a text contains a name as a whole word.
 fn is_word_in(name: &str, text: &str) -> bool {
     let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     text.match_indices(name).any(|(at, name)| {
@@ -76,24 +76,24 @@ fn is_word_in(name: &str, text: &str) -> bool {
     })
 }
 
-/// What tells from the path of a log that it is one of a project's or a conversation's.
+/// Decides from the path of a log whether it belongs to a project or a conversation.
 pub(super) struct Mentions(Vec<String>);
 
 impl Mentions {
-    pub fn of(carried: &[Carried]) -> Self {
+    pub fn of(selector: &[Selector]) -> Self {
         let mut names = Vec::new();
-        for carried in carried {
-            if let Carried::Project(name) | Carried::Conversation(name) = carried {
+        for selector in selector {
+            if let Selector::Project(name) | Selector::Conversation(name) = selector {
                 names.push(name.clone());
-                names.extend(carried.spelled());
+                names.extend(selector.spelled());
             }
         }
-        // What is nothing but signs would be in every path.
+        // A name without letters and digits would match every path.
         names.retain(|name| name.contains(char::is_alphanumeric));
         Self(names)
     }
 
-    /// Whether one of the names stands in a path, and not as a part of a longer word.
+    /// Whether a path contains one of the names as a whole word.
     pub fn is_in(&self, path: &str) -> bool {
         self.0.iter().any(|name| is_word_in(name, path))
     }
@@ -105,18 +105,18 @@ mod tests {
 
     #[test]
     fn a_label_matches_by_name_and_value_and_as_a_word_of_a_text() {
-        let label = |name: &str, value: &str| Carried::Label(name.to_owned(), value.to_owned());
+        let label = |name: &str, value: &str| Selector::Label(name.to_owned(), value.to_owned());
         assert_eq!(label("a", "b").written().unwrap(), r#""a":"b""#);
         assert_eq!(label("a\"", "\n").written().unwrap(), r#""a\"":"\n""#);
         assert!(!label("a", "b").is_in("because somebody asked"));
         assert!(label("a", "b").is_in("b asked") && label("a", "b").is_in("plan-b"));
-        assert!(Carried::Project("acme".to_owned()).is_in("acmes request"));
-        assert_eq!(Carried::Project("\"x\"".to_owned()).written().unwrap(), r#"\"x\""#);
+        assert!(Selector::Project("acme".to_owned()).is_in("acmes request"));
+        assert_eq!(Selector::Project("\"x\"".to_owned()).written().unwrap(), r#"\"x\""#);
     }
 
     #[test]
     fn a_path_mentions_a_project_in_either_spelling() {
-        let of = |name: &str| Mentions::of(&[Carried::Project(name.to_owned())]);
+        let of = |name: &str| Mentions::of(&[Selector::Project(name.to_owned())]);
         let acme = of("/home/alice/acme.corp");
         for (path, is_in) in [
             ("/home/alice/.claude/projects/-home-alice-acme-corp/s.jsonl", true),
@@ -129,7 +129,7 @@ mod tests {
         }
         assert!(of("acme").is_in("/logs/acme/x") && !of("acme").is_in("/logs/pacmen/x"));
         assert!(!of("/").is_in("/-home-alice"));
-        assert_eq!(Carried::Project("/é/😀".to_owned()).spelled(), None);
-        assert_eq!(Carried::Project("/aé😀".to_owned()).spelled().as_deref(), Some("-a---"));
+        assert_eq!(Selector::Project("/é/😀".to_owned()).spelled(), None);
+        assert_eq!(Selector::Project("/aé😀".to_owned()).spelled().as_deref(), Some("-a---"));
     }
 }
