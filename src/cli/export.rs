@@ -75,7 +75,9 @@ fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     let head = snapshot.head()?.position;
     let mut found = None;
     snapshot.lines(Position::START.next(), &mut |position, line| {
-        found = Tombstone::read(position, line)?.filter(|tombstone| tombstone.by > head).map(|tombstone| (position, tombstone.by));
+        found = Tombstone::read(position, line)?
+            .filter(|tombstone| tombstone.by > head)
+            .map(|tombstone| (position, tombstone.by));
         Ok(found.is_none())
     })?;
     if let Some((position, by)) = found {

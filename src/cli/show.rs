@@ -13,7 +13,7 @@ use super::target::Target;
 use crate::ledger::Snapshot;
 use crate::merkle::InclusionProof;
 use crate::model::error::Error;
-use crate::model::event::{Event, Payload, Position, Tombstone, TokenRecord, on_one_line};
+use crate::model::event::{Event, Payload, Position, TokenRecord, Tombstone, on_one_line};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::full;

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, NewEvent, Payload, Position, Tombstone, TokenRecord, TokenView, has_line_break};
+use crate::model::event::{
+    Event, EventId, NewEvent, Payload, Position, TokenRecord, TokenView, Tombstone, has_line_break,
+};
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};

@@ -1,8 +1,8 @@
 //! Shredding: erases names from the log, the projections and the file. Numbers and proofs stay valid.
 
-mod selector;
 mod plan;
 mod request;
+mod selector;
 
 use super::{Ledger, Snapshot};
 use crate::merkle::{Hash, stored_leaf};
@@ -16,8 +16,8 @@ use crate::store::clear;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
 
-use selector::{Selector, Mentions};
 use plan::Plan;
+use selector::{Mentions, Selector};
 
 /// Events that are shredded at once. Their `event_shredded` events are written before their bodies are erased.
 const CHUNK: usize = 512;

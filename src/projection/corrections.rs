@@ -2,7 +2,7 @@
 
 use super::key::{after_prefix, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, Tombstone, TokenRecord};
+use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, TokenRecord, Tombstone};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 

@@ -219,7 +219,11 @@ fn candidates(view: &dyn ReadView, alias: EventId) -> Result<Vec<Position>> {
 }
 
 /// The record of an event, if it matches.
-fn record_of_event(view: &dyn ReadView, event: Position, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
+fn record_of_event(
+    view: &dyn ReadView,
+    event: Position,
+    matches: &dyn Fn(&TokenRecord) -> bool,
+) -> Result<Option<Position>> {
     match Event::from_line(event, &view.expect_line(event)?)?.payload {
         Payload::TokensRecorded(record) if matches(&record) => Ok(Some(event)),
         Payload::TokensAmended(amend) if matches(&amend.replacement) => {

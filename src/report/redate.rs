@@ -7,7 +7,7 @@ use super::rollups::keys;
 use super::table::Builder;
 use crate::model::error::Result;
 use crate::model::event::TokenView;
-use crate::projection::{Series, Totals, effective, counted_later};
+use crate::projection::{Series, Totals, counted_later, effective};
 use crate::store::ReadView;
 
 /// Moves the calls whose counts appeared in a later quarter of an hour; a move within a quarter has no effect. Returns

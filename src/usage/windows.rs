@@ -8,7 +8,7 @@ use crate::model::event::{EventId, EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
-    AccountRef, STORED_POLICY, Level, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
+    AccountRef, Level, STORED_POLICY, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
     sum_uses,
 };
 use crate::store::{GO_ON, Order, ReadView};
@@ -226,7 +226,9 @@ impl<'a> AccountWindows<'a> {
 
     fn laid(&self, kind: WindowKind) -> Vec<Window> {
         let minutes = self.limits.session_policy.minutes();
-        place_observed(self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect())
+        place_observed(
+            self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect(),
+        )
     }
 
     const fn policy(&self, kind: WindowKind) -> Policy {

@@ -127,7 +127,12 @@ fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
 }
 
 /// Returns the records between two positions that count at one of these instants.
-fn counted_time(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
+fn counted_time(
+    view: &dyn ReadView,
+    start: u64,
+    end: u64,
+    moments: &BTreeMap<Timestamp, i64>,
+) -> Result<Vec<Position>> {
     let (recorded, amended) = (EventKind::TokensRecorded.code(), EventKind::TokensAmended.code());
     let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::new(start + 1), &mut |position, row| {

@@ -3,9 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Selector, Mentions, Shred};
+use super::{Mentions, Selector, Shred};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Tombstone};
+use crate::model::event::{
+    Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Tombstone,
+};
 use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
 

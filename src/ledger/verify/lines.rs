@@ -8,7 +8,7 @@ use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, Stored, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventId, EventKind, Position, Tombstone, TokenView};
+use crate::model::event::{Envelope, EventId, EventKind, Position, TokenView, Tombstone};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};

@@ -1,8 +1,8 @@
 //! Prices of tokens: the price table of the build, and custom prices.
 
+mod custom;
 mod extras;
 mod names;
-mod custom;
 mod rates;
 mod rule;
 mod table;
@@ -15,8 +15,8 @@ use crate::model::event::is_special;
 use crate::model::event::{Position, PriceSet, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
+use custom::{CustomPrice, CustomPriceMatch};
 use extras::ExtraRates;
-use custom::{CustomPriceMatch, CustomPrice};
 
 pub use rates::Rates;
 
@@ -243,7 +243,9 @@ impl Prices {
             return Some(Quote { rates: custom.rates, stated_for: custom.fragment().to_owned(), position });
         }
         match self.of_table(provider, model, at, tariff) {
-            PriceLookup::Rates { rates, origin } => Some(Quote { rates, stated_for: origin.of.to_owned(), position: None }),
+            PriceLookup::Rates { rates, origin } => {
+                Some(Quote { rates, stated_for: origin.of.to_owned(), position: None })
+            }
             PriceLookup::Unknown | PriceLookup::Finer => None,
         }
     }

@@ -125,7 +125,8 @@ impl ThreadCalls {
         let Some(other) = self.found.get_mut(place) else { return };
         let [before, now] = [&*other, &found].map(total);
         // On a tie the counter gives the time, because it increases at the end of a call.
-        let counted = if now > before || (now == before && !is_record) { found.counted_time() } else { other.counted_time() };
+        let counted =
+            if now > before || (now == before && !is_record) { found.counted_time() } else { other.counted_time() };
         other.at = other.at.min(found.at);
         let mut keys = std::mem::take(&mut other.record.keys);
         let more = std::mem::take(&mut found.record.keys);
